@@ -1,0 +1,1 @@
+"""What a network is: its structure, its exact cost and its yaml, without building it."""

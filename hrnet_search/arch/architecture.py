@@ -1,0 +1,177 @@
+"""Stage and Architecture: one HRNet fully specified, with every problem and a canonical id.
+
+The rules follow the official `lib/models/seg_hrnet.py` (branch HRNet-OCR) where it has them;
+where it builds a network that crashes or holds dead parameters, this is stricter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from hrnet_search.errors import ArchitectureError, Fault, shown
+
+EXPANSION = {"BASIC": 1, "BOTTLENECK": 4}
+"""Output channels of a block over its channel count, by block kind."""
+
+FUSE_METHODS = ("SUM", "CAT")
+FINAL_KERNELS = (1, 3)
+HEADS = ("seg_hrnet", "seg_hrnet_ocr")
+MAX_BRANCHES = 4
+MAX_COUNT = 4096
+"""Largest channel, block and module count that is taken as meant."""
+
+STEM_CHANNELS = 64
+
+Canonical = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: `modules` times (parallel branches of blocks, then fusion).
+
+    `blocks` and `channels` have one entry a branch, highest resolution first. Channels are
+    as the yaml lists them: a BOTTLENECK branch puts out four times as many.
+    """
+
+    modules: int
+    block: str
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+    fuse: str = "SUM"
+
+    @property
+    def branches(self) -> int:
+        return len(self.channels)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels that each branch puts out."""
+        return tuple(c * EXPANSION[self.block] for c in self.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One network, fully specified; whatever changes the computation is in, classes are not."""
+
+    stages: tuple[Stage, Stage, Stage, Stage]
+    head: str = "seg_hrnet"
+    final_kernel: int = 1
+    align_corners: bool = False
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Architecture:
+        """Read an HRNet-library yaml; raise ArchitectureError with every problem."""
+        # The dialect builds on this module, so it can only be met here.
+        from hrnet_search.arch.hrnet_yaml import read_config
+
+        return read_config(path).architecture
+
+    def to_yaml(self, path: str | Path, like: str | Path | None = None) -> None:
+        """Write a complete HRNet-library config.
+
+        The sections that are not architecture are those of the yaml `like`, or Cityscapes
+        defaults. Raise ArchitectureError if this architecture or `like` is not valid.
+        """
+        from hrnet_search.arch.hrnet_yaml import write_config
+
+        write_config(self, path, like)
+
+    @property
+    def id(self) -> str:
+        """`hr-` and 12 hex digits; equal for two spellings of one computation."""
+        text = json.dumps(self.canonical(), separators=(",", ":"))
+        return "hr-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def width(self) -> int:
+        """Channel count of the last stage's first branch."""
+        return self.stages[3].channels[0]
+
+    def canonical(self) -> Canonical:
+        """Return the computation as nested tuples, the same for every way to spell it.
+
+        It lists what is computed in order, not which stage it stands in: a stage without
+        modules is its transition, a transition between equal widths is nothing, a branch
+        alone is a row of blocks. Raise ArchitectureError if the architecture is not valid.
+        """
+        self.check()
+        first = self.stages[0]
+        steps: list[Canonical] = [(first.block, first.channels[0])] * first.blocks[0]
+        widths = first.widths
+        for stage in self.stages[1:]:
+            if stage.widths != widths:
+                steps.append(("transition", stage.widths))
+                widths = stage.widths
+            steps += _module_steps(stage) * stage.modules
+        kernel = self.final_kernel if self.head == "seg_hrnet" else 0  # OCR never reads it
+        return (self.head, kernel, bool(self.align_corners), tuple(steps))
+
+    def problems(self) -> tuple[Fault, ...]:
+        """Return every problem, each with its path, its value and what is allowed."""
+        if not isinstance(self.stages, tuple) or len(self.stages) != 4:
+            return (Fault("STAGES", self.stages, "there must be exactly four stages"),)
+        faults = [f for i, stage in enumerate(self.stages) for f in _stage_problems(stage, i + 1)]
+        if not faults:
+            faults += _order_problems(self.stages)
+        faults += _choice_problems("MODEL.NAME", self.head, HEADS)
+        faults += _choice_problems("FINAL_CONV_KERNEL", self.final_kernel, FINAL_KERNELS)
+        faults += _choice_problems("ALIGN_CORNERS", self.align_corners, (False, True))
+        return tuple(faults)
+
+    def check(self) -> None:
+        """Raise ArchitectureError with every problem, if there is one."""
+        if faults := self.problems():
+            raise ArchitectureError(faults)
+
+
+def _module_steps(stage: Stage) -> list[Canonical]:
+    if stage.branches == 1:  # never fused
+        return [(stage.block, stage.channels[0])] * stage.blocks[0]
+    return [("module", stage.block, stage.blocks, stage.channels, stage.fuse)]
+
+
+def _stage_problems(stage: Stage, number: int) -> list[Fault]:
+    name = f"STAGE{number}"
+    faults = _count_problems(f"{name}.NUM_MODULES", stage.modules, 1 if number == 1 else 0)
+    faults += _choice_problems(f"{name}.BLOCK", stage.block, tuple(EXPANSION))
+    faults += _choice_problems(f"{name}.FUSE_METHOD", stage.fuse, FUSE_METHODS)
+    most = 1 if number == 1 else MAX_BRANCHES
+    for key, counts in (("NUM_BLOCKS", stage.blocks), ("NUM_CHANNELS", stage.channels)):
+        path = f"{name}.{key}"
+        if not isinstance(counts, tuple) or not 1 <= len(counts) <= most:
+            allowed = "allowed: one entry" if most == 1 else f"allowed: 1 to {most}, one a branch"
+            faults.append(Fault(path, counts, f"{shown(counts)} has not the right length", allowed))
+            continue
+        faults += [f for c in counts for f in _count_problems(path, c, 1)]
+    if not faults and len(stage.blocks) != len(stage.channels):
+        wrong = f"{len(stage.blocks)} block counts for {len(stage.channels)} channel counts"
+        faults.append(Fault(f"{name}.NUM_BLOCKS", stage.blocks, wrong, "allowed: one a branch"))
+    return faults
+
+
+def _order_problems(stages: tuple[Stage, ...]) -> list[Fault]:
+    faults = []
+    for number, (before, stage) in enumerate(zip(stages[1:], stages[2:], strict=False), start=3):
+        if stage.branches < before.branches:
+            wrong = f"{stage.branches} branches after {before.branches} in STAGE{number - 1}"
+            allowed = f"allowed: {before.branches} to {MAX_BRANCHES}, branches never decrease"
+            faults.append(Fault(f"STAGE{number}.NUM_BRANCHES", stage.branches, wrong, allowed))
+    return faults
+
+
+def _count_problems(path: str, value: object, least: int) -> list[Fault]:
+    if type(value) is int and least <= value <= MAX_COUNT:
+        return []
+    allowed = f"allowed: an integer from {least} to {MAX_COUNT}"
+    return [Fault(path, value, f"{shown(value)} is not a count", allowed)]
+
+
+def _choice_problems(path: str, value: object, allowed: tuple[object, ...]) -> list[Fault]:
+    # `1 == True`, so the kind of a value counts too.
+    if any(value == a and type(value) is type(a) for a in allowed):
+        return []
+    names = ", ".join(map(str, allowed))
+    return [Fault(path, value, f"{shown(value)} is not known", f"allowed: {names}")]

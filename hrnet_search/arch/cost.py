@@ -1,0 +1,277 @@
+"""Exact cost without building: parameters, MACs, activations, one or a million at a time.
+
+`operations` describes the network once, layer by layer; every total, table and feature is a sum
+over it. Structure after the official `lib/models/seg_hrnet.py`; MACs as its
+`lib/utils/modelsummary.py` counts them: those of convolutions, without bias, batch norm,
+upsampling and additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_search.arch.architecture import MAX_BRANCHES, STEM_CHANNELS, Architecture
+from hrnet_search.arch.batch import ArchitectureBatch, Ints
+from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
+
+Size = tuple[int, int]
+INT64_SAFE = 2.0**62
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What is exactly known without building, per image; counts of convolutions alone.
+
+    `params` counts all parameters (batch norm's too), `macs` multiply-accumulates,
+    `activations` elements put out by convolutions.
+    """
+
+    params: int
+    macs: int
+    activations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`count` equal convolutions of each architecture of a batch, and where they stand.
+
+    `kind` is stem, blocks, transition, fuse or head; `branch` that of the output, from 0.
+    `count`, `inputs` and `outputs` (channels) are [N]; `size` is the output's (height, width),
+    the same for all.
+    """
+
+    stage: int
+    branch: int
+    kind: str
+    kernel: int | Ints
+    count: Ints
+    inputs: Ints
+    outputs: Ints
+    size: Size
+    norm: bool = True
+    bias: bool = False
+
+    @property
+    def weights(self) -> Ints:
+        """Weights of all `count` kernels together, [N]."""
+        return self.count * self.inputs * self.outputs * self.kernel * self.kernel
+
+    @property
+    def params(self) -> Ints:
+        return self.weights + self.count * self.outputs * (2 * self.norm + self.bias)
+
+    @property
+    def macs(self) -> Ints:
+        return self.weights * (self.size[0] * self.size[1])
+
+    @property
+    def activations(self) -> Ints:
+        return self.count * self.outputs * (self.size[0] * self.size[1])
+
+
+def cost(architecture: Architecture, size: Size = (1024, 2048), classes: int = 19) -> Cost:
+    """Return the exact cost of one architecture for images of `size` = (height, width).
+
+    Raises ArchitectureError for an invalid architecture and for one with an OCR head, whose
+    cost is not known here; InputError for a size or class count that is not positive.
+    """
+    architecture.check()
+    check_head(architecture)
+    check_input(size, classes)
+    batch = ArchitectureBatch.of([architecture])
+    # Python's integers, so that no architecture is too large to be counted.
+    params, macs, activations = _totals(_as_objects(batch), size, classes)[0]
+    return Cost(int(params), int(macs), int(activations))
+
+
+def batch_costs(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
+    """Return parameters, MACs and activations of each architecture, int64 [N, 3].
+
+    Rows that are not valid give numbers without meaning. Raises InputError where a number
+    exceeds 64 bits.
+    """
+    check_input(size, classes)
+    if not len(batch):
+        return np.zeros((0, 3), dtype=np.int64)
+    if _largest(batch, size, classes) > INT64_SAFE:
+        wrong = "networks of this size cannot be counted in 64 bits"
+        raise InputError(Fault("size", size, wrong, "allowed: smaller counts or a smaller size"))
+    return _totals(batch, size, classes)
+
+
+def check_head(architecture: Architecture) -> None:
+    """Raise ArchitectureError for a head that is read but neither built nor counted."""
+    if architecture.head != "seg_hrnet":
+        wrong = f"the head {architecture.head} is not built here"
+        raise ArchitectureError(
+            Fault("MODEL.NAME", architecture.head, wrong, "allowed: seg_hrnet (the same backbone)")
+        )
+
+
+def check_input(size: Size, classes: int) -> None:
+    """Raise InputError unless size and class count are positive integers."""
+    for key, value in (("size", size[0]), ("size", size[1]), ("classes", classes)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            wrong = f"{shown(value)} is not a {'number of pixels' if key == 'size' else 'count'}"
+            raise InputError(Fault(key, value, wrong, "allowed: a positive integer"))
+
+
+def operations(batch: ArchitectureBatch, size: Size, classes: int) -> Iterator[Operation]:
+    """Yield every convolution of the networks, those that are equal and neighbours as one.
+
+    An operation that some of the batch lack has count 0 there. `size` is (height, width) of
+    the input image.
+    """
+    sizes = _branch_sizes(size)
+    widths = batch.channels * batch.expansion[:, :, None]
+    yield from _stem(batch, size)
+    yield from _layer1(batch, sizes[0])
+    for s in range(1, 4):
+        yield from _transitions(batch, widths, s, sizes)
+        for b in range(MAX_BRANCHES):
+            yield from _branch_blocks(batch, widths, s, b, sizes[b])
+        yield from _fusions(batch, widths, s, sizes)
+    yield from _head(batch, widths, sizes[0], classes)
+
+
+def halved(size: Size, times: int = 1) -> Size:
+    """Return the size after `times` convolutions 3x3 of stride 2 and padding 1."""
+    for _ in range(times):
+        size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    return size
+
+
+def _branch_sizes(size: Size) -> list[Size]:
+    return [halved(size, 2 + b) for b in range(MAX_BRANCHES)]
+
+
+def _stem(batch: ArchitectureBatch, size: Size) -> Iterator[Operation]:
+    one, stem = _fill(batch, 1), _fill(batch, STEM_CHANNELS)
+    yield Operation(0, 0, "stem", 3, one, _fill(batch, 3), stem, halved(size))
+    yield Operation(0, 0, "stem", 3, one, stem, stem, halved(size, 2))
+
+
+def _layer1(batch: ArchitectureBatch, size: Size) -> Iterator[Operation]:
+    """Stage 1: the first block takes the stem's width, through a downsample where they differ."""
+    blocks, channels, expansion = batch.blocks[:, 0, 0], batch.channels[:, 0, 0], batch.expansion
+    width, stem = channels * expansion[:, 0], _fill(batch, STEM_CHANNELS)
+    basic = expansion[:, 0] == 1
+    one = _fill(batch, 1)
+    yield Operation(1, 0, "blocks", 3, one * basic, stem, channels, size)
+    yield Operation(1, 0, "blocks", 1, one * ~basic, stem, channels, size)
+    yield Operation(1, 0, "blocks", 1, one * (width != stem), stem, width, size)
+    yield Operation(1, 0, "blocks", 3, (2 * blocks - 1) * basic, channels, channels, size)
+    yield Operation(1, 0, "blocks", 1, (blocks - 1) * ~basic, width, channels, size)
+    yield Operation(1, 0, "blocks", 3, blocks * ~basic, channels, channels, size)
+    yield Operation(1, 0, "blocks", 1, blocks * ~basic, channels, width, size)
+
+
+def _branch_blocks(
+    batch: ArchitectureBatch, widths: Ints, s: int, b: int, size: Size
+) -> Iterator[Operation]:
+    here = batch.branches[:, s] > b
+    blocks = batch.modules[:, s] * batch.blocks[:, s, b] * here
+    basic = batch.expansion[:, s] == 1
+    channels, width = batch.channels[:, s, b], widths[:, s, b]
+    yield Operation(s + 1, b, "blocks", 3, 2 * blocks * basic, channels, channels, size)
+    yield Operation(s + 1, b, "blocks", 1, blocks * ~basic, width, channels, size)
+    yield Operation(s + 1, b, "blocks", 3, blocks * ~basic, channels, channels, size)
+    yield Operation(s + 1, b, "blocks", 1, blocks * ~basic, channels, width, size)
+
+
+def _transitions(
+    batch: ArchitectureBatch, widths: Ints, s: int, sizes: list[Size]
+) -> Iterator[Operation]:
+    """A changed width is one convolution; a new branch a chain down from the last old one."""
+    old, new = batch.branches[:, s - 1], batch.branches[:, s]
+    one = _fill(batch, 1)
+    for b in range(MAX_BRANCHES):
+        before, after = widths[:, s - 1, b], widths[:, s, b]
+        changed = (b < old) & (b < new) & (before != after)
+        yield Operation(s + 1, b, "transition", 3, one * changed, before, after, sizes[b])
+        for last in range(b):  # the last old branch
+            here = one * ((old == last + 1) & (new > b))
+            source = widths[:, s - 1, last]
+            for step in range(last + 1, b):
+                yield Operation(s + 1, b, "transition", 3, here, source, source, sizes[step])
+            yield Operation(s + 1, b, "transition", 3, here, source, after, sizes[b])
+
+
+def _fusions(
+    batch: ArchitectureBatch, widths: Ints, s: int, sizes: list[Size]
+) -> Iterator[Operation]:
+    """Every branch sends to every branch: 1x1 going up, a chain of 3x3 stride 2 going down."""
+    branches, modules = batch.branches[:, s], batch.modules[:, s]
+    for to in range(MAX_BRANCHES):
+        target = widths[:, s, to]
+        for source in range(MAX_BRANCHES):
+            here = modules * (branches > max(to, source))
+            width = widths[:, s, source]
+            if source > to:
+                yield Operation(s + 1, to, "fuse", 1, here, width, target, sizes[source])
+            elif source < to:
+                for step in range(source + 1, to):
+                    yield Operation(s + 1, to, "fuse", 3, here, width, width, sizes[step])
+                yield Operation(s + 1, to, "fuse", 3, here, width, target, sizes[to])
+        here = modules * batch.cat[:, s] * (branches > max(to, 1))
+        both = branches * target
+        yield Operation(s + 1, to, "fuse", 1, here, both, target, sizes[to], norm=False)
+
+
+def _head(batch: ArchitectureBatch, widths: Ints, size: Size, classes: int) -> Iterator[Operation]:
+    here = np.arange(MAX_BRANCHES) < batch.branches[:, 3, None]
+    total = (widths[:, 3] * here).sum(axis=1)
+    one, out = _fill(batch, 1), _fill(batch, classes)
+    kernel = batch.final_kernel
+    yield Operation(5, 0, "head", 1, one, total, total, size, bias=True)
+    yield Operation(5, 0, "head", kernel, one, total, out, size, norm=False, bias=True)
+
+
+def _totals(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
+    sums = np.zeros((len(batch), 3), dtype=batch.final_kernel.dtype)
+    for op in operations(batch, size, classes):
+        weights = op.weights
+        area = op.size[0] * op.size[1]
+        put_out = op.count * op.outputs
+        sums[:, 0] += weights + put_out * (2 * op.norm + op.bias)
+        sums[:, 1] += weights * area
+        sums[:, 2] += put_out * area
+    return sums
+
+
+def _largest(batch: ArchitectureBatch, size: Size, classes: int) -> float:
+    """Return a bound on every number of `_totals`, in floating point."""
+    most = [
+        np.array([[float(np.max(a))] * 4])
+        for a in (batch.modules, batch.expansion, batch.blocks, batch.channels)
+    ]
+    modules, expansion, blocks, channels = (float(a[0, 0]) for a in most)
+    width = channels * expansion * MAX_BRANCHES + STEM_CHANNELS
+    layers = 3 * (modules + 1) * (3 * (blocks + 1) + 12) * MAX_BRANCHES
+    area = float(size[0] + 4) * float(size[1] + 4)
+    return layers * width * (width + classes) * 9.0 * area
+
+
+def _as_objects(batch: ArchitectureBatch) -> ArchitectureBatch:
+    def objects(values: Ints) -> NDArray[np.int64]:
+        return values.astype(object)
+
+    return ArchitectureBatch(
+        modules=objects(batch.modules),
+        expansion=objects(batch.expansion),
+        branches=objects(batch.branches),
+        blocks=objects(batch.blocks),
+        channels=objects(batch.channels),
+        cat=objects(batch.cat),
+        final_kernel=objects(batch.final_kernel),
+        head=batch.head,
+        align_corners=batch.align_corners,
+    )
+
+
+def _fill(batch: ArchitectureBatch, value: int) -> Ints:
+    return np.full(len(batch), value, dtype=batch.final_kernel.dtype)

@@ -1,0 +1,96 @@
+"""The exception family: every error a user can cause or meet, with its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with what a user gave: where it stands, what is wrong, what is allowed.
+
+    `path` is the key as the user writes it (`STAGE3.NUM_BLOCKS`), `value` the offending value,
+    `wrong` and `allowed` two phrases of one sentence. `line` and `column` count from 1; 0 means
+    that the place is not known.
+    """
+
+    path: str
+    value: object
+    wrong: str
+    allowed: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def at(self, file: str, line: int = 0, column: int = 0) -> Fault:
+        """Return the same fault with its place in a file."""
+        return replace(self, file=file, line=line, column=column)
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        what = f"{self.wrong}, {self.allowed}" if self.allowed else self.wrong
+        text = ": ".join(part for part in (place, self.path, what) if part)
+        # One line each, whatever a file name or a value had in it.
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+class HrnetSearchError(Exception):
+    """Base of every error that is not a defect of this package."""
+
+    exit_code = 2
+
+
+class InputError(HrnetSearchError, ValueError):
+    """What a user gave is wrong; `faults` holds every problem that was found."""
+
+    def __init__(self, faults: Fault | Iterable[Fault] | str) -> None:
+        if isinstance(faults, str):
+            faults = Fault("", None, faults)
+        self.faults = (faults,) if isinstance(faults, Fault) else tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class ArchitectureError(InputError):
+    """An architecture, or the yaml of one, is not a network that can be built."""
+
+
+class SpaceError(InputError):
+    """A space file is wrong."""
+
+
+class DataError(InputError):
+    """Training or validation data are missing, unreadable or inconsistent."""
+
+
+class WeightsError(InputError):
+    """A weight file is missing, unreadable or does not fit the network."""
+
+
+class StudyError(InputError):
+    """A folder is no study, or not the study that was meant."""
+
+
+class StudyInUseError(HrnetSearchError):
+    """Another driver holds the study."""
+
+    exit_code = 3
+
+
+class StorageLostError(HrnetSearchError):
+    """The study's storage went away or refuses to be written."""
+
+    exit_code = 4
+
+
+class TrainingError(HrnetSearchError):
+    """A trial cannot go on: a loss that is not finite, an empty validation set."""
+
+    exit_code = 1
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Return `value` as it may stand in a message: printable, at most `limit` characters."""
+    text = value if isinstance(value, str) else repr(value)
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 4 * limit])
+    return text if len(text) <= limit else text[: limit - 3] + "..."

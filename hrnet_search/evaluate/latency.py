@@ -1,0 +1,186 @@
+"""Measure latency so that it can be defended: interleaved with a fixed reference network.
+
+A machine drifts by more than networks differ (clocks, temperature, other processes). So the
+measured network and a reference take turns in the order A B B A; their ratio keeps while both
+slow down together. The objective is that ratio times the reference's latency, frozen once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from hrnet_search.arch.architecture import Architecture, Stage
+from hrnet_search.evaluate import machine
+from hrnet_search.evaluate.calls import (
+    Setting,
+    fixed_input,
+    measuring,
+    peak_memory,
+    prepare,
+    resolve,
+    timer,
+)
+from hrnet_search.evaluate.timing import (
+    PRECISION,
+    Comparison,
+    Series,
+    compare,
+    median_interval,
+    time_alone,
+)
+from hrnet_search.net.hrnet import build
+from hrnet_search.records import Latency, LatencyCondition, LatencySpec
+
+REFERENCE = Architecture(
+    (
+        Stage(1, "BOTTLENECK", (1,), (32,)),
+        Stage(1, "BASIC", (2, 2), (16, 32)),
+        Stage(1, "BASIC", (2, 2, 2), (16, 32, 64)),
+        Stage(1, "BASIC", (2, 2, 2, 2), (16, 32, 64, 128)),
+    )
+)
+"""W18-Small-v1: small, published, and of the same kinds of kernels as what it is held against."""
+
+CALLS_IN_A_ROW = 8
+"""Calls a sample of throughput: the next is launched before the last has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class AACheck:
+    """The reference against a copy of itself: a sound instrument says 1.
+
+    `low` to `high` is the 95% interval of `ratio` over `samples` quads; `agrees` says that it
+    holds 1, or that the ratio is 1 within the 1% to which latencies are measured.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    samples: int
+    noisy: bool
+    busy: bool
+    agrees: bool
+    condition: LatencyCondition
+
+
+def measure_latency(
+    network: nn.Module,
+    spec: LatencySpec,
+    reference_ms: float | None = None,
+    *,
+    classes: int = 19,
+) -> Latency:
+    """Measure the latency of a network that maps [N, 3, H, W], interleaved with the reference.
+
+    `reference_ms` is the reference's latency frozen at the start of a study (`measure_reference`);
+    without it `Latency.ms` is the median as measured. `classes` is that of the reference's head.
+    A copy is measured, in evaluation mode and with all weights in the precision asked for.
+    Raise InputError for what the device cannot do; torch.OutOfMemoryError on a GPU and
+    MemoryError on the CPU if there is no room.
+    """
+    setting = resolve(spec)
+    with measuring(setting):
+        allocated = torch.cuda.memory_allocated(setting.device) if setting.on_gpu else 0
+        images = fixed_input(setting)
+        measured = prepare(network, setting)
+        peak = peak_memory(measured, images, setting, allocated)
+        timers = (
+            timer(prepare(build(REFERENCE, classes), setting), images, setting),
+            timer(measured, images, setting),
+        )
+        before = _snapshot(setting)
+        found = compare(*timers, time.perf_counter, spec.seconds)
+        after = _snapshot(setting)
+    return _latency(found, reference_ms, setting, peak, before, after)
+
+
+def measure_reference(
+    spec: LatencySpec,
+    *,
+    classes: int = 19,
+) -> float:
+    """Return the reference network's median latency in ms, to be frozen for a study."""
+    network = build(REFERENCE, classes)
+    setting = resolve(spec)
+    return float(np.median(_time_alone(network, setting, spec.seconds).times))
+
+
+def throughput(
+    network: nn.Module,
+    spec: LatencySpec,
+    batch: int,
+) -> float:
+    """Return images per second at a batch size, calls following one another without a pause."""
+    setting = resolve(replace(spec, batch=batch))
+    series = _time_alone(network, setting, spec.seconds, CALLS_IN_A_ROW)
+    return 1000 * batch / float(np.median(series.times))
+
+
+def aa_check(
+    spec: LatencySpec,
+    *,
+    classes: int = 19,
+) -> AACheck:
+    """Measure the reference against itself, as any network is measured."""
+    found = measure_latency(
+        build(REFERENCE, classes),
+        spec,
+        classes=classes,
+    )
+    low, high = found.ratio_low, found.ratio_high
+    return AACheck(
+        found.ratio,
+        low,
+        high,
+        found.samples // 2,
+        found.noisy,
+        found.busy,
+        agrees=low <= 1 <= high or abs(found.ratio - 1) <= PRECISION,
+        condition=found.condition,
+    )
+
+
+def _time_alone(network: nn.Module, setting: Setting, seconds: float, calls: int = 1) -> Series:
+    with measuring(setting):
+        alone = timer(prepare(network, setting), fixed_input(setting), setting)
+        return time_alone(alone, time.perf_counter, seconds, calls)
+
+
+def _snapshot(setting: Setting) -> machine.Snapshot:
+    if not setting.on_gpu:
+        return machine.snapshot()
+    return machine.snapshot(f"GPU-{torch.cuda.get_device_properties(setting.device).uuid}")
+
+
+def _latency(
+    found: Comparison,
+    reference_ms: float | None,
+    setting: Setting,
+    peak: int | None,
+    before: machine.Snapshot,
+    after: machine.Snapshot,
+) -> Latency:
+    median = float(np.median(found.measured))
+    low, high = median_interval(found.measured)
+    return Latency(
+        ms=median if reference_ms is None else found.ratio * reference_ms,
+        ratio=found.ratio,
+        median_ms=median,
+        p95_ms=float(np.quantile(found.measured, 0.95)),
+        low_ms=low,
+        high_ms=high,
+        samples=len(found.measured),
+        noisy=found.noisy,
+        condition=setting.condition,
+        peak_memory_bytes=peak,
+        machine=machine.describe(before, after),
+        ratio_low=found.low,
+        ratio_high=found.high,
+        reference_median_ms=float(np.median(found.reference)),
+        busy=machine.is_busy(before, after, setting.on_gpu),
+    )

@@ -1,0 +1,1 @@
+"""How a network is built: the HRNet module and the weight files that fit it."""

@@ -1,0 +1,281 @@
+"""What happened: schedules, trial keys, results, and the names that every room shares.
+
+The names of data kinds, samplers and objectives stand here, where the reader of space.yaml may
+see them; each implementing table is held equal to them by a test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import Cost
+
+Point = tuple[int, ...]
+"""Level indices, one for each axis of a space."""
+
+IGNORED = 255
+"""Label of pixels that count nowhere, in every mask that leaves the data room."""
+
+DATA_KINDS = ("shapes", "folder")
+SAMPLER_NAMES = ("random", "grid", "optuna:tpe", "optuna:nsga2", "optuna:gp")
+
+COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
+STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
+"""How a trial ends; stopped and infeasible trials are not failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A column of results that can be optimised or limited.
+
+    `direction` is max or min; `exact` says that it is known without building the network.
+    """
+
+    name: str
+    direction: str
+    unit: str
+    label: str
+    exact: bool
+
+
+OBJECTIVES = {
+    o.name: o
+    for o in (
+        Objective("miou", "max", "", "mIoU", exact=False),
+        Objective("latency_ms", "min", "ms", "latency", exact=False),
+        Objective("macs", "min", "", "MACs", exact=True),
+        Objective("params", "min", "", "parameters", exact=True),
+        Objective("activations", "min", "", "activations", exact=True),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Where the images and masks of one split lie, below the data root.
+
+    Either two folders, paired by file stem, or a `.lst` file of the HRNet library
+    (`image mask` a line).
+    """
+
+    images: str = ""
+    masks: str = ""
+    list: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """What a variant is trained and judged on: the `data` section of a space file.
+
+    `size` is the working size (height, width) that images and masks are resized to, None as
+    they are stored. `mapping` sends stored ids to class ids. `train` and `val` are for
+    `folder`; `train_images`, `val_images` and `seed` for `shapes`. `root` is where files
+    lie and no part of the identity.
+    """
+
+    kind: str
+    classes: int
+    names: tuple[str, ...] = ()
+    ignore: int = IGNORED
+    mapping: tuple[tuple[int, int], ...] = ()
+    size: tuple[int, int] | None = None
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    train: Split = Split()
+    val: Split = Split()
+    train_images: int = 0
+    val_images: int = 0
+    seed: int = 0
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Everything that changes how a variant is judged; not its rungs, not its seed.
+
+    `crop` is (height, width) in pixels, `scale` the range of the random resize, `fingerprint`
+    that of the data. Learning rate falls as (1 - step/steps) ** power (the official trainer's
+    polynomial, power 0.9).
+    """
+
+    data: DataSpec
+    steps: int = 300
+    batch: int = 8
+    crop: tuple[int, int] = (128, 128)
+    fingerprint: str = ""
+    optimiser: str = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    power: float = 0.9
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: bool = True
+    precision: str = "fp32"
+    init: str = "none"
+
+    @property
+    def id(self) -> str:
+        """`sc-` and 12 hex digits over everything but the place where the data lie."""
+        content = asdict(self)
+        del content["data"]["root"]
+        return "sc-" + hash_of(content)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TrialKey:
+    """What makes a trial: one architecture, one schedule, one seed."""
+
+    architecture: str
+    schedule: str
+    seed: int
+
+    def __str__(self) -> str:
+        """Return the key as it names files."""
+        return f"{self.architecture}.{self.schedule}.{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyCondition:
+    """Under which a latency was measured; two conditions never share an axis.
+
+    `size` is (height, width); `device` names the device as found, not as asked for.
+    """
+
+    device: str
+    mode: str
+    precision: str
+    batch: int
+    size: tuple[int, int]
+    threads: int
+    memory_format: str = "contiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A measured latency, in milliseconds, with its spread and its conditions.
+
+    `ms` is what counts as the objective: `ratio` to the reference network times the
+    reference's latency frozen at the start of the study. `median_ms`, `p95_ms` and the 95%
+    interval `low_ms` to `high_ms` of the median are as measured, over `samples` timings;
+    `ratio_low` to `ratio_high` is the 95% interval of the ratio, and `noisy` says that it did
+    not close in time. `reference_median_ms` is the reference as measured beside it.
+    `machine` is what the machine was doing, as name and value; `busy` says that others used
+    the device. `peak_memory_bytes` is of one eager call, None on a CPU.
+    """
+
+    ms: float
+    ratio: float
+    median_ms: float
+    p95_ms: float
+    low_ms: float
+    high_ms: float
+    samples: int
+    noisy: bool
+    condition: LatencyCondition
+    peak_memory_bytes: int | None = None
+    machine: tuple[tuple[str, str], ...] = ()
+    ratio_low: float = 0.0
+    ratio_high: float = 0.0
+    reference_median_ms: float = 0.0
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RungResult:
+    """What was seen at one rung: steps done, mIoU (official rule) and IoU by class."""
+
+    step: int
+    miou: float
+    iou: tuple[float, ...]
+    loss: float
+    miou_present: float
+    """mIoU over the classes that occur in truth or prediction."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySpec:
+    """How latency is measured: the `latency` section of a space file.
+
+    `size` is (height, width), `seconds` the cap on one measurement; `device` is auto, cpu, cuda
+    or cuda:N, `mode` auto, eager, cudagraph or compile, `precision` fp32, fp16 or bf16,
+    `threads` those of the CPU (0: all cores this process may use but one), `memory_format`
+    contiguous or channels_last.
+    """
+
+    size: tuple[int, int] = (512, 1024)
+    batch: int = 1
+    device: str = "auto"
+    mode: str = "auto"
+    precision: str = "fp32"
+    seconds: float = 5.0
+    threads: int = 0
+    memory_format: str = "contiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialTask:
+    """Everything a worker needs to run one trial, on whatever machine.
+
+    `rungs` are steps in rising order, the last one `schedule.steps`. `latency` is None where
+    no latency is wanted; `reference_ms` is the frozen latency of the reference network;
+    `latency_limit_ms` makes a slower network infeasible before it is trained. `folder` is the
+    study, for checkpoints, logs, weights and evaluation; empty: nothing is kept.
+    """
+
+    number: int
+    key: TrialKey
+    architecture: Architecture
+    schedule: Schedule
+    rungs: tuple[int, ...]
+    latency: LatencySpec | None = None
+    reference_ms: float | None = None
+    latency_limit_ms: float | None = None
+    device: str = "auto"
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialProgress:
+    """Where a running trial is: `phase` is build, latency, train or evaluate.
+
+    `step` of `steps` for training; `rung` is set when one was just evaluated.
+    """
+
+    phase: str
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    rung: RungResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How a trial went: the row of results, and the proof behind it.
+
+    `miou` is that of the last rung; `wall_s` seconds from start to end; `error` one line.
+    """
+
+    key: TrialKey
+    status: str
+    cost: Cost | None = None
+    latency: Latency | None = None
+    miou: float | None = None
+    rungs: tuple[RungResult, ...] = ()
+    wall_s: float = 0.0
+    error: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def latency_ms(self) -> float | None:
+        return self.latency.ms if self.latency else None
+
+
+def hash_of(content: Any) -> str:
+    """Return 12 hex digits of sha256 over `content` as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

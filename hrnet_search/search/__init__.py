@@ -1,0 +1,1 @@
+"""Which architectures are tried, and where."""

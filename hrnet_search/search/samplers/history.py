@@ -1,0 +1,202 @@
+"""What is known of a problem: the points told and pending, and what is left of it.
+
+This is the one removal of duplicates that all samplers share: a point is known, by its
+canonical form, from when it was proposed or told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import gcd, isfinite
+
+import numpy as np
+
+from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.records import Point
+from hrnet_search.search.problem import CHUNK, Bools, Floats, Points, Problem
+
+ENUMERABLE = 100_000
+"""Largest space that is listed point by point."""
+
+VAIN_DRAWS = 1 << 18
+"""So many draws without a new point and a large space is walked through instead."""
+
+LONGEST_WALK = 1 << 24
+"""So many points walked through without a new one and the space counts as exhausted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen at one point, at the highest fidelity so far; nothing if it failed.
+
+    `accuracies` has one entry a repeat; `costs` are measured ones, None where only the
+    predicted are known.
+    """
+
+    point: Point
+    accuracies: tuple[float, ...] = ()
+    fidelity: float = 0.0
+    costs: tuple[float, ...] | None = None
+
+    def and_seen(
+        self, accuracy: float | None, fidelity: float, costs: tuple[float, ...] | None
+    ) -> Observation:
+        """Return this with one more result: a failure or a lower fidelity adds no accuracy."""
+        costs = self.costs if costs is None else costs
+        if accuracy is None or not isfinite(accuracy) or fidelity < self.fidelity:
+            return Observation(self.point, self.accuracies, self.fidelity, costs)
+        before = self.accuracies if fidelity == self.fidelity else ()
+        return Observation(self.point, (*before, float(accuracy)), fidelity, costs)
+
+
+class History:
+    """The points of a problem that were proposed or told of, and the draw from all others.
+
+    `told` and `pending` are by canonical point, in the order they became so.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.told: dict[Point, Observation] = {}
+        self.pending: dict[Point, None] = {}
+        self._pool: _Pool | None = None
+
+    def __len__(self) -> int:
+        return len(self.told) + len(self.pending)
+
+    def __contains__(self, point: Point) -> bool:
+        return point in self.told or point in self.pending
+
+    def pend(self, point: Sequence[int]) -> None:
+        """Count a point as proposed, its result still to come."""
+        canonical = self._canonical(point)
+        if canonical not in self.told:
+            self.pending[canonical] = None
+            self._take(canonical)
+
+    def tell(
+        self,
+        point: Sequence[int],
+        accuracy: float | None,
+        fidelity: float = 1.0,
+        costs: Sequence[float] | None = None,
+    ) -> None:
+        """Add what became of a point, proposed or not; raise InputError for what it cannot be."""
+        canonical = self._canonical(point)
+        measured = None if costs is None else self._checked_costs(canonical, costs)
+        if not 0 < fidelity <= 1:
+            allowed = "allowed: above 0, up to 1"
+            raise InputError(Fault("fidelity", fidelity, f"{shown(fidelity)} is no share", allowed))
+        before = self.told.get(canonical, Observation(canonical))
+        self.told[canonical] = before.and_seen(accuracy, float(fidelity), measured)
+        self.pending.pop(canonical, None)
+        self._take(canonical)
+
+    def seen(self) -> list[Observation]:
+        """Return what has an accuracy, of the points that are valid, in the order told."""
+        some = [o for o in self.told.values() if o.accuracies]
+        if not some:
+            return []
+        valid = self.problem.valid(np.array([o.point for o in some], dtype=np.int64))
+        return [o for o, fits in zip(some, valid, strict=True) if fits]
+
+    def costs(self, observations: Sequence[Observation]) -> Floats:
+        """Return the costs of what was seen, [n, m]: measured where they are, else predicted."""
+        points = np.array([o.point for o in observations], dtype=np.int64)
+        costs = np.array(self.problem.cost(points), dtype=np.float64)
+        for row, observation in enumerate(observations):
+            if observation.costs is not None:
+                costs[row] = observation.costs
+        return costs
+
+    def fresh(self, points: Points) -> list[Point]:
+        """Return the distinct valid points among these that are not known, in their order."""
+        distinct: list[Point] = [tuple(row) for row in self.problem.distinct(points).tolist()]
+        return [point for point in distinct if point not in self]
+
+    def pool(self) -> tuple[Points, Bools] | None:
+        """Return every distinct valid point, [n, d], and which are not known; None if too many."""
+        if self.problem.size > ENUMERABLE:
+            return None
+        if self._pool is None:
+            self._pool = _Pool(self.problem)
+            for point in (*self.told, *self.pending):
+                self._pool.take(point)
+        return self._pool.points, self._pool.free
+
+    def draw(self, rng: np.random.Generator, count: int = 1) -> list[Point]:
+        """Draw uniformly from the distinct valid points that are not known.
+
+        Fewer than `count` come back only where fewer are left. In spaces too large to list,
+        what is too rare to be drawn is looked for along a walk, which gives up (and so calls
+        the space exhausted) after LONGEST_WALK points.
+        """
+        if (pool := self.pool()) is not None:
+            left = np.flatnonzero(pool[1])
+            rows = rng.choice(left, size=min(count, len(left)), replace=False)
+            return [tuple(row) for row in pool[0][rows].tolist()]
+        found: dict[Point, None] = {}
+        for points in self._draws_then_walk(rng):
+            kept = points[self.problem.representatives(points)].tolist()
+            found.update((p, None) for p in map(tuple, kept) if p not in self)
+            if len(found) >= count:
+                break
+        return list(found)[:count]
+
+    def _draws_then_walk(self, rng: np.random.Generator) -> Iterator[Points]:
+        size, drawn = 64, 0
+        while drawn < VAIN_DRAWS:
+            yield self.problem.uniform(rng, size)
+            size, drawn = min(2 * size, CHUNK), drawn + size
+        start = int.from_bytes(rng.bytes(16)) % self.problem.size
+        for numbers in walk(self.problem.size, start):
+            yield self.problem.at(numbers)
+
+    def _canonical(self, point: Sequence[int]) -> Point:
+        levels = np.array([self.problem.point(point)], dtype=np.int64)
+        if self.problem.canonical is not None:
+            levels = np.asarray(self.problem.canonical(levels))
+        return tuple(levels[0].tolist())
+
+    def _checked_costs(self, point: Point, costs: Sequence[float]) -> tuple[float, ...]:
+        measured = tuple(float(c) for c in costs)
+        expected = np.shape(self.problem.cost(np.array([point], dtype=np.int64)))[1]
+        if len(measured) == expected and all(c > 0 and isfinite(c) for c in measured):
+            return measured
+        wrong = f"{shown(measured)} are not the costs of a point"
+        raise InputError(Fault("costs", costs, wrong, f"allowed: {expected} positive numbers"))
+
+    def _take(self, point: Point) -> None:
+        if self._pool is not None:
+            self._pool.take(point)
+
+
+class _Pool:
+    """Every distinct valid point of a small space, and which of them are free."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.points = problem.enumerate()
+        self.free = np.ones(len(self.points), dtype=np.bool_)
+        self._rows = {tuple(point): row for row, point in enumerate(self.points.tolist())}
+
+    def take(self, point: Point) -> None:
+        row = self._rows.get(point)
+        if row is not None:
+            self.free[row] = False
+
+
+def walk(size: int, start: int, skip: int = 0) -> Iterator[list[int]]:
+    """Go through the numbers 0 to size - 1 in growing parts, each number once.
+
+    The step is the golden section of `size`, so that every part spreads over the whole.
+    `skip` leaves out the first numbers of the walk. It ends after LONGEST_WALK numbers.
+    """
+    step = round(size * 0.618033988749895)
+    while gcd(step, size) > 1:
+        step += 1
+    end, part = min(size, skip + LONGEST_WALK), 16
+    while skip < end:
+        stop = min(skip + part, end)
+        yield [(start + step * i) % size for i in range(skip, stop)]
+        skip, part = stop, min(2 * part, CHUNK)

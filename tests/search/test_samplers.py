@@ -1,0 +1,359 @@
+"""The contract that every sampler keeps, and what each one adds to it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from hrnet_search.errors import InputError
+from hrnet_search.records import SAMPLER_NAMES, Point
+from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
+from hrnet_search.search.samplers import SAMPLERS
+from hrnet_search.search.samplers.history import ENUMERABLE, History
+from hrnet_search.search.samplers.sampler import Sampler
+
+every_sampler = pytest.mark.parametrize("name", sorted(SAMPLERS))
+
+
+def toy(objectives: int = 1, more: int = 0, limit: int = 5) -> Problem:
+    """A space of all kinds of axes: a limit, duplicates, and `more` axes of four levels."""
+    axes = [
+        Axis("width", (16, 18, 24, 32, 48), True),
+        Axis("block", ("a", "b", "c"), False),
+        Axis("depth", 4, True),
+        Axis("only", ("one",), False),
+        *(Axis(f"more{i}", 4, i % 2 == 0) for i in range(more)),
+    ]
+
+    def cost(points: Points) -> Floats:
+        size = (1.0 + points[:, 0]) * (1.0 + points[:, 2]) + points[:, 4:].sum(axis=1)
+        return np.stack([size, 1.0 + points.sum(axis=1)], axis=1)[:, :objectives]
+
+    def valid(points: Points) -> Bools:
+        return np.asarray(points[:, 0] + points[:, 2] <= limit, dtype=np.bool_)
+
+    def canonical(points: Points) -> Points:
+        same = points.copy()
+        same[points[:, 1] == 0, 2] = 0  # the depth of an "a" does not matter
+        return same
+
+    return Problem(axes, cost, valid, canonical)
+
+
+def accuracy(point: Sequence[int]) -> float:
+    return 80 + 3 * point[0] + point[1] - (point[2] - 1) ** 2 + sum(point[4:])
+
+
+def distinct_points(problem: Problem) -> set[Point]:
+    return set(map(tuple, problem.enumerate().tolist()))
+
+
+def told(sampler: Sampler, points: Sequence[Point]) -> None:
+    for point in points:
+        sampler.tell(point, accuracy(point))
+
+
+class Watched:
+    """A sampler whose every proposal is checked against all that it was ever told."""
+
+    def __init__(self, sampler: Sampler, problem: Problem) -> None:
+        self.sampler = sampler
+        self.problem = problem
+        self.known: set[Point] = set()
+
+    def ask(self, count: int) -> list[Point]:
+        points = self.sampler.ask(count)
+        assert len(points) <= count
+        for point in points:
+            assert type(point) is tuple
+            assert all(type(level) is int for level in point)
+            row = np.array([point])
+            assert self.problem.valid(row).all()
+            assert self.problem.canonical is not None
+            assert (self.problem.canonical(row) == row).all()
+            assert point not in self.known
+            self.known.add(point)
+        return points
+
+    def tell(self, point: Point, value: float | None, fidelity: float = 1.0) -> None:
+        self.sampler.tell(point, value, fidelity)
+        assert self.problem.canonical is not None
+        self.known.add(tuple(self.problem.canonical(np.array([point]))[0].tolist()))
+
+
+def test_the_table_holds_the_names_that_space_files_may_use() -> None:
+    assert set(SAMPLERS) == set(SAMPLER_NAMES)
+
+
+def disturbed_search(name: str, objectives: int, rounds: int, seed: int = 3) -> int:
+    """Search with all that may happen on the way; return how many points were proposed."""
+    problem = toy(objectives, more=2)
+    watched = Watched(SAMPLERS[name](problem, seed=seed), problem)
+    rng = np.random.default_rng(seed)
+    running: list[Point] = []
+    for number in range(rounds):
+        running += watched.ask(3 if number % 4 == 0 else 1)
+        if number % 5 == 3:  # one that was never asked for, valid or not, canonical or not
+            foreign = problem.uniform(rng, 1)[0]
+            watched.tell(tuple(foreign.tolist()), 50.0)
+        while len(running) > 2:  # the one that ends is any of them
+            point = running.pop(int(rng.integers(len(running))))
+            if number % 7 == 5:
+                watched.tell(point, None)
+            elif number % 7 == 6:
+                watched.tell(point, accuracy(point) / 2, 0.3)
+            else:
+                watched.tell(point, accuracy(point))
+    return len(watched.known)
+
+
+@every_sampler
+@pytest.mark.parametrize("objectives", [0, 1, 2])
+def test_only_valid_new_points_whatever_happens(name: str, objectives: int) -> None:
+    assert disturbed_search(name, objectives, rounds=12) >= 18
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - {"optuna:gp"}))
+def test_ten_thousand_proposals_are_all_valid_and_new(name: str) -> None:
+    proposed = 0
+    while proposed < 10_000:
+        proposed += disturbed_search(name, objectives=proposed % 3, rounds=200, seed=proposed)
+
+
+@every_sampler
+def test_a_finite_space_ends_with_every_point_visited_once(name: str) -> None:
+    problem = toy(limit=2)
+    watched = Watched(SAMPLERS[name](problem, seed=1), problem)
+    expected = distinct_points(problem)
+    visited: set[Point] = set()
+    while points := watched.ask(2):
+        visited.update(points)
+        for point in points:
+            watched.tell(point, accuracy(point))
+    assert visited == expected
+    assert watched.ask(1) == []
+
+
+@every_sampler
+def test_same_seed_same_proposals_other_seed_others(name: str) -> None:
+    problem = toy(more=4)
+
+    def proposals(seed: int) -> list[Point]:
+        sampler = SAMPLERS[name](problem, seed=seed)
+        points: list[Point] = []
+        for _ in range(12):
+            points += sampler.ask()
+            told(sampler, points[-1:])
+        return points
+
+    assert proposals(0) == proposals(0)
+    assert set(proposals(0)) != set(proposals(1))
+
+
+@every_sampler
+def test_a_new_sampler_told_the_history_goes_on_as_the_old(name: str) -> None:
+    problem = toy(more=2)
+    old = SAMPLERS[name](problem, seed=5)
+    points = old.ask(12)
+    told(old, points[:11])
+    new = SAMPLERS[name](problem, seed=5)
+    told(new, points[:11])
+    new.pend(points[11:])
+    assert new.ask(3) == old.ask(3)
+
+
+@every_sampler
+def test_trials_is_the_only_option(name: str) -> None:
+    assert len(SAMPLERS[name](toy(), seed=0, trials=30).ask()) == 1
+    with pytest.raises(TypeError):
+        SAMPLERS[name](toy(), seed=0, trails=30)
+
+
+@every_sampler
+def test_arrays_of_numpy_integers_can_be_told(name: str) -> None:
+    problem = toy()
+    sampler = SAMPLERS[name](problem, seed=np.int64(2))
+    for point in sampler.ask(3):
+        sampler.tell(np.array(point), np.float32(1.0), costs=np.array([2.0]))  # type: ignore[arg-type]
+    assert set(sampler.ask(1000)) | set(sampler.history.told) == distinct_points(problem)
+
+
+@every_sampler
+def test_nothing_is_printed(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    verbosity = optuna.logging.get_verbosity()
+    sampler = SAMPLERS[name](toy(objectives=2, more=2), seed=0)
+    for _ in range(12):
+        told(sampler, sampler.ask())
+    assert capfd.readouterr() == ("", "")
+    assert optuna.logging.get_verbosity() == verbosity
+
+
+@pytest.mark.parametrize(("name", "trials"), [("tpe", 60), ("nsga2", 160), ("gp", 16)])
+def test_samplers_of_optuna_learn(name: str, trials: int) -> None:
+    problem = toy(objectives=0, more=6)
+    sampler = SAMPLERS[f"optuna:{name}"](problem, seed=0)
+    seen = []
+    for _ in range(trials):
+        (point,) = sampler.ask()
+        seen.append(accuracy(point))
+        sampler.tell(point, seen[-1])
+    # The mean of a uniform draw is 95, its spread 5.
+    assert np.mean(seen[:10]) < 97
+    assert np.mean(seen[-trials // 4 :]) > 99
+
+
+def test_samplers_of_optuna_keep_away_from_what_is_pending() -> None:
+    """Its trials stand in the study as running, which moves what TPE suggests."""
+    problem = toy(more=4)
+    proposals = []
+    everything = problem.enumerate()
+    for pending in (everything[:40], everything[-40:]):
+        sampler = SAMPLERS["optuna:tpe"](problem, seed=1)
+        told(sampler, sampler.ask(20))
+        # The same number of known points, so that the seeds are the same.
+        sampler.pend(map(tuple, pending.tolist()))
+        proposals.append(sampler.ask(4))
+    assert proposals[0] != proposals[1]
+
+
+def test_a_random_sampler_costs_no_import_of_optuna() -> None:
+    code = (
+        "import sys; from hrnet_search.search.samplers import SAMPLERS;"
+        "print(sorted({'optuna', 'torch', 'sklearn', 'scipy'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("more", [0, 9])
+def test_random_draws_uniformly_over_distinct_points(more: int) -> None:
+    problem = toy(more=more)
+    assert (problem.size > ENUMERABLE) == (more == 9)
+    cells = sorted(distinct_points(toy()))
+    draws = [SAMPLERS["random"](problem, seed=seed).ask()[0][:4] for seed in range(1200)]
+    observed = np.array([draws.count(cell) for cell in cells])
+    expected = len(draws) / len(cells)
+    chi_squared = float(((observed - expected) ** 2 / expected).sum())
+    assert observed.sum() == len(draws)
+    assert chi_squared < 1.7 * len(cells)  # p < .001 above, with this many cells
+
+
+class Counted:
+    """A huge space in which one point of a thousand is valid; counts what it is asked."""
+
+    def __init__(self, rare: int) -> None:
+        self.rare = rare
+        self.rows = 0
+
+    def valid(self, points: Points) -> Bools:
+        self.rows += len(points)
+        return np.asarray((points[:, 0] == 7) & (points[:, 1] < self.rare), dtype=np.bool_)
+
+    def cost(self, points: Points) -> Floats:
+        return np.asarray(points[:, 1:2] + 1, dtype=np.float64)
+
+    def problem(self, *counts: int) -> Problem:
+        axes = [Axis(str(i), n, True) for i, n in enumerate((50, 20, *counts))]
+        return Problem(axes, self.cost, self.valid)
+
+
+@pytest.mark.parametrize("name", ["random", "grid"])
+def test_rare_points_of_a_huge_space_are_found_without_listing_it(name: str) -> None:
+    counted = Counted(rare=1)
+    sampler = SAMPLERS[name](counted.problem(100, 200), seed=0)
+    points = sampler.ask(50)
+    assert len(set(points)) == 50
+    assert all(point[:2] == (7, 0) for point in points)
+    assert counted.rows < 50 * 10_000
+
+
+@pytest.mark.parametrize("name", ["random", "grid"])
+def test_a_large_space_with_few_points_ends_when_they_are_known(name: str) -> None:
+    counted = Counted(rare=3)
+    problem = Problem(
+        counted.problem(201).axes,
+        counted.cost,
+        lambda points: counted.valid(points) & (points[:, 2] == 200),
+    )
+    assert problem.size > ENUMERABLE
+    sampler = SAMPLERS[name](problem, seed=0)
+    assert sorted(sampler.ask(9)) == [(7, 0, 200), (7, 1, 200), (7, 2, 200)]
+
+
+@pytest.mark.parametrize("count", [5, 12, 30])
+def test_any_first_part_of_a_grid_spreads_over_the_costs(count: int) -> None:
+    problem = toy(more=4)
+    points = problem.enumerate()
+    costs = np.sort(problem.cost(points)[:, 0])
+    asked = np.array(SAMPLERS["grid"](problem, seed=4).ask(count))
+    shares = np.searchsorted(costs, np.sort(problem.cost(asked)[:, 0])) / len(costs)
+    assert np.diff([0.0, *shares, 1.0]).max() < 3.2 / count
+
+
+def test_a_history_keeps_the_highest_fidelity_and_all_its_repeats() -> None:
+    history = History(toy())
+    point = (1, 1, 1, 0)
+    history.pend(point)
+    assert point in history.pending
+    for value, fidelity in ((0.5, 0.3), (0.7, 1.0), (0.9, 1.0), (0.1, 0.3), (None, 1.0)):
+        history.tell(point, value, fidelity)
+    history.pend(point)
+    seen = history.told[point]
+    assert (seen.accuracies, seen.fidelity) == ((0.7, 0.9), 1.0)
+    assert not history.pending
+    assert len(history) == 1
+
+
+def test_a_point_is_known_by_its_canonical_form() -> None:
+    history = History(toy())
+    history.tell((1, 0, 3, 0), 0.5)
+    assert list(history.told) == [(1, 0, 0, 0)]
+    assert history.fresh(np.array([[1, 0, 2, 0], [1, 1, 2, 0]])) == [(1, 1, 2, 0)]
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_what_is_no_accuracy_is_a_failure(value: float | None) -> None:
+    history = History(toy())
+    history.tell((1, 1, 1, 0), value)
+    assert (1, 1, 1, 0) in history
+    assert history.seen() == []
+
+
+def test_measured_costs_replace_predicted_ones() -> None:
+    history = History(toy(objectives=2))
+    history.tell((1, 1, 1, 0), 0.5)
+    history.tell((2, 1, 1, 0), 0.5, costs=(7.5, 2.5))
+    history.tell((2, 1, 1, 0), 0.6)
+    assert history.costs(history.seen()).tolist() == [[4.0, 4.0], [7.5, 2.5]]
+
+
+def test_results_of_points_over_the_limits_are_not_learned_from() -> None:
+    history = History(toy())
+    history.tell((4, 1, 3, 0), 0.9)
+    history.tell((0, 1, 0, 0), 0.5)
+    assert [o.point for o in history.seen()] == [(0, 1, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"point": (9, 0, 0, 0)}, "is no point"),
+        ({"fidelity": 0.0}, "fidelity"),
+        ({"fidelity": 1.5}, "fidelity"),
+        ({"costs": (1.0, 2.0)}, "allowed: 1 positive numbers"),
+        ({"costs": (-1.0,)}, "allowed: 1 positive numbers"),
+        ({"costs": (float("nan"),)}, "allowed: 1 positive numbers"),
+    ],
+)
+def test_what_cannot_have_been_seen_is_refused(wrong: dict[str, Any], message: str) -> None:
+    sampler = SAMPLERS["random"](toy(), seed=0)
+    with pytest.raises(InputError, match=message):
+        sampler.tell(**{"point": (0, 0, 0, 0), "accuracy": 0.5, **wrong})
+    assert len(sampler.history) == 0
