@@ -123,8 +123,10 @@ def table(repeats: list[Repeat], condition: LatencyCondition, options: argparse.
     low, high = options.period
     lines = [
         str(condition),
-        f"{len(repeats)} repeats of {options.seconds} s, {options.background} background"
-        f" processes on and off for {low} to {high} s (seed {options.seed})",
+        (
+            f"{len(repeats)} repeats of {options.seconds} s, {options.background} background"
+            f" processes on and off for {low} to {high} s (seed {options.seed})"
+        ),
         f"{'estimate':20} {'median':>9} {'least':>9} {'most':>9} {'CV':>7}",
     ]
     for name, values in estimates.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from hrnet_search.errors import ArchitectureError, Fault, shown
@@ -154,7 +155,7 @@ def _stage_problems(stage: Stage, number: int) -> list[Fault]:
 
 def _order_problems(stages: tuple[Stage, ...]) -> list[Fault]:
     faults = []
-    for number, (before, stage) in enumerate(zip(stages[1:], stages[2:], strict=False), start=3):
+    for number, (before, stage) in enumerate(pairwise(stages[1:]), start=3):
         if stage.branches < before.branches:
             wrong = f"{stage.branches} branches after {before.branches} in STAGE{number - 1}"
             allowed = f"allowed: {before.branches} to {MAX_BRANCHES}, branches never decrease"

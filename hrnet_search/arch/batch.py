@@ -87,7 +87,8 @@ class ArchitectureBatch:
         good &= (self.branches[:, 0] == 1) & (self.branches[:, 3] <= MAX_BRANCHES)
         least = np.array([1, 0, 0, 0])
         good &= ((self.modules >= least) & (self.modules <= MAX_COUNT)).all(axis=1)
-        return good & np.isin(self.final_kernel, FINAL_KERNELS)
+        good &= np.isin(self.final_kernel, FINAL_KERNELS)
+        return np.asarray(good, dtype=np.bool_)
 
     def present(self) -> Bools:
         """Return which branches exist, [N, 4, 4]."""

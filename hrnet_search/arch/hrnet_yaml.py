@@ -78,7 +78,7 @@ def write_config(architecture: Architecture, path: str | Path, like: str | Path 
     ) as file:
         file.write(text)
     Path(file.name).chmod(0o666 & ~_umask())
-    os.replace(file.name, target)
+    Path(file.name).replace(target)
 
 
 def config_text(architecture: Architecture, like: Config | None = None) -> str:
@@ -202,10 +202,11 @@ class _Reader:
         default = None if head == "seg_hrnet" else 1  # the OCR heads never read it
         kernel = self.value(keys, "MODEL.EXTRA", "FINAL_CONV_KERNEL", default, extra)
         stages = [self.stage(keys, number, extra) for number in range(1, 5)]
-        if self.faults or None in stages:
+        found_stages = tuple(stage for stage in stages if stage is not None)
+        if self.faults or len(found_stages) != 4:
             return None
         corners = False if corners is None else corners
-        result = Architecture(tuple(stages), head, kernel, corners)  # type: ignore[arg-type]
+        result = Architecture(found_stages, head, kernel, corners)
         self.place_problems(result, found, keys)
         return None if self.faults else result
 
@@ -235,7 +236,7 @@ class _Reader:
             blocks, channels, fuse = blocks[:1], channels[:1], "SUM"
         else:
             self.check_lengths(keys, name, branches, blocks, channels)
-        return Stage(modules, block, blocks, channels, fuse)  # type: ignore[arg-type]
+        return Stage(modules, block, blocks, channels, fuse)
 
     def check_lengths(
         self, keys: Any, name: str, branches: Any, blocks: tuple[int, ...], channels: Any
@@ -261,10 +262,11 @@ class _Reader:
                 name, node = f"MODEL.EXTRA.{key}", extra.get(key)
             else:
                 name, node = f"MODEL.EXTRA.{problem.path}", self.in_stage(extra, section, key)
-            self.fault(node[1] if node else extra["STAGE1"][0], name, problem.wrong, problem.allowed)
+            at = node[1] if node else extra["STAGE1"][0]
+            self.fault(at, name, problem.wrong, problem.allowed)
 
     def in_stage(self, extra: Any, section: str, key: str) -> tuple[yaml.Node, yaml.Node] | None:
-        stage = extra[section]
+        stage: tuple[yaml.Node, yaml.MappingNode] = extra[section]
         return entries(stage[1]).get(key, stage)
 
     def section(self, node: yaml.Node, path: str, _: object) -> Any:
@@ -327,7 +329,7 @@ class _Reader:
         """Return the whole file as PyYAML, and so the HRNet library, reads it."""
         loader = yaml.SafeLoader("")
         try:
-            sections = loader.construct_document(root)  # type: ignore[no-untyped-call]
+            sections = loader.construct_document(root)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             line, column = place(root)
             wrong = f"a value that YAML cannot read: {' '.join(str(error).split())}"
@@ -379,5 +381,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-

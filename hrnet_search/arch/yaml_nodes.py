@@ -88,9 +88,10 @@ def compose(text: str, file: str) -> tuple[yaml.Node | None, list[Fault]]:
     return root, [] if root is None else list(_key_faults(root, file, ""))
 
 
-def place(node: yaml.Node) -> tuple[int, int]:
-    """Return line and column of a node, from 1."""
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def place(thing: yaml.Node | yaml.Event) -> tuple[int, int]:
+    """Return line and column of a node or event, from 1."""
+    mark = thing.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
 def entries(node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
@@ -133,7 +134,6 @@ def _form_faults(text: str, file: str) -> list[Fault]:
     depth = documents = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            line, column = event.start_mark.line + 1, event.start_mark.column + 1
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
             if isinstance(event, yaml.CollectionStartEvent):
@@ -142,7 +142,7 @@ def _form_faults(text: str, file: str) -> list[Fault]:
                 depth -= 1
             wrong = _event_wrong(event, depth, documents)
             if wrong:
-                faults.append(Fault("", None, *wrong, file, line, column))
+                faults.append(Fault("", None, *wrong, file, *place(event)))
             if depth > MAX_DEPTH or documents > 1:
                 break
     except (yaml.YAMLError, RecursionError) as error:
@@ -155,12 +155,12 @@ def _event_wrong(event: yaml.Event, depth: int, documents: int) -> tuple[str, st
         return f"nested deeper than {MAX_DEPTH}", f"allowed: at most {MAX_DEPTH} levels"
     if documents > 1:
         return "a second document", "allowed: one document a file"
-    if isinstance(event, yaml.AliasEvent):
-        return f"the alias *{shown(event.anchor)}", "allowed: values written out"
-    if getattr(event, "anchor", None):
-        return f"the anchor &{shown(event.anchor)}", "allowed: values written out"
-    if getattr(event, "tag", None):
-        return f"the tag {shown(event.tag)}", "allowed: values without tags"
+    anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
+    if anchor:
+        sign = "the alias *" if isinstance(event, yaml.AliasEvent) else "the anchor &"
+        return f"{sign}{shown(anchor)}", "allowed: values written out"
+    if tag:
+        return f"the tag {shown(tag)}", "allowed: values without tags"
     return None
 
 

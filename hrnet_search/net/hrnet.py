@@ -44,10 +44,7 @@ def build(architecture: Architecture, classes: int = DEFAULT_CLASSES) -> HighRes
     if architecture.head != "seg_hrnet":
         wrong = f"the head {architecture.head} cannot be built"
         raise ArchitectureError(Fault("MODEL.NAME", architecture.head, wrong, "allowed: seg_hrnet"))
-    if type(classes) is not int or not 1 <= classes <= MAX_COUNT:
-        wrong = f"{shown(classes)} is not a class count"
-        allowed = f"allowed: an integer from 1 to {MAX_COUNT}"
-        raise InputError(Fault("classes", classes, wrong, allowed))
+    _check_classes("classes", classes)
     return HighResolutionNet(architecture, classes)
 
 
@@ -61,20 +58,37 @@ def HRNet(  # noqa: N802 (the name that HRNet users know)
     """Build the network of an HRNet-library yaml, with its MODEL.PRETRAINED weights if asked.
 
     `classes` and `align_corners` override DATASET.NUM_CLASSES and MODEL.ALIGN_CORNERS.
-    Raise ArchitectureError for a wrong yaml; WeightsError if the weight file is missing or
-    leaves any tensor outside the head (`last_layer`) and CAT's projections at its start.
+    Raise ArchitectureError for a wrong yaml, InputError for wrong classes; WeightsError if the
+    weight file is missing, or leaves any tensor outside the head (`last_layer`) and CAT's
+    projections at its start.
     """
     config = read_config(cfg_path)
     architecture = config.architecture
     if align_corners is not None:
         architecture = replace(architecture, align_corners=align_corners)
     if classes is None:
-        classes = config.sections.get("DATASET", {}).get("NUM_CLASSES", DEFAULT_CLASSES)
+        classes = _config_classes(config.sections.get("DATASET", {}), str(cfg_path))
     network = build(architecture, classes)
     if use_pretrain:
         named = config.sections["MODEL"].get("PRETRAINED", "")
         load_pretrained(network, named, Path(cfg_path))
     return network
+
+
+def _config_classes(data: object, file: str) -> int:
+    if not isinstance(data, dict):
+        wrong = f"{shown(data)} is not a section"
+        raise InputError(Fault("DATASET", data, wrong, "allowed: keys and values", file=file))
+    classes: int = data.get("NUM_CLASSES", DEFAULT_CLASSES)
+    _check_classes("DATASET.NUM_CLASSES", classes, file)
+    return classes
+
+
+def _check_classes(key: str, classes: object, file: str = "") -> None:
+    if type(classes) is not int or not 1 <= classes <= MAX_COUNT:
+        wrong = f"{shown(classes)} is not a class count"
+        allowed = f"allowed: an integer from 1 to {MAX_COUNT}"
+        raise InputError(Fault(key, classes, wrong, allowed, file=file))
 
 
 class HighResolutionNet(nn.Module):

@@ -273,7 +273,7 @@ def test_a_class_count_that_is_none_is_refused(classes: Any) -> None:
         build(small(), classes)
 
 
-def config(folder: Path, pretrained: str = "", classes: int = 7) -> Path:
+def config(folder: Path, pretrained: str = "", data: object = None) -> Path:
     """Write the yaml of `small(align_corners=True)`."""
     stages: dict[str, Any] = {
         f"STAGE{number}": {
@@ -293,7 +293,7 @@ def config(folder: Path, pretrained: str = "", classes: int = 7) -> Path:
         "EXTRA": {"FINAL_CONV_KERNEL": 1, **stages},
     }
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump({"DATASET": {"NUM_CLASSES": classes}, "MODEL": model}))
+    path.write_text(yaml.safe_dump({"DATASET": data or {"NUM_CLASSES": 7}, "MODEL": model}))
     return path
 
 
@@ -301,6 +301,28 @@ def test_a_config_gives_its_structure_and_classes(tmp_path: Path) -> None:
     network = HRNet(config(tmp_path))
     assert network.architecture == small(align_corners=True)
     assert evaluated(network, images(31, 33)).shape[1] == 7
+
+
+def test_a_config_without_classes_has_the_official_default(tmp_path: Path) -> None:
+    network = HRNet(config(tmp_path, data={"ROOT": "data/"}))
+    assert evaluated(network, images(31, 33)).shape[1] == 19
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"NUM_CLASSES": 0}, "DATASET.NUM_CLASSES: 0 is not a class count"),
+        ({"NUM_CLASSES": 5.0}, "DATASET.NUM_CLASSES: 5.0 is not a class count"),
+        (5, "DATASET: 5 is not a section"),
+    ],
+)
+def test_a_config_with_wrong_classes_is_told_where(
+    tmp_path: Path, data: object, message: str
+) -> None:
+    path = config(tmp_path, data=data)
+    with pytest.raises(InputError, match=f"config.yaml: {message}"):
+        HRNet(path)
+    assert evaluated(HRNet(path, classes=2), images(1, 1)).shape[1] == 2
 
 
 def test_arguments_override_the_config(tmp_path: Path) -> None:
@@ -332,7 +354,7 @@ def test_pretrained_weights_are_found_and_loaded(
 def test_another_class_count_keeps_the_pretrained_trunk(tmp_path: Path) -> None:
     source = spread(build(small(), 19))
     save_weights(source, tmp_path / "trained.safetensors", {})
-    network = HRNet(config(tmp_path, "trained.safetensors", classes=5), use_pretrain=True)
+    network = HRNet(config(tmp_path, "trained.safetensors", {"NUM_CLASSES": 5}), use_pretrain=True)
     assert torch.equal(network.conv1.weight, source.conv1.weight)
     assert network.state_dict()["last_layer.3.weight"].shape[0] == 5
 

@@ -1,0 +1,51 @@
+"""Which device is meant, and what it and the libraries on it are."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from hrnet_search.errors import Fault, InputError
+from hrnet_search.evaluate.machine import cpu_model
+
+PACKAGES = ("hrnet-search", "torch", "numpy")
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that auto, cpu, cuda or cuda:N names; auto prefers CUDA.
+
+    Raise InputError, naming the devices that there are.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not count):
+        return torch.device("cpu")
+    if name in ("auto", "cuda") and count:
+        return torch.device("cuda", torch.cuda.current_device())
+    asked = re.fullmatch(r"cuda:([0-9]{1,4})", name)
+    if asked and int(asked[1]) < count:
+        return torch.device("cuda", int(asked[1]))
+    there = ", ".join(("cpu", *(f"cuda:{index}" for index in range(count))))
+    known = asked or name == "cuda"
+    wrong = "there is no such device" if known else f"{name!r} is not known"
+    raise InputError(Fault("device", name, wrong, f"allowed: auto, or what is here: {there}"))
+
+
+def device_name(device: torch.device) -> str:
+    """Return the model of the GPU or CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return name and version of what a result depends on: Python, packages, CUDA and cuDNN."""
+    found = [("python", platform.python_version())]
+    for package in PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:  # run from a source tree that was never installed
+            found.append((package, "not installed"))
+    if torch.version.cuda:
+        found += [("cuda", torch.version.cuda), ("cudnn", str(torch.backends.cudnn.version()))]
+    return tuple(found)

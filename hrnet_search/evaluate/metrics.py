@@ -1,0 +1,115 @@
+"""The official figures of segmentation: confusion matrices, mIoU, losses, learning rate.
+
+Formulas of the HRNet library, branch HRNet-OCR: `lib/utils/utils.py` (`get_confusion_matrix`,
+`adjust_learning_rate`), `lib/core/function.py` (`testval`), `lib/core/criterion.py`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hrnet_search.records import IGNORED
+
+
+def confusions(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return a matrix an image, int64 [N, K, K], with truth in rows, of integers [N, ...].
+
+    Pixels whose label is IGNORED or no class are left out. `predicted` holds classes only.
+    """
+    images = len(labels)
+    index = torch.arange(images, device=labels.device).view(-1, *[1] * (labels.dim() - 1))
+    counted = (labels >= 0) & (labels < classes) & (labels != IGNORED)
+    cells = (index * classes + labels) * classes + predicted
+    counts = torch.bincount(cells[counted].long(), minlength=images * classes**2)
+    assert counts.numel() == images * classes**2, "a predicted class is out of range"
+    return counts.view(images, classes, classes)
+
+
+def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return the matrix over all images, int64 [K, K], with truth in rows."""
+    return confusions(predicted, labels, classes).sum(dim=0)
+
+
+def iou(matrix: Tensor) -> Tensor:
+    """Return the IoU of each class, float64 [K], of a confusion matrix [K, K].
+
+    A class that occurs in neither truth nor prediction has 0.
+    """
+    hit = matrix.diagonal().double()
+    return hit / _union(matrix).clamp(min=1)
+
+
+def miou(matrix: Tensor) -> float:
+    """Return the mean IoU over all classes, also absent ones: the official rule."""
+    return float(iou(matrix).mean())
+
+
+def miou_present(matrix: Tensor) -> float:
+    """Return the mean IoU over the classes that occur in truth or prediction; 0 if none do."""
+    present = _union(matrix) > 0
+    return float(iou(matrix)[present].mean()) if present.any() else 0.0
+
+
+def pixel_accuracy(matrix: Tensor) -> float:
+    """Return the share of pixels that are right; 0 of none."""
+    return float(matrix.diagonal().sum().double() / matrix.sum().clamp(min=1))
+
+
+def mean_accuracy(matrix: Tensor) -> float:
+    """Return the mean over all classes of the share of their pixels that are right."""
+    return float((matrix.diagonal().double() / matrix.sum(dim=1).clamp(min=1)).mean())
+
+
+def upsampled(logits: Tensor, labels: Tensor, align_corners: bool) -> Tensor:
+    """Return logits [N, K, h, w] bilinearly at the size of labels [N, H, W]."""
+    size = labels.shape[-2:]
+    if logits.shape[-2:] == size:
+        return logits
+    return F.interpolate(logits, size, mode="bilinear", align_corners=align_corners)
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, align_corners: bool, weight: Tensor | None = None
+) -> Tensor:
+    """Return the mean cross entropy of logits [N, K, h, w], upsampled to labels [N, H, W].
+
+    `weight` [K] weighs the classes. Unlike torch's mean, and so the official one, it is 0
+    where all pixels are ignored.
+    """
+    scores = upsampled(logits, labels, align_corners)
+    total = F.cross_entropy(scores, labels, weight, ignore_index=IGNORED, reduction="sum")
+    counted = labels[labels != IGNORED]
+    share = counted.numel() if weight is None else float(weight[counted].sum())
+    return total / (share or 1)
+
+
+def ohem(
+    logits: Tensor, labels: Tensor, align_corners: bool, threshold: float, keep: int
+) -> Tensor:
+    """Return the mean cross entropy of the hard pixels (the official OhemCrossEntropy).
+
+    Hard are those whose true class is less likely than `threshold`, or than the pixel of rank
+    `keep`, counted from 0 at the hardest, if that is more. 0 where there are none.
+    """
+    scores = upsampled(logits, labels, align_corners)
+    losses = F.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="none")
+    losses = losses[labels != IGNORED]
+    if losses.numel() == 0:
+        return scores.sum() * 0
+    likely = torch.exp(-losses.detach())
+    ranked = likely.flatten().sort().values
+    bar = ranked[min(keep, ranked.numel() - 1)].clamp(min=threshold)
+    hard = losses[likely < bar]
+    return hard.mean() if hard.numel() else scores.sum() * 0
+
+
+def poly_lr(base: float, step: int, steps: int, power: float = 0.9) -> float:
+    """Return the learning rate of a step, 0 to `steps`: it falls from `base` to 0."""
+    assert 0 <= step <= steps, "a step beyond the schedule has no learning rate"
+    return base * (1 - step / steps) ** power
+
+
+def _union(matrix: Tensor) -> Tensor:
+    return matrix.sum(dim=0) + matrix.sum(dim=1) - matrix.diagonal()
