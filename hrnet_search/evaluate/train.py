@@ -161,7 +161,7 @@ def train(
     report: Report,
     checkpoints: Checkpoints | None = None,
 ) -> Training:
-    """Train to the end, judge at each rung, and leave the network as it was judged last.
+    """Train to the end, judge at each rung, and leave the network as judged if it ends at one.
 
     `rungs` rise, the last one is the schedule's steps. Goes on from a checkpoint if there is
     one; the rung at which it was made is judged and reported (again), earlier ones are not.
@@ -186,9 +186,9 @@ def train(
         if going:
             loss = trainer.advance()
             going = report(TrialProgress("train", trainer.step, steps, loss))
-    if last:
+    if last and last.rung.step == trainer.step:
         trainer.network.load_state_dict(last.statistics, strict=False)
-    return Training(tuple(results), last, stopped=trainer.step < steps or not last)
+    return Training(tuple(results), last, stopped=last is None or last.rung.step < steps)
 
 
 @contextmanager
