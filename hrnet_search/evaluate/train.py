@@ -54,10 +54,11 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a training went: its rungs, the last judgement (None before the first rung)."""
+    """How a training went: its rungs, the last judgement (None before the first), its steps."""
 
     rungs: tuple[RungResult, ...]
     last: Judgement | None
+    step: int
     stopped: bool
 
 
@@ -188,7 +189,8 @@ def train(
             going = report(TrialProgress("train", trainer.step, steps, loss))
     if last and last.rung.step == trainer.step:
         trainer.network.load_state_dict(last.statistics, strict=False)
-    return Training(tuple(results), last, stopped=last is None or last.rung.step < steps)
+    stopped = last is None or last.rung.step < steps
+    return Training(tuple(results), last, trainer.step, stopped)
 
 
 @contextmanager

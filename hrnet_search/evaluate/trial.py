@@ -17,7 +17,7 @@ import torch
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.batches import Batches, validation_batches
 from hrnet_search.data.dataset import Dataset, open_dataset
-from hrnet_search.errors import HrnetSearchError, TrainingError, shown
+from hrnet_search.errors import HrnetSearchError, StorageLostError, StudyInUseError, TrainingError, shown
 from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints, write_whole
 from hrnet_search.evaluate.devices import resolve_device, versions
 from hrnet_search.evaluate.latency import measure_latency
@@ -68,13 +68,16 @@ class Worker:
         """Run a trial to its end, from its checkpoint if there is one.
 
         `report` is told every step and returns False to stop. Whatever goes wrong becomes a
-        failed result of one line, with the traceback in `logs/KEY.log` of the study; only
-        KeyboardInterrupt and SystemExit pass, and leave the checkpoint.
+        failed result of one line, with the traceback in `logs/KEY.log` of the study. Only
+        KeyboardInterrupt, SystemExit and the study's own errors, which `report` may raise,
+        pass, and leave the checkpoint.
         """
         start, found = time.monotonic(), _Found()
         checkpoints = self._checkpoints(task)
         try:
             self._judge(task, report, checkpoints, found)
+        except (StorageLostError, StudyInUseError):
+            raise  # from `report`: the study failed, not the trial
         except Exception as error:
             found.status, found.error = FAILED, one_line(error)
             _log(task)
@@ -184,14 +187,15 @@ def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:
 
 
 def _keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:
-    """Write weights and confusion matrices by image, if the trial ended at a rung."""
+    """Write the last confusion matrices by image, and the weights if they are those judged."""
     last = training.last
-    if not task.folder or last is None or training.rungs[-1] is not last.rung:
+    if not task.folder or last is None:
         return
     for name in ("weights", "evaluation"):
         Path(task.folder, name).mkdir(parents=True, exist_ok=True)
-    metadata = {"key": str(task.key), "step": str(last.rung.step), "miou": repr(last.rung.miou)}
-    save_weights(network, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
+    if last.rung.step == training.step:
+        metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
+        save_weights(network, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
     small = last.confusions.astype(np.min_scalar_type(int(last.confusions.max(initial=0))))
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {"confusions": small, "step": np.int64(last.rung.step)}

@@ -1,0 +1,386 @@
+"""The command line: parse, call rooms in order, print, exit code.
+
+Rooms are imported inside each command, so that `--help` and `check` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hrnet_search import __version__
+from hrnet_search.errors import Fault, HrnetSearchError, InputError
+
+if TYPE_CHECKING:
+    from hrnet_search.arch.hrnet_yaml import Config
+    from hrnet_search.search.study import Brain
+    from hrnet_search.space.load import SpaceFile
+
+DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+RESULTS = Path("results")
+EXAMPLE = "example: hrnet-search run search_spaces/quickstart.yaml"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = parser().parse_args(argv)
+    try:
+        code: int = options.command(options)
+    except HrnetSearchError as error:
+        return _fail(str(error), error.exit_code, options.debug)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command again goes on", INTERRUPTED, False)
+    except BrokenPipeError:  # whoever read us has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return _fail(f"defect in hrnet-search (--debug shows where): {what}", 1, options.debug)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="hrnet-search",
+        description="Find the HRNet to train: the front of accuracy against cost, and its configs.",
+        epilog=EXAMPLE,
+    )
+    top.add_argument("--version", action="version", version=f"hrnet-search {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, (add, command) in COMMANDS.items():
+        text = str(command.__doc__)
+        sub = commands.add_parser(name, help=text.rstrip("."), description=text)
+        sub.add_argument("--debug", action="store_true", help="show tracebacks")
+        add(sub)
+        sub.set_defaults(command=command)
+    return top
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look for every problem of a space file; else say how large and how dear the space is."""
+    from hrnet_search.space.survey import survey
+
+    file = _load(options)
+    looked_at = _look_at_data(file)
+    found = survey(file.space)
+    if options.json:
+        print(json.dumps({"name": file.name, "data_looked_at": looked_at, **asdict(found)}))
+        return DONE
+    print(f"{file.name}: no problems")
+    if not looked_at:
+        print("the data were not looked at: no root (--data-root DIR)")
+    for line in found.lines():
+        print(line)
+    return DONE
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Write N distinct valid HRNet yamls within the limits."""
+    from hrnet_search.arch.hrnet_yaml import config_text
+    from hrnet_search.space import generate as generator
+
+    file = _load(options)
+    found = generator.generate(file.space, options.n, options.seed)
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for architecture in found:
+        path = folder / f"{file.name}_{architecture.id}.yaml"
+        path.write_text(config_text(architecture, file.base), encoding="utf-8")
+    print(f"{len(found)} configs in {folder}")
+    if len(found) < options.n:
+        print(f"the space has no more than {len(found)} distinct variants within its limits")
+    return DONE
+
+
+def profile(options: argparse.Namespace) -> int:
+    """Show parameters, MACs and activations of configs, and measured latency if asked."""
+    from hrnet_search.arch.cost import cost
+    from hrnet_search.arch.hrnet_yaml import read_config
+
+    rows, faults = [], []
+    for path in options.config:
+        try:
+            config = read_config(path)
+            classes = options.classes or _classes(config)
+            counted = cost(config.architecture, tuple(options.size), classes)
+            row = {"config": str(path), "id": config.architecture.id, **asdict(counted)}
+            if options.latency:
+                row |= _latency_columns(config, classes, options)
+            rows.append(row)
+        except HrnetSearchError as error:
+            text = str(error)
+            faults.append(text if text.startswith(str(path)) else f"{path}: {text}")
+    print(json.dumps(rows) if options.json else _profile_table(rows, options.size))
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return BAD_INPUT if faults else DONE
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search a space; the same command again goes on where it was."""
+    from hrnet_search.space.load import load_space_file
+
+    file = load_space_file(options.space, options.data_root)
+    if file.schedule.data.kind == "folder" and not file.schedule.data.root:
+        wrong = "the data have no root"
+        raise InputError(Fault("data.root", None, wrong, "allowed: --data-root DIR", file.path))
+    signal.signal(signal.SIGTERM, _interrupt)
+    folder = Path(options.output) if options.output else RESULTS / file.name
+    brain = _search(file, folder, options)
+    from hrnet_search.report.report import write_report
+    from hrnet_search.report.summary import summary
+    from hrnet_search.store.study import open_study
+
+    study = open_study(folder)
+    write_report(study)
+    print(f"\n{brain.why_ended}\n{summary(study)}")
+    return TRIALS_FAILED if brain.counts["failed"] else DONE
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write tables and plots of a study, finished or not."""
+    from hrnet_search.report.report import write_report
+    from hrnet_search.report.summary import summary
+    from hrnet_search.store.study import open_study
+
+    study = open_study(options.study)
+    write_report(study)
+    print(summary(study))
+    return DONE
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the front's files for other libraries; name what those would not run as meant."""
+    from hrnet_search.report.export import EXPORTERS
+    from hrnet_search.store.study import open_study
+
+    study = open_study(options.study)
+    folder = Path(options.output) if options.output else Path(options.study) / "export"
+    names = options.format.split(",")
+    if unknown := [name for name in names if name not in EXPORTERS]:
+        known = f"allowed: {', '.join(EXPORTERS)}"
+        raise InputError(Fault("--format", n, f"{n} is not known", known) for n in unknown)
+    for name in names:
+        result = EXPORTERS[name](study, folder, as_is=options.as_is)
+        print(f"{name}: {len(result.written)} files in {folder}")
+        for refusal in result.refused:
+            print(f"{name}: refused: {refusal}", file=sys.stderr)
+    return DONE
+
+
+def sync(options: argparse.Namespace) -> int:
+    """Bring the mirrors of a study up to date."""
+    from hrnet_search.store.study import open_study
+
+    study = open_study(options.study)
+    mirror = _mirror(study.meta["tracking"], study.name, Path(options.study))
+    if mirror is None:
+        print("tracking is off: there is nothing to sync")
+        return DONE
+    ended = [(ask.architecture, result) for ask, result in study.trials() if result is not None]
+    print(f"{mirror.sync(ended)} trials sent, {mirror.waiting} waiting")
+    return TRIALS_FAILED if mirror.waiting else DONE
+
+
+def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain:
+    from rich.console import Console
+
+    from hrnet_search.progress import LiveProgress, PlainProgress
+    from hrnet_search.search.run import open_store, plan_of, search
+
+    console = Console()
+    plan = plan_of(file, folder, options.trials)
+    with open_store(file, plan, folder) as store:
+        already = len(store.finished())
+        if already:
+            console.print(f"going on with {folder}: {already} trials have ended")
+        live = console.is_terminal and not options.plain
+        view = (LiveProgress if live else PlainProgress)(plan.trials, already, console)
+        mirror = _mirror(file.tracking.mlflow, file.name, folder)
+        listeners = [view, mirror] if mirror else [view]
+        with view if isinstance(view, LiveProgress) else nullcontext():
+            brain = search(plan, store, listeners, console.print)
+        if mirror:
+            asks = {ask.number: ask for ask in store.asks()}
+            mirror.sync([(asks[n].architecture, result) for n, result in store.finished()])
+    return brain
+
+
+def _mirror(uri: str, name: str, folder: Path) -> Any:
+    if uri == "off":
+        return None
+    from hrnet_search.search.mlflow_mirror import MlflowMirror
+
+    return MlflowMirror(uri, name, str(folder), lambda text: print(text, file=sys.stderr))
+
+
+def _load(options: argparse.Namespace) -> SpaceFile:
+    from hrnet_search.space.load import load_space_file
+
+    return load_space_file(options.space, options.data_root)
+
+
+def _look_at_data(file: SpaceFile) -> bool:
+    """Raise DataError for what is wrong with the data; False if nobody says where they are."""
+    data = file.schedule.data
+    if data.kind == "shapes":
+        return True
+    if not data.root:
+        return False
+    from hrnet_search.data.dataset import preflight
+    from hrnet_search.errors import DataError
+
+    if faults := preflight(data):
+        raise DataError(faults)
+    return True
+
+
+def _classes(config: Config) -> int:
+    section = config.sections.get("DATASET") or {}
+    classes = section.get("NUM_CLASSES", 19)
+    if type(classes) is not int:
+        wrong = f"{classes!r} is no class count"
+        raise InputError(Fault("DATASET.NUM_CLASSES", classes, wrong, "allowed: an integer"))
+    return classes
+
+
+def _latency_columns(config: Config, classes: int, options: argparse.Namespace) -> dict[str, Any]:
+    from hrnet_search.evaluate.latency import measure_latency
+    from hrnet_search.net.hrnet import build
+    from hrnet_search.records import LatencySpec
+
+    spec = LatencySpec(tuple(options.size), device=options.device, seconds=options.seconds)
+    found = measure_latency(build(config.architecture, classes), spec, classes=classes)
+    return {
+        "latency_ms": found.median_ms,
+        "low_ms": found.low_ms,
+        "high_ms": found.high_ms,
+        "ratio": found.ratio,
+        "noisy": found.noisy,
+        "device": found.condition.device,
+        "peak_memory_bytes": found.peak_memory_bytes,
+    }
+
+
+def _profile_table(rows: list[dict[str, Any]], size: Sequence[int]) -> str:
+    if not rows:
+        return ""
+    lines = [f"per image of {size[0]}x{size[1]}; MACs and activations of convolutions"]
+    header = ["config", "params", "MACs", "MACs/1024^3", "activations"]
+    timed = "latency_ms" in rows[0]
+    cells = [
+        [
+            Path(row["config"]).stem,
+            f"{row['params'] / 1e6:.3f} M",
+            f"{row['macs'] / 1e9:.3f} G",
+            f"{row['macs'] / 1024**3:.1f}",
+            f"{row['activations'] / 1e6:.1f} M",
+            *_latency_cells(row),
+        ]
+        for row in rows
+    ]
+    table = [[*header, "latency", "95% interval", "ratio"] if timed else header, *cells]
+    widths = [max(len(line[i]) for line in table if i < len(line)) for i in range(len(table[0]))]
+    for line in table:
+        rest = zip(line[1:], widths[1:], strict=False)
+        lines.append("  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in rest)]))
+    return "\n".join(lines)
+
+
+def _latency_cells(row: dict[str, Any]) -> list[str]:
+    if "latency_ms" not in row:
+        return []
+    noisy = " noisy" if row["noisy"] else ""
+    interval = f"{row['low_ms']:.2f}-{row['high_ms']:.2f} ms{noisy}"
+    return [f"{row['latency_ms']:.2f} ms", interval, f"{row['ratio']:.3f}"]
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(text: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    for line in text.splitlines() or ["failed"]:
+        print(line, file=sys.stderr)
+    return code
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive, allowed: 1 or more")
+    return number
+
+
+def _add_space(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("space", metavar="SPACE", help="space file (yaml)")
+    sub.add_argument("--data-root", metavar="DIR", help="where the images and masks lie")
+
+
+def _add_check(sub: argparse.ArgumentParser) -> None:
+    _add_space(sub)
+    sub.add_argument("--json", action="store_true", help="for programs to read")
+
+
+def _add_generate(sub: argparse.ArgumentParser) -> None:
+    _add_space(sub)
+    sub.add_argument("-n", type=_positive, required=True, metavar="N", help="how many")
+    sub.add_argument("--seed", type=int, default=0, metavar="S", help="of the draw (0)")
+    sub.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the yamls")
+
+
+def _add_profile(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("config", nargs="+", metavar="CONFIG", help="HRNet-library yaml")
+    size = {"nargs": 2, "type": _positive, "default": (1024, 2048), "metavar": ("H", "W")}
+    sub.add_argument("--size", help="image size in pixels (1024 2048)", **size)  # type: ignore[arg-type]
+    sub.add_argument("--classes", type=_positive, metavar="K", help="instead of the config's")
+    sub.add_argument("--latency", action="store_true", help="measure it too (loads torch)")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    sub.add_argument("--seconds", type=float, default=5.0, help="cap on one measurement (5)")
+    sub.add_argument("--json", action="store_true", help="for programs to read")
+
+
+def _add_run(sub: argparse.ArgumentParser) -> None:
+    _add_space(sub)
+    sub.add_argument("-o", "--output", metavar="STUDY", help="study folder (results/NAME)")
+    sub.add_argument("--trials", type=_positive, metavar="N", help="instead of the file's")
+    sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+
+
+def _add_study(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("study", metavar="STUDY", help="study folder")
+
+
+def _add_export(sub: argparse.ArgumentParser) -> None:
+    _add_study(sub)
+    sub.add_argument("-o", "--output", metavar="DIR", help="folder for the files (STUDY/export)")
+    sub.add_argument("--format", default="hrnet", help="formats, with commas between (hrnet)")
+    sub.add_argument("--as-is", action="store_true", help="also what the target would change")
+
+
+Command = tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
+COMMANDS: dict[str, Command] = {
+    "check": (_add_check, check),
+    "generate": (_add_generate, generate),
+    "profile": (_add_profile, profile),
+    "run": (_add_run, run),
+    "report": (_add_study, report),
+    "export": (_add_export, export),
+    "sync": (_add_study, sync),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

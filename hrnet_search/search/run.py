@@ -1,0 +1,133 @@
+"""A search from a space file to a finished study: create or resume, then drive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from hrnet_search.arch.hrnet_yaml import config_text
+from hrnet_search.data.dataset import fingerprint, preflight
+from hrnet_search.errors import DataError, Fault, StudyError
+from hrnet_search.evaluate.devices import device_name, resolve_device
+from hrnet_search.evaluate.latency import measure_reference
+from hrnet_search.evaluate.trial import Worker
+from hrnet_search.records import hash_of
+from hrnet_search.search.inline import Listener, run_inline
+from hrnet_search.search.study import Brain, Plan
+from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.writer import StudyStore
+
+IDENTITY = "identity"
+REFERENCE = "reference_ms"
+
+
+def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
+    """Look at the data and settle a space file into a plan; raise DataError if they are not good."""
+    if faults := preflight(file.schedule.data):
+        raise DataError(faults)
+    schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
+    return Plan(
+        space=file.space,
+        objectives=file.objectives,
+        schedule=schedule,
+        seeds=file.seeds,
+        rungs=file.rungs or (schedule.steps,),
+        latency=file.latency,
+        sampler=file.search.sampler,
+        seed=file.search.seed,
+        trials=trials or file.search.trials,
+        device=file.latency.device,
+        folder=str(folder),
+    )
+
+
+def open_store(file: SpaceFile, plan: Plan, folder: Path) -> StudyStore:
+    """Create the study, or take up the one that is there if it is the same.
+
+    Raises StudyError naming what differs, StudyInUseError if another driver holds it.
+    """
+    if not (folder / "study.db").exists():
+        StudyStore.create(folder, _meta(file, plan))
+        (folder / "space.yaml").write_text(file.text, encoding="utf-8")
+    store = StudyStore(folder)
+    try:
+        _check_same(store.meta(), _identity(plan), folder)
+        store.set_meta("trials", str(plan.trials))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def search(
+    plan: Plan, store: StudyStore, listeners: Sequence[Listener], say: Callable[[str], None]
+) -> Brain:
+    """Run the plan to its end in this process; return the brain, which says why it ended."""
+    brain = Brain(plan, store, _frozen_reference(plan, store, say))
+    run_inline(brain, Worker().run, listeners)
+    return brain
+
+
+def _frozen_reference(plan: Plan, store: StudyStore, say: Callable[[str], None]) -> float:
+    """Return the reference network's latency, measured once in the life of a study."""
+    device = device_name(resolve_device(plan.latency.device))
+    meta = store.meta()
+    if REFERENCE in meta:
+        if meta["device"] != device:
+            wrong = f"was measured on {meta['device']}, this device is {device}"
+            raise StudyError(Fault("latency", device, wrong, "allowed: the same kind of device"))
+        return float(meta[REFERENCE])
+    say(f"measuring the reference network on {device}")
+    reference = measure_reference(plan.latency, classes=plan.schedule.data.classes)
+    store.set_meta("device", device)
+    store.set_meta(REFERENCE, repr(reference))
+    return reference
+
+
+def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
+    choices = plan.space.choices
+    return {
+        "name": file.name,
+        "tracking": file.tracking.mlflow,
+        "space_text": file.text,
+        "base_yaml": config_text(plan.space.base, file.base),
+        "objectives": json.dumps(plan.objectives),
+        "choices": json.dumps([c.path for c in choices]),
+        "levels": json.dumps([c.values for c in choices]),
+        "schedule": json.dumps({**asdict(plan.schedule), "id": plan.schedule.id}),
+        IDENTITY: json.dumps(_identity(plan)),
+        "study_id": hash_of([file.name, _identity(plan)]),
+    }
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    """Return what may not change while a study lasts, by the section of the space file."""
+    latency = asdict(plan.latency)
+    identity = {
+        "base": plan.space.base.id,
+        "vary": [[c.path, c.values] for c in plan.space.choices],
+        "limits": [[limit.objective, limit.at_most] for limit in plan.space.limits],
+        "objectives": plan.objectives,
+        "schedule and data": plan.schedule.id,
+        "schedule.seeds": plan.seeds,
+        "schedule.rungs": plan.rungs,
+        "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
+        "search.sampler": plan.sampler,
+        "search.seed": plan.seed,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def _check_same(meta: dict[str, str], identity: dict[str, Any], folder: Path) -> None:
+    before = json.loads(meta[IDENTITY])
+    changed = [key for key in identity if identity[key] != before.get(key)]
+    if changed:
+        allowed = "allowed: the file it was begun with, or another folder with -o"
+        raise StudyError(
+            Fault(key, identity[key], f"differs from what {folder} was begun with", allowed)
+            for key in changed
+        )

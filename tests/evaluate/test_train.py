@@ -1,0 +1,283 @@
+"""Training is the same every time, also when interrupted, judged or resumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hrnet_search.arch.architecture import Architecture, Stage
+from hrnet_search.errors import DataError, InputError, TrainingError
+from hrnet_search.evaluate import metrics
+from hrnet_search.evaluate.checkpoint import Checkpoints
+from hrnet_search.evaluate.train import Trainer, Training, TrainingData, recalibrated, train
+from hrnet_search.net.hrnet import HighResolutionNet, build
+from hrnet_search.records import IGNORED, DataSpec, Schedule, TrialProgress
+
+TINY = Architecture(
+    (
+        Stage(1, "BOTTLENECK", (1,), (4,)),
+        *(
+            Stage(1, "BASIC", (1,) * n, tuple(4 * 2**branch for branch in range(n)))
+            for n in (2, 3, 4)
+        ),
+    )
+)
+SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=3, size=(32, 32))
+SCHEDULE = Schedule(SPEC, steps=6, batch=4, crop=(32, 32), lr=0.05)
+RUNGS = (2, 4, 6)
+
+
+def drawn(seed: int, count: int) -> tuple[Tensor, Tensor]:
+    """Return images whose quadrants have a class each, by their colour, and noise."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randint(0, 3, (count, 2, 2), generator=generator)
+    labels = coarse.repeat_interleave(16, 1).repeat_interleave(16, 2)
+    images = nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2) * 2.0
+    return images + 0.1 * torch.randn(images.shape, generator=generator), labels
+
+
+def validation() -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+    images, labels = drawn(999, 3)
+    labels[0, :4] = IGNORED
+    yield images[:2], labels[:2], [0, 1]
+    yield images[2:], labels[2:], [2]
+
+
+DATA = TrainingData(lambda step: drawn(step, 4), validation, images=3)
+
+
+def network(seed: int = 0) -> HighResolutionNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(TINY, 3)
+
+
+def trainer(schedule: Schedule = SCHEDULE, data: TrainingData = DATA) -> Trainer:
+    return Trainer(network(), data, schedule)
+
+
+def always(_: TrialProgress) -> bool:
+    return True
+
+
+def same(one: Training, other: Training) -> bool:
+    assert one.last is not None
+    assert other.last is not None
+    return one.rungs == other.rungs and (one.last.confusions == other.last.confusions).all()
+
+
+def equal_states(one: nn.Module, other: nn.Module) -> bool:
+    mine, theirs = one.state_dict(), other.state_dict()
+    return all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[Trainer, Training]:
+    done = trainer()
+    return done, train(done, RUNGS, always)
+
+
+def test_two_trainings_are_bit_equal(reference: tuple[Trainer, Training]) -> None:
+    torch.rand(7)  # the global generator is no part of it
+    again = trainer()
+    assert same(train(again, RUNGS, always), reference[1])
+    assert equal_states(again.network, reference[0].network)
+
+
+def test_judging_changes_no_training(reference: tuple[Trainer, Training]) -> None:
+    once = train(trainer(), (6,), always)
+    assert once.rungs == reference[1].rungs[-1:]
+
+
+def test_rungs_hold_the_figures_of_their_confusion_matrices(
+    reference: tuple[Trainer, Training],
+) -> None:
+    training = reference[1]
+    assert [rung.step for rung in training.rungs] == list(RUNGS)
+    assert training.last is not None
+    per_image = training.last.confusions
+    assert per_image.sum(axis=(1, 2)).tolist() == [32 * 32 - 4 * 32, 32 * 32, 32 * 32]
+    matrix = torch.from_numpy(per_image.sum(axis=0))
+    assert training.rungs[-1].miou == metrics.miou(matrix)
+    assert training.rungs[-1].iou == tuple(metrics.iou(matrix).tolist())
+
+
+def test_the_network_is_left_as_it_was_judged(reference: tuple[Trainer, Training]) -> None:
+    done, training = reference
+    assert training.last is not None
+    found = torch.zeros(3, 3, dtype=torch.int64)
+    with torch.no_grad():
+        for images, labels, _ in validation():
+            logits = metrics.upsampled(done.network.eval()(images), labels, False)
+            found += metrics.confusion(logits.argmax(dim=1), labels, 3)
+    assert found.tolist() == training.last.confusions.sum(axis=0).tolist()
+
+
+@pytest.mark.slow
+def test_it_learns() -> None:
+    longer = replace(SCHEDULE, steps=60)
+    training = train(trainer(longer), (60,), always)
+    assert training.rungs[-1].miou > 0.6
+
+
+def test_the_learning_rate_of_step_s_falls_as_the_schedule_says() -> None:
+    one = trainer()
+    seen = []
+    for _ in range(3):
+        one.advance()
+        seen.append(one.state()["optimiser"]["param_groups"][0]["lr"])
+    assert seen == [0.05 * (1 - step / 6) ** 0.9 for step in range(3)]
+
+
+def test_every_step_and_rung_is_reported() -> None:
+    heard: list[TrialProgress] = []
+
+    def report(progress: TrialProgress) -> bool:
+        heard.append(progress)
+        return True
+
+    training = train(trainer(), (2, 6), report)
+    assert [(p.phase, p.step) for p in heard] == [
+        *[("train", 1), ("train", 2), ("evaluate", 2)],
+        *[("train", step) for step in (3, 4, 5, 6)],
+        ("evaluate", 6),
+    ]
+    assert tuple(p.rung for p in heard if p.rung) == training.rungs
+
+
+@pytest.mark.parametrize(
+    ("phase", "step", "done", "rungs"),
+    [("evaluate", 2, 2, 1), ("train", 1, 1, 0), ("train", 5, 5, 2), ("train", 6, 6, 2)],
+)
+def test_false_stops_at_once(phase: str, step: int, done: int, rungs: int) -> None:
+    one = trainer()
+    training = train(one, RUNGS, lambda p: (p.phase, p.step) != (phase, step))
+    assert training.stopped
+    assert (one.step, training.step, len(training.rungs)) == (done, done, rungs)
+
+
+def test_false_at_the_end_stops_nothing() -> None:
+    assert not train(trainer(), (6,), lambda p: p.phase != "evaluate").stopped
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+@pytest.mark.parametrize(("phase", "step"), [("train", 1), ("train", 3), ("train", 4)])
+@pytest.mark.parametrize("every_s", [0.0, 1e9])
+def test_a_killed_training_goes_on_bit_equal(
+    tmp_path: Path,
+    reference: tuple[Trainer, Training],
+    phase: str,
+    step: int,
+    every_s: float,
+) -> None:
+    def kill(progress: TrialProgress) -> bool:
+        if (progress.phase, progress.step) == (phase, step):
+            raise Killed
+        return True
+
+    with pytest.raises(Killed):
+        train(trainer(), RUNGS, kill, Checkpoints(tmp_path, every_s))
+    heard: list[int] = []
+
+    def listen(progress: TrialProgress) -> bool:
+        heard.append(progress.step)
+        return True
+
+    again = trainer()
+    training = train(again, RUNGS, listen, Checkpoints(tmp_path, every_s))
+    assert same(training, reference[1])
+    assert equal_states(again.network, reference[0].network)
+    # Steps done again: none but the last before the kill, or those since the last rung.
+    assert heard[0] == (max(1, step) if every_s == 0 else {1: 1, 3: 2, 4: 2}[step])
+
+
+def test_one_killed_while_judged_is_judged_again(
+    tmp_path: Path, reference: tuple[Trainer, Training]
+) -> None:
+    def kill(progress: TrialProgress) -> bool:
+        if progress.rung and progress.step == 6:
+            raise Killed
+        return True
+
+    with pytest.raises(Killed):
+        train(trainer(), RUNGS, kill, Checkpoints(tmp_path))
+    heard: list[TrialProgress] = []
+    training = train(trainer(), RUNGS, lambda p: not heard.append(p), Checkpoints(tmp_path))
+    assert [(p.phase, p.step) for p in heard] == [("evaluate", 6)]
+    assert same(training, reference[1])
+
+
+def test_a_checkpoint_of_other_rungs_is_not_used(tmp_path: Path) -> None:
+    train(trainer(), RUNGS, lambda p: p.step < 5, Checkpoints(tmp_path))
+    training = train(trainer(), (3, 6), always, Checkpoints(tmp_path))
+    assert [rung.step for rung in training.rungs] == [3, 6]
+
+
+def test_a_loss_that_is_not_finite_names_the_step() -> None:
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        images, labels = drawn(step, 4)
+        return (images * math.nan if step == 2 else images), labels
+
+    with pytest.raises(TrainingError, match="nan at step 3 of 6"):
+        train(trainer(data=replace(DATA, batch=batch)), (6,), always)
+
+
+def test_a_validation_loss_that_is_not_finite_is_an_error() -> None:
+    def poisoned() -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+        for images, labels, indices in validation():
+            yield images * math.inf, labels, indices
+
+    with pytest.raises(TrainingError, match="validation loss is nan after step 2"):
+        train(trainer(data=replace(DATA, validation=poisoned)), RUNGS, always)
+
+
+def test_no_validation_images_are_a_data_error() -> None:
+    with pytest.raises(DataError, match="no validation image"):
+        trainer(data=replace(DATA, images=0))
+
+
+@pytest.mark.parametrize(("key", "value"), [("precision", "fp8"), ("optimiser", "adam")])
+def test_what_a_schedule_may_not_ask_for_is_an_input_error(key: str, value: str) -> None:
+    changed: dict[str, Any] = {key: value}
+    with pytest.raises(InputError, match=f"schedule.{key}.*{value}"):
+        trainer(replace(SCHEDULE, **changed))
+
+
+def test_bf16_trains_another_way_with_weights_of_fp32(
+    reference: tuple[Trainer, Training],
+) -> None:
+    half = trainer(replace(SCHEDULE, precision="bf16"))
+    training = train(half, RUNGS, always)
+    assert {p.dtype for p in half.network.parameters()} == {torch.float32}
+    assert training.rungs[-1].loss != reference[1].rungs[-1].loss
+    assert training.rungs[-1].loss == pytest.approx(reference[1].rungs[-1].loss, rel=0.2)
+
+
+def test_recalibration_averages_the_batches_and_leaves_no_trace() -> None:
+    norm = nn.BatchNorm2d(2)
+    norm(torch.randn(4, 2, 3, 3))
+    before = {name: tensor.clone() for name, tensor in norm.state_dict().items()}
+    batches = [torch.randn(4, 2, 3, 3) + 5 for _ in range(3)]
+
+    def forward() -> None:
+        for batch in batches:
+            norm(batch)
+
+    with recalibrated(norm, forward):
+        assert not norm.training
+        assert norm.running_mean is not None
+        means = torch.stack([batch.mean(dim=(0, 2, 3)) for batch in batches])
+        torch.testing.assert_close(norm.running_mean, means.mean(dim=0))
+    assert norm.training
+    assert norm.momentum == 0.1
+    assert all(torch.equal(before[name], tensor) for name, tensor in norm.state_dict().items())
