@@ -17,7 +17,13 @@ import torch
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.batches import Batches, validation_batches
 from hrnet_search.data.dataset import Dataset, open_dataset
-from hrnet_search.errors import HrnetSearchError, StorageLostError, StudyInUseError, TrainingError, shown
+from hrnet_search.errors import (
+    HrnetSearchError,
+    StorageLostError,
+    StudyInUseError,
+    TrainingError,
+    shown,
+)
 from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints, write_whole
 from hrnet_search.evaluate.devices import resolve_device, versions
 from hrnet_search.evaluate.latency import measure_latency

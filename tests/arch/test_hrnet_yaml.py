@@ -1,0 +1,270 @@
+"""The HRNet library's yaml: read as it runs there, written so that its strict merge takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from yacs.config import CfgNode
+
+from hrnet_search import Architecture
+from hrnet_search.arch.architecture import Stage
+from hrnet_search.arch.hrnet_yaml import (
+    Config,
+    cityscapes_sections,
+    config_text,
+    official_problems,
+    read_config,
+)
+from hrnet_search.errors import ArchitectureError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SHIPPED = sorted(CONFIGS.glob("*.yaml"))
+SMALL = CONFIGS / "seg_hrnet_w18_small_v1_sgd_lr5e-2_wd1e-4_bs32_x100.yaml"
+
+# The keys that the library's defaults know, with values of the types its merge insists on.
+LIBRARY: dict[str, Any] = {
+    "OUTPUT_DIR": "", "LOG_DIR": "", "GPUS": (0,), "WORKERS": 4, "PRINT_FREQ": 20,
+    "AUTO_RESUME": False, "PIN_MEMORY": True, "RANK": 0,
+    "CUDNN": {"BENCHMARK": True, "DETERMINISTIC": False, "ENABLED": True},
+    "MODEL": {"NAME": "seg_hrnet", "PRETRAINED": "", "ALIGN_CORNERS": True, "NUM_OUTPUTS": 1},
+    "LOSS": {"USE_OHEM": False, "OHEMTHRES": 0.9, "OHEMKEEP": 100000, "CLASS_BALANCE": False,
+             "BALANCE_WEIGHTS": [1]},
+    "DATASET": {"ROOT": "", "DATASET": "cityscapes", "NUM_CLASSES": 19, "TRAIN_SET": "",
+                "EXTRA_TRAIN_SET": "", "TEST_SET": ""},
+    "TRAIN": {"IMAGE_SIZE": [1024, 512], "BASE_SIZE": 2048, "DOWNSAMPLERATE": 1, "FLIP": True,
+              "MULTI_SCALE": True, "SCALE_FACTOR": 16, "LR": 0.01, "OPTIMIZER": "sgd",
+              "MOMENTUM": 0.9, "WD": 0.0001, "NESTEROV": False, "IGNORE_LABEL": -1,
+              "BEGIN_EPOCH": 0, "END_EPOCH": 484, "RESUME": False, "BATCH_SIZE_PER_GPU": 32,
+              "SHUFFLE": True},
+    "TEST": {"IMAGE_SIZE": [2048, 1024], "BASE_SIZE": 2048, "BATCH_SIZE_PER_GPU": 32,
+             "FLIP_TEST": False, "MULTI_SCALE": False},
+}  # fmt: skip
+
+
+def merged(path: Path) -> CfgNode:
+    """Merge a file as the library's update_config does: types strict, keys known, EXTRA open."""
+    defaults = CfgNode(LIBRARY)
+    defaults.MODEL.EXTRA = CfgNode(new_allowed=True)
+    defaults.merge_from_file(str(path))
+    return defaults
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Write the small config with one change to what it says."""
+    sections = yaml.safe_load(SMALL.read_text())
+    change(sections)
+    return write(folder, yaml.safe_dump(sections, sort_keys=False))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_configs_are_complete_for_the_library(path: Path) -> None:
+    config = merged(path)
+    assert config.MODEL.EXTRA.STAGE4.NUM_BRANCHES == 4
+    assert official_problems(Architecture.from_yaml(path)) == []
+    if "bs32" in path.stem:
+        assert (config.TRAIN.LR, config.TRAIN.WD) == (0.05, 0.0001)
+        assert (config.TRAIN.BATCH_SIZE_PER_GPU, config.TRAIN.END_EPOCH) == (32, 100)
+    else:
+        assert (config.TRAIN.LR, config.TRAIN.WD) == (0.01, 0.0005)
+        assert config.TRAIN.BATCH_SIZE_PER_GPU * len(config.GPUS) == 12
+
+
+def test_seven_configs_are_shipped() -> None:
+    assert [Architecture.from_yaml(p).width for p in SHIPPED] == [18, 16, 18, 30, 32, 40, 48]
+
+
+def test_random_architectures_survive_the_round_trip(
+    architectures: Callable[[int, int], list[Architecture]], tmp_path: Path
+) -> None:
+    for architecture in architectures(100, 20):
+        path = tmp_path / "variant.yaml"
+        architecture.to_yaml(path)
+        merged(path)
+        read = Architecture.from_yaml(path)
+        assert read.id == architecture.id
+        for ours, theirs in zip(architecture.stages[1:], read.stages[1:], strict=True):
+            assert ours == theirs
+
+
+def test_a_written_variant_keeps_what_is_no_architecture(tmp_path: Path) -> None:
+    like = changed(
+        tmp_path,
+        lambda s: (
+            s["DATASET"].update(ROOT="mine/", NUM_CLASSES=7, TRAIN_SET="a b.lst"),
+            s["TRAIN"].update(LR=0.5),
+            s["MODEL"].update(PRETRAINED="weights.pth"),
+        ),
+    )
+    architecture = Architecture.from_yaml(like)
+    wider = replace(
+        architecture,
+        stages=(*architecture.stages[:3], replace(architecture.stages[3], channels=(8, 8, 8, 8))),
+    )
+    wider.to_yaml(tmp_path / "variant.yaml", like=like)
+    config = merged(tmp_path / "variant.yaml")
+    assert config.DATASET.ROOT == "mine/"
+    assert config.DATASET.NUM_CLASSES == 7
+    assert config.DATASET.TRAIN_SET == "a b.lst"
+    assert config.TRAIN.LR == 0.5
+    # Weights of another architecture would crash the library's loading.
+    assert config.MODEL.PRETRAINED == ""
+    architecture.to_yaml(tmp_path / "same.yaml", like=like)
+    assert merged(tmp_path / "same.yaml").MODEL.PRETRAINED == "weights.pth"
+
+
+def test_the_typo_in_stage_1_is_read(tmp_path: Path) -> None:
+    def misspell(sections: dict[str, Any]) -> None:
+        stage = sections["MODEL"]["EXTRA"]["STAGE1"]
+        stage["NUM_RANCHES"] = stage.pop("NUM_BRANCHES")
+
+    path = changed(tmp_path, misspell)
+    assert Architecture.from_yaml(path).id == Architecture.from_yaml(SMALL).id
+
+
+def test_what_the_library_never_reads_of_stage_1_changes_nothing(tmp_path: Path) -> None:
+    def clutter(sections: dict[str, Any]) -> None:
+        stage = sections["MODEL"]["EXTRA"]["STAGE1"]
+        stage.update(NUM_BRANCHES=4, NUM_MODULES=7, NUM_BLOCKS=[1, 9], NUM_CHANNELS=[32, 3])
+        del stage["FUSE_METHOD"]
+
+    path = changed(tmp_path, clutter)
+    assert Architecture.from_yaml(path).id == Architecture.from_yaml(SMALL).id
+
+
+def test_a_missing_align_corners_is_false_and_written(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda s: s["MODEL"].pop("ALIGN_CORNERS"))
+    architecture = Architecture.from_yaml(path)
+    assert architecture.align_corners is False
+    architecture.to_yaml(tmp_path / "out.yaml", like=path)
+    assert yaml.safe_load((tmp_path / "out.yaml").read_text())["MODEL"]["ALIGN_CORNERS"] is False
+
+
+def test_an_ocr_config_gives_its_backbone_and_names_its_head(tmp_path: Path) -> None:
+    def to_ocr(sections: dict[str, Any]) -> None:
+        sections["MODEL"].update(NAME="seg_hrnet_ocr", NUM_OUTPUTS=2)
+        sections["LOSS"]["BALANCE_WEIGHTS"] = [0.4, 1]
+        del sections["MODEL"]["EXTRA"]["FINAL_CONV_KERNEL"]  # its heads never read it
+
+    path = changed(tmp_path, to_ocr)
+    found = Architecture.from_yaml(path)
+    assert found.head == "seg_hrnet_ocr"
+    assert found.stages == Architecture.from_yaml(SMALL).stages
+    # A plain network written like it must not keep what two outputs need.
+    text = config_text(replace(found, head="seg_hrnet"), read_config(path))
+    sections = yaml.safe_load(text)
+    assert "NUM_OUTPUTS" not in sections["MODEL"]
+    assert "BALANCE_WEIGHTS" not in sections["LOSS"]
+
+
+def extra(key: str, value: object) -> Callable[[dict[str, Any]], object]:
+    def change(sections: dict[str, Any]) -> None:
+        *stage, last = key.split(".")
+        target = sections["MODEL"]["EXTRA"]
+        for part in stage:
+            target = target[part]
+        target[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (extra("STAGE2.NUM_BRANCHS", 2), "did you mean NUM_BRANCHES?"),
+        (extra("STAGE5", {}), "MODEL.EXTRA.STAGE5: is not a known key"),
+        (extra("STAGE2.NUM_BLOCKS", [4]), "1 entries for 2 branches"),
+        (extra("STAGE2.NUM_BLOCKS", 4), "is no list of counts"),
+        (extra("STAGE2.NUM_BLOCKS", [4, "x"]), "no integer"),
+        (extra("STAGE2.NUM_BLOCKS", [4, 0]), "0 is not a count"),
+        (extra("STAGE2.NUM_MODULES", "2"), "2 is not a count"),
+        (extra("STAGE3.BLOCK", "basic"), "basic is not known, allowed: BASIC, BOTTLENECK"),
+        (extra("STAGE3.FUSE_METHOD", "ADD"), "allowed: SUM, CAT"),
+        (extra("STAGE4.NUM_BRANCHES", 5), "allowed: an integer from 1 to 4"),
+        (extra("FINAL_CONV_KERNEL", 5), "allowed: 1, 3"),
+        (extra("STAGE3", [1]), "is no mapping"),
+        (lambda s: s["MODEL"].pop("EXTRA"), "MODEL.EXTRA: is missing"),
+        (lambda s: s["MODEL"]["EXTRA"].pop("STAGE4"), "MODEL.EXTRA.STAGE4: is missing"),
+        (lambda s: s["MODEL"]["EXTRA"]["STAGE4"].pop("FUSE_METHOD"), "FUSE_METHOD: is missing"),
+        (lambda s: s["MODEL"]["EXTRA"].pop("FINAL_CONV_KERNEL"), "FINAL_CONV_KERNEL: is missing"),
+        (lambda s: s["MODEL"].update(NAME="seg_unet"), "seg_unet is not known"),
+        (lambda s: s["MODEL"].update(ALIGN_CORNERS="yes"), "ALIGN_CORNERS"),
+        (lambda s: s.pop("MODEL"), "MODEL: is missing"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(
+    change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
+) -> None:
+    path = changed(tmp_path, change)
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.from_yaml(path)
+    assert message in str(caught.value)
+    for fault in caught.value.faults:
+        assert fault.file == str(path)
+        assert fault.line >= 1
+        assert fault.column >= 1
+        assert "\n" not in str(fault)
+
+
+@pytest.mark.parametrize("value", ["010", "1e0", "1:30", "2020-01-01", "2020-99-99", "no", "1_0"])
+def test_a_number_that_yaml_reads_otherwise_is_refused_as_written(
+    value: str, tmp_path: Path
+) -> None:
+    text = SMALL.read_text().replace("NUM_MODULES: 1", f"NUM_MODULES: {value}", 2)
+    with pytest.raises(ArchitectureError, match=f"NUM_MODULES: {value}: "):
+        Architecture.from_yaml(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1]", "a", "a: [", "a: *b", "\0", "MODEL: 1\nMODEL: 2", "- &x 1", "!!set {a}", "[" * 50],
+)
+def test_a_file_that_is_no_config_is_one_error(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError):
+        Architecture.from_yaml(write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError, match=r"absent\.yaml: .*No such file"):
+        Architecture.from_yaml(tmp_path / "absent.yaml")
+
+
+def test_all_faults_come_at_once(tmp_path: Path) -> None:
+    def spoil(sections: dict[str, Any]) -> None:
+        sections["MODEL"]["EXTRA"]["STAGE2"]["BLOK"] = 1
+        sections["MODEL"]["EXTRA"]["STAGE3"]["NUM_BLOCKS"] = [1]
+        del sections["MODEL"]["EXTRA"]["STAGE4"]["BLOCK"]
+
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.from_yaml(changed(tmp_path, spoil))
+    assert len(caught.value.faults) == 3
+
+
+def test_the_comment_says_what_the_official_library_makes_of_it() -> None:
+    small = Architecture.from_yaml(SMALL)
+    assert "runs it as meant" in config_text(small)
+    cat = replace(small, stages=(*small.stages[:3], replace(small.stages[3], fuse="CAT")))
+    assert "STAGE4.FUSE_METHOD CAT runs as SUM there" in config_text(cat)
+    three = Stage(1, "BASIC", (2, 2, 2), (16, 32, 64))
+    fewer = replace(small, stages=(*small.stages[:3], three))
+    assert "its head crashes on 3 branches" in config_text(fewer)
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    small = read_config(SMALL)
+    assert config_text(small.architecture, Config(small.architecture, cityscapes_sections())) == (
+        config_text(small.architecture)
+    )
+    small.architecture.to_yaml(tmp_path / "a.yaml")
+    small.architecture.to_yaml(tmp_path / "a.yaml")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.yaml"]

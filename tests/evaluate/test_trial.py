@@ -1,0 +1,306 @@
+"""A worker turns tasks into results, whatever happens on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hrnet_search.arch.architecture import Architecture, Stage
+from hrnet_search.arch.cost import cost
+from hrnet_search.errors import DataError, StorageLostError, TrainingError
+from hrnet_search.evaluate import trial
+from hrnet_search.evaluate.trial import Worker, one_line, start_network, validation_batch
+from hrnet_search.net.hrnet import build
+from hrnet_search.net.weights import load_weights, save_weights
+from hrnet_search.records import (
+    DataSpec,
+    Latency,
+    LatencyCondition,
+    LatencySpec,
+    Schedule,
+    TrialKey,
+    TrialProgress,
+    TrialTask,
+)
+
+TINY = Architecture(
+    (
+        Stage(1, "BOTTLENECK", (1,), (4,)),
+        *(
+            Stage(1, "BASIC", (1,) * n, tuple(4 * 2**branch for branch in range(n)))
+            for n in (2, 3, 4)
+        ),
+    )
+)
+SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=4, size=(32, 32))
+SCHEDULE = Schedule(SPEC, steps=4, batch=4, crop=(32, 32))
+
+
+def task(folder: Path | None = None, **changed: Any) -> TrialTask:
+    schedule = changed.pop("schedule", SCHEDULE)
+    key = TrialKey(TINY.id, schedule.id, changed.pop("seed", 0))
+    base = TrialTask(0, key, TINY, schedule, rungs=(2, 4), device="cpu", folder=str(folder or ""))
+    return replace(base, **changed)
+
+
+def always(_: TrialProgress) -> bool:
+    return True
+
+
+class FakeDataset:
+    """Four validation images of noise."""
+
+    val = range(4)
+
+
+class FakeBatches:
+    """Noise, a pure function of seed and step."""
+
+    def __init__(self, dataset: FakeDataset, schedule: Schedule, seed: int, device: object) -> None:
+        self._seed = seed
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        return noise(1000 * self._seed + step, 4)
+
+
+def noise(seed: int, count: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(count, 3, 32, 32, generator=generator)
+    return images, torch.randint(0, 3, (count, 32, 32), generator=generator)
+
+
+def fake_validation(*_: object) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+    yield *noise(99, 4), [0, 1, 2, 3]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[DataSpec]:
+    """Put noise in the place of data, and return what was opened."""
+    specs: list[DataSpec] = []
+
+    def open_dataset(spec: DataSpec) -> FakeDataset:
+        specs.append(spec)
+        return FakeDataset()
+
+    monkeypatch.setattr(trial, "open_dataset", open_dataset)
+    monkeypatch.setattr(trial, "Batches", FakeBatches)
+    monkeypatch.setattr(trial, "validation_batches", fake_validation)
+    return specs
+
+
+def measured(ms: float) -> Latency:
+    condition = LatencyCondition("a CPU", "eager", "fp32", 1, (64, 64), 1)
+    return Latency(ms, 1.0, ms, ms, ms, ms, 9, noisy=False, condition=condition)
+
+
+def no_training(*_: object) -> Any:
+    raise AssertionError("trained")
+
+
+def test_shapes_are_learned_from_task_to_result(tmp_path: Path) -> None:
+    real = task(tmp_path)
+    result = Worker().run(real, always)
+    assert (result.status, result.error) == ("completed", "")
+    assert result.key == real.key
+    assert result.cost == cost(TINY, size=(32, 32), classes=3)
+    assert [rung.step for rung in result.rungs] == [2, 4]
+    assert result.miou == result.rungs[-1].miou
+    assert result.wall_s > 0
+    assert dict(result.versions)["torch"] == torch.__version__
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_trial_leaves_matrices_and_the_weights_that_were_judged(tmp_path: Path) -> None:
+    one = task(tmp_path)
+    result = Worker().run(one, always)
+    with np.load(tmp_path / "evaluation" / f"{one.key}.npz") as kept:
+        matrices = kept["confusions"]
+    assert matrices.dtype == np.uint16
+    assert matrices.sum(axis=(1, 2)).tolist() == [1024] * 4
+    network = build(TINY, 3)
+    load_weights(network, tmp_path / "weights" / f"{one.key}.safetensors")
+    images, labels = noise(99, 4)
+    with torch.no_grad():
+        logits = nn.functional.interpolate(network.eval()(images), (32, 32), mode="bilinear")
+    right = (logits.argmax(dim=1) == labels).sum().item()
+    assert right == matrices.sum(axis=0).trace()
+    assert result.status == "completed"
+    assert not (tmp_path / "checkpoints" / str(one.key)).exists()
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.usefixtures("opened")
+def test_one_seed_gives_one_result_and_another_another() -> None:
+    worker = Worker()
+    first, again, other = (worker.run(task(seed=seed), always) for seed in (0, 0, 1))
+    assert first.rungs == again.rungs
+    assert first.rungs != other.rungs
+
+
+def test_data_are_opened_once_for_a_worker(opened: list[DataSpec]) -> None:
+    worker = Worker()
+    for seed in range(2):
+        worker.run(task(seed=seed), always)
+    assert opened == [SPEC]
+
+
+@pytest.mark.usefixtures("opened")
+def test_an_interrupted_trial_goes_on_where_it_was(tmp_path: Path) -> None:
+    def interrupt(progress: TrialProgress) -> bool:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+        return True
+
+    expected = Worker().run(task(), always)
+    with pytest.raises(KeyboardInterrupt):
+        Worker().run(task(tmp_path), interrupt)
+    heard: list[int] = []
+    result = Worker().run(task(tmp_path), lambda p: not heard.append(p.step))
+    assert result.rungs == expected.rungs
+    assert heard == [0, 2, 3, 4, 4]
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_study_that_is_lost_is_no_failed_trial() -> None:
+    def lost(_: TrialProgress) -> bool:
+        raise StorageLostError("the study is gone")
+
+    with pytest.raises(StorageLostError):
+        Worker().run(task(), lost)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_trial_stopped_at_a_rung_keeps_what_was_seen(tmp_path: Path) -> None:
+    one = task(tmp_path)
+    result = Worker().run(one, lambda p: p.rung is None)
+    assert (result.status, [rung.step for rung in result.rungs]) == ("stopped", [2])
+    assert result.miou == result.rungs[0].miou
+    assert (tmp_path / "weights" / f"{one.key}.safetensors").exists()
+
+
+@pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize("phase", ["build", "train"])
+def test_a_trial_stopped_before_a_rung_has_no_miou(tmp_path: Path, phase: str) -> None:
+    result = Worker().run(task(tmp_path), lambda p: p.phase != phase)
+    assert (result.status, result.miou, result.rungs) == ("stopped", None, ())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("limit", "status"), [(1.9, "infeasible"), (2.0, "completed")])
+@pytest.mark.usefixtures("opened")
+def test_a_network_over_the_latency_limit_is_not_trained(
+    monkeypatch: pytest.MonkeyPatch, limit: float, status: str
+) -> None:
+    asked: list[Any] = []
+
+    def measure(_: nn.Module, spec: LatencySpec, reference_ms: float, *, classes: int) -> Latency:
+        asked.append((spec.device, reference_ms, classes))
+        return measured(2.0)
+
+    monkeypatch.setattr(trial, "measure_latency", measure)
+    if status == "infeasible":
+        monkeypatch.setattr(trial, "train", no_training)
+    latency = LatencySpec(size=(64, 64))
+    one = task(latency=latency, reference_ms=7.0, latency_limit_ms=limit)
+    result = Worker().run(one, always)
+    assert (result.status, result.latency_ms, result.error) == (status, 2.0, "")
+    assert asked == [("cpu", 7.0, 3)]
+    assert result.cost == cost(TINY, size=(64, 64), classes=3)
+
+
+@pytest.mark.usefixtures("opened")
+def test_latency_is_measured_on_the_network_of_the_trial() -> None:
+    latency = LatencySpec(size=(64, 64), seconds=0.1, device="cpu", threads=1)
+    result = Worker().run(task(latency=latency, latency_limit_ms=1e-6), always)
+    assert (result.status, result.error) == ("infeasible", "")
+    assert result.latency is not None
+    assert result.latency.condition.size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (DataError("no masks\nno images"), "no masks; no images"),
+        (TrainingError("the loss is nan at step 3"), "the loss is nan at step 3"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried"), "CUDA out of memory.; Tried"),
+        (MemoryError(), "MemoryError"),
+        (RuntimeError("x" * 9999), "RuntimeError: xxx"),
+    ],
+)
+@pytest.mark.usefixtures("opened")
+def test_a_failure_is_a_result_of_one_line_and_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trial, "train", fail)
+    one = task(tmp_path)
+    result = Worker().run(one, always)
+    assert (result.status, result.miou) == ("failed", None)
+    assert line in result.error
+    assert "\n" not in result.error
+    assert len(result.error) <= 500
+    assert result.cost is not None
+    log = (tmp_path / "logs" / f"{one.key}.log").read_text()
+    assert "Traceback" in log
+    assert type(error).__name__ in log
+
+
+@pytest.mark.parametrize("miou", [math.nan, math.inf, -0.1, 1.1])
+@pytest.mark.usefixtures("opened")
+def test_an_impossible_miou_fails(monkeypatch: pytest.MonkeyPatch, miou: float) -> None:
+    true_train = trial.train
+
+    def lying(*given: Any) -> Any:
+        training = true_train(*given)
+        return replace(training, rungs=(replace(training.rungs[-1], miou=miou),))
+
+    monkeypatch.setattr(trial, "train", lying)
+    result = Worker().run(task(), always)
+    assert (result.status, result.miou) == ("failed", None)
+    assert "mIoU" in result.error
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_device_that_is_not_there_fails_the_trial() -> None:
+    result = Worker().run(task(device="cuda:9"), always)
+    assert result.status == "failed"
+    assert "cuda:9" in result.error or "no such device" in result.error
+
+
+def test_the_start_is_of_the_seed_and_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    weights = [start_network(task(seed=seed)).conv1.weight for seed in (3, 3, 4)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_schedule_with_weights_starts_from_them(tmp_path: Path) -> None:
+    file = tmp_path / "start.safetensors"
+    given = start_network(task(seed=5))
+    save_weights(given, file, {})
+    started = start_network(task(schedule=replace(SCHEDULE, init=str(file))))
+    assert torch.equal(started.conv1.weight, given.conv1.weight)
+
+
+@pytest.mark.parametrize(
+    ("size", "images"), [((32, 32), 4), ((64, 64), 1), ((512, 512), 1), ((16, 32), 8), (None, 1)]
+)
+def test_validation_takes_about_the_pixels_of_a_training_batch(
+    size: tuple[int, int] | None, images: int
+) -> None:
+    assert validation_batch(replace(SCHEDULE, data=replace(SPEC, size=size))) == images
+
+
+def test_an_error_without_words_has_its_name() -> None:
+    assert one_line(KeyError()) == "KeyError"
