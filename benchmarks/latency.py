@@ -10,8 +10,6 @@ processes burn a core each, in random periods on and off.
 from __future__ import annotations
 
 import argparse
-import os
-import random
 import subprocess
 import sys
 import time
@@ -23,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import Architecture, Stage
-from hrnet_search.evaluate.calls import fixed_input, measuring, prepare, resolve, timer
+from hrnet_search.evaluate.calls import fixed_input, measuring, prepare, timer
+from hrnet_search.evaluate.condition import resolve
 from hrnet_search.evaluate.latency import REFERENCE
 from hrnet_search.evaluate.timing import Comparison, Timer, compare, warm_up
 from hrnet_search.net.hrnet import build
@@ -39,6 +38,18 @@ MEASURED = Architecture(
 )
 """A middling variant, two to three times as slow as the reference."""
 
+BURN = """
+import os, random, sys, time
+seed, *period = map(float, sys.argv[1:])
+rng, parent = random.Random(seed), os.getppid()
+while os.getppid() == parent:  # an orphan ends by itself
+    time.sleep(rng.uniform(*period))
+    end = time.perf_counter() + rng.uniform(*period)
+    while time.perf_counter() < end:
+        sum(range(10_000))
+"""
+"""A background process: it uses all of a core in random periods, off and on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
@@ -50,8 +61,6 @@ class Repeat:
 
 def main() -> None:
     options = parse()
-    if options.burn is not None:
-        burn(options.burn, options.period)
     spec = LatencySpec(
         size=tuple(options.size),
         device=options.device,
@@ -80,7 +89,6 @@ def parse() -> argparse.Namespace:
     add("--background", type=int, default=2, help="processes that burn a core each")
     add("--period", type=float, nargs=2, default=(0.5, 8.0), help="seconds on or off, from, to")
     add("--seed", type=int, default=0)
-    add("--burn", type=int, help=argparse.SUPPRESS)  # how the background processes are started
     return parser.parse_args()
 
 
@@ -144,9 +152,7 @@ def table(repeats: list[Repeat], condition: LatencyCondition, options: argparse.
 def background(count: int, seed: int, period: tuple[float, float]) -> Iterator[None]:
     """Run `count` processes that burn a core each, now and then, until the block is left."""
     started = [
-        subprocess.Popen(
-            [sys.executable, __file__, "--burn", str(seed + i), "--period", *map(str, period)]
-        )
+        subprocess.Popen([sys.executable, "-c", BURN, str(seed + i), *map(str, period)])
         for i in range(count)
     ]
     try:
@@ -155,17 +161,6 @@ def background(count: int, seed: int, period: tuple[float, float]) -> Iterator[N
         for process in started:
             process.kill()
             process.wait()
-
-
-def burn(seed: int, period: tuple[float, float]) -> None:
-    """Use all of a core in random periods on and off, until the parent is gone."""
-    rng, parent = random.Random(seed), os.getppid()
-    while os.getppid() == parent:
-        time.sleep(rng.uniform(*period))
-        end = time.perf_counter() + rng.uniform(*period)
-        while time.perf_counter() < end:
-            sum(range(10_000))
-    raise SystemExit
 
 
 if __name__ == "__main__":

@@ -47,5 +47,6 @@ def versions() -> tuple[tuple[str, str], ...]:
         except PackageNotFoundError:  # run from a source tree that was never installed
             found.append((package, "not installed"))
     if torch.version.cuda:
-        found += [("cuda", torch.version.cuda), ("cudnn", str(torch.backends.cudnn.version()))]
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found += [("cuda", torch.version.cuda), ("cudnn", str(cudnn))]
     return tuple(found)

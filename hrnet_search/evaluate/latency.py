@@ -16,15 +16,8 @@ from torch import nn
 
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.evaluate import machine
-from hrnet_search.evaluate.calls import (
-    Setting,
-    fixed_input,
-    measuring,
-    peak_memory,
-    prepare,
-    resolve,
-    timer,
-)
+from hrnet_search.evaluate.calls import fixed_input, measuring, peak_memory, prepare, timer
+from hrnet_search.evaluate.condition import Setting, resolve
 from hrnet_search.evaluate.timing import (
     PRECISION,
     Comparison,
@@ -33,7 +26,7 @@ from hrnet_search.evaluate.timing import (
     median_interval,
     time_alone,
 )
-from hrnet_search.net.hrnet import build
+from hrnet_search.net.hrnet import DEFAULT_CLASSES, build
 from hrnet_search.records import Latency, LatencyCondition, LatencySpec
 
 REFERENCE = Architecture(
@@ -47,7 +40,7 @@ REFERENCE = Architecture(
 """W18-Small-v1: small, published, and of the same kinds of kernels as what it is held against."""
 
 CALLS_IN_A_ROW = 8
-"""Calls a sample of throughput: the next is launched before the last has ended."""
+"""Calls a sample of throughput on a GPU: the next is launched before the last has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,7 @@ def measure_latency(
     spec: LatencySpec,
     reference_ms: float | None = None,
     *,
-    classes: int = 19,
+    classes: int = DEFAULT_CLASSES,
 ) -> Latency:
     """Measure the latency of a network that maps [N, 3, H, W], interleaved with the reference.
 
@@ -90,7 +83,7 @@ def measure_latency(
         measured = prepare(network, setting)
         peak = peak_memory(measured, images, setting, allocated)
         timers = (
-            timer(prepare(build(REFERENCE, classes), setting), images, setting),
+            timer(prepare(reference_network(classes), setting), images, setting),
             timer(measured, images, setting),
         )
         before = _snapshot(setting)
@@ -99,50 +92,40 @@ def measure_latency(
     return _latency(found, reference_ms, setting, peak, before, after)
 
 
-def measure_reference(
-    spec: LatencySpec,
-    *,
-    classes: int = 19,
-) -> float:
+def measure_reference(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> float:
     """Return the reference network's median latency in ms, to be frozen for a study."""
-    network = build(REFERENCE, classes)
-    setting = resolve(spec)
-    return float(np.median(_time_alone(network, setting, spec.seconds).times))
+    series = _time_alone(reference_network(classes), resolve(spec), spec.seconds)
+    return float(np.median(series.times))
 
 
-def throughput(
-    network: nn.Module,
-    spec: LatencySpec,
-    batch: int,
-) -> float:
+def throughput(network: nn.Module, spec: LatencySpec, batch: int) -> float:
     """Return images per second at a batch size, calls following one another without a pause."""
     setting = resolve(replace(spec, batch=batch))
-    series = _time_alone(network, setting, spec.seconds, CALLS_IN_A_ROW)
+    series = _time_alone(network, setting, spec.seconds, CALLS_IN_A_ROW if setting.on_gpu else 1)
     return 1000 * batch / float(np.median(series.times))
 
 
-def aa_check(
-    spec: LatencySpec,
-    *,
-    classes: int = 19,
-) -> AACheck:
+def aa_check(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> AACheck:
     """Measure the reference against itself, as any network is measured."""
-    found = measure_latency(
-        build(REFERENCE, classes),
-        spec,
-        classes=classes,
-    )
+    found = measure_latency(reference_network(classes), spec, classes=classes)
     low, high = found.ratio_low, found.ratio_high
     return AACheck(
-        found.ratio,
-        low,
-        high,
-        found.samples // 2,
-        found.noisy,
-        found.busy,
+        ratio=found.ratio,
+        low=low,
+        high=high,
+        samples=found.samples // 2,
+        noisy=found.noisy,
+        busy=found.busy,
         agrees=low <= 1 <= high or abs(found.ratio - 1) <= PRECISION,
         condition=found.condition,
     )
+
+
+def reference_network(classes: int = DEFAULT_CLASSES) -> nn.Module:
+    """Build the reference with the same weights every time, and leave the random state alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build(REFERENCE, classes)
 
 
 def _time_alone(network: nn.Module, setting: Setting, seconds: float, calls: int = 1) -> Series:

@@ -6,6 +6,8 @@ Formulas of the HRNet library, branch HRNet-OCR: `lib/utils/utils.py` (`get_conf
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -108,7 +110,7 @@ def ohem(
 def poly_lr(base: float, step: int, steps: int, power: float = 0.9) -> float:
     """Return the learning rate of a step, 0 to `steps`: it falls from `base` to 0."""
     assert 0 <= step <= steps, "a step beyond the schedule has no learning rate"
-    return base * (1 - step / steps) ** power
+    return base * math.pow(1 - step / steps, power)
 
 
 def _union(matrix: Tensor) -> Tensor:

@@ -168,7 +168,7 @@ def train(
     one; the rung at which it was made is judged and reported (again), earlier ones are not.
     """
     steps = trainer.schedule.steps
-    assert rungs and rungs[-1] == steps, "the last rung is the end of the schedule"
+    assert rungs[-1:] == (steps,), "the last rung is the end of the schedule"
     results = _resume(trainer, rungs, checkpoints)
     last: Judgement | None = None
     loss: float | None = None

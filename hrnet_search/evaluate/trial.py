@@ -89,7 +89,7 @@ class Worker:
             _log(task)
         if checkpoints:
             checkpoints.remove()
-        if torch.cuda.is_initialized():
+        with contextlib.suppress(RuntimeError):  # a GPU that failed says so again
             torch.cuda.empty_cache()  # the next trial, or another process, may need the room
         return TrialResult(
             key=task.key,

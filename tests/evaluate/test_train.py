@@ -23,10 +23,9 @@ from hrnet_search.records import IGNORED, DataSpec, Schedule, TrialProgress
 TINY = Architecture(
     (
         Stage(1, "BOTTLENECK", (1,), (4,)),
-        *(
-            Stage(1, "BASIC", (1,) * n, tuple(4 * 2**branch for branch in range(n)))
-            for n in (2, 3, 4)
-        ),
+        Stage(1, "BASIC", (1, 1), (4, 8)),
+        Stage(1, "BASIC", (1, 1, 1), (4, 8, 16)),
+        Stage(1, "BASIC", (1, 1, 1, 1), (4, 8, 16, 32)),
     )
 )
 SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=3, size=(32, 32))
@@ -213,7 +212,12 @@ def test_one_killed_while_judged_is_judged_again(
     with pytest.raises(Killed):
         train(trainer(), RUNGS, kill, Checkpoints(tmp_path))
     heard: list[TrialProgress] = []
-    training = train(trainer(), RUNGS, lambda p: not heard.append(p), Checkpoints(tmp_path))
+
+    def listen(progress: TrialProgress) -> bool:
+        heard.append(progress)
+        return True
+
+    training = train(trainer(), RUNGS, listen, Checkpoints(tmp_path))
     assert [(p.phase, p.step) for p in heard] == [("evaluate", 6)]
     assert same(training, reference[1])
 

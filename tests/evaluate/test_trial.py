@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import cost
-from hrnet_search.errors import DataError, StorageLostError, TrainingError
+from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError
 from hrnet_search.evaluate import trial
+from hrnet_search.evaluate.train import train
 from hrnet_search.evaluate.trial import Worker, one_line, start_network, validation_batch
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.weights import load_weights, save_weights
@@ -34,10 +35,9 @@ from hrnet_search.records import (
 TINY = Architecture(
     (
         Stage(1, "BOTTLENECK", (1,), (4,)),
-        *(
-            Stage(1, "BASIC", (1,) * n, tuple(4 * 2**branch for branch in range(n)))
-            for n in (2, 3, 4)
-        ),
+        Stage(1, "BASIC", (1, 1), (4, 8)),
+        Stage(1, "BASIC", (1, 1, 1), (4, 8, 16)),
+        Stage(1, "BASIC", (1, 1, 1, 1), (4, 8, 16, 32)),
     )
 )
 SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=4, size=(32, 32))
@@ -163,7 +163,12 @@ def test_an_interrupted_trial_goes_on_where_it_was(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Worker().run(task(tmp_path), interrupt)
     heard: list[int] = []
-    result = Worker().run(task(tmp_path), lambda p: not heard.append(p.step))
+
+    def listen(progress: TrialProgress) -> bool:
+        heard.append(progress.step)
+        return True
+
+    result = Worker().run(task(tmp_path), listen)
     assert result.rungs == expected.rungs
     assert heard == [0, 2, 3, 4, 4]
 
@@ -228,7 +233,7 @@ def test_latency_is_measured_on_the_network_of_the_trial() -> None:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (DataError("no masks\nno images"), "no masks; no images"),
+        (DataError([Fault("a", 0, "is bad"), Fault("b", 0, "too")]), "a: is bad; b: too"),
         (TrainingError("the loss is nan at step 3"), "the loss is nan at step 3"),
         (torch.OutOfMemoryError("CUDA out of memory.\nTried"), "CUDA out of memory.; Tried"),
         (MemoryError(), "MemoryError"),
@@ -258,10 +263,8 @@ def test_a_failure_is_a_result_of_one_line_and_a_log(
 @pytest.mark.parametrize("miou", [math.nan, math.inf, -0.1, 1.1])
 @pytest.mark.usefixtures("opened")
 def test_an_impossible_miou_fails(monkeypatch: pytest.MonkeyPatch, miou: float) -> None:
-    true_train = trial.train
-
     def lying(*given: Any) -> Any:
-        training = true_train(*given)
+        training = train(*given)
         return replace(training, rungs=(replace(training.rungs[-1], miou=miou),))
 
     monkeypatch.setattr(trial, "train", lying)
@@ -304,3 +307,12 @@ def test_validation_takes_about_the_pixels_of_a_training_batch(
 
 def test_an_error_without_words_has_its_name() -> None:
     assert one_line(KeyError()) == "KeyError"
+
+
+@pytest.mark.usefixtures("opened")
+def test_weights_that_nobody_judged_are_not_kept(tmp_path: Path) -> None:
+    one = task(tmp_path)
+    result = Worker().run(one, lambda p: p.step != 3)
+    assert (result.status, [rung.step for rung in result.rungs]) == ("stopped", [2])
+    assert (tmp_path / "evaluation" / f"{one.key}.npz").exists()
+    assert list((tmp_path / "weights").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,10 @@ def toy(objectives: int = 1, more: int = 0, limit: int = 5) -> Problem:
         return same
 
     return Problem(axes, cost, valid, canonical)
+
+
+def all_valid(points: Points) -> Bools:
+    return np.ones(len(points), dtype=np.bool_)
 
 
 def accuracy(point: Sequence[int]) -> float:
@@ -93,7 +98,7 @@ def test_the_table_holds_the_names_that_space_files_may_use() -> None:
 
 def disturbed_search(name: str, objectives: int, rounds: int, seed: int = 3) -> int:
     """Search with all that may happen on the way; return how many points were proposed."""
-    problem = toy(objectives, more=2)
+    problem = toy(objectives, more=4)
     watched = Watched(SAMPLERS[name](problem, seed=seed), problem)
     rng = np.random.default_rng(seed)
     running: list[Point] = []
@@ -124,7 +129,7 @@ def test_only_valid_new_points_whatever_happens(name: str, objectives: int) -> N
 def test_ten_thousand_proposals_are_all_valid_and_new(name: str) -> None:
     proposed = 0
     while proposed < 10_000:
-        proposed += disturbed_search(name, objectives=proposed % 3, rounds=200, seed=proposed)
+        proposed += disturbed_search(name, objectives=proposed % 3, rounds=80, seed=proposed)
 
 
 @every_sampler
@@ -185,14 +190,22 @@ def test_arrays_of_numpy_integers_can_be_told(name: str) -> None:
     assert set(sampler.ask(1000)) | set(sampler.history.told) == distinct_points(problem)
 
 
-@every_sampler
-def test_nothing_is_printed(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    verbosity = optuna.logging.get_verbosity()
-    sampler = SAMPLERS[name](toy(objectives=2, more=2), seed=0)
-    for _ in range(12):
-        told(sampler, sampler.ask())
-    assert capfd.readouterr() == ("", "")
-    assert optuna.logging.get_verbosity() == verbosity
+@pytest.mark.parametrize("name", ["optuna:tpe", "optuna:nsga2", "optuna:gp"])
+def test_samplers_of_optuna_say_nothing_and_leave_its_logging_as_it_was(name: str) -> None:
+    messages: list[logging.LogRecord] = []
+    listener = logging.Handler()
+    listener.emit = messages.append  # type: ignore[method-assign]
+    logging.getLogger("optuna").addHandler(listener)
+    optuna.logging.set_verbosity(optuna.logging.DEBUG)
+    try:
+        sampler = SAMPLERS[name](toy(objectives=2, more=2), seed=0)
+        for _ in range(12):
+            told(sampler, sampler.ask())
+        assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
+    finally:
+        optuna.logging.set_verbosity(optuna.logging.INFO)
+        logging.getLogger("optuna").removeHandler(listener)
+    assert messages == []
 
 
 @pytest.mark.parametrize(("name", "trials"), [("tpe", 60), ("nsga2", 160), ("gp", 16)])
@@ -209,16 +222,20 @@ def test_samplers_of_optuna_learn(name: str, trials: int) -> None:
     assert np.mean(seen[-trials // 4 :]) > 99
 
 
-def test_samplers_of_optuna_keep_away_from_what_is_pending() -> None:
-    """Its trials stand in the study as running, which moves what TPE suggests."""
+@pytest.mark.parametrize("unfinished", ["pending", "stopped"])
+def test_tpe_heeds_what_is_unfinished(unfinished: str) -> None:
+    """Such points stand in its study as running or pruned, which moves what it suggests."""
     problem = toy(more=4)
+    everything = list(map(tuple, problem.enumerate().tolist()))
     proposals = []
-    everything = problem.enumerate()
-    for pending in (everything[:40], everything[-40:]):
+    # Equally many each time, so that the seeds are the same.
+    for points in (everything[:40], everything[-40:]):
         sampler = SAMPLERS["optuna:tpe"](problem, seed=1)
         told(sampler, sampler.ask(20))
-        # The same number of known points, so that the seeds are the same.
-        sampler.pend(map(tuple, pending.tolist()))
+        if unfinished == "pending":
+            sampler.pend(points)
+        for point in points if unfinished == "stopped" else ():
+            sampler.tell(point, 0.0, fidelity=0.1)
         proposals.append(sampler.ask(4))
     assert proposals[0] != proposals[1]
 
@@ -285,6 +302,13 @@ def test_a_large_space_with_few_points_ends_when_they_are_known(name: str) -> No
     assert problem.size > ENUMERABLE
     sampler = SAMPLERS[name](problem, seed=0)
     assert sorted(sampler.ask(9)) == [(7, 0, 200), (7, 1, 200), (7, 2, 200)]
+
+
+def test_a_grid_goes_through_a_large_space_by_equal_steps() -> None:
+    problem = Problem([Axis(str(i), 50, True) for i in range(4)], lambda p: p + 1.0, all_valid)
+    sampler = SAMPLERS["grid"](problem, seed=2)
+    numbers = np.array([sampler.ask()[0] for _ in range(60)]) @ 50 ** np.arange(4)[::-1]
+    assert len(set(np.diff(numbers) % problem.size)) == 1
 
 
 @pytest.mark.parametrize("count", [5, 12, 30])

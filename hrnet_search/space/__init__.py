@@ -1,0 +1,1 @@
+"""What may be tried: choices around a base architecture, and limits."""

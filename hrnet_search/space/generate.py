@@ -1,0 +1,90 @@
+"""Distinct valid variants within the limits, uniformly over what is distinct."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.records import Point
+from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs, exact_limits
+
+SMALL = 200_000
+"""Points up to which a space is enumerated, so that its end is known."""
+
+DRAW = 4096
+FRUITLESS = 200
+"""Draws of `DRAW` points without a new variant after which a large space counts as exhausted."""
+
+
+def generate(space: SearchSpace, count: int, seed: int = 0) -> list[Architecture]:
+    """Return up to `count` distinct valid architectures within the exact limits.
+
+    Every distinct computation is equally likely. Fewer come back only where the space has no
+    more, or where less than one point in 800,000 is within the limits. The same seed gives the
+    same list, and a longer list begins with the shorter one.
+    """
+    found: dict[str, Architecture] = {}
+    for points in _candidates(space, seed):
+        for architecture in _kept(space, points):
+            if len(found) >= count:
+                return list(found.values())
+            # A computation with two spellings that both stand for themselves is rare; its id
+            # decides, and the first one drawn is kept.
+            found.setdefault(architecture.id, architecture)
+    return list(found.values())
+
+
+def reasons(space: SearchSpace, point: Point) -> list[str]:
+    """Return why a point is not generated; empty if it is."""
+    row = np.array([point], dtype=np.int64)
+    architecture = space.decode(point)
+    if faults := architecture.problems():
+        return [f"not valid: {fault}" for fault in faults]
+    found = []
+    values = dict(zip(COST_NAMES, costs(space, row)[0].tolist(), strict=True))
+    for limit in exact_limits(space):
+        value = values[limit.objective]
+        if value > limit.at_most:
+            found.append(f"{limit.objective} {value} is over the limit of {limit.at_most:g}")
+    stands_for = tuple(int(v) for v in space.canonical(row)[0])
+    if stands_for != tuple(point):
+        found.append(f"computes the same as point {stands_for}, {architecture.id}")
+    return found
+
+
+def _candidates(space: SearchSpace, seed: int) -> Iterator[Points]:
+    """Yield points in random order: all of a small space once, draws of a large one."""
+    rng = np.random.default_rng(seed)
+    if prod(space.shape) <= SMALL:
+        points = np.concatenate(list(space.index_chunks()))
+        rng.shuffle(points)
+        yield from (points[i : i + DRAW] for i in range(0, len(points), DRAW))
+        return
+    seen: set[bytes] = set()
+    fruitless = 0
+    while fruitless < FRUITLESS:
+        points = rng.integers(0, space.shape, size=(DRAW, len(space.choices)), dtype=np.int64)
+        kept = points[_stands_for_itself(space, points)]
+        fresh = [row for row in kept if row.tobytes() not in seen]
+        fruitless = 0 if fresh else fruitless + 1
+        seen.update(row.tobytes() for row in fresh)
+        yield np.array(fresh, dtype=np.int64).reshape(-1, len(space.choices))
+
+
+def _kept(space: SearchSpace, points: Points) -> Iterator[Architecture]:
+    points = points[_stands_for_itself(space, points)]
+    batch = space.batch(points)
+    for row in range(len(points)):
+        yield batch.architecture(row)
+
+
+def _stands_for_itself(
+    space: SearchSpace, points: Points
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    kept = space.valid(points)
+    kept[kept] = space.within_limits(points[kept])
+    kept[kept] = (space.canonical(points[kept]) == points[kept]).all(axis=1)
+    return kept

@@ -1,0 +1,205 @@
+"""space.yaml to objects: every problem of every part that can be read, with line and column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from hrnet_search.arch.cost import check_head
+from hrnet_search.arch.hrnet_yaml import Config, read_config
+from hrnet_search.arch.yaml_nodes import compose, read_text
+from hrnet_search.errors import ArchitectureError, Fault, SpaceError
+from hrnet_search.records import OBJECTIVES, LatencySpec, Schedule
+from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.sections import (
+    LATENCY_KEYS,
+    SCHEDULE_KEYS,
+    SearchSpec,
+    TrackingSpec,
+    read_crop,
+    read_data,
+    read_latency,
+    read_limits,
+    read_objectives,
+    read_schedule,
+    read_search,
+    read_tracking,
+)
+from hrnet_search.space.space import COST_NAMES, SearchSpace
+from hrnet_search.space.survey import least_costs
+from hrnet_search.space.vary import check_levels, read_choices
+
+KEYS = (
+    "name", "base", "vary", "ablate", "limits", "objectives", "data", "schedule", "latency",
+    "search", "tracking",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceFile:
+    """A space file, read: the space, and how its variants are trained, measured and searched."""
+
+    name: str
+    path: str
+    text: str
+    base: Config
+    space: SearchSpace
+    objectives: tuple[str, ...]
+    schedule: Schedule
+    seeds: tuple[int, ...]
+    rungs: tuple[int, ...]
+    latency: LatencySpec
+    search: SearchSpec
+    tracking: TrackingSpec
+
+
+def load_space(path: str | Path) -> SearchSpace:
+    """Return the space of a space file; raise SpaceError with every problem of the file."""
+    return load_space_file(path).space
+
+
+def load_space_file(path: str | Path, data_root: str | None = None) -> SpaceFile:
+    """Read a whole space file; raise SpaceError with every problem.
+
+    `data_root` says where the data lie, instead of what the file says.
+    """
+    file = str(path)
+    text, faults = read_text(path)
+    root, more = (None, []) if faults else compose(text, file)
+    if root is None:
+        empty = Fault("", None, "is empty", "allowed: a space file", file, 1, 1)
+        raise SpaceError([*faults, *more] or [empty])
+    reader = Reader(file)
+    reader.faults += [fault for fault in more if not _is_label(fault)]
+    return _load(reader, root, file, text, data_root)
+
+
+def _is_label(fault: Fault) -> bool:
+    """A label mapping has numbers as keys; they are read where it is."""
+    return fault.path == "data.mapping" and "is no string" in fault.wrong
+
+
+def _load(
+    reader: Reader, root: yaml.Node, file: str, text: str, data_root: str | None
+) -> SpaceFile:
+    top = reader.section(root, "", KEYS)
+    for key in ("name", "base", "data", "schedule"):
+        top.require(key)
+    _either_way(reader, top)
+    name = top.read("name", reader.name, "")
+    base = _base(reader, top, file)
+    parts = {key: _part(reader, top, key) for key in KEYS}
+    crop = read_crop(reader, parts["schedule"])
+    data = read_data(reader, _node(top, "data"), file, data_root, crop)
+    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop)
+    latency = read_latency(reader, parts["latency"])
+    search = read_search(reader, parts["search"])
+    tracking = read_tracking(reader, parts["tracking"])
+    objectives = read_objectives(reader, parts["objectives"])
+    limits = read_limits(reader, parts["limits"])
+    architecture = base.architecture if base else None
+    choices, nodes = read_choices(reader, parts["vary"], architecture)
+    if base is not None:
+        kept = tuple(limits.values())
+        space = SearchSpace(base.architecture, choices, kept, latency.size, data.classes)
+        if choices:
+            _check_space(reader, space, nodes, parts["limits"])
+    if reader.faults or base is None:
+        raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
+    return SpaceFile(
+        name, file, text, base, space, objectives, schedule, seeds, rungs, latency, search, tracking
+    )
+
+
+def _check_space(
+    reader: Reader, space: SearchSpace, nodes: dict[str, yaml.Node], limits: Section
+) -> None:
+    before = len(reader.faults)
+    check_levels(reader, space, nodes)
+    if len(reader.faults) > before or not space.limits:
+        return
+    least = dict(zip(COST_NAMES, least_costs(space), strict=True))
+    for limit in space.limits:
+        if limit.objective in least and limit.at_most < least[limit.objective]:
+            lowest = least[limit.objective]
+            wrong = f"{limit.at_most:g} is below the space's minimum of {lowest}"
+            node = limits.node_of(limit.objective)
+            reader.fault(node, f"limits.{limit.objective}", wrong, f"at least {lowest}")
+
+
+def _either_way(reader: Reader, top: Section) -> None:
+    if "ablate" in top:
+        wrong = "ablations are not offered by this version"
+        reader.fault(top.key_node("ablate"), "ablate", wrong, "vary with objectives")
+        if "vary" in top:
+            reader.fault(top.key_node("vary"), "vary", "stands beside ablate", "one of the two")
+        return
+    for key in ("vary", "objectives"):
+        top.require(key)
+
+
+def _node(top: Section, key: str) -> yaml.Node | None:
+    return top.node_of(key) if key in top else None
+
+
+def _part(reader: Reader, top: Section, key: str) -> Section:
+    """Return a section of the file; keys of `vary` and `data` are judged where they are read."""
+    known: dict[str, tuple[str, ...]] = {
+        "limits": tuple(name for name in OBJECTIVES if name != "miou"),
+        "objectives": tuple(OBJECTIVES),
+        "schedule": SCHEDULE_KEYS,
+        "latency": LATENCY_KEYS,
+        "search": ("sampler", "trials", "seed", "confirm"),
+        "tracking": ("mlflow",),
+    }
+    node = _node(top, key)
+    if key == "limits" and isinstance(node, yaml.MappingNode):
+        node = _without_flops(reader, node)
+    if key in known:
+        section = reader.section(node, key, known[key])
+    elif key == "vary":
+        section = Section(reader, key, node, {})
+        if isinstance(node, yaml.MappingNode):
+            open_keys = tuple(k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode))
+            section = reader.section(node, key, open_keys)
+        elif node is not None:
+            reader.fault(node, key, "is no mapping", "choices by path")
+    else:
+        section = Section(reader, key, node, {})
+    if key in ("vary", "objectives") and isinstance(node, yaml.MappingNode) and not node.value:
+        reader.fault(top.key_node(key), key, "is empty", "one entry or more")
+    return section
+
+
+def _without_flops(reader: Reader, node: yaml.MappingNode) -> yaml.MappingNode:
+    kept = []
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value.lower() in ("flops", "gflops"):
+            wrong = "FLOPs are counted in two ways"
+            reader.fault(key, f"limits.{key.value}", wrong, "macs (one MAC is two FLOPs)")
+        else:
+            kept.append((key, value))
+    return yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark)
+
+
+def _base(reader: Reader, top: Section, file: str) -> Config | None:
+    if "base" not in top:
+        return None
+    named = reader.text(top.node_of("base"), "base")
+    if named is None:
+        return None
+    path = Path(file).parent / named
+    if not path.is_file():
+        reader.fault(top.node_of("base"), "base", f"{path} is no file", "an HRNet-library yaml")
+        return None
+    try:
+        config = read_config(path)
+        check_head(config.architecture)
+    except ArchitectureError as error:
+        line, column = (1, 1)
+        for fault in error.faults:
+            reader.faults.append(fault if fault.file else fault.at(str(path), line, column))
+        return None
+    return config

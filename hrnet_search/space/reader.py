@@ -1,0 +1,200 @@
+"""Typed reading of YAML nodes: every fault is collected with its place, nothing is guessed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import yaml
+
+from hrnet_search.arch.yaml_nodes import MAX_NUMBER, Trap, entries, place, read_scalar
+from hrnet_search.errors import Fault, shown
+
+T = TypeVar("T")
+SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9}
+_SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG])")
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+
+
+class Reader:
+    """Reads nodes of one file; `faults` grows, a value that cannot be read is None."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.faults: list[Fault] = []
+
+    def fault(self, node: yaml.Node | None, path: str, wrong: str, allowed: str = "") -> None:
+        """Add a fault at a node, or at the top of the file."""
+        line, column = place(node) if node is not None else (1, 1)
+        allowed = f"allowed: {allowed}" if allowed else ""
+        self.faults.append(Fault(path, None, wrong, allowed, self.file, line, column))
+
+    def scalar(self, node: yaml.Node, path: str) -> Any:
+        """Return a scalar as it is written, or a Trap, or None with a fault."""
+        if not isinstance(node, yaml.ScalarNode):
+            self.fault(node, path, "is no single value", "one value")
+            return None
+        value = read_scalar(node)
+        if isinstance(value, Trap):
+            self.fault(node, path, f"{value.text}: {value.why}")
+            return None
+        if value is None:
+            self.fault(node, path, "is empty", "a value")
+        return value
+
+    def integer(self, node: yaml.Node, path: str, least: int, most: int = MAX_NUMBER) -> int | None:
+        value = self.scalar(node, path)
+        if value is None or (type(value) is int and least <= value <= most):
+            return value
+        span = f"from {least} to {most}" if most < MAX_NUMBER else f"of at least {least}"
+        self.fault(node, path, f"{shown(value)} is not allowed", f"an integer {span}")
+        return None
+
+    def number(
+        self,
+        node: yaml.Node,
+        path: str,
+        least: float,
+        most: float = MAX_NUMBER,
+        open_: bool = False,
+    ) -> float | None:
+        """Return a number from `least` (beyond it, if `open_`) to `most`."""
+        value = self.scalar(node, path)
+        fits = type(value) in (int, float) and least <= value <= most
+        if value is None or (fits and not (open_ and value == least)):
+            return None if value is None else float(value)
+        span = f"above {least:g}" if open_ else f"from {least:g}"
+        upto = f" to {most:g}" if most < MAX_NUMBER else ""
+        self.fault(node, path, f"{shown(value)} is not allowed", f"a number {span}{upto}")
+        return None
+
+    def amount(self, node: yaml.Node, path: str) -> float | None:
+        """Return a positive number, which may end in k, M or G (powers of 1000)."""
+        value = self.scalar(node, path)
+        if isinstance(value, str) and (match := _SUFFIXED.fullmatch(value)):
+            value = float(match[1]) * SUFFIXES[match[2]]
+        if value is None or (type(value) in (int, float) and 0 < value <= MAX_NUMBER):
+            return value
+        self.fault(node, path, f"{shown(value)} is no amount", "a positive number, like 25 or 40G")
+        return None
+
+    def boolean(self, node: yaml.Node, path: str) -> bool | None:
+        value = self.scalar(node, path)
+        if value is None or isinstance(value, bool):
+            return value
+        self.fault(node, path, f"{shown(value)} is not allowed", "true, false")
+        return None
+
+    def one_of(self, node: yaml.Node, path: str, names: Sequence[str]) -> str | None:
+        value = self.scalar(node, path)
+        if value is None or (isinstance(value, str) and value in names):
+            return value
+        near = nearest(str(value), names) if isinstance(value, str) else ""
+        self.fault(node, path, f"{shown(value)} is not known{near}", ", ".join(names))
+        return None
+
+    def text(self, node: yaml.Node, path: str) -> str | None:
+        """Return a string; a number or truth value is no string unless it is quoted."""
+        value = self.scalar(node, path)
+        if value is None or (isinstance(value, str) and value and value.isprintable()):
+            return value
+        self.fault(node, path, f"{shown(value)} is no text", "text, in quotes if it looks else")
+        return None
+
+    def name(self, node: yaml.Node, path: str) -> str | None:
+        value = self.scalar(node, path)
+        if value is None or (isinstance(value, str) and NAME.fullmatch(value)):
+            return value
+        allowed = "1 to 64 of A-Z a-z 0-9 . _ -, no dot in front, quotes if it looks like a number"
+        self.fault(node, path, f"{shown(value)} is no name", allowed)
+        return None
+
+    def listed(
+        self,
+        node: yaml.Node,
+        path: str,
+        item: Callable[[yaml.Node, str], T | None],
+        length: int | None = None,
+    ) -> tuple[T, ...] | None:
+        """Return a list of what `item` reads; None if any entry has a fault."""
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            self.fault(node, path, "is no list", "a list of one entry or more")
+            return None
+        if length is not None and len(node.value) != length:
+            wrong = f"{len(node.value)} entries"
+            self.fault(node, path, wrong, f"{length} entries")
+            return None
+        found = [item(entry, path) for entry in node.value]
+        kept = tuple(value for value in found if value is not None)
+        return kept if len(kept) == len(found) else None
+
+    def distinct(self, node: yaml.Node, path: str, values: Sequence[object]) -> None:
+        """Add a fault for each repeated entry of a list."""
+        assert isinstance(node, yaml.SequenceNode)
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                self.fault(node.value[i], path, f"{shown(value)} is repeated", "each once")
+
+    def section(self, node: yaml.Node | None, path: str, known: Sequence[str]) -> Section:
+        """Return a mapping's entries, with a fault for each unknown key."""
+        found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        if isinstance(node, yaml.MappingNode):
+            found = entries(node)
+        elif node is not None:
+            self.fault(node, path, "is no mapping", "keys with values")
+        for key, (key_node, _) in found.items():
+            if key not in known:
+                where = f"{path}.{shown(key)}" if path else shown(key)
+                wrong = f"is not a known key{nearest(key, known)}"
+                self.fault(key_node, where, wrong, ", ".join(known))
+        return Section(self, path, node, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A mapping of the file: its entries by key, and where it stands."""
+
+    reader: Reader
+    path: str
+    node: yaml.Node | None
+    found: dict[str, tuple[yaml.Node, yaml.Node]]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.found
+
+    def key_node(self, key: str) -> yaml.Node:
+        return self.found[key][0]
+
+    def node_of(self, key: str) -> yaml.Node:
+        return self.found[key][1]
+
+    def where(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+    def read(self, key: str, read: Callable[[yaml.Node, str], T | None], default: T) -> T:
+        """Return what `read` makes of a key; the default if it is missing or has a fault."""
+        if key not in self.found:
+            return default
+        value = read(self.found[key][1], self.where(key))
+        return default if value is None else value
+
+    def require(self, key: str) -> yaml.Node | None:
+        """Return a key's value, or None with a fault at the parent."""
+        if key in self.found:
+            return self.found[key][1]
+        if self.node is not None or not self.path:
+            self.reader.fault(self.parent(), self.where(key), "is missing")
+        return None
+
+    def parent(self) -> yaml.Node | None:
+        return self.node if self.path else None
+
+
+def nearest(key: str, known: Sequence[str]) -> str:
+    """Return `, did you mean ...?` for the nearest known key, if one is near."""
+    lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(key[:100].lower(), list(lower), n=1, cutoff=0.5)
+    return f", did you mean {lower[near[0]]}?" if near else ""

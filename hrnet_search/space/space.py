@@ -1,0 +1,331 @@
+"""SearchSpace: choices around a base architecture, as points, architectures and arrays.
+
+Decoding is done for many points at once; one point is a batch of one. A choice is a column of
+level indices that writes its level into the arrays of the base.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_search.arch.architecture import EXPANSION, MAX_BRANCHES, MAX_COUNT, Architecture
+from hrnet_search.arch.batch import ArchitectureBatch
+from hrnet_search.arch.cost import batch_costs
+from hrnet_search.records import OBJECTIVES, Point
+
+Points = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+CHUNK = 1 << 16
+"""Points decoded at once: arrays of a million would not fit a small machine."""
+
+COST_NAMES = ("params", "macs", "activations")
+
+PATH = re.compile(
+    r"width|FINAL_CONV_KERNEL"
+    r"|STAGE(?P<stage>[1-4*])\.(?P<key>NUM_MODULES|NUM_BRANCHES|FUSE_METHOD|BLOCK"
+    r"|NUM_BLOCKS|NUM_CHANNELS)(\[(?P<branch>[0-3])\])?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one axis sets: a path as space.yaml writes it, and its levels.
+
+    A path with `[b]` sets one branch, counted from 0; whole lists of NUM_BLOCKS and
+    NUM_CHANNELS are tuples.
+    """
+
+    path: str
+    values: tuple[Any, ...]
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Indices of the stages that the choice sets, from 0."""
+        match = PATH.fullmatch(self.path)
+        assert match, self.path
+        if self.path == "width" or match["stage"] == "*":
+            return (1, 2, 3)
+        return (int(match["stage"]) - 1,) if match["stage"] else ()
+
+    @property
+    def key(self) -> str:
+        """The yaml key that the choice sets."""
+        if self.path == "width":
+            return "NUM_CHANNELS"
+        match = PATH.fullmatch(self.path)
+        assert match, self.path
+        return match["key"] or self.path
+
+    @property
+    def branch(self) -> int | None:
+        """The branch that the choice sets, None if it sets all."""
+        match = PATH.fullmatch(self.path)
+        return int(match["branch"]) if match and match["branch"] else None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether levels are numbers that rise or fall: neighbours are then alike."""
+        if not all(type(v) in (int, float) for v in self.values):
+            return False
+        return self.values in (tuple(sorted(self.values)), tuple(sorted(self.values)[::-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What must hold: an objective at most this."""
+
+    objective: str
+    at_most: float
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Choices around a base, and limits on what comes of them.
+
+    `input_size` (height, width) and `classes` are what costs are counted for.
+    """
+
+    base: Architecture
+    choices: tuple[Choice, ...]
+    limits: tuple[Limit, ...] = ()
+    input_size: tuple[int, int] = (512, 1024)
+    classes: int = 19
+    _base: ArchitectureBatch = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_base", _filled(self.base))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Levels of each choice."""
+        return tuple(len(choice.values) for choice in self.choices)
+
+    @cached_property
+    def size(self) -> int:
+        """How many points are valid, exactly.
+
+        Whether a point is valid depends on its branch counts and, those given, on each choice
+        of channels alone: the rest multiplies.
+        """
+        counting = [i for i, c in enumerate(self.choices) if c.key == "NUM_BRANCHES"]
+        channels = [i for i, c in enumerate(self.choices) if c.key == "NUM_CHANNELS"]
+        free = prod(n for i, n in enumerate(self.shape) if i not in counting + channels)
+        total = 0
+        for levels in product(*(range(self.shape[i]) for i in counting)):
+            point = np.zeros((1, len(self.choices)), dtype=np.int64)
+            point[0, counting] = levels
+            if self.branches_rise(point)[0]:
+                total += prod(self._valid_levels(point, i) for i in channels) * (
+                    self._valid_fixed(point, channels)
+                )
+        return total * free
+
+    def batch(self, points: Points) -> ArchitectureBatch:
+        """Return the architectures of points [n, d], valid or not."""
+        points = np.asarray(points, dtype=np.int64).reshape(-1, len(self.choices))
+        arrays = {
+            name: np.repeat(getattr(self._base, name), len(points), axis=0)
+            for name in ("modules", "expansion", "branches", "blocks", "channels", "cat")
+        }
+        kernel = np.repeat(self._base.final_kernel, len(points))
+        for column, choice in enumerate(self.choices):
+            values = _table(choice)[points[:, column]]
+            if choice.key == "FINAL_CONV_KERNEL":
+                kernel = values
+                continue
+            target = arrays[_ARRAYS[choice.key]]
+            for stage in choice.stages:
+                if choice.branch is None:
+                    target[:, stage] = values
+                else:
+                    target[:, stage, choice.branch] = values
+        present = np.arange(MAX_BRANCHES) < arrays["branches"][:, :, None]
+        arrays["blocks"] = np.where(present, arrays["blocks"], 0)
+        arrays["channels"] = np.where(present, arrays["channels"], 0)
+        return ArchitectureBatch(
+            **arrays,
+            final_kernel=kernel,
+            head=self.base.head,
+            align_corners=self.base.align_corners,
+        )
+
+    def decode(self, point: Sequence[int]) -> Architecture:
+        """Return the architecture of one point."""
+        return self.batch(np.array([point], dtype=np.int64)).architecture(0)
+
+    def valid(self, points: Points) -> Bools:
+        """Return which points are networks that can be built, [n]."""
+        parts = [self.batch(chunk).valid() for chunk in _chunks(points)]
+        return np.concatenate([np.zeros(0, dtype=np.bool_), *parts])
+
+    def within_limits(self, points: Points) -> Bools:
+        """Return which valid points keep the limits that are known without measuring, [n]."""
+        known = [limit for limit in self.limits if limit.objective in COST_NAMES]
+        if not known or not len(points):
+            return np.ones(len(points), dtype=np.bool_)
+        found = costs(self, points)
+        most = np.full(len(COST_NAMES), np.inf)
+        for limit in known:
+            most[COST_NAMES.index(limit.objective)] = limit.at_most
+        return np.asarray((found <= most).all(axis=1), dtype=np.bool_)
+
+    def canonical(self, points: Points) -> Points:
+        """Return for each point one that computes the same, the same for all that do.
+
+        Choice by choice the lowest level is taken that leaves what is read of the
+        architecture as it is: levels of a branch that does not exist come to the first.
+        """
+        points = np.array(points, dtype=np.int64).reshape(-1, len(self.choices))
+        parts = [self._canonical(chunk) for chunk in _chunks(points)]
+        return np.concatenate([points[:0], *parts])
+
+    def points(self) -> Iterator[Point]:
+        """Yield every valid point, the last choice turning fastest."""
+        for chunk in self.index_chunks():
+            for row in chunk[self.valid(chunk)].tolist():
+                yield tuple(row)
+
+    def index_chunks(self) -> Iterator[Points]:
+        """Yield all points, valid or not, in arrays of bounded size."""
+        total = prod(self.shape)
+        for start in range(0, total, CHUNK):
+            numbers = np.arange(start, min(start + CHUNK, total))
+            columns = np.unravel_index(numbers, self.shape) if self.shape else ()
+            yield np.stack([*columns], axis=1) if columns else np.zeros((1, 0), dtype=np.int64)
+
+    def neighbours(self, point: Sequence[int]) -> list[Point]:
+        """Return the valid points one choice away: the next level of a number, else any other."""
+        found = []
+        for column, choice in enumerate(self.choices):
+            here = point[column]
+            levels = range(len(choice.values))
+            near = (here - 1, here + 1) if choice.ordered else levels
+            found += [
+                (*point[:column], level, *point[column + 1 :])
+                for level in near
+                if level in levels and level != here
+            ]
+        kept = self.valid(np.array(found, dtype=np.int64).reshape(-1, len(self.choices)))
+        return [tuple(map(int, p)) for p, good in zip(found, kept, strict=True) if good]
+
+    def _canonical(self, points: Points) -> Points:
+        rows = self.batch(points).rows()
+        for column, levels in enumerate(self.shape):
+            undecided = np.ones(len(points), dtype=np.bool_)
+            for level in range(levels - 1):
+                undecided &= points[:, column] > level
+                tried = points[undecided]
+                if not len(tried):
+                    break
+                tried[:, column] = level
+                same = (self.batch(tried).rows() == rows[undecided]).all(axis=1)
+                chosen = np.flatnonzero(undecided)[same]
+                points[chosen, column] = level
+                undecided[chosen] = False
+        return points
+
+    def branches_rise(self, points: Points) -> Bools:
+        branches = self.batch(points).branches
+        return np.asarray((np.diff(branches, axis=1) >= 0).all(axis=1))
+
+    def _valid_levels(self, point: Points, column: int) -> int:
+        """Return how many levels of a choice of channels suit the branch counts of a point."""
+        tried = np.repeat(point, self.shape[column], axis=0)
+        tried[:, column] = np.arange(self.shape[column])
+        return int(self.channels_fit(tried, [self.choices[column]]).sum())
+
+    def _valid_fixed(self, point: Points, channels: list[int]) -> int:
+        """Return 1 if the channels that no choice sets suit the branch counts of a point."""
+        batch = self.batch(point)
+        counted = np.zeros((4, MAX_BRANCHES), dtype=np.bool_)
+        for choice in (self.choices[i] for i in channels):
+            for stage in choice.stages:
+                counted[stage, slice(None) if choice.branch is None else choice.branch] = True
+        fits = (batch.channels >= 1) & (batch.channels <= MAX_COUNT)
+        return int((fits | ~batch.present() | counted).all())
+
+    def channels_fit(self, points: Points, choices: list[Choice]) -> Bools:
+        batch = self.batch(points)
+        fits = (batch.channels >= 1) & (batch.channels <= MAX_COUNT) | ~batch.present()
+        kept = np.ones(len(points), dtype=np.bool_)
+        for choice in choices:
+            for stage in choice.stages:
+                one = (
+                    slice(None)
+                    if choice.branch is None
+                    else slice(choice.branch, choice.branch + 1)
+                )
+                kept &= fits[:, stage, one].all(axis=1)
+        return kept
+
+
+_ARRAYS = {
+    "NUM_MODULES": "modules",
+    "NUM_BRANCHES": "branches",
+    "BLOCK": "expansion",
+    "NUM_BLOCKS": "blocks",
+    "NUM_CHANNELS": "channels",
+    "FUSE_METHOD": "cat",
+}
+
+
+def costs(
+    space: SearchSpace,
+    points: Points,
+    size: tuple[int, int] | None = None,
+    classes: int | None = None,
+) -> Points:
+    """Return parameters, MACs and activations of points [n, d], int64 [n, 3].
+
+    For images of `size` = (height, width) and `classes` classes; the space's own if not given.
+    Points that are not valid give numbers without meaning.
+    """
+    size, classes = size or space.input_size, classes or space.classes
+    parts = [batch_costs(space.batch(chunk), size, classes) for chunk in _chunks(points)]
+    return np.concatenate([np.zeros((0, 3), dtype=np.int64), *parts])
+
+
+def exact_limits(space: SearchSpace) -> tuple[Limit, ...]:
+    """Return the limits that are known without building."""
+    return tuple(limit for limit in space.limits if OBJECTIVES[limit.objective].exact)
+
+
+def _chunks(points: Points) -> Iterator[Points]:
+    for start in range(0, len(points), CHUNK):
+        yield points[start : start + CHUNK]
+
+
+def _table(choice: Choice) -> NDArray[np.int64]:
+    """Return what each level writes into the arrays: a number, or one for each branch."""
+    if choice.path == "width":
+        return np.array([[w * 2**b for b in range(MAX_BRANCHES)] for w in choice.values])
+    if choice.key == "BLOCK":
+        return np.array([EXPANSION[v] for v in choice.values])
+    if choice.key == "FUSE_METHOD":
+        return np.array([int(v == "CAT") for v in choice.values])
+    if isinstance(choice.values[0], tuple):
+        return np.array([[*v, *[v[-1]] * (MAX_BRANCHES - len(v))] for v in choice.values])
+    return np.array(choice.values)
+
+
+def _filled(base: Architecture) -> ArchitectureBatch:
+    """Return the base with all four branches a stage could get.
+
+    A branch that its own lists lack repeats the last block count and doubles the last width.
+    """
+    batch = ArchitectureBatch.of([base])
+    for s, stage in enumerate(base.stages):
+        for b in range(stage.branches, MAX_BRANCHES):
+            batch.blocks[0, s, b] = batch.blocks[0, s, b - 1]
+            batch.channels[0, s, b] = batch.channels[0, s, b - 1] * 2
+    return batch

@@ -1,0 +1,175 @@
+"""How large and how dear a space is: exact where it is small, from a seeded sample above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_search.arch.batch import ArchitectureBatch
+from hrnet_search.arch.cost import operations
+from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs
+
+EXACT_UP_TO = 10_000
+SAMPLE = 2_048
+ROUNDS = 4
+"""Times that every choice is tried when a cheap or dear variant is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A space in numbers; `exact` says that all of it was looked at, else `looked_at` of it.
+
+    `distinct` is the number, or in a sample the share of `size`, of distinct computations
+    among the valid points; `within` the share of the valid points that keeps the limits.
+    `costs` is (least, most) by name, within the limits.
+    """
+
+    size: int
+    exact: bool
+    looked_at: int
+    distinct: int
+    within: float
+    costs: dict[str, tuple[int, int]]
+
+    def lines(self) -> list[str]:
+        """Return the survey for people to read."""
+        if self.exact:
+            how = f"{self.size:,} valid points, {self.distinct:,} distinct variants"
+        else:
+            share = self.distinct / max(self.looked_at, 1)
+            how = f"{self.size:,} valid points, about {share:.0%} of them distinct variants"
+        basis = "all counted" if self.exact else f"from a sample of {self.looked_at:,}"
+        lines = [f"space: {how}", f"within the limits: {self.within:.1%} ({basis})"]
+        for name, (least, most) in self.costs.items():
+            about = "" if self.exact else "about "
+            lines.append(f"{name}: {about}{_short(least)} to {_short(most)}")
+        return lines
+
+
+def survey(space: SearchSpace, seed: int = 0) -> Survey:
+    """Count a space: every point up to 10,000, above that a sample drawn from `seed`."""
+    exact = int(np.prod(np.array(space.shape, dtype=float))) <= EXACT_UP_TO
+    points = _all(space) if exact else _sample(space, seed)
+    kept = space.within_limits(points)
+    distinct = (space.canonical(points) == points).all(axis=1)
+    inside = points[kept]
+    if not exact and len(inside):
+        inside = np.concatenate([inside, _extremes(space, inside)])
+    found = costs(space, inside)
+    return Survey(
+        size=space.size,
+        exact=exact,
+        looked_at=len(points),
+        distinct=_distinct_ids(space, points[distinct]) if exact else int(distinct.sum()),
+        within=float(kept.mean()) if len(points) else 0.0,
+        costs={
+            name: (int(column.min()), int(column.max()))
+            for name, column in zip(COST_NAMES, found.T, strict=True)
+            if len(column)
+        },
+    )
+
+
+def least_costs(space: SearchSpace) -> tuple[int, ...]:
+    """Return for each cost a number that no valid point is below: exact for small spaces.
+
+    Above that it is the cost of a network that has the least of everything at once, without
+    transitions, which not every variant needs.
+    """
+    if int(np.prod(np.array(space.shape, dtype=float))) <= EXACT_UP_TO:
+        return tuple(int(v) for v in costs(space, _all(space)).min(axis=0))
+    return _bounds(space)
+
+
+def _all(space: SearchSpace) -> Points:
+    points = np.concatenate(list(space.index_chunks()))
+    return points[space.valid(points)]
+
+
+def _sample(space: SearchSpace, seed: int) -> Points:
+    rng = np.random.default_rng(seed)
+    shape = (2 * SAMPLE, len(space.choices))
+    points = rng.integers(0, space.shape, size=shape, dtype=np.int64)
+    return points[space.valid(points)][:SAMPLE]
+
+
+def _distinct_ids(space: SearchSpace, points: Points) -> int:
+    """Count architectures: modules that could stand in the next stage are told apart by ids."""
+    batch = space.batch(points)
+    movable = (batch.branches[:, 1:-1] == batch.branches[:, 2:]).any(axis=1)
+    ids = {batch.architecture(int(i)).id for i in np.flatnonzero(movable)}
+    return int((~movable).sum()) + len(ids)
+
+
+def _extremes(space: SearchSpace, points: Points) -> Points:
+    """Return cheap and dear valid points within the limits, found choice by choice."""
+    found = [
+        _descend(space, points[np.argmin(sign * column)], c, sign)
+        for c, column in enumerate(costs(space, points).T)
+        for sign in (1, -1)
+    ]
+    return np.stack(found)
+
+
+def _descend(
+    space: SearchSpace, point: NDArray[np.int64], cost: int, sign: int
+) -> NDArray[np.int64]:
+    for _ in range(ROUNDS):
+        before = point
+        for column, levels in enumerate(space.shape):
+            tried = np.repeat(point[None], levels, axis=0)
+            tried[:, column] = np.arange(levels)
+            good = space.valid(tried)
+            good[good] = space.within_limits(tried[good])
+            value = np.where(good, sign * costs(space, tried)[:, cost].astype(float), np.inf)
+            point = tried[np.argmin(value)]
+        if (point == before).all():
+            break
+    return point
+
+
+def _bounds(space: SearchSpace) -> tuple[int, ...]:
+    fields = ("modules", "branches", "blocks", "channels", "cat", "final_kernel")
+    batches = [space.batch(_one_choice(space, c)) for c in range(len(space.choices))]
+    least = {name: np.min([getattr(b, name).min(axis=0) for b in batches], axis=0)
+             for name in fields}  # fmt: skip
+    # Of branches that not all variants have, what they would have at least.
+    for name in ("blocks", "channels"):
+        held = np.concatenate([getattr(b, name) for b in batches]).astype(float)
+        held[held == 0] = np.inf
+        smallest = held.min(axis=0)
+        least[name] = np.where(np.isinf(smallest), 1, smallest).astype(np.int64)
+    kinds = [sorted({int(v) for b in batches for v in b.expansion[:, s]}) for s in range(4)]
+    sums = [_without_transitions(space, least, expansion) for expansion in product(*kinds)]
+    return tuple(int(v) for v in np.min(sums, axis=0))
+
+
+def _one_choice(space: SearchSpace, column: int) -> Points:
+    """Return points with every level of one choice, with each number of branches."""
+    counting = [i for i, c in enumerate(space.choices) if c.key == "NUM_BRANCHES" and i != column]
+    grid = list(product(range(space.shape[column]), *(range(space.shape[i]) for i in counting)))
+    points = np.zeros((len(grid), len(space.choices)), dtype=np.int64)
+    points[:, [column, *counting]] = grid
+    return points
+
+
+def _without_transitions(
+    space: SearchSpace, least: dict[str, NDArray[np.int64]], expansion: tuple[int, ...]
+) -> tuple[int, ...]:
+    arrays = {name: values[None] for name, values in least.items()}
+    batch = ArchitectureBatch(expansion=np.array([expansion]), head=space.base.head, **arrays)
+    sums = np.zeros(3, dtype=np.int64)
+    for op in operations(batch, space.input_size, space.classes):
+        if op.kind != "transition":
+            sums += (int(op.params[0]), int(op.macs[0]), int(op.activations[0]))
+    return tuple(int(v) for v in sums)
+
+
+def _short(number: int) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return str(number)

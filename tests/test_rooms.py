@@ -1,0 +1,112 @@
+"""The house: which room may import which, and which libraries are guests where.
+
+The table stands in docs/architecture.md for people and here for the machine. Imports hidden in
+functions and behind TYPE_CHECKING count too.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "hrnet_search"
+
+# In order: a room imports only rooms before it.
+ROOMS = (
+    "errors", "arch", "records", "space", "store", "net", "data", "evaluate", "search",
+    "ablation", "report", "progress", "cli",
+)  # fmt: skip
+NEVER = {"report": {"search", "evaluate", "ablation"}}
+
+# Third-party guests by module, or by room with "*".
+GUESTS = {
+    "arch.batch": {"numpy"},
+    "arch.cost": {"numpy"},
+    "arch.yaml_nodes": {"yaml"},
+    "arch.hrnet_yaml": {"yaml"},
+    "space.*": {"numpy"},
+    "space.load": {"yaml"},
+    "store.*": {"numpy"},
+    "store.study": {"pandas"},
+    "net.*": {"torch", "safetensors"},
+    "data.*": {"numpy", "PIL"},
+    "data.batches": {"torch"},
+    "evaluate.*": {"torch", "numpy"},
+    "evaluate.counting": {"fvcore"},
+    "evaluate.machine": {"pynvml"},
+    "search.*": {"numpy"},
+    "search.samplers.optuna_samplers": {"optuna"},
+    "search.mlflow_mirror": {"mlflow", "sqlalchemy"},
+    "report.*": {"numpy", "pandas", "matplotlib"},
+    "progress": {"rich"},
+    "cli": {"rich"},
+}
+FORBIDDEN_NAMES = {"utils", "common", "helpers", "misc"}
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            yield module
+            if module == "hrnet_search":
+                yield from (f"hrnet_search.{alias.name}" for alias in node.names)
+
+
+def problems(path: Path) -> Iterator[str]:
+    name = name_of(path)
+    room = name.split(".")[0]
+    if set(name.split(".")) & FORBIDDEN_NAMES:
+        yield f"{name}: a name that says nothing"
+    if room not in ROOMS:
+        yield f"{name}: in no room"
+        return
+    guests = GUESTS.get(name, set()) | GUESTS.get(f"{room}.*", set())
+    for target in imports(path):
+        top, _, rest = target.partition(".")
+        if top == "hrnet_search":
+            other = rest.split(".")[0]
+            if other in ("", "__version__"):
+                continue
+            if other not in ROOMS or ROOMS.index(other) > ROOMS.index(room):
+                yield f"{name} imports {target}, a later room"
+            if other in NEVER.get(room, set()):
+                yield f"{name} imports {target}, which {room} never may"
+        elif top not in sys.stdlib_module_names and top not in guests:
+            yield f"{name} imports {target}, no guest there"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_a_module_imports_what_its_room_may(path: Path) -> None:
+    assert list(problems(path)) == []
+
+
+def test_every_guest_list_has_a_module() -> None:
+    names = {name_of(p) for p in modules()}
+    rooms = {name.split(".")[0] for name in names}
+    stale = [g for g in GUESTS if g not in names and not (g.endswith(".*") and g[:-2] in rooms)]
+    assert stale == []
+
+
+def test_the_check_finds_what_is_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "arch").mkdir()
+    bad = tmp_path / "arch" / "utils.py"
+    bad.write_text("def f():\n    import torch\n    from hrnet_search.net import hrnet\n")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    assert len(list(problems(bad))) == 3
