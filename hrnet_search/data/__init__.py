@@ -1,0 +1,1 @@
+"""What a variant is trained and judged on: data-set kinds, preflight, batches."""

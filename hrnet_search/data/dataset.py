@@ -1,0 +1,83 @@
+"""Dataset: what every kind of data looks like, and the table of kinds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_search.data import folder, shapes
+from hrnet_search.errors import DataError, Fault
+from hrnet_search.records import DataSpec
+
+Array = NDArray[np.uint8]
+
+SPLITS = ("train", "val")
+
+
+class Dataset(Protocol):
+    """Images and masks of one split, decoded on every access; safe to read from threads."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Array, Array]:
+        """Return image uint8 [H, W, 3] (RGB) and mask uint8 [H, W] of class ids or IGNORED.
+
+        Raise IndexError past the end and DataError, naming the file, for what cannot be read.
+        """
+        ...
+
+    def name(self, index: int, /) -> str:
+        """Return what people call the image, unique in its split."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The three functions of a data kind.
+
+    `open(spec, split)` looks for files but decodes none; `preflight(spec)` looks at everything;
+    `update(spec, digest)` feeds all that tells two data sets apart, but not where they lie.
+    """
+
+    open: Callable[[DataSpec, str], Dataset]
+    preflight: Callable[[DataSpec], list[Fault]]
+    update: Callable[[DataSpec, Callable[[bytes], None]], None]
+
+
+DATASETS = {
+    "shapes": Kind(shapes.Shapes, shapes.preflight, shapes.update),
+    "folder": Kind(folder.Folder, folder.preflight, folder.update),
+}
+
+
+def open_dataset(spec: DataSpec, split: str) -> Dataset:
+    """Open the `train` or `val` split. Raise DataError with every fault seen without decoding."""
+    assert split in SPLITS, split
+    return _kind(spec).open(spec, split)
+
+
+def preflight(spec: DataSpec) -> list[Fault]:
+    """Look at all data of both splits and return what is wrong, the first fault of each sort."""
+    return _kind(spec).preflight(spec)
+
+
+def fingerprint(spec: DataSpec) -> str:
+    """Return 12 hex digits of the content: equal for copies, whatever their place and times.
+
+    Raise DataError if the files cannot be listed.
+    """
+    digest = hashlib.sha256()
+    _kind(spec).update(spec, digest.update)
+    return digest.hexdigest()[:12]
+
+
+def _kind(spec: DataSpec) -> Kind:
+    if spec.kind not in DATASETS:
+        wrong = f"{spec.kind!r} is no kind of data"
+        raise DataError(Fault("data.kind", spec.kind, wrong, f"allowed: {', '.join(DATASETS)}"))
+    return DATASETS[spec.kind]

@@ -1,0 +1,215 @@
+"""shapes: images drawn from a seed, made so that architectures differ on them.
+
+Lines two pixels thin need resolution, textures of equal mean colour need depth, and frames whose
+inside looks like the ground, or discs that only their place tells apart, need context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_search.errors import DataError, Fault
+from hrnet_search.records import DataSpec
+
+VERSION = 1
+"""Counts up with every change of the images, so that fingerprints change too."""
+
+CLASSES = ("ground", "line", "stripes", "checks", "warm frame", "cold frame", "disc", "framed disc")
+DEFAULT_SIZE = (128, 128)
+MIN_SIDE = 32
+GROUND, LINE, STRIPES, CHECKS, WARM, COLD, DISC, FRAMED = range(8)
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right; the last two are outside."""
+
+
+class Shapes:
+    """One split; image `index` depends on (seed, split, index, size, classes) alone."""
+
+    def __init__(self, spec: DataSpec, split: str) -> None:
+        if faults := preflight(spec):
+            raise DataError(faults)
+        self._count = spec.train_images if split == "train" else spec.val_images
+        self._size = spec.size or DEFAULT_SIZE
+        self._classes, self._seed, self._split = spec.classes, spec.seed, split
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        rng = np.random.default_rng([self._seed, ("train", "val").index(self._split), index])
+        return _Canvas(rng, self._size, self._classes).paint()
+
+    def name(self, index: int) -> str:
+        return f"{self._split}-{index:05d}"
+
+
+def preflight(spec: DataSpec) -> list[Fault]:
+    """Return every option that cannot be drawn."""
+    height, width = spec.size or DEFAULT_SIZE
+    checks = (
+        ("classes", spec.classes, 2 <= spec.classes <= len(CLASSES), f"2 to {len(CLASSES)}"),
+        ("size", [height, width], min(height, width) >= MIN_SIDE, f"sides from {MIN_SIDE} pixels"),
+        ("train_images", spec.train_images, spec.train_images > 0, "at least 1"),
+        ("val_images", spec.val_images, spec.val_images > 0, "at least 1"),
+        ("seed", spec.seed, spec.seed >= 0, "at least 0"),
+    )
+    return [
+        Fault(f"data.{key}", value, f"{value} cannot be drawn", f"allowed: {allowed}")
+        for key, value, good, allowed in checks
+        if not good
+    ]
+
+
+def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
+    """Feed the options that decide the images, and the version of this file."""
+    size = spec.size or DEFAULT_SIZE
+    options = (VERSION, spec.classes, *size, spec.train_images, spec.val_images, spec.seed)
+    feed(repr(("shapes", *options)).encode())
+
+
+class _Canvas:
+    """One image while it is drawn; later objects cover earlier ones."""
+
+    def __init__(self, rng: np.random.Generator, size: tuple[int, int], classes: int) -> None:
+        self.rng, self.size, self.classes = rng, size, classes
+        self.unit = min(size) / 64
+        self.image: Image = _cloud(rng, size)
+        self.mask: Mask = np.zeros(size, dtype=np.uint8)
+
+    def paint(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        rng = self.rng
+        for _ in range(rng.integers(1, 3)):
+            self._frame()
+        for _ in range(rng.integers(2, 4)):
+            self._texture()
+        for _ in range(rng.integers(3, 7)):
+            self._disc()
+        for _ in range(rng.integers(1, 4)):
+            self._line()
+        return self._photograph(), self.mask
+
+    def _frame(self) -> None:
+        """Draw a border whose colour shows on a part of it only; inside, the ground goes on."""
+        top, left, bottom, right = box = self._box(20, 44)
+        kind = int(self.rng.integers(WARM, COLD + 1))
+        if kind >= self.classes:
+            return
+        patch = self.image[top:bottom, left:right]
+        patch[_border(patch.shape[:2], 2)] = 40
+        height, width = patch.shape[:2]
+        colour = (200, 80, 60) if kind == WARM else (60, 100, 200)
+        side = int(self.rng.integers(4))
+        bar = (slice(0, 4), slice(-4, None))[side % 2]
+        if side < 2:
+            patch[bar, width // 4 : -(width // 4)] = colour
+        else:
+            patch[height // 4 : -(height // 4), bar] = colour
+        self._label(box, np.ones((height, width), dtype=bool), kind)
+
+    def _texture(self) -> None:
+        """Draw an ellipse of stripes or checks around the colour that is there."""
+        box = self._box(12, 36)
+        kind = int(self.rng.integers(STRIPES, CHECKS + 1))
+        if kind >= self.classes:
+            return
+        y, x = _grid(box)
+        period, turn = self.rng.uniform(4, 7), self.rng.uniform(0, np.pi)
+        along = np.sin((np.cos(turn) * x + np.sin(turn) * y) * np.float32(2 * np.pi / period))
+        across = np.sin((np.cos(turn) * y - np.sin(turn) * x) * np.float32(2 * np.pi / period))
+        # The same contrast for both, so that brightness tells nothing.
+        wave = along if kind == STRIPES else np.sqrt(2) * along * across
+        inside = _ellipse(box)
+        self._patch(box)[inside] += (45 * wave[inside])[:, None]
+        self._label(box, inside, kind)
+
+    def _disc(self) -> None:
+        """Draw a disc; its class is whether it lies on a frame's inside."""
+        box = self._box(5, 14, square=True)
+        y, x = (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
+        framed = self.mask[y, x] in (WARM, COLD)
+        kind = FRAMED if framed else DISC
+        if kind >= self.classes:
+            return
+        inside = _ellipse(box)
+        self._patch(box)[inside] = self.rng.uniform(60, 200, 3)
+        self._label(box, inside, kind)
+
+    def _line(self) -> None:
+        """Draw a straight line two pixels thin, across a good part of the image."""
+        if self.classes <= LINE:
+            return
+        height, width = self.size
+        middle = self.rng.uniform(0.2, 0.8, 2) * self.size
+        turn, half = self.rng.uniform(0, np.pi), self.rng.uniform(0.25, 0.6) * min(self.size)
+        y, x = _grid((0, 0, height, width))
+        y, x = y - np.float32(middle[0]), x - np.float32(middle[1])
+        along, across = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+        inside = (np.abs(across) < 1) & (np.abs(along) < half)
+        self.image[inside] += self.rng.choice([-70, 70])
+        self.mask[inside] = LINE
+
+    def _photograph(self) -> NDArray[np.uint8]:
+        """Return the image under some light, with noise."""
+        rng = self.rng
+        image = self.image * rng.uniform(0.75, 1.2, 3).astype(np.float32)
+        image += np.float32(rng.uniform(-20, 20))
+        image += np.float32(rng.uniform(6, 16)) * rng.standard_normal(image.shape, dtype=np.float32)
+        return np.clip(image, 0, 255).astype(np.uint8)
+
+    def _box(self, low: float, high: float, square: bool = False) -> Box:
+        """Return a box with sides log-uniform from `low` to `high` 64ths of the short side."""
+        logs = self.rng.uniform(np.log(low), np.log(high), 2)
+        height, width = (int(side) for side in np.exp(logs) * self.unit)
+        if square:
+            height = width
+        top = int(self.rng.integers(0, self.size[0] - height + 1))
+        left = int(self.rng.integers(0, self.size[1] - width + 1))
+        return top, left, top + height, left + width
+
+    def _patch(self, box: Box) -> Image:
+        return self.image[box[0] : box[2], box[1] : box[3]]
+
+    def _label(self, box: Box, inside: NDArray[np.bool_], kind: int) -> None:
+        self.mask[box[0] : box[2], box[1] : box[3]][inside] = kind
+
+
+def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> Image:
+    """Return soft colours, float32 [H, W, 3]: a coarse grid of them, interpolated."""
+    cells = 4
+    coarse = rng.uniform(90, 165, (cells + 1, cells + 1, 3)).astype(np.float32)
+    for axis, length in enumerate(size):
+        place = np.linspace(0, cells, length, endpoint=False, dtype=np.float32)
+        low = place.astype(np.intp)
+        part = (place - low).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        below, above = coarse.take(low, axis), coarse.take(low + 1, axis)
+        coarse = below + (above - below) * part
+    return coarse
+
+
+def _grid(box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    top, left, bottom, right = box
+    y, x = np.ogrid[top:bottom, left:right]
+    return y.astype(np.float32), x.astype(np.float32)
+
+
+def _ellipse(box: Box) -> NDArray[np.bool_]:
+    height, width = box[2] - box[0], box[3] - box[1]
+    y, x = _grid((0, 0, height, width))
+    inside: NDArray[np.bool_] = ((2 * y + 1) / height - 1) ** 2 + (
+        (2 * x + 1) / width - 1
+    ) ** 2 <= 1
+    return inside
+
+
+def _border(shape: tuple[int, ...], thick: int) -> NDArray[np.bool_]:
+    border = np.ones(shape, dtype=bool)
+    border[thick:-thick, thick:-thick] = False
+    return border

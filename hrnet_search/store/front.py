@@ -1,0 +1,46 @@
+"""Fronts and hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def non_dominated(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which rows of `values` [n, m] no other row beats in every objective, [n].
+
+    `directions` is max or min for each column. A row with a value that is not finite is never
+    on the front; rows that are equal stay together.
+    """
+    table = np.array(values, dtype=np.float64).reshape(-1, len(directions))
+    table = np.where([d == "max" for d in directions], -table, table)
+    kept = np.isfinite(table).all(axis=1)
+    order = np.lexsort(table.T[::-1])
+    front: list[NDArray[np.float64]] = []
+    for row in order[kept[order]]:
+        # Whatever beats a row comes before it in this order.
+        beaten = bool(front) and bool(
+            ((np.array(front) <= table[row]).all(axis=1) & (front != table[row]).any(axis=1)).any()
+        )
+        kept[row] = not beaten
+        if not beaten:
+            front.append(table[row])
+    return kept
+
+
+def hypervolume(accuracy: ArrayLike, cost: ArrayLike, reference: tuple[float, float]) -> float:
+    """Return the area that (accuracy max, cost min) points dominate above a reference point.
+
+    `reference` is (accuracy, cost); points that do not beat it in both add nothing.
+    """
+    points = np.column_stack([np.asarray(accuracy, float), np.asarray(cost, float)])
+    points = points[np.isfinite(points).all(axis=1)]
+    points = points[(points[:, 0] > reference[0]) & (points[:, 1] < reference[1])]
+    area, best = 0.0, reference[0]
+    for value, price in points[np.argsort(points[:, 1], kind="stable")]:
+        if value > best:
+            area += (value - best) * (reference[1] - price)
+            best = value
+    return float(area)

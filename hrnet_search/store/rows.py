@@ -1,0 +1,97 @@
+"""Results and architectures as JSON and back, exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from typing import Any, TypeVar
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.records import COMPLETED, FAILED, TrialResult
+
+T = TypeVar("T")
+
+
+def to_json(record: Any) -> str:
+    """Return a frozen record as JSON; raise ValueError for a number that is not finite."""
+    return json.dumps(dataclasses.asdict(record), allow_nan=False, separators=(",", ":"))
+
+
+def result_from_json(text: str) -> TrialResult:
+    return _build(TrialResult, json.loads(text))
+
+
+def architecture_from_json(text: str) -> Architecture:
+    return _build(Architecture, json.loads(text))
+
+
+def trusted(result: TrialResult) -> TrialResult:
+    """Return a result fit to be kept: one that completed with impossible numbers has failed.
+
+    Numbers that are not finite are dropped from any result, and said in its error.
+    """
+    wrong = [w for w in (_wrong_miou(result), _wrong_latency(result)) if w]
+    bad_rungs = [r for r in result.rungs if not _finite(dataclasses.asdict(r))]
+    if bad_rungs:
+        wrong.append(f"numbers at step {bad_rungs[0].step} are not finite")
+    if not math.isfinite(result.wall_s):
+        wrong.append("its wall time is not finite")
+    if not wrong:
+        return result
+    return dataclasses.replace(
+        result,
+        status=FAILED if result.status == COMPLETED else result.status,
+        error="; ".join([*([result.error] if result.error else []), *wrong]),
+        miou=None if _wrong_miou(result) else result.miou,
+        latency=None if _wrong_latency(result) else result.latency,
+        rungs=tuple(r for r in result.rungs if r not in bad_rungs),
+        wall_s=result.wall_s if math.isfinite(result.wall_s) else 0.0,
+    )
+
+
+def _wrong_miou(result: TrialResult) -> str:
+    if result.miou is None:
+        return "it completed without an mIoU" if result.status == COMPLETED else ""
+    return "" if 0 <= result.miou <= 1 else f"its mIoU of {result.miou} is outside 0 to 1"
+
+
+def _wrong_latency(result: TrialResult) -> str:
+    if result.latency is None:
+        return ""
+    finite = _finite(dataclasses.asdict(result.latency))
+    return "" if finite and result.latency.ms > 0 else "its latency is no positive number"
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_finite(v) for v in value.values())
+    if isinstance(value, list | tuple):
+        return all(_finite(v) for v in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _build(kind: type[T], data: Any) -> T:
+    hints = typing.get_type_hints(kind)
+    # Fields that a newer version added have defaults; those that it dropped are left out.
+    return kind(**{name: _value(hints[name], data[name]) for name in hints if name in data})
+
+
+def _value(hint: Any, data: Any) -> Any:
+    if data is None:
+        return None
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type[Any], hint), data)
+    if typing.get_origin(hint) is tuple:
+        return _tuple(typing.get_args(hint), data)
+    return float(data) if hint is float else data
+
+
+def _tuple(hints: tuple[Any, ...], data: list[Any]) -> tuple[Any, ...]:
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return tuple(_value(hints[0], item) for item in data)
+    return tuple(_value(hint, item) for hint, item in zip(hints, data, strict=True))

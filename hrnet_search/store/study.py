@@ -1,0 +1,144 @@
+"""Study: read a study, whoever writes it meanwhile."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hrnet_search.errors import Fault, InputError
+from hrnet_search.records import COMPLETED, OBJECTIVES, TrialResult
+from hrnet_search.store.database import FILE, check_schema, connect, not_a_study
+from hrnet_search.store.front import non_dominated
+from hrnet_search.store.rows import result_from_json
+from hrnet_search.store.writer import Ask, read_asks
+
+COLUMNS = (
+    "number", "architecture", "schedule", "seed", "status", "miou", "latency_ms", "params",
+    "macs", "activations", "width", "wall_s", "error",
+)  # fmt: skip
+
+
+def open_study(folder: str | Path) -> Study:
+    """Open a study to read it; raise StudyError (a ValueError) for a folder that is none."""
+    return Study(folder)
+
+
+class Study:
+    """One study, read only: no lock is taken, nothing is created, no transaction stays open."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise not_a_study(self.folder, "there is no such folder")
+        if not (self.folder / FILE).is_file():
+            raise not_a_study(self.folder, f"it has no {FILE}")
+        with self._open() as connection:
+            check_schema(connection, self.folder)
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """What is noted of the study, by name."""
+        with self._open() as connection:
+            return dict(connection.execute("SELECT name, value FROM meta"))
+
+    @property
+    def name(self) -> str:
+        return self.meta.get("name", self.folder.name)
+
+    @property
+    def space_text(self) -> str:
+        """The space file as it was read."""
+        return self.meta.get("space_text", "")
+
+    def results(self) -> pd.DataFrame:
+        """Return a row a trial, running ones too, and a column a choice after the fixed ones."""
+        with self._open() as connection:
+            query = f"SELECT {', '.join(COLUMNS)}, point FROM trials ORDER BY number"
+            rows = connection.execute(query).fetchall()
+            meta = dict(connection.execute("SELECT name, value FROM meta"))
+        table = pd.DataFrame([row[:-1] for row in rows], columns=list(COLUMNS))
+        for name in ("miou", "latency_ms", "wall_s"):
+            table[name] = table[name].astype("float64")
+        for name in ("params", "macs", "activations"):
+            table[name] = table[name].astype("Int64")
+        levels = json.loads(meta.get("levels", "[]"))
+        points = [json.loads(row[-1]) for row in rows]
+        for i, path in enumerate(json.loads(meta.get("choices", "[]"))):
+            table[path] = [_shown(levels[i][point[i]]) for point in points]
+        return table
+
+    def front(self, objectives: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the completed trials that no other beats, cheapest first.
+
+        `objectives` are names of the objectives table, the study's own if not given. Raises
+        InputError for others.
+        """
+        names = list(objectives or json.loads(self.meta.get("objectives", '["miou"]')))
+        if unknown := [name for name in names if name not in OBJECTIVES]:
+            allowed = f"allowed: {', '.join(OBJECTIVES)}"
+            raise InputError(Fault("objectives", n, f"{n} is not known", allowed) for n in unknown)
+        table = self.results()
+        table = table[table["status"] == COMPLETED]
+        values = table[names].astype("float64")
+        good = values.map(lambda v: v > 0 and v != float("inf")).all(axis=1)
+        if "miou" in names:
+            costs = [name for name in names if name != "miou"]
+            good = values[costs].gt(0).all(axis=1) & values["miou"].between(0, 1)
+        table, values = table[good], values[good]
+        kept = table[non_dominated(values.to_numpy(), [OBJECTIVES[n].direction for n in names])]
+        order = [n for n in names if OBJECTIVES[n].direction == "min"] or names
+        return kept.sort_values([order[0], "number"]).reset_index(drop=True)
+
+    def trials(self) -> list[tuple[Ask, TrialResult | None]]:
+        """Return every trial asked for, with its result if it has one."""
+        with self._open() as connection:
+            asks = read_asks(connection)
+            texts = dict(connection.execute("SELECT number, result FROM trials"))
+        return [
+            (ask, result_from_json(text) if (text := texts[ask.number]) else None) for ask in asks
+        ]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """Open the database for one reading; DatabaseErrors become StudyErrors."""
+        path = self.folder / FILE
+        try:
+            with tempfile.TemporaryDirectory() as spare, closing(_reading(path, spare)) as found:
+                yield found
+        except sqlite3.DatabaseError as error:
+            raise not_a_study(self.folder, f"{FILE} cannot be read ({error})") from None
+
+
+def _reading(path: Path, spare: str) -> sqlite3.Connection:
+    """Return a connection that only reads.
+
+    A driver that was killed inside a transaction leaves a journal that has to be rolled back
+    first, which a reader must not do in the study: it does so in a copy.
+    """
+    connection = connect(path, "ro")
+    try:
+        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        journal = path.with_name(path.name + "-journal")
+        if not journal.exists():
+            raise
+        copy = Path(spare) / path.name
+        # The journal first: with an older one the copy is only ever rolled back further.
+        shutil.copyfile(journal, copy.with_name(journal.name))
+        shutil.copyfile(path, copy)
+        return connect(copy)
+    return connection
+
+
+def _shown(level: Any) -> Any:
+    """Return a level as a cell of a table: lists as text."""
+    return str(level) if isinstance(level, list) else level
