@@ -70,7 +70,7 @@ class LiveProgress:
         name = f"trial {task.number} {task.architecture.id}"
         self._bars.reset(self._trial, total=steps, description=name, note="building")
 
-    def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
+    def progressed(self, _: TrialTask, progress: TrialProgress) -> None:
         note = PHASES.get(progress.phase, "")
         if progress.phase == "train" and progress.loss is not None:
             note = f"step {progress.step}/{progress.steps}, loss {progress.loss:.3f}"
@@ -79,6 +79,7 @@ class LiveProgress:
         self._bars.update(self._trial, completed=progress.step, note=note)
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
+        """Count the trial, put it into view, and say how long the rest may take."""
         self._ended.append((task, result))
         counts = Counter(r.status for _, r in self._ended)
         done = len(self._ended) - counts["infeasible"]

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.data.batches import Batches, validation_batches
-from hrnet_search.data.dataset import Dataset, open_dataset
+from hrnet_search.data.batches import Batches, ImageStore, validation_batches
+from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import (
     HrnetSearchError,
     StorageLostError,
@@ -68,7 +68,7 @@ class Worker:
 
     def __init__(self, checkpoint_s: float = EVERY_S) -> None:
         self._checkpoint_s = checkpoint_s
-        self._datasets: dict[DataSpec, Dataset] = {}
+        self._stores: dict[tuple[DataSpec, str, str], ImageStore] = {}
 
     def run(self, task: TrialTask, report: Report) -> TrialResult:
         """Run a trial to its end, from its checkpoint if there is one.
@@ -131,16 +131,21 @@ class Worker:
     def _data(self, task: TrialTask, device: torch.device) -> TrainingData:
         schedule = task.schedule
         spec = schedule.data
-        if spec not in self._datasets:
-            self._datasets[spec] = open_dataset(spec)
-        dataset = self._datasets[spec]
-        batches = Batches(dataset, schedule, task.key.seed, device)
+        batches = Batches(self._store(spec, "train", device), schedule, task.key.seed, device)
+        validation = self._store(spec, "val", device)
         size = validation_batch(schedule)
         return TrainingData(
             batch=batches.batch,
-            validation=lambda: validation_batches(dataset, spec, size, device),
-            images=len(dataset.val),
+            validation=lambda: validation_batches(validation, spec, size, device),
+            images=len(validation),
         )
+
+    def _store(self, spec: DataSpec, split: str, device: torch.device) -> ImageStore:
+        """Return a split's decoded images, which all trials of this worker share."""
+        key = (spec, split, str(device))
+        if key not in self._stores:
+            self._stores[key] = ImageStore(open_dataset(spec, split), device)
+        return self._stores[key]
 
     def _checkpoints(self, task: TrialTask) -> Checkpoints | None:
         if not task.folder:

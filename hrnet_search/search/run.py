@@ -25,7 +25,7 @@ REFERENCE = "reference_ms"
 
 
 def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
-    """Look at the data and settle a space file into a plan; raise DataError if they are not good."""
+    """Look at the data and settle a space file into a plan; raise DataError for bad data."""
     if faults := preflight(file.schedule.data):
         raise DataError(faults)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ PIXELS = 1 << 14
 SHAPES_CLASSES = 8
 SHAPES_IMAGES = {"train": 256, "val": 64}
 MOST_COSTS = 2
+DEFAULTS = Schedule(DataSpec("shapes", SHAPES_CLASSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,11 @@ def read_limits(reader: Reader, section: Section) -> dict[str, Limit]:
 
 
 def read_data(
-    reader: Reader, node: yaml.Node | None, space_file: str, data_root: str | None, crop: Any
+    reader: Reader,
+    node: yaml.Node | None,
+    space_file: str,
+    data_root: str | None,
+    crop: tuple[int, int],
 ) -> DataSpec:
     """Return what to train on; `crop` is the size of shapes without one of their own."""
     kind = "shapes"
@@ -108,8 +114,10 @@ def read_data(
                 reader.one_of(kind_node, "data.kind", DATA_KINDS)
             return DataSpec("shapes", SHAPES_CLASSES)
     section = reader.section(node, "data", DATA_KEYS[kind])
-    read = {"shapes": _shapes, "folder": _folder}[kind]
-    spec = read(reader, section, space_file, data_root, crop)
+    if kind == "shapes":
+        spec = _shapes(reader, section, crop)
+    else:
+        spec = _folder(reader, section, space_file, data_root)
     if spec.names and len(spec.names) != spec.classes and "names" in section:
         wrong = f"{len(spec.names)} names for {spec.classes} classes"
         reader.fault(section.node_of("names"), "data.names", wrong, "one name a class")
@@ -119,14 +127,12 @@ def read_data(
 def _common(reader: Reader, section: Section) -> dict[str, Any]:
     return {
         "names": section.read("names", lambda n, p: reader.listed(n, p, reader.text), ()),
-        "mean": section.read("mean", lambda n, p: _colour(reader, n, p, 0.0), DataSpec.mean),
-        "std": section.read("std", lambda n, p: _colour(reader, n, p, 1e-6), DataSpec.std),
+        "mean": section.read("mean", lambda n, p: _colour(reader, n, p, 0.0), DEFAULTS.data.mean),
+        "std": section.read("std", lambda n, p: _colour(reader, n, p, 1e-6), DEFAULTS.data.std),
     }
 
 
-def _shapes(
-    reader: Reader, section: Section, space_file: str, data_root: str | None, crop: Any
-) -> DataSpec:
+def _shapes(reader: Reader, section: Section, crop: tuple[int, int]) -> DataSpec:
     def images(key: str) -> int:
         return section.read(key, lambda n, p: reader.integer(n, p, 1, 10**6), SHAPES_IMAGES[key])
 
@@ -141,9 +147,7 @@ def _shapes(
     )
 
 
-def _folder(
-    reader: Reader, section: Section, space_file: str, data_root: str | None, crop: Any
-) -> DataSpec:
+def _folder(reader: Reader, section: Section, space_file: str, data_root: str | None) -> DataSpec:
     root = section.read("root", reader.text, "")
     if data_root is not None:
         root = data_root
@@ -210,7 +214,7 @@ def read_schedule(
     reader: Reader, section: Section, data: DataSpec, crop: tuple[int, int]
 ) -> tuple[Schedule, tuple[int, ...], tuple[int, ...]]:
     """Return the schedule, its seeds and its rungs (the last step is always one)."""
-    steps = section.read("steps", lambda n, p: reader.integer(n, p, 1, 10**8), Schedule.steps)
+    steps = section.read("steps", lambda n, p: reader.integer(n, p, 1, 10**8), DEFAULTS.steps)
     seeds = section.read("seeds", lambda n, p: _integers(reader, n, p, 0, 2**31), (0,))
     rungs = section.read("rungs", lambda n, p: _rungs(reader, n, p, steps), ())
 
@@ -226,21 +230,21 @@ def read_schedule(
         batch=section.read("batch", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), 8),
         crop=crop,
         optimiser=one_of("optimiser", ("sgd",), "sgd"),
-        lr=number("lr", 0, 100, Schedule.lr, open_=True),
-        momentum=number("momentum", 0, 0.9999, Schedule.momentum),
-        weight_decay=number("weight_decay", 0, 1, Schedule.weight_decay),
-        power=number("power", 0, 10, Schedule.power, open_=True),
-        scale=section.read("scale", lambda n, p: _scale(reader, n, p), Schedule.scale),
-        flip=section.read("flip", reader.boolean, Schedule.flip),
-        precision=one_of("precision", ("fp32", "bf16"), Schedule.precision),
-        init=section.read("init", reader.text, Schedule.init),
+        lr=number("lr", 0, 100, DEFAULTS.lr, open_=True),
+        momentum=number("momentum", 0, 0.9999, DEFAULTS.momentum),
+        weight_decay=number("weight_decay", 0, 1, DEFAULTS.weight_decay),
+        power=number("power", 0, 10, DEFAULTS.power, open_=True),
+        scale=section.read("scale", lambda n, p: _scale(reader, n, p), DEFAULTS.scale),
+        flip=section.read("flip", reader.boolean, DEFAULTS.flip),
+        precision=one_of("precision", ("fp32", "bf16"), DEFAULTS.precision),
+        init=section.read("init", reader.text, DEFAULTS.init),
     )
     return schedule, seeds, (*(r for r in rungs if r < steps), steps)
 
 
 def read_crop(reader: Reader, section: Section) -> tuple[int, int]:
     """Return the training crop, (height, width)."""
-    return section.read("crop", lambda n, p: _size(reader, n, p, 32), Schedule.crop)
+    return section.read("crop", lambda n, p: _size(reader, n, p, 32), DEFAULTS.crop)
 
 
 def read_latency(reader: Reader, section: Section) -> LatencySpec:
@@ -315,7 +319,7 @@ def _integers(
 
 def _rungs(reader: Reader, node: yaml.Node, path: str, steps: int) -> tuple[int, ...] | None:
     read = reader.listed(node, path, lambda n, p: reader.integer(n, p, 1, steps))
-    if read is not None and any(a >= b for a, b in zip(read, read[1:], strict=False)):
+    if read is not None and any(a >= b for a, b in pairwise(read)):
         reader.fault(node, path, "steps do not rise", "rising steps")
         return None
     return read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 import tempfile
@@ -88,10 +89,10 @@ class Study:
         table = self.results()
         table = table[table["status"] == COMPLETED]
         values = table[names].astype("float64")
-        good = values.map(lambda v: v > 0 and v != float("inf")).all(axis=1)
-        if "miou" in names:
-            costs = [name for name in names if name != "miou"]
-            good = values[costs].gt(0).all(axis=1) & values["miou"].between(0, 1)
+        good = pd.Series(True, index=table.index)
+        for name in names:
+            column = values[name]
+            good &= column.between(0, 1) if name == "miou" else column.gt(0) & (column < math.inf)
         table, values = table[good], values[good]
         kept = table[non_dominated(values.to_numpy(), [OBJECTIVES[n].direction for n in names])]
         order = [n for n in names if OBJECTIVES[n].direction == "min"] or names
