@@ -30,7 +30,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     size = (options.size, options.size)
     spec = DataSpec("shapes", 8, size=size, train_images=options.images, val_images=128)
-    schedule = Schedule(spec, steps=max(options.steps), batch=8, crop=size, scale=(0.75, 1.5))
+    schedule = Schedule(
+        spec, steps=max(options.steps), batch=8, crop=size, scale=(0.75, 1.5), lr=options.lr
+    )
     stores = [ImageStore(open_dataset(spec, split), options.device) for split in ("train", "val")]
     print(f"{'network':<12} {'seconds':>8}", *(f"step {step:<10}" for step in options.steps))
     baseline = most_frequent(open_dataset(spec, "val"), spec.classes)
@@ -91,8 +93,11 @@ def trained(
 
 def most_frequent(dataset: Dataset, classes: int) -> float:
     """Return the mIoU of naming every pixel by the class that most pixels have."""
-    counts = sum(np.bincount(dataset[i][1].ravel(), minlength=256) for i in range(len(dataset)))
-    return float(np.max(counts[:classes]) / np.sum(counts[:classes]) / classes)
+    counts = np.zeros(256, dtype=np.int64)
+    for i in range(len(dataset)):
+        counts += np.bincount(dataset[i][1].ravel(), minlength=256)
+    counted = counts[:classes]
+    return float(counted.max() / counted.sum() / classes)
 
 
 def _cell(values: tuple[float, ...]) -> str:
@@ -106,6 +111,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--size", type=int, default=64, help="side of the images, pixels")
     parser.add_argument("--images", type=int, default=512, help="training images")
+    parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", nargs="*", metavar="NETWORK", help="names as in the table")

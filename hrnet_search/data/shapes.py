@@ -88,7 +88,7 @@ class _Canvas:
         rng = self.rng
         for _ in range(rng.integers(1, 3)):
             self._frame()
-        for _ in range(rng.integers(2, 4)):
+        for _ in range(rng.integers(1, 4)):
             self._texture()
         for _ in range(rng.integers(3, 7)):
             self._disc()
@@ -98,48 +98,48 @@ class _Canvas:
 
     def _frame(self) -> None:
         """Draw a border whose colour shows on a part of it only; inside, the ground goes on."""
-        top, left, bottom, right = box = self._box(20, 44)
+        top, left, bottom, right = box = self._box(26, 50)
         kind = int(self.rng.integers(WARM, COLD + 1))
         if kind >= self.classes:
             return
         patch = self.image[top:bottom, left:right]
         patch[_border(patch.shape[:2], 2)] = 40
         height, width = patch.shape[:2]
-        colour = (200, 80, 60) if kind == WARM else (60, 100, 200)
+        colour = (230, 70, 40) if kind == WARM else (40, 90, 230)
         side = int(self.rng.integers(4))
-        bar = (slice(0, 4), slice(-4, None))[side % 2]
+        bar = (slice(0, 5), slice(-5, None))[side % 2]
         if side < 2:
-            patch[bar, width // 4 : -(width // 4)] = colour
+            patch[bar, width // 8 : -(width // 8)] = colour
         else:
-            patch[height // 4 : -(height // 4), bar] = colour
+            patch[height // 8 : -(height // 8), bar] = colour
         self._label(box, np.ones((height, width), dtype=bool), kind)
 
     def _texture(self) -> None:
         """Draw an ellipse of stripes or checks around the colour that is there."""
-        box = self._box(12, 36)
+        box = self._box(14, 36)
         kind = int(self.rng.integers(STRIPES, CHECKS + 1))
         if kind >= self.classes:
             return
         y, x = _grid(box)
-        period, turn = self.rng.uniform(4, 7), self.rng.uniform(0, np.pi)
+        period, turn = self.rng.uniform(5, 8), self.rng.uniform(0, np.pi)
         along = np.sin((np.cos(turn) * x + np.sin(turn) * y) * np.float32(2 * np.pi / period))
         across = np.sin((np.cos(turn) * y - np.sin(turn) * x) * np.float32(2 * np.pi / period))
         # The same contrast for both, so that brightness tells nothing.
         wave = along if kind == STRIPES else np.sqrt(2) * along * across
         inside = _ellipse(box)
-        self._patch(box)[inside] += (45 * wave[inside])[:, None]
+        self._patch(box)[inside] += (60 * wave[inside])[:, None]
         self._label(box, inside, kind)
 
     def _disc(self) -> None:
         """Draw a disc; its class is whether it lies on a frame's inside."""
-        box = self._box(5, 14, square=True)
+        box = self._box(7, 18, square=True)
         y, x = (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
         framed = self.mask[y, x] in (WARM, COLD)
         kind = FRAMED if framed else DISC
         if kind >= self.classes:
             return
         inside = _ellipse(box)
-        self._patch(box)[inside] = self.rng.uniform(60, 200, 3)
+        self._patch(box)[inside] = self.rng.choice([50, 210], 3)
         self._label(box, inside, kind)
 
     def _line(self) -> None:
@@ -148,20 +148,20 @@ class _Canvas:
             return
         height, width = self.size
         middle = self.rng.uniform(0.2, 0.8, 2) * self.size
-        turn, half = self.rng.uniform(0, np.pi), self.rng.uniform(0.25, 0.6) * min(self.size)
+        turn, half = self.rng.uniform(0, np.pi), self.rng.uniform(0.3, 0.7) * min(self.size)
         y, x = _grid((0, 0, height, width))
         y, x = y - np.float32(middle[0]), x - np.float32(middle[1])
         along, across = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
         inside = (np.abs(across) < 1) & (np.abs(along) < half)
-        self.image[inside] += self.rng.choice([-70, 70])
+        self.image[inside] += self.rng.choice([-110, 110])
         self.mask[inside] = LINE
 
     def _photograph(self) -> NDArray[np.uint8]:
         """Return the image under some light, with noise."""
         rng = self.rng
-        image = self.image * rng.uniform(0.75, 1.2, 3).astype(np.float32)
+        image = self.image * rng.uniform(0.85, 1.15, 3).astype(np.float32)
         image += np.float32(rng.uniform(-20, 20))
-        image += np.float32(rng.uniform(6, 16)) * rng.standard_normal(image.shape, dtype=np.float32)
+        image += np.float32(rng.uniform(2, 7)) * rng.standard_normal(image.shape, dtype=np.float32)
         return np.clip(image, 0, 255).astype(np.uint8)
 
     def _box(self, low: float, high: float, square: bool = False) -> Box:
@@ -184,7 +184,7 @@ class _Canvas:
 def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     """Return soft colours, float32 [H, W, 3]: a coarse grid of them, interpolated."""
     cells = 4
-    coarse = rng.uniform(90, 165, (cells + 1, cells + 1, 3)).astype(np.float32)
+    coarse = rng.uniform(110, 150, (cells + 1, cells + 1, 3)).astype(np.float32)
     for axis, length in enumerate(size):
         place = np.linspace(0, cells, length, endpoint=False, dtype=np.float32)
         low = place.astype(np.intp)

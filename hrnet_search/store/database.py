@@ -38,9 +38,7 @@ CREATE TABLE rungs (
 def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     """Open an existing study.db, `rw` or `ro`; a missing file is never created."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None)
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
+    return sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None)
 
 
 def check_schema(connection: sqlite3.Connection, folder: Path) -> None:

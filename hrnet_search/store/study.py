@@ -73,6 +73,8 @@ class Study:
         levels = json.loads(meta.get("levels", "[]"))
         points = [json.loads(row[-1]) for row in rows]
         for i, path in enumerate(json.loads(meta.get("choices", "[]"))):
+            if path in COLUMNS:  # the choice of width is the column that is there
+                continue
             table[path] = [_shown(levels[i][point[i]]) for point in points]
         return table
 

@@ -65,6 +65,7 @@ class StudyStore:
         try:
             with storage(self.folder):
                 check_schema(self._connection, self.folder)
+                self._connection.execute("PRAGMA synchronous = FULL")
                 with self._begin():
                     lock.acquire(self._connection, self._owner, self.folder)
         except BaseException:

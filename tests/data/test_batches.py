@@ -1,0 +1,162 @@
+"""Batches repeat exactly, and image and mask stay together through every augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hrnet_search.data.batches import (
+    Batches,
+    ImageStore,
+    Window,
+    draw_window,
+    normalised,
+    resample,
+    validation_batches,
+)
+from hrnet_search.data.dataset import Array, open_dataset
+from hrnet_search.records import IGNORED, DataSpec, Schedule
+
+SPEC = DataSpec("shapes", classes=8, size=(48, 64), train_images=10, val_images=7)
+SCHEDULE = Schedule(SPEC, batch=4, crop=(32, 40))
+MEAN = (0.0, 0.0, 0.0)
+
+
+class Numbered:
+    """Images of given sizes whose every pixel is the image's number."""
+
+    def __init__(self, sizes: list[tuple[int, int]]) -> None:
+        self.sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        if index >= len(self.sizes):
+            raise IndexError(index)
+        mask = np.full(self.sizes[index], index, dtype=np.uint8)
+        return np.repeat(mask[:, :, None], 3, axis=2), mask
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+
+def test_a_batch_has_the_crop_size_and_the_promised_types() -> None:
+    images, labels = Batches(open_dataset(SPEC, "train"), SCHEDULE, 0).batch(0)
+    assert (images.dtype, tuple(images.shape)) == (torch.float32, (4, 3, 32, 40))
+    assert (labels.dtype, tuple(labels.shape)) == (torch.int64, (4, 32, 40))
+    assert ((labels < 8) | (labels == IGNORED)).all()
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    store = ImageStore(open_dataset(SPEC, "train"))
+    straight = Batches(store, SCHEDULE, 3)
+    all_of_them = [straight.batch(step) for step in range(5)]
+    resumed = Batches(open_dataset(SPEC, "train"), SCHEDULE, 3).batch(4)
+    assert torch.equal(resumed[0], all_of_them[4][0])
+    assert torch.equal(resumed[1], all_of_them[4][1])
+    assert not torch.equal(Batches(store, SCHEDULE, 4).batch(4)[0], resumed[0])
+    assert not torch.equal(all_of_them[3][0], resumed[0])
+
+
+@pytest.mark.parametrize("batch", [3, 4, 25])
+def test_every_image_is_met_once_an_epoch_in_a_new_order(batch: int) -> None:
+    schedule = replace(SCHEDULE, batch=batch, crop=(4, 4), scale=(1.0, 1.0))
+    batches = Batches(Numbered([(4, 4)] * 10), schedule, 0)
+    met = [int(mask[0, 0]) for step in range(20) for mask in batches.batch(step)[1]][:60]
+    epochs = [met[i : i + 10] for i in range(0, 60, 10)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len(set(map(tuple, epochs))) == 6
+
+
+def test_a_window_equals_resizing_the_whole_image_and_cropping_it() -> None:
+    image = torch.randint(0, 256, (3, 37, 53), dtype=torch.uint8)
+    whole = F.interpolate(image[None].float(), (52, 75), mode="bilinear")[0]
+    cut, _ = resample(image, image[0], Window((52, 75), (9, 17), False), (20, 30), MEAN)
+    assert torch.allclose(cut, whole[:, 9:29, 17:47], atol=2e-3)
+    mirrored, _ = resample(image, image[0], Window((52, 75), (9, 17), True), (20, 30), MEAN)
+    assert torch.allclose(mirrored, cut.flip(2), atol=2e-3)
+
+
+@pytest.mark.parametrize("size", [(20, 24), (40, 48), (80, 96), (31, 77)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_image_and_mask_stay_aligned(size: tuple[int, int], flip: bool) -> None:
+    """The image holds each pixel's own coordinates; so does the mask, and they have to agree."""
+    y, x = torch.meshgrid(torch.arange(40), torch.arange(48), indexing="ij")
+    image = torch.stack([y, x, y]).to(torch.uint8)
+    window = Window(size, (3, 5), flip)
+    for axis, mask in enumerate((y.to(torch.uint8), x.to(torch.uint8))):
+        cut, labels = resample(image, mask, window, (16, 18), MEAN)
+        apart = (cut[axis] - labels.float()).abs()
+        assert apart.max() <= 0.5 + 1e-4  # source pixels
+
+
+def test_outside_the_image_is_the_mean_and_ignored() -> None:
+    image, mask = torch.zeros(3, 8, 8, dtype=torch.uint8), torch.ones(8, 8, dtype=torch.uint8)
+    for flip in (False, True):
+        cut, labels = resample(image, mask, Window((4, 8), (0, 0), flip), (6, 10), SPEC.mean)
+        inside = labels == 1
+        assert int(inside.sum()) == 4 * 8
+        assert (labels[~inside] == IGNORED).all()
+        assert normalised(cut[None], SPEC)[0][:, ~inside].abs().max() < 1e-6
+        assert (cut[:, inside] == 0).all()
+
+
+def test_windows_use_the_whole_range_of_scale_place_and_mirroring() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_window(rng, (100, 100), SCHEDULE) for _ in range(500)]
+    heights = [window.size[0] for window in drawn]
+    assert min(heights) in range(50, 55)
+    assert max(heights) in range(195, 201)
+    assert all(w.corner[0] + 32 <= w.size[0] and w.corner[1] + 40 <= w.size[1] for w in drawn)
+    assert max(w.corner[0] for w in drawn) > 120
+    assert 200 < sum(w.flip for w in drawn) < 300
+    still = replace(SCHEDULE, flip=False)
+    assert not any(draw_window(rng, (100, 100), still).flip for _ in range(20))
+
+
+def test_images_are_normalised_with_the_mean_and_deviation_of_the_data() -> None:
+    level = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+    spec = replace(SPEC, mean=(0.5, 0.0, 1.0), std=(0.25, 2.0, 1.0))
+    assert normalised(level, spec).flatten().tolist() == [2.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_validation_images_come_once_in_order_as_they_are(kept: bool) -> None:
+    dataset = open_dataset(SPEC, "val")
+    source = ImageStore(dataset) if kept else dataset
+    met: list[int] = []
+    for images, labels, indices in validation_batches(source, SPEC, 3, "cpu"):
+        assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+        assert len(images) == len(labels) == len(indices) <= 3
+        for image, mask, index in zip(images, labels, indices, strict=True):
+            stored, truth = dataset[index]
+            assert torch.equal(mask, torch.from_numpy(truth).long())
+            pixel = (stored[5, 7] / 255 - SPEC.mean) / SPEC.std
+            assert np.allclose(image[:, 5, 7].numpy(), pixel, atol=1e-5)
+        met += indices
+    assert met == list(range(7))
+
+
+def test_validation_batches_hold_one_size_each() -> None:
+    dataset = Numbered([(4, 4), (4, 4), (4, 6), (4, 4), (4, 4), (4, 4)])
+    batches = list(validation_batches(ImageStore(dataset), SPEC, 2, "cpu"))
+    assert [list(indices) for _, _, indices in batches] == [[0, 1], [2], [3, 4], [5]]
+
+
+def test_images_of_different_sizes_are_trained_on_together() -> None:
+    dataset = Numbered([(9, 40), (50, 8), (30, 30)])
+    images, labels = Batches(dataset, replace(SCHEDULE, batch=3), 0).batch(0)
+    assert images.shape == (3, 3, 32, 40)
+    assert {int(mask[0, 0]) for mask in labels} <= {0, 1, 2, IGNORED}
+
+
+def test_images_of_one_size_share_one_tensor() -> None:
+    store = ImageStore(open_dataset(SPEC, "train"))
+    storages = {image.untyped_storage().data_ptr() for image in store.images}
+    assert len(storages) == 1
+    assert store.images[0].dtype == torch.uint8

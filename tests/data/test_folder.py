@@ -1,0 +1,221 @@
+"""Files become images and masks, or faults that name them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hrnet_search.data.dataset import fingerprint, open_dataset, preflight
+from hrnet_search.errors import DataError
+from hrnet_search.records import IGNORED, DataSpec, Split
+
+SPLIT = Split("images", "masks")
+
+
+def write_image(path: Path, size: tuple[int, int] = (8, 6), level: int = 90) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (size[1], size[0]), (level, 20, 30)).save(path)
+
+
+def write_mask(path: Path, values: object = 1, size: tuple[int, int] = (8, 6)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.broadcast_to(np.uint8(values), size).copy()).save(path)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> DataSpec:
+    for stem in ("a", "deep/b"):
+        write_image(tmp_path / f"images/{stem}.png")
+        write_mask(tmp_path / f"masks/{stem}.png")
+    return DataSpec("folder", classes=3, train=SPLIT, val=SPLIT, root=str(tmp_path))
+
+
+def messages(spec: DataSpec) -> list[str]:
+    return [str(fault).replace(spec.root + "/", "") for fault in preflight(spec)]
+
+
+def test_trees_are_paired_by_the_path_below_them(spec: DataSpec) -> None:
+    dataset = open_dataset(spec, "train")
+    assert [dataset.name(i) for i in range(len(dataset))] == ["a", "deep/b"]
+    image, mask = dataset[1]
+    assert image.shape == (8, 6, 3)
+    assert image[0, 0].tolist() == [90, 20, 30]
+    assert (mask == 1).all()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".bmp", ".ppm", ".webp", ".PNG"])
+def test_image_formats_are_known_in_any_case(spec: DataSpec, suffix: str) -> None:
+    write_image(Path(spec.root, f"images/c{suffix}"))
+    write_mask(Path(spec.root, "masks/c.png"))
+    Path(spec.root, f"images/._c{suffix}").write_text("what macOS leaves")
+    Path(spec.root, "images/notes.txt").write_text("no image")
+    assert messages(spec) == []
+    assert len(open_dataset(spec, "train")) == 3
+
+
+def test_a_list_file_names_pairs_below_the_root(spec: DataSpec) -> None:
+    Path(spec.root, "train.lst").write_text(
+        "images/a.png\tmasks/a.png\n\nimages/a.png masks/deep/b.png\n"
+    )
+    listed = replace(spec, train=Split(list="train.lst"))
+    assert messages(listed) == []
+    assert len(open_dataset(listed, "train")) == 2
+
+
+def test_bad_lines_and_missing_files_of_a_list_are_named(spec: DataSpec) -> None:
+    Path(spec.root, "t.lst").write_text(
+        "images/a.png\nimages/x.png masks/a.png\nimages/y.png masks/a.png\n"
+    )
+    assert messages(replace(spec, train=Split(list="t.lst"))) == [
+        (
+            "data.train.list: t.lst line 1 is 'images/a.png', "
+            "allowed: an image and a mask, without spaces in their names"
+        ),
+        "data.train: images/x.png is missing (and 1 more)",
+    ]
+    assert messages(replace(spec, train=Split(list="no.lst"))) == [
+        "data.train.list: no.lst cannot be read, allowed: a text file"
+    ]
+
+
+def test_a_palette_mask_keeps_its_indices(spec: DataSpec) -> None:
+    indices = np.arange(48, dtype=np.uint8).reshape(8, 6) % 3
+    mask = Image.fromarray(indices).convert("L")
+    palette = Image.new("P", mask.size)
+    palette.putdata(indices.ravel().tolist())
+    palette.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200])
+    palette.save(Path(spec.root, "masks/a.png"))
+    assert np.array_equal(open_dataset(spec, "train")[0][1], indices)
+
+
+def test_the_ignored_label_becomes_ours(spec: DataSpec) -> None:
+    write_mask(Path(spec.root, "masks/a.png"), [0, 1, 2, 7, 7, 0])
+    mask = open_dataset(replace(spec, ignore=7), "train")[0][1]
+    assert mask[0].tolist() == [0, 1, 2, IGNORED, IGNORED, 0]
+
+
+def test_a_mapping_sends_stored_ids_to_classes(spec: DataSpec) -> None:
+    for stem in ("a", "deep/b"):
+        write_mask(Path(spec.root, f"masks/{stem}.png"), [7, 11, 26, 7, 0, 0])
+    mapped = replace(spec, mapping=((7, 0), (11, 1), (26, 2)), ignore=0)
+    assert open_dataset(mapped, "train")[0][1][0].tolist() == [0, 1, 2, 0, IGNORED, IGNORED]
+    assert messages(replace(mapped, ignore=9)) == [
+        "data.train: masks/a.png holds label 0 (and 3 more), allowed: 7, 9, 11, 26"
+    ]
+
+
+def test_a_mapping_to_no_class_is_a_fault(spec: DataSpec) -> None:
+    assert messages(replace(spec, mapping=((7, 3),))) == [
+        "data.mapping: 7: 3 maps to no class, allowed: 0..255 to 0..2 or 255"
+    ]
+
+
+def test_a_working_size_resizes_images_smoothly_and_masks_by_the_nearest(spec: DataSpec) -> None:
+    stripes = np.zeros((8, 6), dtype=np.uint8)
+    stripes[:, 3:] = 2
+    write_mask(Path(spec.root, "masks/a.png"), stripes)
+    Image.fromarray(np.repeat(stripes[:, :, None] * 100, 3, axis=2)).save(
+        Path(spec.root, "images/a.png")
+    )
+    image, mask = open_dataset(replace(spec, size=(16, 24)), "train")[0]
+    assert image.shape == (16, 24, 3)
+    assert set(np.unique(mask)) == {0, 2}
+    assert 0 < image[0, 11, 0] < image[0, 12, 0] < 200
+    assert np.array_equal(image[:, :, 0] > 100, mask == 2)
+
+
+def test_missing_partners_are_faults_that_name_the_file(spec: DataSpec) -> None:
+    write_image(Path(spec.root, "images/only.png"))
+    write_mask(Path(spec.root, "masks/lone.png"))
+    assert messages(spec) == [
+        (
+            "data.train: masks/lone.png has no image (and 1 more), "
+            "allowed: image and mask of one path but the suffix"
+        ),
+        (
+            "data.train: images/only.png has no mask (and 1 more), "
+            "allowed: image and mask of one path but the suffix"
+        ),
+    ]
+    with pytest.raises(DataError, match=r"lone\.png has no image"):
+        open_dataset(spec, "train")
+    with pytest.raises(DataError, match=r"lone\.png has no image"):
+        fingerprint(spec)
+
+
+def test_two_images_of_one_stem_are_a_fault(spec: DataSpec) -> None:
+    write_image(Path(spec.root, "images/a.jpg"))
+    assert messages(spec) == ["data.train.images: images/a.png has the stem of a.jpg (and 1 more)"]
+
+
+def test_all_sorts_of_bad_files_are_found_at_once(spec: DataSpec) -> None:
+    root = Path(spec.root)
+    for stem in "cdefgh":
+        write_image(root / f"images/{stem}.png", size=(40, 30))
+        write_mask(root / f"masks/{stem}.png", size=(40, 30))
+    whole = (root / "images/c.png").read_bytes()
+    (root / "images/c.png").write_bytes(whole[: len(whole) // 2])
+    (root / "masks/d.png").write_bytes(b"")
+    write_mask(root / "masks/e.png", size=(30, 40))
+    write_mask(root / "masks/f.png", 3, size=(40, 30))
+    Image.new("RGB", (30, 40)).save(root / "masks/g.png")
+    Image.new("I;16", (30, 40)).save(root / "masks/h.png")
+    found = messages(replace(spec, val=Split("good", "good_masks")))
+    assert len(found) == 6
+    assert found[0].startswith("data.train: images/c.png cannot be read (")
+    assert found[0].endswith("(and 1 more), allowed: a whole image file")
+    assert found[1:4] == [
+        "data.train: masks/e.png is 40 x 30, its image e.png 30 x 40, allowed: the same size",
+        "data.train: masks/f.png holds label 3, allowed: 0, 1, 2, 255",
+        (
+            "data.train: masks/g.png is a mask of mode RGB (and 1 more), "
+            "allowed: one channel of 8 bits, or a palette"
+        ),
+    ]
+    assert found[4] == "data.val.images: good is no folder"
+
+
+def test_a_corrupt_image_is_an_error_that_names_it_when_it_is_met(spec: DataSpec) -> None:
+    Path(spec.root, "images/a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    with pytest.raises(DataError, match=r"images/a\.png cannot be read"):
+        open_dataset(spec, "train")[0]
+
+
+def test_a_deep_image_is_a_fault(spec: DataSpec) -> None:
+    Image.new("I;16", (6, 8)).save(Path(spec.root, "images/a.png"))
+    assert "images/a.png is I;16 (and 1 more), allowed: 8 bits a channel" in messages(spec)[0]
+
+
+def test_an_empty_split_and_too_few_classes_are_faults(spec: DataSpec) -> None:
+    Path(spec.root, "none").mkdir()
+    assert messages(replace(spec, classes=1, val=Split("none", "none"))) == [
+        "data.classes: 1 classes cannot be told apart, allowed: 2 to 255",
+        "data.val: none with none holds no image with a mask, allowed: at least 1",
+    ]
+
+
+def test_a_missing_root_is_one_fault(spec: DataSpec) -> None:
+    assert [fault.path for fault in preflight(replace(spec, root=spec.root + "/no"))] == [
+        "data.root"
+    ]
+
+
+def test_the_fingerprint_sees_masks_names_sizes_and_lists(spec: DataSpec) -> None:
+    root = Path(spec.root)
+    (root / "t.lst").write_text("images/a.png masks/a.png\n")
+    spec = replace(spec, val=Split(list="t.lst"))
+    seen = {fingerprint(spec)}
+    write_mask(root / "masks/a.png", 2)
+    seen.add(fingerprint(spec))
+    write_image(root / "images/a.png", size=(80, 60))
+    seen.add(fingerprint(spec))
+    (root / "t.lst").write_text("images/a.png  masks/a.png\n")
+    seen.add(fingerprint(spec))
+    for tree in ("images", "masks"):
+        (root / tree / "deep/b.png").rename(root / tree / "deep/c.png")
+    seen.add(fingerprint(spec))
+    assert len(seen) == 5

@@ -1,0 +1,63 @@
+"""Records survive the database exactly, and impossible numbers never look like results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from made_up import network, result
+
+from hrnet_search.records import FAILED, INFEASIBLE, TrialResult
+from hrnet_search.store.rows import (
+    architecture_from_json,
+    result_from_json,
+    to_json,
+    trusted,
+)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        result(3),
+        result(4, latency=None, cost=None, rungs=(), notes=("half the batch",)),
+        result(5, miou=None, status=FAILED, error="line: ünïcode <b>", versions=()),
+    ],
+)
+def test_a_result_survives(record: TrialResult) -> None:
+    assert result_from_json(to_json(record)) == record
+
+
+def test_an_architecture_survives() -> None:
+    assert architecture_from_json(to_json(network(7))) == network(7)
+
+
+def test_fields_that_another_version_had_are_left_out() -> None:
+    text = to_json(result(1)).replace('{"key"', '{"gone":1,"key"', 1)
+    assert result_from_json(text) == result(1)
+
+
+@pytest.mark.parametrize("miou", [float("nan"), float("inf"), -0.1, 1.1])
+def test_a_completed_trial_with_an_impossible_miou_has_failed(miou: float) -> None:
+    kept = trusted(result(1, miou=miou))
+    assert (kept.status, kept.miou) == (FAILED, None)
+    assert "mIoU" in kept.error
+    to_json(kept)
+
+
+def test_a_completed_trial_without_an_miou_has_failed() -> None:
+    assert trusted(replace(result(1), miou=None)).status == FAILED
+
+
+def test_a_latency_that_is_none_is_dropped() -> None:
+    slow = result(1)
+    assert slow.latency
+    broken = replace(slow, latency=replace(slow.latency, ms=float("nan")))
+    assert (trusted(broken).status, trusted(broken).latency) == (FAILED, None)
+    refused = trusted(replace(broken, status=INFEASIBLE, miou=None))
+    assert refused.status == INFEASIBLE
+
+
+def test_a_sound_result_stays_as_it_is() -> None:
+    assert trusted(result(2)) is not None
+    assert trusted(result(2)) == result(2)

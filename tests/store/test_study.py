@@ -1,0 +1,183 @@
+"""A study is read by anybody, at any time, and left as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from made_up import META, ask, result
+
+from hrnet_search.errors import InputError, StudyError
+from hrnet_search.records import FAILED, INFEASIBLE, STOPPED
+from hrnet_search.store.rows import to_json
+from hrnet_search.store.study import COLUMNS, open_study
+from hrnet_search.store.writer import StudyStore
+
+
+def fill(study: Path, *results: tuple[int, object]) -> None:
+    with StudyStore(study) as store:
+        for number, _ in results:
+            store.ask(ask(number))
+        for number, found in results:
+            if found is not None:
+                store.finish(number, found)  # type: ignore[arg-type]
+
+
+def test_results_have_the_promised_columns(study: Path) -> None:
+    levels = [[8, 16, 24], [[1, 2], [4, 4]]]
+    with StudyStore(study) as store:
+        store.set_meta("choices", json.dumps(["width", "STAGE2.NUM_BLOCKS"]))
+        store.set_meta("levels", json.dumps(levels))
+        from dataclasses import replace
+
+        store.ask(replace(ask(0), point=(2, 1)))
+        store.ask(replace(ask(1), point=(0, 0)))
+        store.finish(0, result(0, miou=0.25))
+    table = open_study(study).results()
+    assert list(table.columns) == [*COLUMNS, "STAGE2.NUM_BLOCKS"]
+    assert table["status"].tolist() == ["completed", "running"]
+    assert table["STAGE2.NUM_BLOCKS"].tolist() == ["[4, 4]", "[1, 2]"]
+    numbers = table.loc[0, ["miou", "latency_ms", "params", "macs", "activations"]]
+    assert numbers.tolist() == [0.25, 1.5, 1000, 2000, 3000]
+    assert table["architecture"].tolist() == [ask(0).key.architecture, ask(1).key.architecture]
+
+
+def test_an_empty_study_has_an_empty_table_and_front(study: Path) -> None:
+    assert len(open_study(study).results()) == 0
+    assert len(open_study(study).front(["miou", "macs"])) == 0
+
+
+def test_only_completed_trials_are_on_the_front_cheapest_first(study: Path) -> None:
+    fill(
+        study,
+        (0, result(0, miou=0.3)),
+        (1, result(1, miou=0.2)),  # dearer and worse
+        (2, result(2, miou=0.9, status=STOPPED)),
+        (3, result(3, miou=0.5)),
+        (4, result(4, miou=0.99, status=FAILED, error="x")),
+        (5, result(5, miou=0.99, status=INFEASIBLE)),
+        (6, None),
+    )
+    study_read = open_study(study)
+    assert study_read.front(["miou", "macs"])["number"].tolist() == [0, 3]
+    assert study_read.front()["number"].tolist() == [0, 3]
+    assert study_read.front(["miou"])["number"].tolist() == [3]
+    assert study_read.front(["miou", "latency_ms"])["number"].tolist() == [0, 3]
+    with pytest.raises(InputError, match="flops is not known, allowed: miou"):
+        study_read.front(["miou", "flops"])
+
+
+def test_reading_takes_no_lock_and_leaves_nothing(study: Path) -> None:
+    fill(study, (0, result(0)))
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in study.iterdir())
+    with StudyStore(study) as store:
+        reader = open_study(study)
+        assert len(reader.results()) == 1
+        # No transaction of the reader is in the way of the next write.
+        store.ask(ask(1))
+        assert len(reader.results()) == 2
+    after = sorted(p.name for p in study.iterdir())
+    assert after == [name for name, _ in before]
+
+
+def test_a_study_that_cannot_be_written_can_be_read(study: Path) -> None:
+    fill(study, (0, result(0)))
+    (study / "study.db").chmod(0o444)
+    assert len(open_study(study).results()) == 1
+
+
+TORN = """
+import sqlite3, time
+connection = sqlite3.connect({path!r}, isolation_level=None)
+connection.execute("PRAGMA cache_spill = 1")
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE trials SET error = printf('%.*c', 3000, 'x')")
+connection.execute("UPDATE meta SET value = 'torn'")
+print("torn", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_transaction_that_a_kill_cut_off_is_not_seen(study: Path) -> None:
+    fill(study, *((n, result(n)) for n in range(40)))
+    code = TORN.format(path=str(study / "study.db"))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"torn\n"
+        process.send_signal(signal.SIGKILL)
+    journal = study / "study.db-journal"
+    assert journal.stat().st_size > 0
+    torn = (study / "study.db").read_bytes()
+    reader = open_study(study)
+    assert reader.name == META["name"]
+    assert reader.results()["error"].tolist() == [""] * 40
+    assert journal.exists()
+    assert (study / "study.db").read_bytes() == torn, "a reader rolled back in the study"
+    with StudyStore(study) as store:  # the next driver rolls back for good
+        assert len(store.finished()) == 40
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda f: shutil.rmtree(f), "no such folder"),
+        (lambda f: (f / "study.db").unlink(), "no study.db"),
+        (lambda f: (f / "study.db").write_bytes(b"not a database" * 500), "is no study"),
+        (lambda f: (f / "study.db").write_bytes((f / "study.db").read_bytes()[:3000]), "no study"),
+        (lambda f: _sql(f, "DROP TABLE meta"), "is no study"),
+        (
+            lambda f: _sql(f, "UPDATE meta SET value = '99' WHERE name = 'schema'"),
+            "another version",
+        ),
+    ],
+)
+def test_what_is_no_study_is_one_value_error(study: Path, spoil: object, why: str) -> None:
+    assert callable(spoil)
+    spoil(study)
+    with pytest.raises(StudyError, match=why) as caught:
+        open_study(study)
+    assert isinstance(caught.value, ValueError)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def _sql(folder: Path, statement: str) -> None:
+    connection = sqlite3.connect(folder / "study.db", isolation_level=None)
+    connection.execute(statement)
+    connection.close()
+
+
+def test_opening_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StudyError):
+        open_study(tmp_path)
+    with pytest.raises(StudyError):
+        open_study(tmp_path / "absent")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ten_thousand_trials_open_in_two_seconds(study: Path) -> None:
+    one = ask(0)
+    network = to_json(one.architecture)
+    text = to_json(result(0))
+    with StudyStore(study) as store:
+        connection = store._connection
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO trials (number, architecture, schedule, seed, point, network, purpose,"
+            " told, status, finished, width, miou, latency_ms, params, macs, activations, wall_s,"
+            " result) VALUES (?, 'hr-0', 'sc-0', ?, '[0]', ?, 'search', '[]', 'completed', ?, 8,"
+            " 0.5, 1.0, 1, 1, 1, 1.0, ?)",
+            [(n, n, network, n, text) for n in range(10_000)],
+        )
+        connection.execute("COMMIT")
+    start = time.monotonic()
+    assert len(open_study(study).results()) == 10_000
+    assert time.monotonic() - start < 2

@@ -1,0 +1,233 @@
+"""One driver writes a study; nothing it committed is lost, whatever ends it."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from made_up import META, ask, result
+
+from hrnet_search.errors import StorageLostError, StudyError, StudyInUseError
+from hrnet_search.records import RungResult
+from hrnet_search.store import lock
+from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
+
+HERE = Path(__file__).parents[1]
+WRITER = """
+import sys
+sys.path.insert(0, {here!r})
+from made_up import ask, result
+from hrnet_search.store.writer import StudyStore
+store = StudyStore({folder!r})
+done = dict(store.finished())
+number = len(store.asks())
+for waiting in store.running():
+    store.finish(waiting.number, result(waiting.number))
+print("ready", flush=True)
+while True:
+    store.ask(ask(number))
+    print("asked", number, flush=True)
+    store.finish(number, result(number))
+    print("finished", number, flush=True)
+    number += 1
+"""
+
+
+def start_writer(folder: Path) -> subprocess.Popen[str]:
+    code = WRITER.format(here=str(HERE), folder=str(folder))
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+
+def kill_writer_after(folder: Path, seconds: float) -> str:
+    """Let a driver write, kill it with SIGKILL, return what it said it had committed."""
+    with start_writer(folder) as process:
+        assert process.stdout
+        said = process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        return said + process.stdout.read()
+
+
+def kill_repeatedly(folder: Path, times: int, seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(times):
+        said = kill_writer_after(folder, rng.uniform(0, 0.15))
+        read = {a.number: r for a, r in open_study(folder).trials()}
+        assert list(read) == list(range(len(read)))
+        for line in said.splitlines()[1:]:
+            what, number = line.split()
+            if what == "finished":
+                assert read[int(number)] == result(int(number))
+            assert int(number) in read
+
+
+def test_a_driver_killed_at_random_moments_loses_nothing(study: Path) -> None:
+    kill_repeatedly(study, 8, seed=1)
+
+
+@pytest.mark.bench
+def test_a_driver_killed_a_hundred_times_loses_nothing(study: Path) -> None:
+    kill_repeatedly(study, 100, seed=2)
+
+
+def test_what_is_written_is_read(study: Path) -> None:
+    with StudyStore(study) as store:
+        store.ask(ask(0))
+        store.ask(ask(1))
+        store.rung(1, RungResult(5, 0.2, (0.2,), 1.0, 0.2))
+        assert [a.number for a in store.running()] == [0, 1]
+        assert store.finish(1, result(1))
+        assert store.finish(0, result(0))
+        store.set_meta("reference_ms", "1.5")
+    with StudyStore(study) as store:
+        assert store.asks() == [ask(0), ask(1)]
+        assert store.finished() == [(1, result(1)), (0, result(0))]
+        assert store.running() == []
+        assert store.meta() == {**META, "schema": "1", "reference_ms": "1.5"}
+
+
+def test_a_second_result_changes_nothing(study: Path) -> None:
+    with StudyStore(study) as store:
+        store.ask(ask(0))
+        assert store.finish(0, result(0, miou=0.5))
+        assert not store.finish(0, result(0, miou=0.9))
+        assert store.finished() == [(0, result(0, miou=0.5))]
+
+
+def test_one_key_is_never_asked_for_twice(study: Path) -> None:
+    from dataclasses import replace
+
+    with StudyStore(study) as store:
+        store.ask(ask(0))
+        with pytest.raises(StorageLostError, match="UNIQUE"):
+            store.ask(replace(ask(0), number=1))
+        assert len(store.asks()) == 1
+
+
+def test_a_study_is_created_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "new"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("cut off")))
+        with pytest.raises(StorageLostError, match="cut off"):
+            StudyStore.create(folder, META)
+    with pytest.raises(StudyError, match="is no study"):
+        open_study(folder)
+    StudyStore.create(folder, META)
+    with pytest.raises(StudyError, match="already"):
+        StudyStore.create(folder, META)
+
+
+def test_a_second_driver_is_told_who_drives(study: Path) -> None:
+    with StudyStore(study), pytest.raises(StudyInUseError, match=f"process {os.getpid()} on "):
+        StudyStore(study)
+    StudyStore(study).close()
+
+
+def test_a_dead_owner_is_followed_at_once(study: Path) -> None:
+    kill_writer_after(study, 0.05)
+    with sqlite3.connect(study / "study.db") as connection:
+        held = connection.execute("SELECT pid, expires > unixepoch() FROM driver").fetchone()
+    connection.close()
+    assert held[1] == 1, "the lease of the dead driver has not run out"
+    StudyStore(study).close()
+
+
+def test_a_pid_that_another_process_has_now_is_a_dead_owner(study: Path) -> None:
+    store = StudyStore(study)
+    with sqlite3.connect(study / "study.db") as connection:
+        connection.execute("UPDATE driver SET started = '1', token = 'x'")
+    connection.close()
+    StudyStore(study).close()
+    with pytest.raises(StudyInUseError, match="may not write"):
+        store.heartbeat()
+
+
+def test_a_lease_counts_for_owners_on_other_hosts(study: Path) -> None:
+    store = StudyStore(study)
+    store._connection.execute("UPDATE driver SET host = 'elsewhere', expires = unixepoch() + 60")
+    with pytest.raises(StudyInUseError, match="elsewhere"):
+        StudyStore(study)
+    store._connection.execute("UPDATE driver SET expires = unixepoch() - 1")
+    with StudyStore(study) as after:
+        # The old one wakes up and is refused inside its next write.
+        with pytest.raises(StudyInUseError, match="taken over"):
+            store.ask(ask(0))
+        after.ask(ask(0))
+    store.close()
+
+
+def test_a_live_owner_on_this_host_outlives_its_lease(study: Path) -> None:
+    with StudyStore(study) as store:
+        store._connection.execute("UPDATE driver SET expires = 0")
+        with pytest.raises(StudyInUseError):
+            StudyStore(study)
+
+
+def test_a_process_that_is_gone_has_no_start() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    assert lock.process_start(process.pid) == ""
+    assert lock.process_start(os.getpid()) != ""
+
+
+def test_a_folder_that_goes_away_is_storage_lost(study: Path) -> None:
+    store = StudyStore(study)
+    shutil.rmtree(study)
+    with pytest.raises(StorageLostError, match="gone"):
+        store.ask(ask(0))
+    assert not study.exists()
+    store._connection.close()
+
+
+def test_a_full_disk_is_storage_lost_and_what_was_there_stays(study: Path) -> None:
+    with StudyStore(study) as store:
+        store.ask(ask(0))
+    code = f"""
+import resource, signal, sys
+sys.path.insert(0, {str(HERE)!r})
+from made_up import ask
+from hrnet_search.store.writer import StudyStore
+store = StudyStore({str(study)!r})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+size = {(study / "study.db").stat().st_size}
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 8192, size + 8192))
+try:
+    for number in range(1, 200):
+        store.ask(ask(number))
+except Exception as error:
+    print(number, type(error).__name__, str(error).count(chr(10)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    number, kind, lines = done.stdout.split()
+    assert (kind, lines) == ("StorageLostError", "0")
+    with StudyStore(study) as store:
+        assert len(store.asks()) == int(number)
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda f: shutil.rmtree(f), "no study.db"),
+        (lambda f: (f / "study.db").unlink(), "no study.db"),
+        (lambda f: (f / "study.db").write_bytes(b"x" * 5000), "is no study"),
+        (lambda f: (f / "study.db").write_bytes(b""), "is no study"),
+    ],
+)
+def test_what_is_no_study_is_not_opened(study: Path, spoil: object, why: str) -> None:
+    assert callable(spoil)
+    spoil(study)
+    with pytest.raises(StudyError, match=why):
+        StudyStore(study)
