@@ -245,15 +245,11 @@ def _totals(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
 
 def _largest(batch: ArchitectureBatch, size: Size, classes: int) -> float:
     """Return a bound on every number of `_totals`, in floating point."""
-    most = [
-        np.array([[float(np.max(a))] * 4])
-        for a in (batch.modules, batch.expansion, batch.blocks, batch.channels)
-    ]
-    modules, expansion, blocks, channels = (float(a[0, 0]) for a in most)
-    width = channels * expansion * MAX_BRANCHES + STEM_CHANNELS
-    layers = 3 * (modules + 1) * (3 * (blocks + 1) + 12) * MAX_BRANCHES
-    area = float(size[0] + 4) * float(size[1] + 4)
-    return layers * width * (width + classes) * 9.0 * area
+    names = ("modules", "expansion", "branches", "blocks", "channels", "cat", "final_kernel")
+    most = {name: getattr(batch, name).max(axis=0)[None].astype(float) for name in names}
+    # Twice: a BOTTLENECK has fewer weights than a BASIC block of as many channels, and equal
+    # widths need no transition.
+    return 2 * float(_totals(ArchitectureBatch(**most), size, classes).max())
 
 
 def _as_objects(batch: ArchitectureBatch) -> ArchitectureBatch:

@@ -10,7 +10,7 @@ import yaml
 from hrnet_search.arch.cost import check_head
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.yaml_nodes import compose, read_text
-from hrnet_search.errors import ArchitectureError, Fault, SpaceError
+from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError
 from hrnet_search.records import OBJECTIVES, LatencySpec, Schedule
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import (
@@ -120,7 +120,11 @@ def _check_space(
     check_levels(reader, space, nodes)
     if len(reader.faults) > before or not space.limits:
         return
-    least = dict(zip(COST_NAMES, least_costs(space), strict=True))
+    try:
+        least = dict(zip(COST_NAMES, least_costs(space), strict=True))
+    except InputError as error:
+        reader.fault(limits.node, "vary", error.faults[0].wrong, "smaller counts")
+        return
     for limit in space.limits:
         if limit.objective in least and limit.at_most < least[limit.objective]:
             lowest = least[limit.objective]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,10 @@ KNOWN = (
     "FINAL_CONV_KERNEL",
     *(f"STAGE1.{key}" for key in STAGE1_KEYS),
     *(f"STAGE{s}.{key}" for s in (2, 3, 4, "*") for key in KEYS),
+)
+SAID = (
+    "width, FINAL_CONV_KERNEL, NUM_BLOCKS, NUM_CHANNELS, BLOCK of STAGE1 to STAGE4 or STAGE*, "
+    "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*"
 )
 NEVER_READ = ("STAGE1.NUM_MODULES", "STAGE1.NUM_BRANCHES", "STAGE1.FUSE_METHOD")
 
@@ -62,8 +67,8 @@ def check_levels(reader: Reader, space: SearchSpace, nodes: dict[str, yaml.Node]
     """
     counting = [i for i, c in enumerate(space.choices) if c.key == "NUM_BRANCHES"]
     channels = [i for i, c in enumerate(space.choices) if c.key == "NUM_CHANNELS"]
-    grid = np.indices([space.shape[i] for i in counting]).reshape(len(counting), -1).T
-    points = np.zeros((max(len(grid), 1), len(space.choices)), dtype=np.int64)
+    grid = list(product(*(range(space.shape[i]) for i in counting)))
+    points = np.zeros((len(grid), len(space.choices)), dtype=np.int64)
     points[:, counting] = grid
     points = points[space.branches_rise(points)]
     for column in counting:
@@ -94,7 +99,7 @@ def _known(reader: Reader, section: Section, key: str) -> bool:
     if key in NEVER_READ:
         wrong, allowed = "the network never reads it", ", ".join(k for k in KNOWN if "STAGE1" in k)
     else:
-        wrong, allowed = f"cannot be varied{nearest(key, KNOWN)}", ", ".join(KNOWN)
+        wrong, allowed = f"cannot be varied{nearest(key, KNOWN)}", SAID
     reader.fault(section.key_node(key), f"vary.{shown(key)}", wrong, allowed)
     return False
 

@@ -1,0 +1,295 @@
+"""A space file is read as it was written, and everything wrong with it is said at once."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from hrnet_search.errors import SpaceError
+from hrnet_search.space.load import load_space, load_space_file
+
+ROOT = Path(__file__).parents[2]
+SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))
+BASE = ROOT / "configs" / "seg_hrnet_w18_small_v2_sgd_lr5e-2_wd1e-4_bs32_x100.yaml"
+
+GOOD = f"""\
+name: test
+base: {BASE}
+vary:
+  width: [16, 18, 24]
+  STAGE3.NUM_MODULES: {{from: 1, to: 4}}
+  STAGE4.NUM_BRANCHES: [3, 4]
+  STAGE3.NUM_BLOCKS: {{each_branch: [1, 2]}}
+limits: {{macs: 40G, params: 10M, latency_ms: 25}}
+objectives: {{miou: max, latency_ms: min}}
+data: {{kind: shapes}}
+schedule: {{steps: 300, batch: 8, crop: [128, 128], seeds: [0]}}
+latency: {{size: [512, 1024]}}
+search: {{sampler: random, trials: 40, seed: 0, confirm: 0.2}}
+tracking: {{mlflow: off}}
+"""
+
+
+def faults_of(folder: Path, text: str) -> list[str]:
+    path = folder / "space.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SpaceError) as caught:
+        load_space_file(path)
+    lines = [str(fault) for fault in caught.value.faults]
+    assert all(line.startswith(f"{path}:") for line in lines), lines
+    return [line.removeprefix(f"{path}:") for line in lines]
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda p: p.stem)
+def test_shipped_spaces_load(path: Path) -> None:
+    file = load_space_file(path)
+    assert file.space.size > 12
+    assert file.name in path.stem.replace("_", "-")
+
+
+def test_the_example_means_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(GOOD)
+    file = load_space_file(path)
+    assert [c.path for c in file.space.choices] == [
+        "width",
+        "STAGE3.NUM_MODULES",
+        "STAGE4.NUM_BRANCHES",
+        "STAGE3.NUM_BLOCKS[0]",
+        "STAGE3.NUM_BLOCKS[1]",
+        "STAGE3.NUM_BLOCKS[2]",
+    ]
+    assert file.space.choices[1].values == (1, 2, 3, 4)
+    assert {limit.objective: limit.at_most for limit in file.space.limits} == {
+        "macs": 40e9,
+        "params": 10e6,
+        "latency_ms": 25,
+    }
+    assert file.objectives == ("miou", "latency_ms")
+    assert (file.schedule.steps, file.schedule.crop, file.rungs) == (300, (128, 128), (300,))
+    assert file.schedule.data.size == (128, 128)
+    assert file.tracking.mlflow == "off"
+    assert file.space.size == 3 * 4 * 2 * 2**3
+    assert load_space(path) == file.space
+
+
+def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        f"name: a\nbase: {BASE}\nvary: {{width: [16, 18]}}\nobjectives: {{miou: max}}\n"
+        "data: {kind: shapes}\nschedule: {}\n"
+    )
+    file = load_space_file(path)
+    assert (file.schedule.steps, file.schedule.batch, file.schedule.crop) == (300, 8, (128, 128))
+    assert file.seeds == (0,)
+    assert (file.latency.size, file.latency.batch, file.latency.seconds) == ((512, 1024), 1, 5.0)
+    assert (file.search.trials, file.search.seed, file.search.confirm) == (40, 0, 0.2)
+    assert file.tracking.mlflow == "auto"
+
+
+# What is replaced in the good file, by what, where the fault stands and what it says.
+WRONG = [
+    ("name: test\n", "", "1:1: name: is missing"),
+    ("schedule: ", "shedule: ", "1:1: schedule: is missing"),
+    ("schedule: ", "shedule: ", "11:1: shedule: is not a known key, did you mean schedule?"),
+    ("name: test", "name: ../up", "1:7: name: ../up is no name"),
+    ("name: test", "name: .hidden", "1:7: name: .hidden is no name"),
+    ("name: test", "name: " + "a" * 65, "1:7: name: "),
+    ("name: test", "name: 2020-01-01", "1:7: name: 2020-01-01: YAML reads this as a date"),
+    ("name: test", "name: 2020-99-99", "1:7: name: 2020-99-99: YAML reads this as a date"),
+    ("name: test", "name: no", "1:7: name: no: YAML readers take this for a truth value"),
+    ("steps: 300", "steps: 1e3", "11:19: schedule.steps: 1e3: YAML readers differ"),
+    ("steps: 300", "steps: 010", "11:19: schedule.steps: 010: YAML reads a leading zero"),
+    ("steps: 300", "steps: 1:30", "11:19: schedule.steps: 1:30: YAML reads this as a number in"),
+    ("steps: 300", "steps: 99999999999999", "11:19: schedule.steps: 99999999999999: beyond 10^12"),
+    ("steps: 300", "steps: .inf", "schedule.steps: .inf: not a finite number"),
+    ("steps: 300", "steps: 3.5", "schedule.steps: 3.5 is not allowed, allowed: an integer"),
+    ("steps: 300", "steps: '300'", "schedule.steps: 300 is not allowed"),
+    ("steps: 300", "steps: 300, steps: 4", "11:24: schedule.steps: repeated, first in line 11"),
+    ("steps: 300", "steps: [300]", "schedule.steps: is no single value"),
+    ("seeds: [0]", "seeds: [0, 1, 0]", "schedule.seeds: 0 is repeated"),
+    ("seeds: [0]", "seeds: []", "schedule.seeds: is no list"),
+    ("crop: [128, 128]", "crop: [128]", "schedule.crop: 1 entries, allowed: 2 entries"),
+    ("crop: [128, 128]", "crop: [8, 8]", "schedule.crop: 8 is not allowed"),
+    ("[16, 18, 24]", "[16, 18, 16]", "4:19: vary.width: 16 is repeated"),
+    ("[16, 18, 24]", "[16, 18, 2000]", "vary.width: no valid variant can use the level 2000"),
+    ("[16, 18, 24]", "16", "vary.width: is no list"),
+    ("[16, 18, 24]", "[]", "vary.width: is no list"),
+    ("{from: 1, to: 4}", "{from: 4, to: 1}", "vary.STAGE3.NUM_MODULES: from 4 to 1 is empty"),
+    ("{from: 1, to: 4}", "{from: 1}", "vary.STAGE3.NUM_MODULES.to: is missing"),
+    ("{from: 1, to: 4}", "{from: 0, to: 4}", "0 is not allowed, allowed: an integer from 1"),
+    ("{from: 1, to: 4}", "{from: 1, to: 4, by: 2}", "by: is not a known key"),
+    ("STAGE3.NUM_MODULES", "STAGE1.NUM_MODULES", "the network never reads it"),
+    ("STAGE3.NUM_MODULES", "STAGE3.NUM_MODULS", "did you mean STAGE3.NUM_MODULES?"),
+    ("STAGE3.NUM_MODULES", "STAGE5.NUM_MODULES", "cannot be varied"),
+    ("STAGE4.NUM_BRANCHES: [3, 4]", "STAGE4.NUM_BRANCHES: [2, 4]", "can use the level 2"),
+    ("STAGE4.NUM_BRANCHES: [3, 4]", "STAGE4.NUM_BRANCHES: [3, 5]", "5 is not allowed"),
+    ("STAGE4.NUM_BRANCHES: [3, 4]", "STAGE2.FUSE_METHOD: [SUM, ADD]", "ADD is not known"),
+    ("STAGE4.NUM_BRANCHES: [3, 4]", "STAGE4.BLOCK: [basic]", "did you mean BASIC?"),
+    ("STAGE4.NUM_BRANCHES: [3, 4]", "FINAL_CONV_KERNEL: [1, 2]", "2 is not allowed, allowed: 1, 3"),
+    (
+        "STAGE4.NUM_BRANCHES: [3, 4]",
+        "STAGE4.NUM_CHANNELS: [[8, 16, 32, 64]]",
+        "6:3: vary.STAGE4.NUM_CHANNELS: sets what vary.width sets too",
+    ),
+    (
+        "STAGE4.NUM_BRANCHES: [3, 4]",
+        "STAGE*.NUM_BLOCKS: [[1, 1, 1, 1]]",
+        "sets what vary.STAGE*.NUM_BLOCKS sets too",
+    ),
+    ("{each_branch: [1, 2]}", "[[1, 1], [2, 2]]", "2 entries where the stage can have 3 branches"),
+    ("{each_branch: [1, 2]}", "[1, 2]", "1 is no list, allowed: whole lists"),
+    ("{each_branch: [1, 2]}", "{each_branch: [0]}", "0 is not allowed"),
+    ("macs: 40G", "flops: 40G", "8:10: limits.flops: FLOPs are counted in two ways, allowed: macs"),
+    ("macs: 40G", "macs: 1M", "limits.macs: 1e+06 is below the space's minimum of"),
+    ("macs: 40G", "macs: -1", "limits.macs: -1 is no amount"),
+    ("macs: 40G", "macs: 40T", "limits.macs: 40T is no amount"),
+    ("macs: 40G", "miou: 1", "limits.miou: is not a known key"),
+    ("miou: max", "miou: min", "objectives.miou: min is not known, allowed: max"),
+    ("{miou: max, latency_ms: min}", "{macs: min}", "objectives.miou: is missing"),
+    ("{miou: max, latency_ms: min}", "{}", "9:1: objectives: is empty"),
+    ("{miou: max, latency_ms: min}", "{miou: max, fps: max}", "objectives.fps: is not a known key"),
+    ("kind: shapes", "kind: shape", "data.kind: shape is not known, did you mean shapes?"),
+    ("kind: shapes", "size: [64, 64]", "10:7: data.kind: is missing"),
+    ("kind: shapes", "kind: shapes, root: x", "data.root: is not a known key"),
+    ("kind: shapes", "kind: folder, root: /no/such", "/no/such is no folder"),
+    ("kind: shapes", "kind: folder", "data.classes: is missing"),
+    ("sampler: random", "sampler: randm", "did you mean random?"),
+    ("confirm: 0.2", "confirm: 2", "search.confirm: 2 is not allowed"),
+    ("seed: 0", "seed: yes", "search.seed: yes: YAML readers take this for a truth value"),
+    (str(BASE), "absent.yaml", "2:7: base: "),
+    ("size: [512, 1024]", "size: &a [512, 1024]", "the anchor &a"),
+    ("size: [512, 1024]", "size: *a", "the alias *a"),
+    ("size: [512, 1024]", "size: !!set {1}", "the tag"),
+    ("latency: ", "1: ", "the key 1 is no string"),
+    ("latency: ", "on: ", "the key on is no string"),
+    ("size: [512, 1024]", "device: gpu", "gpu is not known, allowed: auto, cpu, cuda or cuda:N"),
+    ("size: [512, 1024]", "size: " + "[" * 40 + "]" * 40, "nested deeper than 32"),
+    ("size: [512, 1024]", "size: \0", "holds a NUL byte"),
+    ("size: [512, 1024]", "size: [", "not YAML"),
+    ("vary:", "ablate: {}\nvary:", "vary: stands beside ablate"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG, ids=[w[1][:30] for w in WRONG])
+def test_each_wrong_thing_is_named_where_it_stands(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    assert old in GOOD
+    lines = faults_of(tmp_path, GOOD.replace(old, new, 1))
+    assert any(message in line for line in lines), lines
+    assert all(len(line) < 400 for line in lines)
+
+
+def test_all_parts_report_at_once(tmp_path: Path) -> None:
+    text = GOOD
+    for old, new in (
+        ("name: test", "name: a b"),
+        ("[16, 18, 24]", "[16, 16]"),
+        ("40G", "forty"),
+        ("max", "min"),
+        ("shapes", "clouds"),
+        ("300", "0"),
+        ("512", "none"),
+        ("trials: 40", "trials: 0"),
+    ):
+        text = text.replace(old, new, 1)
+    lines = faults_of(tmp_path, text)
+    assert [int(line.split(":")[0]) for line in lines] == [1, 4, 8, 9, 10, 11, 12, 13]
+
+
+def test_faults_of_the_base_are_reported_with_its_own_places(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    base.write_text(BASE.read_text().replace("BLOCK: BASIC", "BLOCK: BASICS", 1))
+    (tmp_path / "space.yaml").write_text(
+        GOOD.replace(str(BASE), "base.yaml").replace("40G", "forty")
+    )
+    with pytest.raises(SpaceError) as caught:
+        load_space(tmp_path / "space.yaml")
+    files = [Path(fault.file).name for fault in caught.value.faults]
+    assert files == ["space.yaml", "base.yaml"]
+    assert "BASICS is not known" in str(caught.value.faults[1])
+
+
+def test_a_file_that_is_too_large_empty_or_absent_is_one_fault(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    for content in (b"", b"# nothing\n", b"a" * 1_000_001, b"\xff\xfe"):
+        path.write_bytes(content)
+        with pytest.raises(SpaceError) as caught:
+            load_space(path)
+        assert len(caught.value.faults) == 1
+    with pytest.raises(SpaceError, match="No such file"):
+        load_space(tmp_path / "absent.yaml")
+
+
+def test_a_data_root_is_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=r"--data-root: .* is no folder"):
+        load_space_file(ROOT / "search_spaces" / "camvid.yaml", str(tmp_path / "absent"))
+    file = load_space_file(ROOT / "search_spaces" / "camvid.yaml", str(tmp_path))
+    assert file.schedule.data.root == str(tmp_path)
+    assert load_space_file(ROOT / "search_spaces" / "camvid.yaml").schedule.data.root == ""
+
+
+def test_a_label_mapping_has_numbers_as_keys(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "{kind: shapes}",
+        "{kind: folder, classes: 2, mapping: {7: 0, 8: 1}, train: {list: a.lst}, "
+        "val: {images: i, masks: m}}",
+    )
+    (tmp_path / "space.yaml").write_text(text)
+    data = load_space_file(tmp_path / "space.yaml").schedule.data
+    assert data.mapping == ((7, 0), (8, 1))
+    assert (data.train.list, data.val.images, data.val.masks) == ("a.lst", "i", "m")
+
+
+def mutated(text: str, rng: random.Random) -> bytes:
+    """Change a file as typing, editing and broken disks do."""
+    content = bytearray(text.encode())
+    tokens = [*"[]{}:,-'\"#\t\n\0é", "&a", "*a", "!!x", "null", "no", "1e3", "010", "1:30"]
+    tokens += ["2020-99-99", "-1", "0", "9" * 400]
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(content))
+        kind = rng.randrange(4)
+        if kind == 0:
+            content[at] = rng.randrange(256)
+        elif kind == 1:
+            del content[at : at + rng.randint(1, 20)]
+        elif kind == 2:
+            content[at:at] = rng.choice(tokens).encode()
+        else:
+            lines = bytes(content).split(b"\n")
+            line = lines.pop(rng.randrange(len(lines)))
+            lines.insert(rng.randrange(len(lines) + 1), line)
+            content = bytearray(b"\n".join(lines))
+    return bytes(content)
+
+
+def load_mutations(folder: Path, count: int) -> int:
+    rng = random.Random(5)
+    refused = 0
+    path = folder / "space.yaml"
+    for _ in range(count):
+        path.write_bytes(mutated(GOOD, rng))
+        faults = refusal(path)
+        assert all("\n" not in fault for fault in faults)
+        refused += bool(faults)
+    return refused
+
+
+def refusal(path: Path) -> list[str]:
+    try:
+        load_space_file(path)
+    except SpaceError as error:
+        return [str(fault) for fault in error.faults]
+    return []
+
+
+def test_damaged_files_load_or_are_refused(tmp_path: Path) -> None:
+    assert load_mutations(tmp_path, 400) > 200
+
+
+@pytest.mark.bench
+def test_ten_thousand_damaged_files_load_or_are_refused(tmp_path: Path) -> None:
+    assert load_mutations(tmp_path, 10_000) > 5_000
