@@ -59,7 +59,9 @@ def fixed_input(setting: Setting) -> Tensor:
 def prepare(network: nn.Module, setting: Setting) -> nn.Module:
     """Return a copy of the network for inference under the setting; the network stays as it is."""
     prepared = copy.deepcopy(network).eval().requires_grad_(False)
-    return prepared.to(setting.device, setting.dtype, memory_format=setting.memory_format)
+    # torch documents this form of Module.to, its type stubs lack it.
+    prepared.to(setting.device, setting.dtype, memory_format=setting.memory_format)  # type: ignore[call-overload]
+    return prepared
 
 
 def timer(network: nn.Module, images: Tensor, setting: Setting) -> Timer:
@@ -107,7 +109,7 @@ def _compiled(network: nn.Module, images: Tensor) -> Call:
 
 
 def _cudagraph(network: nn.Module, images: Tensor) -> Call:
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(CAPTURE_WARM_UP):
@@ -137,7 +139,7 @@ def _cpu_timer(call: Call) -> Timer:
 
 
 def _cuda_timer(call: Call) -> Timer:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
 
     def time_ms(calls: int = 1) -> float:
         start.record()
@@ -145,7 +147,7 @@ def _cuda_timer(call: Call) -> Timer:
             call()
         end.record()
         end.synchronize()
-        return start.elapsed_time(end) / calls
+        return float(start.elapsed_time(end)) / calls
 
     return time_ms
 

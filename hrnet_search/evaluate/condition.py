@@ -63,7 +63,7 @@ def default_threads() -> int:
 
 
 def _precision(asked: str, on_gpu: bool) -> str:
-    if asked == "fp32" and on_gpu and torch.backends.cudnn.conv.fp32_precision == TF32:
+    if asked == "fp32" and on_gpu and torch.backends.cudnn.conv.fp32_precision == TF32:  # type: ignore[attr-defined]
         return TF32
     return asked
 

@@ -76,8 +76,10 @@ class Reader:
         value = self.scalar(node, path)
         if isinstance(value, str) and (match := _SUFFIXED.fullmatch(value)):
             value = float(match[1]) * SUFFIXES[match[2]]
-        if value is None or (type(value) in (int, float) and 0 < value <= MAX_NUMBER):
-            return value
+        if value is None:
+            return None
+        if type(value) in (int, float) and 0 < value <= MAX_NUMBER:
+            return float(value)
         self.fault(node, path, f"{shown(value)} is no amount", "a positive number, like 25 or 40G")
         return None
 

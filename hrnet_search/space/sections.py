@@ -31,6 +31,9 @@ PIXELS = 1 << 14
 SHAPES_CLASSES = 8
 SHAPES_IMAGES = {"train": 256, "val": 64}
 MOST_COSTS = 2
+NO_NAMES: tuple[str, ...] = ()
+NO_RUNGS: tuple[int, ...] = ()
+ONE_SEED: tuple[int, ...] = (0,)
 DEFAULTS = Schedule(DataSpec("shapes", SHAPES_CLASSES))
 
 
@@ -126,7 +129,7 @@ def read_data(
 
 def _common(reader: Reader, section: Section) -> dict[str, Any]:
     return {
-        "names": section.read("names", lambda n, p: reader.listed(n, p, reader.text), ()),
+        "names": section.read("names", lambda n, p: reader.listed(n, p, reader.text), NO_NAMES),
         "mean": section.read("mean", lambda n, p: _colour(reader, n, p, 0.0), DEFAULTS.data.mean),
         "std": section.read("std", lambda n, p: _colour(reader, n, p, 1e-6), DEFAULTS.data.std),
     }
@@ -161,10 +164,7 @@ def _folder(reader: Reader, section: Section, space_file: str, data_root: str | 
     classes = (
         reader.integer(classes_node, "data.classes", 2, IGNORED) if classes_node is not None else 0
     )
-    splits = {}
-    for key in ("train", "val"):
-        node = section.require(key)
-        splits[key] = _split(reader, node, f"data.{key}") if node is not None else Split()
+    train, val = (_split(reader, section.require(key), f"data.{key}") for key in ("train", "val"))
     classes = classes or 2
     return DataSpec(
         kind="folder",
@@ -173,12 +173,15 @@ def _folder(reader: Reader, section: Section, space_file: str, data_root: str | 
         mapping=section.read("mapping", lambda n, p: _mapping(reader, n, p, classes), ()),
         size=section.read("size", lambda n, p: _size(reader, n, p, 1), None),
         root=root,
-        **splits,
+        train=train,
+        val=val,
         **_common(reader, section),
     )
 
 
-def _split(reader: Reader, node: yaml.Node, path: str) -> Split:
+def _split(reader: Reader, node: yaml.Node | None, path: str) -> Split:
+    if node is None:
+        return Split()
     section = reader.section(node, path, ("images", "masks", "list"))
     if not isinstance(node, yaml.MappingNode):
         return Split()
@@ -215,8 +218,8 @@ def read_schedule(
 ) -> tuple[Schedule, tuple[int, ...], tuple[int, ...]]:
     """Return the schedule, its seeds and its rungs (the last step is always one)."""
     steps = section.read("steps", lambda n, p: reader.integer(n, p, 1, 10**8), DEFAULTS.steps)
-    seeds = section.read("seeds", lambda n, p: _integers(reader, n, p, 0, 2**31), (0,))
-    rungs = section.read("rungs", lambda n, p: _rungs(reader, n, p, steps), ())
+    seeds = section.read("seeds", lambda n, p: _integers(reader, n, p, 0, 2**31), ONE_SEED)
+    rungs = section.read("rungs", lambda n, p: _rungs(reader, n, p, steps), NO_RUNGS)
 
     def number(key: str, least: float, most: float, default: float, open_: bool = False) -> float:
         return section.read(key, lambda n, p: reader.number(n, p, least, most, open_), default)

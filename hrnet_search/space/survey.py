@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,8 +160,8 @@ def _one_choice(space: SearchSpace, column: int) -> Points:
 def _without_transitions(
     space: SearchSpace, least: dict[str, NDArray[np.int64]], expansion: tuple[int, ...]
 ) -> tuple[int, ...]:
-    arrays = {name: values[None] for name, values in least.items()}
-    batch = ArchitectureBatch(expansion=np.array([expansion]), head=space.base.head, **arrays)
+    arrays: dict[str, Any] = {name: values[None] for name, values in least.items()}
+    batch = ArchitectureBatch(expansion=np.array([expansion]), **arrays)
     sums = np.zeros(3, dtype=np.int64)
     for op in operations(batch, space.input_size, space.classes):
         if op.kind != "transition":

@@ -176,14 +176,15 @@ def _range(reader: Reader, node: yaml.Node, where: str, level: Level) -> tuple[i
     ends = [level(reader, n, f"{where}.{k}") if n is not None else None
             for n, k in zip(nodes, ("from", "to"), strict=True)]  # fmt: skip
     step = section.read("step", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), 1)
-    if not all(type(end) is int for end in ends):
+    first, last = ends
+    if type(first) is not int or type(last) is not int:
         for n, end in zip(nodes, ends, strict=True):
             if end is not None and n is not None and type(end) is not int:
                 reader.fault(n, where, f"{shown(end)} is no number", "a list of levels")
         return ()
-    values = tuple(range(ends[0], ends[1] + 1, step))
+    values = tuple(range(first, last + 1, step))
     if not values:
-        reader.fault(node, where, f"from {ends[0]} to {ends[1]} is empty", "from below to")
+        reader.fault(node, where, f"from {first} to {last} is empty", "from below to")
     if len(values) > MOST_LEVELS:
         reader.fault(node, where, f"{len(values)} levels", f"at most {MOST_LEVELS}")
         return ()

@@ -15,8 +15,8 @@ def non_dominated(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.bo
     on the front; rows that are equal stay together.
     """
     table = np.array(values, dtype=np.float64).reshape(-1, len(directions))
-    table = np.where([d == "max" for d in directions], -table, table)
-    kept = np.isfinite(table).all(axis=1)
+    table[:, [d == "max" for d in directions]] *= -1
+    kept = np.asarray(np.isfinite(table).all(axis=1), dtype=np.bool_)
     order = np.lexsort(table.T[::-1])
     front: list[NDArray[np.float64]] = []
     for row in order[kept[order]]:

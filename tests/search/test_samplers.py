@@ -194,7 +194,7 @@ def test_arrays_of_numpy_integers_can_be_told(name: str) -> None:
 def test_samplers_of_optuna_say_nothing_and_leave_its_logging_as_it_was(name: str) -> None:
     messages: list[logging.LogRecord] = []
     listener = logging.Handler()
-    listener.emit = messages.append  # type: ignore[method-assign]
+    listener.emit = messages.append  # type: ignore[method-assign,assignment]
     logging.getLogger("optuna").addHandler(listener)
     optuna.logging.set_verbosity(optuna.logging.DEBUG)
     try:
@@ -305,7 +305,11 @@ def test_a_large_space_with_few_points_ends_when_they_are_known(name: str) -> No
 
 
 def test_a_grid_goes_through_a_large_space_by_equal_steps() -> None:
-    problem = Problem([Axis(str(i), 50, True) for i in range(4)], lambda p: p + 1.0, all_valid)
+    problem = Problem(
+        [Axis(str(i), 50, True) for i in range(4)],
+        lambda p: (p + 1.0).astype(np.float64),
+        all_valid,
+    )
     sampler = SAMPLERS["grid"](problem, seed=2)
     numbers = np.array([sampler.ask()[0] for _ in range(60)]) @ 50 ** np.arange(4)[::-1]
     assert len(set(np.diff(numbers) % problem.size)) == 1

@@ -223,7 +223,8 @@ def test_a_survey_of_a_large_space_says_that_it_sampled() -> None:
     found = survey(WIDE)
     assert not found.exact
     assert "sample" in " ".join(found.lines())
-    seen = costs(WIDE, np.array([p for p in random_points(WIDE, 2000, 9) if WIDE.valid([p])[0]]))
+    drawn = random_points(WIDE, 2000, 9)
+    seen = costs(WIDE, drawn[WIDE.valid(drawn)])
     for low, name in zip(least_costs(WIDE), ("params", "macs", "activations"), strict=True):
         column = seen[:, ("params", "macs", "activations").index(name)]
         assert low <= found.costs[name][0] <= column.min()

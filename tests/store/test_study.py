@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,8 @@ def test_results_have_the_promised_columns(study: Path) -> None:
     assert list(table.columns) == [*COLUMNS, "STAGE2.NUM_BLOCKS"]
     assert table["status"].tolist() == ["completed", "running"]
     assert table["STAGE2.NUM_BLOCKS"].tolist() == ["[4, 4]", "[1, 2]"]
-    numbers = table.loc[0, ["miou", "latency_ms", "params", "macs", "activations"]]
-    assert numbers.tolist() == [0.25, 1.5, 1000, 2000, 3000]
+    numbers = table[["miou", "latency_ms", "params", "macs", "activations"]]
+    assert list(numbers.iloc[0]) == [0.25, 1.5, 1000, 2000, 3000]
     assert table["architecture"].tolist() == [ask(0).key.architecture, ask(1).key.architecture]
 
 
@@ -140,8 +141,9 @@ def test_a_transaction_that_a_kill_cut_off_is_not_seen(study: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_study_is_one_value_error(study: Path, spoil: object, why: str) -> None:
-    assert callable(spoil)
+def test_what_is_no_study_is_one_value_error(
+    study: Path, spoil: Callable[[Path], object], why: str
+) -> None:
     spoil(study)
     with pytest.raises(StudyError, match=why) as caught:
         open_study(study)

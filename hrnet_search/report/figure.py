@@ -1,0 +1,159 @@
+"""One figure: trials as points, cost against mIoU, with their front."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+from hrnet_search.report.files import write_file
+from hrnet_search.store.front import non_dominated
+
+Floats = NDArray[np.float64]
+
+# Blue and vermilion of Okabe and Ito's set, apart in grey and for colour-blind readers too.
+TRIAL, FRONT = "#0072B2", "#D55E00"
+INK, MUTED, GRID = "#222222", "#5A5A5A", "#E4E4E4"
+MOST_WIDTH_TICKS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What one figure shows: `x` [n] costs, `miou` [n] fractions, `numbers` [n] of trials.
+
+    Costs are in the unit that `label` names; `log` is for the cost axis.
+    """
+
+    name: str
+    title: str
+    label: str
+    x: Floats
+    miou: Floats
+    numbers: tuple[int, ...]
+    caption: str
+    log: bool = False
+
+
+def draw(picture: Picture) -> Figure:
+    """Draw one picture of at least one trial; pyplot and its global state stay out."""
+    figure = Figure(figsize=(7.2, 4.8), dpi=160, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    on_front = non_dominated(np.column_stack([picture.x, picture.miou]), ("min", "max"))
+    _frame(axes, picture)
+    _cost_axis(axes, picture)
+    _points(axes, picture, on_front)
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=8.5,
+        labelcolor=INK, handletextpad=0.4, columnspacing=1.4, borderaxespad=0.3,
+    )  # fmt: skip
+    figure.supxlabel(
+        picture.caption, x=0.01, ha="left", fontsize=7.5, color=MUTED, parse_math=False
+    )
+    figure.draw_without_rendering()  # settles the layout, which the labels need
+    _labels(axes, picture, on_front)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write a figure as PNG and SVG; equal figures are equal bytes."""
+    with mpl.rc_context({"svg.hashsalt": "hrnet-search"}):
+        return (
+            write_file(folder / f"{name}.png", _bytes(figure, "png", {})),
+            write_file(folder / f"{name}.svg", _bytes(figure, "svg", {"Date": None})),
+        )
+
+
+def _bytes(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _frame(axes: Axes, picture: Picture) -> None:
+    axes.set_title(picture.title, loc="left", fontsize=11, color=INK, parse_math=False)
+    axes.set_xlabel(picture.label, fontsize=9, color=INK, parse_math=False)
+    axes.set_ylabel("mIoU (fraction)", fontsize=9, color=INK)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=MUTED, labelsize=8.5, length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    low, high = float(picture.miou.min()), float(picture.miou.max())
+    room = max(0.12 * (high - low), 0.01)
+    axes.set_ylim(low - room, high + 1.4 * room)
+
+
+def _cost_axis(axes: Axes, picture: Picture) -> None:
+    low, high = float(picture.x.min()), float(picture.x.max())
+    if not picture.log:
+        room = max(0.07 * (high - low), 1.0)
+        axes.set_xlim(low - room, high + room)
+        widths = np.unique(picture.x)
+        few = len(widths) <= MOST_WIDTH_TICKS
+        axes.xaxis.set_major_locator(FixedLocator(widths) if few else MaxNLocator(integer=True))
+        return
+    axes.set_xscale("log")
+    room = max((high / low) ** 0.07, 1.05)
+    axes.set_xlim(low / room, high * room)
+    # Under a decade a logarithmic locator would leave hardly any tick.
+    narrow = high / low < 10
+    steps = MaxNLocator(6, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1.0, 2.0, 5.0))
+    axes.xaxis.set_major_locator(steps)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _points(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
+    rest = ~on_front
+    # See-through, so that trials on one spot are darker than one alone.
+    axes.scatter(
+        picture.x[rest], picture.miou[rest], s=30, color=TRIAL, alpha=0.45, linewidths=0,
+        label="completed trial",
+    )  # fmt: skip
+    order = np.argsort(picture.x[on_front], kind="stable")
+    x, miou = picture.x[on_front][order], picture.miou[on_front][order]
+    right = axes.get_xlim()[1]
+    # What the best network within a budget reaches: level until the next one can be paid.
+    axes.plot([*x, right], [*miou, miou[-1]], color=FRONT, linewidth=1.4, drawstyle="steps-post")
+    axes.plot(
+        x, miou, "o", color=FRONT, markersize=7, markeredgecolor="white", label="front (trial #)"
+    )
+
+
+def _labels(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
+    """Put trial numbers above left of the front, where no point can be.
+
+    A label without room is left out: summary and front.csv name every member.
+    """
+    spots: dict[tuple[float, float], list[int]] = {}
+    for i in np.flatnonzero(on_front):
+        spots.setdefault((picture.miou[i], picture.x[i]), []).append(picture.numbers[i])
+    taken: list[Bbox] = []
+    for (miou, x), numbers in sorted(spots.items(), reverse=True):
+        text = axes.annotate(
+            _names(numbers), (x, miou), (-4, 4), textcoords="offset points", ha="right",
+            fontsize=8, color=INK,
+        )  # fmt: skip
+        text.set_in_layout(False)
+        box = text.get_window_extent()
+        if box.count_overlaps(taken):
+            text.remove()
+        else:
+            taken.append(box)
+
+
+def _names(numbers: Iterable[int]) -> str:
+    first, *more = sorted(numbers)
+    return f"#{first} and {len(more)} more" if more else f"#{first}"

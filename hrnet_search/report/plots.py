@@ -1,0 +1,111 @@
+"""Which pictures a study has: width, MACs and latency against mIoU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from hrnet_search.errors import shown
+from hrnet_search.records import COMPLETED, STATUSES, Latency, LatencyCondition
+from hrnet_search.report.figure import Picture, draw, save
+from hrnet_search.store.study import Study
+
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+WIDTH = "width (channels of the last stage's first branch)"
+
+
+def write_plots(study: Study, folder: Path) -> tuple[Path, ...]:
+    """Write each picture as PNG and SVG, width against mIoU first; none without results."""
+    return tuple(
+        path for picture in pictures(study) for path in save(draw(picture), folder, picture.name)
+    )
+
+
+def pictures(study: Study) -> list[Picture]:
+    """Return what there is to draw: completed trials, one latency picture a condition."""
+    latencies = completed_latencies(study)
+    table = study.results()
+    done = table[table["status"] == COMPLETED]
+    by_condition: dict[LatencyCondition, list[int]] = {}
+    for number, latency in latencies.items():
+        by_condition.setdefault(latency.condition, []).append(number)
+    factor, unit = _unit(done["macs"])
+    macs = f"MACs{unit} per image{_of_size(by_condition)}, logarithmic"
+    name, caption = _plain(study.name), _caption(table)
+    found = [
+        _picture("width_miou", f"{name}: mIoU against width", WIDTH, done, "width", caption),
+        _picture("macs_miou", f"{name}: mIoU against MACs", macs, done, "macs", caption, factor),
+    ]
+    for i, (condition, numbers) in enumerate(by_condition.items(), start=1):
+        file = "latency_miou" if i == 1 else f"latency_miou_{i}"
+        label = f"latency (ms), logarithmic\n{condition_text(condition)}"
+        part = done[done["number"].isin(numbers)]
+        noisy = sum(latencies[number].noisy for number in numbers)
+        note = f"{caption}. Drawn here: {len(part)}, {noisy} of them noisy timings"
+        found.append(
+            _picture(file, f"{name}: mIoU against latency", label, part, "latency_ms", note)
+        )
+    return [picture for picture in found if len(picture.x)]
+
+
+def completed_latencies(study: Study) -> dict[int, Latency]:
+    """Return the timing of each completed trial that has one, by trial number."""
+    return {
+        ask.number: result.latency
+        for ask, result in study.trials()
+        if result is not None and result.status == COMPLETED and result.latency is not None
+    }
+
+
+def condition_text(condition: LatencyCondition) -> str:
+    """Return everything that a latency depends on besides the network, in two lines."""
+    height, width = condition.size
+    return (
+        f"{_plain(condition.device)}, {condition.mode}, {condition.precision}, "
+        f"batch {condition.batch}, {height} x {width} pixels\n"
+        f"CPU threads: {condition.threads}, memory format: {condition.memory_format}"
+    )
+
+
+def _picture(
+    file: str, title: str, label: str, rows: pd.DataFrame, column: str, caption: str,
+    factor: float = 1.0,
+) -> Picture:  # fmt: skip
+    rows = rows[rows[column].notna() & rows["miou"].notna()]
+    return Picture(
+        name=file,
+        title=title,
+        label=label,
+        x=rows[column].to_numpy("float64") / factor,
+        miou=rows["miou"].to_numpy("float64"),
+        numbers=tuple(rows["number"].astype(int)),
+        caption=caption,
+        log=column != "width",
+    )
+
+
+def _caption(table: pd.DataFrame) -> str:
+    counts = table["status"].value_counts()
+    others = [s for s in (*STATUSES, "running") if s != COMPLETED and counts.get(s, 0)]
+    text = f"Trials completed: {counts.get(COMPLETED, 0)}"
+    missing = ", ".join(f"{counts[status]} {status}" for status in others)
+    return f"{text}; not drawn: {missing}" if missing else text
+
+
+def _unit(values: pd.Series[int]) -> tuple[float, str]:
+    largest = values.max() if values.notna().any() else 0
+    factor, letter = next((unit for unit in UNITS if largest >= unit[0]), (1.0, ""))
+    return factor, f" ({letter})" if letter else ""
+
+
+def _of_size(conditions: Iterable[LatencyCondition]) -> str:
+    """Name the image size, which is that of the timings, where there is exactly one."""
+    sizes = {condition.size for condition in conditions}
+    return " of {} x {} pixels".format(*sizes.pop()) if len(sizes) == 1 else ""
+
+
+def _plain(text: str) -> str:
+    """Return text that every font has."""
+    return shown(text).encode("ascii", "replace").decode()

@@ -1,0 +1,149 @@
+"""The front as text for people, with what it does not say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import shown
+from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STATUSES
+from hrnet_search.report.export.hrnet import base_config
+from hrnet_search.report.plots import completed_latencies
+from hrnet_search.store.study import Study
+
+CONFIRMED_FROM = 30
+"""A study of fewer trials spends none of them on confirming its front."""
+
+MOST_FAILURES = 3
+HEADER = ("trial", "width", "params", "MACs", "activations", "latency", "mIoU", "differs from the base")
+
+
+def summary(study: Study) -> str:
+    """Return the front as a table, counts, what is not known, and where the files are."""
+    front, table = study.front(), study.results()
+    lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), ""]
+    if front.empty:
+        lines.append("no trial has completed: there is no front yet")
+    else:
+        objectives = json.loads(study.meta.get("objectives", '["miou"]'))
+        names = ", ".join(OBJECTIVES[name].label for name in objectives)
+        lines += [f"front of {names}:", *_aligned([HEADER, *_rows(study, front)]), ""]
+        lines += _unknowns(study, table)
+    lines += ["", f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
+    if not front.empty:
+        lines.append(f"       {study.folder / 'configs'} (the front as HRNet configs)")
+    return "\n".join(lines)
+
+
+def differences(architecture: Architecture, base: Architecture) -> str:
+    """Return the settings that differ from the base's, as a config spells them.
+
+    Channels that double from branch to branch are left to the column of widths.
+    """
+    if architecture.id == base.id:
+        return "(the base)"
+    own, old = _settings(architecture), _settings(base)
+    found = [f"{key} {_spelt(own[key])}" for key in own if _differ(own[key], old[key])]
+    return ", ".join(found) or "only the width"
+
+
+def _settings(architecture: Architecture) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for number, stage in enumerate(architecture.stages, start=1):
+        doubling = tuple(architecture.width * 2**b for b in range(stage.branches))
+        by_width = number > 1 and stage.channels == doubling
+        found[f"STAGE{number}.NUM_MODULES"] = stage.modules
+        found[f"STAGE{number}.NUM_BRANCHES"] = stage.branches
+        found[f"STAGE{number}.BLOCK"] = stage.block
+        found[f"STAGE{number}.NUM_BLOCKS"] = stage.blocks
+        found[f"STAGE{number}.NUM_CHANNELS"] = "doubling" if by_width else stage.channels
+        if stage.branches > 1:
+            found[f"STAGE{number}.FUSE_METHOD"] = stage.fuse
+    found["FINAL_CONV_KERNEL"] = architecture.final_kernel
+    found["ALIGN_CORNERS"] = architecture.align_corners
+    found["NAME"] = architecture.head
+    return found
+
+
+def _differ(own: Any, old: Any) -> bool:
+    if isinstance(own, tuple) and isinstance(old, tuple):
+        # Branches that only one of them has are told by NUM_BRANCHES.
+        return any(a != b for a, b in zip(own, old, strict=False))
+    return bool(own != old)
+
+
+def _spelt(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def _counts(table: pd.DataFrame) -> str:
+    counts = table["status"].value_counts()
+    parts = [f"{counts[s]} {s}" for s in (*STATUSES, "running") if counts.get(s, 0)]
+    return f"{len(table)} trials" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _failures(table: pd.DataFrame) -> list[str]:
+    failed = table[table["status"] == FAILED]
+    rows = zip(failed["number"], failed["error"], strict=True)
+    lines = [f"  trial {number} failed: {shown(error, 120)}" for number, error in rows]
+    more = len(lines) - MOST_FAILURES
+    return lines[:MOST_FAILURES] + ([f"  and {more} more, see trials.csv"] if more > 0 else [])
+
+
+def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
+    base = base_config(study)
+    networks = {ask.number: ask.architecture for ask, _ in study.trials()}
+    for row in front.to_dict("records"):
+        network = networks[row["number"]]
+        yield (
+            f"#{row['number']}",
+            str(row["width"]),
+            _scaled(row["params"]),
+            _scaled(row["macs"]),
+            _scaled(row["activations"]),
+            "-" if pd.isna(row["latency_ms"]) else f"{row['latency_ms']:.2f} ms",
+            f"{100 * row['miou']:.2f}%",
+            differences(network, base.architecture) if base else network.id,
+        )
+
+
+def _scaled(count: Any) -> str:
+    if pd.isna(count):
+        return "-"
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= factor:
+            return f"{count / factor:.2f}{unit}"
+    return str(count)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([*map(str.rjust, row[:-1], widths), row[-1]]).rstrip() for row in rows
+    ]
+
+
+def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
+    done = table[table["status"] == COMPLETED]
+    lines = ["not known:"]
+    if done["seed"].nunique() == 1:
+        lines.append(
+            "  one seed a variant: neighbours on the front may swap places with another seed,"
+            " by experience in one of four cases"
+        )
+    else:
+        lines.append("  seeds are trials of their own here: the front holds the best of them")
+    if all(ask.purpose != "confirm" for ask, _ in study.trials()):
+        few = f" (studies under {CONFIRMED_FROM} trials skip this)"
+        lines.append(
+            "  whether more seeds or a longer schedule rank alike: no trial confirmed the front"
+            + (few if len(table) < CONFIRMED_FROM else "")
+        )
+    conditions = {latency.condition for latency in completed_latencies(study).values()}
+    if len(conditions) > 1:
+        lines.append(f"  latencies were measured under {len(conditions)} conditions: not comparable")
+    return lines

@@ -1,0 +1,255 @@
+"""The command line as a person or a script meets it: what it prints, where, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hrnet_search import Architecture, open_study
+from hrnet_search.cli import COMMANDS, main
+from hrnet_search.store.writer import StudyStore
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))
+TINY = f"""\
+name: tiny
+base: {CONFIGS[1]}
+vary:
+  width: [2, 4, 6, 8]
+  STAGE4.NUM_BRANCHES: [2, 3, 4]
+  STAGE3.NUM_BRANCHES: [1, 2]
+  STAGE2.NUM_BRANCHES: [1]
+  STAGE4.FUSE_METHOD: [SUM, CAT]
+objectives: {{miou: max, macs: min}}
+data: {{kind: shapes, size: [64, 64], train: 16, val: 4}}
+schedule: {{steps: 4, batch: 4, crop: [64, 64]}}
+latency: {{size: [32, 32], seconds: 0.05}}
+search: {{sampler: random, trials: 4}}
+tracking: {{mlflow: off}}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "hrnet_search.cli", *map(str, words)]
+
+
+def seconds(*words: object) -> float:
+    """Return the best of three: the machine may be busy, a command is not slower for that."""
+    taken = []
+    for _ in range(3):
+        start = time.monotonic()
+        subprocess.run(command(*words), check=True, capture_output=True, cwd=ROOT)
+        taken.append(time.monotonic() - start)
+    return min(taken)
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda p: p.stem)
+def test_check_answers_at_once(path: Path) -> None:
+    assert seconds("check", path) < 0.5
+
+
+def test_help_and_profile_answer_at_once() -> None:
+    assert seconds("--help") < 0.5
+    assert seconds("run", "--help") < 0.5
+    assert seconds("profile", *CONFIGS) < 0.5
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as caught:
+            main([name, "--help"])
+        assert caught.value.code == 0
+        assert "usage: hrnet-search" in capsys.readouterr().out
+
+
+def test_check_says_how_large_and_how_dear(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tiny)]) == 0
+    out = capsys.readouterr().out
+    assert "tiny: no problems" in out
+    assert "valid points" in out
+    assert main(["check", str(tiny), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["size"] == 4 * 3 * 2 * 2 - 0
+    assert found["exact"] is True
+
+
+def test_check_says_that_the_data_were_not_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(ROOT / "search_spaces" / "camvid.yaml")]) == 0
+    assert "not looked at" in capsys.readouterr().out
+
+
+def test_run_without_a_data_root_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(ROOT / "search_spaces" / "camvid.yaml")]) == 2
+    assert "--data-root DIR" in capsys.readouterr().err
+
+
+def test_bad_input_is_a_line_a_problem_and_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(TINY.replace("steps: 4", "steps: no").replace("[2, 4, 6, 8]", "[2, 2]"))
+    for name in ("check", "run"):
+        done = subprocess.run(command(name, path), capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        lines = done.stderr.splitlines()
+        assert lines[0].startswith(f"{path}:4:14: vary.width: 2 is repeated")
+        assert lines[1].startswith(f"{path}:10:19: schedule.steps: no: ")
+        assert len(lines) == 2
+
+
+def test_generate_writes_distinct_configs(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    assert main(["generate", str(tiny), "-n", "5", "-o", str(folder)]) == 0
+    ids = {Architecture.from_yaml(p).id for p in folder.iterdir()}
+    assert len(ids) == 5
+    assert main(["generate", str(tiny), "-n", "500", "-o", str(folder)]) == 0
+    assert "no more than" in capsys.readouterr().out
+
+
+def test_profile_prints_the_published_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", *map(str, CONFIGS)]) == 0
+    out = capsys.readouterr().out
+    for figures in (("1.541 M", "31.1"), ("3.940 M", "71.6"), ("65.859 M", "696.2")):
+        assert any(all(f in line for f in figures) for line in out.splitlines())
+
+
+def test_profile_goes_on_after_a_bad_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["profile", str(tmp_path / "absent.yaml"), str(CONFIGS[0]), "--json"]) == 2
+    said = capsys.readouterr()
+    assert len(json.loads(said.out)) == 1
+    assert said.err.count("\n") == 1
+    assert "absent.yaml" in said.err
+
+
+def test_profile_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["profile", str(CONFIGS[1]), "--size", "32", "32", "--latency", "--seconds", "0.1"]
+    assert main([*words, "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    assert 0 < row["low_ms"] <= row["latency_ms"] <= row["high_ms"]
+    assert main([*words, "--device", "cuda:7"]) == 2
+    assert "cuda:7" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["report", "export", "sync"])
+def test_what_is_no_study_is_bad_input(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, str(tmp_path)]) == 2
+    assert "is no study" in capsys.readouterr().err
+
+
+def test_a_run_from_space_file_to_configs(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "study"
+    assert main(["run", str(tiny), "-o", str(folder)]) == 0
+    out = capsys.readouterr().out
+    study = open_study(folder)
+    table = study.results()
+    assert table["status"].tolist() == ["completed"] * 4
+    assert table["latency_ms"].gt(0).all()
+    front = study.front()
+    written = sorted(Architecture.from_yaml(p).id for p in (folder / "configs").glob("*.yaml"))
+    assert written == sorted(front["architecture"])
+    for name in ("trials.csv", "front.csv", "width_miou.png", "width_miou.svg", "macs_miou.png"):
+        assert (folder / "report" / name).stat().st_size > 0
+    assert str(folder / "configs") in out
+    # The same command again has nothing left to do, and more trials go on.
+    assert main(["run", str(tiny), "-o", str(folder)]) == 0
+    assert len(open_study(folder).results()) == 4
+    assert main(["run", str(tiny), "-o", str(folder), "--trials", "5"]) == 0
+    assert open_study(folder).results()["architecture"].nunique() == 5
+    assert main(["report", str(folder)]) == 0
+    assert main(["export", str(folder), "-o", str(tmp_path / "export")]) == 0
+    assert main(["sync", str(folder)]) == 0
+
+
+def test_another_space_does_not_go_on_with_a_study(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "study"
+    assert main(["run", str(tiny), "-o", str(folder), "--trials", "1"]) == 0
+    tiny.write_text(TINY.replace("[2, 4, 6, 8]", "[2, 4]").replace("steps: 4", "steps: 5"))
+    assert main(["run", str(tiny), "-o", str(folder)]) == 2
+    err = capsys.readouterr().err
+    assert "vary: differs from" in err
+    assert "schedule and data: differs from" in err
+
+
+def test_a_study_in_use_is_exit_3_with_the_owner(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "study"
+    assert main(["run", str(tiny), "-o", str(folder), "--trials", "1"]) == 0
+    with StudyStore(folder):
+        assert main(["run", str(tiny), "-o", str(folder)]) == 3
+    assert f"process {os.getpid()}" in capsys.readouterr().err
+
+
+def start(words: Sequence[object]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_run_killed_at_random_moments_goes_on(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    rng = random.Random(4)
+    words = ["run", tiny, "-o", folder, "--trials", 12]
+    seen: dict[str, float] = {}
+    for _ in range(3):
+        with start(words) as process:
+            while process.poll() is None and not (folder / "study.db").exists():
+                time.sleep(0.05)
+            time.sleep(rng.uniform(0.5, 2.5))
+            process.send_signal(signal.SIGKILL)
+        table = open_study(folder).results()
+        done = table[table["status"] == "completed"]
+        now = dict(zip(done["architecture"], done["miou"], strict=True))
+        assert seen.items() <= now.items()
+        seen = now
+    with start(words) as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    table = open_study(folder).results()
+    assert table["status"].tolist() == ["completed"] * 12
+    assert table["architecture"].is_unique
+    assert seen.items() <= dict(zip(table["architecture"], table["miou"], strict=True)).items()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_exit_130_and_goes_on(
+    sign: signal.Signals, tiny: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    with start(["run", tiny, "-o", folder, "--trials", 40]) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("[1/40]"):
+                break
+        process.send_signal(sign)
+        _, err = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert err == "interrupted; the same command again goes on\n"
+    with StudyStore(folder) as store:
+        assert len(store.finished()) >= 1
