@@ -3,11 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO := search_spaces/quickstart.yaml
 
-.PHONY: test check
+.PHONY: demo test check bench clean
+
+demo: $(STAMP)
+	$(BIN)/hrnet-search run $(DEMO)
 
 test: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/pytest
 
 check: $(STAMP)
@@ -15,6 +21,14 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -m 'not bench and not slow'
+
+bench: $(STAMP)
+	$(BIN)/pytest -m bench
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/shapes_differ.py
+
+clean:
+	rm -rf $(VENV)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

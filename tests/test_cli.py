@@ -229,7 +229,7 @@ def test_a_run_killed_at_random_moments_goes_on(tiny: Path, tmp_path: Path) -> N
         assert seen.items() <= now.items()
         seen = now
     with start(words) as process:
-        out, err = process.communicate()
+        _, err = process.communicate()
     assert process.returncode == 0, err
     table = open_study(folder).results()
     assert table["status"].tolist() == ["completed"] * 12

@@ -120,7 +120,7 @@ def _points(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     # See-through, so that trials on one spot are darker than one alone.
     axes.scatter(
         picture.x[rest], picture.miou[rest], s=30, color=TRIAL, alpha=0.45, linewidths=0,
-        label="completed trial",
+        label="completed trial", zorder=3,
     )  # fmt: skip
     order = np.argsort(picture.x[on_front], kind="stable")
     x, miou = picture.x[on_front][order], picture.miou[on_front][order]
@@ -128,8 +128,9 @@ def _points(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     # What the best network within a budget reaches: level until the next one can be paid.
     axes.plot([*x, right], [*miou, miou[-1]], color=FRONT, linewidth=1.4, drawstyle="steps-post")
     axes.plot(
-        x, miou, "o", color=FRONT, markersize=7, markeredgecolor="white", label="front (trial #)"
-    )
+        x, miou, "o", color=FRONT, markersize=7, markeredgecolor="white", zorder=4,
+        label="front (trial #)",
+    )  # fmt: skip
 
 
 def _labels(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:

@@ -33,20 +33,18 @@ def pictures(study: Study) -> list[Picture]:
         by_condition.setdefault(latency.condition, []).append(number)
     factor, unit = _unit(done["macs"])
     macs = f"MACs{unit} per image{_of_size(by_condition)}, logarithmic"
-    name, caption = _plain(study.name), _caption(table)
+    caption = f"{_plain(study.name)}. {_caption(table)}"
     found = [
-        _picture("width_miou", f"{name}: mIoU against width", WIDTH, done, "width", caption),
-        _picture("macs_miou", f"{name}: mIoU against MACs", macs, done, "macs", caption, factor),
+        _picture("width_miou", "mIoU against width", WIDTH, done, "width", caption),
+        _picture("macs_miou", "mIoU against MACs", macs, done, "macs", caption, factor),
     ]
     for i, (condition, numbers) in enumerate(by_condition.items(), start=1):
         file = "latency_miou" if i == 1 else f"latency_miou_{i}"
         label = f"latency (ms), logarithmic\n{condition_text(condition)}"
         part = done[done["number"].isin(numbers)]
         noisy = sum(latencies[number].noisy for number in numbers)
-        note = f"{caption}. Drawn here: {len(part)}, {noisy} of them noisy timings"
-        found.append(
-            _picture(file, f"{name}: mIoU against latency", label, part, "latency_ms", note)
-        )
+        note = f"{caption}. Timings drawn: {len(part)}, of which noisy: {noisy}"
+        found.append(_picture(file, "mIoU against latency", label, part, "latency_ms", note))
     return [picture for picture in found if len(picture.x)]
 
 

@@ -19,7 +19,16 @@ CONFIRMED_FROM = 30
 """A study of fewer trials spends none of them on confirming its front."""
 
 MOST_FAILURES = 3
-HEADER = ("trial", "width", "params", "MACs", "activations", "latency", "mIoU", "differs from the base")
+HEADER = (
+    "trial",
+    "width",
+    "params",
+    "MACs",
+    "activations",
+    "latency",
+    "mIoU",
+    "differs from the base",
+)
 
 
 def summary(study: Study) -> str:
@@ -122,9 +131,7 @@ def _scaled(count: Any) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([*map(str.rjust, row[:-1], widths), row[-1]]).rstrip() for row in rows
-    ]
+    return ["  ".join([*map(str.rjust, row[:-1], widths), row[-1]]).rstrip() for row in rows]
 
 
 def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
@@ -145,5 +152,7 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
         )
     conditions = {latency.condition for latency in completed_latencies(study).values()}
     if len(conditions) > 1:
-        lines.append(f"  latencies were measured under {len(conditions)} conditions: not comparable")
+        lines.append(
+            f"  latencies were measured under {len(conditions)} conditions: not comparable"
+        )
     return lines

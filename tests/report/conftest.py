@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import META, network, result
+from made_up import META, network
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import cityscapes_sections, config_text
+from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.records import TrialKey, TrialResult
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.writer import Ask, StudyStore
@@ -20,20 +19,9 @@ Trial = tuple[Architecture, TrialResult | None]
 MakeStudy = Callable[..., Study]
 
 
-def cat_network(width: int = 8) -> Architecture:
-    first, second, third, fourth = network(width).stages
-    return Architecture((first, replace(second, fuse="CAT"), third, fourth))
-
-
-def three_branches(width: int = 8) -> Architecture:
-    first, second, third, fourth = network(width).stages
-    return Architecture((first, second, third, replace(third, modules=fourth.modules)))
-
-
 def base_text() -> str:
     """Return a base config with a setting that no default has."""
     text = config_text(network(18))
-    assert cityscapes_sections()["DATASET"]["ROOT"] == "data/"
     return text.replace("ROOT: data/", "ROOT: my-data/")
 
 
@@ -55,12 +43,3 @@ def make_study(tmp_path: Path) -> MakeStudy:
         return open_study(folder)
 
     return make
-
-
-def good(number: int, miou: float) -> TrialResult:
-    """Return a completed result that costs more the higher its number."""
-    return result(number, miou=miou)
-
-
-def objectives(*names: str) -> str:
-    return json.dumps(names)

@@ -1,0 +1,133 @@
+"""Pictures show completed trials, in their unit, under one condition each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_up import network, result
+from matplotlib.text import Annotation
+
+from hrnet_search.arch.cost import Cost
+from hrnet_search.records import FAILED, INFEASIBLE, STOPPED, LatencyCondition, TrialResult
+from hrnet_search.report.figure import Picture, draw, save
+from hrnet_search.report.plots import condition_text, pictures, write_plots
+from hrnet_search.store.study import Study
+
+MakeStudy = Callable[..., Study]
+CONDITION = LatencyCondition("H100 $x$ é", "cudagraph", "fp16", 2, (512, 1024), 3, "channels_last")
+
+
+def picture(x: list[float], miou: list[float], log: bool = False) -> Picture:
+    numbers = tuple(range(len(x)))
+    return Picture("a", "b", "c", np.array(x), np.array(miou), numbers, "d", log)
+
+
+def labels(found: Picture) -> list[str]:
+    texts = draw(found).axes[0].texts
+    return [text.get_text() for text in texts if isinstance(text, Annotation)]
+
+
+def timed(found: TrialResult, condition: LatencyCondition) -> TrialResult:
+    assert found.latency is not None
+    return replace(found, latency=replace(found.latency, condition=condition))
+
+
+def test_no_completed_trial_gives_no_picture(make_study: MakeStudy) -> None:
+    study = make_study()
+    assert write_plots(study, study.folder / "report") == ()
+    study = make_study((network(8), result(0, status=STOPPED)), (network(9), None))
+    assert write_plots(study, study.folder / "report") == ()
+
+
+def test_one_trial_gives_every_picture_twice_width_first(make_study: MakeStudy) -> None:
+    study = make_study((network(8), result(0, miou=0.5)))
+    files = write_plots(study, study.folder / "report")
+    assert [path.name for path in files] == [
+        f"{name}_miou.{kind}" for name in ("width", "macs", "latency") for kind in ("png", "svg")
+    ]
+    assert files[0].read_bytes().startswith(b"\x89PNG")
+    assert b"</svg>" in files[1].read_bytes()
+
+
+def test_only_completed_trials_are_drawn_and_the_others_counted(make_study: MakeStudy) -> None:
+    study = make_study(
+        (network(8), result(0, miou=0.5)),
+        (network(9), result(1, miou=0.9, status=STOPPED)),
+        (network(10), result(2, miou=None, status=FAILED, error="x")),
+        (network(11), result(3, miou=None, status=INFEASIBLE)),
+        (network(12), None),
+    )
+    for found in pictures(study):
+        assert found.numbers == (0,)
+        assert "completed: 1; not drawn: 1 stopped, 1 failed, 1 infeasible, 1 running" in (
+            found.caption
+        )
+
+
+def test_axes_are_in_their_units(make_study: MakeStudy) -> None:
+    cost = Cost(10**6, 12 * 10**9, 10**7)
+    study = make_study((network(8), result(4, miou=0.5, cost=cost)))
+    width, macs, latency = pictures(study)
+    assert (width.x.tolist(), macs.x.tolist(), latency.x.tolist()) == ([8.0], [12.0], [5.5])
+    assert "MACs (G) per image of 64 x 64 pixels" in macs.label
+    assert "(ms)" in latency.label
+    assert (width.log, macs.log, latency.log) == (False, True, True)
+
+
+def test_latencies_of_two_conditions_never_share_an_axis(make_study: MakeStudy) -> None:
+    study = make_study(
+        (network(8), result(0, miou=0.5)),
+        (network(9), timed(result(1, miou=0.6), CONDITION)),
+        (network(10), result(2, miou=0.7)),
+    )
+    found = {p.name: p for p in pictures(study)}
+    assert found["latency_miou"].numbers == (0, 2)
+    assert found["latency_miou_2"].numbers == (1,)
+    assert "a machine, eager, fp32" in found["latency_miou"].label
+    assert "H100" in found["latency_miou_2"].label
+    assert "pixels" not in found["macs_miou"].label.replace("64 x 64 pixels", "")
+    assert len(write_plots(study, study.folder / "report")) == 8
+
+
+def test_a_condition_is_named_whole() -> None:
+    text = condition_text(CONDITION)
+    for part in ("H100 $x$", "cudagraph", "fp16", "batch 2", "512 x 1024 pixels", ": 3", "_last"):
+        assert part in text
+    assert text.isascii()
+
+
+def test_trials_without_a_latency_have_the_other_pictures(make_study: MakeStudy) -> None:
+    study = make_study((network(8), result(0, miou=0.5, latency=None)))
+    assert [p.name for p in pictures(study)] == ["width_miou", "macs_miou"]
+
+
+def test_the_front_is_labelled_and_ties_share_a_label() -> None:
+    found = labels(picture([8, 16, 16, 16, 24], [0.3, 0.5, 0.5, 0.4, 0.45]))
+    assert sorted(found) == ["#0", "#1 and 1 more"]
+
+
+def test_labels_without_room_are_left_out_the_most_accurate_stays() -> None:
+    x = [1 + i * 1e-3 for i in range(50)] + [2.0]
+    found = labels(picture(x, [0.5 + i * 1e-4 for i in range(51)]))
+    assert "#50" in found
+    assert 2 <= len(found) < 20
+
+
+@pytest.mark.parametrize("x", [[1.0, 1.0], [1.0, 1.3], [0.5, 900.0]])
+def test_a_cost_axis_has_ticks_whatever_its_range(x: list[float]) -> None:
+    axes = draw(picture(x, [0.0, 1.0], log=True)).axes[0]
+    low, high = axes.get_xlim()
+    assert low < min(x)
+    assert high > max(x)
+    assert len([tick for tick in axes.get_xticks() if low <= tick <= high]) >= 2
+
+
+def test_equal_studies_give_equal_bytes(make_study: MakeStudy) -> None:
+    study = make_study((network(8), result(0, miou=0.5)), (network(9), result(1, miou=0.6)))
+    first = [p.read_bytes() for p in save(draw(pictures(study)[0]), study.folder / "a", "x")]
+    again = [p.read_bytes() for p in save(draw(pictures(study)[0]), study.folder / "b", "x")]
+    assert first == again
+    assert b"<dc:date>" not in first[1]

@@ -1,0 +1,109 @@
+"""A summary shows the front, and says what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from made_up import network, result
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import Cost
+from hrnet_search.records import FAILED, STOPPED, LatencyCondition
+from hrnet_search.report.report import write_report
+from hrnet_search.report.summary import differences, summary
+from hrnet_search.store.study import Study
+
+MakeStudy = Callable[..., Study]
+BASE = network(18)
+
+
+def test_the_front_is_a_table_for_people(make_study: MakeStudy) -> None:
+    cost = Cost(3_940_000, 18_400_000_000, 950)
+    study = make_study(
+        (BASE, result(1, miou=0.5209, cost=cost)), (network(20), result(2, miou=0.1, latency=None))
+    )
+    lines = summary(study).splitlines()
+    assert lines[0] == "made-up: 2 trials: 2 completed"
+    assert "front of mIoU, MACs:" in lines
+    cells = next(line for line in lines if "#0" in line).split("  ")
+    assert [cell.strip() for cell in cells if cell.strip()] == [
+        "#0", "18", "3.94 M", "18.40 G", "950", "2.50 ms", "52.09%", "(the base)",
+    ]  # fmt: skip
+    assert "only the width" in next(line for line in lines if "#1" in line)
+    assert str(study.folder / "configs") in lines[-1]
+
+
+def test_no_completed_trial_is_said(make_study: MakeStudy) -> None:
+    assert "0 trials\n" in summary(make_study())
+    text = summary(make_study((BASE, None), (network(9), result(1, status=STOPPED))))
+    assert "2 trials: 1 stopped, 1 running" in text
+    assert "no trial has completed" in text
+    assert "configs" not in text
+
+
+def test_failures_are_counted_and_shown_harmlessly(make_study: MakeStudy) -> None:
+    failed = result(0, status=FAILED, miou=None, error="\x1b[31m bad\nnext" + "x" * 500)
+    study = make_study((BASE, result(9, miou=0.5)), *((network(w), failed) for w in range(1, 6)))
+    text = summary(study)
+    assert "6 trials: 1 completed, 5 failed" in text
+    assert "\x1b" not in text
+    assert text.count(" failed: ") == 3
+    assert "and 2 more" in text
+    assert max(map(len, text.splitlines())) < 200
+
+
+def test_what_is_not_known_depends_on_the_study(make_study: MakeStudy) -> None:
+    small = summary(make_study((BASE, result(0, miou=0.5))))
+    assert "one seed a variant" in small
+    assert "under 30 trials" in small
+    make_study((BASE, result(1, miou=0.4)), seed=1)
+    many = make_study(*((network(w), None) for w in range(30, 60)))
+    large = summary(many)
+    assert "one seed a variant" not in large
+    assert "under 30 trials" not in large
+    assert "no trial confirmed" in large
+
+
+def test_latencies_that_do_not_compare_are_named(make_study: MakeStudy) -> None:
+    found = result(1, miou=0.6)
+    assert found.latency is not None
+    other = LatencyCondition("another", "eager", "fp32", 1, (64, 64), 1)
+    moved = replace(found, latency=replace(found.latency, condition=other))
+    study = make_study((BASE, result(0, miou=0.5)))
+    assert "not comparable" not in summary(study)
+    make_study((network(9), moved))
+    assert "2 conditions: not comparable" in summary(study)
+
+
+def test_differences_name_settings_as_a_config_does() -> None:
+    first, second, third, fourth = BASE.stages
+    changed = Architecture(
+        (
+            replace(first, channels=(32,)),
+            replace(second, modules=2, fuse="CAT"),
+            replace(third, blocks=(1, 2, 1)),
+            replace(third, modules=3),
+        ),
+        final_kernel=3,
+    )
+    assert differences(changed, BASE) == (
+        "STAGE1.NUM_CHANNELS [32], STAGE2.NUM_MODULES 2, STAGE2.FUSE_METHOD CAT, "
+        "STAGE3.NUM_BLOCKS [1, 2, 1], STAGE4.NUM_MODULES 3, STAGE4.NUM_BRANCHES 3, "
+        "FINAL_CONV_KERNEL 3"
+    )
+    uneven = Architecture((first, replace(second, channels=(18, 40)), third, fourth))
+    assert differences(uneven, BASE) == "STAGE2.NUM_CHANNELS [18, 40]"
+    assert differences(network(24), BASE) == "only the width"
+
+
+def test_a_report_of_an_unfinished_study_has_all_its_files(make_study: MakeStudy) -> None:
+    empty = write_report(make_study((BASE, None)))
+    assert (empty.plots, empty.configs) == ((), ())
+    files = write_report(make_study((network(9), result(1, miou=0.5)), (network(10), None)))
+    assert len(files.plots) == 6
+    assert len(files.configs) == 1
+    for path in (files.trials, files.front, *files.plots, *files.configs):
+        assert path.stat().st_size > 0
+    left = {p.name for p in files.trials.parent.iterdir()}
+    assert left == {p.name for p in (files.trials, files.front, *files.plots)}

@@ -1,0 +1,61 @@
+"""Tables hold everything, and nothing that a spreadsheet would run."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import network, result
+
+from hrnet_search.errors import StorageLostError
+from hrnet_search.records import FAILED
+from hrnet_search.report.files import write_file
+from hrnet_search.report.tables import csv_bytes, write_front, write_trials
+from hrnet_search.store.study import COLUMNS, Study
+
+
+def cells(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text(), newline="")))
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+SUM(A1)", "-x", "@cmd", "\t=1", "\r=1"])
+def test_text_that_a_spreadsheet_would_run_is_quoted(text: str) -> None:
+    table = pd.DataFrame({"error": [text, "plain"], "number": [-1, 2]})
+    rows = list(csv.reader(io.StringIO(csv_bytes(table).decode(), newline="")))
+    assert rows == [["error", "number"], [f"'{text}", "-1"], ["plain", "2"]]
+
+
+def test_numbers_stay_numbers() -> None:
+    table = pd.DataFrame({"text": ["-1.5", "+2e3"], "number": [-0.1, np.nan]})
+    assert csv_bytes(table).decode() == "text,number\n-1.5,-0.1\n+2e3,\n"
+
+
+def test_trials_lists_every_trial_and_front_the_best(make_study: Callable[..., Study]) -> None:
+    hostile = '=HYPERLINK("x")\n"; , é'
+    study = make_study(
+        (network(8), result(0, miou=0.5)),
+        (network(9), result(1, miou=0.4)),
+        (network(10), result(2, miou=0.6)),
+        (network(11), result(3, status=FAILED, miou=None, error=hostile, cost=None, latency=None)),
+        (network(12), None),
+    )
+    trials = cells(write_trials(study, study.folder / "report"))
+    assert list(trials[0]) == list(COLUMNS)
+    assert [row["status"] for row in trials] == ["completed"] * 3 + ["failed", "running"]
+    assert trials[3]["error"] == f"'{hostile}"
+    assert trials[3]["macs"] == trials[4]["miou"] == ""
+    assert trials[2]["miou"] == "0.6"
+    front = cells(write_front(study, study.folder / "report"))
+    assert [row["number"] for row in front] == ["0", "2"]
+
+
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "trials.csv").mkdir()
+    with pytest.raises(StorageLostError, match=r"trials\.csv: cannot be written"):
+        write_file(tmp_path / "trials.csv", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]
