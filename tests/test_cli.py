@@ -109,7 +109,7 @@ def test_bad_input_is_a_line_a_problem_and_no_traceback(tmp_path: Path) -> None:
         assert done.stdout == ""
         lines = done.stderr.splitlines()
         assert lines[0].startswith(f"{path}:4:14: vary.width: 2 is repeated")
-        assert lines[1].startswith(f"{path}:10:19: schedule.steps: no: ")
+        assert lines[1].startswith(f"{path}:11:19: schedule.steps: no: ")
         assert len(lines) == 2
 
 
@@ -147,7 +147,7 @@ def test_profile_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
     row = json.loads(capsys.readouterr().out)[0]
     assert 0 < row["low_ms"] <= row["latency_ms"] <= row["high_ms"]
     assert main([*words, "--device", "cuda:7"]) == 2
-    assert "cuda:7" in capsys.readouterr().err
+    assert "there is no such device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["report", "export", "sync"])

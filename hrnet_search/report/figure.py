@@ -100,7 +100,7 @@ def _cost_axis(axes: Axes, picture: Picture) -> None:
     if not picture.log:
         room = max(0.07 * (high - low), 1.0)
         axes.set_xlim(low - room, high + room)
-        widths = np.unique(picture.x)
+        widths = sorted(set(picture.x.tolist()))
         few = len(widths) <= MOST_WIDTH_TICKS
         axes.xaxis.set_major_locator(FixedLocator(widths) if few else MaxNLocator(integer=True))
         return

@@ -139,8 +139,8 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
     lines = ["not known:"]
     if done["seed"].nunique() == 1:
         lines.append(
-            "  one seed a variant: neighbours on the front may swap places with another seed,"
-            " by experience in one of four cases"
+            "  one seed a variant: neighbours on the front may swap places with another seed;"
+            " how often was not measured"
         )
     else:
         lines.append("  seeds are trials of their own here: the front holds the best of them")

@@ -10,7 +10,7 @@ import pandas as pd
 from hrnet_search.report.files import write_file
 from hrnet_search.store.study import Study
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 """What makes a spreadsheet run a cell, or hides such a start from the eye."""
 
 
@@ -35,7 +35,11 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 
 
 def _safe(cell: Any) -> Any:
-    if not isinstance(cell, str) or not cell.startswith(FORMULA_STARTS):
+    if not isinstance(cell, str):
+        return cell
+    # The csv module leaves a lone carriage return bare, and readers begin a row there.
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")
+    if not cell.startswith(FORMULA_STARTS):
         return cell
     try:
         float(cell)

@@ -23,11 +23,17 @@ def cells(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(), newline="")))
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+SUM(A1)", "-x", "@cmd", "\t=1", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+SUM(A1)", "-x", "@cmd", "\t=1", "\n=1"])
 def test_text_that_a_spreadsheet_would_run_is_quoted(text: str) -> None:
     table = pd.DataFrame({"error": [text, "plain"], "number": [-1, 2]})
     rows = list(csv.reader(io.StringIO(csv_bytes(table).decode(), newline="")))
     assert rows == [["error", "number"], [f"'{text}", "-1"], ["plain", "2"]]
+
+
+def test_a_carriage_return_begins_no_row() -> None:
+    table = pd.DataFrame({"error": ["x\r=1", "x\r\n=1", "\r=1"]})
+    rows = list(csv.reader(io.StringIO(csv_bytes(table).decode(), newline="")))
+    assert rows == [["error"], ["x\n=1"], ["x\n=1"], ["'\n=1"]]
 
 
 def test_numbers_stay_numbers() -> None:
