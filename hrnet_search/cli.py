@@ -32,6 +32,9 @@ EXAMPLE = "example: hrnet-search run search_spaces/quickstart.yaml"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     options = parser().parse_args(argv)
+    # Read when torch loads. Threads that spin at a barrier while another process has their core
+    # made a training 30 times slower; sleeping ones cost nothing that could be measured.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code: int = options.command(options)
     except HrnetSearchError as error:

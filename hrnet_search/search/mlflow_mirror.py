@@ -129,8 +129,8 @@ class MlflowMirror:
         params = [Param(name, str(value)) for name, value in _params(architecture, result)]
         client.log_batch(run.info.run_id, metrics=metrics, params=params)
         client.log_text(run.info.run_id, config_text(architecture), "config.yaml")
-        tags = [RunTag("status", result.status), RunTag("error", result.error[:500])]
-        client.log_batch(run.info.run_id, tags=[*tags, RunTag(WHOLE_TAG, "yes")])
+        ended = {"status": result.status, "error": result.error[:500], WHOLE_TAG: "yes"}
+        client.log_batch(run.info.run_id, tags=[RunTag(*tag) for tag in ended.items()])
         client.set_terminated(run.info.run_id, RUN_STATUS[result.status])
 
     def _open(self) -> tuple[Any, tuple[str, str]]:
