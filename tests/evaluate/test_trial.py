@@ -55,16 +55,10 @@ def always(_: TrialProgress) -> bool:
     return True
 
 
-class FakeDataset:
-    """Four validation images of noise."""
-
-    val = range(4)
-
-
 class FakeBatches:
     """Noise, a pure function of seed and step."""
 
-    def __init__(self, dataset: FakeDataset, schedule: Schedule, seed: int, device: object) -> None:
+    def __init__(self, dataset: object, schedule: Schedule, seed: int, device: object) -> None:
         self._seed = seed
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -82,18 +76,20 @@ def fake_validation(*_: object) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[DataSpec]:
-    """Put noise in the place of data, and return what was opened."""
-    specs: list[DataSpec] = []
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Put noise in the place of data, and return which splits were opened."""
+    splits: list[str] = []
 
-    def open_dataset(spec: DataSpec) -> FakeDataset:
-        specs.append(spec)
-        return FakeDataset()
+    def open_dataset(spec: DataSpec, split: str) -> object:
+        assert spec == SPEC
+        splits.append(split)
+        return object()
 
     monkeypatch.setattr(trial, "open_dataset", open_dataset)
+    monkeypatch.setattr(trial, "ImageStore", lambda *_: range(4))  # as many validation images
     monkeypatch.setattr(trial, "Batches", FakeBatches)
     monkeypatch.setattr(trial, "validation_batches", fake_validation)
-    return specs
+    return splits
 
 
 def measured(ms: float) -> Latency:
@@ -145,11 +141,11 @@ def test_one_seed_gives_one_result_and_another_another() -> None:
     assert first.rungs != other.rungs
 
 
-def test_data_are_opened_once_for_a_worker(opened: list[DataSpec]) -> None:
+def test_data_are_opened_once_for_a_worker(opened: list[str]) -> None:
     worker = Worker()
     for seed in range(2):
         worker.run(task(seed=seed), always)
-    assert opened == [SPEC]
+    assert opened == ["train", "val"]
 
 
 @pytest.mark.usefixtures("opened")
