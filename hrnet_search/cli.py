@@ -32,9 +32,10 @@ EXAMPLE = "example: hrnet-search run search_spaces/quickstart.yaml"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     options = parser().parse_args(argv)
-    # Read when torch loads. Threads that spin at a barrier while another process has their core
-    # made a training 30 times slower; sleeping ones cost nothing that could be measured.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when torch loads: how long a thread spins at a barrier before it sleeps. Spinning while
+    # another process has the core made a training 60 times slower (docs/LOG.md).
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         code: int = options.command(options)
     except HrnetSearchError as error:

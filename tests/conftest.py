@@ -1,5 +1,5 @@
-"""What holds for every test: threads that sleep while they wait, as on the command line."""
+"""What holds for every test: threads that soon sleep while they wait, as on the command line."""
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is loaded
