@@ -27,6 +27,9 @@ COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infe
 STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
 """How a trial ends; stopped and infeasible trials are not failures."""
 
+CONFIRMED_FROM = 30
+"""A study of fewer trials spends none of them on confirming what it found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -242,7 +245,8 @@ class TrialTask:
 class TrialProgress:
     """Where a running trial is: `phase` is build, latency, train or evaluate.
 
-    `step` of `steps` for training; `rung` is set when one was just evaluated.
+    `step` of `steps` for training; `rung` is set when one was just evaluated, `latency` when
+    it was just measured.
     """
 
     phase: str
@@ -250,6 +254,7 @@ class TrialProgress:
     steps: int = 0
     loss: float | None = None
     rung: RungResult | None = None
+    latency: Latency | None = None
 
 
 @dataclass(frozen=True, slots=True)

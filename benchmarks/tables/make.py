@@ -32,8 +32,8 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
+from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import open_store, plan_of, search
-from hrnet_search.search.study import Plan
 from hrnet_search.space.load import SpaceFile, load_space_file
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import Ask, StudyStore

@@ -121,6 +121,8 @@ class Worker:
             if limit is not None and found.latency.ms > limit:
                 found.status = INFEASIBLE
                 return
+            if not report(TrialProgress("latency", latency=found.latency)):
+                return
         device = resolve_device(task.device)
         trainer = Trainer(network.to(device), self._data(task, device), task.schedule)
         training = train(trainer, task.rungs, report, checkpoints)

@@ -27,7 +27,7 @@ def pictures(study: Study) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
     latencies = completed_latencies(study)
     table = study.results()
-    done = table[table["status"] == COMPLETED]
+    done = study.variants()
     by_condition: dict[LatencyCondition, list[int]] = {}
     for number, latency in latencies.items():
         by_condition.setdefault(latency.condition, []).append(number)

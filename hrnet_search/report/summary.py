@@ -10,13 +10,10 @@ import pandas as pd
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
-from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STATUSES
+from hrnet_search.records import COMPLETED, CONFIRMED_FROM, FAILED, OBJECTIVES, STATUSES
 from hrnet_search.report.export.hrnet import base_config
 from hrnet_search.report.plots import completed_latencies
 from hrnet_search.store.study import Study
-
-CONFIRMED_FROM = 30
-"""A study of fewer trials spends none of them on confirming its front."""
 
 MOST_FAILURES = 3
 HEADER = (
@@ -137,13 +134,13 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
     done = table[table["status"] == COMPLETED]
     lines = ["not known:"]
-    if done["seed"].nunique() == 1:
+    if done.groupby("architecture")["seed"].nunique().max() == 1:
         lines.append(
             "  one seed a variant: neighbours on the front may swap places with another seed;"
             " how often was not measured"
         )
     else:
-        lines.append("  seeds are trials of their own here: the front holds the best of them")
+        lines.append("  accuracies are means over the seeds of a variant, which differ in number")
     if all(ask.purpose != "confirm" for ask, _ in study.trials()):
         few = f" (studies under {CONFIRMED_FROM} trials skip this)"
         lines.append(

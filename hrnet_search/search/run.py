@@ -14,9 +14,11 @@ from hrnet_search.errors import DataError, Fault, StudyError
 from hrnet_search.evaluate.devices import device_name, resolve_device
 from hrnet_search.evaluate.latency import measure_reference
 from hrnet_search.evaluate.trial import Worker
-from hrnet_search.records import hash_of
+from hrnet_search.records import Schedule, hash_of
+from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.inline import Listener, run_inline
-from hrnet_search.search.study import Brain, Plan
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.study import Brain
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.writer import StudyStore
 
@@ -41,6 +43,9 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         trials=trials or file.search.trials,
         device=file.latency.device,
         folder=str(folder),
+        confirm=file.search.confirm,
+        long=file.search.long,
+        stop=file.search.stop,
     )
 
 
@@ -56,6 +61,8 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path) -> StudyStore:
     try:
         _check_same(store.meta(), _identity(plan), folder)
         store.set_meta("trials", str(plan.trials))
+        if long_trials(plan.confirming):
+            store.set_meta("long_schedule", _schedule_json(plan.long_schedule))
     except BaseException:
         store.close()
         raise
@@ -97,10 +104,14 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
         "objectives": json.dumps(plan.objectives),
         "choices": json.dumps([c.path for c in choices]),
         "levels": json.dumps([c.values for c in choices]),
-        "schedule": json.dumps({**asdict(plan.schedule), "id": plan.schedule.id}),
+        "schedule": _schedule_json(plan.schedule),
         IDENTITY: json.dumps(_identity(plan)),
         "study_id": hash_of([file.name, _identity(plan)]),
     }
+
+
+def _schedule_json(schedule: Schedule) -> str:
+    return json.dumps({**asdict(schedule), "id": schedule.id})
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
@@ -117,6 +128,8 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
         "search.sampler": plan.sampler,
         "search.seed": plan.seed,
+        "search.long": plan.long,
+        "search.stop": plan.stop,
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain

@@ -8,53 +8,36 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import cost
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
     STOPPED,
-    LatencySpec,
     Point,
-    Schedule,
+    RungResult,
     TrialKey,
     TrialProgress,
     TrialResult,
     TrialTask,
 )
+from hrnet_search.search import confirm, rungs
+from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import SAMPLERS
-from hrnet_search.search.space_problem import cost_objectives, problem_of
-from hrnet_search.space.space import SearchSpace
+from hrnet_search.search.space_problem import problem_of
+from hrnet_search.search.trials import CONFIRM, SEARCH, Costs, Trials
 from hrnet_search.store.writer import Ask, StudyStore
 
-KNOWN_POINTS = "known_points"
+KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
 
 INFEASIBLE_A_TRIAL = 10
 """Networks over the latency limit that may be tried for each trial before the search gives up."""
 
 LEAST_FAILURES = 5
 """Failures that end a study when they are half of what was planned, or more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a study is to do: the space file, settled, with everything a trial needs.
-
-    `seeds` are trained for every architecture; `trials` counts all but infeasible ones.
-    """
-
-    space: SearchSpace
-    objectives: tuple[str, ...]
-    schedule: Schedule
-    seeds: tuple[int, ...]
-    rungs: tuple[int, ...]
-    latency: LatencySpec
-    sampler: str
-    seed: int
-    trials: int
-    device: str = "auto"
-    folder: str = ""
 
 
 class Brain:
@@ -67,8 +50,8 @@ class Brain:
         self._reference_ms = reference_ms
         problem = problem_of(plan.space, plan.objectives)
         self._sampler = SAMPLERS[plan.sampler](problem, seed=plan.seed, trials=plan.trials)
-        self._asks: dict[int, Ask] = {}
-        self._results: dict[TrialKey, TrialResult] = {}
+        self._trials = Trials(plan.objectives)
+        self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._waiting: deque[Ask] = deque()
         self._told: list[int] = []
         self._resume()
@@ -76,60 +59,85 @@ class Brain:
     @property
     def counts(self) -> dict[str, int]:
         """Trials that have ended, by status."""
-        counts = dict.fromkeys((COMPLETED, STOPPED, FAILED, INFEASIBLE), 0)
-        for result in self._results.values():
-            counts[result.status] += 1
-        return counts
+        return self._trials.counts
 
     @property
     def ended(self) -> int:
         """Trials that have ended and count as such: infeasible ones cost no training."""
-        return len(self._results) - self.counts[INFEASIBLE]
+        return self._trials.ended
 
     def ask(self) -> TrialTask | None:
-        """Return the next trial, committed before it may start; None when there is none left.
+        """Return the next trial, committed before it may start; None when there is none.
 
-        Trials that were cut off come first. `why_ended` says why there is none.
+        Trials that were cut off come first. `why_ended` says why there is none left; while it
+        is empty there may be one after the next `tell`.
         """
         if not self._waiting:
             self.why_ended = self._reason_to_end()
-            if self.why_ended or not self._propose():
+            if self.why_ended or not self._ask_next():
+                self._note_audit()
                 return None
         return self._task(self._waiting.popleft())
 
     def report(self, number: int, progress: TrialProgress) -> bool:
-        """Take a trial's progress, commit what a rung showed; False would stop the trial."""
-        if progress.rung is not None:
-            self._store.rung(number, progress.rung)
-        else:
+        """Take a trial's progress, commit what a rung showed; False stops the trial."""
+        if progress.latency is not None:
+            exact = cost(
+                self._trials.asks[number].architecture,
+                self.plan.latency.size,
+                self.plan.schedule.data.classes,
+            )
+            self._costs[number] = self._trials.costs(exact, progress.latency.ms)
+        if progress.rung is None:
             self._store.heartbeat()
-        return True
+            return True
+        self._store.rung(number, progress.rung)
+        return not self._is_doomed(number, progress.rung)
 
     def tell(self, number: int, result: TrialResult) -> bool:
         """Commit a result; False if the trial had one already, which then stands."""
         first = self._store.finish(number, result)
         if first:
-            ask = self._asks[number]
-            self._results[ask.key] = result
-            self._tell_sampler(ask.point, result)
+            self._take(number, result)
             self._told.append(number)
         return first
 
     def _resume(self) -> None:
         finished = dict(self._store.finished())
         for ask in self._store.asks():
-            self._asks[ask.number] = ask
+            self._trials.add(ask)
             self._sampler.pend([ask.point])
             if ask.number not in finished:
                 self._waiting.append(ask)
         for number, result in finished.items():
-            ask = self._asks[number]
-            self._results[ask.key] = result
-            self._tell_sampler(ask.point, result)
+            self._take(number, result)
         for point in self._known_points():
             self._tell_known(point)
-        if self._asks:  # a kill may have come between the seeds of one architecture
-            self._ask_seeds(self._asks[max(self._asks)].point)
+        searched = [ask for ask in self._trials.asks.values() if ask.purpose == SEARCH]
+        if searched:  # a kill may have come between the seeds of one architecture
+            self._ask_seeds(searched[-1].point)
+
+    def _take(self, number: int, result: TrialResult) -> None:
+        self._trials.results[number] = result
+        self._costs.pop(number, None)
+        self._tell_sampler(self._trials.asks[number], result)
+
+    def _ask_next(self) -> bool:
+        """Commit what is to be tried next; False if there is nothing now, or nothing left."""
+        plan = self.plan
+        searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
+        if searching and self._propose():
+            return True
+        if self._trials.running:
+            return False  # what confirms is chosen from all that was found
+        if self._trials.asked(CONFIRM) < plan.confirming and self._ask_confirming():
+            return True
+        self.why_ended = (
+            "every variant within the limits has been tried"
+            if searching
+            else f"{self.ended} trials have ended: there is nothing more to confirm"
+        )
+        return False
 
     def _propose(self) -> bool:
         """Ask the sampler until it names a computation that is new; False at its end."""
@@ -137,25 +145,40 @@ class Brain:
             if self._ask_seeds(points[0]):
                 return True
             self._remember_known(points[0])
-        self.why_ended = "every variant within the limits has been tried"
         return False
 
     def _ask_seeds(self, point: Point) -> bool:
         """Commit an ask for each seed of a point that has none; False if all have."""
         architecture = self.plan.space.decode(point)
-        known = {ask.key for ask in self._asks.values()}
-        asked = False
-        for seed in self.plan.seeds:
-            key = TrialKey(architecture.id, self.plan.schedule.id, seed)
-            if key in known:
-                continue
-            ask = Ask(len(self._asks), key, point, architecture, told=tuple(self._told))
-            self._store.ask(ask)
-            self._told = []
-            self._asks[ask.number] = ask
-            self._waiting.append(ask)
-            asked = True
-        return asked
+        keys = [TrialKey(architecture.id, self.plan.schedule.id, s) for s in self.plan.seeds]
+        # All of them, whatever the first says: a generator would end at the first new one.
+        committed = [self._commit(key, point, architecture, SEARCH) for key in keys]
+        return any(committed)
+
+    def _ask_confirming(self) -> bool:
+        """Commit the next trial that confirms; False if none is left."""
+        plan = self.plan
+        schedules = (plan.schedule.id, plan.long_schedule.id)
+        for number, key in confirm.confirming(
+            self._trials.candidates(), plan.objectives, plan.seeds, schedules, plan.confirming
+        ):
+            ask = self._trials.asks[number]
+            if self._commit(key, ask.point, ask.architecture, CONFIRM):
+                return True
+        return False
+
+    def _commit(
+        self, key: TrialKey, point: Point, architecture: Architecture, purpose: str
+    ) -> bool:
+        """Commit one ask, unless its trial was asked for before."""
+        if key in self._trials:
+            return False
+        ask = Ask(len(self._trials.asks), key, point, architecture, purpose, tuple(self._told))
+        self._store.ask(ask)
+        self._told = []
+        self._trials.add(ask)
+        self._waiting.append(ask)
+        return True
 
     def _known_points(self) -> list[Point]:
         """Return points that turned out to spell a computation asked for before."""
@@ -169,10 +192,10 @@ class Brain:
     def _tell_known(self, point: Point) -> None:
         self._sampler.pend([point])
         architecture = self.plan.space.decode(point)
-        for seed in self.plan.seeds:
-            result = self._results.get(TrialKey(architecture.id, self.plan.schedule.id, seed))
-            if result is not None:
-                self._tell_sampler(point, result)
+        for number, result in self._trials.results.items():
+            ask = self._trials.asks[number]
+            if ask.key.architecture == architecture.id:
+                self._tell_sampler(replace(ask, point=point), result)
 
     def _reason_to_end(self) -> str:
         counts = self.counts
@@ -187,34 +210,49 @@ class Brain:
     def _task(self, ask: Ask) -> TrialTask:
         plan = self.plan
         limits = {limit.objective: limit.at_most for limit in plan.space.limits}
+        searching = ask.key.schedule == plan.schedule.id
+        schedule = plan.schedule if searching else plan.long_schedule
         return TrialTask(
             number=ask.number,
             key=ask.key,
             architecture=ask.architecture,
-            schedule=plan.schedule,
-            rungs=plan.rungs,
+            schedule=schedule,
+            rungs=plan.rungs if searching else (schedule.steps,),
             latency=plan.latency,
             reference_ms=self._reference_ms,
-            latency_limit_ms=limits.get("latency_ms"),
+            # Confirming trials are of networks that kept the limit when they were chosen.
+            latency_limit_ms=limits.get("latency_ms") if ask.purpose == SEARCH else None,
             device=plan.device,
             folder=plan.folder,
         )
 
-    def _tell_sampler(self, point: Point, result: TrialResult) -> None:
+    def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
+        if ask.key.schedule != self.plan.schedule.id:
+            return  # another schedule's accuracies are not those of the search
         if result.status == STOPPED and result.rungs:
             fidelity = result.rungs[-1].step / self.plan.schedule.steps
-            self._sampler.tell(point, result.miou, fidelity, costs=self._costs(result))
+            self._sampler.tell(
+                ask.point, result.miou, fidelity, costs=self._trials.result_costs(result)
+            )
         elif result.status == COMPLETED:
-            self._sampler.tell(point, result.miou, costs=self._costs(result))
+            self._sampler.tell(ask.point, result.miou, costs=self._trials.result_costs(result))
         else:
-            self._sampler.tell(point, None)
+            self._sampler.tell(ask.point, None)
 
-    def _costs(self, result: TrialResult) -> tuple[float, ...] | None:
-        """Return what the result says of the cost objectives, if it says it of all."""
-        values = []
-        for name in cost_objectives(self.plan.objectives):
-            value = result.latency_ms if name == "latency_ms" else getattr(result.cost, name, None)
-            if value is None:
-                return None
-            values.append(float(value))
-        return tuple(values) or None
+    def _is_doomed(self, number: int, rung: RungResult) -> bool:
+        """Return whether a trial will hardly end on the front of its cost neighbourhood."""
+        ask, costs = self._trials.asks[number], self._costs.get(number)
+        last = rung.step >= self.plan.rungs[-1]
+        if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
+            return False
+        curve = rungs.Curve(costs, ((rung.step, rung.miou),))
+        others = [rungs.curve_of(t.result, t.costs) for t in self._trials.searched()]
+        return rungs.chance(curve, rung.step, others) < self.plan.stop
+
+    def _note_audit(self) -> None:
+        """Note how the rule of the rungs did, once the study has ended."""
+        if not self.why_ended or not self.plan.stop or len(self.plan.rungs) < 2:
+            return
+        ended = [(t.key, t.result, t.costs) for t in self._trials.searched()]
+        found = rungs.audit(ended, self._trials.front(), self.plan.stop)
+        self._store.set_meta(RUNG_AUDIT, json.dumps(asdict(found)))

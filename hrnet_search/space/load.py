@@ -155,7 +155,7 @@ def _part(reader: Reader, top: Section, key: str) -> Section:
         "objectives": tuple(OBJECTIVES),
         "schedule": SCHEDULE_KEYS,
         "latency": LATENCY_KEYS,
-        "search": ("sampler", "trials", "seed", "confirm"),
+        "search": ("sampler", "trials", "seed", "confirm", "long", "stop"),
         "tracking": ("mlflow",),
     }
     node = _node(top, key)

@@ -39,12 +39,19 @@ DEFAULTS = Schedule(DataSpec("shapes", SHAPES_CLASSES))
 
 @dataclass(frozen=True, slots=True)
 class SearchSpec:
-    """The `search` section: which sampler, how many trials, its seed, the share to confirm."""
+    """The `search` section: which sampler, how many trials, its seed.
+
+    `confirm` is the share of the trials that confirms what the others found, `long` the steps
+    of the confirming schedule over those of the search. `stop` is the chance to end on the front
+    of its cost neighbourhood below which a trial ends at its rung; 0 stops none.
+    """
 
     sampler: str = DEFAULT_SAMPLER
     trials: int = 40
     seed: int = 0
     confirm: float = 0.2
+    long: int = 3
+    stop: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +285,9 @@ def read_search(reader: Reader, section: Section) -> SearchSpec:
         ),
         trials=section.read("trials", lambda n, p: reader.integer(n, p, 1, 10**6), default.trials),
         seed=section.read("seed", lambda n, p: reader.integer(n, p, 0), default.seed),
-        confirm=section.read("confirm", lambda n, p: reader.number(n, p, 0, 1), default.confirm),
+        confirm=section.read("confirm", lambda n, p: reader.number(n, p, 0, 0.9), default.confirm),
+        long=section.read("long", lambda n, p: reader.integer(n, p, 2, 100), default.long),
+        stop=section.read("stop", lambda n, p: reader.number(n, p, 0, 1), default.stop),
     )
 
 

@@ -16,6 +16,9 @@ from hrnet_search.errors import StudyInUseError
 LEASE_S = 120.0
 """How long a driver on another host counts as alive after its last write."""
 
+RENEW_S = 10.0
+"""How often a driver that has nothing to write renews its lease."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:

@@ -78,8 +78,27 @@ class Study:
             table[path] = [_shown(levels[i][point[i]]) for point in points]
         return table
 
+    def variants(self) -> pd.DataFrame:
+        """Return a row a completed architecture: its first trial, with means over its seeds.
+
+        Trials of other schedules than the search's (those that confirm) are left out. The
+        columns are those of `results`, and `seeds`, how many trials the means are of.
+        """
+        table = self.results()
+        table = table[table["status"] == COMPLETED]
+        schedule = json.loads(self.meta.get("schedule", "{}")).get("id")
+        if schedule:
+            table = table[table["schedule"] == schedule]
+        table = table[table["miou"].between(0, 1)]
+        groups = table.groupby("architecture", sort=False)
+        rows = groups.head(1).set_index("architecture", drop=False)
+        for name in ("miou", "latency_ms", "wall_s"):
+            rows[name] = groups[name].mean()
+        rows["seeds"] = groups.size()
+        return rows.reset_index(drop=True)
+
     def front(self, objectives: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the completed trials that no other beats, cheapest first.
+        """Return the variants that no other beats, cheapest first.
 
         `objectives` are names of the objectives table, the study's own if not given. Raises
         InputError for others.
@@ -88,8 +107,7 @@ class Study:
         if unknown := [name for name in names if name not in OBJECTIVES]:
             allowed = f"allowed: {', '.join(OBJECTIVES)}"
             raise InputError(Fault("objectives", n, f"{n} is not known", allowed) for n in unknown)
-        table = self.results()
-        table = table[table["status"] == COMPLETED]
+        table = self.variants()
         values = table[names].astype("float64")
         good = pd.Series(True, index=table.index)
         for name in names:

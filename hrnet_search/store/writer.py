@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +62,7 @@ class StudyStore:
         if not path.is_file():
             raise not_a_study(self.folder, f"it has no {FILE}")
         self._owner = lock.this_process()
+        self._renewed = -math.inf
         with storage(self.folder):
             self._connection = connect(path)
         try:
@@ -174,9 +177,10 @@ class StudyStore:
             return changed.rowcount == 1
 
     def heartbeat(self) -> None:
-        """Renew the lease while a trial runs."""
-        with self._write():
-            pass
+        """Renew the lease while a trial runs, if it is time to: a write a step would be dear."""
+        if time.monotonic() - self._renewed >= lock.RENEW_S:
+            with self._write():
+                pass
 
     def asks(self) -> list[Ask]:
         """Return all asks in their order."""
@@ -204,6 +208,7 @@ class StudyStore:
             with self._begin():
                 lock.confirm(self._connection, self._owner, self.folder)
                 yield self._connection
+            self._renewed = time.monotonic()
 
     @contextmanager
     def _begin(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ Run as a script it is a driver to be killed: `python tabulated.py STUDY SAMPLER 
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ from hrnet_search.records import (
     TrialTask,
 )
 from hrnet_search.search.inline import Listener, Report, run_inline
-from hrnet_search.search.study import Brain, Plan
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.study import Brain
 from hrnet_search.space.space import Choice, Limit, SearchSpace
 from hrnet_search.store.writer import StudyStore
 
@@ -77,7 +79,8 @@ def run_made_up(task: TrialTask, report: Report) -> TrialResult:
 
 def drive(folder: Path, planned: Plan, listeners: Sequence[Listener] = ()) -> Brain:
     if not (folder / "study.db").exists():
-        meta = {"name": "tabulated", "objectives": '["miou", "macs"]'}
+        schedule = json.dumps({"id": planned.schedule.id})
+        meta = {"name": "tabulated", "objectives": '["miou", "macs"]', "schedule": schedule}
         StudyStore.create(folder, meta)
     with StudyStore(folder) as store:
         brain = Brain(planned, store, None)

@@ -49,14 +49,11 @@ def write_front_configs(study: Study) -> list[Path]:
 
 
 def front_members(study: Study) -> dict[str, Architecture]:
-    """Return the architectures on the front by file name, cheapest first.
-
-    One that is there with several seeds is named by the best of them.
-    """
+    """Return the architectures on the front by file name, cheapest first."""
     networks = {ask.key.architecture: ask.architecture for ask, _ in study.trials()}
     front = study.front()
-    best = front.groupby("architecture", sort=False)["miou"].max()
-    return {_name(networks[str(i)], miou): networks[str(i)] for i, miou in best.items()}
+    rows = zip(front["architecture"], front["miou"], strict=True)
+    return {_name(networks[name], miou): networks[name] for name, miou in rows}
 
 
 def base_config(study: Study) -> Config | None:

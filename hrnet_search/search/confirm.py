@@ -1,0 +1,100 @@
+"""The confirm phase: which trials the last part of a budget is spent on.
+
+More seeds for the members of the front, and a long schedule for architectures spread over cost
+and accuracy, so that a report can say how far a short schedule and one seed are to be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_search.records import CONFIRMED_FROM, OBJECTIVES, TrialKey
+from hrnet_search.store.front import non_dominated
+
+LONG_FEWEST, LONG_MOST = 12, 16
+"""Long trainings: fewer say nothing of how short and long schedules rank."""
+
+COST_BINS = 4
+MORE_SEEDS = 4
+"""Seeds that a member of the front gets at most beside those of the search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An architecture that completed: the number of its first ask, and its mean objectives.
+
+    `values` are in the order of the study's objectives.
+    """
+
+    number: int
+    architecture: str
+    values: tuple[float, ...]
+
+
+def confirm_trials(trials: int, share: float) -> int:
+    """Return how many trials of a budget confirm; none of a small one."""
+    return round(trials * share) if trials >= CONFIRMED_FROM else 0
+
+
+def long_trials(budget: int) -> int:
+    """Return how many of the confirming trials have the long schedule: enough, or none."""
+    spare = budget - LONG_FEWEST
+    return min(LONG_MOST, LONG_FEWEST + spare // 4) if spare >= MORE_SEEDS else 0
+
+
+def confirming(
+    candidates: Sequence[Candidate],
+    objectives: tuple[str, ...],
+    seeds: tuple[int, ...],
+    schedules: tuple[str, str],
+    budget: int,
+) -> list[tuple[int, TrialKey]]:
+    """Return the trials that confirm, in their order: the ask they repeat, and their key.
+
+    `seeds` are those of the search, `schedules` the ids of the search's and the long one. The
+    long ones come last: they take the most time, and the front is confirmed before them.
+    """
+    if not candidates:
+        return []
+    values = np.array([c.values for c in candidates])
+    directions = [OBJECTIVES[name].direction for name in objectives]
+    on_front = non_dominated(values, directions)
+    front = [c for c, kept in zip(candidates, on_front, strict=True) if kept]
+    cost = _cost_column(objectives)
+    front.sort(key=lambda c: (c.values[cost], c.number))
+    long = [
+        (c.number, TrialKey(c.architecture, schedules[1], seeds[0]))
+        for c in stratified(candidates, objectives, long_trials(budget))
+    ]
+    fresh = [s for s in range(max(seeds) + 1 + MORE_SEEDS) if s not in seeds][:MORE_SEEDS]
+    repeats = [
+        (c.number, TrialKey(c.architecture, schedules[0], seed)) for seed in fresh for c in front
+    ]
+    return [*repeats[: budget - len(long)], *long]
+
+
+def stratified(
+    candidates: Sequence[Candidate], objectives: tuple[str, ...], count: int
+) -> list[Candidate]:
+    """Return `count` candidates spread over cost, and over accuracy among those of like cost."""
+    if count >= len(candidates):
+        return list(candidates)
+    cost, miou = _cost_column(objectives), objectives.index("miou")
+    by_cost = sorted(candidates, key=lambda c: (c.values[cost], c.number))
+    chosen: list[Candidate] = []
+    bins = np.array_split(np.arange(len(by_cost)), COST_BINS)
+    shares = [len(part) for part in np.array_split(np.arange(count), COST_BINS)]
+    for rows, share in zip(bins, shares, strict=True):
+        ranked = sorted((by_cost[i] for i in rows), key=lambda c: (c.values[miou], c.number))
+        places = np.linspace(0, len(ranked) - 1, share).round().astype(int)
+        chosen += [ranked[i] for i in places]
+    return chosen
+
+
+def _cost_column(objectives: tuple[str, ...]) -> int:
+    """Return the first objective that is minimised, else the accuracy itself."""
+    costs = [i for i, name in enumerate(objectives) if OBJECTIVES[name].direction == "min"]
+    return costs[0] if costs else objectives.index("miou")

@@ -1,0 +1,45 @@
+"""Plan: what a study is to do, settled from its space file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hrnet_search.records import LatencySpec, Schedule
+from hrnet_search.search import confirm
+from hrnet_search.space.space import SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a study is to do: the space file, settled, with everything a trial needs.
+
+    `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share
+    of `confirm` of them confirms what the others found, some on a schedule of `long` times the
+    steps. A trial whose chance to end on the front of its cost neighbourhood is below `stop`
+    ends at its rung.
+    """
+
+    space: SearchSpace
+    objectives: tuple[str, ...]
+    schedule: Schedule
+    seeds: tuple[int, ...]
+    rungs: tuple[int, ...]
+    latency: LatencySpec
+    sampler: str
+    seed: int
+    trials: int
+    device: str = "auto"
+    folder: str = ""
+    confirm: float = 0.0
+    long: int = 3
+    stop: float = 0.0
+
+    @property
+    def long_schedule(self) -> Schedule:
+        """The schedule that confirms, or not, how the search's ranks architectures."""
+        return replace(self.schedule, steps=self.long * self.schedule.steps)
+
+    @property
+    def confirming(self) -> int:
+        """How many of the trials confirm."""
+        return confirm.confirm_trials(self.trials, self.confirm)

@@ -1,0 +1,134 @@
+"""The trials of a study in memory: what was asked for, what came of it, and what that says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from hrnet_search.arch.cost import Cost
+from hrnet_search.records import (
+    COMPLETED,
+    INFEASIBLE,
+    OBJECTIVES,
+    STATUSES,
+    TrialKey,
+    TrialResult,
+)
+from hrnet_search.search.confirm import Candidate
+from hrnet_search.search.space_problem import cost_objectives
+from hrnet_search.store.front import non_dominated
+from hrnet_search.store.writer import Ask
+
+SEARCH, CONFIRM = "search", "confirm"
+
+Costs = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A trial of the search that has ended, with its costs in the order of the objectives."""
+
+    key: TrialKey
+    result: TrialResult
+    costs: Costs
+
+
+class Trials:
+    """Asks by number, and results in the order of their commits."""
+
+    def __init__(self, objectives: tuple[str, ...]) -> None:
+        self.objectives = objectives
+        self.asks: dict[int, Ask] = {}
+        self.results: dict[int, TrialResult] = {}
+        self._keys: set[TrialKey] = set()
+
+    def __contains__(self, key: TrialKey) -> bool:
+        return key in self._keys
+
+    def add(self, ask: Ask) -> None:
+        self.asks[ask.number] = ask
+        self._keys.add(ask.key)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials that have ended, by status."""
+        counts = dict.fromkeys(STATUSES, 0)
+        for result in self.results.values():
+            counts[result.status] += 1
+        return counts
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended and count as such: infeasible ones cost no training."""
+        return len(self.results) - self.counts[INFEASIBLE]
+
+    @property
+    def running(self) -> int:
+        """Trials that were asked for and have no result."""
+        return len(self.asks) - len(self.results)
+
+    def asked(self, purpose: str) -> int:
+        """Return how many trials of a purpose were asked for, without infeasible ones."""
+        free = {n for n, result in self.results.items() if result.status == INFEASIBLE}
+        return sum(a.purpose == purpose for n, a in self.asks.items() if n not in free)
+
+    def searched(self) -> list[Searched]:
+        """Return the trials of the search whose costs are known, in the order they ended."""
+        return [
+            Searched(self.asks[number].key, result, costs)
+            for number, result in self.results.items()
+            if self.asks[number].purpose == SEARCH
+            and (costs := self.result_costs(result)) is not None
+        ]
+
+    def candidates(self) -> list[Candidate]:
+        """Return what the search found: architectures, with the means over their seeds."""
+        found: dict[str, list[tuple[int, Costs]]] = {}
+        for number, result in sorted(self.results.items()):
+            ask, values = self.asks[number], self.values(result)
+            if ask.purpose == SEARCH and result.status == COMPLETED and values:
+                found.setdefault(ask.key.architecture, []).append((number, values))
+        return [
+            Candidate(rows[0][0], name, _means([values for _, values in rows]))
+            for name, rows in found.items()
+        ]
+
+    def front(self) -> list[TrialKey]:
+        """Return the completed trials of the search that no other beats."""
+        done = [
+            (trial.key, values)
+            for trial in self.searched()
+            if trial.result.status == COMPLETED and (values := self.values(trial.result))
+        ]
+        directions = [OBJECTIVES[name].direction for name in self.objectives]
+        kept = non_dominated([values for _, values in done], directions)
+        return [key for (key, _), good in zip(done, kept, strict=True) if good]
+
+    def values(self, result: TrialResult) -> Costs:
+        """Return the objectives of a result in their order; empty if one is not known."""
+        costs = self.result_costs(result)
+        if costs is None or result.miou is None:
+            return ()
+        rest = iter(costs)
+        return tuple(result.miou if n == "miou" else next(rest) for n in self.objectives)
+
+    def result_costs(self, result: TrialResult) -> Costs | None:
+        """Return the cost objectives of a result in their order, None if one is not known."""
+        if result.cost is None:
+            return None
+        return self.costs(result.cost, result.latency_ms)
+
+    def costs(self, exact: Cost, latency_ms: float | None) -> Costs | None:
+        """Return the cost objectives in their order, None if one is not known."""
+        values: list[float] = []
+        for name in cost_objectives(self.objectives):
+            value = latency_ms if name == "latency_ms" else getattr(exact, name)
+            if value is None:
+                return None
+            values.append(float(value))
+        return tuple(values)
+
+
+def _means(rows: Sequence[Costs]) -> Costs:
+    return tuple(fmean(column) for column in zip(*rows, strict=True))
