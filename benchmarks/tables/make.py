@@ -193,7 +193,7 @@ def _key(row: Row) -> tuple[str, str, str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--studies", default="results/shapes-table", help="folder of the studies")
-    parser.add_argument("--variants", type=int, default=128, help="how many of the 128 variants")
+    parser.add_argument("--variants", type=int, default=128, help="how many of the variants")
     parser.add_argument(
         "--step", type=int, default=8, help="variants trained at every length first"
     )
