@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> int:
     from hrnet_search.space.load import load_space_file
 
     file = load_space_file(options.space, options.data_root)
-    if file.schedule.data.kind == "folder" and not file.schedule.data.root:
+    if file.schedule.data.in_files and not file.schedule.data.root:
         wrong = "the data have no root"
         raise InputError(Fault("data.root", None, wrong, "allowed: --data-root DIR", file.path))
     signal.signal(signal.SIGTERM, _interrupt)
@@ -236,7 +236,7 @@ def _load(options: argparse.Namespace) -> SpaceFile:
 def _look_at_data(file: SpaceFile) -> bool:
     """Raise DataError for what is wrong with the data; False if nobody says where they are."""
     data = file.schedule.data
-    if data.kind == "shapes":
+    if not data.in_files:
         return True
     if not data.root:
         return False

@@ -20,7 +20,10 @@ Point = tuple[int, ...]
 IGNORED = 255
 """Label of pixels that count nowhere, in every mask that leaves the data room."""
 
-DATA_KINDS = ("shapes", "folder")
+DATA_KINDS = (
+    "shapes", "folder", "cityscapes", "ade20k", "pascal-context-59", "pascal-context-60", "lip",
+    "coco-stuff", "camvid",
+)  # fmt: skip
 SAMPLER_NAMES = ("random", "grid", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
@@ -57,12 +60,19 @@ OBJECTIVES = {
 }
 
 
+CACHE_BYTES = 32 * 10**9
+"""What decoded images of a study may take on disk unless its space file says otherwise."""
+
+NO_IDENTITY = ("root", "cache")
+"""Fields of DataSpec that change nothing of what is trained on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where the images and masks of one split lie, below the data root.
+    """Where the images and masks of one split lie, below the data set's folder.
 
-    Either two folders, paired by file stem, or a `.lst` file of the HRNet library
-    (`image mask` a line).
+    Two folders, paired by file stem; or `list`, a file of the HRNet library (`image mask` a
+    line, from `images` and `masks` on) or of stems that the two folders hold.
     """
 
     images: str = ""
@@ -75,9 +85,12 @@ class DataSpec:
     """What a variant is trained and judged on: the `data` section of a space file.
 
     `size` is the working size (height, width) that images and masks are resized to, None as
-    they are stored. `mapping` sends stored ids to class ids. `train` and `val` are for
-    `folder`; `train_images`, `val_images` and `seed` for `shapes`. `root` is where files
-    lie and no part of the identity.
+    they are stored. `mapping` sends stored ids to class ids. `swaps` are classes that trade
+    places in a mirror, as left and right hands do. `train_images`, `val_images` and `seed` are
+    for `shapes`; `train`, `val`, `home` and `ends` for what lies in files: the data set's
+    folder is `home` below the root if that is there, else the root; `ends` is what file stems of
+    images and of masks end in, beyond the name they share. `root` is where files lie, and
+    `cache` the bytes that decoded images may take on disk: no part of the identity.
     """
 
     kind: str
@@ -93,7 +106,16 @@ class DataSpec:
     train_images: int = 0
     val_images: int = 0
     seed: int = 0
+    swaps: tuple[tuple[int, int], ...] = ()
+    home: str = ""
+    ends: tuple[str, str] = ("", "")
     root: str = ""
+    cache: int = CACHE_BYTES
+
+    @property
+    def in_files(self) -> bool:
+        """Whether the data lie in files below a root, and are not drawn."""
+        return self.kind != "shapes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +144,10 @@ class Schedule:
 
     @property
     def id(self) -> str:
-        """`sc-` and 12 hex digits over everything but the place where the data lie."""
+        """`sc-` and 12 hex digits over everything but where the data lie and are kept."""
         content = asdict(self)
-        del content["data"]["root"]
+        for key in NO_IDENTITY:
+            del content["data"][key]
         return "sc-" + hash_of(content)
 
 

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 
 # In order: a room imports only rooms before it.
 ROOMS = (
-    "errors", "arch", "records", "space", "store", "net", "data", "evaluate", "search",
+    "errors", "arch", "records", "presets", "space", "store", "net", "data", "evaluate", "search",
     "ablation", "report", "progress", "cli",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
@@ -29,6 +29,7 @@ GUESTS = {
     "arch.yaml_nodes": {"yaml"},
     "arch.hrnet_yaml": {"yaml"},
     "space.*": {"numpy"},
+    "space.data_section": {"yaml"},
     "space.load": {"yaml"},
     "space.reader": {"yaml"},
     "space.sections": {"yaml"},

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.data import folder, shapes
 from hrnet_search.errors import DataError, Fault
+from hrnet_search.presets import PRESETS
 from hrnet_search.records import DataSpec
 
 Array = NDArray[np.uint8]
@@ -36,6 +37,23 @@ class Dataset(Protocol):
         ...
 
 
+class Source(Dataset, Protocol):
+    """A data set whose decoded images can be kept elsewhere."""
+
+    @property
+    def key(self) -> str:
+        """What names the kept copy: the split, and 12 hex digits of the options."""
+        ...
+
+    def size(self, index: int, /) -> tuple[int, int]:
+        """Return (height, width) of an image without decoding it; raise DataError as above."""
+        ...
+
+    def stamp(self) -> str:
+        """Return 64 hex digits that change with the options, and with any file's size or time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """The three functions of a data kind.
@@ -44,18 +62,17 @@ class Kind:
     `update(spec, digest)` feeds all that tells two data sets apart, but not where they lie.
     """
 
-    open: Callable[[DataSpec, str], Dataset]
+    open: Callable[[DataSpec, str], Source]
     preflight: Callable[[DataSpec], list[Fault]]
     update: Callable[[DataSpec, Callable[[bytes], None]], None]
 
 
-DATASETS = {
-    "shapes": Kind(shapes.Shapes, shapes.preflight, shapes.update),
-    "folder": Kind(folder.Folder, folder.preflight, folder.update),
-}
+SHAPES = Kind(shapes.Shapes, shapes.preflight, shapes.update)
+FOLDER = Kind(folder.Folder, folder.preflight, folder.update)
+DATASETS = {"shapes": SHAPES, "folder": FOLDER, **dict.fromkeys(PRESETS, FOLDER)}
 
 
-def open_dataset(spec: DataSpec, split: str) -> Dataset:
+def open_dataset(spec: DataSpec, split: str) -> Source:
     """Open the `train` or `val` split. Raise DataError with every fault seen without decoding."""
     assert split in SPLITS, split
     return _kind(spec).open(spec, split)

@@ -1,11 +1,12 @@
-"""folder: images and masks in files, paired by stem or by the HRNet library's `.lst` files."""
+"""folder: images and masks in files, decoded and looked at; presets are read by it too."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrnet_search.data.pairs import Found, Pair, find_pairs, list_path
 from hrnet_search.errors import DataError, Fault, shown
-from hrnet_search.records import IGNORED, DataSpec, Split
+from hrnet_search.records import IGNORED, DataSpec, hash_of
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp"})
-MASK_SUFFIXES = frozenset({".png", ".bmp", ".pgm", ".tif", ".tiff"})
 MASK_MODES = ("1", "L", "P")
 """Pillow's names for one number of at most 8 bits a pixel; P is a palette, kept as indices."""
 
@@ -26,21 +26,12 @@ MASKS_HASHED = 64
 Array = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """An image and its mask: paths, and the name that both go by."""
-
-    name: str
-    image: Path
-    mask: Path
-
-
 class Folder:
     """One split; images are decoded on every access. Raise DataError if pairs are wrong."""
 
     def __init__(self, spec: DataSpec, split: str) -> None:
         faults = _option_faults(spec)
-        self._pairs, more = _pairs(spec, split)
+        self._pairs, more = find_pairs(spec, split)
         if faults or more:
             raise DataError(_shortened(faults + more))
         self._spec, self._split, self._table = spec, split, _table(spec)
@@ -49,9 +40,7 @@ class Folder:
         return len(self._pairs)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        if not 0 <= index < len(self._pairs):
-            raise IndexError(index)
-        image, mask, found = _decode(self._pairs[index], self._table, f"data.{self._split}")
+        image, mask, found = _decode(self._pair(index), self._table, f"data.{self._split}")
         if image is None or mask is None or found:
             raise DataError(fault for _, fault in found)
         if self._spec.size is not None:
@@ -64,28 +53,58 @@ class Folder:
     def name(self, index: int) -> str:
         return self._pairs[index].name
 
+    def size(self, index: int) -> tuple[int, int]:
+        if self._spec.size is not None:
+            return self._spec.size
+        found: Found = []
+        image = _open(self._pair(index).image, f"data.{self._split}", found, pixels=False)
+        if image is None:
+            raise DataError(fault for _, fault in found)
+        return image.height, image.width
+
+    @property
+    def key(self) -> str:
+        return f"{self._split}-{hash_of(_options(self._spec))}"
+
+    def stamp(self) -> str:
+        digest = hashlib.sha256(repr(_options(self._spec)).encode())
+        for pair in self._pairs:
+            digest.update(repr((pair.name, _state(pair.image), _state(pair.mask))).encode())
+        return digest.hexdigest()
+
+    def _pair(self, index: int) -> Pair:
+        if not 0 <= index < len(self._pairs):
+            raise IndexError(index)
+        return self._pairs[index]
+
 
 def preflight(spec: DataSpec) -> list[Fault]:
     """Decode every image and mask; return the first fault of each sort with how many more."""
     found = _option_faults(spec)
     table = _table(spec) if not found else None
     for split in ("train", "val"):
-        pairs, faults = _pairs(spec, split)
+        key = f"data.{split}"
+        pairs, faults = find_pairs(spec, split)
         found += faults
-        decode = partial(_faults_of, table=table, key=f"data.{split}")
+        look = partial(_look, table=table, key=key)
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            found += [fault for faults in pool.map(decode, pairs) for fault in faults]
+            looks = list(pool.map(look, pairs))
+        faults = [fault for faults, _ in looks for fault in faults]
+        found += faults
+        if pairs and not faults and table is not None:
+            found += _too_few_classes(pairs, frozenset().union(*(s for _, s in looks)), key)
     return _shortened(found)
 
 
 def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
-    """Feed names and sizes of all files, list files whole, and up to 64 masks of each split."""
+    """Feed the label mapping, names and sizes of all files, lists whole, up to 64 masks a split."""
+    feed(repr((spec.classes, spec.ignore, spec.mapping)).encode())
     for split in ("train", "val"):
-        pairs, faults = _pairs(spec, split)
+        pairs, faults = find_pairs(spec, split)
         if faults:
             raise DataError(_shortened(faults))
-        if name := _split(spec, split).list:
-            feed((Path(spec.root) / name).read_bytes())
+        if path := list_path(spec, split):
+            feed(path.read_bytes())
         for pair in pairs:
             sizes = (pair.image.stat().st_size, pair.mask.stat().st_size)
             feed(repr((split, pair.name, pair.image.name, pair.mask.name, sizes)).encode())
@@ -94,12 +113,18 @@ def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
             feed(pairs[place].mask.read_bytes())
 
 
-def _split(spec: DataSpec, split: str) -> Split:
-    return spec.train if split == "train" else spec.val
+def _options(spec: DataSpec) -> list[object]:
+    """Return what decides which files are read, and what their pixels become."""
+    splits = [asdict(spec.train), asdict(spec.val)]
+    return [splits, spec.home, spec.ends, spec.classes, spec.ignore, spec.mapping, spec.size]
 
 
-Found = list[tuple[str, Fault]]
-"""Faults with their sort, of which a report keeps the first."""
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (-1, -1)
+    return (found.st_size, found.st_mtime_ns)
 
 
 def _shortened(found: Found) -> list[Fault]:
@@ -143,84 +168,24 @@ def _table(spec: DataSpec) -> NDArray[np.int16]:
     return table
 
 
-def _pairs(spec: DataSpec, split: str) -> tuple[list[Pair], Found]:
-    place, key = _split(spec, split), f"data.{split}"
-    root = Path(spec.root)
-    if not root.is_dir():
-        return [], []  # a fault of its own
-    pairs, found = (_listed if place.list else _matched)(root, place, key)
-    if not pairs and not found:
-        where = place.list or f"{place.images} with {place.masks}"
-        wrong = f"{shown(where, 300)} holds no image with a mask"
-        found.append(("empty", Fault(key, where, wrong, "allowed: at least 1")))
-    return pairs, found
+def _look(pair: Pair, table: NDArray[np.int16] | None, key: str) -> tuple[Found, frozenset[int]]:
+    """Return what is wrong with a pair, and which classes its mask holds."""
+    _, labels, found = _decode(pair, table, key)
+    if labels is None:
+        return found, frozenset()
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+    return found, frozenset(present.tolist()) - {IGNORED}
 
 
-def _listed(root: Path, place: Split, key: str) -> tuple[list[Pair], Found]:
-    """Return the pairs of a list file, one a line: image, white space, mask."""
-    path = root / place.list
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError):
-        wrong = f"{shown(str(path), 300)} cannot be read"
-        return [], [("list", Fault(f"{key}.list", place.list, wrong, "allowed: a text file"))]
-    pairs, found = list[Pair](), Found()
-    for number, line in enumerate(lines, start=1):
-        match line.split():
-            case []:
-                continue
-            case [image, mask]:
-                # The mask is part of the name: a list may hold one image with two masks.
-                pair = Pair(f"{image} {mask}", root / image, root / mask)
-                pairs.append(pair)
-                found += [_missing(p, key) for p in (pair.image, pair.mask) if not p.is_file()]
-            case _:
-                wrong = f"{shown(str(path), 300)} line {number} is {shown(line)!r}"
-                allowed = "allowed: an image and a mask, without spaces in their names"
-                found.append(("line", Fault(f"{key}.list", line, wrong, allowed)))
-    return [pair for pair in pairs if pair.image.is_file() and pair.mask.is_file()], found
-
-
-def _matched(root: Path, place: Split, key: str) -> tuple[list[Pair], Found]:
-    """Return the pairs of two trees: files whose path below them is the same but the suffix."""
-    found: Found = []
-    trees: list[dict[str, Path]] = []
-    for part, suffixes in (("images", IMAGE_SUFFIXES), ("masks", MASK_SUFFIXES)):
-        folder = root / getattr(place, part)
-        if not getattr(place, part) or not folder.is_dir():
-            wrong = f"{shown(str(folder), 300)} is no folder"
-            found.append((f"no {part}", Fault(f"{key}.{part}", str(folder), wrong)))
-        trees.append({})
-        for path in _files(folder, suffixes) if not found else ():
-            stem = path.relative_to(folder).with_suffix("").as_posix()
-            if stem in trees[-1]:
-                wrong = f"{shown(str(path), 300)} has the stem of {trees[-1][stem].name}"
-                found.append(("twice", Fault(f"{key}.{part}", str(path), wrong)))
-            trees[-1][stem] = path
-    if not found:
-        images, masks = trees
-        for stem in sorted(images.keys() ^ masks.keys()):
-            partner, path = ("mask", images[stem]) if stem in images else ("image", masks[stem])
-            wrong = f"{shown(str(path), 300)} has no {partner}"
-            allowed = "allowed: image and mask of one path but the suffix"
-            found.append((f"no {partner}", Fault(key, str(path), wrong, allowed)))
-    both = sorted(trees[0].keys() & trees[1].keys())
-    return [Pair(stem, trees[0][stem], trees[1][stem]) for stem in both], found
-
-
-def _files(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        # `._x.jpg` and the like are what some systems put beside a file, and no image.
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
-            yield path
-
-
-def _missing(path: Path, key: str) -> tuple[str, Fault]:
-    return "missing", Fault(key, str(path), f"{shown(str(path), 300)} is missing")
-
-
-def _faults_of(pair: Pair, table: NDArray[np.int16] | None, key: str) -> Found:
-    return _decode(pair, table, key)[2]
+def _too_few_classes(pairs: list[Pair], classes: frozenset[int], key: str) -> Found:
+    """Return a fault if the masks of a split leave nothing to tell apart."""
+    if len(classes) >= 2:
+        return []
+    held = f"class {min(classes)} alone" if classes else "no labelled pixel"
+    all_ = f" and the other {len(pairs) - 1} masks" if len(pairs) > 1 else ""
+    wrong = f"{shown(str(pairs[0].mask), 300)}{all_}: {held}"
+    allowed = "allowed: 2 classes or more; mapping says what stored ids mean, ignore which is none"
+    return [("classes", Fault(key, str(pairs[0].mask), wrong, allowed))]
 
 
 def _decode(
@@ -258,10 +223,11 @@ def _labels(
     return labels.astype(np.uint8)
 
 
-def _open(path: Path, key: str, found: Found) -> Image.Image | None:
+def _open(path: Path, key: str, found: Found, pixels: bool = True) -> Image.Image | None:
     try:
         with Image.open(path) as image:
-            image.load()
+            if pixels:
+                image.load()
             return image
     except Exception as error:  # a broken file makes Pillow raise almost anything
         wrong = f"cannot be read ({shown(str(error))})"

@@ -6,18 +6,19 @@ inside looks like the ground, or discs that only their place tells apart, need c
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.errors import DataError, Fault
+from hrnet_search.presets import SHAPES
 from hrnet_search.records import DataSpec
 
 VERSION = 1
 """Counts up with every change of the images, so that fingerprints change too."""
 
-CLASSES = ("ground", "line", "stripes", "checks", "warm frame", "cold frame", "disc", "framed disc")
 DEFAULT_SIZE = (128, 128)
 MIN_SIDE = 32
 GROUND, LINE, STRIPES, CHECKS, WARM, COLD, DISC, FRAMED = range(8)
@@ -34,6 +35,7 @@ class Shapes:
     def __init__(self, spec: DataSpec, split: str) -> None:
         if faults := preflight(spec):
             raise DataError(faults)
+        self._spec = spec
         self._count = spec.train_images if split == "train" else spec.val_images
         self._size = spec.size or DEFAULT_SIZE
         self._classes, self._seed, self._split = spec.classes, spec.seed, split
@@ -50,12 +52,24 @@ class Shapes:
     def name(self, index: int) -> str:
         return f"{self._split}-{index:05d}"
 
+    def size(self, index: int) -> tuple[int, int]:  # noqa: ARG002  all have one size
+        return self._size
+
+    @property
+    def key(self) -> str:
+        return f"{self._split}-{self.stamp()[:12]}"
+
+    def stamp(self) -> str:
+        digest = hashlib.sha256()
+        update(self._spec, digest.update)
+        return digest.hexdigest()
+
 
 def preflight(spec: DataSpec) -> list[Fault]:
     """Return every option that cannot be drawn."""
     height, width = spec.size or DEFAULT_SIZE
     checks = (
-        ("classes", spec.classes, 2 <= spec.classes <= len(CLASSES), f"2 to {len(CLASSES)}"),
+        ("classes", spec.classes, 2 <= spec.classes <= len(SHAPES), f"2 to {len(SHAPES)}"),
         ("size", [height, width], min(height, width) >= MIN_SIDE, f"sides from {MIN_SIDE} pixels"),
         ("train_images", spec.train_images, spec.train_images > 0, "at least 1"),
         ("val_images", spec.val_images, spec.val_images > 0, "at least 1"),

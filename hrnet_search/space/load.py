@@ -12,6 +12,7 @@ from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.yaml_nodes import compose, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError
 from hrnet_search.records import OBJECTIVES, LatencySpec, Schedule
+from hrnet_search.space.data_section import read_data
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import (
     LATENCY_KEYS,
@@ -19,7 +20,6 @@ from hrnet_search.space.sections import (
     SearchSpec,
     TrackingSpec,
     read_crop,
-    read_data,
     read_latency,
     read_limits,
     read_objectives,

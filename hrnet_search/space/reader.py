@@ -14,6 +14,9 @@ from hrnet_search.arch.yaml_nodes import MAX_NUMBER, Trap, entries, place, read_
 from hrnet_search.errors import Fault, shown
 
 T = TypeVar("T")
+PIXELS = 1 << 14
+"""Most pixels along one side of an image."""
+
 SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9}
 _SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG])")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
@@ -132,6 +135,11 @@ class Reader:
         found = [item(entry, path) for entry in node.value]
         kept = tuple(value for value in found if value is not None)
         return kept if len(kept) == len(found) else None
+
+    def size(self, node: yaml.Node, path: str, least: int) -> tuple[int, int] | None:
+        """Return (height, width) in pixels."""
+        read = self.listed(node, path, lambda n, p: self.integer(n, p, least, PIXELS), length=2)
+        return (read[0], read[1]) if read else None
 
     def distinct(self, node: yaml.Node, path: str, values: Sequence[object]) -> None:
         """Add a fault for each repeated entry of a list."""

@@ -7,14 +7,17 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import miniature
 import numpy as np
 import pytest
 from PIL import Image
 
 from hrnet_search.data.dataset import DATASETS, fingerprint, open_dataset, preflight
 from hrnet_search.errors import DataError
+from hrnet_search.presets import PRESETS
 from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Split
 
 
@@ -35,7 +38,11 @@ def folder(root: Path) -> DataSpec:
     return DataSpec("folder", classes=8, train=train, val=val, root=str(root))
 
 
-SPECS: dict[str, Callable[[Path], DataSpec]] = {"shapes": shapes, "folder": folder}
+SPECS: dict[str, Callable[[Path], DataSpec]] = {
+    "shapes": shapes,
+    "folder": folder,
+    **{kind: partial(miniature.make, kind) for kind in PRESETS},
+}
 
 
 @pytest.fixture(params=DATA_KINDS)
@@ -45,6 +52,22 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> DataSpec:
 
 def test_the_table_has_the_kinds_that_a_space_file_may_name() -> None:
     assert tuple(DATASETS) == DATA_KINDS
+
+
+def test_sizes_are_known_without_decoding(spec: DataSpec) -> None:
+    for size in (None, (40, 56)):
+        dataset = open_dataset(replace(spec, size=size or spec.size), "val")
+        assert [dataset.size(i) for i in range(3)] == [size or (48, 64)] * 3
+        assert dataset[0][1].shape == dataset.size(0)
+
+
+def test_keys_tell_splits_and_options_apart(spec: DataSpec) -> None:
+    other = replace(spec, size=(96, 96))
+    keys = {open_dataset(s, split).key for s in (spec, other) for split in ("train", "val")}
+    assert len(keys) == 4
+    assert all(key.replace("-", "").isalnum() for key in keys)
+    assert open_dataset(spec, "val").stamp() == open_dataset(spec, "val").stamp()
+    assert open_dataset(other, "val").stamp() != open_dataset(spec, "val").stamp()
 
 
 def test_good_data_pass_preflight(spec: DataSpec) -> None:
@@ -101,5 +124,5 @@ def test_a_copy_elsewhere_at_another_time_has_the_same_fingerprint(tmp_path: Pat
 
 
 def test_an_unknown_kind_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(DataError, match="'tfds' is no kind of data, allowed: shapes, folder"):
+    with pytest.raises(DataError, match="'tfds' is no kind of data, allowed: shapes, folder, "):
         open_dataset(DataSpec("tfds", 3), "train")

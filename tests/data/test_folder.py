@@ -21,9 +21,14 @@ def write_image(path: Path, size: tuple[int, int] = (8, 6), level: int = 90) -> 
     Image.new("RGB", (size[1], size[0]), (level, 20, 30)).save(path)
 
 
-def write_mask(path: Path, values: object = 1, size: tuple[int, int] = (8, 6)) -> None:
+def write_mask(path: Path, values: object = None, size: tuple[int, int] = (8, 6)) -> None:
+    """Write a mask of `values`; without them of class 1, and of class 2 in its last row."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.broadcast_to(np.uint8(values), size).copy()).save(path)  # type: ignore[arg-type]
+    mask = np.ones(size, dtype=np.uint8)
+    mask[-1] = 2
+    if values is not None:
+        mask[:] = np.uint8(values)  # type: ignore[arg-type]
+    Image.fromarray(mask).save(path)
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_trees_are_paired_by_the_path_below_them(spec: DataSpec) -> None:
     image, mask = dataset[1]
     assert image.shape == (8, 6, 3)
     assert image[0, 0].tolist() == [90, 20, 30]
-    assert (mask == 1).all()
+    assert (mask[:-1] == 1).all()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".bmp", ".ppm", ".webp", ".PNG"])
@@ -68,17 +73,82 @@ def test_a_list_file_names_pairs_below_the_root(spec: DataSpec) -> None:
 
 def test_bad_lines_and_missing_files_of_a_list_are_named(spec: DataSpec) -> None:
     Path(spec.root, "t.lst").write_text(
-        "images/a.png\nimages/x.png masks/a.png\nimages/y.png masks/a.png\n"
+        "images/c.png\nimages/x.png masks/a.png\nimages/y.png masks/a.png\n"
     )
     assert messages(replace(spec, train=Split(list="t.lst"))) == [
         (
-            "data.train.list: t.lst line 1 is 'images/a.png', "
-            "allowed: an image and a mask, without spaces in their names"
+            "data.train.list: t.lst line 1 is 'images/c.png', "
+            "allowed: an image and a mask, without spaces in their names, or a stem of both"
         ),
         "data.train: images/x.png is missing (and 1 more)",
     ]
     assert messages(replace(spec, train=Split(list="no.lst"))) == [
         "data.train.list: no.lst cannot be read, allowed: a text file"
+    ]
+
+
+def test_a_list_may_begin_at_folders_and_have_more_columns(spec: DataSpec) -> None:
+    Path(spec.root, "t.txt").write_text("a.png a.png a.png 0\ndeep/b.png deep/b.png\n")
+    listed = replace(spec, train=Split("images", "masks", "t.txt"))
+    assert messages(listed) == []
+    assert len(open_dataset(listed, "train")) == 2
+    Path(spec.root, "t.txt").write_text("my image.png a.png\n")
+    assert messages(listed)[0].startswith("data.train.list: t.txt line 1 is 'my image.png a.png'")
+
+
+def test_a_list_may_name_stems(spec: DataSpec) -> None:
+    Path(spec.root, "t.txt").write_text("deep/b\na.png\n")
+    dataset = open_dataset(replace(spec, train=Split("images", "masks", "t.txt")), "train")
+    assert [dataset.name(i) for i in range(len(dataset))] == ["deep/b", "a"]
+    assert (dataset[0][1][:-1] == 1).all()
+
+
+def test_a_stem_is_never_its_own_mask(spec: DataSpec) -> None:
+    Path(spec.root, "t.txt").write_text("a.png\n")
+    one = replace(spec, train=Split("images", "images", "t.txt"))
+    assert messages(one)[0].startswith("data.train.list: t.txt line 1 names a.png without a mask")
+
+
+def test_endings_pick_the_masks_of_a_folder(spec: DataSpec) -> None:
+    for name in ("c_rgb.jpg", "c_ids.png", "c_colour.png"):
+        (write_image if name.endswith("jpg") else write_mask)(Path(spec.root, "mixed", name))
+    mixed = replace(spec, ends=("_rgb", "_ids"), train=Split("mixed", "mixed"))
+    dataset = open_dataset(mixed, "train")
+    assert [dataset.name(i) for i in range(len(dataset))] == ["c"]
+
+
+def test_a_listed_mask_of_another_ending_is_a_fault(spec: DataSpec) -> None:
+    for name in ("c_rgb.jpg", "c_ids.png", "c_colour.png"):
+        (write_image if name.endswith("jpg") else write_mask)(Path(spec.root, name))
+    Path(spec.root, "t.lst").write_text("c_rgb.jpg c_colour.png\n")
+    mixed = replace(spec, ends=("_rgb", "_ids"), train=Split(list="t.lst"), val=Split(list="t.lst"))
+    assert messages(mixed) == [
+        (
+            "data.train: c_colour.png is no mask of this data set (and 1 more), "
+            "allowed: a name that ends in _ids.png"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "held"), [(0, "class 0 alone"), (255, "no labelled pixel"), (1, "class 1 alone")]
+)
+def test_masks_that_leave_nothing_to_tell_apart_are_a_fault(
+    spec: DataSpec, values: int, held: str
+) -> None:
+    """Masks of 0 and 255 are what painting programs write: 255 then counts nowhere."""
+    Path(spec.root, "val").mkdir()
+    Path(spec.root, "images").rename(Path(spec.root, "val/images"))
+    Path(spec.root, "masks").rename(Path(spec.root, "val/masks"))
+    for stem in ("a", "b"):
+        write_image(Path(spec.root, f"images/{stem}.png"))
+        write_mask(Path(spec.root, f"masks/{stem}.png"), values)
+    two = replace(spec, val=Split("val/images", "val/masks"))
+    assert messages(two) == [
+        (
+            f"data.train: masks/a.png and the other 1 masks: {held}, allowed: 2 classes or more; "
+            "mapping says what stored ids mean, ignore which is none"
+        )
     ]
 
 
@@ -215,7 +285,9 @@ def test_the_fingerprint_sees_masks_names_sizes_and_lists(spec: DataSpec) -> Non
     seen.add(fingerprint(spec))
     (root / "t.lst").write_text("images/a.png  masks/a.png\n")
     seen.add(fingerprint(spec))
+    seen.add(fingerprint(replace(spec, mapping=((1, 0), (2, 1)))))
+    seen.add(fingerprint(replace(spec, ignore=2)))
     for tree in ("images", "masks"):
         (root / tree / "deep/b.png").rename(root / tree / "deep/c.png")
     seen.add(fingerprint(spec))
-    assert len(seen) == 5
+    assert len(seen) == 7

@@ -1,0 +1,214 @@
+"""The `data` section of a space file: a kind, what its preset knows, what the file says instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrnet_search.errors import shown
+from hrnet_search.presets import PRESETS, SHAPES, Preset
+from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Split
+from hrnet_search.space.reader import Reader, Section
+
+SHAPES_CLASSES = 8
+SHAPES_IMAGES = {"train": 256, "val": 64}
+NO_NAMES: tuple[str, ...] = ()
+FOLDER = Preset(DataSpec("folder", 0))
+"""A data set of which nothing is known."""
+
+COMMON_DATA = ("kind", "size", "mean", "std", "cache", "train", "val")
+DATA_KEYS = {
+    "shapes": (*COMMON_DATA, "classes", "names", "seed"),
+    "folder": (*COMMON_DATA, "classes", "names", "root", "ignore", "mapping", "ends", "swaps"),
+    **dict.fromkeys(PRESETS, (*COMMON_DATA, "root")),
+}
+
+
+def read_data(
+    reader: Reader,
+    node: yaml.Node | None,
+    space_file: str,
+    data_root: str | None,
+    crop: tuple[int, int],
+) -> DataSpec:
+    """Return what to train on; `crop` is the size of shapes without one of their own."""
+    kind = "shapes"
+    if isinstance(node, yaml.MappingNode):
+        probe = Reader("")
+        found = probe.section(node, "data", ())
+        kind_node = found.require("kind")
+        kind = (probe.one_of(kind_node, "", DATA_KINDS) if kind_node else None) or ""
+        if not kind:
+            section = reader.section(
+                node, "data", sorted({k for v in DATA_KEYS.values() for k in v})
+            )
+            kind_node = section.require("kind")
+            if kind_node is not None:
+                reader.one_of(kind_node, "data.kind", DATA_KINDS)
+            return DataSpec("shapes", SHAPES_CLASSES)
+    section = reader.section(node, "data", DATA_KEYS[kind])
+    if kind == "shapes":
+        spec = _shapes(reader, section, crop)
+    else:
+        spec = _files(reader, section, PRESETS.get(kind, FOLDER), space_file, data_root)
+    if spec.names and len(spec.names) != spec.classes and "names" in section:
+        wrong = f"{len(spec.names)} names for {spec.classes} classes"
+        reader.fault(section.node_of("names"), "data.names", wrong, "one name a class")
+    return spec
+
+
+def _common(reader: Reader, section: Section, default: DataSpec) -> dict[str, Any]:
+    return {
+        "names": section.read("names", lambda n, p: reader.listed(n, p, reader.text), NO_NAMES)
+        or default.names,
+        "mean": section.read("mean", lambda n, p: _colour(reader, n, p, 0.0), default.mean),
+        "std": section.read("std", lambda n, p: _colour(reader, n, p, 1e-6), default.std),
+        "cache": section.read("cache", lambda n, p: _bytes(reader, n, p), default.cache),
+    }
+
+
+def _shapes(reader: Reader, section: Section, crop: tuple[int, int]) -> DataSpec:
+    def images(key: str) -> int:
+        return section.read(key, lambda n, p: reader.integer(n, p, 1, 10**6), SHAPES_IMAGES[key])
+
+    classes = section.read("classes", lambda n, p: reader.integer(n, p, 6, 8), SHAPES_CLASSES)
+    return DataSpec(
+        kind="shapes",
+        classes=classes,
+        size=section.read("size", lambda n, p: reader.size(n, p, 32), crop),
+        train_images=images("train"),
+        val_images=images("val"),
+        seed=section.read("seed", lambda n, p: reader.integer(n, p, 0), 0),
+        **_common(reader, section, DataSpec("shapes", classes, SHAPES[:classes])),
+    )
+
+
+def _files(
+    reader: Reader, section: Section, preset: Preset, space_file: str, data_root: str | None
+) -> DataSpec:
+    """Return data in files: what the preset knows, and what the file says instead."""
+    default = preset.spec
+    classes = default.classes or _class_count(reader, section)
+    return DataSpec(
+        kind=default.kind,
+        classes=classes,
+        ignore=section.read("ignore", lambda n, p: reader.integer(n, p, 0, 255), default.ignore),
+        mapping=section.read(
+            "mapping", lambda n, p: _mapping(reader, n, p, classes), default.mapping
+        ),
+        size=section.read("size", lambda n, p: reader.size(n, p, 1), default.size),
+        swaps=section.read("swaps", lambda n, p: _swaps(reader, n, p, classes), default.swaps),
+        home=default.home,
+        ends=section.read("ends", lambda n, p: _ends(reader, n, p), default.ends),
+        root=_root(reader, section, space_file, data_root),
+        train=_split(reader, section, "train", default.train, preset.lists),
+        val=_split(reader, section, "val", default.val, preset.lists),
+        **_common(reader, section, default),
+    )
+
+
+def _root(reader: Reader, section: Section, space_file: str, data_root: str | None) -> str:
+    root = section.read("root", reader.text, "")
+    if data_root is not None:
+        root = data_root
+    elif root:
+        root = str(Path(space_file).parent / root)
+    if root and not Path(root).is_dir():
+        node = section.found["root"][1] if "root" in section and data_root is None else None
+        where = "data.root" if data_root is None else "--data-root"
+        reader.fault(node or section.node, where, f"{shown(root)} is no folder", "a folder")
+    return root
+
+
+def _class_count(reader: Reader, section: Section) -> int:
+    node = section.require("classes")
+    read = reader.integer(node, "data.classes", 2, IGNORED) if node is not None else None
+    return read or 2
+
+
+def _split(reader: Reader, data: Section, key: str, default: Split, lists: Split) -> Split:
+    """Return a split; a list that names no folders begins at those of `lists`."""
+    node = data.require(key) if default == Split() else data.found.get(key, (None, None))[1]
+    if node is None:
+        return default
+    path = data.where(key)
+    section = reader.section(node, path, ("images", "masks", "list"))
+    if not isinstance(node, yaml.MappingNode):
+        return default
+    if "list" not in section:
+        for part in ("images", "masks"):
+            section.require(part)
+    return Split(
+        images=section.read("images", reader.text, lists.images if "list" in section else ""),
+        masks=section.read("masks", reader.text, lists.masks if "list" in section else ""),
+        list=section.read("list", reader.text, ""),
+    )
+
+
+def _bytes(reader: Reader, node: yaml.Node, path: str) -> int | None:
+    if isinstance(node, yaml.ScalarNode) and node.value == "0":
+        return 0
+    amount = reader.amount(node, path)
+    return None if amount is None else int(amount)
+
+
+def _ends(reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | None:
+    """Read what stems of images and masks end in; either may be empty."""
+
+    def end(item: yaml.Node, path: str) -> str | None:
+        empty = isinstance(item, yaml.ScalarNode) and item.style is not None and not item.value
+        return "" if empty else reader.text(item, path)
+
+    read = reader.listed(node, path, end, length=2)
+    return (read[0], read[1]) if read else None
+
+
+def _swaps(
+    reader: Reader, node: yaml.Node, path: str, classes: int
+) -> tuple[tuple[int, int], ...] | None:
+    """Read pairs of classes that trade places in a mirror; each class in one pair at most."""
+
+    def pair(item: yaml.Node, path: str) -> tuple[int, int] | None:
+        read = reader.listed(
+            item, path, lambda n, p: reader.integer(n, p, 0, classes - 1), length=2
+        )
+        return (read[0], read[1]) if read else None
+
+    read = reader.listed(node, path, pair)
+    flat = [label for one in read or () for label in one]
+    if len(set(flat)) < len(flat):
+        reader.fault(node, path, "a class stands in two places", "each once")
+        return None
+    return read
+
+
+def _mapping(
+    reader: Reader, node: yaml.Node, path: str, classes: int
+) -> tuple[tuple[int, int], ...] | None:
+    """Read `{stored id: class id}`; the ids are numbers, so keys are read here."""
+    if not isinstance(node, yaml.MappingNode):
+        reader.fault(node, path, "is no mapping", "stored id: class id")
+        return None
+    pairs = []
+    for key, value in node.value:
+        stored = reader.integer(key, path, 0, 255)
+        label = _label(reader, value, f"{path}.{shown(key.value)}", classes)
+        if stored is not None and label is not None:
+            pairs.append((stored, label))
+    return tuple(sorted(pairs))
+
+
+def _label(reader: Reader, node: yaml.Node, path: str, classes: int) -> int | None:
+    """Read a class id, or `ignore` for what counts nowhere."""
+    if isinstance(node, yaml.ScalarNode) and node.value == "ignore":
+        return IGNORED
+    return reader.integer(node, path, 0, classes - 1)
+
+
+def _colour(
+    reader: Reader, node: yaml.Node, path: str, least: float
+) -> tuple[float, float, float] | None:
+    read = reader.listed(node, path, lambda n, p: reader.number(n, p, least, 1), length=3)
+    return (read[0], read[1], read[2]) if read else None
