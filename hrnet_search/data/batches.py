@@ -1,41 +1,62 @@
-"""Batches: decoded images kept in memory, augmented as the HRNet library does, by step."""
+"""Batches: images decoded once, augmented as the HRNet library does, by step."""
 
 from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hrnet_search.data.dataset import Dataset
+from hrnet_search.data.cache import Decoded, Unkept, decode_all, open_cache
+from hrnet_search.data.dataset import Array, Dataset
 from hrnet_search.records import IGNORED, DataSpec, Schedule
+
+GPU_SHARE = 0.25
+"""Of a GPU's free memory, how much decoded images may take; the networks need the rest."""
 
 ORDER, AUGMENTATION = 0, 1
 """Streams of random numbers that one seed feeds."""
 
 
 class ImageStore:
-    """A data set decoded once; trials on one device share it.
+    """A data set's images, decoded once; trials on one device share it.
 
-    `images` are uint8 [3, H, W] and `masks` uint8 [H, W] on `device`, views of one tensor each
-    where all sizes are equal.
+    An item is an image uint8 [3, H, W] and a mask uint8 [H, W] on `device`. With a `folder`,
+    decoded images are kept there, up to `limit` bytes, and shared with other processes (see
+    `data/cache.py`); without, in memory. `unkept` says why they are decoded on every access
+    instead, and is empty where they are not. What is read is never to be written to.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device | str = "cpu") -> None:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            decoded = list(pool.map(dataset.__getitem__, range(len(dataset))))
-        self.images = _placed([_planes(image) for image, _ in decoded], device)
-        self.masks = _placed([torch.from_numpy(mask) for _, mask in decoded], device)
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device | str = "cpu",
+        folder: Path | None = None,
+        limit: int = 0,
+    ) -> None:
+        self._dataset, self._device = dataset, torch.device(device)
+        self._views: list[tuple[Tensor, Tensor]] = []
+        self.unkept = ""
+        decoded = decode_all(dataset) if folder is None else open_cache(dataset, folder, limit)
+        if isinstance(decoded, Unkept):
+            self.unkept = decoded.reason
+        else:
+            self._views = _views(decoded, _placed(decoded.buffer, self._device))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.images[index], self.masks[index]
+        if self.unkept:
+            image, mask = self._dataset[index]
+            pair = _planes(image), torch.from_numpy(mask)
+        else:
+            pair = self._views[index]
+        return pair[0].to(self._device), pair[1].to(self._device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +230,25 @@ def _pair(images: Dataset | ImageStore, index: int) -> tuple[Tensor, Tensor]:
     return _planes(image), torch.from_numpy(mask)
 
 
-def _planes(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+def _planes(image: Array) -> Tensor:
     return torch.from_numpy(image).permute(2, 0, 1)
 
 
-def _placed(tensors: list[Tensor], device: torch.device | str) -> list[Tensor]:
-    if len({tensor.shape for tensor in tensors}) == 1:
-        return list(torch.stack(tensors).to(device).unbind())
-    return [tensor.contiguous().to(device) for tensor in tensors]
+def _placed(buffer: Array, device: torch.device) -> Tensor:
+    """Return the buffer as a tensor without a copy, on a GPU that has room for it as a copy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it cannot be written to: nobody does
+        tensor = torch.from_numpy(buffer)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if buffer.nbytes <= GPU_SHARE * free:
+            return tensor.to(device)
+    return tensor
+
+
+def _views(decoded: Decoded, buffer: Tensor) -> list[tuple[Tensor, Tensor]]:
+    views = []
+    for index, (height, width) in enumerate(decoded.sizes):
+        image, mask = (buffer[place] for place in decoded.places(index))
+        views.append((image.view(3, height, width), mask.view(height, width)))
+    return views

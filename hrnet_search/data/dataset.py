@@ -36,13 +36,9 @@ class Dataset(Protocol):
         """Return what people call the image, unique in its split."""
         ...
 
-
-class Source(Dataset, Protocol):
-    """A data set whose decoded images can be kept elsewhere."""
-
     @property
     def key(self) -> str:
-        """What names the kept copy: the split, and 12 hex digits of the options."""
+        """What names a copy of the decoded images: the split, and 12 hex digits of the options."""
         ...
 
     def size(self, index: int, /) -> tuple[int, int]:
@@ -62,7 +58,7 @@ class Kind:
     `update(spec, digest)` feeds all that tells two data sets apart, but not where they lie.
     """
 
-    open: Callable[[DataSpec, str], Source]
+    open: Callable[[DataSpec, str], Dataset]
     preflight: Callable[[DataSpec], list[Fault]]
     update: Callable[[DataSpec, Callable[[bytes], None]], None]
 
@@ -72,7 +68,7 @@ FOLDER = Kind(folder.Folder, folder.preflight, folder.update)
 DATASETS = {"shapes": SHAPES, "folder": FOLDER, **dict.fromkeys(PRESETS, FOLDER)}
 
 
-def open_dataset(spec: DataSpec, split: str) -> Source:
+def open_dataset(spec: DataSpec, split: str) -> Dataset:
     """Open the `train` or `val` split. Raise DataError with every fault seen without decoding."""
     assert split in SPLITS, split
     return _kind(spec).open(spec, split)

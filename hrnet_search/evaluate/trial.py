@@ -133,8 +133,8 @@ class Worker:
     def _data(self, task: TrialTask, device: torch.device) -> TrainingData:
         schedule = task.schedule
         spec = schedule.data
-        batches = Batches(self._store(spec, "train", device), schedule, task.key.seed, device)
-        validation = self._store(spec, "val", device)
+        batches = Batches(self._store(task, "train", device), schedule, task.key.seed, device)
+        validation = self._store(task, "val", device)
         size = validation_batch(schedule)
         return TrainingData(
             batch=batches.batch,
@@ -142,11 +142,14 @@ class Worker:
             images=len(validation),
         )
 
-    def _store(self, spec: DataSpec, split: str, device: torch.device) -> ImageStore:
-        """Return a split's decoded images, which all trials of this worker share."""
+    def _store(self, task: TrialTask, split: str, device: torch.device) -> ImageStore:
+        """Return a split's decoded images, which all trials of the study share."""
+        spec = task.schedule.data
         key = (spec, split, str(device))
         if key not in self._stores:
-            self._stores[key] = ImageStore(open_dataset(spec, split), device)
+            folder = Path(task.folder, "cache") if task.folder else None
+            store = ImageStore(open_dataset(spec, split), device, folder, spec.cache)
+            self._stores[key] = store
         return self._stores[key]
 
     def _checkpoints(self, task: TrialTask) -> Checkpoints | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +45,16 @@ class Numbered:
 
     def name(self, index: int) -> str:
         return str(index)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.sizes[index]
+
+    @property
+    def key(self) -> str:
+        return f"numbered-{len(self.sizes)}"
+
+    def stamp(self) -> str:
+        return hashlib.sha256(repr(self.sizes).encode()).hexdigest()
 
 
 def test_a_batch_has_the_crop_size_and_the_promised_types() -> None:
@@ -155,8 +167,48 @@ def test_images_of_different_sizes_are_trained_on_together() -> None:
     assert {int(mask[0, 0]) for mask in labels} <= {0, 1, 2, IGNORED}
 
 
-def test_images_of_one_size_share_one_tensor() -> None:
-    store = ImageStore(open_dataset(SPEC, "train"))
-    storages = {image.untyped_storage().data_ptr() for image in store.images}
-    assert len(storages) == 1
-    assert store.images[0].dtype == torch.uint8
+def pointers(store: ImageStore) -> list[int]:
+    return [part.data_ptr() for i in range(len(store)) for part in store[i]]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("sizes", [[(4, 6)] * 3, [(4, 6), (9, 2), (1, 1)]])
+def test_all_images_lie_in_one_buffer_without_gaps(
+    kept: bool, sizes: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    store = ImageStore(Numbered(sizes), "cpu", tmp_path if kept else None, 10**6)
+    assert store.unkept == ""
+    assert {part.untyped_storage().data_ptr() for i in range(3) for part in store[i]} == {
+        store[0][0].data_ptr()
+    }
+    for i, (height, width) in enumerate(sizes):
+        image, mask = store[i]
+        assert (image.dtype, mask.dtype) == (torch.uint8, torch.uint8)
+        assert (image == i).all()
+        assert (mask == i).all()
+        assert (image.shape, mask.shape) == ((3, height, width), (height, width))
+    assert pointers(store) == pointers(store)
+
+
+def test_a_mapped_store_is_the_file_itself(tmp_path: Path) -> None:
+    """Nothing is copied: whoever writes to the file is seen by who has mapped it."""
+    store = ImageStore(Numbered([(4, 6)]), "cpu", tmp_path, 10**6)
+    (path,) = tmp_path.glob("*.images")
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x07")
+    assert store[0][1][-1, -1] == 7
+
+
+def test_beyond_the_limit_images_are_decoded_on_every_access(tmp_path: Path) -> None:
+    dataset = open_dataset(SPEC, "train")
+    store = ImageStore(dataset, "cpu", tmp_path, 1000)
+    assert store.unkept == "decoded images take 0.000127 GB, data.cache allows 1e-06 GB"
+    kept = ImageStore(dataset)
+    assert len(store) == len(kept) == 10
+    assert all(torch.equal(a, b) for i in range(10) for a, b in zip(store[i], kept[i], strict=True))
+    assert not list(tmp_path.glob("*.images"))
+    images, labels = Batches(store, SCHEDULE, 0).batch(0)
+    expected = Batches(kept, SCHEDULE, 0).batch(0)
+    assert torch.equal(images, expected[0])
+    assert torch.equal(labels, expected[1])
