@@ -75,13 +75,17 @@ def check(options: argparse.Namespace) -> int:
 
     file = _load(options)
     looked_at = _look_at_data(file)
+    decoded = _decoded_bytes(file) if looked_at else None
     found = survey(file.space)
     if options.json:
-        print(json.dumps({"name": file.name, "data_looked_at": looked_at, **asdict(found)}))
+        seen = {"data_looked_at": looked_at, "decoded_bytes": decoded}
+        print(json.dumps({"name": file.name, **seen, **asdict(found)}))
         return DONE
     print(f"{file.name}: no problems")
-    if not looked_at:
+    if decoded is None:
         print("the data were not looked at: no root (--data-root DIR)")
+    else:
+        print(_decoded_line(decoded, file.schedule.data.cache))
     for line in found.lines():
         print(line)
     return DONE
@@ -203,6 +207,9 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
 
     console = Console()
     plan = plan_of(file, folder, options.trials)
+    limit = file.schedule.data.cache
+    if (decoded := _decoded_bytes(file)) > limit:
+        console.print(_decoded_line(decoded, limit))
     with open_store(file, plan, folder) as store:
         already = len(store.finished())
         if already:
@@ -246,6 +253,22 @@ def _look_at_data(file: SpaceFile) -> bool:
     if faults := preflight(data):
         raise DataError(faults)
     return True
+
+
+def _decoded_bytes(file: SpaceFile) -> int:
+    from hrnet_search.data.cache import decoded_bytes
+
+    return decoded_bytes(file.schedule.data)
+
+
+def _decoded_line(taken: int, limit: int) -> str:
+    """Return how large the decoded images are, and what that means for a study."""
+    if taken > limit:
+        kept = f"more than data.cache allows ({limit / 1e9:.3g} GB): decoded on every access"
+    else:
+        kept = "kept in the study's folder"
+    size = f"{taken / 1e9:.3g} GB" if taken >= 1e9 else f"{taken / 1e6:.3g} MB"
+    return f"decoded images: {size}, {kept}"
 
 
 def _classes(config: Config) -> int:

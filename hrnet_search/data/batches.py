@@ -89,15 +89,16 @@ class Batches:
         """
         rng = np.random.default_rng([self._seed, AUGMENTATION, step])
         crop = self._schedule.crop
-        images, masks = [], []
+        images, masks, flips = [], [], []
         for index in self._indices(step):
             image, mask = self._store[index]
             window = draw_window(rng, (mask.shape[0], mask.shape[1]), self._schedule)
             one, labels = resample(image, mask, window, crop, self._schedule.data.mean)
             images.append(one)
             masks.append(labels)
+            flips.append(window.flip)
         normal = normalised(torch.stack(images), self._schedule.data)
-        labels = torch.stack(masks).long()
+        labels = trade_places(torch.stack(masks).long(), flips, self._schedule.data.swaps)
         return normal.to(self._device), labels.to(self._device)
 
     def _indices(self, step: int) -> Iterator[int]:
@@ -107,6 +108,21 @@ class Batches:
             order = np.random.default_rng([self._seed, ORDER, epoch]).permutation(count)
             start = epoch * count
             yield from order[max(0, first - start) : first + batch - start].tolist()
+
+
+def trade_places(labels: Tensor, flips: Sequence[bool], swaps: Sequence[tuple[int, int]]) -> Tensor:
+    """Exchange the classes of each pair in `swaps` where a crop was mirrored.
+
+    Labels int64 [N, h, w] with one flip each: a mirror makes a left arm a right arm, as the
+    library's `lib/datasets/lip.py` knows.
+    """
+    if not swaps:
+        return labels
+    table = torch.arange(IGNORED + 1, device=labels.device)
+    for one, other in swaps:
+        table[one], table[other] = other, one
+    mirrored = torch.tensor(flips, device=labels.device)
+    return torch.where(mirrored[:, None, None], table[labels], labels)
 
 
 def draw_window(rng: np.random.Generator, size: tuple[int, int], schedule: Schedule) -> Window:

@@ -18,6 +18,7 @@ from hrnet_search.data.batches import (
     draw_window,
     normalised,
     resample,
+    trade_places,
     validation_batches,
 )
 from hrnet_search.data.dataset import Array, open_dataset
@@ -129,6 +130,32 @@ def test_windows_use_the_whole_range_of_scale_place_and_mirroring() -> None:
     assert 200 < sum(w.flip for w in drawn) < 300
     still = replace(SCHEDULE, flip=False)
     assert not any(draw_window(rng, (100, 100), still).flip for _ in range(20))
+
+
+def test_classes_trade_places_where_a_crop_was_mirrored() -> None:
+    labels = torch.tensor([0, 1, 2, 3, 4, IGNORED]).repeat(2, 1, 1)
+    plain, mirrored = trade_places(labels, [False, True], ((1, 2), (4, 3)))
+    assert plain.flatten().tolist() == [0, 1, 2, 3, 4, IGNORED]
+    assert mirrored.flatten().tolist() == [0, 2, 1, 4, 3, IGNORED]
+    assert trade_places(labels, [True, True], ()) is labels
+
+
+def test_a_left_hand_is_a_right_hand_in_the_mirror() -> None:
+    """Two images of one class each: only where one was mirrored it is the other class."""
+    data = replace(SPEC, swaps=((0, 1),))
+    schedule = replace(SCHEDULE, data=data, batch=2, crop=(8, 8), scale=(1.0, 1.0))
+    dataset = Numbered([(8, 8), (8, 8)])
+    seen = set()
+    for step in range(12):
+        swapped = Batches(dataset, schedule, 0).batch(step)[1]
+        plain = Batches(dataset, replace(schedule, data=SPEC), 0).batch(step)[1]
+        seen |= {bool((a == b).all()) for a, b in zip(swapped, plain, strict=True)}
+        assert all(len(labels.unique()) == 1 for labels in swapped)
+    assert seen == {True, False}
+    still = replace(schedule, flip=False)
+    labels = [Batches(dataset, still, 0).batch(step)[1] for step in range(6)]
+    bare = [Batches(dataset, replace(still, data=SPEC), 0).batch(step)[1] for step in range(6)]
+    assert torch.equal(torch.stack(labels), torch.stack(bare))
 
 
 def test_images_are_normalised_with_the_mean_and_deviation_of_the_data() -> None:

@@ -178,6 +178,14 @@ def test_a_mapping_sends_stored_ids_to_classes(spec: DataSpec) -> None:
     ]
 
 
+def test_a_mapping_may_give_the_ignored_label_a_meaning(spec: DataSpec) -> None:
+    for stem in ("a", "deep/b"):
+        write_mask(Path(spec.root, f"masks/{stem}.png"), [0, 255, 0, 255, 0, 0])
+    painted = replace(spec, classes=2, mapping=((0, 0), (255, 1)))
+    assert messages(painted) == []
+    assert open_dataset(painted, "train")[0][1][0].tolist() == [0, 1, 0, 1, 0, 0]
+
+
 def test_a_mapping_to_no_class_is_a_fault(spec: DataSpec) -> None:
     assert messages(replace(spec, mapping=((7, 3),))) == [
         "data.mapping: 7: 3 maps to no class, allowed: 0..255 to 0..2 or 255"

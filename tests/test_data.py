@@ -1,0 +1,248 @@
+"""Data from a space file to a study: presets are checked, bad files named, nothing else lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import miniature
+import numpy as np
+import pytest
+
+from hrnet_search import open_study
+from hrnet_search.cli import main
+from hrnet_search.presets import PRESETS
+from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.run import open_store, plan_of, search
+from hrnet_search.space.load import load_space_file
+
+ROOT = Path(__file__).parents[1]
+SPACE = f"""\
+name: tiny
+base: {ROOT / "configs/seg_hrnet_w18_small_v1_sgd_lr5e-2_wd1e-4_bs32_x100.yaml"}
+vary:
+  width: [2, 4, 6]
+  STAGE4.NUM_BRANCHES: [2]
+  STAGE3.NUM_BRANCHES: [1]
+  STAGE2.NUM_BRANCHES: [1]
+objectives: {{miou: max, macs: min}}
+data: {{kind: camvid}}
+schedule: {{steps: 2, batch: 2, crop: [32, 32]}}
+latency: {{size: [32, 32], seconds: 0.05}}
+search: {{sampler: random, trials: 3}}
+tracking: {{mlflow: off}}
+"""
+CAMVID = "CamVid/{}/0001TP_{:06d}.png"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    miniature.make("camvid", tmp_path / "data", size=(32, 48))
+    return tmp_path / "data"
+
+
+def write_space(folder: Path, old: str = "", new: str = "") -> Path:
+    assert old in SPACE
+    path = folder / "tiny.yaml"
+    path.write_text(SPACE.replace(old, new))
+    return path
+
+
+# What is checked in a process of its own, since the tests' has loaded torch.
+CHECK = """
+import sys
+from hrnet_search.cli import main
+code = main(["check", *sys.argv[1:]])
+print(code, "torch" in sys.modules)
+"""
+
+
+def checked(*words: object) -> list[str]:
+    command = [sys.executable, "-c", CHECK, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("kind", PRESETS)
+def test_check_takes_a_preset_with_and_without_a_root_and_without_torch(
+    kind: str, tmp_path: Path
+) -> None:
+    space = write_space(tmp_path, "kind: camvid", f"kind: {kind}")
+    lines = checked(space)
+    assert lines[1] == "the data were not looked at: no root (--data-root DIR)"
+    assert lines[-1] == "0 False"
+    miniature.make(kind, tmp_path / "data")
+    lines = checked(space, "--data-root", tmp_path / "data")
+    assert lines[1] == "decoded images: 0.0983 MB, kept in the study's folder"
+    assert lines[-1] == "0 False"
+
+
+def test_check_says_what_is_beyond_the_limit(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = write_space(tmp_path, "kind: camvid", "kind: camvid, cache: 1k")
+    assert main(["check", str(space), "--data-root", str(root)]) == 0
+    line = "decoded images: 0.0492 MB, more than data.cache allows (1e-06 GB): decoded on every"
+    assert line in capsys.readouterr().out
+    assert main(["check", str(space), "--data-root", str(root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["decoded_bytes"] == 4 * 32 * 48 * 8
+
+
+def cut_file(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def other_size(path: Path) -> None:
+    miniature.write_mask(path, np.zeros((9, 9), dtype=np.uint8))
+
+
+def out_of_range(path: Path) -> None:
+    miniature.write_mask(path, np.full((32, 48), 12, dtype=np.uint8))
+
+
+def emptied(path: Path) -> None:
+    for file in path.iterdir():
+        file.unlink()
+
+
+def no_pairs(path: Path) -> None:
+    emptied(path)
+    emptied(path.with_name("valannot"))
+
+
+def one_class(path: Path) -> None:
+    for file in path.iterdir():
+        miniature.write_mask(file, np.full((32, 48), 11 if "1.png" in file.name else 4, np.uint8))
+
+
+# How a data set goes bad: what happens to which path, and what the one line says of it.
+BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "unreadable image": (cut_file, CAMVID.format("train", 2), "{} cannot be read ("),
+    "unreadable mask": (cut_file, CAMVID.format("valannot", 0), "{} cannot be read ("),
+    "missing mask": (Path.unlink, CAMVID.format("trainannot", 3), "train/0001TP_000003.png has no"),
+    "missing image": (Path.unlink, CAMVID.format("val", 1), "valannot/0001TP_000001.png has no im"),
+    "size mismatch": (other_size, CAMVID.format("trainannot", 1), "{} is 9 x 9, its image"),
+    "label out of range": (out_of_range, CAMVID.format("valannot", 2), "{} holds label 12, allowe"),
+    "empty validation": (no_pairs, "CamVid/val", "{} with"),
+    "one class": (one_class, "CamVid/trainannot", "{}/0001TP_000000.png and the other 4 masks"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_bad_data_are_one_line_that_names_the_file_and_start_nothing(
+    kind: str, command: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage, where, message = BAD[kind]
+    damage(root / where)
+    words = [command, str(write_space(tmp_path)), "--data-root", str(root)]
+    study = tmp_path / "study"
+    assert main([*words, "-o", str(study)] if command == "run" else words) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("data.")
+    assert message.format(root / where) in line
+    assert captured.out == ""
+    assert not study.exists()
+
+
+class Meddling:
+    """A listener that does something to the data when a trial has ended."""
+
+    def __init__(self, *acts: Callable[[], object]) -> None:
+        self.acts = list(acts)
+
+    def started(self, task: TrialTask) -> None: ...
+
+    def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
+
+    def ended(self, task: TrialTask, result: TrialResult) -> None:
+        if self.acts:
+            self.acts.pop(0)()
+
+
+def search_while(
+    space: Path, root: Path, study: Path, acts: Sequence[Callable[[], object]], first: int
+) -> list[TrialResult]:
+    """Search; the first acts come between preflight and search, the others after each trial."""
+    file = load_space_file(space, str(root))
+    plan = replace(plan_of(file, study), device="cpu")
+    for act in acts[:first]:
+        act()
+    with open_store(file, plan, study) as store:
+        search(plan, store, [Meddling(*acts[first:])], lambda _: None)
+        return [result for _, result in sorted(store.finished())]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_image_that_breaks_in_mid_run_fails_its_trial_alone(
+    split: str, root: Path, tmp_path: Path
+) -> None:
+    """Beyond the cache's limit images are decoded on every access, so the break is met."""
+
+    def break_() -> None:
+        for path in (root / f"CamVid/{split}").iterdir():
+            cut_file(path)
+
+    def mend() -> None:
+        miniature.make("camvid", root, size=(32, 48))
+
+    space = write_space(tmp_path, "kind: camvid", "kind: camvid, cache: 0")
+    study = tmp_path / "study"
+    results = search_while(space, root, study, [break_, mend], first=0)
+    assert [result.status for result in results] == ["completed", "failed", "completed"]
+    name = re.escape(f"data.{split}: {root}/CamVid/{split}/0001TP_")
+    assert re.match(rf"{name}\d{{6}}\.png cannot be read \(", results[1].error)
+    for number in (0, 2):
+        assert (study / "evaluation" / f"{results[number].key}.npz").is_file()
+    assert "cannot be read" in (study / "logs" / f"{results[1].key}.log").read_text()
+    assert not list((study / "cache").glob("*.images"))
+
+
+def test_an_image_that_breaks_before_it_was_kept_fails_trials_until_it_is_mended(
+    root: Path, tmp_path: Path
+) -> None:
+    image = root / CAMVID.format("val", 1)
+    whole = image.read_bytes()
+    acts = [lambda: cut_file(image), lambda: image.write_bytes(whole)]
+    study = tmp_path / "study"
+    results = search_while(write_space(tmp_path), root, study, acts, first=1)
+    assert [result.status for result in results] == ["failed", "completed", "completed"]
+    assert results[0].error.startswith(f"data.val: {image} cannot be read (")
+    assert {p.suffix for p in (study / "cache").iterdir()} == {"", ".images"}
+
+
+def test_an_image_that_breaks_after_it_was_kept_is_not_needed(root: Path, tmp_path: Path) -> None:
+    acts = [lambda: cut_file(root / CAMVID.format("val", 1))]
+    results = search_while(write_space(tmp_path), root, tmp_path / "study", acts, first=0)
+    assert [result.status for result in results] == ["completed"] * 3
+
+
+def test_a_study_whose_images_stay_broken_stops_by_its_rules(root: Path, tmp_path: Path) -> None:
+    image = root / CAMVID.format("train", 1)
+    space = write_space(tmp_path, "trials: 3", "trials: 9")
+    space.write_text(space.read_text().replace("[2, 4, 6]", "[2, 3, 4, 5, 6, 7, 8, 9, 10]"))
+    study = tmp_path / "study"
+    results = search_while(space, root, study, [lambda: cut_file(image)], first=1)
+    assert [result.status for result in results] == ["failed"] * 5
+    assert all(str(image) in result.error for result in results)
+
+
+def test_names_and_kept_images_belong_to_the_study_and_outlast_a_run(
+    root: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "study"
+    words = ["run", str(write_space(tmp_path)), "--data-root", str(root), "-o", str(study)]
+    assert main([*words, "--trials", "1"]) == 0
+    schedule = json.loads(open_study(study).meta["schedule"])
+    assert tuple(schedule["data"]["names"]) == PRESETS["camvid"].spec.names
+    kept = {path: path.stat().st_mtime_ns for path in (study / "cache").glob("*.images")}
+    assert len(kept) == 2
+    assert main([*words, "--trials", "2"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
