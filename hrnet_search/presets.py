@@ -7,6 +7,7 @@ file names; what it says of root, size, folders or lists comes first.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hrnet_search.records import IGNORED, DataSpec, Split
@@ -14,33 +15,56 @@ from hrnet_search.records import IGNORED, DataSpec, Split
 Mapping = tuple[tuple[int, int], ...]
 
 
-AT_HOME = Split()
-"""Lines of a list begin at the data set's folder."""
-
-
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A data set as `folder` reads it, without a root.
+    """A data set as the `folder` reader needs to know it.
 
-    `lists` holds the folders that lines of a `.lst` file begin at, below the data set's folder.
+    `home` is its folder in the library's ROOT; `images`, `masks` and `list` lie in it, with the
+    split's name in the place of {}. `begin` are the folders in it that lines of other lists
+    begin at. The rest is as in DataSpec.
     """
 
-    spec: DataSpec
-    lists: Split = AT_HOME
+    kind: str
+    names: tuple[str, ...]
+    home: str
+    images: str
+    masks: str
+    mapping: Mapping = ()
+    ignore: int = IGNORED
+    ends: tuple[str, str] = ("", "")
+    swaps: tuple[tuple[int, int], ...] = ()
+    list: str = ""
+    begin: tuple[str, str] = ("", "")
+
+    @property
+    def spec(self) -> DataSpec:
+        """The data set, without a root."""
+        train, val = (
+            Split(self.images.format(split), self.masks.format(split), self.list.format(split))
+            for split in ("train", "val")
+        )
+        return DataSpec(
+            self.kind,
+            len(self.names),
+            self.names,
+            self.ignore,
+            self.mapping,
+            swaps=self.swaps,
+            home=self.home,
+            ends=self.ends,
+            train=train,
+            val=val,
+        )
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
+    return tuple(text.split(", "))
 
 
-def _classes(*stored: int, ignored: tuple[int, ...] = ()) -> Mapping:
+def _numbered(*stored: int, ignored: Iterable[int]) -> Mapping:
     """Return the mapping that numbers stored ids in their order, and ignores others."""
     kept = ((label, index) for index, label in enumerate(stored))
-    return tuple(sorted((*kept, *((label, IGNORED) for label in ignored))))
-
-
-def _split(folder: str, images: str, masks: str) -> Split:
-    return Split(images.format(folder), masks.format(folder))
+    return tuple(sorted([*kept, *((label, IGNORED) for label in ignored)]))
 
 
 SHAPES = _names("ground, line, stripes, checks, warm frame, cold frame, disc, framed disc")
@@ -69,6 +93,14 @@ ADE20K = _names(
     "sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, "
     "bulletin board, shower, radiator, glass, clock, flag"
 )
+
+VOC = ("pascal_ctx/VOCdevkit/VOC2010", "JPEGImages", "SegmentationClassContext")
+VOC_LIST = "ImageSets/SegmentationContext/{}.txt"
+"""PASCAL-Context as PNG masks of 0 to 59, 0 what none of the 59 classes is.
+
+The library keeps these masks in a pickle that it makes with the Detail API; as files they are
+what mmsegmentation's converter writes. Ids follow the alphabet.
+"""
 
 PASCAL_CONTEXT = _names(
     "aeroplane, bag, bed, bedclothes, bench, bicycle, bird, boat, book, bottle, building, bus, "
@@ -104,96 +136,47 @@ COCO_STUFF = _names(
     "textile-other, towel, tree, vegetable, wall-brick, wall-concrete, wall-other, wall-panel, "
     "wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-other, wood"
 )
-COCO_NOT_USED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91}
+COCO_UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 """Ids of COCO's first list of things that no image has (`lib/datasets/cocostuff.py`)."""
 
+# As the authors of SegNet give it away; 11 is unlabelled.
 CAMVID = _names(
     "sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist"
 )
 
 
-def _cityscapes() -> DataSpec:
-    others = tuple(label for label in range(34) if label not in CITYSCAPES_IDS)
-    return DataSpec(
-        kind="cityscapes",
-        classes=19,
-        names=CITYSCAPES,
-        mapping=_classes(*CITYSCAPES_IDS, ignored=others),
-        home="cityscapes",
-        ends=("_leftImg8bit", "_gtFine_labelIds"),
-        train=_split("train", "leftImg8bit/{}", "gtFine/{}"),
-        val=_split("val", "leftImg8bit/{}", "gtFine/{}"),
+# ADE20K's 0 is "other", that of PASCAL-Context and COCO-Stuff unlabelled: ignored, and the rest
+# moves down. The library does it by subtracting 1 from bytes (0 becomes 255).
+PRESETS = {
+    preset.kind: preset
+    for preset in (
+        Preset(
+            "cityscapes", CITYSCAPES, "cityscapes", "leftImg8bit/{}", "gtFine/{}",
+            mapping=_numbered(*CITYSCAPES_IDS, ignored=set(range(34)) - set(CITYSCAPES_IDS)),
+            ends=("_leftImg8bit", "_gtFine_labelIds"),
+        ),
+        Preset(
+            "ade20k", ADE20K, "ade20k", "{}/image", "{}/label",
+            mapping=_numbered(*range(1, 151), ignored=[0]),
+        ),
+        Preset(
+            "pascal-context-59", PASCAL_CONTEXT, *VOC, list=VOC_LIST, begin=VOC[1:],
+            mapping=_numbered(*range(1, 60), ignored=[0]),
+        ),
+        Preset(
+            "pascal-context-60", ("background", *PASCAL_CONTEXT), *VOC, list=VOC_LIST,
+            begin=VOC[1:],
+        ),
+        Preset(
+            "lip", LIP, "lip", "TrainVal_images/{}_images",
+            "TrainVal_parsing_annotations/{}_segmentations",
+            swaps=((14, 15), (16, 17), (18, 19)),
+            begin=("TrainVal_images", "TrainVal_parsing_annotations"),
+        ),
+        Preset(
+            "coco-stuff", COCO_STUFF, "cocostuff", "{}/image", "{}/label",
+            mapping=_numbered(*(i for i in range(1, 183) if i not in COCO_UNUSED), ignored=[0]),
+        ),
+        Preset("camvid", CAMVID, "CamVid", "{}", "{}annot", ignore=11),
     )
-
-
-def _of_two_folders(kind: str, home: str, names: tuple[str, ...], mapping: Mapping) -> DataSpec:
-    """Return a data set that lies in `train/image`, `train/label`, `val/image`, `val/label`."""
-    train, val = (_split(split, "{}/image", "{}/label") for split in ("train", "val"))
-    return DataSpec(kind, len(names), names, mapping=mapping, home=home, train=train, val=val)
-
-
-def _pascal_context(kind: str, names: tuple[str, ...], mapping: Mapping) -> DataSpec:
-    """Return PASCAL-Context as PNG masks of 0 to 59, 0 what none of the 59 classes is.
-
-    The library keeps these masks in a pickle that it makes with the Detail API; as files they
-    are what mmsegmentation's converter writes. Ids follow the alphabet.
-    """
-    train, val = (
-        Split(
-            "JPEGImages", "SegmentationClassContext", f"ImageSets/SegmentationContext/{split}.txt"
-        )
-        for split in ("train", "val")
-    )
-    home = "pascal_ctx/VOCdevkit/VOC2010"
-    return DataSpec(kind, len(names), names, mapping=mapping, home=home, train=train, val=val)
-
-
-def _lip() -> DataSpec:
-    images, masks = "TrainVal_images/{}_images", "TrainVal_parsing_annotations/{}_segmentations"
-    return DataSpec(
-        kind="lip",
-        classes=20,
-        names=LIP,
-        swaps=((14, 15), (16, 17), (18, 19)),
-        home="lip",
-        train=_split("train", images, masks),
-        val=_split("val", images, masks),
-    )
-
-
-def _camvid() -> DataSpec:
-    """Return CamVid as the authors of SegNet give it away; 11 is unlabelled."""
-    return DataSpec(
-        kind="camvid",
-        classes=11,
-        names=CAMVID,
-        ignore=11,
-        home="CamVid",
-        train=_split("train", "{}", "{}annot"),
-        val=_split("val", "{}", "{}annot"),
-    )
-
-
-# ADE20K's 0 is "other", PASCAL-Context's and COCO-Stuff's 0 is unlabelled: ignored, and the rest
-# moved down by one. The library does it by subtracting 1 from bytes (0 becomes 255).
-_SHIFTED_59 = _classes(*range(1, 60), ignored=(0,))
-_COCO_IDS = [label for label in range(1, 183) if label not in COCO_NOT_USED]
-_VOC_LISTS = Split("JPEGImages", "SegmentationClassContext")
-
-PRESETS: dict[str, Preset] = {
-    "cityscapes": Preset(_cityscapes()),
-    "ade20k": Preset(
-        _of_two_folders("ade20k", "ade20k", ADE20K, _classes(*range(1, 151), ignored=(0,)))
-    ),
-    "pascal-context-59": Preset(
-        _pascal_context("pascal-context-59", PASCAL_CONTEXT, _SHIFTED_59), _VOC_LISTS
-    ),
-    "pascal-context-60": Preset(
-        _pascal_context("pascal-context-60", ("background", *PASCAL_CONTEXT), ()), _VOC_LISTS
-    ),
-    "lip": Preset(_lip(), Split("TrainVal_images", "TrainVal_parsing_annotations")),
-    "coco-stuff": Preset(
-        _of_two_folders("coco-stuff", "cocostuff", COCO_STUFF, _classes(*_COCO_IDS, ignored=(0,)))
-    ),
-    "camvid": Preset(_camvid()),
-}
+}  # fmt: skip

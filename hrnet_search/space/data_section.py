@@ -15,7 +15,7 @@ from hrnet_search.space.reader import Reader, Section
 SHAPES_CLASSES = 8
 SHAPES_IMAGES = {"train": 256, "val": 64}
 NO_NAMES: tuple[str, ...] = ()
-FOLDER = Preset(DataSpec("folder", 0))
+FOLDER = Preset("folder", (), home="", images="", masks="")
 """A data set of which nothing is known."""
 
 COMMON_DATA = ("kind", "size", "mean", "std", "cache", "train", "val")
@@ -103,8 +103,8 @@ def _files(
         home=default.home,
         ends=section.read("ends", lambda n, p: _ends(reader, n, p), default.ends),
         root=_root(reader, section, space_file, data_root),
-        train=_split(reader, section, "train", default.train, preset.lists),
-        val=_split(reader, section, "val", default.val, preset.lists),
+        train=_split(reader, section, "train", default.train, preset.begin),
+        val=_split(reader, section, "val", default.val, preset.begin),
         **_common(reader, section, default),
     )
 
@@ -128,8 +128,10 @@ def _class_count(reader: Reader, section: Section) -> int:
     return read or 2
 
 
-def _split(reader: Reader, data: Section, key: str, default: Split, lists: Split) -> Split:
-    """Return a split; a list that names no folders begins at those of `lists`."""
+def _split(
+    reader: Reader, data: Section, key: str, default: Split, begin: tuple[str, str]
+) -> Split:
+    """Return a split; lines of a list that names no folders begin at those of `begin`."""
     node = data.require(key) if default == Split() else data.found.get(key, (None, None))[1]
     if node is None:
         return default
@@ -137,12 +139,13 @@ def _split(reader: Reader, data: Section, key: str, default: Split, lists: Split
     section = reader.section(node, path, ("images", "masks", "list"))
     if not isinstance(node, yaml.MappingNode):
         return default
-    if "list" not in section:
+    listed = "list" in section
+    if not listed:
         for part in ("images", "masks"):
             section.require(part)
     return Split(
-        images=section.read("images", reader.text, lists.images if "list" in section else ""),
-        masks=section.read("masks", reader.text, lists.masks if "list" in section else ""),
+        images=section.read("images", reader.text, begin[0] if listed else ""),
+        masks=section.read("masks", reader.text, begin[1] if listed else ""),
         list=section.read("list", reader.text, ""),
     )
 

@@ -100,9 +100,8 @@ def listed(kind: str, root: Path, lines: str, name: str = "train.lst") -> DataSp
     path = root / "list" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(lines)
-    lists = PRESETS[kind].lists
-    spec = miniature.make(kind, root)
-    return replace(spec, train=replace(lists, list=f"list/{name}"))
+    images, masks = PRESETS[kind].begin
+    return replace(miniature.make(kind, root), train=Split(images, masks, f"list/{name}"))
 
 
 # A line of each list that the library ships, as it stands there, with the files of `miniature`.
