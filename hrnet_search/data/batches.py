@@ -255,11 +255,12 @@ def _placed(buffer: Array, device: torch.device) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it cannot be written to: nobody does
         tensor = torch.from_numpy(buffer)
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if buffer.nbytes <= GPU_SHARE * free:
-            return tensor.to(device)
-    return tensor
+    return tensor.to(device) if fits(buffer.nbytes, device) else tensor
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether decoded images of `size` bytes may lie on the device."""
+    return device.type != "cuda" or size <= GPU_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def _views(decoded: Decoded, buffer: Tensor) -> list[tuple[Tensor, Tensor]]:

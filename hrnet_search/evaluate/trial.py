@@ -101,7 +101,13 @@ class Worker:
             wall_s=time.monotonic() - start,
             error=found.error,
             versions=versions(),
+            notes=self._remarks(),
         )
+
+    def _remarks(self) -> tuple[str, ...]:
+        """Return what is out of the ordinary about the images that this worker has open."""
+        reasons = {store.unkept for store in self._stores.values() if store.unkept}
+        return tuple(f"images are decoded on every access: {why}" for why in sorted(reasons))
 
     def _judge(
         self, task: TrialTask, report: Report, checkpoints: Checkpoints | None, found: _Found

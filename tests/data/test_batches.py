@@ -11,11 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hrnet_search.data import batches
 from hrnet_search.data.batches import (
     Batches,
     ImageStore,
     Window,
     draw_window,
+    fits,
     normalised,
     resample,
     trade_places,
@@ -79,8 +81,8 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
 @pytest.mark.parametrize("batch", [3, 4, 25])
 def test_every_image_is_met_once_an_epoch_in_a_new_order(batch: int) -> None:
     schedule = replace(SCHEDULE, batch=batch, crop=(4, 4), scale=(1.0, 1.0))
-    batches = Batches(Numbered([(4, 4)] * 10), schedule, 0)
-    met = [int(mask[0, 0]) for step in range(20) for mask in batches.batch(step)[1]][:60]
+    made = Batches(Numbered([(4, 4)] * 10), schedule, 0)
+    met = [int(mask[0, 0]) for step in range(20) for mask in made.batch(step)[1]][:60]
     epochs = [met[i : i + 10] for i in range(0, 60, 10)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len(set(map(tuple, epochs))) == 6
@@ -183,8 +185,8 @@ def test_validation_images_come_once_in_order_as_they_are(kept: bool) -> None:
 
 def test_validation_batches_hold_one_size_each() -> None:
     dataset = Numbered([(4, 4), (4, 4), (4, 6), (4, 4), (4, 4), (4, 4)])
-    batches = list(validation_batches(ImageStore(dataset), SPEC, 2, "cpu"))
-    assert [list(indices) for _, _, indices in batches] == [[0, 1], [2], [3, 4], [5]]
+    made = list(validation_batches(ImageStore(dataset), SPEC, 2, "cpu"))
+    assert [list(indices) for _, _, indices in made] == [[0, 1], [2], [3, 4], [5]]
 
 
 def test_images_of_different_sizes_are_trained_on_together() -> None:
@@ -239,3 +241,26 @@ def test_beyond_the_limit_images_are_decoded_on_every_access(tmp_path: Path) -> 
     expected = Batches(kept, SCHEDULE, 0).batch(0)
     assert torch.equal(images, expected[0])
     assert torch.equal(labels, expected[1])
+
+
+@pytest.mark.parametrize(("free", "there"), [(1000, True), (999, False)])
+def test_a_gpu_takes_the_images_if_they_leave_most_of_it_free(
+    free: int, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10**9))
+    assert fits(250, torch.device("cuda")) == there
+    assert fits(10**12, torch.device("cpu"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("share", [0.25, 0.0])
+def test_items_are_on_the_gpu_wherever_the_images_lie(
+    share: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(batches, "GPU_SHARE", share)
+    store = ImageStore(Numbered([(4, 6), (2, 2)]), "cuda", tmp_path, 10**6)
+    for index in range(2):
+        image, mask = store[index]
+        assert (image.device.type, mask.device.type) == ("cuda", "cuda")
+        assert (image == index).all()
+        assert (mask == index).all()

@@ -65,6 +65,16 @@ class FakeBatches:
         return noise(1000 * self._seed + step, 4)
 
 
+class FakeStore:
+    """As many validation images as `fake_validation` yields."""
+
+    def __init__(self, *_: object) -> None:
+        self.unkept = ""
+
+    def __len__(self) -> int:
+        return 4
+
+
 def noise(seed: int, count: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(count, 3, 32, 32, generator=generator)
@@ -86,7 +96,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return object()
 
     monkeypatch.setattr(trial, "open_dataset", open_dataset)
-    monkeypatch.setattr(trial, "ImageStore", lambda *_: range(4))  # as many validation images
+    monkeypatch.setattr(trial, "ImageStore", FakeStore)
     monkeypatch.setattr(trial, "Batches", FakeBatches)
     monkeypatch.setattr(trial, "validation_batches", fake_validation)
     return splits
@@ -146,6 +156,19 @@ def test_data_are_opened_once_for_a_worker(opened: list[str]) -> None:
     for seed in range(2):
         worker.run(task(seed=seed), always)
     assert opened == ["train", "val"]
+
+
+def test_images_that_cannot_be_kept_are_noted_and_give_the_same_result(tmp_path: Path) -> None:
+    tight = replace(SCHEDULE, data=replace(SPEC, cache=1))
+    results = []
+    for name, schedule in (("kept", SCHEDULE), ("tight", tight)):
+        results.append(Worker().run(task(tmp_path / name, schedule=schedule), always))
+    assert results[0].notes == ()
+    assert len(list((tmp_path / "kept/cache").glob("*.images"))) == 2
+    assert results[1].notes[0].startswith("images are decoded on every access: decoded images take")
+    assert not list((tmp_path / "tight").rglob("*.images"))
+    assert results[0].rungs == results[1].rungs
+    assert results[0].key == results[1].key
 
 
 @pytest.mark.usefixtures("opened")
