@@ -168,17 +168,16 @@ def report(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Write the front's files for other libraries; name what those would not run as meant."""
-    from hrnet_search.report.export import EXPORTERS
+    from hrnet_search.report.export.result import ExportOptions
+    from hrnet_search.report.export.table import export_front
     from hrnet_search.store.study import open_study
 
     study = open_study(options.study)
     folder = Path(options.output) if options.output else Path(options.study) / "export"
-    names = options.format.split(",")
-    if unknown := [name for name in names if name not in EXPORTERS]:
-        known = f"allowed: {', '.join(EXPORTERS)}"
-        raise InputError(Fault("--format", n, f"{n} is not known", known) for n in unknown)
-    for name in names:
-        result = EXPORTERS[name](study, folder, as_is=options.as_is)
+    size = tuple(options.size) if options.size else None
+    how = ExportOptions(options.weights, options.as_is, size, options.batch)
+    formats = list(dict.fromkeys(options.format.split(",")))
+    for name, result in export_front(study, folder, formats, how).items():
         print(f"{name}: {len(result.written)} files in {folder}")
         for refusal in result.refused:
             print(f"{name}: refused: {refusal}", file=sys.stderr)
@@ -394,8 +393,16 @@ def _add_study(sub: argparse.ArgumentParser) -> None:
 def _add_export(sub: argparse.ArgumentParser) -> None:
     _add_study(sub)
     sub.add_argument("-o", "--output", metavar="DIR", help="folder for the files (STUDY/export)")
-    sub.add_argument("--format", default="hrnet", help="formats, with commas between (hrnet)")
+    sub.add_argument(
+        "--format",
+        default="hrnet",
+        help="hrnet, mmseg, onnx, safetensors; with commas between (hrnet)",
+    )
+    sub.add_argument("--weights", action="store_true", help="trained weights beside the configs")
     sub.add_argument("--as-is", action="store_true", help="also what the target would change")
+    size = {"nargs": 2, "type": _positive, "metavar": ("H", "W")}
+    sub.add_argument("--size", help="fix the image size of ONNX files (open)", **size)  # type: ignore[arg-type]
+    sub.add_argument("--batch", type=_positive, metavar="N", help="fix their batch (open)")
 
 
 Command = tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]

@@ -46,6 +46,10 @@ GUESTS = {
     "search.samplers.optuna_samplers": {"optuna"},
     "search.mlflow_mirror": {"mlflow", "sqlalchemy"},
     "report.*": {"numpy", "pandas", "matplotlib"},
+    "report.export.mmseg": {"torch"},
+    "report.export.onnx_file": {"torch", "onnx", "onnxruntime"},
+    "report.export.safetensors_file": {"safetensors"},
+    "report.export.trained": {"torch", "safetensors"},
     "progress": {"rich"},
     "cli": {"rich"},
 }

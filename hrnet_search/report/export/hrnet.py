@@ -1,36 +1,48 @@
-"""The front as configs of the HRNet library."""
+"""The front as configs of the HRNet library, with weights that its test script takes."""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
-from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import Config, config_text, official_problems, read_config
-from hrnet_search.report.export.result import ExportResult
+from hrnet_search.arch.hrnet_yaml import config_text, official_problems
+from hrnet_search.report.export.member import Member, config_of, front_of
+from hrnet_search.report.export.member import base_config as base_config  # the summary asks here
+from hrnet_search.report.export.official import merge_problems
+from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.report.files import write_file
 from hrnet_search.store.study import Study
 
 OWN_NAME = re.compile(r"[a-z_]+_w[0-9]+_hr-[0-9a-f]{12}_miou[0-9]+\.[0-9]\.yaml")
 
 
-def export_hrnet(study: Study, folder: str | Path, as_is: bool = False) -> ExportResult:
-    """Write front members as configs that the official library trains as they were searched.
+def export_hrnet(member: Member, folder: Path, options: ExportOptions) -> ExportResult:
+    """Write a config that the official library trains as it was searched, and weights if asked.
 
-    What it would run as something else, or crash on, is refused, unless `as_is`. Raises
+    What it would run as something else, or stop on, is refused, unless `as_is`. Raises
     StorageLostError where a file cannot be written.
     """
-    base = base_config(study)
-    written: list[Path] = []
-    refused: list[str] = []
-    for name, architecture in front_members(study).items():
-        reasons = official_problems(architecture)
-        if reasons and not as_is:
-            refused.append(f"{name}: {'; '.join(reasons)}")
-        else:
-            written.append(_write(Path(folder) / name, architecture, base))
-    return ExportResult(tuple(written), tuple(refused))
+    name = f"{member.stem}.yaml"
+    text = config_text(member.architecture, member.base)
+    reasons = [*official_problems(member.architecture), *config_problems(text, member)]
+    if reasons and not options.as_is:
+        return refusal(name, reasons)
+    result = ExportResult((write_file(folder / name, text.encode()),))
+    if options.weights:
+        # A report writes configs without loading torch.
+        from hrnet_search.report.export.trained import export_checkpoint
+
+        result += export_checkpoint(member, folder, options)
+    return result
+
+
+def config_problems(text: str, member: Member) -> list[str]:
+    """Return why the library's loading would stop on a config, or read another network."""
+    config = config_of(text)
+    problems = merge_problems(config.sections)
+    if config.architecture.id != member.architecture.id:
+        problems.append(f"it reads as {config.architecture.id}")
+    return problems
 
 
 def write_front_configs(study: Study) -> list[Path]:
@@ -39,38 +51,9 @@ def write_front_configs(study: Study) -> list[Path]:
     Configs of an earlier front are removed, other files left alone. Raises StorageLostError.
     """
     folder = study.folder / "configs"
-    base = base_config(study)
-    members = front_members(study)
-    written = [_write(folder / name, network, base) for name, network in members.items()]
+    texts = {f"{m.stem}.yaml": config_text(m.architecture, m.base) for m in front_of(study)}
+    written = [write_file(folder / name, text.encode()) for name, text in texts.items()]
     for path in folder.glob("*.yaml"):
-        if OWN_NAME.fullmatch(path.name) and path.name not in members:
+        if OWN_NAME.fullmatch(path.name) and path.name not in texts:
             path.unlink(missing_ok=True)
     return written
-
-
-def front_members(study: Study) -> dict[str, Architecture]:
-    """Return the architectures on the front by file name, cheapest first."""
-    networks = {ask.key.architecture: ask.architecture for ask, _ in study.trials()}
-    front = study.front()
-    rows = zip(front["architecture"], front["miou"], strict=True)
-    return {_name(networks[name], miou): networks[name] for name, miou in rows}
-
-
-def base_config(study: Study) -> Config | None:
-    """Return the config that the study started from, None if it noted none."""
-    text = study.meta.get("base_yaml", "")
-    if not text:
-        return None
-    with tempfile.TemporaryDirectory() as spare:
-        path = Path(spare) / "base.yaml"
-        path.write_text(text, encoding="utf-8")
-        return read_config(path)
-
-
-def _name(architecture: Architecture, miou: float) -> str:
-    percent = f"{100 * miou:.1f}"
-    return f"{architecture.head}_w{architecture.width}_{architecture.id}_miou{percent}.yaml"
-
-
-def _write(path: Path, architecture: Architecture, base: Config | None) -> Path:
-    return write_file(path, config_text(architecture, base).encode())

@@ -1,0 +1,161 @@
+"""The card of an export: what the network costs, how good it is, and how that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hrnet_search import __version__
+from hrnet_search.arch.hrnet_yaml import config_text, official_problems
+from hrnet_search.errors import shown
+from hrnet_search.records import Latency
+from hrnet_search.report.export.interval import miou_interval, read_confusions
+from hrnet_search.report.export.member import Member, config_of
+from hrnet_search.report.export.official import branch_notes, gpu_count
+from hrnet_search.report.export.result import ExportResult
+from hrnet_search.report.files import write_file
+
+Row = tuple[str, str]
+SCHEDULE = (
+    "steps", "batch", "crop", "optimiser", "lr", "momentum", "weight_decay", "power", "scale",
+    "flip", "precision", "init",
+)  # fmt: skip
+
+
+def write_card(
+    member: Member, folder: Path, export: ExportResult, latencies: Sequence[Latency] = ()
+) -> Path:
+    """Write a member's card beside its files; raise StorageLostError where it cannot be."""
+    text = card_text(member, export, latencies)
+    return write_file(folder / f"{member.stem}.md", text.encode("utf-8", "backslashreplace"))
+
+
+def card_text(member: Member, export: ExportResult, latencies: Sequence[Latency] = ()) -> str:
+    """Return the card as markdown; `latencies` are measured on exported files."""
+    measured = [member.result.latency] if member.result.latency else []
+    parts = [
+        f"# {member.stem}",
+        _table(_identity(member)),
+        "## Accuracy",
+        _table(_accuracy(member)),
+        "## Cost",
+        _table([*_cost(member), *map(_latency, (*measured, *latencies))]),
+        "## How it was judged",
+        _table(_schedule(member)),
+        "## Files",
+        _files(export),
+        "## Training it in full",
+        _training(member),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _identity(member: Member) -> Iterator[Row]:
+    yield "architecture", member.architecture.id
+    yield "study", member.study
+    yield "trial", str(member.result.key)
+    yield "input", "RGB from 0 to 1, minus mean, divided by std"
+    yield "mean, std", f"{list(member.mean)}, {list(member.std)}"
+    yield "output", f"logits of {member.classes} classes at a quarter of the input's size"
+    yield "written by", f"hrnet-search {__version__}"
+    for name, version in member.result.versions:
+        yield f"trained with {name}", version
+
+
+def _accuracy(member: Member) -> Iterator[Row]:
+    key = member.result.key
+    seeds = [member.result, *(r for r in member.others if r.key.schedule == key.schedule)]
+    if len(seeds) == 1:
+        yield "mIoU", _percent(member.miou)
+        yield "seeds", "one: how far another seed would be from it was not measured"
+    else:
+        yield f"mIoU, mean of {len(seeds)} seeds", _percent(member.miou)
+        yield from ((f"mIoU with seed {r.key.seed}", _percent(r.miou)) for r in seeds)
+    confusions = read_confusions(member.evaluation)
+    if confusions is None:
+        yield "interval over images", "not known: its evaluation was not kept"
+    else:
+        low, high = miou_interval(confusions)
+        spread = f"{_percent(low)} to {_percent(high)}"
+        name = f"95% interval over images, seed {key.seed}"
+        yield name, f"{spread} (bootstrap of {len(confusions)} images)"
+    for result in member.others:
+        if result.key.schedule != key.schedule:
+            name = f"mIoU by schedule {result.key.schedule}, seed {result.key.seed}"
+            yield name, _percent(result.miou)
+    yield "weights", f"those of seed {key.seed}"
+
+
+def _cost(member: Member) -> Iterator[Row]:
+    cost, latency = member.result.cost, member.result.latency
+    size = latency.condition.size if latency else member.schedule.get("crop")
+    where = f" of an image of {size[0]} x {size[1]}" if size else ""
+    if cost:
+        yield "parameters", f"{cost.params:,}"
+        yield f"MACs of convolutions{where}", f"{cost.macs:,}"
+        yield f"activations of convolutions{where}", f"{cost.activations:,}"
+    if latency is None:
+        yield "latency", "not measured"
+
+
+def _latency(found: Latency) -> Row:
+    at = found.condition
+    condition = (
+        f"{at.device}, {at.mode}, {at.precision}, batch {at.batch},"
+        f" {at.size[0]} x {at.size[1]}, CPU threads {at.threads}, {at.memory_format}"
+    )
+    doubts = ("; noisy" if found.noisy else "") + ("; busy machine" if found.busy else "")
+    value = (
+        f"{found.ms:.3g} ms; as measured {found.median_ms:.3g} ms, 95% interval"
+        f" {found.low_ms:.3g} to {found.high_ms:.3g} ms{doubts}"
+    )
+    return f"latency ({condition})", value
+
+
+def _schedule(member: Member) -> Iterator[Row]:
+    key, schedule = member.result.key, member.schedule
+    yield "schedule", key.schedule
+    yield "seed", str(key.seed)
+    for name in SCHEDULE:
+        if name in schedule:
+            yield name, str(schedule[name])
+    if member.data:
+        yield "data", f"{member.data.get('kind')}, {member.classes} classes"
+    yield "data fingerprint", str(schedule.get("fingerprint") or "not noted")
+
+
+def _files(export: ExportResult) -> str:
+    lines = [f"- `{path.name}`" for path in export.written]
+    lines += [f"- refused: {shown(refusal, 1000)}" for refusal in export.refused]
+    return "\n".join(lines) or "none"
+
+
+def _training(member: Member) -> str:
+    if reasons := official_problems(member.architecture):
+        return f"The HRNet library does not train it as it was searched: {'; '.join(reasons)}."
+    sections = config_of(config_text(member.architecture, member.base)).sections
+    command = (
+        f"python -m torch.distributed.launch --nproc_per_node={gpu_count(sections)} tools/train.py"
+        f" --cfg {member.stem}.yaml"
+    )
+    rows = branch_notes(member.architecture, sections)
+    branches = "\n".join(f"- branch {branch}: {note}" for branch, note in rows)
+    return (
+        "In the HRNet library (HRNet-Semantic-Segmentation, branch HRNet-OCR), with this config:"
+        f"\n\n    {command}\n\n{branches}"
+    )
+
+
+def _percent(miou: float | None) -> str:
+    return "not known" if miou is None else f"{100 * miou:.2f}%"
+
+
+def _table(rows: Iterator[Row] | Sequence[Row]) -> str:
+    lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
+    return "\n".join(["| | |", "| --- | --- |", *lines])
+
+
+def _cell(text: str) -> str:
+    """Return text as it may stand in a markdown table, whatever a user called something."""
+    safe = shown(text, 300).replace("\\", "\\\\").replace("|", "\\|")
+    return safe.replace("<", "&lt;").replace("`", "'")

@@ -1,0 +1,127 @@
+"""A member of the front, with everything that an export says of it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.hrnet_yaml import Config, read_config
+from hrnet_search.records import COMPLETED, TrialResult
+from hrnet_search.store.study import Study
+
+LIBRARY_CLASSES = 19
+"""What the HRNet library takes where a yaml has no DATASET.NUM_CLASSES."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An architecture on the front, and the trial that its weights are of.
+
+    `miou` is the mean over its seeds, `result` its first trial by the search's schedule: the best
+    of several seeds would flatter it. `others` are its other completed trials; `schedule` is as
+    the study noted it, empty if it did not. `base` is the config that the study started from.
+    """
+
+    architecture: Architecture
+    miou: float
+    result: TrialResult
+    others: tuple[TrialResult, ...]
+    schedule: dict[str, Any]
+    base: Config | None
+    study: str
+    folder: Path
+
+    @property
+    def stem(self) -> str:
+        """What its files are called: head, width, id and mIoU in percent."""
+        percent = f"{100 * self.miou:.1f}"
+        network = self.architecture
+        return f"{network.head}_w{network.width}_{network.id}_miou{percent}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it was trained on, as the study noted it."""
+        found: dict[str, Any] = self.schedule.get("data", {})
+        return found
+
+    @property
+    def classes(self) -> int:
+        """Classes that it was trained to tell apart."""
+        return int(self.data.get("classes") or self.base_classes)
+
+    @property
+    def base_classes(self) -> int:
+        """Classes of the config that is written."""
+        section = (self.base.sections.get("DATASET") if self.base else None) or {}
+        found = section.get("NUM_CLASSES", LIBRARY_CLASSES)
+        return found if type(found) is int else LIBRARY_CLASSES
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """What is taken from red, green and blue of images from 0 to 1."""
+        return tuple(self.data.get("mean", IMAGENET_MEAN))
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """What the rest is divided by."""
+        return tuple(self.data.get("std", IMAGENET_STD))
+
+    @property
+    def weights(self) -> Path:
+        """Where its weights lie, if they were kept."""
+        return self.folder / "weights" / f"{self.result.key}.safetensors"
+
+    @property
+    def evaluation(self) -> Path:
+        """Where its confusion matrices lie, if they were kept."""
+        return self.folder / "evaluation" / f"{self.result.key}.npz"
+
+
+def front_of(study: Study) -> tuple[Member, ...]:
+    """Return the members of the front, cheapest first, each architecture once."""
+    trials = {ask.number: (ask, result) for ask, result in study.trials()}
+    front = study.front()
+    meta, base = study.meta, base_config(study)
+    schedules = _schedules(meta)
+    members = []
+    for number, miou in zip(front["number"], front["miou"], strict=True):
+        ask, first = trials[number]
+        assert first is not None, "a trial on the front has completed"
+        others = tuple(
+            result
+            for other, (its, result) in trials.items()
+            if its.key.architecture == ask.key.architecture and other != number
+            if result is not None and result.status == COMPLETED
+        )
+        schedule = schedules.get(ask.key.schedule, {})
+        facts = (schedule, base, study.name, study.folder)
+        members.append(Member(ask.architecture, float(miou), first, others, *facts))
+    return tuple(members)
+
+
+def base_config(study: Study) -> Config | None:
+    """Return the config that the study started from, None if it noted none."""
+    text = study.meta.get("base_yaml", "")
+    if not text:
+        return None
+    return config_of(text)
+
+
+def config_of(text: str) -> Config:
+    """Return the config that a yaml's text says; raise ArchitectureError if it is none."""
+    with tempfile.TemporaryDirectory() as spare:
+        path = Path(spare) / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+        return read_config(path)
+
+
+def _schedules(meta: dict[str, str]) -> dict[str, dict[str, Any]]:
+    found = [json.loads(meta[name]) for name in ("schedule", "long_schedule") if meta.get(name)]
+    return {schedule["id"]: schedule for schedule in found}

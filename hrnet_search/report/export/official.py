@@ -1,0 +1,150 @@
+"""What the official library makes of a config: its strict merge, its branches, its test script.
+
+Rules of `lib/config/default.py` (branch HRNet-OCR) and of yacs, which merges a yaml into it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.hrnet_yaml import official_problems
+
+TRAINED_IN = "model."
+"""Six characters that the official train.py puts before every name, and test.py strips unseen."""
+
+Schema = dict[str, Any]
+DEFAULTS: Schema = {
+    "OUTPUT_DIR": str, "LOG_DIR": str, "GPUS": tuple, "WORKERS": int, "PRINT_FREQ": int,
+    "AUTO_RESUME": bool, "PIN_MEMORY": bool, "RANK": int,
+    "CUDNN": {"BENCHMARK": bool, "DETERMINISTIC": bool, "ENABLED": bool},
+    "MODEL": {
+        "NAME": str, "PRETRAINED": str, "ALIGN_CORNERS": bool, "NUM_OUTPUTS": int, "EXTRA": dict,
+        "OCR": {"MID_CHANNELS": int, "KEY_CHANNELS": int, "DROPOUT": float, "SCALE": int},
+    },
+    "LOSS": {
+        "USE_OHEM": bool, "OHEMTHRES": float, "OHEMKEEP": int, "CLASS_BALANCE": bool,
+        "BALANCE_WEIGHTS": list,
+    },
+    "DATASET": {
+        "ROOT": str, "DATASET": str, "NUM_CLASSES": int, "TRAIN_SET": str,
+        "EXTRA_TRAIN_SET": str, "TEST_SET": str,
+    },
+    "TRAIN": {
+        "FREEZE_LAYERS": str, "FREEZE_EPOCHS": int, "NONBACKBONE_KEYWORDS": list,
+        "NONBACKBONE_MULT": int, "IMAGE_SIZE": list, "BASE_SIZE": int, "DOWNSAMPLERATE": int,
+        "FLIP": bool, "MULTI_SCALE": bool, "SCALE_FACTOR": int, "RANDOM_BRIGHTNESS": bool,
+        "RANDOM_BRIGHTNESS_SHIFT_VALUE": int, "LR_FACTOR": float, "LR_STEP": list, "LR": float,
+        "EXTRA_LR": float, "OPTIMIZER": str, "MOMENTUM": float, "WD": float, "NESTEROV": bool,
+        "IGNORE_LABEL": int, "BEGIN_EPOCH": int, "END_EPOCH": int, "EXTRA_EPOCH": int,
+        "RESUME": bool, "BATCH_SIZE_PER_GPU": int, "SHUFFLE": bool, "NUM_SAMPLES": int,
+    },
+    "TEST": {
+        "IMAGE_SIZE": list, "BASE_SIZE": int, "BATCH_SIZE_PER_GPU": int, "NUM_SAMPLES": int,
+        "MODEL_FILE": str, "FLIP_TEST": bool, "MULTI_SCALE": bool, "SCALE_LIST": list,
+        "OUTPUT_INDEX": int,
+    },
+    "DEBUG": {
+        "DEBUG": bool, "SAVE_BATCH_IMAGES_GT": bool, "SAVE_BATCH_IMAGES_PRED": bool,
+        "SAVE_HEATMAPS_GT": bool, "SAVE_HEATMAPS_PRED": bool,
+    },
+}  # fmt: skip
+"""Keys and types of the library's defaults; MODEL.EXTRA takes any key."""
+
+ONLY_OCR = (
+    "MODEL.ALIGN_CORNERS", "MODEL.NUM_OUTPUTS", "MODEL.OCR", "LOSS.BALANCE_WEIGHTS",
+    "TRAIN.FREEZE_LAYERS", "TRAIN.FREEZE_EPOCHS", "TRAIN.NONBACKBONE_KEYWORDS",
+    "TRAIN.NONBACKBONE_MULT", "TRAIN.RANDOM_BRIGHTNESS", "TRAIN.RANDOM_BRIGHTNESS_SHIFT_VALUE",
+    "TEST.OUTPUT_INDEX",
+)  # fmt: skip
+"""Keys that the branches pytorch-v1.1 and master do not know, and stop on."""
+
+
+def merge_problems(sections: dict[str, Any]) -> list[str]:
+    """Return why the library's strict merge would stop on a config; empty if it takes it.
+
+    Unknown keys outside MODEL.EXTRA stop it, and values of another type than the default's:
+    an integer is no float, but a string that reads as a literal counts as that literal.
+    """
+    return list(_merge(sections, DEFAULTS, ""))
+
+
+def branch_notes(architecture: Architecture, sections: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return each branch of the official library and what it makes of a config."""
+    wrong = official_problems(architecture)
+    current = "; ".join(wrong) if wrong else "runs it as meant"
+    unknown = [key for key in ONLY_OCR if _has(sections, key)]
+    drop = f"after {', '.join(unknown)} is taken out of it" if unknown else "as it is"
+    old = list(wrong)
+    if architecture.align_corners:
+        old.append("it interpolates with align_corners False only")
+    older = "; ".join(old) if old else f"runs it {drop}"
+    crossing = crossed_transitions(architecture)
+    crossed = "; ".join([*old, *crossing]) if crossing else older
+    return [("HRNet-OCR", current), ("pytorch-v1.1", crossed), ("master", older)]
+
+
+def gpu_count(sections: dict[str, Any]) -> int:
+    """Return how many processes the library expects: it divides its schedule by them."""
+    gpus = _decoded(sections.get("GPUS", "(0,)"))
+    return len(gpus) if isinstance(gpus, tuple | list) and gpus else 1
+
+
+def crossed_transitions(architecture: Architecture) -> list[str]:
+    """Return the transitions that pytorch-v1.1, and mmsegmentation, feed from a wrong branch.
+
+    They give every transition the last branch before it, also one that only changes the
+    channels of its own branch. For transition 1 and the last branch that is the same.
+    """
+    found = []
+    for number, (before, after) in enumerate(pairwise(architecture.stages[1:]), start=2):
+        shared = zip(before.widths[:-1], after.widths, strict=False)
+        changed = [str(branch) for branch, (old, new) in enumerate(shared) if old != new]
+        if changed:
+            found.append(
+                f"transition{number} changes the channels of branch {', '.join(changed)}, and is"
+                f" fed from branch {before.branches - 1} there"
+            )
+    return found
+
+
+def _merge(found: dict[str, Any], known: Schema, path: str) -> Iterator[str]:
+    for key, value in found.items():
+        where = f"{path}.{key}" if path else str(key)
+        if not isinstance(key, str):
+            yield f"{where}: the key is no text"
+        elif key not in known:
+            yield f"{where}: the library knows no such key"
+        elif isinstance(known[key], dict):
+            if isinstance(value, dict):
+                yield from _merge(value, known[key], where)
+            else:
+                yield f"{where}: a section is expected there"
+        else:
+            yield from _typed(_decoded(value), known[key], where)
+
+
+def _typed(value: Any, kind: type, where: str) -> Iterator[str]:
+    same = type(value) is kind or value is None or {type(value), kind} == {tuple, list}
+    if kind is dict:
+        same = isinstance(value, dict)
+    if not same or (value is None and kind is dict):
+        yield f"{where}: the library takes {kind.__name__} there, not {type(value).__name__}"
+
+
+def _decoded(value: Any) -> Any:
+    """Return a string as the literal it reads as, as yacs does with every value."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+
+
+def _has(sections: dict[str, Any], path: str) -> bool:
+    section, _, key = path.partition(".")
+    return key in (sections.get(section) or {})
