@@ -21,6 +21,9 @@ from hrnet_search.errors import Fault, HrnetSearchError, InputError
 
 if TYPE_CHECKING:
     from hrnet_search.arch.hrnet_yaml import Config
+    from hrnet_search.records import Latency
+    from hrnet_search.report.export.member import Member
+    from hrnet_search.report.export.result import ExportOptions
     from hrnet_search.search.study import Brain
     from hrnet_search.space.load import SpaceFile
 
@@ -177,7 +180,11 @@ def export(options: argparse.Namespace) -> int:
     size = tuple(options.size) if options.size else None
     how = ExportOptions(options.weights, options.as_is, size, options.batch)
     formats = list(dict.fromkeys(options.format.split(",")))
-    for name, result in export_front(study, folder, formats, how).items():
+    if options.latency and "onnx" not in formats:
+        wrong = "only ONNX files are timed here"
+        raise InputError(Fault("--latency", None, wrong, "allowed: with onnx in --format"))
+    measure = _onnx_latency(how) if options.latency else None
+    for name, result in export_front(study, folder, formats, how, measure).items():
         print(f"{name}: {len(result.written)} files in {folder}")
         for refusal in result.refused:
             print(f"{name}: refused: {refusal}", file=sys.stderr)
@@ -196,6 +203,23 @@ def sync(options: argparse.Namespace) -> int:
     ended = [(ask.architecture, result) for ask, result in study.trials() if result is not None]
     print(f"{mirror.sync(ended)} trials sent, {mirror.waiting} waiting")
     return TRIALS_FAILED if mirror.waiting else DONE
+
+
+def _onnx_latency(how: ExportOptions) -> Callable[[Path, Member], Latency]:
+    """Return what times an exported file in onnxruntime, at the size its network was timed at."""
+    from hrnet_search.evaluate.onnx_latency import measure_onnx
+    from hrnet_search.records import LatencySpec
+
+    def measure(path: Path, member: Member) -> Latency:
+        timed = member.result.latency
+        at = timed.condition if timed else LatencySpec()
+        spec = LatencySpec(how.size or at.size, how.batch or at.batch)
+        found = measure_onnx(path, spec, classes=member.classes)
+        noisy = ", noisy" if found.noisy else ""
+        print(f"{path.name}: {found.median_ms:.3g} ms in onnxruntime on the CPU{noisy}")
+        return found
+
+    return measure
 
 
 def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain:
@@ -398,6 +422,7 @@ def _add_export(sub: argparse.ArgumentParser) -> None:
         default="hrnet",
         help="hrnet, mmseg, onnx, safetensors; with commas between (hrnet)",
     )
+    sub.add_argument("--latency", action="store_true", help="measure ONNX files in onnxruntime")
     sub.add_argument("--weights", action="store_true", help="trained weights beside the configs")
     sub.add_argument("--as-is", action="store_true", help="also what the target would change")
     size = {"nargs": 2, "type": _positive, "metavar": ("H", "W")}

@@ -184,6 +184,44 @@ def test_a_run_from_space_file_to_configs(
     assert main(["sync", str(folder)]) == 0
 
 
+@pytest.mark.slow
+def test_export_writes_every_format_and_times_onnx(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = tmp_path / "study", tmp_path / "out"
+    tiny.write_text(TINY.replace("[2, 3, 4]", "[4]").replace("[SUM, CAT]", "[SUM]"))
+    assert main(["run", str(tiny), "-o", str(study), "--trials", "1"]) == 0
+    words = ["export", str(study), "-o", str(out), "--format", "mmseg,onnx,hrnet,safetensors"]
+    capsys.readouterr()
+    assert main([*words, "--weights", "--latency", "--size", "33", "32", "--batch", "1"]) == 0
+    said = capsys.readouterr()
+    assert "ms in onnxruntime on the CPU" in said.out
+    assert "cards: 1 files" in said.out
+    kinds = sorted("".join(path.suffixes[-1:]) for path in out.iterdir())
+    assert kinds == [".json", ".md", ".onnx", ".pth", ".py", ".safetensors", ".yaml"]
+    (card,) = out.glob("*.md")
+    assert ", onnxruntime, fp32, batch 1, 33 x 32, " in card.read_text()
+    # The base is for Cityscapes, the data have 8 classes: its test script would crash.
+    (refusal,) = said.err.splitlines()
+    assert refusal.startswith("hrnet: refused: seg_hrnet_w")
+    assert "DATASET.NUM_CLASSES of the config is 19" in refusal
+
+
+def test_export_names_what_it_cannot_write_or_time(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "study"
+    assert main(["run", str(tiny), "-o", str(study), "--trials", "1"]) == 0
+    capsys.readouterr()
+    assert main(["export", str(study), "--format", "hrnet,tflite"]) == 2
+    assert (
+        "tflite is not known, allowed: hrnet, mmseg, onnx, safetensors" in capsys.readouterr().err
+    )
+    assert main(["export", str(study), "--latency"]) == 2
+    assert "allowed: with onnx in --format" in capsys.readouterr().err
+    assert not (study / "export").exists()
+
+
 def test_another_space_does_not_go_on_with_a_study(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

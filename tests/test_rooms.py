@@ -42,6 +42,7 @@ GUESTS = {
     "evaluate.*": {"torch", "numpy"},
     "evaluate.counting": {"fvcore"},
     "evaluate.machine": {"pynvml"},
+    "evaluate.onnx_latency": {"onnxruntime"},
     "search.*": {"numpy"},
     "search.samplers.optuna_samplers": {"optuna"},
     "search.mlflow_mirror": {"mlflow", "sqlalchemy"},
