@@ -14,7 +14,10 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import official_problems
 
 TRAINED_IN = "model."
-"""Six characters that the official train.py puts before every name, and test.py strips unseen."""
+"""What the official train.py puts before every name."""
+
+STRIPPED = 6
+"""Characters that the official test.py takes off every name, whatever they are."""
 
 Schema = dict[str, Any]
 DEFAULTS: Schema = {

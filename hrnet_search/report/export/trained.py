@@ -15,7 +15,7 @@ from hrnet_search.arch.hrnet_yaml import official_problems
 from hrnet_search.errors import Fault, WeightsError
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.report.export.member import IMAGENET_MEAN, IMAGENET_STD, Member
-from hrnet_search.report.export.official import TRAINED_IN
+from hrnet_search.report.export.official import STRIPPED, TRAINED_IN
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.report.files import write_file
 
@@ -93,7 +93,7 @@ def checkpoint_problems(member: Member) -> list[str]:
 def read_by_test_script(content: bytes) -> Shapes:
     """Return the tensors that the official test script finds in a file, by the name it uses."""
     found = torch.load(io.BytesIO(content), weights_only=True)
-    return {name[len(TRAINED_IN) :]: tuple(tensor.shape) for name, tensor in found.items()}
+    return {name[STRIPPED:]: tuple(tensor.shape) for name, tensor in found.items()}
 
 
 def _empty(member: Member) -> HighResolutionNet:
