@@ -209,6 +209,10 @@ def _params(architecture: Architecture, result: TrialResult) -> list[tuple[str, 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the messages of MLflow and alembic, and warnings of what they use, off the terminal."""
+    # MLflow sets the level of its logger while it is being imported: what was set before is lost.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow  # noqa: F401
     names = ("mlflow", "alembic", "urllib3")
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:

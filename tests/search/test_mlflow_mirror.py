@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -101,3 +103,20 @@ def test_a_server_that_is_down_costs_one_warning(tmp_path: Path) -> None:
     assert len(warnings) == 1
     assert "the search goes on" in warnings[0]
     assert "\n" not in warnings[0]
+
+
+FIRST_SYNC = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from made_up import network, result
+from hrnet_search.search.mlflow_mirror import MlflowMirror
+assert MlflowMirror("auto", "quiet", sys.argv[2], print).sync([(network(1), result(0))]) == 1
+"""
+
+
+def test_what_mlflow_says_of_its_database_stays_off_the_terminal(tmp_path: Path) -> None:
+    # In a process of its own: MLflow sets its logger up while it is imported, and only then.
+    tests = str(Path(__file__).parents[1])
+    words = [sys.executable, "-c", FIRST_SYNC, tests, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
