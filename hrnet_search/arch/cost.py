@@ -41,7 +41,9 @@ class Operation:
 
     `kind` is stem, blocks, transition, fuse or head; `branch` that of the output, from 0.
     `count`, `inputs` and `outputs` (channels) are [N]; `size` is the output's (height, width),
-    the same for all.
+    the same for all. `added` and `upsampled` [N] are the channels, over all `count`, of the maps
+    that an addition puts out after them, and of those that are upsampled for them. At the end
+    of an edge of a fusion these maps have the size `fused`, that of the edge's target.
     """
 
     stage: int
@@ -54,6 +56,9 @@ class Operation:
     size: Size
     norm: bool = True
     bias: bool = False
+    added: int | Ints = 0
+    upsampled: int | Ints = 0
+    fused: Size | None = None
 
     @property
     def weights(self) -> Ints:
@@ -72,6 +77,25 @@ class Operation:
     def activations(self) -> Ints:
         return self.count * self.outputs * (self.size[0] * self.size[1])
 
+    @property
+    def normed(self) -> Ints:
+        """Elements that batch norm puts out, [N]."""
+        return self.activations * self.norm
+
+    @property
+    def additions(self) -> Ints:
+        """Elements that additions put out, [N]."""
+        return self._beside(self.added)
+
+    @property
+    def upsamplings(self) -> Ints:
+        """Elements that bilinear upsampling puts out, [N]."""
+        return self._beside(self.upsampled)
+
+    def _beside(self, channels: int | Ints) -> Ints:
+        height, width = self.fused or self.size
+        return (0 * self.count + channels) * (height * width)
+
 
 def cost(architecture: Architecture, size: Size = (1024, 2048), classes: int = 19) -> Cost:
     """Return the exact cost of one architecture for images of `size` = (height, width).
@@ -79,13 +103,16 @@ def cost(architecture: Architecture, size: Size = (1024, 2048), classes: int = 1
     Raises ArchitectureError for an invalid architecture and for one with an OCR head, whose
     cost is not known here; InputError for a size or class count that is not positive.
     """
-    architecture.check()
-    check_head(architecture)
-    check_input(size, classes)
-    batch = ArchitectureBatch.of([architecture])
-    # Python's integers, so that no architecture is too large to be counted.
-    params, macs, activations = _totals(_as_objects(batch), size, classes)[0]
+    batch = _counted_exactly(architecture, size, classes)
+    params, macs, activations = _totals(batch, size, classes)[0]
     return Cost(int(params), int(macs), int(activations))
+
+
+def architecture_operations(
+    architecture: Architecture, size: Size, classes: int
+) -> Iterator[Operation]:
+    """Yield the operations of one architecture, in Python's integers; raises what `cost` raises."""
+    return operations(_counted_exactly(architecture, size, classes), size, classes)
 
 
 def batch_costs(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
@@ -164,10 +191,14 @@ def _layer1(batch: ArchitectureBatch, size: Size) -> Iterator[Operation]:
     yield Operation(1, 0, "blocks", 3, one * basic, stem, channels, size)
     yield Operation(1, 0, "blocks", 1, one * ~basic, stem, channels, size)
     yield Operation(1, 0, "blocks", 1, one * (width != stem), stem, width, size)
-    yield Operation(1, 0, "blocks", 3, (2 * blocks - 1) * basic, channels, channels, size)
+    yield Operation(
+        1, 0, "blocks", 3, (2 * blocks - 1) * basic, channels, channels, size,
+        added=blocks * channels * basic,
+    )  # fmt: skip
     yield Operation(1, 0, "blocks", 1, (blocks - 1) * ~basic, width, channels, size)
     yield Operation(1, 0, "blocks", 3, blocks * ~basic, channels, channels, size)
-    yield Operation(1, 0, "blocks", 1, blocks * ~basic, channels, width, size)
+    last, added = blocks * ~basic, blocks * width * ~basic
+    yield Operation(1, 0, "blocks", 1, last, channels, width, size, added=added)
 
 
 def _branch_blocks(
@@ -177,10 +208,13 @@ def _branch_blocks(
     blocks = batch.modules[:, s] * batch.blocks[:, s, b] * here
     basic = batch.expansion[:, s] == 1
     channels, width = batch.channels[:, s, b], widths[:, s, b]
-    yield Operation(s + 1, b, "blocks", 3, 2 * blocks * basic, channels, channels, size)
+    added = blocks * width
+    twice = 2 * blocks * basic
+    yield Operation(s + 1, b, "blocks", 3, twice, channels, channels, size, added=added * basic)
     yield Operation(s + 1, b, "blocks", 1, blocks * ~basic, width, channels, size)
     yield Operation(s + 1, b, "blocks", 3, blocks * ~basic, channels, channels, size)
-    yield Operation(s + 1, b, "blocks", 1, blocks * ~basic, channels, width, size)
+    last = blocks * ~basic
+    yield Operation(s + 1, b, "blocks", 1, last, channels, width, size, added=added * ~basic)
 
 
 def _transitions(
@@ -211,12 +245,20 @@ def _fusions(
         for source in range(MAX_BRANCHES):
             here = modules * (branches > max(to, source))
             width = widths[:, s, source]
+            sent = here * target
+            added = sent * (1 - batch.cat[:, s])  # one less than what is received
             if source > to:
-                yield Operation(s + 1, to, "fuse", 1, here, width, target, sizes[source])
+                yield Operation(
+                    s + 1, to, "fuse", 1, here, width, target, sizes[source],
+                    added=added, upsampled=sent, fused=sizes[to],
+                )  # fmt: skip
             elif source < to:
                 for step in range(source + 1, to):
                     yield Operation(s + 1, to, "fuse", 3, here, width, width, sizes[step])
-                yield Operation(s + 1, to, "fuse", 3, here, width, target, sizes[to])
+                yield Operation(
+                    s + 1, to, "fuse", 3, here, width, target, sizes[to],
+                    added=added, fused=sizes[to],
+                )  # fmt: skip
         here = modules * batch.cat[:, s] * (branches > max(to, 1))
         both = branches * target
         yield Operation(s + 1, to, "fuse", 1, here, both, target, sizes[to], norm=False)
@@ -227,7 +269,8 @@ def _head(batch: ArchitectureBatch, widths: Ints, size: Size, classes: int) -> I
     total = (widths[:, 3] * here).sum(axis=1)
     one, out = _fill(batch, 1), _fill(batch, classes)
     kernel = batch.final_kernel
-    yield Operation(5, 0, "head", 1, one, total, total, size, bias=True)
+    lower = total - widths[:, 3, 0]
+    yield Operation(5, 0, "head", 1, one, total, total, size, bias=True, upsampled=lower)
     yield Operation(5, 0, "head", kernel, one, total, out, size, norm=False, bias=True)
 
 
@@ -250,6 +293,14 @@ def _largest(batch: ArchitectureBatch, size: Size, classes: int) -> float:
     # Twice: a BOTTLENECK has fewer weights than a BASIC block of as many channels, and equal
     # widths need no transition.
     return 2 * float(_totals(ArchitectureBatch(**most), size, classes).max())
+
+
+def _counted_exactly(architecture: Architecture, size: Size, classes: int) -> ArchitectureBatch:
+    """Return a batch of one in Python's integers: no architecture is too large to be counted."""
+    architecture.check()
+    check_head(architecture)
+    check_input(size, classes)
+    return _as_objects(ArchitectureBatch.of([architecture]))
 
 
 def _as_objects(batch: ArchitectureBatch) -> ArchitectureBatch:

@@ -136,8 +136,6 @@ class MlflowMirror:
     def _open(self) -> tuple[Any, tuple[str, str]]:
         """Return the client and (experiment, parent run), made where they are not there."""
         if self._client is None:
-            for name, value in ENVIRONMENT.items():
-                os.environ.setdefault(name, value)
             from mlflow import MlflowClient
 
             client = MlflowClient(tracking_uri=self._uri)
@@ -209,6 +207,8 @@ def _params(architecture: Architecture, result: TrialResult) -> list[tuple[str, 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the messages of MLflow and alembic, and warnings of what they use, off the terminal."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     # MLflow sets the level of its logger while it is being imported: what was set before is lost.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
