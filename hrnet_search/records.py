@@ -190,7 +190,8 @@ class Latency:
     `ratio_low` to `ratio_high` is the 95% interval of the ratio, and `noisy` says that it did
     not close in time. `reference_median_ms` is the reference as measured beside it.
     `machine` is what the machine was doing, as name and value; `busy` says that others used
-    the device. `peak_memory_bytes` is of one eager call, None on a CPU.
+    the device. `peak_memory_bytes` is of one eager call, weights and images included: what the
+    GPU's allocator gave, on a CPU the tensors alive.
     """
 
     ms: float

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.evaluate.condition import Setting
+from hrnet_search.evaluate.memory import live_peak
 from hrnet_search.evaluate.timing import Timer
 
 CAPTURE_WARM_UP = 3
@@ -81,10 +82,15 @@ def timer(network: nn.Module, images: Tensor, setting: Setting) -> Timer:
     return _cuda_timer(call) if setting.on_gpu else _cpu_timer(call)
 
 
-def peak_memory(network: nn.Module, images: Tensor, setting: Setting, before: int) -> int | None:
-    """Return the bytes that one eager call holds at most above `before`; None on the CPU."""
+def peak_memory(network: nn.Module, images: Tensor, setting: Setting, before: int) -> int:
+    """Return the bytes that one eager call holds at most, weights and images included.
+
+    On a GPU what its allocator gave above `before`; on the CPU, which nobody asks, the tensors
+    that are alive, without what kernels take for themselves.
+    """
     if not setting.on_gpu:
-        return None
+        held = (images, *network.parameters(), *network.buffers())
+        return live_peak(lambda: network(images)) + sum(t.nbytes for t in held)
     network(images)  # the first call also tries the algorithms of cuDNN, with their workspaces
     torch.cuda.reset_peak_memory_stats(setting.device)
     network(images)

@@ -49,6 +49,7 @@ class AACheck:
 
     `low` to `high` is the 95% interval of `ratio` over `samples` quads; `agrees` says that it
     holds 1, or that the ratio is 1 within the 1% to which latencies are measured.
+    `reference_ms` is the median of both, the latency that a study freezes.
     """
 
     ratio: float
@@ -59,6 +60,18 @@ class AACheck:
     busy: bool
     agrees: bool
     condition: LatencyCondition
+    reference_ms: float
+
+    def line(self) -> str:
+        """Return what the check says, for people."""
+        verdict = "agrees with itself" if self.agrees else "DISAGREES with itself"
+        line = (
+            f"A/A check: the reference network {verdict}, ratio {self.ratio:.3f}"
+            f" (95% interval {self.low:.3f} to {self.high:.3f}, {self.samples} quads)"
+        )
+        if self.noisy:
+            line += "; the interval did not close within the time"
+        return f"{line}; the device is busy with other work" if self.busy else line
 
 
 def measure_latency(
@@ -70,7 +83,7 @@ def measure_latency(
 ) -> Latency:
     """Measure the latency of a network that maps [N, 3, H, W], interleaved with the reference.
 
-    `reference_ms` is the reference's latency frozen at the start of a study (`measure_reference`);
+    `reference_ms` is the reference's latency frozen at the start of a study (by `aa_check`);
     without it `Latency.ms` is the median as measured. `classes` is that of the reference's head.
     A copy is measured, in evaluation mode and with all weights in the precision asked for.
     Raise InputError for what the device cannot do; torch.OutOfMemoryError on a GPU and
@@ -90,12 +103,6 @@ def measure_latency(
         found = compare(*timers, time.perf_counter, spec.seconds)
         after = _snapshot(setting)
     return _latency(found, reference_ms, setting, peak, before, after)
-
-
-def measure_reference(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> float:
-    """Return the reference network's median latency in ms, to be frozen for a study."""
-    series = _time_alone(reference_network(classes), resolve(spec), spec.seconds)
-    return float(np.median(series.times))
 
 
 def throughput(network: nn.Module, spec: LatencySpec, batch: int) -> float:
@@ -118,6 +125,7 @@ def aa_check(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> AACheck:
         busy=found.busy,
         agrees=low <= 1 <= high or abs(found.ratio - 1) <= PRECISION,
         condition=found.condition,
+        reference_ms=(found.median_ms + found.reference_median_ms) / 2,
     )
 
 

@@ -26,7 +26,8 @@ def live_peak(run: Callable[[], object]) -> int:
     """Return the most bytes that tensors made while `run` runs held at one time."""
     with _Watch() as watch:
         run()
-    return watch.peak
+    peak: int = watch.peak
+    return peak
 
 
 def held_in_inference(architecture: Architecture, size: Size, classes: int, batch: int) -> int:

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Clock = Callable[[], float]
 
 PRECISION = 0.01
-"""Half width, relative to the estimate, at which its 95% interval counts as closed."""
+"""How far, relative to the estimate, its 95% interval may reach to either side when it closes."""
 
 CONFIDENCE = 0.95
 RESAMPLES = 500
@@ -139,7 +139,8 @@ def is_closed(values: Array) -> bool:
     if len(values) < ENOUGH_ROWS:
         return False
     low, high = median_interval(values)
-    return high - low <= 2 * PRECISION * float(np.median(values))
+    middle = float(np.median(values))
+    return max(high - middle, middle - low) <= PRECISION * middle
 
 
 def _collect(

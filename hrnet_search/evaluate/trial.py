@@ -26,7 +26,7 @@ from hrnet_search.errors import (
 )
 from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints, write_whole
 from hrnet_search.evaluate.devices import resolve_device, versions
-from hrnet_search.evaluate.latency import measure_latency
+from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.train import Report, Trainer, Training, TrainingData, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.weights import load_weights, save_weights
@@ -205,7 +205,7 @@ def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:
     spec = task.latency
     if spec.device == "auto":
         spec = replace(spec, device=task.device)  # the device that this trial was given
-    return measure_latency(network, spec, task.reference_ms, classes=task.schedule.data.classes)
+    return latency_of(network, spec, task.reference_ms, classes=task.schedule.data.classes)
 
 
 def _keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:

@@ -10,7 +10,7 @@ import typing
 from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.records import COMPLETED, FAILED, TrialResult
+from hrnet_search.records import COMPLETED, FAILED, Latency, TrialResult
 
 T = TypeVar("T")
 
@@ -22,6 +22,10 @@ def to_json(record: Any) -> str:
 
 def result_from_json(text: str) -> TrialResult:
     return _build(TrialResult, json.loads(text))
+
+
+def latency_from_json(text: str) -> Latency:
+    return _build(Latency, json.loads(text))
 
 
 def architecture_from_json(text: str) -> Architecture:

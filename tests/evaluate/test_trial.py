@@ -229,7 +229,7 @@ def test_a_network_over_the_latency_limit_is_not_trained(
         asked.append((spec.device, reference_ms, classes))
         return measured(2.0)
 
-    monkeypatch.setattr(trial, "measure_latency", measure)
+    monkeypatch.setattr(trial, "latency_of", measure)
     if status == "infeasible":
         monkeypatch.setattr(trial, "train", no_training)
     latency = LatencySpec(size=(64, 64))
