@@ -44,6 +44,7 @@ GUESTS = {
     "evaluate.machine": {"pynvml"},
     "evaluate.onnx_latency": {"onnxruntime"},
     "search.*": {"numpy"},
+    "search.screening": {"scipy"},
     "search.samplers.optuna_samplers": {"optuna"},
     "search.mlflow_mirror": {"mlflow", "sqlalchemy"},
     "report.*": {"numpy", "pandas", "matplotlib"},

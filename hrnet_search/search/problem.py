@@ -49,12 +49,19 @@ class Problem:
     `valid(points) -> bool[n]` holds the limits too; `canonical(points) -> points` maps
     equivalent points to one of them, None where every point is its own. The functions are
     never handed an empty array, and `cost` only what was found valid or told.
+
+    `estimated` says that a cost is an estimate that improves (latency): what `cost` says may
+    then change whenever something was told, and nothing of it may be kept from one ask to the
+    next. `likely(points) -> bool[n]` says which valid points are worth asking for by such
+    estimates; it changes with them, and is never held against what was told.
     """
 
     axes: Sequence[Axis]
     cost: Callable[[Points], Floats]
     valid: Callable[[Points], Bools]
     canonical: Callable[[Points], Points] | None = None
+    likely: Callable[[Points], Bools] | None = None
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         faults = [
@@ -115,6 +122,12 @@ class Problem:
         """Return the valid ones in canonical form, each once, in the order they came."""
         points = self._canonical(points[self._valid(points)])
         return points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
+
+    def promising(self, points: Points) -> Bools:
+        """Say which of these valid points estimates do not rule out, [n]."""
+        if self.likely is None or not len(points):
+            return np.ones(len(points), dtype=np.bool_)
+        return np.array(self.likely(points), dtype=np.bool_)
 
     def enumerate(self) -> Points:
         """Return every distinct valid point, [n, d], by rising number; for small spaces."""

@@ -8,22 +8,26 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.dataset import fingerprint, preflight
 from hrnet_search.errors import DataError, Fault, StudyError
 from hrnet_search.evaluate.devices import device_name, resolve_device
-from hrnet_search.evaluate.latency import measure_reference
+from hrnet_search.evaluate.kept_latencies import latency_of
+from hrnet_search.evaluate.latency import aa_check
 from hrnet_search.evaluate.trial import Worker
-from hrnet_search.records import Schedule, hash_of
+from hrnet_search.net.hrnet import build
+from hrnet_search.records import Latency, Schedule, hash_of
 from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.inline import Listener, run_inline
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.space_problem import latency_matters
+from hrnet_search.search.start import frozen_reference, measure_start
 from hrnet_search.search.study import Brain
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.writer import StudyStore
 
 IDENTITY = "identity"
-REFERENCE = "reference_ms"
 
 
 def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
@@ -73,24 +77,25 @@ def search(
     plan: Plan, store: StudyStore, listeners: Sequence[Listener], say: Callable[[str], None]
 ) -> Brain:
     """Run the plan to its end in this process; return the brain, which says why it ended."""
-    brain = Brain(plan, store, _frozen_reference(plan, store, say))
+    brain = Brain(plan, store, measure_first(plan, store, say))
     run_inline(brain, Worker().run, listeners)
     return brain
 
 
-def _frozen_reference(plan: Plan, store: StudyStore, say: Callable[[str], None]) -> float:
-    """Return the reference network's latency, measured once in the life of a study."""
+def measure_first(plan: Plan, store: StudyStore, say: Callable[[str], None]) -> float:
+    """Measure what a study needs before its first trial; return the frozen reference in ms."""
+    classes = plan.schedule.data.classes
     device = device_name(resolve_device(plan.latency.device))
-    meta = store.meta()
-    if REFERENCE in meta:
-        if meta["device"] != device:
-            wrong = f"was measured on {meta['device']}, this device is {device}"
-            raise StudyError(Fault("latency", device, wrong, "allowed: the same kind of device"))
-        return float(meta[REFERENCE])
-    say(f"measuring the reference network on {device}")
-    reference = measure_reference(plan.latency, classes=plan.schedule.data.classes)
-    store.set_meta("device", device)
-    store.set_meta(REFERENCE, repr(reference))
+    reference = frozen_reference(
+        store, device, lambda: aa_check(plan.latency, classes=classes), say
+    )
+    if latency_matters(plan.space, plan.objectives):
+
+        def measure(architecture: Architecture) -> Latency:
+            network = build(architecture, classes)
+            return latency_of(network, plan.latency, reference, classes=classes)
+
+        measure_start(store, plan.space, plan.trials, plan.seed, measure, say)
     return reference
 
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from hrnet_search.records import OBJECTIVES
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
+from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.space.space import SearchSpace, costs
 
 COST_COLUMNS = ("params", "macs", "activations")
 
-LATENCY_STAND_IN = "macs"
-"""What orders variants by latency until theirs is measured."""
+LATENCY = "latency_ms"
 
 
 def cost_objectives(objectives: tuple[str, ...]) -> tuple[str, ...]:
@@ -19,19 +19,30 @@ def cost_objectives(objectives: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in objectives if OBJECTIVES[name].direction == "min")
 
 
-def problem_of(space: SearchSpace, objectives: tuple[str, ...]) -> Problem:
+def latency_matters(space: SearchSpace, objectives: tuple[str, ...]) -> bool:
+    """Say whether latency is an objective or has a limit."""
+    return LATENCY in objectives or any(limit.objective == LATENCY for limit in space.limits)
+
+
+def problem_of(
+    space: SearchSpace, objectives: tuple[str, ...], screen: LatencyScreen | None = None
+) -> Problem:
     """Return the problem of a space: its choices as axes, its exact costs, its exact limits.
 
-    Latency is known only by measuring: its column holds MACs until a measured value is told,
-    and its limit is left to the trial.
+    Latency is known only by measuring: until a measured value is told, its column holds what
+    `screen` expects at the moment, and points that it expects to be over a limit of latency,
+    with the margin of its error, are not asked for. Whether a limit holds is measured.
     """
-    columns = [
-        COST_COLUMNS.index(name if OBJECTIVES[name].exact else LATENCY_STAND_IN)
-        for name in cost_objectives(objectives)
-    ]
+    screen = screen or LatencyScreen(space)
+    names = cost_objectives(objectives)
 
     def cost(points: Points) -> Floats:
-        return costs(space, points)[:, columns].astype(np.float64)
+        known = costs(space, points)
+        columns = [
+            screen.predict(points) if name == LATENCY else known[:, COST_COLUMNS.index(name)]
+            for name in names
+        ]
+        return np.array(columns, dtype=np.float64).reshape(len(names), len(points)).T
 
     def valid(points: Points) -> Bools:
         kept = space.valid(points)
@@ -39,7 +50,19 @@ def problem_of(space: SearchSpace, objectives: tuple[str, ...]) -> Problem:
         return kept
 
     axes = tuple(Axis(c.path, c.values, _ordered(c.values)) for c in space.choices)
-    return Problem(axes, cost, valid, space.canonical)
+    at_most = [limit.at_most for limit in space.limits if limit.objective == LATENCY]
+
+    def likely(points: Points) -> Bools:
+        return screen.likely(points, min(at_most))
+
+    return Problem(
+        axes,
+        cost,
+        valid,
+        space.canonical,
+        likely=likely if at_most else None,
+        estimated=latency_matters(space, objectives),
+    )
 
 
 def _ordered(values: tuple[object, ...]) -> bool:

@@ -27,11 +27,13 @@ from hrnet_search.records import (
 from hrnet_search.search import confirm, rungs
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import SAMPLERS
-from hrnet_search.search.space_problem import problem_of
+from hrnet_search.search.screening import LatencyScreen
+from hrnet_search.search.space_problem import latency_matters, problem_of
+from hrnet_search.search.start import measured_at_start
 from hrnet_search.search.trials import CONFIRM, SEARCH, Costs, Trials
 from hrnet_search.store.writer import Ask, StudyStore
 
-KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
+KNOWN_POINTS, RUNG_AUDIT, SCREENING = "known_points", "rung_audit", "screening"
 
 INFEASIBLE_A_TRIAL = 10
 """Networks over the latency limit that may be tried for each trial before the search gives up."""
@@ -48,12 +50,14 @@ class Brain:
         self.why_ended = ""
         self._store = store
         self._reference_ms = reference_ms
-        problem = problem_of(plan.space, plan.objectives)
+        self._screen = LatencyScreen(plan.space)
+        problem = problem_of(plan.space, plan.objectives, self._screen)
         self._sampler = SAMPLERS[plan.sampler](problem, seed=plan.seed, trials=plan.trials)
         self._trials = Trials(plan.objectives)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._waiting: deque[Ask] = deque()
         self._told: list[int] = []
+        self._noted: dict[str, float] = {}
         self._resume()
 
     @property
@@ -103,6 +107,8 @@ class Brain:
         return first
 
     def _resume(self) -> None:
+        for architecture, ms in measured_at_start(self._store.meta()):
+            self._screen.add(architecture, ms)
         finished = dict(self._store.finished())
         for ask in self._store.asks():
             self._trials.add(ask)
@@ -118,9 +124,13 @@ class Brain:
             self._ask_seeds(searched[-1].point)
 
     def _take(self, number: int, result: TrialResult) -> None:
+        """Learn from a committed result."""
         self._trials.results[number] = result
         self._costs.pop(number, None)
-        self._tell_sampler(self._trials.asks[number], result)
+        ask = self._trials.asks[number]
+        if result.latency is not None:
+            self._screen.add(ask.architecture, result.latency.ms)
+        self._tell_sampler(ask, result)
 
     def _ask_next(self) -> bool:
         """Commit what is to be tried next; False if there is nothing now, or nothing left."""
@@ -141,11 +151,22 @@ class Brain:
 
     def _propose(self) -> bool:
         """Ask the sampler until it names a computation that is new; False at its end."""
+        self._note_screening()
         while points := self._sampler.ask():
             if self._ask_seeds(points[0]):
                 return True
             self._remember_known(points[0])
         return False
+
+    def _note_screening(self) -> None:
+        """Note how well latency is foretold, when that has changed."""
+        found = self._screen.fit
+        if found is None or not latency_matters(self.plan.space, self.plan.objectives):
+            return
+        noted = {"n": found.n, "loo_error": found.loo_error, "tau": found.tau, "used": found.used}
+        if noted != self._noted:
+            self._store.set_meta(SCREENING, json.dumps(noted))
+            self._noted = noted
 
     def _ask_seeds(self, point: Point) -> bool:
         """Commit an ask for each seed of a point that has none; False if all have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from search import tabulated
-from search.tabulated import drive, plan, run_made_up
+from search.tabulated import drive, made_up_ms, plan, run_made_up, with_latency
 
 from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search.study import Brain
@@ -73,9 +74,15 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.parametrize("latency", [False, True])
 @pytest.mark.parametrize("sampler", ["random", "grid"])
-def test_cut_off_anywhere_the_study_ends_the_same(sampler: str, tmp_path: Path) -> None:
-    drive(tmp_path / "whole", plan(sampler, 24))
+def test_cut_off_anywhere_the_study_ends_the_same(
+    sampler: str, latency: bool, tmp_path: Path
+) -> None:
+    planned = plan(sampler, 24)
+    if latency:  # screened by a fit that each measurement improves
+        planned = with_latency(planned, 1.0)
+    drive(tmp_path / "whole", planned)
     rng = random.Random(1)
     folder = tmp_path / "cut"
     for _ in range(200):
@@ -91,7 +98,7 @@ def test_cut_off_anywhere_the_study_ends_the_same(sampler: str, tmp_path: Path) 
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(tabulated, "run_made_up", run)
-                drive(folder, plan(sampler, 24))
+                drive(folder, planned)
             break
         except KilledError:
             continue
@@ -148,6 +155,25 @@ def test_a_network_over_the_latency_limit_is_not_counted(tmp_path: Path) -> None
     assert slow > 0
     assert brain.ended == 6
     assert len(rows(tmp_path)) == 6 + slow
+
+
+def test_screening_spares_measurements_of_what_is_too_slow(tmp_path: Path) -> None:
+    planned = with_latency(plan(trials=40), 1.0)
+    brain = drive(tmp_path, planned)
+    table = open_study(tmp_path).results()
+    trained = table[table["status"] != INFEASIBLE]
+    assert len(trained) == 40
+    assert (trained["latency_ms"].dropna() <= 1.0).all()
+    slow = [made_up_ms(planned.space.decode(p)) > 1.0 for p in planned.space.points()]
+    share = sum(slow) / len(slow)
+    # Without it as many would be measured in vain as the space has slow variants.
+    assert share > 0.4
+    assert brain.counts[INFEASIBLE] < 0.3 * share / (1 - share) * 40
+    noted = json.loads(open_study(tmp_path).meta["screening"])
+    assert noted["used"] is True
+    assert noted["n"] >= 40
+    assert 0 < noted["loo_error"] < 0.1
+    assert noted["tau"] > 0.8
 
 
 def test_a_study_in_which_everything_fails_stops(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from hrnet_search.search.samplers.history import History, walk
 class Grid:
     """Goes through a space by golden-section steps, which leave no gap wherever one stops.
 
-    A space small enough to list is stepped through by cost, from cheap to dear; a larger one
-    by number. The seed says where to start.
+    A space small enough to list is stepped through by cost, from cheap to dear; a larger one,
+    and one whose costs are estimates that change, by number. The seed says where to start.
     """
 
     def __init__(self, seed: int) -> None:
@@ -28,12 +28,13 @@ class Grid:
         size = self._list(history)
         for numbers in walk(size, self._start % size, skip=self._done):
             yield history.problem.at(numbers) if self._listed is None else self._listed[numbers]
-            # Nothing new was in it, and nothing ever will be.
-            self._done += len(numbers)
+            # Nothing new was in it, and nothing ever will be, unless estimates change their mind.
+            self._done += 0 if history.problem.estimated else len(numbers)
 
     def _list(self, history: History) -> int:
         if self._listed is None and (pool := history.pool()) is not None:
-            self._listed = pool[0][_by_cost(history.problem, pool[0])]
+            steady = not history.problem.estimated
+            self._listed = pool[0][_by_cost(history.problem, pool[0])] if steady else pool[0]
         return history.problem.size if self._listed is None else len(self._listed)
 
 

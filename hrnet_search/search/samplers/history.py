@@ -111,22 +111,33 @@ class History:
         return costs
 
     def fresh(self, points: Points) -> list[Point]:
-        """Return the distinct valid points among these that are not known, in their order."""
-        distinct: list[Point] = [tuple(row) for row in self.problem.distinct(points).tolist()]
-        return [point for point in distinct if point not in self]
+        """Return the distinct valid points among these that may be asked for, in their order.
+
+        Those are neither known nor ruled out by the estimates of the moment.
+        """
+        distinct = self.problem.distinct(points)
+        distinct = distinct[self.problem.promising(distinct)]
+        found: list[Point] = [tuple(row) for row in distinct.tolist()]
+        return [point for point in found if point not in self]
 
     def pool(self) -> tuple[Points, Bools] | None:
-        """Return every distinct valid point, [n, d], and which are not known; None if too many."""
+        """Return every distinct valid point, [n, d], and which may be asked for; None if too many.
+
+        The points stay the same, which of them may be asked for changes with what is told.
+        """
         if self.problem.size > ENUMERABLE:
             return None
         if self._pool is None:
             self._pool = _Pool(self.problem)
             for point in (*self.told, *self.pending):
                 self._pool.take(point)
-        return self._pool.points, self._pool.free
+        free = self._pool.free
+        if self.problem.likely is not None:
+            free = free & self.problem.promising(self._pool.points)
+        return self._pool.points, free
 
     def draw(self, rng: np.random.Generator, count: int = 1) -> list[Point]:
-        """Draw uniformly from the distinct valid points that are not known.
+        """Draw uniformly from the distinct valid points that may be asked for.
 
         Fewer than `count` come back only where fewer are left. In spaces too large to list,
         what is too rare to be drawn is looked for along a walk, which gives up (and so calls
@@ -138,8 +149,9 @@ class History:
             return [tuple(row) for row in pool[0][rows].tolist()]
         found: dict[Point, None] = {}
         for points in self._draws_then_walk(rng):
-            kept = points[self.problem.representatives(points)].tolist()
-            found.update((p, None) for p in map(tuple, kept) if p not in self)
+            kept = points[self.problem.representatives(points)]
+            kept = kept[self.problem.promising(kept)]
+            found.update((p, None) for p in map(tuple, kept.tolist()) if p not in self)
             if len(found) >= count:
                 break
         return list(found)[:count]
