@@ -20,7 +20,6 @@ from hrnet_search import __version__
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
 
 if TYPE_CHECKING:
-    from hrnet_search.arch.hrnet_yaml import Config
     from hrnet_search.records import Latency
     from hrnet_search.report.export.member import Member
     from hrnet_search.report.export.result import ExportOptions
@@ -113,27 +112,10 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def profile(options: argparse.Namespace) -> int:
-    """Show parameters, MACs and activations of configs, and measured latency if asked."""
-    from hrnet_search.arch.cost import cost
-    from hrnet_search.arch.hrnet_yaml import read_config
+    """Show what configs cost: parameters, MACs, memory, and measured latency if asked."""
+    from hrnet_search.profiling import profile_configs
 
-    rows, faults = [], []
-    for path in options.config:
-        try:
-            config = read_config(path)
-            classes = options.classes or _classes(config)
-            counted = cost(config.architecture, tuple(options.size), classes)
-            row = {"config": str(path), "id": config.architecture.id, **asdict(counted)}
-            if options.latency:
-                row |= _latency_columns(config, classes, options)
-            rows.append(row)
-        except HrnetSearchError as error:
-            text = str(error)
-            faults.append(text if text.startswith(str(path)) else f"{path}: {text}")
-    print(json.dumps(rows) if options.json else _profile_table(rows, options.size))
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    return BAD_INPUT if faults else DONE
+    return BAD_INPUT if profile_configs(options) else DONE
 
 
 def run(options: argparse.Namespace) -> int:
@@ -229,6 +211,10 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     from hrnet_search.search.run import open_store, plan_of, search
 
     console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
     plan = plan_of(file, folder, options.trials)
     limit = file.schedule.data.cache
     if (decoded := _decoded_bytes(file)) > limit:
@@ -242,7 +228,7 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
         mirror = _mirror(file.tracking.mlflow, file.name, folder)
         listeners = [view, mirror] if mirror else [view]
         with view if isinstance(view, LiveProgress) else nullcontext():
-            brain = search(plan, store, listeners, console.print)
+            brain = search(plan, store, listeners, say)
         if mirror:
             asks = {ask.number: ask for ask in store.asks()}
             mirror.sync([(asks[n].architecture, result) for n, result in store.finished()])
@@ -294,66 +280,6 @@ def _decoded_line(taken: int, limit: int) -> str:
     return f"decoded images: {size}, {kept}"
 
 
-def _classes(config: Config) -> int:
-    section = config.sections.get("DATASET") or {}
-    classes = section.get("NUM_CLASSES", 19)
-    if type(classes) is not int:
-        wrong = f"{classes!r} is no class count"
-        raise InputError(Fault("DATASET.NUM_CLASSES", classes, wrong, "allowed: an integer"))
-    return classes
-
-
-def _latency_columns(config: Config, classes: int, options: argparse.Namespace) -> dict[str, Any]:
-    from hrnet_search.evaluate.latency import measure_latency
-    from hrnet_search.net.hrnet import build
-    from hrnet_search.records import LatencySpec
-
-    spec = LatencySpec(tuple(options.size), device=options.device, seconds=options.seconds)
-    found = measure_latency(build(config.architecture, classes), spec, classes=classes)
-    return {
-        "latency_ms": found.median_ms,
-        "low_ms": found.low_ms,
-        "high_ms": found.high_ms,
-        "ratio": found.ratio,
-        "noisy": found.noisy,
-        "device": found.condition.device,
-        "peak_memory_bytes": found.peak_memory_bytes,
-    }
-
-
-def _profile_table(rows: list[dict[str, Any]], size: Sequence[int]) -> str:
-    if not rows:
-        return ""
-    lines = [f"per image of {size[0]}x{size[1]}; MACs and activations of convolutions"]
-    header = ["config", "params", "MACs", "MACs/1024^3", "activations"]
-    timed = "latency_ms" in rows[0]
-    cells = [
-        [
-            Path(row["config"]).stem,
-            f"{row['params'] / 1e6:.3f} M",
-            f"{row['macs'] / 1e9:.3f} G",
-            f"{row['macs'] / 1024**3:.1f}",
-            f"{row['activations'] / 1e6:.1f} M",
-            *_latency_cells(row),
-        ]
-        for row in rows
-    ]
-    table = [[*header, "latency", "95% interval", "ratio"] if timed else header, *cells]
-    widths = [max(len(line[i]) for line in table if i < len(line)) for i in range(len(table[0]))]
-    for line in table:
-        rest = zip(line[1:], widths[1:], strict=False)
-        lines.append("  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in rest)]))
-    return "\n".join(lines)
-
-
-def _latency_cells(row: dict[str, Any]) -> list[str]:
-    if "latency_ms" not in row:
-        return []
-    noisy = " noisy" if row["noisy"] else ""
-    interval = f"{row['low_ms']:.2f}-{row['high_ms']:.2f} ms{noisy}"
-    return [f"{row['latency_ms']:.2f} ms", interval, f"{row['ratio']:.3f}"]
-
-
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -393,14 +319,23 @@ def _add_generate(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_profile(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("config", nargs="+", metavar="CONFIG", help="HRNet-library yaml")
-    size = {"nargs": 2, "type": _positive, "default": (1024, 2048), "metavar": ("H", "W")}
-    sub.add_argument("--size", help="image size in pixels (1024 2048)", **size)  # type: ignore[arg-type]
-    sub.add_argument("--classes", type=_positive, metavar="K", help="instead of the config's")
-    sub.add_argument("--latency", action="store_true", help="measure it too (loads torch)")
-    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    sub.add_argument("--seconds", type=float, default=5.0, help="cap on one measurement (5)")
-    sub.add_argument("--json", action="store_true", help="for programs to read")
+    add = sub.add_argument
+    add("config", nargs="+", metavar="CONFIG", help="HRNet-library yaml")
+    size = {"nargs": 2, "type": int, "default": (1024, 2048), "metavar": ("H", "W")}
+    add("--size", help="image size in pixels (1024 2048)", **size)  # type: ignore[arg-type]
+    add("--classes", type=_positive, metavar="K", help="instead of the config's")
+    add("--by-stage", action="store_true", help="also by stage, branch and operation")
+    add("--batch", type=int, default=1, help="images of an inference (1)")
+    add("--train-batch", type=int, default=8, metavar="N", help="images of a training step (8)")
+    add("--latency", action="store_true", help="measure it too (loads torch)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--mode", default="auto", help="auto, eager, cudagraph or compile")
+    add("--precision", default="fp32", help="fp32, fp16 or bf16")
+    add("--threads", type=int, default=0, help="of the CPU (0: all cores but one)")
+    add("--seconds", type=float, default=5.0, help="cap on one measurement (5)")
+    add("--throughput", type=int, default=0, metavar="N", help="images a second at this batch too")
+    add("--again", action="store_true", help="measure what was measured before")
+    add("--json", action="store_true", help="for programs to read")
 
 
 def _add_run(sub: argparse.ArgumentParser) -> None:

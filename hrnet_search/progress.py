@@ -109,11 +109,19 @@ def describe(result: TrialResult) -> str:
     if result.cost is not None:
         parts.append(f"{count(result.cost.params)} params, {count(result.cost.macs)} MACs")
     if result.latency_ms is not None:
-        parts.append(f"{result.latency_ms:.2f} ms")
+        parts.append(f"{result.latency_ms:.2f} ms{unsteady(result)}")
     parts.append(f"{result.wall_s:.1f} s")
     if result.error:
         parts.append(result.error)
     return ", ".join(parts)
+
+
+def unsteady(result: TrialResult) -> str:
+    """Return what speaks against a result's latency: its interval, or a device that was busy."""
+    latency = result.latency
+    flags = (("noisy", latency.noisy), ("busy", latency.busy)) if latency else ()
+    said = " and ".join(name for name, holds in flags if holds)
+    return f" ({said})" if said else ""
 
 
 def count(number: float) -> str:

@@ -124,32 +124,6 @@ def test_generate_writes_distinct_configs(
     assert "no more than" in capsys.readouterr().out
 
 
-def test_profile_prints_the_published_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["profile", *map(str, CONFIGS)]) == 0
-    out = capsys.readouterr().out
-    for figures in (("1.541 M", "31.1"), ("3.940 M", "71.6"), ("65.859 M", "696.2")):
-        assert any(all(f in line for f in figures) for line in out.splitlines())
-
-
-def test_profile_goes_on_after_a_bad_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["profile", str(tmp_path / "absent.yaml"), str(CONFIGS[0]), "--json"]) == 2
-    said = capsys.readouterr()
-    assert len(json.loads(said.out)) == 1
-    assert said.err.count("\n") == 1
-    assert "absent.yaml" in said.err
-
-
-def test_profile_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["profile", str(CONFIGS[1]), "--size", "32", "32", "--latency", "--seconds", "0.1"]
-    assert main([*words, "--json"]) == 0
-    row = json.loads(capsys.readouterr().out)[0]
-    assert 0 < row["low_ms"] <= row["latency_ms"] <= row["high_ms"]
-    assert main([*words, "--device", "cuda:7"]) == 2
-    assert "there is no such device" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("name", ["report", "export", "sync"])
 def test_what_is_no_study_is_bad_input(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -168,6 +142,10 @@ def test_a_run_from_space_file_to_configs(
     table = study.results()
     assert table["status"].tolist() == ["completed"] * 4
     assert table["latency_ms"].gt(0).all()
+    assert "A/A check: the reference network" in out
+    check = json.loads(study.meta["aa_check"])
+    assert check["low"] <= check["ratio"] <= check["high"]
+    assert float(study.meta["reference_ms"]) == check["reference_ms"] > 0
     front = study.front()
     written = sorted(Architecture.from_yaml(p).id for p in (folder / "configs").glob("*.yaml"))
     assert written == sorted(front["architecture"])

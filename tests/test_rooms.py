@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 # In order: a room imports only rooms before it.
 ROOMS = (
     "errors", "arch", "records", "presets", "space", "store", "net", "data", "evaluate", "search",
-    "ablation", "report", "progress", "cli",
+    "ablation", "report", "progress", "profiling", "cli",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from hrnet_search import build
+from hrnet_search import build, costs, load_space
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import Cost, batch_costs, cost
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.errors import ArchitectureError, InputError
+from hrnet_search.evaluate.counting import conv_activations_by_fvcore, conv_macs_by_fvcore
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("[mw][0-9]*.json"))
@@ -118,6 +120,52 @@ def test_cost_equals_a_thousand_built_networks(
     architectures: Callable[[int, int], list[Architecture]],
 ) -> None:
     check_built(architectures(1000, 12), 13)
+
+
+def check_fvcore(architectures: list[Architecture], seed: int) -> None:
+    rng = random.Random(seed)
+    for architecture in architectures:
+        size, classes = (rng.randint(1, 140), rng.randint(1, 140)), rng.randint(1, 30)
+        found, network = cost(architecture, size, classes), build(architecture, classes).eval()
+        assert found.macs == conv_macs_by_fvcore(network, size)
+        assert found.activations == conv_activations_by_fvcore(network, size)
+
+
+def test_cost_equals_what_fvcore_counts(
+    architectures: Callable[[int, int], list[Architecture]],
+) -> None:
+    check_fvcore(architectures(3, 15), 16)
+
+
+@pytest.mark.bench
+def test_cost_equals_what_fvcore_counts_of_many(
+    architectures: Callable[[int, int], list[Architecture]],
+) -> None:
+    check_fvcore(architectures(100, 17), 18)
+
+
+def seconds_of_costs(points: int) -> float:
+    """Return the seconds that `costs` takes for points of the largest shipped space."""
+    space = load_space(CONFIGS.parent / "search_spaces" / "width_depth.yaml")
+    drawn = np.random.default_rng(0).integers(0, space.shape, (points, len(space.shape)))
+    start = time.perf_counter()
+    assert len(costs(space, drawn)) == points
+    return time.perf_counter() - start
+
+
+def test_costs_are_ten_thousand_times_as_fast_as_fvcore() -> None:
+    network = build(read_config(CONFIGS / f"{next(iter(PUBLISHED))}.yaml").architecture).eval()
+    conv_macs_by_fvcore(network, (32, 32))  # what is loaded once
+    start = time.perf_counter()
+    conv_macs_by_fvcore(network, (32, 32))
+    fvcore = time.perf_counter() - start
+    ours = min(seconds_of_costs(1 << 16) for _ in range(3))
+    assert fvcore > 10_000 * ours / (1 << 16)
+
+
+@pytest.mark.bench
+def test_a_million_variants_are_costed_in_a_minute() -> None:
+    assert seconds_of_costs(1_000_000) < 60
 
 
 def test_a_batch_costs_what_each_one_costs(

@@ -81,7 +81,7 @@ def test_cut_off_anywhere_the_study_ends_the_same(
 ) -> None:
     planned = plan(sampler, 24)
     if latency:  # screened by a fit that each measurement improves
-        planned = with_latency(planned, 1.0)
+        planned = with_latency(planned, 1.6)
     drive(tmp_path / "whole", planned)
     rng = random.Random(1)
     folder = tmp_path / "cut"
@@ -158,20 +158,20 @@ def test_a_network_over_the_latency_limit_is_not_counted(tmp_path: Path) -> None
 
 
 def test_screening_spares_measurements_of_what_is_too_slow(tmp_path: Path) -> None:
-    planned = with_latency(plan(trials=40), 1.0)
+    planned = with_latency(plan(trials=40), 1.6)
     brain = drive(tmp_path, planned)
     table = open_study(tmp_path).results()
     trained = table[table["status"] != INFEASIBLE]
     assert len(trained) == 40
-    assert (trained["latency_ms"].dropna() <= 1.0).all()
-    slow = [made_up_ms(planned.space.decode(p)) > 1.0 for p in planned.space.points()]
+    assert (trained["latency_ms"].dropna() <= 1.6).all()
+    slow = [made_up_ms(planned.space.decode(p)) > 1.6 for p in planned.space.points()]
     share = sum(slow) / len(slow)
     # Without it as many would be measured in vain as the space has slow variants.
     assert share > 0.4
-    assert brain.counts[INFEASIBLE] < 0.3 * share / (1 - share) * 40
+    assert brain.counts[INFEASIBLE] < 0.4 * share / (1 - share) * 40
     noted = json.loads(open_study(tmp_path).meta["screening"])
     assert noted["used"] is True
-    assert noted["n"] >= 40
+    assert noted["n"] >= 30
     assert 0 < noted["loo_error"] < 0.1
     assert noted["tau"] > 0.8
 
