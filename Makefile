@@ -24,7 +24,11 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/pytest -m bench
+	$(BIN)/python benchmarks/cost.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/screening.py
+	$(BIN)/python benchmarks/inversions.py --step 4 --size 256 512
 	$(BIN)/python benchmarks/shapes_differ.py
 
 clean:

@@ -22,7 +22,7 @@ from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.inline import Listener, run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.space_problem import latency_matters
-from hrnet_search.search.start import frozen_reference, measure_start
+from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.writer import StudyStore
@@ -79,6 +79,8 @@ def search(
     """Run the plan to its end in this process; return the brain, which says why it ended."""
     brain = Brain(plan, store, measure_first(plan, store, say))
     run_inline(brain, Worker().run, listeners)
+    if line := screening_line(store.meta()):
+        say(line)
     return brain
 
 

@@ -19,7 +19,8 @@ from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.rows import architecture_from_json, to_json
 from hrnet_search.store.writer import StudyStore
 
-AA_CHECK, DEVICE, REFERENCE, START = "aa_check", "device", "reference_ms", "screening_start"
+AA_CHECK, DEVICE, REFERENCE = "aa_check", "device", "reference_ms"
+START, SCREENING = "screening_start", "screening"
 
 SCREENED_FROM = 30
 """Trials from which a study measures untrained variants first; in smaller ones trained ones do."""
@@ -80,6 +81,18 @@ def measured_at_start(meta: Mapping[str, str]) -> Iterator[tuple[Architecture, f
     for row in json.loads(meta.get(START, "[]")):
         if row["ms"] is not None:
             yield architecture_from_json(row["network"]), float(row["ms"])
+
+
+def screening_line(meta: Mapping[str, str]) -> str:
+    """Return for people how well latency was foretold; empty where it was not."""
+    if SCREENING not in meta:
+        return ""
+    found = json.loads(meta[SCREENING])
+    line = (
+        f"screening of latency: from {found['n']} networks, leave-one-out error"
+        f" {found['loo_error']:.1%}, Kendall's tau {found['tau']:.2f}"
+    )
+    return line if found["used"] else f"{line}; not used, MACs stood in"
 
 
 def _measured(

@@ -28,12 +28,12 @@ from hrnet_search.search import confirm, rungs
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.screening import LatencyScreen
-from hrnet_search.search.space_problem import latency_matters, problem_of
-from hrnet_search.search.start import measured_at_start
+from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
+from hrnet_search.search.start import SCREENING, measured_at_start
 from hrnet_search.search.trials import CONFIRM, SEARCH, Costs, Trials
 from hrnet_search.store.writer import Ask, StudyStore
 
-KNOWN_POINTS, RUNG_AUDIT, SCREENING = "known_points", "rung_audit", "screening"
+KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
 
 INFEASIBLE_A_TRIAL = 10
 """Networks over the latency limit that may be tried for each trial before the search gives up."""
@@ -143,11 +143,17 @@ class Brain:
         if self._trials.asked(CONFIRM) < plan.confirming and self._ask_confirming():
             return True
         self.why_ended = (
-            "every variant within the limits has been tried"
+            f"every variant within the limits has been tried{self._but_slow()}"
             if searching
             else f"{self.ended} trials have ended: there is nothing more to confirm"
         )
         return False
+
+    def _but_slow(self) -> str:
+        """Return that some may have been left out by what is foretold of their latency."""
+        limited = any(limit.objective == LATENCY for limit in self.plan.space.limits)
+        used = self._screen.fit is not None and self._screen.fit.used
+        return ", but for those foretold to be too slow" if limited and used else ""
 
     def _propose(self) -> bool:
         """Ask the sampler until it names a computation that is new; False at its end."""

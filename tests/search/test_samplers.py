@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,59 @@ def test_ten_thousand_proposals_are_all_valid_and_new(name: str) -> None:
     proposed = 0
     while proposed < 10_000:
         proposed += disturbed_search(name, objectives=proposed % 3, rounds=80, seed=proposed)
+
+
+def estimated(scale: list[float]) -> Problem:
+    """A toy whose second cost is an estimate: `scale` is its factor now; over 12 is not likely."""
+    exact = toy(2)
+
+    def cost(points: Points) -> Floats:
+        return np.asarray(exact.cost(points) * np.array([1.0, scale[0]]))
+
+    def likely(points: Points) -> Bools:
+        return np.asarray(cost(points)[:, 1] <= 12, dtype=np.bool_)
+
+    return replace(exact, cost=cost, likely=likely, estimated=True)
+
+
+@every_sampler
+def test_what_estimates_rule_out_is_not_asked_for_while_they_do(name: str) -> None:
+    scale = [3.0]
+    problem = estimated(scale)
+    sampler = SAMPLERS[name](problem, seed=4)
+    everything = problem.enumerate()
+    unlikely = everything[~problem.promising(everything)][0].tolist()
+    sampler.tell(unlikely, 90.0)  # it was measured after all: what was told stays
+    assert tuple(unlikely) in {o.point for o in sampler.history.seen()}
+    asked: list[Point] = []
+    for factor in (3.0, 2.0, 4.0, 1.0):
+        scale[0] = factor
+        for _ in range(2):
+            for point in sampler.ask():
+                assert problem.promising(np.array([point])).all()
+                sampler.tell(point, accuracy(point))
+                asked.append(point)
+    while found := sampler.ask():
+        asked += found
+    assert len(set(asked)) == len(asked)
+    likely = set(map(tuple, everything[problem.promising(everything)].tolist()))
+    assert likely - {tuple(unlikely)} == set(asked) - {tuple(unlikely)}
+
+
+@pytest.mark.parametrize("name", sorted(n for n in SAMPLERS if not n.startswith("optuna:")))
+def test_estimates_that_change_leave_nothing_hidden_in_a_sampler(name: str) -> None:
+    scale = [3.0]
+    problem = estimated(scale)
+    old = SAMPLERS[name](problem, seed=4, trials=12)
+    history: list[Point] = []
+    for number in range(12):
+        scale[0] = 3.0 - 2.0 * number / 12
+        new = SAMPLERS[name](problem, seed=4, trials=12)
+        told(new, history)
+        found = old.ask()
+        assert new.ask() == found, number
+        told(old, found)
+        history += found
 
 
 @every_sampler

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from made_up import ask, result
+from made_up import ask
 from search.tabulated import SPACE, made_up_latency
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import StudyError
 from hrnet_search.records import Latency
 from hrnet_search.search.screening import start_set
-from hrnet_search.search.start import frozen_reference, measure_start, measured_at_start
+from hrnet_search.search.start import (
+    frozen_reference,
+    measure_start,
+    measured_at_start,
+    screening_line,
+)
 from hrnet_search.store.writer import StudyStore
 
 
@@ -122,7 +127,9 @@ def test_a_variant_that_cannot_be_measured_is_noted_and_passed_over(store: Study
     assert len(found) == 10 - len(failed)
 
 
-def test_made_up_latencies_are_latencies() -> None:
-    latency = result(0).latency
-    assert latency is not None
-    assert replace(latency, ms=made_up_latency(SPACE.base).ms).ms > 0
+def test_how_well_latency_is_foretold_is_said() -> None:
+    assert screening_line({}) == ""
+    noted = {"n": 20, "loo_error": 0.042, "tau": 0.913, "used": True}
+    line = screening_line({"screening": json.dumps(noted)})
+    assert "from 20 networks, leave-one-out error 4.2%, Kendall's tau 0.91" in line
+    assert "MACs stood in" in screening_line({"screening": json.dumps({**noted, "used": False})})
