@@ -1,7 +1,7 @@
 """What the machine was doing while something was timed: load, clocks, temperature, others.
 
-Only reads. GPU figures need NVML (the package `nvidia-ml-py`); without it, or where NVML does
-not tell, they are left out.
+Only reads. GPU figures come from NVML (the package `nvidia-ml-py`); without a driver, or where
+NVML does not tell, they are left out.
 """
 
 from __future__ import annotations

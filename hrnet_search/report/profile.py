@@ -15,6 +15,9 @@ from hrnet_search.records import Latency
 MULTIPLES = (8, 16)
 """Widths that kernels are written for, so that rounding up to them may cost nothing."""
 
+NOTHING = 0.02
+"""Relative latency that counts as none: what two intervals of 1% cannot tell apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -40,14 +43,15 @@ class Profile:
 class Rounding:
     """A width and the next multiple of 8 or 16, otherwise the same network.
 
-    `change` is the relative change of latency, `told_apart` whether the intervals are apart.
+    `change` is the relative change of latency, `least` to `most` what both intervals allow.
     """
 
     narrow: Profile
     wide: Profile
     multiple: int
     change: float
-    told_apart: bool
+    least: float
+    most: float
 
     def line(self) -> str:
         """Return the advice that follows, for people."""
@@ -55,11 +59,13 @@ class Rounding:
         macs = self.wide.cost.macs / self.narrow.cost.macs - 1
         what = f"width {here} rounded up to {there}, a multiple of {self.multiple}"
         more = f"with {macs:.0%} more MACs"
-        if not self.told_apart:
-            return f"{what}, costs no latency that can be told, {more}: round up"
-        if self.change < 0:
+        if self.most < 0:
             return f"{what}, is {-self.change:.1%} faster {more}: round up"
-        return f"{what}, costs {self.change:.1%} latency {more}"
+        if self.most <= NOTHING:
+            return f"{what}, costs nothing (at most {self.most:.1%}) {more}: round up"
+        if self.least > 0:
+            return f"{what}, costs {self.change:.1%} latency {more}"
+        return f"{what}: what it costs is from {self.least:.1%} to {self.most:+.1%}, {more}"
 
 
 def inversions(profiles: Sequence[Profile]) -> list[tuple[Profile, Profile]]:
@@ -131,7 +137,7 @@ def as_json(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
             row["slower_in_spite_of_fewer_macs_than"] = [o.config for q, o in inverted if q is p]
             row["rounded_up"] = [
                 {"config": r.wide.config, "multiple": r.multiple, "change": r.change,
-                 "told_apart": r.told_apart}
+                 "least": r.least, "most": r.most}
                 for r in rounded if r.narrow is p
             ]  # fmt: skip
         found.append(row)
@@ -152,8 +158,14 @@ def _rounding(narrow: Profile, wide: Profile, multiple: int) -> Rounding:
     assert narrow.latency is not None
     assert wide.latency is not None
     one, other = narrow.latency, wide.latency
-    apart = _slower(one, other) or _slower(other, one)
-    return Rounding(narrow, wide, multiple, other.ratio / one.ratio - 1, apart)
+    return Rounding(
+        narrow,
+        wide,
+        multiple,
+        change=other.ratio / one.ratio - 1,
+        least=other.ratio_low / one.ratio_high - 1,
+        most=other.ratio_high / one.ratio_low - 1,
+    )
 
 
 def _slower(one: Latency | None, other: Latency | None) -> bool:

@@ -135,7 +135,8 @@ class _System:
 
     def left_out(self, pull: float, which: Points) -> Floats:
         """Return the latency of some networks as all the others foretell it."""
-        return np.array([self.rows[i] @ self.solve(pull, int(i)) for i in which])
+        guesses = np.array([self.rows[i] @ self.solve(pull, int(i)) for i in which])
+        return np.asarray(np.maximum(guesses, np.finfo(np.float64).tiny))
 
 
 class LatencyScreen:

@@ -110,7 +110,11 @@ class Brain:
         for architecture, ms in measured_at_start(self._store.meta()):
             self._screen.add(architecture, ms)
         finished = dict(self._store.finished())
-        for ask in self._store.asks():
+        asks = {ask.number: ask for ask in self._store.asks()}
+        for number, result in finished.items():  # all first, so that they are fitted once
+            if result.latency is not None:
+                self._screen.add(asks[number].architecture, result.latency.ms)
+        for ask in asks.values():
             self._trials.add(ask)
             self._sampler.pend([ask.point])
             if ask.number not in finished:

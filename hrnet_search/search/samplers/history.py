@@ -61,6 +61,7 @@ class History:
         self.told: dict[Point, Observation] = {}
         self.pending: dict[Point, None] = {}
         self._pool: _Pool | None = None
+        self._cost_count: int | None = None
 
     def __len__(self) -> int:
         return len(self.told) + len(self.pending)
@@ -173,7 +174,9 @@ class History:
 
     def _checked_costs(self, point: Point, costs: Sequence[float]) -> tuple[float, ...]:
         measured = tuple(float(c) for c in costs)
-        expected = np.shape(self.problem.cost(np.array([point], dtype=np.int64)))[1]
+        if self._cost_count is None:
+            self._cost_count = np.shape(self.problem.cost(np.array([point], dtype=np.int64)))[1]
+        expected = self._cost_count
         if len(measured) == expected and all(c > 0 and isfinite(c) for c in measured):
             return measured
         wrong = f"{shown(measured)} are not the costs of a point"
