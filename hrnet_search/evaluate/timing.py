@@ -70,16 +70,23 @@ class Comparison:
     noisy: bool
 
 
-def compare(reference: Timer, measured: Timer, clock: Clock, seconds: float) -> Comparison:
+def compare(
+    reference: Timer,
+    measured: Timer,
+    clock: Clock,
+    seconds: float,
+    fewest: int = FEWEST_ROWS,
+) -> Comparison:
     """Time two networks interleaved A B B A until the interval of their ratio closes.
 
-    Whatever slows the machine down for longer than one quad slows both, and its ratio keeps;
-    the order A B B A cancels a linear drift within the quad as well.
+    At least `fewest` quads are timed, however short the cap of `seconds`. Whatever slows the
+    machine down for longer than one quad slows both, and its ratio keeps; the order A B B A
+    cancels a linear drift within the quad as well.
     """
     end = clock() + seconds
     warm_up((reference, measured), clock, WARM_UP_SHARE * seconds)
     quads, closed = _collect(
-        lambda: (reference(), measured(), measured(), reference()), quad_ratios, clock, end
+        lambda: (reference(), measured(), measured(), reference()), quad_ratios, clock, end, fewest
     )
     ratios = quad_ratios(quads)
     low, high = median_interval(ratios)
@@ -148,13 +155,14 @@ def _collect(
     value: Callable[[Array], Array],
     clock: Clock,
     end: float,
+    fewest: int = FEWEST_ROWS,
 ) -> tuple[Array, bool]:
     """Draw rows until the median of their values is known or the clock says `end`."""
     rows: list[tuple[float, ...]] = []
     look = ENOUGH_ROWS
     while True:
         rows.append(draw())
-        late = len(rows) >= FEWEST_ROWS and clock() >= end
+        late = len(rows) >= fewest and clock() >= end
         if late or len(rows) >= look:
             table = np.array(rows)
             closed = is_closed(value(table))

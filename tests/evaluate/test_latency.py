@@ -97,6 +97,10 @@ def test_a_sound_instrument_agrees_with_itself(monkeypatch: pytest.MonkeyPatch) 
     assert "agrees with itself, ratio 1.0" in found.line()
 
 
+def test_the_check_takes_enough_quads_however_short_the_cap() -> None:
+    assert aa_check(replace(SPEC, seconds=0.001), classes=5).samples >= 10
+
+
 def test_an_instrument_that_favours_one_side_disagrees(monkeypatch: pytest.MonkeyPatch) -> None:
     made_up_timers(monkeypatch, 4.0, 4.2)
     found = aa_check(SPEC, classes=5)

@@ -131,6 +131,8 @@ def test_a_cap_shorter_than_a_quad_still_gives_a_spread() -> None:
     found = compare(machine.network("a", 2000), machine.network("b", 2000), machine.clock, 1)
     assert len(found.measured) == 2 * FEWEST_ROWS
     assert found.noisy  # so few rows never count as closed
+    more = compare(machine.network("a", 9), machine.network("b", 9), machine.clock, 0.01, fewest=7)
+    assert len(more.measured) == 2 * 7
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
