@@ -24,6 +24,12 @@ DATA_KINDS = (
     "shapes", "folder", "cityscapes", "ade20k", "pascal-context-59", "pascal-context-60", "lip",
     "coco-stuff", "camvid",
 )  # fmt: skip
+OPTIMISERS = ("sgd", "adamw")
+LOSSES = ("cross_entropy", "ohem")
+CLASS_WEIGHTS = ("none", "balanced")
+PRECISIONS = ("fp32", "bf16", "fp16")
+MEMORY_FORMATS = ("contiguous", "channels_last")
+AUTO = "auto"
 SAMPLER_NAMES = ("random", "grid", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
@@ -122,9 +128,14 @@ class DataSpec:
 class Schedule:
     """Everything that changes how a variant is judged; not its rungs, not its seed.
 
-    `crop` is (height, width) in pixels, `scale` the range of the random resize, `fingerprint`
-    that of the data. Learning rate falls as (1 - step/steps) ** power (the official trainer's
-    polynomial, power 0.9).
+    `crop` is (height, width) in pixels, `scale` the range of the random resize, `photometric`
+    how far colours are changed (0: not at all, 1: completely), `fingerprint` that of the data.
+    A step takes `batch` images, in `accumulate` equal parts one after the other. The learning
+    rate rises over `warmup` steps and falls as (1 - step/steps) ** power (the official
+    trainer's polynomial, power 0.9). `momentum` is AdamW's beta1 too. `class_weights` is none,
+    balanced or a weight a class. `ema` is the decay of averaged weights, which are then the
+    ones judged; 0: none. `precision` auto and `memory_format` auto stand in space files alone:
+    a study settles them at its start.
     """
 
     data: DataSpec
@@ -137,17 +148,29 @@ class Schedule:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     power: float = 0.9
+    warmup: int = 0
+    loss: str = "cross_entropy"
+    ohem_threshold: float = 0.9
+    ohem_keep: int = 131072
+    class_weights: str | tuple[float, ...] = "none"
     scale: tuple[float, float] = (0.5, 2.0)
     flip: bool = True
+    photometric: float = 0.0
+    accumulate: int = 1
+    ema: float = 0.0
     precision: str = "fp32"
+    memory_format: str = "channels_last"
+    compile: bool = False
     init: str = "none"
 
     @property
     def id(self) -> str:
-        """`sc-` and 12 hex digits over everything but where the data lie and are kept."""
+        """`sc-` and 12 hex digits over all that is read, but not where the data lie and are kept."""
         content = asdict(self)
         for key in NO_IDENTITY:
             del content["data"][key]
+        if self.loss != "ohem":
+            del content["ohem_threshold"], content["ohem_keep"]
         return "sc-" + hash_of(content)
 
 

@@ -38,6 +38,7 @@ GUESTS = {
     "store.study": {"pandas"},
     "net.*": {"torch", "safetensors"},
     "data.*": {"numpy", "PIL"},
+    "data.augment": {"torch"},
     "data.batches": {"torch"},
     "evaluate.*": {"torch", "numpy"},
     "evaluate.counting": {"fvcore"},

@@ -1,19 +1,19 @@
-"""Batches: images decoded once, augmented as the HRNet library does, by step."""
+"""Batches: images decoded once, put together and augmented by step."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hrnet_search.data.augment import augmented, draw_windows, normalised
 from hrnet_search.data.cache import Decoded, Unkept, decode_all, open_cache
 from hrnet_search.data.dataset import Array, Dataset
-from hrnet_search.records import IGNORED, DataSpec, Schedule
+from hrnet_search.records import DataSpec, Schedule
 
 GPU_SHARE = 0.25
 """Of a GPU's free memory, how much decoded images may take; the networks need the rest."""
@@ -59,15 +59,6 @@ class ImageStore:
         return pair[0].to(self._device), pair[1].to(self._device)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The crop of a resized image: `size` of the resized image, the crop's corner, mirrored."""
-
-    size: tuple[int, int]
-    corner: tuple[int, int]
-    flip: bool
-
-
 class Batches:
     """Training batches, each a pure function of (data, schedule, seed, step)."""
 
@@ -87,19 +78,13 @@ class Batches:
 
         Every image is met once an epoch, in an order of its own; h and w are the crop's.
         """
+        pairs = [self._store[index] for index in self._indices(step)]
         rng = np.random.default_rng([self._seed, AUGMENTATION, step])
-        crop = self._schedule.crop
-        images, masks, flips = [], [], []
-        for index in self._indices(step):
-            image, mask = self._store[index]
-            window = draw_window(rng, (mask.shape[0], mask.shape[1]), self._schedule)
-            one, labels = resample(image, mask, window, crop, self._schedule.data.mean)
-            images.append(one)
-            masks.append(labels)
-            flips.append(window.flip)
-        normal = normalised(torch.stack(images), self._schedule.data)
-        labels = trade_places(torch.stack(masks).long(), flips, self._schedule.data.swaps)
-        return normal.to(self._device), labels.to(self._device)
+        sizes = np.array([mask.shape for _, mask in pairs])
+        windows = draw_windows(rng, sizes, self._schedule)
+        images = _stacked([image for image, _ in pairs]).to(self._device)
+        masks = _stacked([mask for _, mask in pairs]).to(self._device)
+        return augmented(images, masks, windows, self._schedule)
 
     def _indices(self, step: int) -> Iterator[int]:
         count, batch = len(self._store), self._schedule.batch
@@ -108,106 +93,6 @@ class Batches:
             order = np.random.default_rng([self._seed, ORDER, epoch]).permutation(count)
             start = epoch * count
             yield from order[max(0, first - start) : first + batch - start].tolist()
-
-
-def trade_places(labels: Tensor, flips: Sequence[bool], swaps: Sequence[tuple[int, int]]) -> Tensor:
-    """Exchange the classes of each pair in `swaps` where a crop was mirrored.
-
-    Labels int64 [N, h, w] with one flip each: a mirror makes a left arm a right arm, as the
-    library's `lib/datasets/lip.py` knows.
-    """
-    if not swaps:
-        return labels
-    table = torch.arange(IGNORED + 1, device=labels.device)
-    for one, other in swaps:
-        table[one], table[other] = other, one
-    mirrored = torch.tensor(flips, device=labels.device)
-    return torch.where(mirrored[:, None, None], table[labels], labels)
-
-
-def draw_window(rng: np.random.Generator, size: tuple[int, int], schedule: Schedule) -> Window:
-    """Draw scale, place and mirroring for an image of `size` (height, width)."""
-    scale = rng.uniform(*schedule.scale)
-    height, width = (max(1, round(side * scale)) for side in size)
-    # As in the library, what is too small is padded at its bottom and right.
-    top, left = (
-        int(rng.integers(0, max(0, side - crop) + 1))
-        for side, crop in zip((height, width), schedule.crop, strict=True)
-    )
-    mirrored = bool(rng.integers(2))
-    return Window((height, width), (top, left), schedule.flip and mirrored)
-
-
-def resample(
-    image: Tensor,
-    mask: Tensor,
-    window: Window,
-    crop: tuple[int, int],
-    mean: tuple[float, float, float],
-) -> tuple[Tensor, Tensor]:
-    """Cut a window of the resized image without resizing the rest of it.
-
-    uint8 [3, H, W] and [H, W] to float32 [3, h, w], bilinear, in 0 to 255, and uint8 [h, w],
-    nearest. Outside the image is the mean, and IGNORED.
-    """
-    device = image.device
-    rows = _sources(window.size[0], window.corner[0], crop[0], image.shape[1], False, device)
-    columns = _sources(
-        window.size[1], window.corner[1], crop[1], image.shape[2], window.flip, device
-    )
-    blended = _blend(_blend(image, rows, 1), columns, 2)
-    inside = rows.inside[:, None] & columns.inside
-    fill = torch.tensor(mean, device=device).mul(255).view(3, 1, 1)
-    labels = mask[rows.nearest][:, columns.nearest]
-    return torch.where(inside, blended, fill), labels.masked_fill(~inside, IGNORED)
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the pixels of one axis of a crop come from; vectors of the crop's length.
-
-    `below` and `above` are the neighbours, `part` the weight of `above`, `nearest` the source
-    pixel under the centre, `inside` whether there is one.
-    """
-
-    below: Tensor
-    above: Tensor
-    part: Tensor
-    nearest: Tensor
-    inside: Tensor
-
-
-def _sources(
-    resized: int, corner: int, crop: int, length: int, flip: bool, device: torch.device
-) -> Sources:
-    place = torch.arange(corner, corner + crop, device=device)
-    inside = place < resized
-    centre = (place + 0.5) * (length / resized)
-    if flip:
-        inside, centre = inside.flip(0), centre.flip(0)
-    at = (centre - 0.5).clamp(0, length - 1)
-    below = at.long()
-    return Sources(
-        below=below,
-        above=(below + 1).clamp(max=length - 1),
-        part=at - below,
-        nearest=centre.long().clamp(max=length - 1),
-        inside=inside,
-    )
-
-
-def _blend(values: Tensor, sources: Sources, axis: int) -> Tensor:
-    part = sources.part.view([-1 if axis == a else 1 for a in range(3)])
-    below = values.index_select(axis, sources.below).float()
-    above = values.index_select(axis, sources.above).float()
-    return torch.lerp(below, above, part)
-
-
-def normalised(images: Tensor, spec: DataSpec) -> Tensor:
-    """Return images [N, 3, H, W], 0 to 255, as float32 minus the mean over the deviation."""
-    mean = torch.tensor(spec.mean, device=images.device).view(3, 1, 1)
-    std = torch.tensor(spec.std, device=images.device).view(3, 1, 1)
-    return (images.float() / 255 - mean) / std
 
 
 def validation_batches(
@@ -244,6 +129,17 @@ def _pair(images: Dataset | ImageStore, index: int) -> tuple[Tensor, Tensor]:
         return images[index]
     image, mask = images[index]
     return _planes(image), torch.from_numpy(mask)
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """Return tensors [..., H, W] as one; smaller ones lie in its upper left corner."""
+    if len({tensor.shape for tensor in tensors}) == 1:
+        return torch.stack(tensors)
+    height, width = (max(tensor.shape[axis] for tensor in tensors) for axis in (-2, -1))
+    whole = tensors[0].new_zeros((len(tensors), *tensors[0].shape[:-2], height, width))
+    for place, tensor in zip(whole, tensors, strict=True):
+        place[..., : tensor.shape[-2], : tensor.shape[-1]] = tensor
+    return whole
 
 
 def _planes(image: Array) -> Tensor:

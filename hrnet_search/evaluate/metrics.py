@@ -82,27 +82,43 @@ def cross_entropy(
     """
     scores = upsampled(logits, labels, align_corners)
     total = F.cross_entropy(scores, labels, weight, ignore_index=IGNORED, reduction="sum")
-    counted = labels[labels != IGNORED]
-    share = counted.numel() if weight is None else float(weight[counted].sum())
-    return total / (share or 1)
+    share = counted(labels, weight)
+    return total / torch.where(share > 0, share, 1)
+
+
+def counted(labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return how many pixels of labels [N, H, W] count in a loss, or the sum of their weights."""
+    there = labels != IGNORED
+    if weight is None:
+        return there.sum()
+    return (weight[torch.where(there, labels, 0)] * there).sum()
 
 
 def ohem(
-    logits: Tensor, labels: Tensor, align_corners: bool, threshold: float, keep: int
+    logits: Tensor,
+    labels: Tensor,
+    align_corners: bool,
+    threshold: float,
+    keep: int,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Return the mean cross entropy of the hard pixels (the official OhemCrossEntropy).
 
     Hard are those whose true class is less likely than `threshold`, or than the pixel of rank
-    `keep`, counted from 0 at the hardest, if that is more. 0 where there are none.
+    `keep`, counted from 0 at the hardest, if that is more. 0 where there are none. `weight`
+    [K] multiplies the losses, and not what their mean divides by.
     """
     scores = upsampled(logits, labels, align_corners)
     losses = F.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="none")
-    losses = losses[labels != IGNORED]
+    there = labels != IGNORED
+    losses, truth = losses[there], labels[there]
     if losses.numel() == 0:
         return scores.sum() * 0
     likely = torch.exp(-losses.detach())
-    ranked = likely.flatten().sort().values
-    bar = ranked[min(keep, ranked.numel() - 1)].clamp(min=threshold)
+    rank = min(keep, likely.numel() - 1)
+    bar = likely.kthvalue(rank + 1).values.clamp(min=threshold)
+    if weight is not None:
+        losses = losses * weight[truth]
     hard = losses[likely < bar]
     return hard.mean() if hard.numel() else scores.sum() * 0
 

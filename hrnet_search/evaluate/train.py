@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hrnet_search.errors import DataError, Fault, InputError, TrainingError
 from hrnet_search.evaluate import metrics
 from hrnet_search.evaluate.checkpoint import Checkpoints
+from hrnet_search.evaluate.condition import DTYPES, FORMATS
+from hrnet_search.evaluate.descent import Descent
+from hrnet_search.evaluate.loss import Loss
+from hrnet_search.evaluate.norms import recalibrated, statistics
+from hrnet_search.evaluate.previews import Previews, chosen
 from hrnet_search.net.hrnet import HighResolutionNet
-from hrnet_search.records import RungResult, Schedule, TrialProgress
+from hrnet_search.records import (
+    LOSSES,
+    MEMORY_FORMATS,
+    OPTIMISERS,
+    PRECISIONS,
+    RungResult,
+    Schedule,
+    TrialProgress,
+)
 
-RECALIBRATION_BATCHES = 8
-"""Training batches whose statistics batch norm uses when it is judged."""
-
-PRECISIONS = ("fp32", "bf16")
-OPTIMISERS = ("sgd",)
+RECALIBRATION_IMAGES = 64
+"""Training images whose statistics batch norm uses when it is judged, in batches as trained."""
 
 Report = Callable[[TrialProgress], bool]
 """Told every step and every rung; False stops the trial."""
@@ -34,22 +43,24 @@ class TrainingData:
 
     `batch(step)` returns images float32 [N, 3, h, w] and labels int64 [N, h, w], a pure function
     of the step; `validation()` yields images, labels and the indices of the images, 0 to
-    `images` - 1.
+    `images` - 1. `class_weights` float32 [K] weigh the classes in the loss.
     """
 
     batch: Callable[[int], tuple[Tensor, Tensor]]
     validation: Callable[[], Iterable[tuple[Tensor, Tensor, Sequence[int]]]]
     images: int
+    class_weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One evaluation: the rung, int64 [images, K, K] with truth in rows, and the batch-norm
-    statistics, by name, that it used."""
+    """One evaluation: the rung, int64 [images, K, K] with truth in rows, some previews, and
+    what was judged where that is not what is trained: batch-norm statistics, averaged weights."""
 
     rung: RungResult
     confusions: np.ndarray[Any, np.dtype[np.int64]]
-    statistics: dict[str, Tensor]
+    judged: dict[str, Tensor]
+    previews: Previews
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +74,44 @@ class Training:
 
 
 class Trainer:
-    """A network on its way through a schedule; `step` counts the steps done."""
+    """A network on its way through a schedule; `step` counts the steps done.
 
-    def __init__(self, network: HighResolutionNet, data: TrainingData, schedule: Schedule) -> None:
+    Each step takes its batch in `parts` parts, the schedule's unless more are asked for.
+    """
+
+    def __init__(
+        self,
+        network: HighResolutionNet,
+        data: TrainingData,
+        schedule: Schedule,
+        parts: int | None = None,
+    ) -> None:
         _check(schedule, data)
         self.network, self.data, self.schedule, self.step = network, data, schedule, 0
+        self.parts = parts or schedule.accumulate
         self._device = next(network.parameters()).device
-        self._optimiser = torch.optim.SGD(
-            network.parameters(),
-            lr=schedule.lr,
-            momentum=schedule.momentum,
-            weight_decay=schedule.weight_decay,
-        )
+        self._format = FORMATS[schedule.memory_format]
+        network.to(memory_format=self._format)  # type: ignore[call-overload]
+        self._forward = torch.compile(network) if schedule.compile else network
+        self._loss = Loss(schedule, data.class_weights, network.architecture.align_corners)
+        self._descent = Descent(network, schedule)
 
     def advance(self) -> float:
         """Do one step and return its loss. Raise TrainingError if that is not finite."""
-        schedule = self.schedule
-        rate = metrics.poly_lr(schedule.lr, self.step, schedule.steps, schedule.power)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
         images, labels = self.data.batch(self.step)
         self.network.train()
-        loss = metrics.cross_entropy(self._logits(images), labels, self._aligned)
-        value = loss.item()
+        loss = torch.zeros((), device=self._device)
+        for part, truth in zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True):
+            whole = truth if self.parts == 1 else labels
+            share = self._loss.share(truth, whole)
+            one = self._loss(self._logits(self._forward, part), truth) * share
+            self._descent.backward(one)
+            loss += one.detach()
+        self._descent.step(self.step)
+        value = loss.item()  # a GPU has all of the step to do before it is waited for
         if not math.isfinite(value):
-            raise TrainingError(f"the loss is {value} at step {self.step + 1} of {schedule.steps}")
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+            steps = self.schedule.steps
+            raise TrainingError(f"the loss is {value} at step {self.step + 1} of {steps}")
         self.step += 1
         return value
 
@@ -101,47 +122,55 @@ class Trainer:
         The training goes on as if it had not happened. Raise DataError if there is no image,
         TrainingError if the loss is not finite.
         """
-        classes = self.schedule.data.classes
+        classes, aligned = self.schedule.data.classes, self.network.architecture.align_corners
         counts = np.zeros((self.data.images, classes, classes), dtype=np.int64)
+        previews = Previews(self.schedule.data, chosen(self.data.images))
         total, pixels = 0.0, 0
-        with recalibrated(self.network, self._recalibrate):
+        with self._descent.averaged(), recalibrated(self.network, self._recalibrate):
             for images, labels, indices in self.data.validation():
-                logits = metrics.upsampled(self._logits(images), labels, self._aligned)
-                found = metrics.confusions(logits.argmax(dim=1), labels, classes)
+                logits = self._logits(self.network, images)
+                logits = metrics.upsampled(logits, labels, aligned)
+                predicted = logits.argmax(dim=1)
+                found = metrics.confusions(predicted, labels, classes)
                 counts[list(indices)] = found.cpu().numpy()
                 counted = int(found.sum())
-                total += counted * metrics.cross_entropy(logits, labels, self._aligned).item()
+                total += counted * metrics.cross_entropy(logits, labels, aligned).item()
                 pixels += counted
-            statistics = _statistics(self.network)
-        return Judgement(self._rung(counts, total / max(1, pixels)), counts, statistics)
+                for place, index in enumerate(indices):
+                    previews.look(index, images[place], labels[place], predicted[place])
+            judged = statistics(self.network)
+            if self.schedule.ema:
+                judged |= {n: w.detach().clone() for n, w in self.network.named_parameters()}
+        return Judgement(self._rung(counts, total / max(1, pixels)), counts, judged, previews)
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs to go on at this step."""
         return {
             "step": self.step,
+            "parts": self.parts,
             "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            **self._descent.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
+        self._descent.restore(state)
+        self.step, self.parts = state["step"], state["parts"]
 
-    @property
-    def _aligned(self) -> bool:
-        return self.network.architecture.align_corners
-
-    def _logits(self, images: Tensor) -> Tensor:
-        half = self.schedule.precision == "bf16"
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half):
-            logits: Tensor = self.network(images)
-        # The loss and the upsampling before it need more than the 8 bits of bf16.
-        return logits.float()
+    def _logits(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=self._format)
+        precision = self.schedule.precision
+        with torch.autocast(self._device.type, DTYPES[precision], enabled=precision != "fp32"):
+            logits = network(images)
+        # The loss and the upsampling before it need more than the 8 bits of bf16, and both are
+        # faster on whole planes.
+        return logits.float().contiguous()
 
     def _recalibrate(self) -> None:
-        for step in range(min(RECALIBRATION_BATCHES, self.schedule.steps)):
-            self._logits(self.data.batch(step)[0])
+        batches = -(-RECALIBRATION_IMAGES // self.schedule.batch)
+        for step in range(min(batches, self.schedule.steps)):
+            for part in self.data.batch(step)[0].chunk(self.parts):
+                self._logits(self.network, part)
 
     def _rung(self, counts: np.ndarray[Any, np.dtype[np.int64]], loss: float) -> RungResult:
         if not math.isfinite(loss):
@@ -188,38 +217,9 @@ def train(
             loss = trainer.advance()
             going = report(TrialProgress("train", trainer.step, steps, loss))
     if last and last.rung.step == trainer.step:
-        trainer.network.load_state_dict(last.statistics, strict=False)
+        trainer.network.load_state_dict(last.judged, strict=False)
     stopped = last is None or last.rung.step < steps
     return Training(tuple(results), last, trainer.step, stopped)
-
-
-@contextmanager
-def recalibrated(network: nn.Module, forward: Callable[[], None]) -> Iterator[None]:
-    """Hold a network in evaluation mode with batch-norm statistics averaged over `forward`.
-
-    On a short schedule the running averages lag behind the weights. Before, `forward` is called
-    once in training mode; afterwards statistics and training mode are as they were.
-    """
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    before, training = _statistics(network), network.training
-    try:
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain average over all batches
-        network.train()
-        forward()
-        network.eval()
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        network.load_state_dict(before, strict=False)
-        network.train(training)
-
-
-def _statistics(network: nn.Module) -> dict[str, Tensor]:
-    return {name: buffer.clone() for name, buffer in network.named_buffers()}
 
 
 def _save(trainer: Trainer, results: list[RungResult], checkpoints: Checkpoints) -> None:
@@ -243,12 +243,15 @@ def _resume(
 def _check(schedule: Schedule, data: TrainingData) -> None:
     if data.images < 1:
         raise DataError(Fault("data.val", 0, "there is no validation image", "allowed: at least 1"))
-    if faults := [
+    faults = [
         Fault(f"schedule.{key}", value, f"{value!r} is not known", f"allowed: {', '.join(known)}")
         for key, value, known in (
             ("precision", schedule.precision, PRECISIONS),
+            ("memory_format", schedule.memory_format, MEMORY_FORMATS),
             ("optimiser", schedule.optimiser, OPTIMISERS),
+            ("loss", schedule.loss, LOSSES),
         )
         if value not in known
-    ]:
+    ]
+    if faults:
         raise InputError(faults)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import gc
 import math
 import time
-import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
@@ -24,12 +22,15 @@ from hrnet_search.errors import (
     TrainingError,
     shown,
 )
-from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints, write_whole
-from hrnet_search.evaluate.devices import resolve_device, versions
+from hrnet_search.evaluate.allocator import keep_freed_memory, out_of_memory
+from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints
+from hrnet_search.evaluate.devices import device_name, resolve_device, versions
+from hrnet_search.evaluate.evidence import keep, log_error
 from hrnet_search.evaluate.kept_latencies import latency_of
+from hrnet_search.evaluate.loss import balanced_weights
 from hrnet_search.evaluate.train import Report, Trainer, Training, TrainingData, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.weights import load_weights, save_weights
+from hrnet_search.net.weights import load_weights
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
@@ -58,6 +59,7 @@ class _Found:
     rungs: tuple[RungResult, ...] = ()
     miou: float | None = None
     error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Worker:
@@ -69,6 +71,8 @@ class Worker:
     def __init__(self, checkpoint_s: float = EVERY_S) -> None:
         self._checkpoint_s = checkpoint_s
         self._stores: dict[tuple[DataSpec, str, str], ImageStore] = {}
+        self._balanced: dict[DataSpec, Tensor] = {}
+        keep_freed_memory()
 
     def run(self, task: TrialTask, report: Report) -> TrialResult:
         """Run a trial to its end, from its checkpoint if there is one.
@@ -86,11 +90,10 @@ class Worker:
             raise  # from `report`: the study failed, not the trial
         except Exception as error:
             found.status, found.error = FAILED, one_line(error)
-            _log(task)
+            log_error(task)
         if checkpoints:
             checkpoints.remove()
-        with contextlib.suppress(RuntimeError):  # a GPU that failed says so again
-            torch.cuda.empty_cache()  # the next trial, or another process, may need the room
+        empty_cache()
         return TrialResult(
             key=task.key,
             status=found.status,
@@ -101,7 +104,7 @@ class Worker:
             wall_s=time.monotonic() - start,
             error=found.error,
             versions=versions(),
-            notes=self._remarks(),
+            notes=(*found.notes, *self._remarks()),
         )
 
     def _remarks(self) -> tuple[str, ...]:
@@ -118,35 +121,84 @@ class Worker:
         found.status = STOPPED
         if not report(TrialProgress("build")):
             return
-        network = start_network(task)
         if task.latency:
             if not report(TrialProgress("latency")):
                 return
-            found.latency = _latency(network, task)
+            found.latency = _latency(start_network(task), task)
             limit = task.latency_limit_ms
             if limit is not None and found.latency.ms > limit:
                 found.status = INFEASIBLE
                 return
             if not report(TrialProgress("latency", latency=found.latency)):
                 return
-        device = resolve_device(task.device)
-        trainer = Trainer(network.to(device), self._data(task, device), task.schedule)
-        training = train(trainer, task.rungs, report, checkpoints)
+        trained = self._trained(task, report, checkpoints, found)
+        if trained is None:
+            found.status = INFEASIBLE
+            return
+        trainer, training = trained
         found.rungs, found.miou = training.rungs, final_miou(training.rungs)
-        _keep(task, network, training)
+        found.notes = _notes(trainer, resolve_device(task.device))
+        found.error = ""
+        keep(task, trainer.network, training)
         found.status = STOPPED if training.stopped else COMPLETED
 
-    def _data(self, task: TrialTask, device: torch.device) -> TrainingData:
+    def _trained(
+        self, task: TrialTask, report: Report, checkpoints: Checkpoints | None, found: _Found
+    ) -> tuple[Trainer, Training] | None:
+        """Train; out of memory, once more in twice as many parts; None if that is no help."""
+        schedule = task.schedule
+        for parts in (schedule.accumulate, 2 * schedule.accumulate):
+            if parts > schedule.batch:
+                break
+            try:
+                return self._train(task, parts, report, checkpoints)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                found.error = one_line(error)
+                log_error(task)
+            # Here the error is gone, and with it the frames that held the first attempt.
+            if checkpoints:
+                checkpoints.remove()
+            gc.collect()
+            empty_cache()
+        return None
+
+    def _train(
+        self, task: TrialTask, parts: int, report: Report, checkpoints: Checkpoints | None
+    ) -> tuple[Trainer, Training]:
+        device = resolve_device(task.device)
+        data = self._data(task, device, parts)
+        trainer = Trainer(start_network(task).to(device), data, task.schedule, parts)
+        return trainer, train(trainer, task.rungs, report, checkpoints)
+
+    def _data(self, task: TrialTask, device: torch.device, parts: int) -> TrainingData:
         schedule = task.schedule
         spec = schedule.data
-        batches = Batches(self._store(task, "train", device), schedule, task.key.seed, device)
-        validation = self._store(task, "val", device)
-        size = validation_batch(schedule)
+        training, validation = (self._store(task, split, device) for split in ("train", "val"))
+        batches = Batches(training, schedule, task.key.seed, device)
+        size = max(1, validation_batch(schedule) // parts)
         return TrainingData(
             batch=batches.batch,
             validation=lambda: validation_batches(validation, spec, size, device),
             images=len(validation),
+            class_weights=self._class_weights(schedule, training, device),
         )
+
+    def _class_weights(
+        self, schedule: Schedule, training: ImageStore, device: torch.device
+    ) -> Tensor | None:
+        match schedule.class_weights:
+            case "none":
+                return None
+            case "balanced":
+                spec = schedule.data
+                if spec not in self._balanced:
+                    masks = (training[i][1] for i in range(len(training)))
+                    self._balanced[spec] = balanced_weights(masks, spec.classes)
+                return self._balanced[spec].to(device)
+            case given:
+                return torch.tensor(given, device=device)
 
     def _store(self, task: TrialTask, split: str, device: torch.device) -> ImageStore:
         """Return a split's decoded images, which all trials of the study share."""
@@ -163,6 +215,12 @@ class Worker:
             return None
         folder = Path(task.folder, "checkpoints", str(task.key))
         return Checkpoints(folder, every_s=self._checkpoint_s)
+
+
+def empty_cache() -> None:
+    """Give a GPU's free memory back: the next trial, or another process, may need the room."""
+    with contextlib.suppress(RuntimeError):  # a GPU that failed says so again
+        torch.cuda.empty_cache()
 
 
 def start_network(task: TrialTask) -> HighResolutionNet:
@@ -208,30 +266,12 @@ def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:
     return latency_of(network, spec, task.reference_ms, classes=task.schedule.data.classes)
 
 
-def _keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:
-    """Write the last confusion matrices by image, and the weights if they are those judged."""
-    last = training.last
-    if not task.folder or last is None:
-        return
-    for name in ("weights", "evaluation"):
-        Path(task.folder, name).mkdir(parents=True, exist_ok=True)
-    if last.rung.step == training.step:
-        metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
-        save_weights(network, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
-    small = last.confusions.astype(np.min_scalar_type(int(last.confusions.max(initial=0))))
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {"confusions": small, "step": np.int64(last.rung.step)}
-    np.savez_compressed(buffer, **arrays)
-    write_whole(Path(task.folder, "evaluation", f"{task.key}.npz"), buffer.getvalue())
-
-
-def _log(task: TrialTask) -> None:
-    """Append the traceback of the error being handled to the trial's log."""
-    if not task.folder:
-        return
-    # A full disk must not turn the failure of one trial into that of the study.
-    with contextlib.suppress(OSError):
-        path = Path(task.folder, "logs", f"{task.key}.log")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
+def _notes(trainer: Trainer, device: torch.device) -> tuple[str, ...]:
+    """Return how a trial was trained, where its schedule does not tell."""
+    schedule, parts = trainer.schedule, trainer.parts
+    threads = f" with {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    how = f"{schedule.precision}, {schedule.memory_format}"
+    notes = [f"trained in {how} on {device_name(device)}{threads}"]
+    if parts != schedule.accumulate:
+        notes.append(f"out of memory: each batch of {schedule.batch} was taken in {parts} parts")
+    return tuple(notes)

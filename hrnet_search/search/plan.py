@@ -16,7 +16,8 @@ class Plan:
     `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share
     of `confirm` of them confirms what the others found, some on a schedule of `long` times the
     steps. A trial whose chance to end on the front of its cost neighbourhood is below `stop`
-    ends at its rung.
+    ends at its rung. `probe` is, as JSON, how what the schedule left open was settled; empty if
+    nothing was.
     """
 
     space: SearchSpace
@@ -33,6 +34,7 @@ class Plan:
     confirm: float = 0.0
     long: int = 3
     stop: float = 0.0
+    probe: str = ""
 
     @property
     def long_schedule(self) -> Schedule:

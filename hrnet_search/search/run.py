@@ -15,9 +15,10 @@ from hrnet_search.errors import DataError, Fault, StudyError
 from hrnet_search.evaluate.devices import device_name, resolve_device
 from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.latency import aa_check
+from hrnet_search.evaluate.probe import is_open, record, settle
 from hrnet_search.evaluate.trial import Worker
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import Latency, Schedule, hash_of
+from hrnet_search.records import AUTO, Latency, Schedule, hash_of
 from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.inline import Listener, run_inline
 from hrnet_search.search.plan import Plan
@@ -25,9 +26,12 @@ from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
 from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.database import FILE
+from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
 IDENTITY = "identity"
+PROBE = "probe"
 
 
 def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
@@ -35,6 +39,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     if faults := preflight(file.schedule.data):
         raise DataError(faults)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
+    schedule, probe = _settled(schedule, file, folder)
     return Plan(
         space=file.space,
         objectives=file.objectives,
@@ -50,7 +55,27 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         confirm=file.search.confirm,
         long=file.search.long,
         stop=file.search.stop,
+        probe=probe,
     )
+
+
+def _settled(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[Schedule, str]:
+    """Settle what a schedule leaves to the machine, once in the life of a study.
+
+    What was found stands in the study and is taken from there, so that all its trials run
+    alike, also on another machine. Returns the probe as JSON, empty where nothing was open.
+    """
+    if not is_open(schedule):
+        return schedule, ""
+    known = open_study(folder).meta.get(PROBE) if (folder / FILE).exists() else None
+    if known is None:
+        device = resolve_device(file.latency.device)
+        known = json.dumps(record(settle(schedule, file.space.base, device)))
+    found = json.loads(known)
+    for key in ("precision", "memory_format"):
+        if getattr(schedule, key) == AUTO:
+            schedule = replace(schedule, **{key: found[key]})
+    return schedule, known
 
 
 def open_store(file: SpaceFile, plan: Plan, folder: Path) -> StudyStore:
@@ -77,8 +102,9 @@ def search(
     plan: Plan, store: StudyStore, listeners: Sequence[Listener], say: Callable[[str], None]
 ) -> Brain:
     """Run the plan to its end in this process; return the brain, which says why it ended."""
+    worker = Worker()  # the first thing: it sets how memory is kept, for all that is measured
     brain = Brain(plan, store, measure_first(plan, store, say))
-    run_inline(brain, Worker().run, listeners)
+    run_inline(brain, worker.run, listeners)
     if line := screening_line(store.meta()):
         say(line)
     return brain
@@ -112,6 +138,7 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
         "choices": json.dumps([c.path for c in choices]),
         "levels": json.dumps([c.values for c in choices]),
         "schedule": _schedule_json(plan.schedule),
+        **({PROBE: plan.probe} if plan.probe else {}),
         IDENTITY: json.dumps(_identity(plan)),
         "study_id": hash_of([file.name, _identity(plan)]),
     }

@@ -10,7 +10,13 @@ import yaml
 from hrnet_search.arch.architecture import MAX_COUNT
 from hrnet_search.errors import shown
 from hrnet_search.records import (
+    AUTO,
+    CLASS_WEIGHTS,
+    LOSSES,
+    MEMORY_FORMATS,
     OBJECTIVES,
+    OPTIMISERS,
+    PRECISIONS,
     SAMPLER_NAMES,
     DataSpec,
     LatencySpec,
@@ -52,7 +58,8 @@ class TrackingSpec:
 
 SCHEDULE_KEYS = (
     "steps", "batch", "crop", "seeds", "rungs", "optimiser", "lr", "momentum", "weight_decay",
-    "power", "scale", "flip", "precision", "init",
+    "power", "warmup", "loss", "ohem_threshold", "ohem_keep", "class_weights", "scale", "flip",
+    "photometric", "accumulate", "ema", "precision", "memory_format", "compile", "init",
 )  # fmt: skip
 LATENCY_KEYS = ("size", "batch", "device", "mode", "precision", "seconds")
 
@@ -99,22 +106,73 @@ def read_schedule(
     def one_of(key: str, names: tuple[str, ...], default: str) -> str:
         return section.read(key, lambda n, p: reader.one_of(n, p, names), default)
 
+    batch = section.read("batch", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), DEFAULTS.batch)
     schedule = Schedule(
         data=data,
         steps=steps,
-        batch=section.read("batch", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), 8),
+        batch=batch,
         crop=crop,
-        optimiser=one_of("optimiser", ("sgd",), "sgd"),
+        optimiser=one_of("optimiser", OPTIMISERS, DEFAULTS.optimiser),
         lr=number("lr", 0, 100, DEFAULTS.lr, open_=True),
         momentum=number("momentum", 0, 0.9999, DEFAULTS.momentum),
         weight_decay=number("weight_decay", 0, 1, DEFAULTS.weight_decay),
         power=number("power", 0, 10, DEFAULTS.power, open_=True),
+        warmup=section.read("warmup", lambda n, p: reader.integer(n, p, 0, steps - 1), 0),
         scale=section.read("scale", lambda n, p: _scale(reader, n, p), DEFAULTS.scale),
         flip=section.read("flip", reader.boolean, DEFAULTS.flip),
-        precision=one_of("precision", ("fp32", "bf16"), DEFAULTS.precision),
+        photometric=number("photometric", 0, 1, DEFAULTS.photometric),
+        accumulate=section.read("accumulate", lambda n, p: _parts(reader, n, p, batch), 1),
+        ema=number("ema", 0, 0.99999, DEFAULTS.ema),
+        precision=one_of("precision", (*PRECISIONS, AUTO), DEFAULTS.precision),
+        memory_format=one_of("memory_format", (*MEMORY_FORMATS, AUTO), DEFAULTS.memory_format),
+        compile=section.read("compile", reader.boolean, DEFAULTS.compile),
         init=section.read("init", reader.text, DEFAULTS.init),
+        **_loss(reader, section, data.classes),
     )
     return schedule, seeds, (*(r for r in rungs if r < steps), steps)
+
+
+def _loss(reader: Reader, section: Section, classes: int) -> dict[str, Any]:
+    """Return the fields of the loss; a key that it never reads is a fault."""
+    loss = section.read("loss", lambda n, p: reader.one_of(n, p, LOSSES), DEFAULTS.loss)
+    for key in ("ohem_threshold", "ohem_keep"):
+        if key in section and loss != "ohem":
+            wrong = f"is never read with loss: {loss}"
+            reader.fault(section.key_node(key), section.where(key), wrong, "loss: ohem beside it")
+    return {
+        "loss": loss,
+        "ohem_threshold": section.read(
+            "ohem_threshold", lambda n, p: reader.number(n, p, 0, 1), DEFAULTS.ohem_threshold
+        ),
+        "ohem_keep": section.read(
+            "ohem_keep", lambda n, p: reader.integer(n, p, 1), DEFAULTS.ohem_keep
+        ),
+        "class_weights": section.read(
+            "class_weights",
+            lambda n, p: _class_weights(reader, n, p, classes),
+            DEFAULTS.class_weights,
+        ),
+    }
+
+
+def _class_weights(
+    reader: Reader, node: yaml.Node, path: str, classes: int
+) -> str | tuple[float, ...] | None:
+    if not isinstance(node, yaml.SequenceNode):
+        return reader.one_of(node, path, CLASS_WEIGHTS)
+    weights = reader.listed(node, path, lambda n, p: reader.number(n, p, 0, 10**6), classes)
+    if weights and len(set(weights)) == 1:
+        reader.fault(node, path, "all weights are equal", "none, or weights that differ")
+        return None
+    return weights
+
+
+def _parts(reader: Reader, node: yaml.Node, path: str, batch: int) -> int | None:
+    parts = reader.integer(node, path, 1, batch)
+    if parts is not None and batch % parts:
+        reader.fault(node, path, f"{parts} does not divide a batch of {batch}", "a divisor of it")
+        return None
+    return parts
 
 
 def read_crop(reader: Reader, section: Section) -> tuple[int, int]:

@@ -9,26 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from hrnet_search.data import batches
-from hrnet_search.data.batches import (
-    Batches,
-    ImageStore,
-    Window,
-    draw_window,
-    fits,
-    normalised,
-    resample,
-    trade_places,
-    validation_batches,
-)
+from hrnet_search.data.augment import trade_places
+from hrnet_search.data.batches import Batches, ImageStore, fits, validation_batches
 from hrnet_search.data.dataset import Array, open_dataset
 from hrnet_search.records import IGNORED, DataSpec, Schedule
 
 SPEC = DataSpec("shapes", classes=8, size=(48, 64), train_images=10, val_images=7)
 SCHEDULE = Schedule(SPEC, batch=4, crop=(32, 40))
-MEAN = (0.0, 0.0, 0.0)
 
 
 class Numbered:
@@ -88,52 +77,6 @@ def test_every_image_is_met_once_an_epoch_in_a_new_order(batch: int) -> None:
     assert len(set(map(tuple, epochs))) == 6
 
 
-def test_a_window_equals_resizing_the_whole_image_and_cropping_it() -> None:
-    image = torch.randint(0, 256, (3, 37, 53), dtype=torch.uint8)
-    whole = F.interpolate(image[None].float(), (52, 75), mode="bilinear")[0]
-    cut, _ = resample(image, image[0], Window((52, 75), (9, 17), False), (20, 30), MEAN)
-    assert torch.allclose(cut, whole[:, 9:29, 17:47], atol=2e-3)
-    mirrored, _ = resample(image, image[0], Window((52, 75), (9, 17), True), (20, 30), MEAN)
-    assert torch.allclose(mirrored, cut.flip(2), atol=2e-3)
-
-
-@pytest.mark.parametrize("size", [(20, 24), (40, 48), (80, 96), (31, 77)])
-@pytest.mark.parametrize("flip", [False, True])
-def test_image_and_mask_stay_aligned(size: tuple[int, int], flip: bool) -> None:
-    """The image holds each pixel's own coordinates; so does the mask, and they have to agree."""
-    y, x = torch.meshgrid(torch.arange(40), torch.arange(48), indexing="ij")
-    image = torch.stack([y, x, y]).to(torch.uint8)
-    window = Window(size, (3, 5), flip)
-    for axis, mask in enumerate((y.to(torch.uint8), x.to(torch.uint8))):
-        cut, labels = resample(image, mask, window, (16, 18), MEAN)
-        apart = (cut[axis] - labels.float()).abs()
-        assert apart.max() <= 0.5 + 1e-4  # source pixels
-
-
-def test_outside_the_image_is_the_mean_and_ignored() -> None:
-    image, mask = torch.zeros(3, 8, 8, dtype=torch.uint8), torch.ones(8, 8, dtype=torch.uint8)
-    for flip in (False, True):
-        cut, labels = resample(image, mask, Window((4, 8), (0, 0), flip), (6, 10), SPEC.mean)
-        inside = labels == 1
-        assert int(inside.sum()) == 4 * 8
-        assert (labels[~inside] == IGNORED).all()
-        assert normalised(cut[None], SPEC)[0][:, ~inside].abs().max() < 1e-6
-        assert (cut[:, inside] == 0).all()
-
-
-def test_windows_use_the_whole_range_of_scale_place_and_mirroring() -> None:
-    rng = np.random.default_rng(0)
-    drawn = [draw_window(rng, (100, 100), SCHEDULE) for _ in range(500)]
-    heights = [window.size[0] for window in drawn]
-    assert min(heights) in range(50, 55)
-    assert max(heights) in range(195, 201)
-    assert all(w.corner[0] + 32 <= w.size[0] and w.corner[1] + 40 <= w.size[1] for w in drawn)
-    assert max(w.corner[0] for w in drawn) > 120
-    assert 200 < sum(w.flip for w in drawn) < 300
-    still = replace(SCHEDULE, flip=False)
-    assert not any(draw_window(rng, (100, 100), still).flip for _ in range(20))
-
-
 def test_classes_trade_places_where_a_crop_was_mirrored() -> None:
     labels = torch.tensor([0, 1, 2, 3, 4, IGNORED]).repeat(2, 1, 1)
     plain, mirrored = trade_places(labels, [False, True], ((1, 2), (4, 3)))
@@ -158,12 +101,6 @@ def test_a_left_hand_is_a_right_hand_in_the_mirror() -> None:
     labels = [Batches(dataset, still, 0).batch(step)[1] for step in range(6)]
     bare = [Batches(dataset, replace(still, data=SPEC), 0).batch(step)[1] for step in range(6)]
     assert torch.equal(torch.stack(labels), torch.stack(bare))
-
-
-def test_images_are_normalised_with_the_mean_and_deviation_of_the_data() -> None:
-    level = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
-    spec = replace(SPEC, mean=(0.5, 0.0, 1.0), std=(0.25, 2.0, 1.0))
-    assert normalised(level, spec).flatten().tolist() == [2.0, 0.5, 0.0]
 
 
 @pytest.mark.parametrize("kept", [False, True])

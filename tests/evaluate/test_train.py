@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,7 +23,8 @@ from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.errors import DataError, InputError, TrainingError
 from hrnet_search.evaluate import metrics
 from hrnet_search.evaluate.checkpoint import Checkpoints
-from hrnet_search.evaluate.train import Trainer, Training, TrainingData, recalibrated, train
+from hrnet_search.evaluate.norms import recalibrated
+from hrnet_search.evaluate.train import Trainer, Training, TrainingData, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.records import IGNORED, DataSpec, Schedule, TrialProgress
 
@@ -251,7 +259,183 @@ def test_no_validation_images_are_a_data_error() -> None:
         trainer(data=replace(DATA, images=0))
 
 
-@pytest.mark.parametrize(("key", "value"), [("precision", "fp8"), ("optimiser", "adam")])
+def test_a_batch_without_a_counted_pixel_is_a_step_with_loss_zero() -> None:
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        images, labels = drawn(step, 4)
+        return images, labels.fill_(IGNORED) if step == 1 else labels
+
+    for changed in ({}, {"loss": "ohem"}, {"accumulate": 2}, {"precision": "fp16"}):
+        one = trainer(replace(SCHEDULE, **changed), replace(DATA, batch=batch))
+        losses = [one.advance() for _ in range(3)]
+        assert losses[1] == 0
+        assert min(losses[0], losses[2]) > 0
+        assert all(w.isfinite().all() for w in one.network.parameters())
+
+
+def test_parts_of_a_batch_add_up_to_its_loss() -> None:
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        images, labels = drawn(step, 4)
+        labels[0] = IGNORED
+        labels[1, :9] = IGNORED
+        return images, labels
+
+    weighted = replace(DATA, batch=batch, class_weights=torch.tensor([1.0, 3.0, 0.5]))
+    losses = {}
+    for parts in (1, 2, 4):
+        one = Trainer(network(), weighted, SCHEDULE, parts)
+        for norm in one.network.modules():  # else each part would be normalised by itself
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.register_forward_pre_hook(lambda module, _: module.eval() and None)
+        losses[parts] = [one.advance() for _ in range(3)]
+    assert losses[2] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[4] == pytest.approx(losses[1], rel=1e-5)
+
+
+VARIED: tuple[dict[str, Any], ...] = (
+    {"optimiser": "adamw", "lr": 0.01},
+    {"warmup": 3},
+    {"loss": "ohem", "ohem_threshold": 0.3, "ohem_keep": 100},
+    {"accumulate": 2},
+    {"ema": 0.9},
+    {"precision": "bf16"},
+    {"precision": "fp16"},
+    {"memory_format": "contiguous"},
+)
+
+
+@pytest.mark.parametrize("changed", VARIED, ids=lambda c: "-".join(map(str, c.values())))
+def test_every_kind_of_training_is_its_own_and_goes_on_bit_equal(
+    tmp_path: Path, reference: tuple[Trainer, Training], changed: dict[str, Any]
+) -> None:
+    schedule = replace(SCHEDULE, **changed)
+    straight = trainer(schedule)
+    expected = train(straight, RUNGS, always)
+
+    def kill(progress: TrialProgress) -> bool:
+        if (progress.phase, progress.step) == ("train", 4):
+            raise Killed
+        return True
+
+    with pytest.raises(Killed):
+        train(trainer(schedule), RUNGS, kill, Checkpoints(tmp_path, every_s=0))
+    again = trainer(schedule)
+    assert same(train(again, RUNGS, always, Checkpoints(tmp_path, every_s=0)), expected)
+    assert equal_states(again.network, straight.network)
+    if changed != {"memory_format": "contiguous"}:
+        assert expected.rungs[-1].loss != reference[1].rungs[-1].loss
+
+
+def test_averaged_weights_are_judged_and_left_and_never_trained_on() -> None:
+    plain, averaging = trainer(), trainer(replace(SCHEDULE, ema=0.9))
+    train(plain, (6,), lambda p: p.step < 6)
+    train(averaging, (6,), lambda p: p.step < 6)
+    assert equal_states(plain.network, averaging.network)
+    judgement = averaging.judge()
+    assert equal_states(plain.network, averaging.network)
+    names = {name for name, _ in averaging.network.named_parameters()}
+    assert names < set(judgement.judged)
+    done = trainer(replace(SCHEDULE, ema=0.9))
+    train(done, (6,), always)
+    left = done.network.state_dict()
+    assert all(torch.equal(left[name], judgement.judged[name]) for name in judgement.judged)
+    assert judgement.rung.loss != plain.judge().rung.loss
+
+
+def test_small_batches_are_recalibrated_on_as_many_images_as_large_ones() -> None:
+    asked: list[int] = []
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        asked.append(step)
+        return drawn(step, 2)
+
+    long = replace(SCHEDULE, steps=100, batch=2)
+    trainer(long, replace(DATA, batch=batch)).judge()
+    assert asked == list(range(32))
+
+
+def test_a_few_validation_images_are_shown_as_they_were_judged(
+    reference: tuple[Trainer, Training],
+) -> None:
+    last = reference[1].last
+    assert last is not None
+    shown = last.previews.arrays()
+    assert shown["preview_indices"].tolist() == [0, 1, 2]
+    truth, predicted = shown["preview_truth"], shown["preview_predicted"]
+    counted = truth != IGNORED
+    for i in range(3):
+        cells = truth[i][counted[i]].astype(int) * 3 + predicted[i][counted[i]]
+        matrix = last.confusions[i]
+        assert (
+            torch.bincount(torch.from_numpy(cells), minlength=9).tolist() == matrix.ravel().tolist()
+        )
+
+
+@pytest.mark.bench
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_trains_like_the_plain_one(
+    reference: tuple[Trainer, Training],
+) -> None:
+    compiled = train(trainer(replace(SCHEDULE, compile=True)), RUNGS, always)
+    assert compiled.rungs[-1].loss == pytest.approx(reference[1].rungs[-1].loss, rel=0.05)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from hrnet_search.evaluate.trial import Worker
+from evaluate.test_trial import task, SCHEDULE
+from dataclasses import replace
+schedule = replace(SCHEDULE, steps=12)
+one = task(Path(sys.argv[1]), schedule=schedule, rungs=(6, 12))
+def report(progress):
+    print(progress.phase, progress.step, flush=True)
+    return True
+Worker(checkpoint_s=0).run(one, report)
+"""
+
+
+def run_apart(folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    tests = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, tests])}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def matrices(folder: Path) -> list[Any]:
+    (file,) = (folder / "evaluation").glob("*.npz")
+    with np.load(file) as kept:
+        return [kept[name].tolist() for name in ("confusions", "preview_predicted")]
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_random_moments_ends_with_the_same_matrices(tmp_path: Path) -> None:
+    straight = run_apart(tmp_path / "straight")
+    assert len(straight.communicate()[0].splitlines()) > 12
+    assert straight.returncode == 0
+    rng = random.Random()
+    done = []
+    for _ in range(3):
+        one = run_apart(tmp_path / "killed")
+        assert one.stdout is not None
+        first = one.stdout.readline()
+        assert first == "build 0\n"
+        reports = [one.stdout.readline() for _ in range(rng.randint(1, 6))]
+        time.sleep(rng.uniform(0, 0.05))  # somewhere in the next step, or while it is written
+        one.kill()
+        one.communicate()
+        done.append(reports[0])
+    last = run_apart(tmp_path / "killed")
+    went_on = last.communicate()[0].splitlines()
+    assert last.returncode == 0
+    assert len(went_on) < 1 + 12 + 2  # it did not start anew
+    assert len(set(done)) > 1
+    assert matrices(tmp_path / "killed") == matrices(tmp_path / "straight")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("precision", "fp8"), ("precision", "auto"), ("optimiser", "adam"), ("loss", "dice")],
+)
 def test_what_a_schedule_may_not_ask_for_is_an_input_error(key: str, value: str) -> None:
     changed: dict[str, Any] = {key: value}
     with pytest.raises(InputError, match=f"schedule.{key}.*{value}"):

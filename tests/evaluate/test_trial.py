@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import cost
+from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError
 from hrnet_search.evaluate import trial
-from hrnet_search.evaluate.train import train
+from hrnet_search.evaluate.loss import balanced_weights
+from hrnet_search.evaluate.train import Trainer, Training, train
 from hrnet_search.evaluate.trial import Worker, one_line, start_network, validation_batch
-from hrnet_search.net.hrnet import build
+from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records import (
     DataSpec,
@@ -129,6 +131,10 @@ def test_a_trial_leaves_matrices_and_the_weights_that_were_judged(tmp_path: Path
     result = Worker().run(one, always)
     with np.load(tmp_path / "evaluation" / f"{one.key}.npz") as kept:
         matrices = kept["confusions"]
+        assert kept["preview_images"].shape == (4, 32, 32, 3)
+        assert kept["preview_indices"].tolist() == [0, 1, 2, 3]
+        right = kept["preview_predicted"] == kept["preview_truth"]
+    assert right.sum() == matrices.sum(axis=0).trace()
     assert matrices.dtype == np.uint16
     assert matrices.sum(axis=(1, 2)).tolist() == [1024] * 4
     network = build(TINY, 3)
@@ -136,8 +142,7 @@ def test_a_trial_leaves_matrices_and_the_weights_that_were_judged(tmp_path: Path
     images, labels = noise(99, 4)
     with torch.no_grad():
         logits = nn.functional.interpolate(network.eval()(images), (32, 32), mode="bilinear")
-    right = (logits.argmax(dim=1) == labels).sum().item()
-    assert right == matrices.sum(axis=0).trace()
+    assert (logits.argmax(dim=1) == labels).sum().item() == matrices.sum(axis=0).trace()
     assert result.status == "completed"
     assert not (tmp_path / "checkpoints" / str(one.key)).exists()
     assert not list(tmp_path.rglob("*.tmp"))
@@ -254,8 +259,7 @@ def test_latency_is_measured_on_the_network_of_the_trial() -> None:
     [
         (DataError([Fault("a", 0, "is bad"), Fault("b", 0, "too")]), "a: is bad; b: too"),
         (TrainingError("the loss is nan at step 3"), "the loss is nan at step 3"),
-        (torch.OutOfMemoryError("CUDA out of memory.\nTried"), "CUDA out of memory.; Tried"),
-        (MemoryError(), "MemoryError"),
+        (RuntimeError("one\ntwo"), "RuntimeError: one; two"),
         (RuntimeError("x" * 9999), "RuntimeError: xxx"),
     ],
 )
@@ -277,6 +281,116 @@ def test_a_failure_is_a_result_of_one_line_and_a_log(
     log = (tmp_path / "logs" / f"{one.key}.log").read_text()
     assert "Traceback" in log
     assert type(error).__name__ in log
+
+
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory.\nTried"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory"
+    ),
+    MemoryError(),
+)
+
+
+def scarce(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> list[int]:
+    """Let no more than `most` images through the network at once; return how many went."""
+    seen: list[int] = []
+    forward = HighResolutionNet.forward
+
+    def limited(self: HighResolutionNet, images: Tensor) -> Tensor:
+        if self.training:
+            seen.append(len(images))
+            if len(images) > most:
+                raise error
+        return forward(self, images)
+
+    monkeypatch.setattr(HighResolutionNet, "forward", limited)
+    return seen
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda e: type(e).__name__)
+@pytest.mark.usefixtures("opened")
+def test_out_of_memory_a_trial_takes_each_batch_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    halved = Worker().run(task(schedule=replace(SCHEDULE, accumulate=2)), always)
+    seen = scarce(monkeypatch, 2, error)
+    result = Worker().run(task(tmp_path), always)
+    assert (result.status, result.error) == ("completed", "")
+    assert any("out of memory" in note and "4" in note for note in result.notes)
+    assert seen[:3] == [4, 2, 2]
+    assert result.rungs == halved.rungs
+    assert not any("out of memory" in note for note in halved.notes)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda e: type(e).__name__)
+@pytest.mark.usefixtures("opened")
+def test_without_memory_for_half_a_batch_a_network_is_infeasible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    seen = scarce(monkeypatch, 1, error)
+    one = task(tmp_path)
+    result = Worker().run(one, always)
+    assert (result.status, result.miou, result.rungs) == ("infeasible", None, ())
+    assert result.cost == cost(TINY, size=(32, 32), classes=3)
+    assert one_line(error) == result.error
+    assert seen == [4, 2]
+    assert "Traceback" in (tmp_path / "logs" / f"{one.key}.log").read_text()
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_batch_of_one_image_cannot_be_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    scarce(monkeypatch, 0, OUT_OF_MEMORY[0])
+    assert Worker().run(task(schedule=replace(SCHEDULE, batch=1)), always).status == "infeasible"
+
+
+@pytest.mark.usefixtures("opened")
+def test_halves_that_were_interrupted_go_on_as_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(progress: TrialProgress) -> bool:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+        return True
+
+    expected = Worker().run(task(schedule=replace(SCHEDULE, accumulate=2)), always)
+    seen = scarce(monkeypatch, 2, OUT_OF_MEMORY[0])
+    with pytest.raises(KeyboardInterrupt):
+        Worker().run(task(tmp_path), interrupt)
+    seen.clear()
+    result = Worker().run(task(tmp_path), always)
+    assert result.rungs == expected.rungs
+    assert set(seen) == {2}
+    assert any("out of memory" in note for note in result.notes)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_result_says_how_it_was_trained() -> None:
+    result = Worker().run(task(schedule=replace(SCHEDULE, precision="bf16")), always)
+    (note,) = result.notes
+    assert note.startswith("trained in bf16, channels_last on ")
+
+
+def test_balanced_weights_come_from_the_training_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Any] = []
+
+    def listen(trainer: Trainer, *given: Any) -> Training:
+        heard.append(trainer.data.class_weights)
+        return train(trainer, *given)
+
+    monkeypatch.setattr(trial, "train", listen)
+    worker = Worker()
+    for weights in ("balanced", "none", (1.0, 2.0, 0.5), "balanced"):
+        one = task(schedule=replace(SCHEDULE, steps=1, class_weights=weights), rungs=(1,))
+        assert worker.run(one, always).status == "completed"
+    masks = [
+        torch.from_numpy(mask) for _, mask in (open_dataset(SPEC, "train")[i] for i in range(8))
+    ]
+    expected = balanced_weights(masks, 3)
+    assert torch.equal(heard[0], expected)
+    assert torch.equal(heard[3], expected)
+    assert heard[1] is None
+    assert heard[2].tolist() == [1.0, 2.0, 0.5]
 
 
 @pytest.mark.parametrize("miou", [math.nan, math.inf, -0.1, 1.1])
