@@ -31,7 +31,8 @@ from hrnet_search.evaluate.trial import Worker
 from hrnet_search.progress import PlainProgress
 from hrnet_search.records import LatencySpec, TrialResult, TrialTask
 from hrnet_search.search.inline import Report, run_inline
-from hrnet_search.search.study import Brain, Plan
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.study import Brain
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.writer import StudyStore
 
@@ -57,9 +58,10 @@ class Clock:
 
 def main() -> None:
     options = parse()
-    torch.set_num_threads(cores())
+    torch.set_num_threads(options.threads)
     device = resolve_device(options.device)
-    print(f"{device_name(device)}, {cores()} cores, torch {torch.__version__}, {date.today()}")
+    machine = f"{device_name(device)}, {options.threads} threads"
+    print(f"{machine}, torch {torch.__version__}, {date.today()}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         print(measure(plan_of(options, Path(folder, "study"))))
 
@@ -130,6 +132,7 @@ def parse() -> argparse.Namespace:
     add("--size", type=int, nargs=2, default=(240, 320), metavar=("H", "W"))
     add("--precision", default="fp32", choices=("fp32", "bf16", "fp16"))
     add("--device", default="auto")
+    add("--threads", type=int, default=cores())
     return parser.parse_args()
 
 

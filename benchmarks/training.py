@@ -87,7 +87,9 @@ class PlainLoop:
             Path(one.data.root, part) for part in (one.data.train.images, one.data.train.masks)
         )
         self._pairs = [(path, masks / f"{path.stem}.png") for path in sorted(images.iterdir())]
-        self._pool = ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            torch.get_num_threads(), multiprocessing.get_context("spawn")
+        )
         self._network = build(base, one.data.classes).to(device).train()
         self._optimiser = torch.optim.SGD(
             self._network.parameters(), one.lr, one.momentum, weight_decay=one.weight_decay
@@ -154,11 +156,12 @@ LOOPS: dict[str, tuple[type[PlainLoop] | type[OurLoop], str]] = {
 }
 
 
-def serve(pipe: Connection, name: str, root: str, size: tuple[int, int], device: str) -> None:
+def serve(pipe: Connection, name: str, options: argparse.Namespace) -> None:
     """Be one of the loops: for every number of seconds that comes, one turn goes back."""
-    torch.set_num_threads(cores())
+    torch.set_num_threads(options.threads)
     kind, precision = LOOPS[name]
-    loop = kind(*settings(root, size, precision), resolve_device(device))
+    given = settings(options.data_root, tuple(options.size), precision)
+    loop = kind(*given, resolve_device(options.device))
     while seconds := pipe.recv():
         pipe.send(loop.turn(seconds))
 
@@ -194,8 +197,7 @@ def compare(options: argparse.Namespace, names: list[str]) -> Rates:
     pipes, children = {}, []
     for name in names:
         pipes[name], theirs = context.Pipe()
-        given = (theirs, name, options.data_root, tuple(options.size), options.device)
-        children.append(context.Process(target=serve, args=given))
+        children.append(context.Process(target=serve, args=(theirs, name, options)))
         children[-1].start()
 
     def turn(name: str, seconds: float) -> float:
@@ -222,9 +224,10 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line has it; for all loops
     device = resolve_device(options.device)
     names = [name for name, (_, p) in LOOPS.items() if p != "bf16" or has_bf16(device)]
-    print(f"{device_name(device)}, {cores()} cores, torch {torch.__version__}, {date.today()}")
+    machine = f"{device_name(device)}, {options.threads} threads"
+    print(f"{machine}, torch {torch.__version__}, {date.today()}", flush=True)
     height, width = options.size
-    print(f"W18-Small-v1, {height}x{width}, batch {BATCH}, turns of {options.turn:g} s", flush=True)
+    print(f"W18-Small-v1, {height}x{width}, batch {BATCH}, turns of {options.turn:g} s")
     for line in compare(options, names).lines():
         print(line)
 
@@ -239,6 +242,7 @@ def parse() -> argparse.Namespace:
     add("--turn", type=float, default=8.0, help="seconds that a loop trains before the next does")
     add("--size", type=int, nargs=2, default=(240, 320), metavar=("H", "W"))
     add("--device", default="auto")
+    add("--threads", type=int, default=cores(), help="and processes that decode for the plain loop")
     return parser.parse_args()
 
 

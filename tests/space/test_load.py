@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hrnet_search.errors import SpaceError
+from hrnet_search.records import DataSpec, Schedule
 from hrnet_search.space.load import load_space, load_space_file
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +111,24 @@ WRONG = [
     ("steps: 300", "steps: '300'", "schedule.steps: 300 is not allowed"),
     ("steps: 300", "steps: 300, steps: 4", "11:24: schedule.steps: repeated, first in line 11"),
     ("steps: 300", "steps: [300]", "schedule.steps: is no single value"),
+    ("seeds: [0]", "optimiser: adam", "schedule.optimiser: adam is not known, did you mean adamw?"),
+    ("seeds: [0]", "warmup: 300", "schedule.warmup: 300 is not allowed, allowed: an integer from"),
+    ("seeds: [0]", "loss: dice", "schedule.loss: dice is not known"),
+    ("seeds: [0]", "ohem_keep: 9", "11:52: schedule.ohem_keep: is never read with loss: cross_ent"),
+    ("seeds: [0]", "class_weights: [1]", "schedule.class_weights: 1 entries, allowed: 8 entries"),
+    ("seeds: [0]", "class_weights: even", "schedule.class_weights: even is not known"),
+    (
+        "seeds: [0]",
+        "class_weights: [2, 2, 2, 2, 2, 2, 2, 2]",
+        "schedule.class_weights: all weights are equal, allowed: none, or weights that differ",
+    ),
+    ("seeds: [0]", "accumulate: 3", "schedule.accumulate: 3 does not divide a batch of 8"),
+    ("seeds: [0]", "accumulate: 16", "schedule.accumulate: 16 is not allowed"),
+    ("seeds: [0]", "precision: fp8", "schedule.precision: fp8 is not known"),
+    ("seeds: [0]", "memory_format: nchw", "schedule.memory_format: nchw is not known"),
+    ("seeds: [0]", "ema: 1", "schedule.ema: 1 is not allowed"),
+    ("seeds: [0]", "photometric: 2", "schedule.photometric: 2 is not allowed"),
+    ("seeds: [0]", "compile: maybe", "schedule.compile: maybe is not allowed"),
     ("seeds: [0]", "seeds: [0, 1, 0]", "schedule.seeds: 0 is repeated"),
     ("seeds: [0]", "seeds: []", "schedule.seeds: is no list"),
     ("crop: [128, 128]", "crop: [128]", "schedule.crop: 1 entries, allowed: 2 entries"),
@@ -293,3 +313,36 @@ def test_damaged_files_load_or_are_refused(tmp_path: Path) -> None:
 @pytest.mark.bench
 def test_ten_thousand_damaged_files_load_or_are_refused(tmp_path: Path) -> None:
     assert load_mutations(tmp_path, 10_000) > 5_000
+
+
+def test_how_variants_are_trained_is_read(tmp_path: Path) -> None:
+    training = """optimiser: adamw, lr: 0.001, warmup: 20, loss: ohem, ohem_threshold: 0.7,
+        ohem_keep: 5000, class_weights: balanced, photometric: 0.3, accumulate: 2, ema: 0.99,
+        precision: auto, memory_format: auto, compile: true"""
+    path = tmp_path / "space.yaml"
+    path.write_text(GOOD.replace("seeds: [0]", training))
+    found = load_space_file(path).schedule
+    assert (found.optimiser, found.lr, found.warmup) == ("adamw", 0.001, 20)
+    assert (found.loss, found.ohem_threshold, found.ohem_keep) == ("ohem", 0.7, 5000)
+    assert (found.class_weights, found.photometric, found.ema) == ("balanced", 0.3, 0.99)
+    assert (found.accumulate, found.precision, found.memory_format) == (2, "auto", "auto")
+    assert found.compile is True
+
+
+def test_a_default_is_not_spelt_in_two_ways(tmp_path: Path) -> None:
+    defaults = """optimiser: sgd, warmup: 0, loss: cross_entropy, class_weights: none,
+        photometric: 0, accumulate: 1, ema: 0, precision: fp32, memory_format: channels_last,
+        compile: false, init: none"""
+    ids = set()
+    for schedule in ("seeds: [0]", defaults):
+        path = tmp_path / "space.yaml"
+        path.write_text(GOOD.replace("seeds: [0]", schedule))
+        ids.add(load_space_file(path).schedule.id)
+    assert len(ids) == 1
+
+
+def test_what_the_loss_never_reads_is_no_part_of_a_schedule() -> None:
+    plain = Schedule(DataSpec("shapes", 8))
+    assert replace(plain, ohem_keep=7).id == plain.id
+    hard = replace(plain, loss="ohem")
+    assert len({plain.id, hard.id, replace(hard, ohem_keep=7).id}) == 3
