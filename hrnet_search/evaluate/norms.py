@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+import torch
 from torch import Tensor, nn
 
 
 @contextmanager
 def recalibrated(network: nn.Module, forward: Callable[[], None]) -> Iterator[None]:
-    """Hold a network in evaluation mode with batch-norm statistics averaged over `forward`.
+    """Hold a network in evaluation mode with batch-norm statistics of what `forward` shows it.
 
     On a short schedule the running averages lag behind the weights. Before, `forward` is called
     once in training mode; afterwards statistics and training mode are as they were.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
     before, training = statistics(network), network.training
     try:
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain average over all batches
-        network.train()
-        forward()
+        with ExitStack() as stack:
+            seen = [stack.enter_context(_moments(norm)) for norm in norms]
+            network.train()
+            forward()
+        for norm, batches in zip(norms, seen, strict=True):
+            _set(norm, batches)
         network.eval()
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
         network.load_state_dict(before, strict=False)
         network.train(training)
 
@@ -36,3 +35,33 @@ def recalibrated(network: nn.Module, forward: Callable[[], None]) -> Iterator[No
 def statistics(network: nn.Module) -> dict[str, Tensor]:
     """Return copies of all batch-norm statistics, by name."""
     return {name: buffer.clone() for name, buffer in network.named_buffers()}
+
+
+@contextmanager
+def _moments(norm: nn.BatchNorm2d) -> Iterator[list[Tensor]]:
+    """Fill a list with mean and variance, float64 [2, C], of each batch that a norm sees."""
+    batches: list[Tensor] = []
+
+    def note(*_: object) -> None:
+        batches.append(torch.stack([norm.running_mean, norm.running_var]).double())  # type: ignore[list-item]
+
+    momentum, norm.momentum = norm.momentum, 1.0  # the statistics are those of the last batch
+    hook = norm.register_forward_hook(note)
+    try:
+        yield batches
+    finally:
+        hook.remove()
+        norm.momentum = momentum
+
+
+def _set(norm: nn.BatchNorm2d, batches: list[Tensor]) -> None:
+    """Set a norm's statistics to those of all batches together.
+
+    The variance is that within batches and that between their means: of small batches the
+    first alone is too little (Wu and Johnson 2021, "Rethinking Batch in BatchNorm", section 3).
+    """
+    if not batches or norm.running_mean is None or norm.running_var is None:
+        return
+    means, variances = torch.stack(batches).unbind(dim=1)
+    norm.running_mean.copy_(means.mean(dim=0))
+    norm.running_var.copy_(variances.mean(dim=0) + means.var(dim=0, correction=0))

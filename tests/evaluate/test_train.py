@@ -452,11 +452,11 @@ def test_bf16_trains_another_way_with_weights_of_fp32(
     assert training.rungs[-1].loss == pytest.approx(reference[1].rungs[-1].loss, rel=0.2)
 
 
-def test_recalibration_averages_the_batches_and_leaves_no_trace() -> None:
+def test_recalibration_takes_all_batches_together_and_leaves_no_trace() -> None:
     norm = nn.BatchNorm2d(2)
     norm(torch.randn(4, 2, 3, 3))
     before = {name: tensor.clone() for name, tensor in norm.state_dict().items()}
-    batches = [torch.randn(4, 2, 3, 3) + 5 for _ in range(3)]
+    batches = [torch.randn(2, 2, 9, 9) + 5 * i for i in range(3)]
 
     def forward() -> None:
         for batch in batches:
@@ -465,8 +465,13 @@ def test_recalibration_averages_the_batches_and_leaves_no_trace() -> None:
     with recalibrated(norm, forward):
         assert not norm.training
         assert norm.running_mean is not None
-        means = torch.stack([batch.mean(dim=(0, 2, 3)) for batch in batches])
-        torch.testing.assert_close(norm.running_mean, means.mean(dim=0))
+        assert norm.running_var is not None
+        whole = torch.cat(batches)
+        torch.testing.assert_close(norm.running_mean, whole.mean(dim=(0, 2, 3)))
+        # Far apart as the batches are, their own variances alone would be near 1.
+        expected = whole.var(dim=(0, 2, 3))
+        torch.testing.assert_close(norm.running_var, expected, rtol=0.01, atol=0)
+        assert norm.running_var.min() > 15
     assert norm.training
     assert norm.momentum == 0.1
     assert all(torch.equal(before[name], tensor) for name, tensor in norm.state_dict().items())
