@@ -46,10 +46,10 @@ class Clock:
     seconds: float = field(default=0.0)
 
     def around(self, call: Callable[..., object]) -> Callable[..., object]:
-        def timed(*given: object) -> object:
+        def timed(*given: object, **named: object) -> object:
             start = time.perf_counter()
             try:
-                return call(*given)
+                return call(*given, **named)
             finally:
                 self.seconds += time.perf_counter() - start
 
@@ -106,7 +106,7 @@ def measure(plan: Plan) -> str:
     with StudyStore(plan.folder) as store, ExitStack() as patched:
         for clock, (owner, name) in zip(clocks.values(), methods, strict=True):
             timed = clock.around(getattr(owner, name))
-            patched.enter_context(patch.object(owner, name, lambda *a, t=timed: t(*a)))
+            patched.enter_context(patch.object(owner, name, lambda *a, t=timed, **b: t(*a, **b)))
         view = PlainProgress(1, 0, Console(file=io.StringIO()))
         whole.around(run_inline)(Brain(plan, store, None), run, [view])
         failed = [result.error for _, result in store.finished() if result.error]
