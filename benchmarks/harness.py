@@ -62,6 +62,7 @@ def main() -> None:
     device = resolve_device(options.device)
     machine = f"{device_name(device)}, {options.threads} threads"
     print(f"{machine}, torch {torch.__version__}, {date.today()}", flush=True)
+    torch.optim.SGD([torch.zeros(1)])  # the first loads torch's compiler: seconds, once a process
     with tempfile.TemporaryDirectory() as folder:
         print(measure(plan_of(options, Path(folder, "study"))))
 
