@@ -371,6 +371,7 @@ def test_a_few_validation_images_are_shown_as_they_were_judged(
 
 
 @pytest.mark.bench
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, in torch
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_network_trains_like_the_plain_one(
     reference: tuple[Trainer, Training],
@@ -379,14 +380,16 @@ def test_a_compiled_network_trains_like_the_plain_one(
     assert compiled.rungs[-1].loss == pytest.approx(reference[1].rungs[-1].loss, rel=0.05)
 
 
-KILLED = """
+STEPS = 40
+KILLED = f"""
 import sys
+STEPS = {STEPS}
 from pathlib import Path
 from hrnet_search.evaluate.trial import Worker
 from evaluate.test_trial import task, SCHEDULE
 from dataclasses import replace
-schedule = replace(SCHEDULE, steps=12)
-one = task(Path(sys.argv[1]), schedule=schedule, rungs=(6, 12))
+schedule = replace(SCHEDULE, steps=STEPS)
+one = task(Path(sys.argv[1]), schedule=schedule, rungs=(STEPS // 2, STEPS))
 def report(progress):
     print(progress.phase, progress.step, flush=True)
     return True
@@ -410,7 +413,7 @@ def matrices(folder: Path) -> list[Any]:
 @pytest.mark.slow
 def test_a_process_killed_at_random_moments_ends_with_the_same_matrices(tmp_path: Path) -> None:
     straight = run_apart(tmp_path / "straight")
-    assert len(straight.communicate()[0].splitlines()) > 12
+    assert len(straight.communicate()[0].splitlines()) == 1 + STEPS + 2
     assert straight.returncode == 0
     rng = random.Random()
     done = []
@@ -419,7 +422,7 @@ def test_a_process_killed_at_random_moments_ends_with_the_same_matrices(tmp_path
         assert one.stdout is not None
         first = one.stdout.readline()
         assert first == "build 0\n"
-        reports = [one.stdout.readline() for _ in range(rng.randint(1, 6))]
+        reports = [one.stdout.readline() for _ in range(rng.randint(2, 6))]
         time.sleep(rng.uniform(0, 0.05))  # somewhere in the next step, or while it is written
         one.kill()
         one.communicate()
@@ -427,7 +430,7 @@ def test_a_process_killed_at_random_moments_ends_with_the_same_matrices(tmp_path
     last = run_apart(tmp_path / "killed")
     went_on = last.communicate()[0].splitlines()
     assert last.returncode == 0
-    assert len(went_on) < 1 + 12 + 2  # it did not start anew
+    assert len(went_on) < 1 + STEPS + 2  # it did not start anew
     assert len(set(done)) > 1
     assert matrices(tmp_path / "killed") == matrices(tmp_path / "straight")
 
