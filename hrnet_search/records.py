@@ -165,7 +165,7 @@ class Schedule:
 
     @property
     def id(self) -> str:
-        """`sc-` and 12 hex digits over all that is read, but not where the data lie and are kept."""
+        """`sc-` and 12 hex digits over all that is read, but not where data lie and are kept."""
         content = asdict(self)
         for key in NO_IDENTITY:
             del content["data"][key]
