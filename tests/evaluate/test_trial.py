@@ -168,9 +168,10 @@ def test_images_that_cannot_be_kept_are_noted_and_give_the_same_result(tmp_path:
     results = []
     for name, schedule in (("kept", SCHEDULE), ("tight", tight)):
         results.append(Worker().run(task(tmp_path / name, schedule=schedule), always))
-    assert results[0].notes == ()
+    assert not any("decoded" in note for note in results[0].notes)
     assert len(list((tmp_path / "kept/cache").glob("*.images"))) == 2
-    assert results[1].notes[0].startswith("images are decoded on every access: decoded images take")
+    why = "images are decoded on every access: decoded images take"
+    assert any(note.startswith(why) for note in results[1].notes)
     assert not list((tmp_path / "tight").rglob("*.images"))
     assert results[0].rungs == results[1].rungs
     assert results[0].key == results[1].key
