@@ -224,7 +224,9 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
         if already:
             console.print(f"going on with {folder}: {already} trials have ended")
         live = console.is_terminal and not options.plain
-        view = (LiveProgress if live else PlainProgress)(plan.trials, already, console)
+        view = (LiveProgress if live else PlainProgress)(
+            plan.trials + (plan.base is not None), already, console
+        )
         mirror = _mirror(file.tracking.mlflow, file.name, folder)
         listeners = [view, mirror] if mirror else [view]
         with view if isinstance(view, LiveProgress) else nullcontext():

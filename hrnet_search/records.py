@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -31,6 +32,9 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 AUTO = "auto"
 SAMPLER_NAMES = ("random", "grid", "optuna:tpe", "optuna:nsga2", "optuna:gp")
+
+NO_INIT, BASE_INIT, TRIAL_INIT = "none", "base", "trial:"
+"""What `schedule.init` may be, beside the name of a weight file; the last one before a key."""
 
 COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
 STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
@@ -136,6 +140,11 @@ class Schedule:
     balanced or a weight a class. `ema` is the decay of averaged weights, which are then the
     ones judged; 0: none. `precision` auto and `memory_format` auto stand in space files alone:
     a study settles them at its start.
+
+    `init` is what a variant starts from: `none` (random weights), `base` (inherited from the
+    study's base, which is trained first, for `init_steps` steps at the learning rate `init_lr`;
+    0: as a variant), a weight file or `trial:KEY`. Weights are known by `init_fingerprint`;
+    `init_path`, where they lie, is no part of the identity.
     """
 
     data: DataSpec
@@ -161,14 +170,21 @@ class Schedule:
     precision: str = "fp32"
     memory_format: str = "channels_last"
     compile: bool = False
-    init: str = "none"
+    init: str = NO_INIT
+    init_steps: int = 0
+    init_lr: float = 0.0
+    init_fingerprint: str = ""
+    init_path: str = ""
 
     @property
     def id(self) -> str:
-        """`sc-` and 12 hex digits over all that is read, but not where data lie and are kept."""
+        """`sc-` and 12 hex digits over all that is read, but not where data and weights lie."""
         content = asdict(self)
         for key in NO_IDENTITY:
             del content["data"][key]
+        del content["init_path"]
+        if self.init_fingerprint:  # it tells more than the words that led to it
+            del content["init"], content["init_steps"], content["init_lr"]
         if self.loss != "ohem":
             del content["ohem_threshold"], content["ohem_keep"]
         return "sc-" + hash_of(content)
@@ -181,6 +197,11 @@ class TrialKey:
     architecture: str
     schedule: str
     seed: int
+
+    @staticmethod
+    def is_spelt(text: str) -> bool:
+        """Say whether a text is a key as it names files."""
+        return re.fullmatch(r"hr-[0-9a-f]{12}\.sc-[0-9a-f]{12}\.[0-9]{1,10}", text) is not None
 
     def __str__(self) -> str:
         """Return the key as it names files."""

@@ -46,6 +46,27 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_study_trains_its_base_once_and_its_variants_inherit(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = tmp_path / "tiny.yaml", tmp_path / "study"
+    path.write_text(TINY.replace("steps: 4,", "steps: 2, init: base, init_steps: 4,"))
+    for trials in (1, 2):  # the second goes on where the first ended
+        assert main(["run", str(path), "-o", str(folder), "--trials", str(trials), "--plain"]) == 0
+    study = open_study(folder)
+    (base, trained), *rest = study.trials()
+    assert (base.purpose, base.number, len(rest)) == ("base", 0, 2)
+    assert (folder / "weights" / f"{base.key}.safetensors").is_file()
+    assert trained is not None
+    assert [rung.step for rung in trained.rungs] == [4]
+    for ask, result in rest:
+        assert result is not None
+        assert "tensors match" in result.notes[0]
+        assert ask.number in set(study.results()["number"])
+    assert 0 not in set(study.front()["number"])
+    capfd.readouterr()
+
+
 def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "hrnet_search.cli", *map(str, words)]
 

@@ -30,11 +30,12 @@ from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.loss import balanced_weights
 from hrnet_search.evaluate.train import Report, Trainer, Training, TrainingData, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.weights import load_weights
+from hrnet_search.net.inherit import inherit_from
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
+    NO_INIT,
     STOPPED,
     DataSpec,
     Latency,
@@ -44,6 +45,8 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
+
+Notes = tuple[str, ...]
 
 MESSAGE_LENGTH = 500
 """Characters at most of an error in a result; its log has the rest."""
@@ -124,7 +127,7 @@ class Worker:
         if task.latency:
             if not report(TrialProgress("latency")):
                 return
-            found.latency = _latency(start_network(task), task)
+            found.latency = _latency(start_network(task)[0], task)
             limit = task.latency_limit_ms
             if limit is not None and found.latency.ms > limit:
                 found.status = INFEASIBLE
@@ -135,16 +138,16 @@ class Worker:
         if trained is None:
             found.status = INFEASIBLE
             return
-        trainer, training = trained
+        trainer, training, inherited = trained
         found.rungs, found.miou = training.rungs, final_miou(training.rungs)
-        found.notes = _notes(trainer, resolve_device(task.device))
+        found.notes = (*_notes(trainer, resolve_device(task.device)), *inherited)
         found.error = ""
         keep(task, trainer.network, training)
         found.status = STOPPED if training.stopped else COMPLETED
 
     def _trained(
         self, task: TrialTask, report: Report, checkpoints: Checkpoints | None, found: _Found
-    ) -> tuple[Trainer, Training] | None:
+    ) -> tuple[Trainer, Training, Notes] | None:
         """Train; out of memory, once more in twice as many parts; None if that is no help."""
         schedule = task.schedule
         for parts in (schedule.accumulate, 2 * schedule.accumulate):
@@ -166,11 +169,12 @@ class Worker:
 
     def _train(
         self, task: TrialTask, parts: int, report: Report, checkpoints: Checkpoints | None
-    ) -> tuple[Trainer, Training]:
+    ) -> tuple[Trainer, Training, Notes]:
         device = resolve_device(task.device)
         data = self._data(task, device, parts)
-        trainer = Trainer(start_network(task).to(device), data, task.schedule, parts)
-        return trainer, train(trainer, task.rungs, report, checkpoints)
+        network, inherited = start_network(task)
+        trainer = Trainer(network.to(device), data, task.schedule, parts)
+        return trainer, train(trainer, task.rungs, report, checkpoints), inherited
 
     def _data(self, task: TrialTask, device: torch.device, parts: int) -> TrainingData:
         schedule = task.schedule
@@ -223,14 +227,18 @@ def empty_cache() -> None:
         torch.cuda.empty_cache()
 
 
-def start_network(task: TrialTask) -> HighResolutionNet:
-    """Return the network on the CPU with the start that the seed and the schedule give it."""
+def start_network(task: TrialTask) -> tuple[HighResolutionNet, Notes]:
+    """Return the network on the CPU with the start that the seed and the schedule give it.
+
+    Beside it is what became of inherited weights, if there are any. Raise WeightsError if
+    their file is missing or holds no HRNet.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.key.seed)
         network = build(task.architecture, task.schedule.data.classes)
-    if task.schedule.init != "none":
-        load_weights(network, task.schedule.init)
-    return network
+    if task.schedule.init == NO_INIT:
+        return network, ()
+    return network, (f"init: {inherit_from(network, task.schedule.init_path)}",)
 
 
 def validation_batch(schedule: Schedule) -> int:

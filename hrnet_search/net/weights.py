@@ -71,10 +71,10 @@ def load_weights(
     path = Path(path)
     own = network.state_dict()
     try:
-        found = _named_tensors(path, map_location)
+        found = named_tensors(path, map_location)
     except ValueError as error:
         raise _no_match(own, str(error), path) from error
-    report = _compare(own, found)
+    report = compare(own, found)
     if not report.matched:
         raise _no_match(own, "the file has other names and shapes", path)
     fitting = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
@@ -126,7 +126,7 @@ def save_weights(
         temporary.unlink(missing_ok=True)
 
 
-def _named_tensors(path: Path, map_location: str | torch.device) -> dict[str, Tensor]:
+def named_tensors(path: Path, map_location: str | torch.device) -> dict[str, Tensor]:
     """Return the tensors of a file under the names of the bare network, or raise ValueError."""
     content = _read(path, map_location)
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
@@ -154,7 +154,8 @@ def _read(path: Path, map_location: str | torch.device) -> object:
         raise ValueError(f"the file cannot be read ({type(error).__name__})") from error
 
 
-def _compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsReport:
+def compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsReport:
+    """Return which of a network's tensors are found, by name and shape."""
     own, found = _counted(own), _counted(found)
     shared = [name for name in own if name in found]
     return WeightsReport(
@@ -167,7 +168,7 @@ def _compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsR
 
 def _counted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # The counters are never read with a fixed momentum, and files of torch 0.4 lack them.
-    return {n: tensor for n, tensor in tensors.items() if not n.endswith("num_batches_tracked")}
+    return {n: tensor for n, tensor in tensors.items() if not n.endswith(COUNTER)}
 
 
 def _no_match(own: Mapping[str, Tensor], wrong: str, path: Path) -> WeightsError:

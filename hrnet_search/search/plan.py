@@ -17,7 +17,8 @@ class Plan:
     of `confirm` of them confirms what the others found, some on a schedule of `long` times the
     steps. A trial whose chance to end on the front of its cost neighbourhood is below `stop`
     ends at its rung. `probe` is, as JSON, how what the schedule left open was settled; empty if
-    nothing was.
+    nothing was. Where variants inherit from the base, `base` is the schedule that it is
+    trained by, before all others and beside their count.
     """
 
     space: SearchSpace
@@ -35,6 +36,7 @@ class Plan:
     long: int = 3
     stop: float = 0.0
     probe: str = ""
+    base: Schedule | None = None
 
     @property
     def long_schedule(self) -> Schedule:

@@ -18,8 +18,9 @@ from hrnet_search.evaluate.latency import aa_check
 from hrnet_search.evaluate.probe import is_open, record, settle
 from hrnet_search.evaluate.trial import Worker
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import AUTO, Latency, Schedule, hash_of
+from hrnet_search.records import AUTO, BASE_INIT, Latency, Schedule, hash_of
 from hrnet_search.search.confirm import long_trials
+from hrnet_search.search.initial import base_schedule, settled
 from hrnet_search.search.inline import Listener, run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.space_problem import latency_matters
@@ -35,11 +36,15 @@ PROBE = "probe"
 
 
 def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
-    """Look at the data and settle a space file into a plan; raise DataError for bad data."""
+    """Look at the data and settle a space file into a plan.
+
+    Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
+    or no HRNet's.
+    """
     if faults := preflight(file.schedule.data):
         raise DataError(faults)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
-    schedule, probe = _settled(schedule, file, folder)
+    schedule, probe = _on_this_machine(settled(schedule, file, folder), file, folder)
     return Plan(
         space=file.space,
         objectives=file.objectives,
@@ -56,10 +61,11 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         long=file.search.long,
         stop=file.search.stop,
         probe=probe,
+        base=base_schedule(schedule) if schedule.init == BASE_INIT else None,
     )
 
 
-def _settled(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[Schedule, str]:
+def _on_this_machine(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[Schedule, str]:
     """Settle what a schedule leaves to the machine, once in the life of a study.
 
     What was found stands in the study and is taken from there, so that all its trials run

@@ -25,12 +25,13 @@ from hrnet_search.records import (
     TrialTask,
 )
 from hrnet_search.search import confirm, rungs
+from hrnet_search.search.initial import why_no_base
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
 from hrnet_search.search.start import SCREENING, measured_at_start
-from hrnet_search.search.trials import CONFIRM, SEARCH, Costs, Trials
+from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, Costs, Trials
 from hrnet_search.store.writer import Ask, StudyStore
 
 KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
@@ -116,7 +117,8 @@ class Brain:
                 self._screen.add(asks[number].architecture, result.latency.ms)
         for ask in asks.values():
             self._trials.add(ask)
-            self._sampler.pend([ask.point])
+            if ask.purpose != BASE:
+                self._sampler.pend([ask.point])
             if ask.number not in finished:
                 self._waiting.append(ask)
         for number, result in finished.items():
@@ -139,6 +141,10 @@ class Brain:
     def _ask_next(self) -> bool:
         """Commit what is to be tried next; False if there is nothing now, or nothing left."""
         plan = self.plan
+        if plan.base and not self._trials.base:
+            base = plan.space.base  # False while it is trained: nothing starts before it ends
+            key = TrialKey(base.id, plan.base.id, plan.seeds[0])
+            return self._commit(key, (), base, BASE)
         searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
         if searching and self._propose():
             return True
@@ -229,7 +235,9 @@ class Brain:
                 self._tell_sampler(replace(ask, point=point), result)
 
     def _reason_to_end(self) -> str:
-        counts = self.counts
+        counts, base = self.counts, self._trials.base
+        if base and (why := why_no_base(base, self.plan.folder)):
+            return why
         if self.ended >= self.plan.trials:
             return f"{self.ended} trials of {self.plan.trials} have ended"
         if counts[FAILED] >= max(LEAST_FAILURES, self.plan.trials / 2):
@@ -240,6 +248,11 @@ class Brain:
 
     def _task(self, ask: Ask) -> TrialTask:
         plan = self.plan
+        if ask.purpose == BASE:
+            assert plan.base, "asked for by such a plan only"
+            steps = plan.base.steps
+            task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,))
+            return replace(task, device=plan.device, folder=plan.folder)
         limits = {limit.objective: limit.at_most for limit in plan.space.limits}
         searching = ask.key.schedule == plan.schedule.id
         schedule = plan.schedule if searching else plan.long_schedule

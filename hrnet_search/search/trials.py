@@ -20,7 +20,7 @@ from hrnet_search.search.space_problem import cost_objectives
 from hrnet_search.store.front import non_dominated
 from hrnet_search.store.writer import Ask
 
-SEARCH, CONFIRM = "search", "confirm"
+SEARCH, CONFIRM, BASE = "search", "confirm", "base"
 
 Costs = tuple[float, ...]
 
@@ -60,8 +60,17 @@ class Trials:
 
     @property
     def ended(self) -> int:
-        """Trials that have ended and count as such: infeasible ones cost no training."""
-        return len(self.results) - self.counts[INFEASIBLE]
+        """Trials that have ended and count as such: infeasible ones cost no training.
+
+        The one that variants inherit from is not one of them.
+        """
+        return len(self.results) - self.counts[INFEASIBLE] - (self.base is not None)
+
+    @property
+    def base(self) -> TrialResult | None:
+        """The result of the trial that variants inherit from; it is the first, if there is one."""
+        first = self.asks.get(0)
+        return self.results.get(0) if first and first.purpose == BASE else None
 
     @property
     def running(self) -> int:

@@ -9,7 +9,7 @@ import yaml
 
 from hrnet_search.arch.cost import check_head
 from hrnet_search.arch.hrnet_yaml import Config, read_config
-from hrnet_search.arch.yaml_nodes import compose, read_text
+from hrnet_search.arch.yaml_nodes import compose, place, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError
 from hrnet_search.records import OBJECTIVES, LatencySpec, Schedule
 from hrnet_search.space.data_section import read_data
@@ -53,6 +53,8 @@ class SpaceFile:
     latency: LatencySpec
     search: SearchSpec
     tracking: TrackingSpec
+    init_at: tuple[int, int] = (0, 0)
+    """Line and column of `schedule.init`: what it names may only be looked for in a study."""
 
 
 def load_space(path: str | Path) -> SearchSpace:
@@ -108,8 +110,21 @@ def _load(
             _check_space(reader, space, nodes, parts["limits"])
     if reader.faults or base is None:
         raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
+    init = parts["schedule"].found.get("init")
     return SpaceFile(
-        name, file, text, base, space, objectives, schedule, seeds, rungs, latency, search, tracking
+        name=name,
+        path=file,
+        text=text,
+        base=base,
+        space=space,
+        objectives=objectives,
+        schedule=schedule,
+        seeds=seeds,
+        rungs=rungs,
+        latency=latency,
+        search=search,
+        tracking=tracking,
+        init_at=place(init[1]) if init else (0, 0),
     )
 
 

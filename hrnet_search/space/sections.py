@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,22 +13,29 @@ from hrnet_search.arch.architecture import MAX_COUNT
 from hrnet_search.errors import shown
 from hrnet_search.records import (
     AUTO,
+    BASE_INIT,
     CLASS_WEIGHTS,
     LOSSES,
     MEMORY_FORMATS,
+    NO_INIT,
     OBJECTIVES,
     OPTIMISERS,
     PRECISIONS,
     SAMPLER_NAMES,
+    TRIAL_INIT,
     DataSpec,
     LatencySpec,
     Schedule,
+    TrialKey,
 )
-from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.reader import Reader, Section, nearest
 from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "optuna:tpe"
 MOST_COSTS = 2
+INHERITED_LR = 0.02
+"""Learning rate of a start that is inherited: the usual one undoes it first (docs/LOG.md)."""
+
 NO_RUNGS: tuple[int, ...] = ()
 ONE_SEED: tuple[int, ...] = (0,)
 DEFAULTS = Schedule(DataSpec("shapes", 8))
@@ -61,6 +69,7 @@ SCHEDULE_KEYS = (
     "steps", "batch", "crop", "seeds", "rungs", "optimiser", "lr", "momentum", "weight_decay",
     "power", "warmup", "loss", "ohem_threshold", "ohem_keep", "class_weights", "scale", "flip",
     "photometric", "accumulate", "ema", "precision", "memory_format", "compile", "init",
+    "init_steps", "init_lr",
 )  # fmt: skip
 LATENCY_KEYS = ("size", "batch", "device", "mode", "precision", "seconds")
 
@@ -108,13 +117,21 @@ def read_schedule(
         return section.read(key, lambda n, p: reader.one_of(n, p, names), default)
 
     batch = section.read("batch", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), DEFAULTS.batch)
+    init, init_path = section.read("init", lambda n, p: read_init(reader, n, p), (NO_INIT, ""))
+    for key in ("init_steps", "init_lr"):
+        if key in section and init != BASE_INIT:
+            wrong = f"is for init: {BASE_INIT} alone"
+            reader.fault(section.key_node(key), section.where(key), wrong)
+    usual = DEFAULTS.lr if init == NO_INIT else INHERITED_LR
+    lr = number("lr", 0, 100, usual, open_=True)
+    base_lr = lr if "lr" in section else DEFAULTS.lr
     schedule = Schedule(
         data=data,
         steps=steps,
         batch=batch,
         crop=crop,
         optimiser=one_of("optimiser", OPTIMISERS, DEFAULTS.optimiser),
-        lr=number("lr", 0, 100, DEFAULTS.lr, open_=True),
+        lr=lr,
         momentum=number("momentum", 0, 0.9999, DEFAULTS.momentum),
         weight_decay=number("weight_decay", 0, 1, DEFAULTS.weight_decay),
         power=number("power", 0, 10, DEFAULTS.power, open_=True),
@@ -127,7 +144,10 @@ def read_schedule(
         precision=one_of("precision", (*PRECISIONS, AUTO), DEFAULTS.precision),
         memory_format=one_of("memory_format", (*MEMORY_FORMATS, AUTO), DEFAULTS.memory_format),
         compile=section.read("compile", reader.boolean, DEFAULTS.compile),
-        init=section.read("init", reader.text, DEFAULTS.init),
+        init=init,
+        init_steps=section.read("init_steps", lambda n, p: reader.integer(n, p, 1, 10**8), 0),
+        init_lr=number("init_lr", 0, 100, base_lr, open_=True) if init == BASE_INIT else 0.0,
+        init_path=init_path,
         **_loss(reader, section, data.classes),
     )
     return schedule, seeds, (*(r for r in rungs if r < steps), steps)
@@ -174,6 +194,32 @@ def _parts(reader: Reader, node: yaml.Node, path: str, batch: int) -> int | None
         reader.fault(node, path, f"{parts} does not divide a batch of {batch}", "a divisor of it")
         return None
     return parts
+
+
+def read_init(reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | None:
+    """Return what variants start from, and the weight file if one is named.
+
+    A file's name is relative to the space file. The weights of a trial are looked for later:
+    the reader does not know where studies lie.
+    """
+    named = reader.text(node, path)
+    if named is None or named in (NO_INIT, BASE_INIT):
+        return None if named is None else (named, "")
+    if named.startswith(TRIAL_INIT):
+        if TrialKey.is_spelt(named.removeprefix(TRIAL_INIT)):
+            return named, ""
+        wrong = f"{shown(named)} names no trial"
+        allowed = f"{TRIAL_INIT}KEY, the name of a file in a study's weights, without its ending"
+        reader.fault(node, path, wrong, allowed)
+        return None
+    file = Path(reader.file).parent / named
+    if not file.is_file():
+        words = (NO_INIT, BASE_INIT)
+        wrong = f"{shown(named)} is no file{nearest(named, words)}"
+        allowed = f"{', '.join(words)}, {TRIAL_INIT}KEY or a weight file, relative to this file"
+        reader.fault(node, path, wrong, allowed)
+        return None
+    return named, str(file)
 
 
 def read_crop(reader: Reader, section: Section) -> tuple[int, int]:

@@ -75,7 +75,7 @@ class Study:
         for i, path in enumerate(json.loads(meta.get("choices", "[]"))):
             if path in COLUMNS:  # the choice of width is the column that is there
                 continue
-            table[path] = [_shown(levels[i][point[i]]) for point in points]
+            table[path] = [_shown(levels[i][point[i]]) if point else None for point in points]
         return table
 
     def variants(self) -> pd.DataFrame:

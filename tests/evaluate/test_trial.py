@@ -416,7 +416,7 @@ def test_a_device_that_is_not_there_fails_the_trial() -> None:
 
 def test_the_start_is_of_the_seed_and_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
-    weights = [start_network(task(seed=seed)).conv1.weight for seed in (3, 3, 4)]
+    weights = [start_network(task(seed=seed))[0].conv1.weight for seed in (3, 3, 4)]
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -424,10 +424,14 @@ def test_the_start_is_of_the_seed_and_leaves_the_global_generator_alone() -> Non
 
 def test_a_schedule_with_weights_starts_from_them(tmp_path: Path) -> None:
     file = tmp_path / "start.safetensors"
-    given = start_network(task(seed=5))
+    given, notes = start_network(task(seed=5))
+    assert notes == ()
     save_weights(given, file, {})
-    started = start_network(task(schedule=replace(SCHEDULE, init=str(file))))
+    schedule = replace(SCHEDULE, init="start.safetensors", init_path=str(file))
+    started, notes = start_network(task(schedule=schedule))
     assert torch.equal(started.conv1.weight, given.conv1.weight)
+    assert len(notes) == 1
+    assert notes[0].startswith("init: 273 of 273 tensors match")
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,25 @@ def test_a_classification_checkpoint_leaves_the_head_at_its_start(tmp_path: Path
     assert torch.equal(fresh.state_dict()["last_layer.0.weight"], before)
 
 
+OTHER_HEADS = {
+    "seg_hrnet_ocr": ("conv3x3_ocr.0.weight", "ocr_distri_head.conv_bn_dropout.0.weight",
+                      "cls_head.weight", "aux_head.0.weight"),
+    "timm and ImageNet": ("incre_modules.0.0.conv1.weight", "downsamp_modules.0.0.weight",
+                          "final_layer.0.weight", "classifier.weight"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("publisher", OTHER_HEADS)
+def test_the_trunk_is_loaded_whatever_head_was_on_it(tmp_path: Path, publisher: str) -> None:
+    trunk = {name: t for name, t in trained().items() if not name.startswith("last_layer")}
+    heads = {name: torch.zeros(2) for name in OTHER_HEADS[publisher]}
+    torch.save({**trunk, **heads}, tmp_path / "w.pth")
+    report = load_weights(network(), tmp_path / "w.pth")
+    assert set(report.matched) == counted(trunk)
+    assert report.unexpected == OTHER_HEADS[publisher]
+    assert {name.split(".")[0] for name in report.missing} == {"last_layer"}
+
+
 def test_tensors_of_another_shape_stay_at_their_start(tmp_path: Path) -> None:
     torch.save(trained(classes=5), tmp_path / "five.pth")
     fresh = network(classes=19)

@@ -77,6 +77,27 @@ def test_the_example_means_what_it_says(tmp_path: Path) -> None:
     assert load_space(path) == file.space
 
 
+def test_initial_weights_are_none_a_base_a_trial_or_a_file_beside_the_space(
+    tmp_path: Path,
+) -> None:
+    path, key = tmp_path / "space.yaml", "hr-0123456789ab.sc-0123456789ab.0"
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    for init, place in (("none", ""), ("base", ""), (f"trial:{key}", ""), ("w.pth", "w.pth")):
+        path.write_text(GOOD.replace("steps: 300", f"steps: 300, init: {init}"))
+        schedule = load_space_file(path).schedule
+        assert schedule.init == init
+        assert schedule.init_path == (str(tmp_path / place) if place else "")
+    path.write_text(GOOD.replace("steps: 300", "steps: 300, init: base, init_steps: 900"))
+    schedule = load_space_file(path).schedule
+    assert (schedule.init_steps, schedule.init_lr, schedule.lr) == (900, 0.05, 0.02)
+    path.write_text(path.read_text().replace("init: base", "init: base, lr: 0.1"))
+    schedule = load_space_file(path).schedule
+    assert (schedule.init_lr, schedule.lr) == (0.1, 0.1)
+    path.write_text(path.read_text().replace("lr: 0.1", "lr: 0.1, init_lr: 0.3"))
+    assert load_space_file(path).schedule.init_lr == 0.3
+    assert load_space_file(path).init_at == (11, 30)
+
+
 def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(
@@ -133,6 +154,18 @@ WRONG = [
     ("seeds: [0]", "seeds: []", "schedule.seeds: is no list"),
     ("crop: [128, 128]", "crop: [128]", "schedule.crop: 1 entries, allowed: 2 entries"),
     ("crop: [128, 128]", "crop: [8, 8]", "schedule.crop: 8 is not allowed"),
+    ("steps: 300", "init: absent.pth", "11:18: schedule.init: "),
+    ("steps: 300", "init: absent.pth", "absent.pth is no file, allowed: none, base, trial:KEY"),
+    ("steps: 300", "init: bass", "bass is no file, did you mean base?"),
+    (
+        "steps: 300",
+        "init: trial:7",
+        "11:18: schedule.init: trial:7 names no trial, allowed: trial:",
+    ),
+    ("steps: 300", "init: 7", "schedule.init: 7 is no text"),
+    ("steps: 300", "init_steps: 9", "11:12: schedule.init_steps: is for init: base alone"),
+    ("steps: 300", "init: none, init_lr: 1", "11:24: schedule.init_lr: is for init: base alone"),
+    ("steps: 300", "init: base, init_steps: 0", "schedule.init_steps: 0 is not allowed"),
     ("[16, 18, 24]", "[16, 18, 16]", "4:19: vary.width: 16 is repeated"),
     ("[16, 18, 24]", "[16, 18, 2000]", "vary.width: no valid variant can use the level 2000"),
     ("[16, 18, 24]", "16", "vary.width: is no list"),

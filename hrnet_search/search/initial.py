@@ -1,0 +1,89 @@
+"""What the variants of a study start from: whose weights, where they lie, what they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import Fault, SpaceError
+from hrnet_search.net.inherit import source_of
+from hrnet_search.records import (
+    BASE_INIT,
+    NO_INIT,
+    TRIAL_INIT,
+    Schedule,
+    TrialKey,
+    TrialResult,
+    hash_of,
+)
+from hrnet_search.space.load import SpaceFile
+
+
+def settled(schedule: Schedule, file: SpaceFile, folder: Path) -> Schedule:
+    """Return a schedule that knows its initial weights, for a study in `folder`.
+
+    Raise SpaceError if a trial's weights are nowhere, WeightsError if they are no HRNet's.
+    """
+    if schedule.init == NO_INIT:
+        return schedule
+    if schedule.init == BASE_INIT:
+        key = base_key(file.space.base, schedule, file.seeds)
+        path = weights_path(folder, key)
+        return replace(schedule, init_fingerprint=hash_of(str(key)), init_path=str(path))
+    path = Path(schedule.init_path) if schedule.init_path else _of_trial(schedule, file, folder)
+    source_of(path)  # rather one error now than one in every trial
+    return replace(schedule, init_fingerprint=_fingerprint(path), init_path=str(path))
+
+
+def base_schedule(schedule: Schedule) -> Schedule:
+    """Return the schedule by which the base is trained that variants inherit from."""
+    steps, lr = schedule.init_steps or schedule.steps, schedule.init_lr or schedule.lr
+    fresh = replace(schedule, init=NO_INIT, init_steps=0, init_lr=0.0)
+    return replace(fresh, init_fingerprint="", init_path="", steps=steps, lr=lr)
+
+
+def base_key(base: Architecture, schedule: Schedule, seeds: tuple[int, ...]) -> TrialKey:
+    """Return the key of the trial that trains the base: the first seed is its."""
+    return TrialKey(base.id, base_schedule(schedule).id, seeds[0])
+
+
+def why_no_base(result: TrialResult, folder: str) -> str:
+    """Return why nothing can inherit from the base's trial, empty if it can."""
+    if result.status != "completed":
+        why = result.error or "it left no weights"
+        return f"the base, from which all variants inherit, ended as {result.status}: {why}"
+    path = weights_path(Path(folder), result.key)
+    if folder and not path.is_file():
+        return f"the base's weights are gone: {path}"
+    return ""
+
+
+def weights_path(folder: Path, key: TrialKey | str) -> Path:
+    """Return where a study keeps a trial's weights."""
+    return folder / "weights" / f"{key}.safetensors"
+
+
+def _of_trial(schedule: Schedule, file: SpaceFile, folder: Path) -> Path:
+    """Return a trial's weights in this study or in one beside it."""
+    key = schedule.init.removeprefix(TRIAL_INIT)
+    for study in _studies(folder):
+        if (path := weights_path(study, key)).is_file():
+            return path
+    wrong = f"no study in {folder.parent} has the weights of {key}"
+    allowed = "allowed: a trial whose weights are there, or a weight file"
+    fault = Fault("schedule.init", schedule.init, wrong, allowed)
+    raise SpaceError(fault.at(file.path, *file.init_at))
+
+
+def _studies(folder: Path) -> Iterator[Path]:
+    yield folder
+    if folder.parent.is_dir():
+        yield from sorted(path for path in folder.parent.iterdir() if path.is_dir())
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
