@@ -12,7 +12,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table, total
-from hrnet_search.search.screening import LatencyScreen, features, start_set
+from hrnet_search.search.screening import LatencyScreen, _System, features, start_set
 from hrnet_search.search.space_problem import problem_of
 from hrnet_search.space.generate import generate
 from hrnet_search.space.space import Limit, SearchSpace
@@ -70,6 +70,19 @@ def test_the_error_is_of_networks_that_were_left_out() -> None:
     assert screen.fit.loo_error > 0.3
     assert abs(screen.fit.tau) < 0.4
     assert screen.fit.margin > 0.7
+
+
+def test_leaving_one_out_is_fitting_the_others() -> None:
+    rows = features(ArchitectureBatch.of(VARIANTS[:12]), (64, 64), 8)
+    rows = rows[:, rows.any(axis=0)] / rows[:, rows.any(axis=0)].mean(axis=0)
+    ms = np.array([true_ms(a) for a in VARIANTS[:12]])
+    which = np.arange(12)
+    found = _System.of(rows, ms).left_out(0.1, which)
+    for i in which:
+        others = which != i
+        weights = _System.of(rows[others], ms[others]).solve(0.1)
+        assert found[i] == pytest.approx(rows[i] @ weights, rel=1e-6)
+    assert found != pytest.approx(rows @ _System.of(rows, ms).solve(0.1), rel=1e-3)
 
 
 def test_few_measurements_only_scale_macs() -> None:
