@@ -40,6 +40,9 @@ TRIED, JUDGED = 30, 200
 """Networks left out at most, evenly spread over all, to choose the pull and to tell the error."""
 
 CHUNK = 1 << 14
+KEPT_FROM = 1 << 10
+"""Points from which it is worth keeping their features: a pool is asked about at every ask."""
+
 SURE = 0.95
 """Share of leave-one-out errors that the margin of a limit covers."""
 
@@ -186,12 +189,12 @@ class LatencyScreen:
         return np.asarray(self.predict(points) <= at_most * np.exp(found.margin))
 
     def _rows(self, points: Points, width: int) -> Floats:
-        """Return the features of points; those of the last large array are kept."""
+        """Return the features of points; those of the largest array, a pool, are kept."""
         if self._kept is not None and np.array_equal(self._kept[0], points):
             return self._kept[1]
         parts = [self._features(self._space.batch(chunk)) for chunk in _chunks(points)]
         rows = np.concatenate([np.zeros((0, width)), *parts])
-        if len(points) > CHUNK:
+        if len(points) >= KEPT_FROM and len(points) >= len(self._kept[0] if self._kept else ()):
             self._kept = points.copy(), rows
         return rows
 
