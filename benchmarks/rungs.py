@@ -200,11 +200,11 @@ def main() -> None:
     table, lengths = read_table(options.table)
     ranks(lengths, table.latency)
     shares = (0.85, 0.90, 0.95)
-    name = options.sampler
+    sampler = options.sampler
     methods: dict[str, Callable[[int], Run]] = {
-        f"{name}, to the end": lambda seed: by_rule(table, name, 0.0, seed),
+        f"{sampler}, to the end": partial(by_rule, table, sampler, 0.0),
         **{
-            f"{name}, rule below {least}": partial(by_rule, table, name, least)
+            f"{sampler}, rule below {least}": partial(by_rule, table, sampler, least)
             for least in options.least
         },
         "rung 1, then best of bins": lambda seed: simple(table, seed),
