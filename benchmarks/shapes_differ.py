@@ -22,7 +22,7 @@ from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import Dataset, open_dataset
 from hrnet_search.evaluate.train import Trainer, TrainingData, train
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records import OPTIMISERS, DataSpec, Schedule
 
 
 def main() -> None:
@@ -31,7 +31,14 @@ def main() -> None:
     size = (options.size, options.size)
     spec = DataSpec("shapes", 8, size=size, train_images=options.images, val_images=128)
     schedule = Schedule(
-        spec, steps=max(options.steps), batch=8, crop=size, scale=(0.75, 1.5), lr=options.lr
+        spec,
+        steps=max(options.steps),
+        batch=8,
+        crop=size,
+        scale=(0.75, 1.5),
+        optimiser=options.optimiser,
+        lr=options.lr,
+        warmup=options.warmup,
     )
     stores = [ImageStore(open_dataset(spec, split), options.device) for split in ("train", "val")]
     print(f"{'network':<12} {'seconds':>8}", *(f"step {step:<10}" for step in options.steps))
@@ -111,7 +118,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--size", type=int, default=64, help="side of the images, pixels")
     parser.add_argument("--images", type=int, default=512, help="training images")
-    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--optimiser", choices=OPTIMISERS, default="adamw")
+    parser.add_argument("--lr", type=float, default=0.005)
+    parser.add_argument("--warmup", type=int, default=10, help="steps over which the rate rises")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", nargs="*", metavar="NETWORK", help="names as in the table")

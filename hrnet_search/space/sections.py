@@ -33,8 +33,11 @@ from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "optuna:tpe"
 MOST_COSTS = 2
-INHERITED_LR = 0.02
-"""Learning rate of a start that is inherited: the usual one undoes it first (docs/LOG.md)."""
+RATES = {"sgd": 0.05, "adamw": 0.005}
+"""Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""
+
+INHERITED = 0.4
+"""Share of the rate for a start that is inherited: the whole undoes it first (docs/LOG.md)."""
 
 NO_RUNGS: tuple[int, ...] = ()
 ONE_SEED: tuple[int, ...] = (0,)
@@ -122,15 +125,16 @@ def read_schedule(
         if key in section and init != BASE_INIT:
             wrong = f"is for init: {BASE_INIT} alone"
             reader.fault(section.key_node(key), section.where(key), wrong)
-    usual = DEFAULTS.lr if init == NO_INIT else INHERITED_LR
-    lr = number("lr", 0, 100, usual, open_=True)
-    base_lr = lr if "lr" in section else DEFAULTS.lr
+    optimiser = one_of("optimiser", OPTIMISERS, DEFAULTS.optimiser)
+    usual = RATES[optimiser]
+    lr = number("lr", 0, 100, usual if init == NO_INIT else round(INHERITED * usual, 6), open_=True)
+    base_lr = lr if "lr" in section else usual
     schedule = Schedule(
         data=data,
         steps=steps,
         batch=batch,
         crop=crop,
-        optimiser=one_of("optimiser", OPTIMISERS, DEFAULTS.optimiser),
+        optimiser=optimiser,
         lr=lr,
         momentum=number("momentum", 0, 0.9999, DEFAULTS.momentum),
         weight_decay=number("weight_decay", 0, 1, DEFAULTS.weight_decay),
