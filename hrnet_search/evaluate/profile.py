@@ -11,6 +11,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.memory import inference_memory
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.evaluate import machine
+from hrnet_search.evaluate.allocator import out_of_memory
 from hrnet_search.evaluate.condition import Setting, resolve
 from hrnet_search.evaluate.kept_latencies import is_reused, latency_of
 from hrnet_search.evaluate.latency import throughput
@@ -44,7 +45,9 @@ def measure(
         network = build(architecture, classes)
         found = latency_of(network, spec, classes=classes, again=again)
         images = throughput(network, spec, throughput_batch) if throughput_batch else None
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         with suppress(RuntimeError):  # a GPU that failed says so again
             torch.cuda.empty_cache()
         first = next(iter(str(error).splitlines()), "no more is known")
