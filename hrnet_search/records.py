@@ -31,7 +31,7 @@ CLASS_WEIGHTS = ("none", "balanced")
 PRECISIONS = ("fp32", "bf16", "fp16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 AUTO = "auto"
-SAMPLER_NAMES = ("random", "grid", "optuna:tpe", "optuna:nsga2", "optuna:gp")
+SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 NO_INIT, BASE_INIT, TRIAL_INIT = "none", "base", "trial:"
 """What `schedule.init` may be, beside the name of a weight file; the last one before a key."""

@@ -47,6 +47,8 @@ GUESTS = {
     "search.*": {"numpy"},
     "search.screening": {"scipy"},
     "search.samplers.optuna_samplers": {"optuna"},
+    "search.samplers.surrogate": {"scipy", "sklearn"},
+    "search.samplers.acquisition": {"scipy"},
     "search.mlflow_mirror": {"mlflow", "sqlalchemy"},
     "report.*": {"numpy", "pandas", "matplotlib"},
     "report.export.mmseg": {"torch"},

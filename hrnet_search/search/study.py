@@ -32,6 +32,7 @@ from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
 from hrnet_search.search.start import SCREENING, measured_at_start
 from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, Costs, Trials
+from hrnet_search.space.published import known_designs
 from hrnet_search.store.writer import Ask, StudyStore
 
 KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
@@ -53,7 +54,9 @@ class Brain:
         self._reference_ms = reference_ms
         self._screen = LatencyScreen(plan.space)
         problem = problem_of(plan.space, plan.objectives, self._screen)
-        self._sampler = SAMPLERS[plan.sampler](problem, seed=plan.seed, trials=plan.trials)
+        self._sampler = SAMPLERS[plan.sampler](
+            problem, seed=plan.seed, trials=plan.trials, anchors=known_designs(plan.space)
+        )
         self._trials = Trials(plan.objectives)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._waiting: deque[Ask] = deque()

@@ -31,7 +31,7 @@ from hrnet_search.records import (
 from hrnet_search.space.reader import Reader, Section, nearest
 from hrnet_search.space.space import Limit
 
-DEFAULT_SAMPLER = "optuna:tpe"
+DEFAULT_SAMPLER = "pareto"
 MOST_COSTS = 2
 RATES = {"sgd": 0.05, "adamw": 0.005}
 """Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""

@@ -139,11 +139,11 @@ class SearchSpace:
         }
         kernel = np.repeat(self._base.final_kernel, len(points))
         for column, choice in enumerate(self.choices):
-            values = _table(choice)[points[:, column]]
+            values = level_table(choice)[points[:, column]]
             if choice.key == "FINAL_CONV_KERNEL":
                 kernel = values
                 continue
-            target = arrays[_ARRAYS[choice.key]]
+            target = arrays[ARRAYS[choice.key]]
             for stage in choice.stages:
                 if choice.branch is None:
                     target[:, stage] = values
@@ -269,7 +269,7 @@ class SearchSpace:
         return kept
 
 
-_ARRAYS = {
+ARRAYS = {
     "NUM_MODULES": "modules",
     "NUM_BRANCHES": "branches",
     "BLOCK": "expansion",
@@ -305,7 +305,7 @@ def _chunks(points: Points) -> Iterator[Points]:
         yield points[start : start + CHUNK]
 
 
-def _table(choice: Choice) -> NDArray[np.int64]:
+def level_table(choice: Choice) -> NDArray[np.int64]:
     """Return what each level writes into the arrays: a number, or one for each branch."""
     if choice.path == "width":
         return np.array([[w * 2**b for b in range(MAX_BRANCHES)] for w in choice.values])

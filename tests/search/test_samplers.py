@@ -229,8 +229,9 @@ def test_a_new_sampler_told_the_history_goes_on_as_the_old(name: str) -> None:
 
 
 @every_sampler
-def test_trials_is_the_only_option(name: str) -> None:
-    assert len(SAMPLERS[name](toy(), seed=0, trials=30).ask()) == 1
+def test_every_sampler_takes_a_plan_and_anchors_and_no_option_misspelt(name: str) -> None:
+    sampler = SAMPLERS[name](toy(), seed=0, trials=30, anchors=[(1, 1, 1, 0)])
+    assert len(sampler.ask()) == 1
     with pytest.raises(TypeError):
         SAMPLERS[name](toy(), seed=0, trails=30)
 

@@ -1,43 +1,64 @@
 """The samplers by name: `SAMPLERS[name](problem, seed=0, **options)`.
 
-Every one takes the planned number of `trials` as an option, and raises TypeError for an option
-that it does not have.
+Every one takes the planned number of `trials` and the `anchors`, points that are known to be
+good designs, as options that may mean nothing to it; `pareto` also takes `hours`. They raise
+TypeError for an option that they do not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from hrnet_search.search.problem import Problem
+from hrnet_search.records import Point
+from hrnet_search.search.problem import Floats, Points, Problem
 from hrnet_search.search.samplers.grid import Grid
+from hrnet_search.search.samplers.local import Local
 from hrnet_search.search.samplers.sampler import Propose, Sampler, offer_nothing
 
 MakeSampler = Callable[..., Sampler]
 
 
-def _without_plan(method: Callable[[int], Propose]) -> MakeSampler:
-    """Return the maker of a sampler that works the same however many trials are planned."""
+def _without_anchors(method: Callable[[int, int | None], Propose]) -> MakeSampler:
+    """Return the maker of a sampler from its method, given a seed and the trials planned."""
 
-    def make(problem: Problem, seed: int = 0, *, trials: int | None = None) -> Sampler:
-        del trials
-        return Sampler(problem, method(seed), seed)
+    def make(
+        problem: Problem, seed: int = 0, *, trials: int | None = None, anchors: Sequence[Point] = ()
+    ) -> Sampler:
+        del anchors
+        return Sampler(problem, method(seed, trials), seed)
 
     return make
 
 
 def _optuna(kind: str) -> MakeSampler:
-    def method(_seed: int) -> Propose:  # each proposal is seeded anew
+    def method(_seed: int, _trials: int | None) -> Propose:  # each proposal is seeded anew
         # Imported here: the other samplers do without Optuna's half second.
         from hrnet_search.search.samplers.optuna_samplers import OptunaProposals
 
         return OptunaProposals(kind)
 
-    return _without_plan(method)
+    return _without_anchors(method)
+
+
+def _pareto(
+    problem: Problem,
+    seed: int = 0,
+    *,
+    trials: int | None = None,
+    anchors: Sequence[Point] = (),
+    hours: Callable[[Points], Floats] | None = None,
+) -> Sampler:
+    # Imported here: the other samplers do without scikit-learn's second.
+    from hrnet_search.search.samplers.pareto import Pareto
+
+    return Sampler(problem, Pareto(problem, int(seed), trials, anchors, hours), seed)
 
 
 SAMPLERS: dict[str, MakeSampler] = {
-    "random": _without_plan(lambda _seed: offer_nothing),
-    "grid": _without_plan(Grid),
+    "pareto": _pareto,
+    "random": _without_anchors(lambda _seed, _trials: offer_nothing),
+    "grid": _without_anchors(lambda seed, _trials: Grid(seed)),
+    "local": _without_anchors(lambda _seed, trials: Local(trials)),
     "optuna:tpe": _optuna("tpe"),
     "optuna:nsga2": _optuna("nsga2"),
     "optuna:gp": _optuna("gp"),

@@ -53,18 +53,25 @@ class Observation:
 class History:
     """The points of a problem that were proposed or told of, and the draw from all others.
 
-    `told` and `pending` are by canonical point, in the order they became so.
+    `told` and `pending` are by canonical point, in the order they became so; `tells` counts
+    the results, repeats too.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.told: dict[Point, Observation] = {}
         self.pending: dict[Point, None] = {}
+        self._results: list[_Result] = []
         self._pool: _Pool | None = None
         self._cost_count: int | None = None
 
     def __len__(self) -> int:
         return len(self.told) + len(self.pending)
+
+    @property
+    def tells(self) -> int:
+        """How many results have been told."""
+        return len(self._results)
 
     def __contains__(self, point: Point) -> bool:
         return point in self.told or point in self.pending
@@ -89,10 +96,18 @@ class History:
         if not 0 < fidelity <= 1:
             allowed = "allowed: above 0, up to 1"
             raise InputError(Fault("fidelity", fidelity, f"{shown(fidelity)} is no share", allowed))
-        before = self.told.get(canonical, Observation(canonical))
-        self.told[canonical] = before.and_seen(accuracy, float(fidelity), measured)
+        self._results.append((canonical, accuracy, float(fidelity), measured))
+        _add(self.told, self._results[-1])
         self.pending.pop(canonical, None)
         self._take(canonical)
+
+    def after(self, tells: int) -> History:
+        """Return the history as it was after so many results, with nothing pending."""
+        before = History(self.problem)
+        for result in self._results[:tells]:
+            before._results.append(result)
+            _add(before.told, result)
+        return before
 
     def seen(self) -> list[Observation]:
         """Return what has an accuracy, of the points that are valid, in the order told."""
@@ -101,6 +116,10 @@ class History:
             return []
         valid = self.problem.valid(np.array([o.point for o in some], dtype=np.int64))
         return [o for o, fits in zip(some, valid, strict=True) if fits]
+
+    def failed(self) -> list[Point]:
+        """Return the points that were told and have no accuracy, in the order told."""
+        return [point for point, o in self.told.items() if not o.accuracies]
 
     def costs(self, observations: Sequence[Observation]) -> Floats:
         """Return the costs of what was seen, [n, m]: measured where they are, else predicted."""
@@ -149,7 +168,7 @@ class History:
             rows = rng.choice(left, size=min(count, len(left)), replace=False)
             return [tuple(row) for row in pool[0][rows].tolist()]
         found: dict[Point, None] = {}
-        for points in self._draws_then_walk(rng):
+        for points in self._draws_then_walk(rng, count):
             kept = points[self.problem.representatives(points)]
             kept = kept[self.problem.promising(kept)]
             found.update((p, None) for p in map(tuple, kept.tolist()) if p not in self)
@@ -157,8 +176,8 @@ class History:
                 break
         return list(found)[:count]
 
-    def _draws_then_walk(self, rng: np.random.Generator) -> Iterator[Points]:
-        size, drawn = 64, 0
+    def _draws_then_walk(self, rng: np.random.Generator, count: int) -> Iterator[Points]:
+        size, drawn = min(max(64, 2 * count), CHUNK), 0
         while drawn < VAIN_DRAWS:
             yield self.problem.uniform(rng, size)
             size, drawn = min(2 * size, CHUNK), drawn + size
@@ -185,6 +204,15 @@ class History:
     def _take(self, point: Point) -> None:
         if self._pool is not None:
             self._pool.take(point)
+
+
+_Result = tuple[Point, float | None, float, tuple[float, ...] | None]
+"""One result as it was told, at a canonical point."""
+
+
+def _add(told: dict[Point, Observation], result: _Result) -> None:
+    point, accuracy, fidelity, costs = result
+    told[point] = told.get(point, Observation(point)).and_seen(accuracy, fidelity, costs)
 
 
 class _Pool:

@@ -1,0 +1,82 @@
+"""The state of a search as the default sampler sees it: believed accuracies, front, gains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hrnet_search.search.problem import Floats, Points
+from hrnet_search.search.samplers.acquisition import Front
+from hrnet_search.search.samplers.calibration import Calibration
+from hrnet_search.search.samplers.evidence import array
+from hrnet_search.search.samplers.features import Features
+from hrnet_search.search.samplers.history import History, Observation
+from hrnet_search.search.samplers.start import log_costs
+from hrnet_search.search.samplers.surrogate import Belief, Data
+from hrnet_search.store.front import non_dominated
+
+FLOOR = 0.1
+"""The reference is what this share of the start sample does not reach."""
+
+SAMPLE = 20
+"""Points that the start sample has at most: the first that were seen."""
+
+LEAST_SUCCESS = 1e-6
+"""A point is never held to be more hopeless: failures far and wide still leave an order."""
+
+TIME_POWER = 0.5
+"""How strongly a long training counts against a point where the budget is time."""
+
+Hours = Callable[[Points], Floats]
+
+
+class Model:
+    """Beliefs about all points, after what a history holds.
+
+    `rows` are what was seen and `data` the same for the surrogate, under hyperparameters
+    `theta`; `success` is the belief in whether a training succeeds, None if all have; `most`
+    [m] are the largest predicted log costs.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        features: Features,
+        rows: Sequence[Observation],
+        data: Data,
+        theta: Floats,
+        success: Belief | None,
+        most: Floats,
+        hours: Hours | None = None,
+    ) -> None:
+        self._problem, self._features = history.problem, features
+        self._success, self._hours = success, hours
+        points = array(self._problem, [*(o.point for o in rows), *history.pending])
+        predicted = log_costs(self._problem, points)
+        known = features(points, predicted)
+        self._belief = Belief(data, theta, known[len(rows) :])
+        self._calibrated = Calibration(rows, predicted[: len(rows)])
+        costs = self._calibrated.known(rows, predicted)
+        accuracy = self._belief(known)[0]
+        directions = ("max", *["min"] * costs.shape[1])
+        kept = non_dominated(np.column_stack([accuracy, costs]), directions)
+        self.front = points[kept]
+        # What a tenth of all networks of all costs beat is no gain, however cheap it is.
+        floor = float(np.quantile(data.accuracy[:SAMPLE], FLOOR))
+        most = np.maximum(self._calibrated(most[None])[0], costs.max(axis=0))
+        self._front = Front.of(accuracy[kept], costs[kept], floor, most + 1e-9)
+
+    def gain(self, points: Points) -> Floats:
+        """Return what is to be expected of points [n, d], [n]: the more the better."""
+        if not len(points):
+            return np.zeros(0)
+        predicted = log_costs(self._problem, points)
+        features = self._features(points, predicted)
+        mean, deviation = self._belief(features)
+        gain = self._front.expected_gain(mean, deviation, self._calibrated(predicted))
+        if self._success is not None:
+            gain = gain * np.maximum(self._success.chance_above(0.5, features), LEAST_SUCCESS)
+        if self._hours is not None:
+            gain = gain / np.asarray(self._hours(points), dtype=np.float64) ** TIME_POWER
+        return gain

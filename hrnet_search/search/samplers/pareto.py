@@ -1,0 +1,106 @@
+"""The default sampler: exact cost, believed accuracy, largest expected gain of the front.
+
+Everything it decides is a function of the problem, the seed and what was told: a new one that
+is told the same goes on in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from hrnet_search.records import Point
+from hrnet_search.search.problem import Points, Problem
+from hrnet_search.search.samplers.candidates import candidates, new
+from hrnet_search.search.samplers.evidence import accuracies, observations, successes
+from hrnet_search.search.samplers.features import Features
+from hrnet_search.search.samplers.fits import Fits
+from hrnet_search.search.samplers.history import History
+from hrnet_search.search.samplers.model import Hours, Model
+from hrnet_search.search.samplers.start import Start, start_sample
+from hrnet_search.search.samplers.surrogate import Belief
+
+START = 20
+"""Points in the start sample, at most a third of the trials if their number is known."""
+
+MOST_ROWS, MOST_FITTED = 300, 150
+"""Results that are modelled, and those that hyperparameters are fitted to."""
+
+CLIMBS, CLIMBERS = 3, 5
+"""Rounds in which the best candidates' neighbours are looked at, and how many are the best."""
+
+OFFERED = 8
+
+
+class Pareto:
+    """Offers the candidates with the largest expected gain, after a start sample.
+
+    `anchors` are known good designs; `hours(points) -> float[n]` predicts what trainings take
+    (in any unit), and is given where the budget is time.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        seed: int,
+        trials: int | None = None,
+        anchors: Sequence[Point] = (),
+        hours: Hours | None = None,
+    ) -> None:
+        self._problem = problem
+        self._seed = seed
+        self._count = START if trials is None else max(1, min(START, trials // 3))
+        self._anchors = [problem.point(a) for a in anchors]
+        self._hours = hours
+
+    def __call__(self, history: History, rng: np.random.Generator) -> Iterator[Points]:
+        """Offer what is left of the start sample, then the best candidates."""
+        if len(history) < self._count:
+            yield self._start.points
+        elif (model := self._model(history)) is not None:
+            yield _best(model, history, rng)
+
+    def _model(self, history: History) -> Model | None:
+        rows = observations(history, MOST_ROWS)
+        data, theta = accuracies(self._features, rows), self._accuracy_fits.latest(history)
+        if data is None or theta is None:
+            return None
+        success = self._success(history)
+        most = self._start.most
+        return Model(history, self._features, rows, data, theta, success, most, self._hours)
+
+    def _success(self, history: History) -> Belief | None:
+        data, theta = successes(self._features, history, MOST_ROWS), None
+        if data is not None:
+            theta = self._success_fits.latest(history)
+        return None if data is None or theta is None else Belief(data, theta)
+
+    @cached_property
+    def _start(self) -> Start:
+        return start_sample(self._problem, self._count, self._anchors, self._seed)
+
+    @cached_property
+    def _features(self) -> Features:
+        return Features(self._problem, self._start.least, self._start.most)
+
+    @cached_property
+    def _accuracy_fits(self) -> Fits:
+        return Fits(lambda h: accuracies(self._features, observations(h, MOST_FITTED)))
+
+    @cached_property
+    def _success_fits(self) -> Fits:
+        return Fits(lambda h: successes(self._features, h, MOST_FITTED))
+
+
+def _best(model: Model, history: History, rng: np.random.Generator) -> Points:
+    """Return the candidates with the largest expected gain, best first."""
+    points = candidates(history, model.front, rng)
+    gain = model.gain(points)
+    for _ in range(CLIMBS):
+        best = np.argsort(-gain, kind="stable")[:CLIMBERS]
+        near = new(history, history.problem.neighbours(points[best]))
+        points = np.concatenate([points, near])
+        gain = np.concatenate([gain, model.gain(near)])
+    return points[np.argsort(-gain, kind="stable")[:OFFERED]]

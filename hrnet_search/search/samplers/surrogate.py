@@ -1,0 +1,229 @@
+"""What is believed of accuracy: a Gaussian process, from scikit-learn, over points and costs.
+
+The covariance is a smooth part (Matern 5/2, one length a choice, so that nominal levels are as
+far apart as their Hamming distance says), a linear part and the noise of a training. Its
+hyperparameters maximise the posterior under priors that hold a dozen observations in check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from scipy.special import ndtr
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
+
+from hrnet_search.search.problem import Floats
+
+Groups = tuple[int, ...]
+"""The choice that each column of features belongs to, numbered from 0 without gaps."""
+
+LOWEST, HIGHEST = 1e-5, 1e3
+"""Bounds of all hyperparameters."""
+
+UNBOUNDED = (1e-300, 1e300)
+"""What scikit-learn is told instead: it would warn of every noise that is next to nothing."""
+
+JITTER = 1e-6
+SMOOTH, LINEAR, NOISE = (1.0, 1.0), (0.4, 1.5), (0.05, 1.5)
+"""Prior of each variance as (median, spread of its logarithm), for accuracies of variance 1."""
+
+SCALE = (1.4, 1.0)
+"""Prior of a length likewise, where there is one choice; see `_priors`."""
+
+
+class Landscape(Kernel):  # type: ignore[misc]
+    """Covariance of accuracies; the last column of X is the noise of a row, as a share.
+
+    `smooth`, `linear` and `noise` are variances, `scales` lengths by group. A row that is only
+    asked about has no noise.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        linear: float = LINEAR[0],
+        noise: float = NOISE[0],
+        scales: Any = 1.0,
+        smooth: float = SMOOTH[0],
+    ) -> None:
+        self.groups = groups
+        self.linear = linear
+        self.noise = noise
+        self.scales = scales
+        self.smooth = smooth
+
+    # scikit-learn collects what is fitted from these, in the order of their names.
+    @property
+    def hyperparameter_linear(self) -> Hyperparameter:
+        return Hyperparameter("linear", "numeric", UNBOUNDED)
+
+    @property
+    def hyperparameter_noise(self) -> Hyperparameter:
+        return Hyperparameter("noise", "numeric", UNBOUNDED)
+
+    @property
+    def hyperparameter_scales(self) -> Hyperparameter:
+        return Hyperparameter("scales", "numeric", UNBOUNDED, max(self.groups) + 1)
+
+    @property
+    def hyperparameter_smooth(self) -> Hyperparameter:
+        return Hyperparameter("smooth", "numeric", UNBOUNDED)
+
+    def __call__(
+        self,
+        X: Floats,  # noqa: N803 -- the names that scikit-learn calls them by
+        Y: Floats | None = None,  # noqa: N803
+        eval_gradient: bool = False,
+    ) -> Any:
+        """Return the covariance [n, k], and its gradient by the logarithms [n, n, p] if asked."""
+        left, right = X[:, :-1], (X if Y is None else Y)[:, :-1]
+        lengths = np.broadcast_to(self.scales, max(self.groups) + 1)[list(self.groups)]
+        root = np.sqrt(5 * cdist(left / lengths, right / lengths, "sqeuclidean"))
+        decay = self.smooth * np.exp(-root)
+        smooth, linear = (1 + root + root**2 / 3) * decay, self.linear * (left @ right.T)
+        covariance = smooth + linear
+        if Y is not None:
+            return covariance
+        noise = np.diag(self.noise * X[:, -1])
+        covariance += noise
+        if not eval_gradient:
+            return covariance
+        steep = 5 / 3 * (1 + root) * decay
+        by_scale = [steep * part for part in self._parts(left / lengths)]
+        return covariance, np.stack([linear, noise, *by_scale, smooth], axis=2)
+
+    def diag(self, X: Floats) -> Floats:  # noqa: N803
+        """Return the variance of each row, [n]."""
+        spread: Floats = (X[:, :-1] ** 2).sum(axis=1)
+        return np.asarray(self.smooth + self.linear * spread + self.noise * X[:, -1])
+
+    def is_stationary(self) -> bool:
+        """The linear part is not."""
+        return False
+
+    def _parts(self, scaled: Floats) -> list[Floats]:
+        """Return the squared distances within each group, [n, n] each."""
+        groups = np.array(self.groups)
+        columns = (scaled[:, groups == g] for g in range(max(self.groups) + 1))
+        return [cdist(part, part, "sqeuclidean") for part in columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Rows to learn from: features [n, k], accuracies [n], and repeats behind each, [n].
+
+    `groups` says which choice each feature belongs to.
+    """
+
+    features: Floats
+    accuracy: Floats
+    repeats: Floats
+    groups: Groups
+
+    def rows(self) -> Floats:
+        """Return the rows as the kernel wants them, with their noise."""
+        return np.column_stack([self.features, 1 / self.repeats])
+
+
+def fitted(data: Data, start: Floats | None, iterations: int) -> Floats:
+    """Return the logarithms of the hyperparameters that suit the data best, from a start."""
+    centre, spread = _priors(max(data.groups) + 1)
+    begin = centre if start is None else start
+
+    def climb(objective: Any, theta: Floats, bounds: Floats) -> tuple[Floats, float]:
+        del bounds
+
+        def with_prior(theta: Floats) -> tuple[float, Floats]:
+            value, gradient = objective(theta)
+            away = (theta - centre) / spread
+            return value + 0.5 * float(away @ away), gradient + away / spread
+
+        found = minimize(
+            with_prior,
+            theta,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(np.log(LOWEST), np.log(HIGHEST))] * len(theta),
+            options={"maxiter": iterations},
+        )
+        return found.x, found.fun
+
+    regressor = GaussianProcessRegressor(_kernel(data.groups, begin), alpha=JITTER, optimizer=climb)
+    regressor.fit(data.rows(), _scaled(data.accuracy)[0])
+    return np.asarray(regressor.kernel_.theta, dtype=np.float64)
+
+
+class Belief:
+    """Accuracies as believed after the data, under given hyperparameters.
+
+    Rows whose result is still to come may be added as `pending` features: their mean is taken
+    for their result, so that means stay and the doubt around them shrinks.
+    """
+
+    def __init__(self, data: Data, theta: Floats, pending: Floats | None = None) -> None:
+        self._kernel = _kernel(data.groups, theta)
+        scaled, self._centre, self._spread = _scaled(data.accuracy)
+        rows = data.rows()
+        self._regressor = self._conditioned(rows, scaled)
+        if pending is not None and len(pending):
+            expected = self._regressor.predict(_asked(pending))
+            waiting = np.column_stack([pending, np.ones(len(pending))])
+            rows = np.concatenate([rows, waiting])
+            self._regressor = self._conditioned(rows, np.concatenate([scaled, expected]))
+
+    def __call__(self, features: Floats) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of the accuracies without noise, [n] each."""
+        mean, deviation = self._regressor.predict(_asked(features), return_std=True)
+        return self._centre + self._spread * mean, self._spread * deviation
+
+    def chance_above(self, level: float, features: Floats) -> Floats:
+        """Return how likely the accuracies are to be above a level, [n]."""
+        mean, deviation = self(features)
+        return np.asarray(ndtr((mean - level) / np.maximum(deviation, 1e-12)))
+
+    def _conditioned(self, rows: Floats, accuracy: Floats) -> GaussianProcessRegressor:
+        regressor = GaussianProcessRegressor(self._kernel, alpha=JITTER, optimizer=None)
+        return regressor.fit(rows, accuracy)
+
+
+def winsorised(accuracy: Floats) -> Floats:
+    """Return accuracies with collapses raised to the lower fence of a box plot (Tukey 1977).
+
+    A network that did not learn at all says little about those that did.
+    """
+    low, high = np.quantile(accuracy, [0.25, 0.75])
+    return np.asarray(np.maximum(accuracy, low - 1.5 * (high - low)))
+
+
+def _asked(features: Floats) -> Floats:
+    return np.column_stack([features, np.zeros(len(features))])
+
+
+def _scaled(accuracy: Floats) -> tuple[Floats, float, float]:
+    centre, spread = float(accuracy.mean()), float(accuracy.std())
+    spread = spread if spread > 0 else 1.0
+    return (accuracy - centre) / spread, centre, spread
+
+
+def _priors(groups: int) -> tuple[Floats, Floats]:
+    """Return medians and spreads of the logarithms, in the order of the kernel's parameters.
+
+    Lengths grow with the root of the number of choices (Hvarfner et al. 2024): else
+    everything is far from everything where there are many.
+    """
+    length = np.log(SCALE[0] * groups**0.5)
+    medians = [np.log(LINEAR[0]), np.log(NOISE[0]), *[length] * groups, np.log(SMOOTH[0])]
+    spreads = [LINEAR[1], NOISE[1], *[SCALE[1]] * groups, SMOOTH[1]]
+    return np.array(medians), np.array(spreads)
+
+
+def _kernel(groups: Groups, theta: Floats) -> Landscape:
+    # The lengths have to be an array for the kernel to know how many there are.
+    kernel = Landscape(groups, scales=np.ones(max(groups) + 1))
+    found: Landscape = kernel.clone_with_theta(theta)
+    return found

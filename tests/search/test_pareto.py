@@ -1,0 +1,240 @@
+"""The default sampler: its start, what it learns from, and where it then looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from hrnet_search.records import Point
+from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
+from hrnet_search.search.samplers import SAMPLERS
+from hrnet_search.search.samplers.evidence import chosen
+from hrnet_search.search.samplers.history import Observation
+from hrnet_search.search.samplers.sampler import Sampler
+from hrnet_search.search.samplers.start import start_sample
+from hrnet_search.store.front import hypervolume
+
+
+def grid(
+    axes: int = 4,
+    levels: int = 6,
+    objectives: int = 1,
+    valid: Callable[[Points], Bools] | None = None,
+) -> Problem:
+    """A grid whose costs rise with the levels: the first with all, the second with some."""
+
+    def cost(points: Points) -> Floats:
+        both = np.stack([1.0 + points.sum(axis=1), 1.0 + points[:, ::2].sum(axis=1)], axis=1)
+        return both[:, :objectives]
+
+    def all_valid(points: Points) -> Bools:
+        return np.ones(len(points), dtype=np.bool_)
+
+    return Problem([Axis(f"x{i}", levels, True) for i in range(axes)], cost, valid or all_valid)
+
+
+def score(point: Sequence[int]) -> float:
+    """Saturate with the first axis; the second has its best in the middle, others only cost."""
+    return float(10 * (1 - np.exp(-point[0])) - (point[1] - 2.0) ** 2)
+
+
+def search(
+    sampler: Sampler, trials: int, accuracy: Callable[[Point], float | None] = score
+) -> list[Point]:
+    points = []
+    for _ in range(trials):
+        (point,) = sampler.ask()
+        sampler.tell(point, accuracy(point))
+        points.append(point)
+    return points
+
+
+@pytest.mark.parametrize(("trials", "count"), [(None, 20), (12, 4), (30, 10), (2, 1)])
+def test_the_start_sample_is_at_most_a_third_of_the_plan(trials: int | None, count: int) -> None:
+    problem = grid(axes=3)
+    sampler = SAMPLERS["pareto"](problem, seed=0, trials=trials)
+    points = sampler.ask(count)
+    assert set(points) == set(map(tuple, start_sample(problem, count, [], 0).points.tolist()))
+
+
+def test_a_start_sample_covers_all_costs_and_no_two_points_are_alike() -> None:
+    problem = grid(axes=6, levels=5)
+    start = start_sample(problem, 20, [], seed=1)
+    assert len(np.unique(start.points, axis=0)) == 20
+    costs = np.sort(np.log(problem.cost(start.points)[:, 0]))
+    span = float(start.most[0] - start.least[0])
+    assert span == pytest.approx(np.log(25) - np.log(1))  # both ends, which chance never draws
+    assert costs[0] < start.least[0] + span / 2
+    assert costs[-1] > start.most[0] - span / 8
+    assert np.diff(costs).max() < 0.4 * span
+
+
+def test_anchors_come_first_and_those_over_the_limits_never() -> None:
+    problem = grid(valid=lambda p: np.asarray(p.sum(axis=1) < 12))
+    anchors = [(5, 5, 5, 5), (2, 2, 2, 2), (0, 1, 0, 1)]
+    sampler = SAMPLERS["pareto"](problem, seed=0, trials=12, anchors=anchors)
+    asked = sampler.ask(4)
+    assert set(asked[:2]) == set(anchors[1:])
+    assert (5, 5, 5, 5) not in sampler.ask(400)
+
+
+def test_more_anchors_than_places_are_thinned_over_their_costs() -> None:
+    anchors = [(level, level, 0, 0) for level in range(6)]
+    sampler = SAMPLERS["pareto"](grid(), seed=0, trials=9, anchors=anchors)
+    asked = sampler.ask(3)
+    assert asked[0] == anchors[0]
+    assert asked[-1] == anchors[-1]
+    assert set(asked) <= set(anchors)
+
+
+def share(problem: Problem, points: Sequence[Point]) -> float:
+    """Return the share of the true hypervolume that points hold, over the first cost."""
+
+    def area(points: Points) -> float:
+        accuracy = np.array([score(p) for p in points.tolist()])
+        return hypervolume(accuracy, np.log(problem.cost(points)[:, 0]), (-9.5, np.log(40)))
+
+    return area(np.array(points)) / area(problem.enumerate())
+
+
+@pytest.mark.parametrize("objectives", [0, 1, 2])
+def test_the_front_of_a_space_of_thousands_is_found_in_dozens(objectives: int) -> None:
+    problem = grid(6, 6, objectives)
+    points = search(SAMPLERS["pareto"](problem, seed=0, trials=45), 45)
+    if objectives:
+        assert share(problem, points) > 0.95
+    else:
+        assert max(map(score, points)) > 9.9
+
+
+def test_points_around_failures_are_avoided() -> None:
+    def failing(point: Point) -> float | None:
+        return None if point[2] >= 3 else score(point) + 3 * point[2]
+
+    points = search(SAMPLERS["pareto"](grid(), seed=0, trials=60), 40, failing)
+    # Accuracy rises towards what fails, and half of the space fails.
+    assert sum(failing(p) is None for p in points[:20]) >= 5
+    assert sum(failing(p) is None for p in points[20:]) <= 2
+
+
+def test_collapses_do_not_drown_the_rest() -> None:
+    def collapsing(point: Point) -> float:
+        return -1e4 if point[3] == 5 else score(point)
+
+    points = search(SAMPLERS["pareto"](grid(), seed=0, trials=45), 45, collapsing)
+    assert share(grid(), points) > 0.95
+
+
+def test_accuracies_of_any_scale_give_the_same_search() -> None:
+    plain = search(SAMPLERS["pareto"](grid(), seed=2, trials=30), 24)
+    shifted = search(SAMPLERS["pareto"](grid(), seed=2, trials=30), 24, lambda p: score(p) / 64 + 8)
+    assert plain == shifted
+
+
+def test_what_is_pending_is_not_looked_for_a_second_time() -> None:
+    """Proposals in flight are unlike each other: each one's neighbourhood counts as taken."""
+    problem = grid(axes=6)
+    sampler = SAMPLERS["pareto"](problem, seed=0, trials=60)
+    search(sampler, 30)
+    batch = np.array(sampler.ask(8))
+    costs = problem.cost(batch)[:, 0]
+    assert len(np.unique(costs)) >= 4
+
+
+def test_repeats_and_stopped_trials_are_taken_for_what_they_say() -> None:
+    """A lucky first seed, then nine poor ones: the mean counts, and early rungs are not whole."""
+    problem = grid(axes=2, levels=10)
+    sampler = SAMPLERS["pareto"](problem, seed=0)
+    points = sampler.ask(30)
+    for point in points:
+        sampler.tell(point, score(point) - 5, fidelity=0.3)
+    (proposed,) = sampler.ask()
+    # All that was seen is low because it was stopped: nothing whole is known to be so bad.
+    sampler.tell(proposed, score(proposed))
+    after = search(sampler, 12)
+    assert max(map(score, [proposed, *after])) > 9
+
+
+def test_measured_costs_of_another_unit_are_understood() -> None:
+    """Costs are told in milliseconds where MACs were predicted; the order is kept, not the unit."""
+    problem = grid()
+    sampler = SAMPLERS["pareto"](problem, seed=0, trials=45)
+    points = []
+    for _ in range(45):
+        (point,) = sampler.ask()
+        predicted = float(problem.cost(np.array([point]))[0, 0])
+        sampler.tell(point, score(point), costs=[1e-6 * predicted**0.8])
+        points.append(point)
+    assert share(problem, points) > 0.95
+
+
+def test_long_trainings_count_against_a_point_where_time_is_the_budget() -> None:
+    def hours(points: Points) -> Floats:
+        return np.asarray(1.0 + 9.0 * (points[:, 3] > 2), dtype=np.float64)
+
+    asked = {}
+    for name, option in (("trials", {}), ("time", {"hours": hours})):
+        sampler = SAMPLERS["pareto"](grid(objectives=0), seed=0, trials=45, **option)
+        asked[name] = np.array(search(sampler, 45)[15:])
+    assert hours(asked["time"]).mean() < hours(asked["trials"]).mean()
+
+
+def test_of_many_observations_the_best_of_every_cost_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    costs = rng.uniform(1, 100, size=(2000, 1))
+    seen = [Observation((i,), (float(rng.normal()),), 1.0) for i in range(2000)]
+    kept = chosen(seen, costs, 300)
+    assert len(kept) == len({o.point for o in kept}) == 300
+    part = np.argsort(np.argsort(costs[:, 0])) * 30 // 2000
+    for number in range(30):
+        best = max((o for o in seen if part[o.point[0]] == number), key=lambda o: o.accuracies)
+        assert best in kept
+
+
+def test_a_new_sampler_goes_on_as_the_old_between_fits_and_after_repeats() -> None:
+    """Hyperparameters come from earlier states of the history, which a new one has to rebuild."""
+    problem = grid()
+    old = SAMPLERS["pareto"](problem, seed=4, trials=90)
+    results: list[tuple[Point, float | None]] = []
+
+    def tell(point: Point, accuracy: float | None) -> None:
+        old.tell(point, accuracy)
+        results.append((point, accuracy))
+
+    for number in range(44):
+        (point,) = old.ask()
+        tell(point, None if number % 9 == 8 else score(point))
+        if number % 6 == 5:
+            tell(results[number // 2][0], 0.25)  # changes what an earlier fit had seen
+    new = SAMPLERS["pareto"](problem, seed=4, trials=90)
+    for point, accuracy in results:
+        new.tell(point, accuracy)
+    assert new.ask(3) == old.ask(3)
+
+
+def filled(problem: Problem, told: int) -> Sampler:
+    sampler = SAMPLERS["pareto"](problem, seed=0)
+    rng = np.random.default_rng(1)
+    points = problem.distinct(problem.uniform(rng, 2 * told))[:told]
+    for point in points.tolist():
+        sampler.tell(point, score(point) + rng.normal(0, 0.3))
+    return sampler
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize(("told", "seconds"), [(1_000, 0.5), (10_000, 2.0)])
+def test_a_proposal_takes_no_longer_than_promised(told: int, seconds: float) -> None:
+    """The p99 of a space of ten million; hyperparameters are fitted on the way."""
+    problem = grid(axes=7, levels=10)
+    sampler = filled(problem, told)
+    sampler.ask()
+    took = []
+    for _ in range(300):
+        began = time.perf_counter()
+        (point,) = sampler.ask()
+        took.append(time.perf_counter() - began)
+        sampler.tell(point, score(point))
+    assert np.quantile(took, 0.99) < seconds
