@@ -11,7 +11,7 @@ import pytest
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.samplers import SAMPLERS
-from hrnet_search.search.samplers.evidence import chosen
+from hrnet_search.search.samplers.evidence import FLOOR, SAMPLE, chosen, raised
 from hrnet_search.search.samplers.history import Observation
 from hrnet_search.search.samplers.sampler import Sampler
 from hrnet_search.search.samplers.start import start_sample
@@ -192,6 +192,20 @@ def test_of_many_observations_the_best_of_every_cost_are_kept() -> None:
     for number in range(30):
         best = max((o for o in seen if part[o.point[0]] == number), key=lambda o: o.accuracies)
         assert best in kept
+
+
+def test_collapses_are_raised_to_the_fence_of_all_and_nothing_above_it_moves() -> None:
+    accuracy = np.array([70.0, 71.0, 72.0, 73.0, 1.0, 69.0, 99.0] * 3)
+    found = raised(accuracy)
+    assert found.min() > 60
+    assert found[accuracy > 1].tolist() == accuracy[accuracy > 1].tolist()
+
+
+def test_what_most_of_the_start_sample_reaches_is_the_floor_for_good() -> None:
+    start = np.arange(SAMPLE, dtype=np.float64)
+    floor = np.quantile(start, FLOOR)
+    for later in (np.zeros(0), np.full(5, 0.1), np.full(5, 15.0)):
+        assert raised(np.concatenate([start, later])).min() == pytest.approx(floor)
 
 
 def test_a_new_sampler_goes_on_as_the_old_between_fits_and_after_repeats() -> None:

@@ -70,12 +70,18 @@ def test_every_architecture_is_trained_with_every_seed(tmp_path: Path) -> None:
     assert table.groupby("architecture")["seed"].agg(list).tolist() == [[0, 7, 9]] * 4
 
 
+def test_the_base_is_among_the_first_that_the_default_sampler_tries(tmp_path: Path) -> None:
+    drive(tmp_path, plan("pareto", trials=15))
+    first = open_study(tmp_path).results()["architecture"][:5]
+    assert tabulated.SPACE.base.id in set(first)
+
+
 class KilledError(Exception):
     pass
 
 
 @pytest.mark.parametrize("latency", [False, True])
-@pytest.mark.parametrize("sampler", ["random", "grid"])
+@pytest.mark.parametrize("sampler", ["random", "grid", "pareto"])
 def test_cut_off_anywhere_the_study_ends_the_same(
     sampler: str, latency: bool, tmp_path: Path
 ) -> None:
@@ -135,7 +141,7 @@ def test_a_driver_killed_at_random_moments_changes_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize("sampler", ["random", "grid", "optuna:tpe"])
+@pytest.mark.parametrize("sampler", ["random", "grid", "optuna:tpe", "pareto"])
 def test_a_driver_killed_twenty_times_loses_nothing(sampler: str, tmp_path: Path) -> None:
     kill_drivers(tmp_path / "killed", sampler, 100, kills=20, seed=3)
 

@@ -10,10 +10,16 @@ from hrnet_search.records import Point
 from hrnet_search.search.problem import Floats, Points, Problem
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.history import History, Observation
-from hrnet_search.search.samplers.surrogate import Data, winsorised
+from hrnet_search.search.samplers.surrogate import Data
 
 LEAST = 3
 """Observations without which nothing is modelled."""
+
+SAMPLE = 20
+"""Points that the start sample has at most: the first that were seen."""
+
+FLOOR = 0.1
+"""Share of the start sample that is below what counts."""
 
 SPARE = 1 / 3
 """Share of the rows that is chosen evenly over all there are, whatever their accuracy."""
@@ -32,10 +38,22 @@ def accuracies(features: Features, rows: Sequence[Observation]) -> Data | None:
     points = np.array([o.point for o in rows], dtype=np.int64)
     return Data(
         features(points, fidelity=np.array([o.fidelity for o in rows])),
-        winsorised(np.array([np.mean(o.accuracies) for o in rows])),
+        raised(np.array([np.mean(o.accuracies) for o in rows])),
         np.array([float(len(o.accuracies)) for o in rows]),
         features.groups,
     )
+
+
+def raised(accuracy: Floats) -> Floats:
+    """Return accuracies with what is below the floor raised to it.
+
+    The floor is what a share of the start sample, of networks of all costs, does not reach, or
+    higher, the lower fence of a box plot (Tukey 1977) of all. How far below it a network is
+    says little about those that are worth having, and one that collapsed says nothing.
+    """
+    low, high = np.quantile(accuracy, [0.25, 0.75])
+    floor = np.quantile(accuracy[:SAMPLE], FLOOR)
+    return np.asarray(np.maximum(accuracy, max(floor, low - 1.5 * (high - low))))
 
 
 def successes(features: Features, history: History, most: int) -> Data | None:

@@ -16,12 +16,6 @@ from hrnet_search.search.samplers.start import log_costs
 from hrnet_search.search.samplers.surrogate import Belief, Data
 from hrnet_search.store.front import non_dominated
 
-FLOOR = 0.1
-"""The reference is what this share of the start sample does not reach."""
-
-SAMPLE = 20
-"""Points that the start sample has at most: the first that were seen."""
-
 LEAST_SUCCESS = 1e-6
 """A point is never held to be more hopeless: failures far and wide still leave an order."""
 
@@ -62,9 +56,9 @@ class Model:
         directions = ("max", *["min"] * costs.shape[1])
         kept = non_dominated(np.column_stack([accuracy, costs]), directions)
         self.front = points[kept]
-        # What a tenth of all networks of all costs beat is no gain, however cheap it is.
-        floor = float(np.quantile(data.accuracy[:SAMPLE], FLOOR))
         most = np.maximum(self._calibrated(most[None])[0], costs.max(axis=0))
+        # What was raised to the floor is no gain, however cheap it is.
+        floor = float(data.accuracy.min())
         self._front = Front.of(accuracy[kept], costs[kept], floor, most + 1e-9)
 
     def gain(self, points: Points) -> Floats:

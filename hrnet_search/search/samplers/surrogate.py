@@ -191,15 +191,6 @@ class Belief:
         return regressor.fit(rows, accuracy)
 
 
-def winsorised(accuracy: Floats) -> Floats:
-    """Return accuracies with collapses raised to the lower fence of a box plot (Tukey 1977).
-
-    A network that did not learn at all says little about those that did.
-    """
-    low, high = np.quantile(accuracy, [0.25, 0.75])
-    return np.asarray(np.maximum(accuracy, low - 1.5 * (high - low)))
-
-
 def _asked(features: Floats) -> Floats:
     return np.column_stack([features, np.zeros(len(features))])
 
