@@ -30,6 +30,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/screening.py
 	$(BIN)/python benchmarks/inversions.py --step 4 --size 256 512
 	$(BIN)/python benchmarks/shapes_differ.py
+	$(BIN)/python -m benchmarks.search run --problems interactions dtlz2 --samplers pareto local \
+		--seeds 3 --trials 120 --results results/bench-search.jsonl
 
 clean:
 	rm -rf $(VENV)

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.study import StudyDirection
 
 from benchmarks.problems.benchmark import Benchmark, area
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Points
 from hrnet_search.search.samplers import SAMPLERS
+from hrnet_search.search.samplers.history import History
 from hrnet_search.store.front import non_dominated
 
 LEVELS = (0.85, 0.90, 0.95)
@@ -68,27 +70,35 @@ class Plain:
     def __init__(self, benchmark: Benchmark, run: Run) -> None:
         self._benchmark = benchmark
         self._running: dict[Point, list[optuna.Trial]] = {}
-        directions = ["maximize", "minimize"]
+        directions = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
         sampler = PLAIN[run.sampler](run.seed)
         self._study = optuna.create_study(directions=directions, sampler=sampler)
         self._rng = np.random.default_rng(run.seed)
 
     def ask(self) -> Point:
-        """Return the next valid point that Optuna suggests."""
+        """Return the next valid point that Optuna suggests, or a random one for want of it."""
         problem = self._benchmark.problem
         for _ in range(VAIN_PROPOSALS):
-            trial = self._study.ask()
-            point = tuple(
-                trial.suggest_int(axis.name, 0, axis.count - 1)
-                if axis.ordinal
-                else int(trial.suggest_categorical(axis.name, range(axis.count)))
-                for axis in problem.axes
-            )
+            trial, point = self._suggested()
             if problem.valid(np.array([point]))[0]:
                 self._running.setdefault(point, []).append(trial)
                 return point
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        raise RuntimeError("nothing valid was suggested")
+        (drawn,) = History(problem).draw(self._rng)
+        self._study.enqueue_trial({a.name: n for a, n in zip(problem.axes, drawn, strict=True)})
+        trial, point = self._suggested()
+        self._running.setdefault(point, []).append(trial)
+        return point
+
+    def _suggested(self) -> tuple[optuna.Trial, Point]:
+        trial = self._study.ask()
+        point = tuple(
+            trial.suggest_int(axis.name, 0, axis.count - 1)
+            if axis.ordinal
+            else int(trial.suggest_categorical(axis.name, range(axis.count)))
+            for axis in self._benchmark.problem.axes
+        )
+        return trial, point
 
     def tell(self, point: Point, accuracy: float) -> None:
         """Take the accuracy of a training."""
