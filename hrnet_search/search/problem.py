@@ -54,6 +54,8 @@ class Problem:
     then change whenever something was told, and nothing of it may be kept from one ask to the
     next. `likely(points) -> bool[n]` says which valid points are worth asking for by such
     estimates; it changes with them, and is never held against what was told.
+    `exact(points) -> float[n, k]` are costs that never change, objectives or not, which models
+    may keep and learn from; None where `cost` itself is exact.
     """
 
     axes: Sequence[Axis]
@@ -62,6 +64,7 @@ class Problem:
     canonical: Callable[[Points], Points] | None = None
     likely: Callable[[Points], Bools] | None = None
     estimated: bool = False
+    exact: Callable[[Points], Floats] | None = None
 
     def __post_init__(self) -> None:
         faults = [
@@ -128,6 +131,11 @@ class Problem:
         if self.likely is None or not len(points):
             return np.ones(len(points), dtype=np.bool_)
         return np.array(self.likely(points), dtype=np.bool_)
+
+    def exact_costs(self, points: Points) -> Floats:
+        """Return costs that never change, [n, k]."""
+        exact = self.cost if self.exact is None else self.exact
+        return np.asarray(exact(points), dtype=np.float64)
 
     def enumerate(self) -> Points:
         """Return every distinct valid point, [n, d], by rising number; for small spaces."""

@@ -10,6 +10,8 @@ from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.space.space import SearchSpace, costs
 
 COST_COLUMNS = ("params", "macs", "activations")
+EXACT = 2
+"""Of these, parameters and MACs are what models learn from, whatever the objectives."""
 
 LATENCY = "latency_ms"
 
@@ -44,6 +46,9 @@ def problem_of(
         ]
         return np.array(columns, dtype=np.float64).reshape(len(names), len(points)).T
 
+    def exact(points: Points) -> Floats:
+        return costs(space, points)[:, :EXACT].astype(np.float64)
+
     def valid(points: Points) -> Bools:
         kept = space.valid(points)
         kept[kept] = space.within_limits(points[kept])
@@ -62,6 +67,7 @@ def problem_of(
         space.canonical,
         likely=likely if at_most else None,
         estimated=latency_matters(space, objectives),
+        exact=exact,
     )
 
 

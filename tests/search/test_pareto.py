@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,21 @@ def test_anchors_come_first_and_those_over_the_limits_never() -> None:
     asked = sampler.ask(4)
     assert set(asked[:2]) == set(anchors[1:])
     assert (5, 5, 5, 5) not in sampler.ask(400)
+
+
+def test_estimates_that_change_leave_the_start_sample_as_it_was() -> None:
+    """Latency is foretold anew after each measurement; a resumed search has to begin alike."""
+    plain = grid()
+    starts = []
+    for worth in (1.0, -1.0):
+
+        def estimate(points: Points, worth: float = worth) -> Floats:
+            return np.asarray(plain.cost(points) ** worth, dtype=np.float64)
+
+        problem = replace(plain, cost=estimate, estimated=True, exact=plain.cost)
+        starts.append(start_sample(problem, 12, [(3, 3, 0, 0)], seed=0))
+    assert starts[0].points.tolist() == starts[1].points.tolist()
+    assert starts[0].most == starts[1].most
 
 
 def test_more_anchors_than_places_are_thinned_over_their_costs() -> None:

@@ -81,7 +81,9 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("latency", [False, True])
-@pytest.mark.parametrize("sampler", ["random", "grid", pytest.param("pareto", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "sampler", ["random", "grid", pytest.param("pareto", marks=pytest.mark.slow)]
+)
 def test_cut_off_anywhere_the_study_ends_the_same(
     sampler: str, latency: bool, tmp_path: Path
 ) -> None:

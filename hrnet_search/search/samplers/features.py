@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
-from hrnet_search.search.samplers.start import log_costs
+from hrnet_search.search.samplers.start import log_exact
 
 OPPOSITE = 0.5**0.5
 """Distance of each of two nominal levels from the origin: their own distance is then 1."""
@@ -15,7 +15,7 @@ class Features:
     """Turns points [n, d] into features [n, k], each about -0.5 to 0.5.
 
     An ordered axis is one feature, a nominal one a feature for each level; costs are scaled to
-    their range, `least` to `most` [m] in logarithms. The last feature is the logarithm of the
+    their range, `least` to `most` [k] in logarithms. The last feature is the logarithm of the
     fidelity, 0 for a whole schedule. `groups` says which choice each feature belongs to.
     """
 
@@ -29,13 +29,13 @@ class Features:
     def __call__(
         self, points: Points, costs: Floats | None = None, fidelity: Floats | None = None
     ) -> Floats:
-        """Return the features of points whose predicted log costs are `costs` [n, m], if known.
+        """Return the features of points whose exact log costs are `costs` [n, k], if known.
 
         At a fidelity [n] in (0, 1], or at that of a whole schedule.
         """
         columns = [_levels(axis, points[:, i]) for i, axis in self._axes]
         if len(self._range):
-            costs = log_costs(self._problem, points) if costs is None else costs
+            costs = log_exact(self._problem, points) if costs is None else costs
             columns.append((costs - self._middle) / self._range)
         whole = np.ones(len(points)) if fidelity is None else fidelity
         columns.append(np.log(whole)[:, None])

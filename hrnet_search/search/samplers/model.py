@@ -48,7 +48,7 @@ class Model:
         self._success, self._hours = success, hours
         points = array(self._problem, [*(o.point for o in rows), *history.pending])
         predicted = log_costs(self._problem, points)
-        known = features(points, predicted)
+        known = self._features_of(points, predicted)
         self._belief = Belief(data, theta, known[len(rows) :])
         self._calibrated = Calibration(rows, predicted[: len(rows)])
         costs = self._calibrated.known(rows, predicted)
@@ -66,7 +66,7 @@ class Model:
         if not len(points):
             return np.zeros(0)
         predicted = log_costs(self._problem, points)
-        features = self._features(points, predicted)
+        features = self._features_of(points, predicted)
         mean, deviation = self._belief(features)
         gain = self._front.expected_gain(mean, deviation, self._calibrated(predicted))
         if self._success is not None:
@@ -74,3 +74,7 @@ class Model:
         if self._hours is not None:
             gain = gain / np.asarray(self._hours(points), dtype=np.float64) ** TIME_POWER
         return gain
+
+    def _features_of(self, points: Points, predicted: Floats) -> Floats:
+        """Return features; predicted costs that are exact need not be counted again."""
+        return self._features(points, predicted if self._problem.exact is None else None)

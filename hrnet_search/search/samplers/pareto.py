@@ -19,7 +19,7 @@ from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.fits import Fits
 from hrnet_search.search.samplers.history import History
 from hrnet_search.search.samplers.model import Hours, Model
-from hrnet_search.search.samplers.start import Start, start_sample
+from hrnet_search.search.samplers.start import Start, log_costs, start_sample
 from hrnet_search.search.samplers.surrogate import Belief
 
 START = 20
@@ -68,7 +68,7 @@ class Pareto:
         if data is None or theta is None:
             return None
         success = self._success(history)
-        most = self._start.most
+        most = log_costs(self._problem, self._start.dearest).max(axis=0)
         return Model(history, self._features, rows, data, theta, success, most, self._hours)
 
     def _success(self, history: History) -> Belief | None:

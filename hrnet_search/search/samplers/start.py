@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,11 +18,16 @@ CLIMBS = 64
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The points to begin with, in order, and the range of log costs, [m] each."""
+    """The points to begin with, in order.
+
+    `least` and `most` [k] are the range of the logarithms of exact costs; `dearest` [k, d] a
+    point at the end of each.
+    """
 
     points: Points
     least: Floats
     most: Floats
+    dearest: Points
 
 
 def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: int) -> Start:
@@ -32,19 +37,20 @@ def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: i
     are; of a part the point is taken that is least like those before it.
     """
     rng = np.random.default_rng([seed, count])
-    drawn = History(problem).draw(rng, POOL)
+    # Estimates change: what depends on them could not be found again by a search that goes on.
+    drawn = History(replace(problem, likely=None)).draw(rng, POOL)
+    points = np.array(drawn, dtype=np.int64).reshape(-1, len(problem.axes))
     if not drawn:
-        return Start(_empty(problem), np.zeros(0), np.zeros(0))
-    points = np.array(drawn, dtype=np.int64)
-    ends = [_climb(problem, points, sign) for sign in (-1, 1)]
-    points = problem.distinct(np.concatenate([points, *ends]))
-    costs = log_costs(problem, points)
+        return Start(points, np.zeros(0), np.zeros(0), points)
+    cheapest, dearest = (_climb(problem, points, sign) for sign in (-1, 1))
+    points = problem.distinct(np.concatenate([points, cheapest, dearest]))
+    costs = log_exact(problem, points)
     known = problem.distinct(np.array(anchors, dtype=np.int64).reshape(-1, len(problem.axes)))
     if len(known):
-        known = known[np.argsort(log_costs(problem, known).sum(axis=1), kind="stable")]
+        known = known[np.argsort(log_exact(problem, known).sum(axis=1), kind="stable")]
         known = known[_spread(len(known), count)]
     chosen = _stratified(problem, points, costs, known, count, rng)
-    return Start(chosen, costs.min(axis=0), costs.max(axis=0))
+    return Start(chosen, costs.min(axis=0), costs.max(axis=0), dearest)
 
 
 def log_costs(problem: Problem, points: Points) -> Floats:
@@ -52,6 +58,13 @@ def log_costs(problem: Problem, points: Points) -> Floats:
     if not len(points):
         return np.zeros((0, 0))
     return np.log(np.asarray(problem.cost(points), dtype=np.float64))
+
+
+def log_exact(problem: Problem, points: Points) -> Floats:
+    """Return the logarithms of the exact costs of points [n, d], [n, k]."""
+    if not len(points):
+        return np.zeros((0, 0))
+    return np.log(problem.exact_costs(points))
 
 
 def likeness(problem: Problem, points: Points, other: Points) -> Floats:
@@ -105,31 +118,27 @@ def _parts_of_known(problem: Problem, known: Points, costs: Floats, part: Points
     """Return the parts that known points stand for: those of the points nearest in cost."""
     if not len(known):
         return set()
-    total, ours = costs.sum(axis=1), log_costs(problem, known).sum(axis=1)
+    total, ours = costs.sum(axis=1), log_exact(problem, known).sum(axis=1)
     return {int(part[np.argmin(np.abs(total - c))]) for c in ours}
 
 
 def _climb(problem: Problem, points: Points, sign: int) -> Points:
-    """Return the points at one end of each cost that small steps lead to, [m, d]."""
+    """Return the points at one end of each cost that small steps lead to, one at least."""
     found = []
-    for column in range(log_costs(problem, points[:1]).shape[1]):
-        height = sign * log_costs(problem, points)[:, column]
+    for column in range(log_exact(problem, points[:1]).shape[1]):
+        height = sign * log_exact(problem, points)[:, column]
         here, best = points[[np.argmax(height)]], float(height.max())
         for _ in range(CLIMBS):
             near = problem.distinct(problem.neighbours(here))
             if not len(near):
                 break
-            height = sign * log_costs(problem, near)[:, column]
+            height = sign * log_exact(problem, near)[:, column]
             if height.max() <= best:
                 break
             here, best = near[[np.argmax(height)]], float(height.max())
         found.append(here)
-    return np.concatenate(found) if found else points[:0]
+    return np.concatenate(found) if found else points[:1]
 
 
 def _spread(size: int, count: int) -> Points:
     return np.unique(np.linspace(0, size - 1, min(size, count)).round().astype(np.int64))
-
-
-def _empty(problem: Problem) -> Points:
-    return np.zeros((0, len(problem.axes)), dtype=np.int64)
