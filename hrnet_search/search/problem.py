@@ -75,6 +75,9 @@ class Problem:
         names = [axis.name for axis in self.axes]
         twice = sorted({name for name in names if names.count(name) > 1})
         faults += [Fault(name, name, "two axes have this name") for name in twice]
+        if self.estimated and self.exact is None:
+            wrong = "estimates change, and there is no exact cost that a model may keep"
+            faults.append(Fault("exact", None, wrong, "allowed: a function of points"))
         if faults:
             raise InputError(faults)
 

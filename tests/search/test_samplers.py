@@ -143,7 +143,7 @@ def estimated(scale: list[float]) -> Problem:
     def likely(points: Points) -> Bools:
         return np.asarray(cost(points)[:, 1] <= 12, dtype=np.bool_)
 
-    return replace(exact, cost=cost, likely=likely, estimated=True)
+    return replace(exact, cost=cost, likely=likely, estimated=True, exact=exact.cost)
 
 
 @every_sampler
