@@ -20,6 +20,8 @@ from hrnet_search import __version__
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
 
 if TYPE_CHECKING:
+    from hrnet_search.ablation.arms import Ablation
+    from hrnet_search.ablation.brain import AblationBrain
     from hrnet_search.records import Latency
     from hrnet_search.report.export.member import Member
     from hrnet_search.report.export.result import ExportOptions
@@ -77,6 +79,8 @@ def check(options: argparse.Namespace) -> int:
 
     file = _load(options)
     looked_at = _look_at_data(file)
+    if file.ablation is not None:
+        return _check_ablation(file, looked_at, options.json)
     decoded = _decoded_bytes(file) if looked_at else None
     found = survey(file.space)
     if options.json:
@@ -120,15 +124,41 @@ def profile(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Search a space; the same command again goes on where it was."""
-    from hrnet_search.space.load import load_space_file
-
-    file = load_space_file(options.space, options.data_root)
-    if file.schedule.data.in_files and not file.schedule.data.root:
-        wrong = "the data have no root"
-        raise InputError(Fault("data.root", None, wrong, "allowed: --data-root DIR", file.path))
+    file = _load(options)
+    if file.ablation is not None:
+        wrong = "is an ablation, nothing is searched"
+        raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search ablate", file.path))
+    _require_root(file)
     signal.signal(signal.SIGTERM, _interrupt)
     folder = Path(options.output) if options.output else RESULTS / file.name
     brain = _search(file, folder, options)
+    from hrnet_search.report.report import write_report
+    from hrnet_search.report.summary import summary
+    from hrnet_search.store.study import open_study
+
+    study = open_study(folder)
+    write_report(study)
+    print(f"\n{brain.why_ended}\n{summary(study)}")
+    return TRIALS_FAILED if brain.counts["failed"] else DONE
+
+
+def ablate(options: argparse.Namespace) -> int:
+    """Run the ablation that a file asks for; the same command again goes on where it was."""
+    file = _load(options)
+    if file.ablation is None:
+        wrong = "is missing, the file asks for a search"
+        raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search run", file.path))
+    _require_root(file)
+    signal.signal(signal.SIGTERM, _interrupt)
+    folder = Path(options.output) if options.output else RESULTS / file.name
+    from hrnet_search.ablation.run import ablation_of, prepare
+
+    ablation = ablation_of(file)
+    for line in prepare(file, ablation, folder, options.reuse):
+        print(line)
+    if options.plan:
+        return DONE
+    brain = _ablate(file, ablation, folder, options)
     from hrnet_search.report.report import write_report
     from hrnet_search.report.summary import summary
     from hrnet_search.store.study import open_study
@@ -237,6 +267,52 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     return brain
 
 
+def _ablate(
+    file: SpaceFile, ablation: Ablation, folder: Path, options: argparse.Namespace
+) -> AblationBrain:
+    from rich.console import Console
+
+    from hrnet_search.ablation.run import ablate as run_ablation
+    from hrnet_search.ablation.run import open_ablation
+    from hrnet_search.progress import LiveProgress, PlainProgress
+    from hrnet_search.store.study import open_study
+
+    console = Console()
+    reuse = [open_study(other) for other in options.reuse]
+    with open_ablation(file, ablation, folder) as store:
+        already = len(store.finished())
+        live = console.is_terminal and not options.plain
+        view = (LiveProgress if live else PlainProgress)(ablation.trainings, already, console)
+        mirror = _mirror(file.tracking.mlflow, file.name, folder)
+        listeners = [view, mirror] if mirror else [view]
+        with view if isinstance(view, LiveProgress) else nullcontext():
+            brain = run_ablation(file, ablation, store, listeners, console.print, reuse)
+        if mirror:
+            asks = {ask.number: ask for ask in store.asks()}
+            mirror.sync([(asks[n].architecture, result) for n, result in store.finished()])
+    return brain
+
+
+def _check_ablation(file: SpaceFile, looked_at: bool, as_json: bool) -> int:
+    from hrnet_search.ablation.arms import settle
+
+    ablation = settle(file, file.schedule)
+    if as_json:
+        arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
+        found = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
+        print(json.dumps({"name": file.name, "data_looked_at": looked_at, **found}))
+        return DONE
+    print(f"{file.name}: no problems")
+    if not looked_at:
+        print("the data were not looked at: no root (--data-root DIR)")
+    seeds = len(ablation.spec.seeds)
+    print(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
+    for arm in ablation.arms:
+        note = f", {arm.note}" if arm.note else ""
+        print(f"  {arm.name}: {arm.ratio:.1%} of the reference's MACs{note}")
+    return DONE
+
+
 def _mirror(uri: str, name: str, folder: Path) -> Any:
     if uri == "off":
         return None
@@ -249,6 +325,12 @@ def _load(options: argparse.Namespace) -> SpaceFile:
     from hrnet_search.space.load import load_space_file
 
     return load_space_file(options.space, options.data_root)
+
+
+def _require_root(file: SpaceFile) -> None:
+    if file.schedule.data.in_files and not file.schedule.data.root:
+        wrong = "the data have no root"
+        raise InputError(Fault("data.root", None, wrong, "allowed: --data-root DIR", file.path))
 
 
 def _look_at_data(file: SpaceFile) -> bool:
@@ -347,6 +429,17 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
 
 
+def _add_ablate(sub: argparse.ArgumentParser) -> None:
+    _add_space(sub)
+    sub.add_argument("-o", "--output", metavar="STUDY", help="study folder (results/NAME)")
+    sub.add_argument("--plan", action="store_true", help="say what it takes and can show, and end")
+    sub.add_argument(
+        "--reuse", action="append", default=[], metavar="STUDY",
+        help="take over finished trials of another study (may be repeated)",
+    )  # fmt: skip
+    sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+
+
 def _add_study(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("study", metavar="STUDY", help="study folder")
 
@@ -373,6 +466,7 @@ COMMANDS: dict[str, Command] = {
     "generate": (_add_generate, generate),
     "profile": (_add_profile, profile),
     "run": (_add_run, run),
+    "ablate": (_add_ablate, ablate),
     "report": (_add_study, report),
     "export": (_add_export, export),
     "sync": (_add_study, sync),

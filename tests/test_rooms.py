@@ -50,6 +50,7 @@ GUESTS = {
     "search.samplers.surrogate": {"scipy", "sklearn"},
     "search.samplers.acquisition": {"scipy"},
     "search.mlflow_mirror": {"mlflow", "sqlalchemy"},
+    "ablation.*": {"numpy", "scipy"},
     "report.*": {"numpy", "pandas", "matplotlib"},
     "report.export.mmseg": {"torch"},
     "report.export.onnx_file": {"torch", "onnx", "onnxruntime"},

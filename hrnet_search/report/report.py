@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hrnet_search.report.ablation import write_ablation
 from hrnet_search.report.export.hrnet import write_front_configs
 from hrnet_search.report.plots import write_plots
 from hrnet_search.report.tables import write_front, write_trials
@@ -21,6 +22,7 @@ class ReportFiles:
     front: Path
     plots: tuple[Path, ...]
     configs: tuple[Path, ...]
+    ablation: tuple[Path, ...] = ()
 
 
 def write_report(study: Study) -> ReportFiles:
@@ -34,4 +36,5 @@ def write_report(study: Study) -> ReportFiles:
         front=write_front(study, folder),
         plots=write_plots(study, folder),
         configs=tuple(write_front_configs(study)),
+        ablation=write_ablation(study, folder),
     )

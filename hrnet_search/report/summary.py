@@ -11,8 +11,10 @@ import pandas as pd
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, CONFIRMED_FROM, FAILED, OBJECTIVES, STATUSES
+from hrnet_search.report.ablation import ablation_lines
 from hrnet_search.report.export.hrnet import base_config
 from hrnet_search.report.plots import completed_latencies
+from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
 
 MOST_FAILURES = 3
@@ -30,6 +32,9 @@ HEADER = (
 
 def summary(study: Study) -> str:
     """Return the front as a table, counts, what is not known, and where the files are."""
+    if (record := from_meta(study.meta)) is not None:
+        files = f"files: {study.folder / 'report'} (ablation.md, .tex, .csv, .json and plots)"
+        return "\n".join([*ablation_lines(record), "", files])
     front, table = study.front(), study.results()
     lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), ""]
     if front.empty:

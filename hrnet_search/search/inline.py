@@ -6,9 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
-from hrnet_search.search.study import Brain
 
 Report = Callable[[TrialProgress], bool]
+
+
+class Asking(Protocol):
+    """Whatever says which trial is next and takes what comes of it: the brain of a search, of an
+    ablation."""
+
+    def ask(self) -> TrialTask | None: ...
+
+    def report(self, number: int, progress: TrialProgress) -> bool: ...
+
+    def tell(self, number: int, result: TrialResult) -> bool: ...
 
 
 class Listener(Protocol):
@@ -22,7 +32,7 @@ class Listener(Protocol):
 
 
 def run_inline(
-    brain: Brain,
+    brain: Asking,
     run: Callable[[TrialTask, Report], TrialResult],
     listeners: Sequence[Listener] = (),
 ) -> None:
@@ -36,7 +46,7 @@ def run_inline(
             listener.ended(task, result)
 
 
-def _reporter(brain: Brain, task: TrialTask, listeners: Sequence[Listener]) -> Report:
+def _reporter(brain: Asking, task: TrialTask, listeners: Sequence[Listener]) -> Report:
     def report(progress: TrialProgress) -> bool:
         for listener in listeners:
             listener.progressed(task, progress)

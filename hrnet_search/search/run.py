@@ -18,7 +18,7 @@ from hrnet_search.evaluate.latency import aa_check
 from hrnet_search.evaluate.probe import is_open, record, settle
 from hrnet_search.evaluate.trial import Worker
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import AUTO, BASE_INIT, Latency, Schedule, hash_of
+from hrnet_search.records import AUTO, BASE_INIT, Latency, LatencySpec, Schedule, hash_of
 from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.initial import base_schedule, settled
 from hrnet_search.search.inline import Listener, run_inline
@@ -89,15 +89,30 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path) -> StudyStore:
 
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
-    if not (folder / "study.db").exists():
-        StudyStore.create(folder, _meta(file, plan))
-        (folder / "space.yaml").write_text(file.text, encoding="utf-8")
-    store = StudyStore(folder)
+    store = take_up(file, _meta(file, plan), _identity(plan), folder)
     try:
-        _check_same(store.meta(), _identity(plan), folder)
         store.set_meta("trials", str(plan.trials))
         if long_trials(plan.confirming):
             store.set_meta("long_schedule", _schedule_json(plan.long_schedule))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def take_up(
+    file: SpaceFile, meta: dict[str, str], identity: dict[str, Any], folder: Path
+) -> StudyStore:
+    """Create a study with `meta`, or take up the one that is there if its identity is the same.
+
+    Raises StudyError naming what differs, StudyInUseError if another driver holds it.
+    """
+    if not (folder / "study.db").exists():
+        StudyStore.create(folder, {**meta, IDENTITY: json.dumps(identity)})
+        (folder / "space.yaml").write_text(file.text, encoding="utf-8")
+    store = StudyStore(folder)
+    try:
+        _check_same(store.meta(), identity, folder)
     except BaseException:
         store.close()
         raise
@@ -119,10 +134,7 @@ def search(
 def measure_first(plan: Plan, store: StudyStore, say: Callable[[str], None]) -> float:
     """Measure what a study needs before its first trial; return the frozen reference in ms."""
     classes = plan.schedule.data.classes
-    device = device_name(resolve_device(plan.latency.device))
-    reference = frozen_reference(
-        store, device, lambda: aa_check(plan.latency, classes=classes), say
-    )
+    reference = reference_of(plan.latency, classes, store, say)
     if latency_matters(plan.space, plan.objectives):
 
         def measure(architecture: Architecture) -> Latency:
@@ -131,6 +143,14 @@ def measure_first(plan: Plan, store: StudyStore, say: Callable[[str], None]) -> 
 
         measure_start(store, plan.space, plan.trials, plan.seed, measure, say)
     return reference
+
+
+def reference_of(
+    latency: LatencySpec, classes: int, store: StudyStore, say: Callable[[str], None]
+) -> float:
+    """Return the reference network's latency in ms, measured once in the life of a study."""
+    device = device_name(resolve_device(latency.device))
+    return frozen_reference(store, device, lambda: aa_check(latency, classes=classes), say)
 
 
 def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
@@ -145,7 +165,6 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
         "levels": json.dumps([c.values for c in choices]),
         "schedule": _schedule_json(plan.schedule),
         **({PROBE: plan.probe} if plan.probe else {}),
-        IDENTITY: json.dumps(_identity(plan)),
         "study_id": hash_of([file.name, _identity(plan)]),
     }
 

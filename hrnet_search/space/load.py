@@ -9,9 +9,10 @@ import yaml
 
 from hrnet_search.arch.cost import check_head
 from hrnet_search.arch.hrnet_yaml import Config, read_config
-from hrnet_search.arch.yaml_nodes import compose, place, read_text
+from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError
 from hrnet_search.records import OBJECTIVES, LatencySpec, Schedule
+from hrnet_search.space import ablate
 from hrnet_search.space.data_section import read_data
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import (
@@ -35,6 +36,8 @@ KEYS = (
     "name", "base", "vary", "ablate", "limits", "objectives", "data", "schedule", "latency",
     "search", "tracking",
 )  # fmt: skip
+ABLATION_OBJECTIVES = ("miou", "macs")
+"""What a front of an ablation's trials is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class SpaceFile:
     tracking: TrackingSpec
     init_at: tuple[int, int] = (0, 0)
     """Line and column of `schedule.init`: what it names may only be looked for in a study."""
+
+    ablation: ablate.AblateSpec | None = None
 
 
 def load_space(path: str | Path) -> SearchSpace:
@@ -103,10 +108,14 @@ def _load(
     limits = read_limits(reader, parts["limits"])
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
+    ablation = None
+    if "ablate" in top:
+        objectives = ABLATION_OBJECTIVES
+        ablation, choices = ablate.read_ablation(reader, parts["ablate"], architecture, data, crop)
     if base is not None:
         kept = tuple(limits.values())
         space = SearchSpace(base.architecture, choices, kept, latency.size, data.classes)
-        if choices:
+        if choices and ablation is None:
             _check_space(reader, space, nodes, parts["limits"])
     if reader.faults or base is None:
         raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
@@ -125,6 +134,7 @@ def _load(
         search=search,
         tracking=tracking,
         init_at=place(init[1]) if init else (0, 0),
+        ablation=ablation,
     )
 
 
@@ -150,13 +160,22 @@ def _check_space(
 
 def _either_way(reader: Reader, top: Section) -> None:
     if "ablate" in top:
-        wrong = "ablations are not offered by this version"
-        reader.fault(top.key_node("ablate"), "ablate", wrong, "vary with objectives")
         if "vary" in top:
             reader.fault(top.key_node("vary"), "vary", "stands beside ablate", "one of the two")
+        for key in ablate.UNREAD:
+            if key in top:
+                reader.fault(top.key_node(key), key, "is not read beside ablate", "no such key")
+        _one_list_of_seeds(reader, top)
         return
     for key in ("vary", "objectives"):
         top.require(key)
+
+
+def _one_list_of_seeds(reader: Reader, top: Section) -> None:
+    node = _node(top, "schedule")
+    found = entries(node) if isinstance(node, yaml.MappingNode) else {}
+    if "seeds" in found:
+        reader.fault(found["seeds"][0], "schedule.seeds", "stands beside ablate", "ablate.seeds")
 
 
 def _node(top: Section, key: str) -> yaml.Node | None:
@@ -172,6 +191,7 @@ def _part(reader: Reader, top: Section, key: str) -> Section:
         "latency": LATENCY_KEYS,
         "search": ("sampler", "trials", "seed", "confirm", "long", "stop"),
         "tracking": ("mlflow",),
+        "ablate": ablate.KEYS,
     }
     node = _node(top, key)
     if key == "limits" and isinstance(node, yaml.MappingNode):

@@ -32,6 +32,11 @@ def architecture_from_json(text: str) -> Architecture:
     return _build(Architecture, json.loads(text))
 
 
+def record_from_json(kind: type[T], data: Any) -> T:
+    """Return a frozen record of what `json.loads` made of it."""
+    return _build(kind, data)
+
+
 def trusted(result: TrialResult) -> TrialResult:
     """Return a result fit to be kept: one that completed with impossible numbers has failed.
 

@@ -1,0 +1,251 @@
+"""From the results of a study to the numbers of its ablation: nothing is dropped unsaid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_search.ablation.arms import Ablation, Arm, Difference, spelt, widths
+from hrnet_search.ablation.design import ARM
+from hrnet_search.ablation.fraction import Run
+from hrnet_search.ablation.images import confusions, image_interval, resampled_miou
+from hrnet_search.ablation.planner import detectable, main_weights, pooled_noise
+from hrnet_search.ablation.statistics import (
+    EQUIVALENT,
+    Comparison,
+    apply,
+    compare,
+    half_widths,
+    least_p,
+    moments,
+)
+from hrnet_search.errors import shown
+from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.store.ablation import (
+    AblationRecord,
+    ArmRow,
+    ClassDifference,
+    EffectRow,
+    Missing,
+)
+
+Floats = NDArray[np.float64]
+Results = Mapping[TrialKey, TrialResult]
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Results by [arm, seed], nan where there is none; IoU [arm, seed, class]."""
+
+    miou: Floats
+    latency: Floats
+    iou: Floats
+    drawn: list[list[Floats | None]]
+
+
+def analyse(
+    name: str, ablation: Ablation, results: Results, folder: str = "", names: Sequence[str] = ()
+) -> AblationRecord:
+    """Return the numbers of an ablation, finished or not, of the results by key.
+
+    `folder` is the study, whose confusion matrices give the spread over images; `names` those of
+    the classes.
+    """
+    spec = ablation.spec
+    values = _values(ablation, results, folder)
+    effects: list[EffectRow] = []
+    for family in ablation.families():
+        differences = np.array([apply(d.weights, values.miou) for d in family])
+        judged = compare(differences, spec.alpha, spec.equivalence)
+        for difference, row, found in zip(family, differences, judged, strict=True):
+            effects.append(_effect(ablation, difference, row, found, values, names))
+    noise = pooled_noise(values.miou[1:] - values.miou[:1])
+    return AblationRecord(
+        name=name,
+        design=spec.design,
+        resolution=ablation.design.resolution,
+        aliases=_alias_names(ablation),
+        factors=tuple(f.name for f in spec.factors),
+        reference=_levels(ablation, ablation.design.runs[0]),
+        seeds=spec.seeds,
+        alpha=spec.alpha,
+        margin=spec.equivalence,
+        trainings=ablation.trainings,
+        ended=sum(_key(arm, seed) in results for arm in ablation.distinct for seed in spec.seeds),
+        noise=noise,
+        least_p=least_p(len(spec.seeds)),
+        detectable=_detectable(ablation, noise),
+        class_names=tuple(names),
+        arms=tuple(_arm(ablation, i, results, values) for i in range(len(ablation.arms))),
+        effects=tuple(effects),
+        notes=ablation.notes,
+    )
+
+
+def paired_noise(ablation: Ablation, results: Results) -> float | None:
+    """Return the sd over seeds of arms' differences to the reference, None if nothing tells."""
+    miou = _values(ablation, results, "").miou
+    return pooled_noise(miou[1:] - miou[:1])
+
+
+def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
+    seeds, arms = ablation.spec.seeds, ablation.arms
+    classes = arms[0].schedule.data.classes
+    shape = (len(arms), len(seeds))
+    miou, latency = np.full(shape, np.nan), np.full(shape, np.nan)
+    iou = np.full((*shape, classes), np.nan)
+    drawn: list[list[Floats | None]] = [[None] * len(seeds) for _ in arms]
+    for i, arm in enumerate(arms):
+        for s, seed in enumerate(seeds):
+            key = _key(arm, seed)
+            result = results.get(key)
+            if result is None or result.status != COMPLETED or result.miou is None:
+                continue
+            miou[i, s] = result.miou
+            latency[i, s] = result.latency_ms if result.latency_ms is not None else np.nan
+            if result.rungs and len(result.rungs[-1].iou) == classes:
+                iou[i, s] = result.rungs[-1].iou
+            held = confusions(folder, str(key)) if folder else None
+            drawn[i][s] = resampled_miou(held) if held is not None else None
+    return _Values(miou, latency, iou, drawn)
+
+
+def _effect(
+    ablation: Ablation,
+    difference: Difference,
+    row: Floats,
+    found: Comparison,
+    values: _Values,
+    names: Sequence[str],
+) -> EffectRow:
+    spec = ablation.spec
+    here = [int(s) for s in np.flatnonzero(np.isfinite(row))]
+    image = image_interval(difference.weights, values.drawn, here, 1 - spec.alpha)
+    latency = _interval(apply(difference.weights, values.latency), spec.alpha)
+    arms = [(ablation.arms[i], weight) for i, weight in difference.weights]
+    return EffectRow(
+        name=difference.name,
+        kind=difference.kind,
+        match=difference.match,
+        changed=tuple(
+            (spec.factors[f].name, spelt(spec.factors[f].levels[level]))
+            for f, level in difference.changed
+        ),
+        arms=tuple(arm.name for arm, weight in arms if weight > 0),
+        seeds=tuple(spec.seeds[s] for s in here),
+        mean=_number(found.mean),
+        sd=_number(found.sd),
+        low=_number(found.low),
+        high=_number(found.high),
+        image_low=image[0] if image else None,
+        image_high=image[1] if image else None,
+        p=found.p,
+        p_family=found.p_family,
+        p_equivalent=found.p_equivalent,
+        verdict=found.verdict,
+        note=_note(ablation, difference, found, len(here)),
+        params=sum(weight * arm.cost.params for arm, weight in arms),
+        macs=sum(weight * arm.cost.macs for arm, weight in arms),
+        latency_ms=latency[0],
+        latency_low=latency[1],
+        latency_high=latency[2],
+        classes=_classes(difference, values.iou, spec.alpha, names),
+    )
+
+
+def _note(ablation: Ablation, difference: Difference, found: Comparison, pairs: int) -> str:
+    """Say what a reader of the row has to know besides its numbers."""
+    seeds = len(ablation.spec.seeds)
+    parts = [
+        arm.note
+        for i, _ in difference.weights
+        if (arm := ablation.arms[i]).note and difference.kind == ARM
+    ]
+    if pairs < seeds:
+        parts.append(f"of {pairs} of {seeds} seeds, p cannot be below {least_p(max(pairs, 1)):.3g}")
+    if found.verdict == EQUIVALENT and found.p_family <= ablation.spec.alpha:
+        parts.append("differs, by less than the margin")
+    return "; ".join(parts)
+
+
+def _arm(ablation: Ablation, index: int, results: Results, values: _Values) -> ArmRow:
+    arm = ablation.arms[index]
+    _, mean, sd = moments(values.miou[index : index + 1])
+    missing = []
+    for seed in ablation.spec.seeds:
+        result = results.get(_key(arm, seed))
+        if result is None:
+            missing.append(Missing(seed, "not run yet"))
+        elif result.status != COMPLETED or result.miou is None:
+            why = f"{result.status}: {shown(result.error, 120)}" if result.error else result.status
+            missing.append(Missing(seed, why))
+    return ArmRow(
+        name=arm.name,
+        match=arm.match,
+        levels=_levels(ablation, arm.run),
+        architecture=arm.architecture.id,
+        schedule=arm.schedule.id,
+        widths=widths(arm.architecture),
+        params=arm.cost.params,
+        macs=arm.cost.macs,
+        activations=arm.cost.activations,
+        ratio=arm.ratio,
+        note=arm.note,
+        mean=_number(float(mean[0])),
+        sd=_number(float(sd[0])),
+        miou=tuple(_number(v) for v in values.miou[index].tolist()),
+        latency_ms=tuple(_number(v) for v in values.latency[index].tolist()),
+        missing=tuple(missing),
+    )
+
+
+def _classes(
+    difference: Difference, iou: Floats, alpha: float, names: Sequence[str]
+) -> tuple[ClassDifference, ...]:
+    found = []
+    for k in range(iou.shape[-1]):
+        mean, low, high = _interval(apply(difference.weights, iou[:, :, k]), alpha)
+        name = names[k] if k < len(names) else f"class {k}"
+        found.append(ClassDifference(name, mean, low, high))
+    return tuple(found)
+
+
+def _interval(row: Floats, alpha: float) -> tuple[float | None, float | None, float | None]:
+    """Return the mean of a row over its seeds and the ends of its t interval."""
+    n, mean, sd = moments(row[None])
+    half = float(half_widths(n, sd, 1 - alpha)[0])
+    ends = (float(mean[0]) - half, float(mean[0]) + half)
+    return _number(float(mean[0])), _number(ends[0]), _number(ends[1])
+
+
+def _detectable(ablation: Ablation, noise: float | None) -> float | None:
+    if noise is None or not ablation.differences:
+        return None
+    effect = detectable(main_weights(ablation), len(ablation.spec.seeds), ablation.spec.alpha)
+    return None if effect is None else effect * noise
+
+
+def _alias_names(ablation: Ablation) -> tuple[tuple[str, str], ...]:
+    pairs = ablation.design.aliases
+    return tuple((_names(ablation, a), _names(ablation, b)) for a, b in pairs)
+
+
+def _names(ablation: Ablation, effect: Run) -> str:
+    return " x ".join(ablation.spec.factors[f].name for f in effect)
+
+
+def _levels(ablation: Ablation, run: Run) -> tuple[str, ...]:
+    pairs = zip(ablation.spec.factors, run, strict=True)
+    return tuple(spelt(factor.levels[level]) for factor, level in pairs)
+
+
+def _key(arm: Arm, seed: int) -> TrialKey:
+    return TrialKey(arm.architecture.id, arm.schedule.id, seed)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

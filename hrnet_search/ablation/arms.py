@@ -1,0 +1,232 @@
+"""Arms: what the runs of a design are in networks and schedules, and what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hrnet_search.ablation.design import ARM, INTERACTION, MAIN, Contrast, Design, design
+from hrnet_search.ablation.fraction import Run
+from hrnet_search.ablation.matching import TOLERANCE, match_macs
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.records import Schedule
+from hrnet_search.space.ablate import AblateSpec, Factor
+from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.space import SearchSpace
+
+REFERENCE = "reference"
+EQUAL_MACS = " at equal MACs"
+NONE, MACS = "none", "macs"
+KINDS = (ARM, MAIN, INTERACTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One arm: a run of the design, as it is or rescaled to the reference's MACs.
+
+    `ratio` is its MACs as a share of the reference's; `note` what a reader has to know.
+    """
+
+    name: str
+    run: Run
+    match: str
+    architecture: Architecture
+    schedule: Schedule
+    rungs: tuple[int, ...]
+    cost: Cost
+    ratio: float
+    note: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What is trained: arms with equal identities share their trials."""
+        return self.architecture.id, self.schedule.id
+
+    @property
+    def point(self) -> tuple[int, ...]:
+        """Level indices, the last one of the match."""
+        return (*self.run, (NONE, MACS).index(self.match))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A contrast on arms: `weights` are (index of an arm, weight)."""
+
+    name: str
+    kind: str
+    match: str
+    changed: tuple[tuple[int, int], ...]
+    weights: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """Everything that an ablation trains and asks; the reference is the first arm."""
+
+    spec: AblateSpec
+    design: Design
+    arms: tuple[Arm, ...]
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def distinct(self) -> tuple[Arm, ...]:
+        """The arms that differ in what is trained, in their order."""
+        found: dict[tuple[str, str], Arm] = {}
+        for arm in self.arms:
+            found.setdefault(arm.identity, arm)
+        return tuple(found.values())
+
+    @property
+    def trainings(self) -> int:
+        return len(self.distinct) * len(self.spec.seeds)
+
+    def families(self) -> tuple[tuple[Difference, ...], ...]:
+        """Return the differences that are corrected together: all of one kind."""
+        kinds = [tuple(d for d in self.differences if d.kind == kind) for kind in KINDS]
+        return tuple(kind for kind in kinds if kind)
+
+
+def settle(file: SpaceFile, schedule: Schedule) -> Ablation:
+    """Return the ablation that a space file asks for; `schedule` is the file's, with its data."""
+    spec = file.ablation
+    assert spec is not None, "asked for only where the file has `ablate`"
+    planned = design(spec.design, spec.shape, spec.resolution)
+    maker = _Maker(spec, file.space, schedule, file.rungs, planned.runs[0])
+    plain = [maker.plain(run) for run in planned.runs]
+    arms, notes = [plain[0]], list[str]()
+    differences: list[Difference] = []
+    for match in spec.match:
+        chosen = plain if match == NONE else [plain[0], *map(maker.matched, plain[1:])]
+        arms += [arm for arm in chosen[1:] if arm not in arms and not maker.gives_back(arm)]
+        for contrast in planned.contrasts:
+            found = _difference(spec, contrast, match, chosen, arms)
+            same = [d for d in differences if d.weights == found.weights and d.match != match]
+            if found.weights and not same:
+                differences.append(found)
+            elif not found.weights:
+                notes.append(f"{found.name}: both sides are the same trainings, nothing to compare")
+    notes = [*dict.fromkeys([*maker.notes, *notes])]
+    return Ablation(spec, planned, tuple(arms), tuple(differences), tuple(notes))
+
+
+@dataclass(slots=True)
+class _Maker:
+    spec: AblateSpec
+    space: SearchSpace
+    schedule: Schedule
+    rungs: tuple[int, ...]
+    first: Run
+    notes: list[str]
+    target: int
+
+    def __init__(
+        self,
+        spec: AblateSpec,
+        space: SearchSpace,
+        schedule: Schedule,
+        rungs: tuple[int, ...],
+        first: Run,
+    ) -> None:
+        self.spec, self.space, self.schedule, self.rungs = spec, space, schedule, rungs
+        self.first, self.notes = first, []
+        self.target = self._cost(self._architecture(first)).macs
+
+    def plain(self, run: Run) -> Arm:
+        architecture, schedule = self._architecture(run), self._schedule(run)
+        rungs = (*(r for r in self.rungs if r < schedule.steps), schedule.steps)
+        counted = self._cost(architecture)
+        name = _name(self.spec.factors, run, self.first)
+        ratio = counted.macs / self.target
+        return Arm(name, run, NONE, architecture, schedule, rungs, counted, ratio)
+
+    def matched(self, arm: Arm) -> Arm:
+        """Return an arm at the reference's MACs: itself where it is within 2% as it is."""
+        if abs(arm.ratio - 1) <= TOLERANCE:
+            if arm.architecture.id != self._architecture(self.first).id:
+                self.notes.append(f"{arm.name}: within 2% of the reference's MACs as it is")
+            return arm
+        found = match_macs(arm.architecture, self.target, self.space.input_size, self._classes)
+        note = f"widths {widths(found.architecture)}"
+        if not found.within:
+            note += f", the closest there is: {found.ratio:.1%} of the reference's MACs"
+        return replace(
+            arm,
+            name=arm.name + EQUAL_MACS,
+            match=MACS,
+            architecture=found.architecture,
+            cost=self._cost(found.architecture),
+            ratio=found.ratio,
+            note=note,
+        )
+
+    def gives_back(self, arm: Arm) -> bool:
+        """Whether an arm rescaled to equal MACs has become the reference."""
+        reference = (self._architecture(self.first).id, self._schedule(self.first).id)
+        return arm.match == MACS and arm.identity == reference
+
+    @property
+    def _classes(self) -> int:
+        return self.space.classes
+
+    def _cost(self, architecture: Architecture) -> Cost:
+        return cost(architecture, self.space.input_size, self._classes)
+
+    def _architecture(self, run: Run) -> Architecture:
+        pairs = zip(self.spec.factors, run, strict=True)
+        return self.space.decode([level for factor, level in pairs if not factor.schedule_key])
+
+    def _schedule(self, run: Run) -> Schedule:
+        changes: dict[str, Any] = {
+            factor.schedule_key: factor.levels[level]
+            for factor, level in zip(self.spec.factors, run, strict=True)
+            if factor.schedule_key
+        }
+        return replace(self.schedule, **changes)
+
+
+def widths(architecture: Architecture) -> str:
+    """Return the channels of stages 2 to 4: once where the stages share them."""
+    later = [stage.channels for stage in architecture.stages[1:]]
+    if all(own == later[-1][: len(own)] for own in later):
+        return "/".join(map(str, later[-1]))
+    return ", ".join("/".join(map(str, own)) for own in later)
+
+
+def spelt(level: Any) -> str:
+    """Return a level as a space file spells it."""
+    if isinstance(level, tuple):
+        return f"[{', '.join(map(str, level))}]"
+    return str(level).lower() if isinstance(level, bool) else str(level)
+
+
+def _name(factors: Sequence[Factor], run: Run, first: Run) -> str:
+    changed = [(f, level) for f, (level, own) in enumerate(zip(run, first, strict=True))
+               if level != own]  # fmt: skip
+    return _changes(factors, changed) or REFERENCE
+
+
+def _changes(factors: Sequence[Factor], changed: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"{factors[f].name}={spelt(factors[f].levels[level])}" for f, level in changed)
+
+
+def _difference(
+    spec: AblateSpec,
+    contrast: Contrast,
+    match: str,
+    chosen: Sequence[Arm],
+    arms: Sequence[Arm],
+) -> Difference:
+    """Return a contrast on arms; what cancels because both sides are the same is left out."""
+    total: dict[tuple[str, str], float] = {}
+    for run, weight in contrast.weights:
+        identity = chosen[run].identity
+        total[identity] = total.get(identity, 0.0) + weight
+    index = {arm.identity: i for i, arm in reversed(list(enumerate(arms)))}
+    weights = tuple((index[key], w) for key, w in total.items() if abs(w) > 1e-12)
+    sign = " x " if contrast.kind == INTERACTION else ", "
+    name = sign.join(_changes(spec.factors, [one]) for one in contrast.changed)
+    name += EQUAL_MACS if match == MACS else ""
+    return Difference(name, contrast.kind, match, contrast.changed, tuple(sorted(weights)))

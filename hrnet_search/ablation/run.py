@@ -1,0 +1,174 @@
+"""An ablation from a space file to a finished study: plan, create or resume, drive, judge."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from hrnet_search.ablation.analysis import analyse, paired_noise
+from hrnet_search.ablation.arms import MACS, NONE, Ablation, settle
+from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
+from hrnet_search.ablation.planner import forecast, plan_lines, refusal
+from hrnet_search.arch.hrnet_yaml import config_text
+from hrnet_search.data.dataset import fingerprint, preflight
+from hrnet_search.errors import DataError, SpaceError
+from hrnet_search.evaluate.trial import Worker
+from hrnet_search.records import COMPLETED, TrialResult, hash_of
+from hrnet_search.search.inline import Listener, run_inline
+from hrnet_search.search.run import reference_of, take_up
+from hrnet_search.search.start import REFERENCE
+from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.ablation import META, AblationRecord
+from hrnet_search.store.rows import to_json
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.writer import Ask, StudyStore
+
+
+def ablation_of(file: SpaceFile) -> Ablation:
+    """Look at the data and settle a space file into an ablation; raise DataError for bad data."""
+    if faults := preflight(file.schedule.data):
+        raise DataError(faults)
+    return settle(file, replace(file.schedule, fingerprint=fingerprint(file.schedule.data)))
+
+
+def prepare(
+    file: SpaceFile, ablation: Ablation, folder: Path, reuse: Sequence[str | Path] = ()
+) -> list[str]:
+    """Return the plan in lines; raise SpaceError where it cannot support what is asked of it.
+
+    The seed noise and the time of a trial are those of trials that the study, or others to be
+    reused, have finished.
+    """
+    studies = [*opened(folder), *(open_study(other) for other in reuse)]
+    finished = {r.key: r for s in studies for _, r in s.trials() if r is not None}
+    found = forecast(ablation, paired_noise(ablation, finished))
+    if (fault := refusal(ablation, found)) is not None:
+        raise SpaceError(fault.at(file.path, *ablation.spec.detect_at))
+    wanted = [finished[key] for key, _ in trials(ablation) if key in finished]
+    seconds = sum(r.wall_s for r in wanted) / len(wanted) if wanted else None
+    return plan_lines(ablation, found, len(wanted), seconds)
+
+
+def open_ablation(file: SpaceFile, ablation: Ablation, folder: Path) -> StudyStore:
+    """Create the study, or take up the one that is there if it is the same.
+
+    What is asked (margin, alpha, seeds) is part of it: it may not change once results are seen.
+    Raises StudyError naming what differs, StudyInUseError if another driver holds it.
+    """
+    identity = _identity(file, ablation)
+    return take_up(file, _meta(file, ablation, identity), identity, folder)
+
+
+def ablate(
+    file: SpaceFile,
+    ablation: Ablation,
+    store: StudyStore,
+    listeners: Sequence[Listener],
+    say: Callable[[str], None],
+    reuse: Sequence[Study] = (),
+) -> AblationBrain:
+    """Run what has no result yet, in this process, and write the numbers into the study."""
+    classes = file.schedule.data.classes
+    reference = reference_of(file.latency, classes, store, say)
+    for study in reuse:
+        taken = take_over(ablation, store, study)
+        say(f"{taken} finished trials taken over from {study.folder}")
+    conditions = Conditions(file.latency, file.latency.device, str(store.folder))
+    brain = AblationBrain(ablation, store, conditions, reference)
+    try:
+        run_inline(brain, Worker().run, listeners)
+    finally:
+        write_record(file, ablation, store)
+    return brain
+
+
+def write_record(file: SpaceFile, ablation: Ablation, store: StudyStore) -> AblationRecord:
+    """Judge what has ended and keep the numbers in the study."""
+    results = {result.key: result for _, result in store.finished()}
+    names = file.schedule.data.names
+    record = analyse(file.name, ablation, results, str(store.folder), names)
+    store.set_meta(META, to_json(record))
+    return record
+
+
+def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
+    """Copy completed trials with a key of this ablation from another study; return how many.
+
+    A latency travels only between equal devices and conditions, as its ratio to the reference
+    network: another device's milliseconds mean nothing here.
+    """
+    done = {r.key: r for _, r in study.trials() if r is not None and r.status == COMPLETED}
+    asks = store.asks()
+    known, count = {ask.key for ask in asks}, len(asks)
+    same_device = study.meta.get("device") == store.meta().get("device")
+    taken = 0
+    for key, arm in trials(ablation):
+        if key not in done or key in known:
+            continue
+        number = count + taken
+        store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
+        _copy_evaluation(study.folder, store.folder, str(key))
+        found = _with_own_latency(done[key], store if same_device else None)
+        note = f"taken over from {study.name}"
+        store.finish(number, replace(found, notes=(*found.notes, note)))
+        taken += 1
+    return taken
+
+
+def opened(folder: Path) -> list[Study]:
+    """Return the study of a folder, none if it has not been begun."""
+    return [open_study(folder)] if (folder / "study.db").exists() else []
+
+
+def _with_own_latency(result: TrialResult, store: StudyStore | None) -> TrialResult:
+    if store is None or result.latency is None:
+        return replace(result, latency=None)
+    own = result.latency.ratio * float(store.meta()[REFERENCE])
+    return replace(result, latency=replace(result.latency, ms=own))
+
+
+def _copy_evaluation(source: Path, target: Path, key: str) -> None:
+    name = f"{key}.npz"
+    if (source / "evaluation" / name).is_file():
+        (target / "evaluation").mkdir(exist_ok=True)
+        shutil.copyfile(source / "evaluation" / name, target / "evaluation" / name)
+
+
+def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict[str, str]:
+    factors = ablation.spec.factors
+    schedule = ablation.arms[0].schedule
+    return {
+        "name": file.name,
+        "tracking": file.tracking.mlflow,
+        "space_text": file.text,
+        "base_yaml": config_text(file.space.base, file.base),
+        "objectives": json.dumps(file.objectives),
+        "choices": json.dumps([*(f.path for f in factors), "match"]),
+        "levels": json.dumps([*(f.levels for f in factors), [NONE, MACS]]),
+        "schedule": json.dumps({**asdict(schedule), "id": schedule.id}),
+        "trials": str(ablation.trainings),
+        "study_id": hash_of([file.name, identity]),
+    }
+
+
+def _identity(file: SpaceFile, ablation: Ablation) -> dict[str, Any]:
+    """Return what may not change while an ablation lasts, by the key of the space file."""
+    spec, latency = ablation.spec, asdict(file.latency)
+    identity = {
+        "base": file.space.base.id,
+        "ablate.factors": [[f.name, f.path, f.levels] for f in spec.factors],
+        "ablate.design": [spec.design, spec.resolution],
+        "ablate.match": spec.match,
+        "ablate.seeds": spec.seeds,
+        "ablate.equivalence": spec.equivalence,
+        "ablate.alpha": spec.alpha,
+        "schedule and data": [arm.schedule.id for arm in ablation.arms],
+        "schedule.rungs": file.rungs,
+        "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain

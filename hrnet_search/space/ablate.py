@@ -1,0 +1,348 @@
+"""The `ablate` section: factors with their levels, the design, and what is asked of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from typing import Any
+
+import yaml
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.yaml_nodes import place
+from hrnet_search.errors import Fault, shown
+from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.space.reader import Reader, Section, nearest
+from hrnet_search.space.sections import SCHEDULE_KEYS, read_schedule
+from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.vary import KNOWN, SAID, read_choices
+
+DESIGNS = ("one-factor", "leave-one-out", "factorial", "fractional")
+MATCHES = ("none", "macs")
+KEYS = (
+    "factors", "design", "resolution", "match", "seeds", "equivalence", "alpha", "noise", "detect",
+)  # fmt: skip
+UNREAD = ("objectives", "limits", "search")
+"""Sections that say what a search looks for; an ablation would not read them."""
+
+SCHEDULE = "schedule."
+SCHEDULE_FACTORS = tuple(
+    sorted({f.name for f in fields(Schedule)} & set(SCHEDULE_KEYS) - {"data", "crop"})
+)
+MOST_FACTORS, MOST_LEVELS, MOST_SEEDS, MOST_COMBINATIONS = 10, 12, 64, 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What one factor sets, and its levels: the first is the reference's.
+
+    `path` is one of `vary`, or a key of the schedule behind `schedule.`.
+    """
+
+    name: str
+    path: str
+    levels: tuple[Any, ...]
+
+    @property
+    def schedule_key(self) -> str:
+        """The key of the schedule that the factor sets, empty for one of the architecture."""
+        return self.path.removeprefix(SCHEDULE) if self.path.startswith(SCHEDULE) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AblateSpec:
+    """The `ablate` section, read.
+
+    `equivalence`, `noise` and `detect` are in mIoU (fractions): the margin within which arms
+    count as equal, the standard deviation over seeds assumed for a paired difference, and the
+    difference that has to be found with a power of 80%. None where nothing was said.
+    `detect_at` is where that stands in the file, (line, column).
+    """
+
+    factors: tuple[Factor, ...]
+    design: str = "one-factor"
+    resolution: int = 4
+    match: tuple[str, ...] = ("none",)
+    seeds: tuple[int, ...] = tuple(range(6))
+    equivalence: float | None = None
+    alpha: float = 0.05
+    noise: float | None = None
+    detect: float | None = None
+    detect_at: tuple[int, int] = (1, 1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Levels of each factor."""
+        return tuple(len(factor.levels) for factor in self.factors)
+
+
+def least_seeds(alpha: float) -> int:
+    """Return the fewest seeds with which a paired sign-flip test can reach `alpha`.
+
+    Of the 2**n flips of n seeds two, the result and its negation, are always as extreme.
+    """
+    return max(2, math.ceil(1 - math.log2(alpha)))
+
+
+def read_ablation(
+    reader: Reader,
+    section: Section,
+    base: Architecture | None,
+    data: DataSpec,
+    crop: tuple[int, int],
+) -> tuple[AblateSpec, tuple[Choice, ...]]:
+    """Return the section, and the factors of the architecture as choices."""
+    before = len(reader.faults)
+    factors, nodes = _factors(reader, section, base, data, crop)
+    readable = len(reader.faults) == before
+    alpha = section.read("alpha", lambda n, p: reader.number(n, p, 0.0001, 0.5), 0.05)
+    spec = AblateSpec(
+        factors=tuple(factors),
+        design=section.read("design", lambda n, p: reader.one_of(n, p, DESIGNS), DESIGNS[0]),
+        resolution=section.read("resolution", lambda n, p: reader.integer(n, p, 3, 5), 4),
+        match=section.read("match", lambda n, p: _match(reader, n, p), ("none",)),
+        seeds=_seeds(reader, section, alpha),
+        equivalence=section.read("equivalence", lambda n, p: _miou(reader, n, p), None),
+        alpha=alpha,
+        noise=section.read("noise", lambda n, p: _miou(reader, n, p), None),
+        detect=section.read("detect", lambda n, p: _miou(reader, n, p), None),
+        detect_at=place(section.key_node("detect")) if "detect" in section else (1, 1),
+    )
+    choices = tuple(Choice(f.path, f.levels) for f in factors if not f.schedule_key)
+    if "resolution" in section and spec.design != "fractional":
+        node = section.key_node("resolution")
+        reader.fault(node, "ablate.resolution", "is read by fractional designs only", "no key")
+    if base is not None and factors and readable:
+        _check_networks(reader, spec, SearchSpace(base, choices), nodes, section)
+    return spec, choices
+
+
+def _seeds(reader: Reader, section: Section, alpha: float) -> tuple[int, ...]:
+    def read(node: yaml.Node, path: str) -> tuple[int, ...] | None:
+        if not isinstance(node, yaml.SequenceNode):
+            count = reader.integer(node, path, 1, MOST_SEEDS)
+            return None if count is None else tuple(range(count))
+        found = reader.listed(node, path, lambda n, p: reader.integer(n, p, 0, 2**31))
+        if found is not None:
+            reader.distinct(node, path, found)
+        return found
+
+    seeds = section.read("seeds", read, tuple(range(least_seeds(alpha))))
+    if (least := least_seeds(alpha)) > len(seeds):
+        node = section.node_of("seeds") if "seeds" in section else section.node
+        reach = 2.0 ** (1 - len(seeds))
+        wrong = f"{len(seeds)} seeds cannot give a p-value below {reach:.3g}, asked is {alpha:g}"
+        reader.fault(node, "ablate.seeds", wrong, f"{least} seeds or more (or a larger alpha)")
+    return seeds
+
+
+def _miou(reader: Reader, node: yaml.Node, path: str) -> float | None:
+    inner = reader.section(node, path, ("miou",))
+    value = inner.require("miou") if isinstance(node, yaml.MappingNode) else None
+    return reader.number(value, f"{path}.miou", 0, 1, open_=True) if value is not None else None
+
+
+def _match(reader: Reader, node: yaml.Node, path: str) -> tuple[str, ...] | None:
+    read = reader.listed(node, path, lambda n, p: reader.one_of(n, p, MATCHES))
+    if read is not None:
+        reader.distinct(node, path, read)
+    return read
+
+
+def _factors(
+    reader: Reader,
+    section: Section,
+    base: Architecture | None,
+    data: DataSpec,
+    crop: tuple[int, int],
+) -> tuple[list[Factor], dict[str, Section]]:
+    """Return the factors that could be read, and the section of each in the file by name."""
+    node = section.require("factors")
+    where = "ablate.factors"
+    if not isinstance(node, yaml.MappingNode) or not 1 <= len(node.value) <= MOST_FACTORS:
+        if node is not None:
+            count = f"a mapping of 1 to {MOST_FACTORS} factors by name"
+            reader.fault(node, where, "is no mapping, empty or too long", count)
+        return [], {}
+    keys = tuple(k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode))
+    outer = reader.section(node, where, keys)
+    nodes: dict[str, Section] = {}
+    paths: dict[str, str] = {}
+    for name in outer.found:
+        reader.name(outer.key_node(name), f"{where}.{shown(name)}")
+        inner = reader.section(outer.node_of(name), f"{where}.{shown(name)}", ("path", "levels"))
+        path = _path(reader, inner)
+        if path and _levels_fit(reader, inner) and _new(reader, inner, path, paths):
+            nodes[name], paths[path] = inner, name
+    levels = _architecture_levels(reader, nodes, paths, base)
+    for path, name in paths.items():
+        if path.startswith(SCHEDULE):
+            levels[path] = _schedule_levels(reader, nodes[name], path, data, crop)
+    found = [Factor(name, path, levels[path]) for path, name in paths.items() if levels.get(path)]
+    return found, nodes
+
+
+def _path(reader: Reader, inner: Section) -> str:
+    node = inner.require("path")
+    path = (reader.text(node, inner.where("path")) if node is not None else None) or ""
+    key = path.removeprefix(SCHEDULE)
+    known = (*KNOWN, *(SCHEDULE + k for k in SCHEDULE_FACTORS))
+    if not path or path in known:
+        return path
+    allowed = f"{SAID}; schedule. with {', '.join(SCHEDULE_FACTORS)}"
+    if path.startswith(SCHEDULE):
+        allowed = f"schedule. with {', '.join(SCHEDULE_FACTORS)}"
+    wrong = f"{shown(path)} cannot be ablated{nearest(path, known)}"
+    if path in ("STAGE1.NUM_MODULES", "STAGE1.NUM_BRANCHES", "STAGE1.FUSE_METHOD"):
+        wrong = f"{path}: the network never reads it"
+    if key in ("seeds", "rungs"):
+        wrong = f"{path} is no factor: every arm has the same seeds and rungs"
+    reader.fault(node, inner.where("path"), wrong, allowed)
+    return ""
+
+
+def _levels_fit(reader: Reader, inner: Section) -> bool:
+    node = inner.require("levels")
+    if node is None:
+        return False
+    if isinstance(node, yaml.SequenceNode) and 2 <= len(node.value) <= MOST_LEVELS:
+        return True
+    wrong = "is no list"
+    if isinstance(node, yaml.SequenceNode):
+        one = "compares nothing" if node.value else "is empty"
+        wrong = f"{len(node.value)} levels" if len(node.value) > 1 else f"one level {one}"
+    allowed = f"a list of 2 to {MOST_LEVELS} levels, the reference's first"
+    reader.fault(node, inner.where("levels"), wrong, allowed)
+    return False
+
+
+def _new(reader: Reader, inner: Section, path: str, paths: dict[str, str]) -> bool:
+    if path not in paths:
+        return True
+    wrong = f"{path} is set by factor {paths[path]} already"
+    reader.fault(inner.node_of("path"), inner.where("path"), wrong, "one factor for each path")
+    return False
+
+
+def _architecture_levels(
+    reader: Reader, nodes: dict[str, Section], paths: dict[str, str], base: Architecture | None
+) -> dict[str, tuple[Any, ...]]:
+    """Read levels as `vary` reads them; its faults are said of the factors."""
+    found = {
+        path: (nodes[name].node_of("path"), nodes[name].node_of("levels"))
+        for path, name in paths.items()
+        if not path.startswith(SCHEDULE)
+    }
+    quiet = Reader(reader.file)
+    choices, _ = read_choices(quiet, Section(quiet, "vary", None, found), base)
+    for fault in quiet.faults:
+        path = fault.path.removeprefix("vary.")
+        name = next((paths[p] for p in sorted(found, key=len, reverse=True) if p in path), path)
+        wrong = fault.wrong.replace("vary.", "")
+        reader.faults.append(replace(fault, path=f"ablate.factors.{name}", wrong=wrong))
+    return {choice.path: choice.values for choice in choices}
+
+
+def _schedule_levels(
+    reader: Reader, inner: Section, path: str, data: DataSpec, crop: tuple[int, int]
+) -> tuple[Any, ...]:
+    """Read each level as the schedule itself would."""
+    key, node = path.removeprefix(SCHEDULE), inner.node_of("levels")
+    assert isinstance(node, yaml.SequenceNode)
+    quiet, values = Reader(reader.file), []
+    for level in node.value:
+        alone = Section(quiet, "schedule", None, {key: (inner.node_of("path"), level)})
+        values.append(getattr(read_schedule(quiet, alone, data, crop)[0], key))
+    if not quiet.faults:
+        quiet.distinct(node, path, values)
+    where = inner.path
+    reader.faults += [replace(fault, path=where) for fault in quiet.faults]
+    return () if quiet.faults else tuple(values)
+
+
+def _check_networks(
+    reader: Reader,
+    spec: AblateSpec,
+    space: SearchSpace,
+    nodes: dict[str, Section],
+    section: Section,
+) -> None:
+    """Add a fault for each arm that is no valid network, or the same as its reference."""
+    if math.prod(spec.shape) > MOST_COMBINATIONS and spec.design in DESIGNS[2:]:
+        wrong = f"{math.prod(spec.shape)} combinations of levels"
+        reader.fault(section.key_node("factors"), "ablate.factors", wrong, "at most 4096")
+        return
+    factors = [f for f in spec.factors if not f.schedule_key]
+    first = (0,) * len(factors)
+    if _invalid(space, first):
+        _combination(reader, section, "factors", factors, first, _invalid(space, first))
+        return
+    before = len(reader.faults)
+    for column, factor in enumerate(factors):
+        levels = nodes[factor.name].node_of("levels")
+        assert isinstance(levels, yaml.SequenceNode)
+        for level in range(1, len(factor.levels)):
+            point = (*first[:column], level, *first[column + 1 :])
+            if problem := _level_problem(space, first, point):
+                where = f"ablate.factors.{factor.name}"
+                said = f"level {shown(factor.levels[level])} {problem[0]}"
+                reader.faults.append(_at(reader, levels.value[level], where, said, problem[1]))
+    if len(reader.faults) == before:
+        for point in _combinations(spec.design, tuple(len(f.levels) for f in factors)):
+            if fault := _invalid(space, point):
+                _combination(reader, section, "design", factors, point, fault)
+
+
+def _level_problem(
+    space: SearchSpace, first: Sequence[int], point: Sequence[int]
+) -> tuple[str, str] | None:
+    if fault := _invalid(space, point):
+        return f"makes no valid network: {fault.path}: {fault.wrong}", fault.allowed
+    if space.decode(point).id == space.decode(first).id:
+        return "makes the same network as the first level", "allowed: levels that change something"
+    return None
+
+
+def _invalid(space: SearchSpace, point: Sequence[int]) -> Fault | None:
+    problems = space.decode(point).problems()
+    return problems[0] if problems else None
+
+
+def _at(reader: Reader, node: yaml.Node, path: str, wrong: str, allowed: str) -> Fault:
+    return Fault(path, None, wrong, allowed, reader.file, *place(node))
+
+
+def _combination(
+    reader: Reader,
+    section: Section,
+    key: str,
+    factors: Sequence[Factor],
+    point: Sequence[int],
+    fault: Fault | None,
+) -> None:
+    assert fault is not None
+    pairs = zip(factors, point, strict=True)
+    names = ", ".join(f"{f.name}={shown(f.levels[level])}" for f, level in pairs)
+    key = key if key in section else "factors"
+    wrong = f"{names} together make no valid network: {fault.path}: {fault.wrong}"
+    node = section.key_node(key)
+    reader.faults.append(_at(reader, node, f"ablate.{key}", wrong, fault.allowed))
+
+
+def _combinations(design: str, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield what a design combines beyond one level at a time."""
+    offered: dict[str, Callable[[], Iterator[tuple[int, ...]]]] = {
+        "one-factor": lambda: iter(()),
+        "leave-one-out": lambda: _leave_one_out(shape),
+        "factorial": lambda: product(*map(range, shape)),
+        "fractional": lambda: product(*map(range, shape)),
+    }
+    yield from offered[design]()
+
+
+def _leave_one_out(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    last = tuple(n - 1 for n in shape)
+    yield last
+    yield from ((*last[:i], 0, *last[i + 1 :]) for i in range(len(shape)))

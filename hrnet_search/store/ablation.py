@@ -1,0 +1,123 @@
+"""What an ablation found, as numbers in its study: written by `ablation/`, drawn by `report/`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from hrnet_search.store.rows import record_from_json
+
+META = "ablation"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A seed that an arm has no result for, and why."""
+
+    seed: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One arm: what it is, its exact cost, and its results, one entry a seed of the record.
+
+    `levels` are one a factor, as a space file spells them; `ratio` is its MACs as a share of the
+    reference's; `miou` (fractions) and `latency_ms` are None where a seed is missing.
+    """
+
+    name: str
+    match: str
+    levels: tuple[str, ...]
+    architecture: str
+    schedule: str
+    widths: str
+    params: int
+    macs: int
+    activations: int
+    ratio: float
+    note: str
+    mean: float | None
+    sd: float | None
+    miou: tuple[float | None, ...]
+    latency_ms: tuple[float | None, ...]
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDifference:
+    """A difference in one class's IoU, with the t interval of this class alone."""
+
+    name: str
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """One difference, in mIoU (fractions): an arm against the reference, or an effect.
+
+    `changed` are (factor, level); `seeds` those it could be formed at. `low` to `high` is the
+    paired t interval over seeds, `image_low` to `image_high` the same share of a paired bootstrap
+    over validation images. `p` is of its own sign-flip test, `p_family` corrected over all of its
+    kind, `p_equivalent` of equivalence within the margin. Parameters and MACs differ exactly.
+    """
+
+    name: str
+    kind: str
+    match: str
+    changed: tuple[tuple[str, str], ...]
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    image_low: float | None
+    image_high: float | None
+    p: float
+    p_family: float
+    p_equivalent: float | None
+    verdict: str
+    note: str
+    params: float
+    macs: float
+    latency_ms: float | None
+    latency_low: float | None
+    latency_high: float | None
+    classes: tuple[ClassDifference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AblationRecord:
+    """An ablation in numbers; `family` sizes and p-values are as of `ended` of `trainings`.
+
+    `resolution` is 0 where nothing is aliased, `aliases` are pairs of effects that cannot be told
+    apart. `noise` is the standard deviation over seeds of a paired difference, pooled.
+    """
+
+    name: str
+    design: str
+    resolution: int
+    aliases: tuple[tuple[str, str], ...]
+    factors: tuple[str, ...]
+    reference: tuple[str, ...]
+    seeds: tuple[int, ...]
+    alpha: float
+    margin: float | None
+    trainings: int
+    ended: int
+    noise: float | None
+    least_p: float
+    detectable: float | None
+    class_names: tuple[str, ...]
+    arms: tuple[ArmRow, ...]
+    effects: tuple[EffectRow, ...]
+    notes: tuple[str, ...]
+
+
+def from_meta(meta: dict[str, str]) -> AblationRecord | None:
+    """Return what a study's meta holds of an ablation, None if it is none or has no numbers."""
+    text = meta.get(META)
+    return record_from_json(AblationRecord, json.loads(text)) if text else None
