@@ -29,6 +29,7 @@ GUESTS = {
     "arch.yaml_nodes": {"yaml"},
     "arch.hrnet_yaml": {"yaml"},
     "space.*": {"numpy"},
+    "space.ablate": {"yaml"},
     "space.data_section": {"yaml"},
     "space.load": {"yaml"},
     "space.reader": {"yaml"},

@@ -22,8 +22,10 @@ TOLERANCE = 0.02
 NUDGE = 2
 """Channels by which single branches may leave the common scale."""
 
-FINE = 4096
-LARGEST = 8.0
+FINE = 2048
+LARGEST = 4.0
+"""Factor up to which channels are rescaled, in steps of a seventh of a percent."""
+
 MACS = 1
 
 

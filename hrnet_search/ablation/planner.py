@@ -31,7 +31,7 @@ DRAWS = 1000
 CELLS = 1 << 24
 """Statistics held at once."""
 
-MOST_FLIPS = 1024
+MOST_FLIPS = 512
 """Flips that the planner counts: beyond, a draw of them."""
 
 POWER = 0.8

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hrnet_search.errors import shown
 from hrnet_search.report.ablation_plots import write_ablation_plots
 from hrnet_search.report.files import write_file
 from hrnet_search.report.tables import csv_bytes
@@ -222,7 +223,7 @@ def _tex(text: str) -> str:
 
 
 def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()
+    return shown(text, len(text) * 4).encode("ascii", "replace").decode()
 
 
 def _points(value: float | None) -> str:

@@ -53,7 +53,9 @@ def forest(record: AblationRecord, effects: Sequence[EffectRow]) -> Figure:
     axes.set_yticks(range(len(effects)), [_plain(e.name) for e in effects], fontsize=8.5)
     axes.set_ylim(len(effects) - 0.4, -0.6)
     axes.set_xlabel("mIoU difference (points of percent), paired by seed", fontsize=9, color=INK)
-    axes.set_title(f"Ablation {_plain(record.name)}", loc="left", fontsize=11, color=INK)
+    # Above the legend, however long the name is.
+    title = f"Ablation {_plain(record.name)}"
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=20)
     _clean(axes)
     _legend(axes, record)
     _caption(
@@ -156,6 +158,7 @@ def _heat(
             axes.text(column, row, f"{value:+.1f}", ha="center", va="center", fontsize=7, color=ink)
     bar = figure.colorbar(image, ax=axes, shrink=0.85)
     bar.ax.tick_params(labelsize=7.5, length=0)
+    bar.outline.set_visible(False)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -211,8 +211,9 @@ def _levels_fit(reader: Reader, inner: Section) -> bool:
         return True
     wrong = "is no list"
     if isinstance(node, yaml.SequenceNode):
-        one = "compares nothing" if node.value else "is empty"
-        wrong = f"{len(node.value)} levels" if len(node.value) > 1 else f"one level {one}"
+        few = ("no level", "one level compares nothing")
+        count = len(node.value)
+        wrong = few[count] if count < len(few) else f"{count} levels"
     allowed = f"a list of 2 to {MOST_LEVELS} levels, the reference's first"
     reader.fault(node, inner.where("levels"), wrong, allowed)
     return False

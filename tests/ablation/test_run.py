@@ -1,0 +1,314 @@
+"""An ablation is asked once, ends the same however often it is killed, and hides no failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ablation import made_up_ablation as made_up
+from ablation.made_up_ablation import TEXT, drive, failing, run_made_up, settled, space_file
+
+from hrnet_search.ablation.brain import LEAST_FAILURES, AblationBrain, Conditions, trials
+from hrnet_search.ablation.run import open_ablation, prepare, take_over
+from hrnet_search.errors import SpaceError, StudyError
+from hrnet_search.records import FAILED, TrialResult, TrialTask
+from hrnet_search.search.inline import Report
+from hrnet_search.store.ablation import AblationRecord, EffectRow, from_meta
+from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
+
+TESTS = Path(__file__).parents[1]
+ARMS = 5
+"""The reference, three arms, and one of them at equal MACs (CAT and flip need none)."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a study that has ended, to be read only."""
+    folder = tmp_path_factory.mktemp("finished")
+    drive(space_file(folder), folder / "study")
+    return folder / "study"
+
+
+def rows(folder: Path) -> list[tuple[object, ...]]:
+    table = open_study(folder).results().fillna({"miou": -1})
+    return [tuple(r) for r in table[["number", "architecture", "seed", "status", "miou"]].values]
+
+
+def record(folder: Path) -> AblationRecord:
+    found = from_meta(open_study(folder).meta)
+    assert found
+    return found
+
+
+def effect(folder: Path, name: str) -> EffectRow:
+    return next(e for e in record(folder).effects if e.name == name)
+
+
+def test_every_arm_is_trained_with_every_seed(finished: Path) -> None:
+    study = open_study(finished)
+    table = study.results()
+    assert len(table) == ARMS * 6
+    assert (
+        table.groupby(["architecture", "schedule"])["seed"].agg(set).tolist()
+        == [{0, 1, 2, 3, 4, 5}] * ARMS
+    )
+    assert {ask.purpose for ask, _ in study.trials()} == {"ablate"}
+    assert table["STAGE4.NUM_BRANCHES"].tolist()[:ARMS].count(3) == 2
+    assert set(table["match"]) == {"none", "macs"}
+
+
+def test_known_effects_come_out_with_their_costs(finished: Path) -> None:
+    found = record(finished)
+    verdicts = {e.name: e.verdict for e in found.effects}
+    assert verdicts["fuse=CAT"] == "better"
+    assert verdicts["branch=3"] == verdicts["branch=3 at equal MACs"] == "worse"
+    assert verdicts["flip=false"] == "equivalent"
+    for e in found.effects:
+        assert e.mean is not None
+        assert e.low is not None
+        assert e.high is not None
+        assert e.low <= e.mean <= e.high
+        assert e.latency_ms == pytest.approx(e.macs / 1e9)
+        assert [c.name for c in e.classes] == list("abcdefgh")
+        assert e.classes[0].mean == pytest.approx(e.mean)
+    branch = effect(finished, "branch=3")
+    arms = {arm.name: arm for arm in found.arms}
+    assert branch.macs == arms["branch=3"].macs - arms["reference"].macs < 0
+    assert arms["branch=3 at equal MACs"].ratio == pytest.approx(1, abs=0.02)
+    assert found.noise == pytest.approx(0.003 * 2**0.5, rel=0.4)
+    assert json.loads(json.dumps(asdict(found), allow_nan=False))["ended"] == ARMS * 6
+
+
+def test_pairing_takes_out_what_a_seed_does_to_all_arms(finished: Path) -> None:
+    found = record(finished)
+    assert found.arms[0].sd is not None
+    assert found.noise is not None
+    assert found.noise < 0.5 * found.arms[0].sd
+
+
+def test_failed_trials_are_named_and_counted(tmp_path: Path) -> None:
+    ablation = settled(space_file(tmp_path))
+    order = trials(ablation)
+    cat = next(i for i, (_, arm) in enumerate(order) if arm.name == "fuse=CAT")
+    second = next(i for i, (k, arm) in enumerate(order) if arm.name == "reference" and k.seed == 2)
+    brain = drive(space_file(tmp_path), tmp_path / "study", failing(cat, second))
+    assert brain.counts[FAILED] == 2
+    found = record(tmp_path / "study")
+    missing = {arm.name: arm.missing for arm in found.arms if arm.missing}
+    assert {name: [m.seed for m in gone] for name, gone in missing.items()} == {
+        "reference": [2],
+        "fuse=CAT": [0],
+    }
+    assert missing["fuse=CAT"][0].why == "failed: the loss is nan at step 7 of 10"
+    row = effect(tmp_path / "study", "fuse=CAT")
+    assert row.seeds == (1, 3, 4, 5)
+    assert row.p == 0.125
+    assert row.verdict == "undecided"
+    assert "4 of 6 seeds, p cannot be below 0.125" in row.note
+    # A seed that the reference lost is lost to every difference.
+    assert effect(tmp_path / "study", "branch=3").seeds == (0, 1, 3, 4, 5)
+
+
+def test_an_arm_that_never_trains_has_no_numbers_and_says_why(tmp_path: Path) -> None:
+    order = trials(settled(space_file(tmp_path)))
+    gone = [i for i, (_, arm) in enumerate(order) if arm.name == "flip=false"]
+    drive(space_file(tmp_path), tmp_path / "study", failing(*gone))
+    row = effect(tmp_path / "study", "flip=false")
+    assert (row.mean, row.low, row.seeds, row.verdict) == (None, None, (), "undecided")
+    assert effect(tmp_path / "study", "branch=3").verdict == "worse"
+
+
+def test_an_unfinished_ablation_says_what_has_not_run(tmp_path: Path) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.number == ARMS + 3:
+            raise KeyboardInterrupt
+        return run_made_up(task, report)
+
+    file, folder = space_file(tmp_path), tmp_path / "study"
+    with pytest.raises(KeyboardInterrupt):
+        drive(file, folder, run)
+    assert "ablation" not in open_study(folder).meta
+    lines = prepare(file, settled(file), folder)
+    assert any(f"{ARMS + 3} of them done" in line for line in lines)
+    assert any("of finished trials" in line for line in lines)
+    drive(file, folder)
+    assert record(folder).ended == ARMS * 6
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_cut_off_anywhere_it_ends_the_same(tmp_path: Path) -> None:
+    file = space_file(tmp_path)
+    drive(file, tmp_path / "whole", failing(5, 17))
+    rng = random.Random(1)
+    for _ in range(200):
+        left = rng.randint(2, 12)
+
+        def run(task: TrialTask, report: Report) -> TrialResult:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KilledError
+            return failing(5, 17)(task, report)
+
+        try:
+            drive(file, tmp_path / "cut", run)
+            break
+        except KilledError:
+            continue
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    assert record(tmp_path / "cut") == record(tmp_path / "whole")
+
+
+def kill_drivers(tmp_path: Path, kills: int) -> None:
+    file, folder = space_file(tmp_path), tmp_path / "killed"
+    rng = random.Random(3)
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    script = [sys.executable, str(Path(made_up.__file__)), file.path, str(folder)]
+    for _ in range(kills):
+        with subprocess.Popen(script, env={**os.environ, "PYTHONPATH": path}) as process:
+            while process.poll() is None and not (folder / "study.db").exists():
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.4))
+            process.send_signal(signal.SIGKILL)
+        before = [row for row in rows(folder) if row[3] != "running"]
+        with StudyStore(folder):  # a dead driver holds nothing
+            pass
+        assert [row for row in rows(folder) if row[3] != "running"] == before
+    subprocess.run(script, env={**os.environ, "PYTHONPATH": path}, check=True)
+    drive(file, tmp_path / "whole")
+    assert rows(folder) == rows(tmp_path / "whole")
+    assert record(folder) == record(tmp_path / "whole")
+
+
+def test_a_driver_killed_in_mid_ablation_changes_nothing(tmp_path: Path) -> None:
+    kill_drivers(tmp_path, 2)
+
+
+@pytest.mark.bench
+def test_a_driver_killed_twenty_times_changes_nothing(tmp_path: Path) -> None:
+    kill_drivers(tmp_path, 20)
+
+
+def brain_of(tmp_path: Path, then: Callable[[AblationBrain], None]) -> None:
+    file = space_file(tmp_path)
+    ablation = settled(file)
+    with open_ablation(file, ablation, tmp_path / "study") as store:
+        then(AblationBrain(ablation, store, Conditions(file.latency), 1.0))
+
+
+def test_a_trial_whose_worker_died_comes_back_twice(tmp_path: Path) -> None:
+    def then(brain: AblationBrain) -> None:
+        first = brain.ask()
+        assert first
+        for _ in range(2):
+            brain.give_back(first.number)
+            assert brain.ask() == first
+        brain.give_back(first.number)
+        assert brain.counts[FAILED] == 1
+        following = brain.ask()
+        assert following
+        assert following.number == 1
+
+    brain_of(tmp_path, then)
+    assert "worker died 3 times" in open_study(tmp_path / "study").results()["error"][0]
+
+
+def test_a_result_told_twice_counts_once(tmp_path: Path) -> None:
+    def then(brain: AblationBrain) -> None:
+        task = brain.ask()
+        assert task
+        result = run_made_up(task, lambda _: True)
+        assert brain.tell(task.number, result)
+        assert not brain.tell(task.number, result)
+        assert sum(brain.counts.values()) == 1
+
+    brain_of(tmp_path, then)
+
+
+def test_an_ablation_in_which_half_fails_stops(tmp_path: Path) -> None:
+    brain = drive(space_file(tmp_path), tmp_path / "study", failing(*range(1000)))
+    assert brain.counts[FAILED] == max(LEAST_FAILURES, ARMS * 3)
+    assert "until the cause is mended" in brain.why_ended
+
+
+def test_what_is_asked_may_not_change_once_it_has_begun(tmp_path: Path, finished: Path) -> None:
+    for old, new, key in (
+        ("miou: 0.01", "miou: 0.02", "ablate.equivalence"),
+        ("seeds: 6", "seeds: 7", "ablate.seeds"),
+        ("[SUM, CAT]", "[CAT, SUM]", "ablate.factors"),
+        ("steps: 10", "steps: 11", "schedule and data"),
+    ):
+        other = space_file(tmp_path, TEXT.replace(old, new))
+        with pytest.raises(StudyError, match=key):
+            open_ablation(other, settled(other), finished)
+
+
+def test_finished_trials_of_another_study_are_used_again(tmp_path: Path, finished: Path) -> None:
+    first = space_file(tmp_path, TEXT.replace("match: [none, macs]", "match: [none]"))
+    drive(first, tmp_path / "first", failing(3))
+    matrices = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
+    done = open_study(tmp_path / "first").results()
+    key = f"{done['architecture'][0]}.{done['schedule'][0]}.{done['seed'][0]}"
+    np.savez(tmp_path / "first" / "evaluation" / f"{key}.npz", confusions=matrices, step=10)
+
+    file = space_file(tmp_path)
+    ablation = settled(file)
+    other = open_study(tmp_path / "first")
+    with open_ablation(file, ablation, tmp_path / "second") as store:
+        store.set_meta("reference_ms", "2.0")
+        assert take_over(ablation, store, other) == (ARMS - 1) * 6 - 1
+        assert take_over(ablation, store, other) == 0
+    trained = []
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        trained.append(task.key)
+        return run_made_up(task, report)
+
+    drive(file, tmp_path / "second", run)
+    assert len(trained) == 6 + 1
+    second, alone = record(tmp_path / "second"), record(finished)
+    assert [e.mean for e in second.effects] == [e.mean for e in alone.effects]
+    assert (tmp_path / "second" / "evaluation" / f"{key}.npz").is_file()
+    result = next(r for _, r in open_study(tmp_path / "second").trials() if r)
+    assert result.notes == ("taken over from made-up",)
+    # Milliseconds travel as the ratio to the reference, which took 2 ms here.
+    assert result.latency
+    assert result.latency.ms == pytest.approx(2.0 * result.latency.ratio)
+
+
+def test_latencies_of_another_device_are_not_taken_over(tmp_path: Path, finished: Path) -> None:
+    file = space_file(tmp_path)
+    ablation = settled(file)
+    with open_ablation(file, ablation, tmp_path / "second") as store:
+        store.set_meta("device", "another")
+        take_over(ablation, store, open_study(finished))
+    assert open_study(tmp_path / "second").results()["latency_ms"].isna().all()
+
+
+def test_an_ablation_that_cannot_find_what_is_asked_is_refused(tmp_path: Path) -> None:
+    text = TEXT.replace("  seeds: 6", "  seeds: 6\n  detect: {miou: 0.012}")
+    file = space_file(tmp_path, text)
+    with pytest.raises(SpaceError) as caught:
+        prepare(file, settled(file), tmp_path / "study")
+    said = str(caught.value)
+    assert said.startswith(f"{file.path}:10:3: ablate.detect: 6 seeds find")
+    count = int(said.split("allowed: ")[1].split()[0])
+    enough = space_file(tmp_path, text.replace("seeds: 6", f"seeds: {count}"))
+    assert prepare(enough, settled(enough), tmp_path / "study")
+    # Less noise, if it is known, needs fewer.
+    quiet = space_file(tmp_path, text.replace("detect:", "noise: {miou: 0.003}\n  detect:"))
+    assert prepare(quiet, settled(quiet), tmp_path / "study")
