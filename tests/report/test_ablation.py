@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hrnet_search.report.ablation import ablation_lines, latex, markdown, write_ablation
@@ -166,7 +167,7 @@ def test_the_forest_has_a_row_and_colour_for_each_verdict() -> None:
     drawn = [e for e in RECORD.effects if e.mean is not None]
     axes = forest(RECORD, drawn).axes[0]
     assert [t.get_text() for t in axes.get_yticklabels()] == [e.name for e in drawn]
-    points = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    points = [line for line in axes.lines if np.size(line.get_xdata()) == 1]
     colours = {line.get_color() for line in points}
     assert len(colours) == len({e.verdict for e in drawn})
     band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
