@@ -153,7 +153,7 @@ def ablate(options: argparse.Namespace) -> int:
     folder = Path(options.output) if options.output else RESULTS / file.name
     from hrnet_search.ablation.run import ablation_of, prepare
 
-    ablation = ablation_of(file)
+    ablation = ablation_of(file, folder)
     for line in prepare(file, ablation, folder, options.reuse):
         print(line)
     if options.plan:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hrnet_search.ablation.design import ARM, INTERACTION, MAIN, Contrast, Design, design
@@ -11,10 +12,9 @@ from hrnet_search.ablation.fraction import Run
 from hrnet_search.ablation.matching import TOLERANCE, match_macs
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import Schedule
+from hrnet_search.records import NO_INIT, TRIAL_INIT, Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor
 from hrnet_search.space.load import SpaceFile
-from hrnet_search.space.space import SearchSpace
 
 REFERENCE = "reference"
 EQUAL_MACS = " at equal MACs"
@@ -70,6 +70,8 @@ class Ablation:
     arms: tuple[Arm, ...]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
+    probe: str = ""
+    """What was found on the machine that settled open keys of the schedule, as JSON."""
 
     @property
     def distinct(self) -> tuple[Arm, ...]:
@@ -89,12 +91,17 @@ class Ablation:
         return tuple(kind for kind in kinds if kind)
 
 
-def settle(file: SpaceFile, schedule: Schedule) -> Ablation:
-    """Return the ablation that a space file asks for; `schedule` is the file's, with its data."""
+def settle(
+    file: SpaceFile, schedule: Schedule, finish: Callable[[Schedule], Schedule] = lambda s: s
+) -> Ablation:
+    """Return the ablation that a space file asks for; `schedule` is the file's, with its data.
+
+    `finish` settles what an arm's schedule leaves open: which weights its start names.
+    """
     spec = file.ablation
     assert spec is not None, "asked for only where the file has `ablate`"
     planned = design(spec.design, spec.shape, spec.resolution)
-    maker = _Maker(spec, file.space, schedule, file.rungs, planned.runs[0])
+    maker = _Maker(file, schedule, finish, planned.runs[0])
     plain = [maker.plain(run) for run in planned.runs]
     arms, notes = [plain[0]], list[str]()
     differences: list[Difference] = []
@@ -112,26 +119,19 @@ def settle(file: SpaceFile, schedule: Schedule) -> Ablation:
     return Ablation(spec, planned, tuple(arms), tuple(differences), tuple(notes))
 
 
-@dataclass(slots=True)
 class _Maker:
-    spec: AblateSpec
-    space: SearchSpace
-    schedule: Schedule
-    rungs: tuple[int, ...]
-    first: Run
-    notes: list[str]
-    target: int
-
     def __init__(
         self,
-        spec: AblateSpec,
-        space: SearchSpace,
+        file: SpaceFile,
         schedule: Schedule,
-        rungs: tuple[int, ...],
+        finish: Callable[[Schedule], Schedule],
         first: Run,
     ) -> None:
-        self.spec, self.space, self.schedule, self.rungs = spec, space, schedule, rungs
-        self.first, self.notes = first, []
+        assert file.ablation is not None
+        self.file, self.spec, self.space = file, file.ablation, file.space
+        self.schedule, self.finish, self.rungs = schedule, finish, file.rungs
+        self.first = first
+        self.notes: list[str] = []
         self.target = self._cost(self._architecture(first)).macs
 
     def plain(self, run: Run) -> Arm:
@@ -184,7 +184,11 @@ class _Maker:
             for factor, level in zip(self.spec.factors, run, strict=True)
             if factor.schedule_key
         }
-        return replace(self.schedule, **changes)
+        if "init" in changes:
+            named = str(changes["init"])
+            words = named == NO_INIT or named.startswith(TRIAL_INIT)
+            changes["init_path"] = "" if words else str(Path(self.file.path).parent / named)
+        return self.finish(replace(self.schedule, **changes))
 
 
 def widths(architecture: Architecture) -> str:

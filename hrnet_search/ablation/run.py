@@ -18,8 +18,9 @@ from hrnet_search.data.dataset import fingerprint, preflight
 from hrnet_search.errors import DataError, SpaceError
 from hrnet_search.evaluate.trial import Worker
 from hrnet_search.records import COMPLETED, TrialResult, hash_of
+from hrnet_search.search.initial import settled
 from hrnet_search.search.inline import Listener, run_inline
-from hrnet_search.search.run import reference_of, take_up
+from hrnet_search.search.run import PROBE, on_this_machine, reference_of, take_up
 from hrnet_search.search.start import REFERENCE
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import META, AblationRecord
@@ -28,11 +29,17 @@ from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.writer import Ask, StudyStore
 
 
-def ablation_of(file: SpaceFile) -> Ablation:
-    """Look at the data and settle a space file into an ablation; raise DataError for bad data."""
+def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
+    """Look at the data and settle a space file into an ablation for a study in `folder`.
+
+    Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
+    or no HRNet's.
+    """
     if faults := preflight(file.schedule.data):
         raise DataError(faults)
-    return settle(file, replace(file.schedule, fingerprint=fingerprint(file.schedule.data)))
+    schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
+    schedule, probe = on_this_machine(schedule, file, folder)
+    return replace(settle(file, schedule, lambda own: settled(own, file, folder)), probe=probe)
 
 
 def prepare(
@@ -72,6 +79,7 @@ def ablate(
     reuse: Sequence[Study] = (),
 ) -> AblationBrain:
     """Run what has no result yet, in this process, and write the numbers into the study."""
+    worker = Worker()  # the first thing: it sets how memory is kept, for all that is measured
     classes = file.schedule.data.classes
     reference = reference_of(file.latency, classes, store, say)
     for study in reuse:
@@ -80,7 +88,7 @@ def ablate(
     conditions = Conditions(file.latency, file.latency.device, str(store.folder))
     brain = AblationBrain(ablation, store, conditions, reference)
     try:
-        run_inline(brain, Worker().run, listeners)
+        run_inline(brain, worker.run, listeners)
     finally:
         write_record(file, ablation, store)
     return brain
@@ -151,6 +159,7 @@ def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict
         "levels": json.dumps([*(f.levels for f in factors), [NONE, MACS]]),
         "schedule": json.dumps({**asdict(schedule), "id": schedule.id}),
         "trials": str(ablation.trainings),
+        **({PROBE: ablation.probe} if ablation.probe else {}),
         "study_id": hash_of([file.name, identity]),
     }
 

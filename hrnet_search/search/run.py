@@ -44,7 +44,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     if faults := preflight(file.schedule.data):
         raise DataError(faults)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
-    schedule, probe = _on_this_machine(settled(schedule, file, folder), file, folder)
+    schedule, probe = on_this_machine(settled(schedule, file, folder), file, folder)
     return Plan(
         space=file.space,
         objectives=file.objectives,
@@ -65,7 +65,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     )
 
 
-def _on_this_machine(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[Schedule, str]:
+def on_this_machine(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[Schedule, str]:
     """Settle what a schedule leaves to the machine, once in the life of a study.
 
     What was found stands in the study and is taken from there, so that all its trials run

@@ -13,7 +13,7 @@ import yaml
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.yaml_nodes import place
 from hrnet_search.errors import Fault, shown
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records import BASE_INIT, DataSpec, Schedule
 from hrnet_search.space.reader import Reader, Section, nearest
 from hrnet_search.space.sections import SCHEDULE_KEYS, read_schedule
 from hrnet_search.space.space import Choice, SearchSpace
@@ -27,9 +27,12 @@ KEYS = (
 UNREAD = ("objectives", "limits", "search")
 """Sections that say what a search looks for; an ablation would not read them."""
 
+UNSETTLED = {"data", "crop", "init_steps", "init_lr"}
+"""Fields of a schedule that are no factors: shared by all arms, or of a search's own base."""
+
 SCHEDULE = "schedule."
 SCHEDULE_FACTORS = tuple(
-    sorted({f.name for f in fields(Schedule)} & set(SCHEDULE_KEYS) - {"data", "crop"})
+    sorted({f.name for f in fields(Schedule)} & set(SCHEDULE_KEYS) - UNSETTLED)
 )
 MOST_FACTORS, MOST_LEVELS, MOST_SEEDS, MOST_COMBINATIONS = 10, 12, 64, 4096
 
@@ -92,10 +95,11 @@ def read_ablation(
     base: Architecture | None,
     data: DataSpec,
     crop: tuple[int, int],
+    schedule: Section,
 ) -> tuple[AblateSpec, tuple[Choice, ...]]:
     """Return the section, and the factors of the architecture as choices."""
     before = len(reader.faults)
-    factors, nodes = _factors(reader, section, base, data, crop)
+    factors, nodes = _factors(reader, section, base, data, crop, schedule)
     readable = len(reader.faults) == before
     alpha = section.read("alpha", lambda n, p: reader.number(n, p, 0.0001, 0.5), 0.05)
     spec = AblateSpec(
@@ -157,6 +161,7 @@ def _factors(
     base: Architecture | None,
     data: DataSpec,
     crop: tuple[int, int],
+    schedule: Section,
 ) -> tuple[list[Factor], dict[str, Section]]:
     """Return the factors that could be read, and the section of each in the file by name."""
     node = section.require("factors")
@@ -179,7 +184,7 @@ def _factors(
     levels = _architecture_levels(reader, nodes, paths, base)
     for path, name in paths.items():
         if path.startswith(SCHEDULE):
-            levels[path] = _schedule_levels(reader, nodes[name], path, data, crop)
+            levels[path] = _schedule_levels(reader, nodes[name], path, data, crop, schedule)
     found = [Factor(name, path, levels[path]) for path, name in paths.items() if levels.get(path)]
     return found, nodes
 
@@ -247,20 +252,31 @@ def _architecture_levels(
 
 
 def _schedule_levels(
-    reader: Reader, inner: Section, path: str, data: DataSpec, crop: tuple[int, int]
+    reader: Reader,
+    inner: Section,
+    path: str,
+    data: DataSpec,
+    crop: tuple[int, int],
+    schedule: Section,
 ) -> tuple[Any, ...]:
-    """Read each level as the schedule itself would."""
+    """Read each level as the schedule itself would, beside its other keys."""
     key, node = path.removeprefix(SCHEDULE), inner.node_of("levels")
     assert isinstance(node, yaml.SequenceNode)
     quiet, values = Reader(reader.file), []
     for level in node.value:
-        alone = Section(quiet, "schedule", None, {key: (inner.node_of("path"), level)})
-        values.append(getattr(read_schedule(quiet, alone, data, crop)[0], key))
-    if not quiet.faults:
-        quiet.distinct(node, path, values)
-    where = inner.path
-    reader.faults += [replace(fault, path=where) for fault in quiet.faults]
-    return () if quiet.faults else tuple(values)
+        found = {**schedule.found, key: (inner.node_of("path"), level)}
+        beside = Section(quiet, "schedule", schedule.node, found)
+        values.append(getattr(read_schedule(quiet, beside, data, crop)[0], key))
+        if values[-1] == BASE_INIT and key == "init":
+            quiet.fault(level, path, "base is trained by a search alone", "none, a file, trial:KEY")
+    # Faults of the other keys are said where they stand.
+    own = [fault for fault in quiet.faults if fault.path == path]
+    if not own:
+        checked = Reader(reader.file)
+        checked.distinct(node, path, values)
+        own = checked.faults
+    reader.faults += [replace(fault, path=inner.path) for fault in own]
+    return () if own else tuple(values)
 
 
 def _check_networks(

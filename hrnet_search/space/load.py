@@ -111,7 +111,9 @@ def _load(
     ablation = None
     if "ablate" in top:
         objectives = ABLATION_OBJECTIVES
-        ablation, choices = ablate.read_ablation(reader, parts["ablate"], architecture, data, crop)
+        ablation, choices = ablate.read_ablation(
+            reader, parts["ablate"], architecture, data, crop, parts["schedule"]
+        )
     if base is not None:
         kept = tuple(limits.values())
         space = SearchSpace(base.architecture, choices, kept, latency.size, data.classes)

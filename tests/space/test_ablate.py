@@ -34,6 +34,7 @@ schedule: {{steps: 300, batch: 8, crop: [128, 128]}}
 def faults_of(folder: Path, text: str) -> list[str]:
     path = folder / "space.yaml"
     path.write_text(text)
+    (folder / "base.pth").touch()
     with pytest.raises(SpaceError) as caught:
         load_space_file(path)
     lines = [str(fault) for fault in caught.value.faults]
@@ -44,6 +45,7 @@ def faults_of(folder: Path, text: str) -> list[str]:
 def test_the_example_means_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(GOOD)
+    (tmp_path / "base.pth").touch()
     file = load_space_file(path)
     spec = file.ablation
     assert spec
@@ -62,6 +64,7 @@ def test_the_example_means_what_it_says(tmp_path: Path) -> None:
 
 def test_defaults_and_lists_of_seeds(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
+    (tmp_path / "base.pth").touch()
     short = GOOD
     for line in ("  design: one-factor\n", "  match: [none, macs]\n", "  seeds: 6\n"):
         short = short.replace(line, "")
@@ -111,6 +114,8 @@ WRONG = [
         "schedule.unit cannot be ablated, did you mean schedule.init",
     ),
     ("schedule.init", "schedule.seeds", "every arm has the same seeds"),
+    ("base.pth]", "absent.pth]", "9:58: ablate.factors.inherit: absent.pth is no file"),
+    ("base.pth]", "base]", "9:58: ablate.factors.inherit: base is trained by a search alone"),
     (
         "schedule.init, levels: [none, base.pth]",
         "schedule.lr, levels: [0.05, -1]",
