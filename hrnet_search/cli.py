@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from hrnet_search import __version__
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from hrnet_search.records import Latency
     from hrnet_search.report.export.member import Member
     from hrnet_search.report.export.result import ExportOptions
+    from hrnet_search.search.inline import Driver
+    from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.study import Brain
     from hrnet_search.space.load import SpaceFile
 
@@ -129,7 +130,6 @@ def run(options: argparse.Namespace) -> int:
         wrong = "is an ablation, nothing is searched"
         raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search ablate", file.path))
     _require_root(file)
-    signal.signal(signal.SIGTERM, _interrupt)
     folder = Path(options.output) if options.output else RESULTS / file.name
     brain = _search(file, folder, options)
     from hrnet_search.report.report import write_report
@@ -149,7 +149,6 @@ def ablate(options: argparse.Namespace) -> int:
         wrong = "is missing, the file asks for a search"
         raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search run", file.path))
     _require_root(file)
-    signal.signal(signal.SIGTERM, _interrupt)
     folder = Path(options.output) if options.output else RESULTS / file.name
     from hrnet_search.ablation.run import ablation_of, prepare
 
@@ -205,16 +204,14 @@ def export(options: argparse.Namespace) -> int:
 
 def sync(options: argparse.Namespace) -> int:
     """Bring the mirrors of a study up to date."""
-    from hrnet_search.store.study import open_study
+    from hrnet_search.search.mirrors import sync as sync_mirrors
 
-    study = open_study(options.study)
-    mirror = _mirror(study.meta["tracking"], study.name, Path(options.study))
-    if mirror is None:
+    found = sync_mirrors(Path(options.study), _warn)
+    if not found:
         print("tracking is off: there is nothing to sync")
-        return DONE
-    ended = [(ask.architecture, result) for ask, result in study.trials() if result is not None]
-    print(f"{mirror.sync(ended)} trials sent, {mirror.waiting} waiting")
-    return TRIALS_FAILED if mirror.waiting else DONE
+    for name, (sent, waiting) in found.items():
+        print(f"{name}: {sent} trials sent, {waiting} waiting")
+    return TRIALS_FAILED if any(waiting for _, waiting in found.values()) else DONE
 
 
 def _onnx_latency(how: ExportOptions) -> Callable[[Path, Member], Latency]:
@@ -237,10 +234,12 @@ def _onnx_latency(how: ExportOptions) -> Callable[[Path, Member], Latency]:
 def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain:
     from rich.console import Console
 
-    from hrnet_search.progress import LiveProgress, PlainProgress
+    from hrnet_search.progress import watching
+    from hrnet_search.search.interrupt import Interrupt
+    from hrnet_search.search.mirrors import Outbox
     from hrnet_search.search.run import open_store, plan_of, search
 
-    console = Console()
+    console = Console(file=sys.stdout)  # which Ray's driver sends elsewhere
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -248,23 +247,19 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     plan = plan_of(file, folder, options.trials)
     limit = file.schedule.data.cache
     if (decoded := _decoded_bytes(file)) > limit:
-        console.print(_decoded_line(decoded, limit))
-    with open_store(file, plan, folder) as store:
-        already = len(store.finished())
+        say(_decoded_line(decoded, limit))
+    with Interrupt() as interrupt, open_store(file, plan, folder) as store:
+        already = store.finished()
         if already:
-            console.print(f"going on with {folder}: {already} trials have ended")
+            say(f"going on with {folder}: {len(already)} trials have ended")
         live = console.is_terminal and not options.plain
-        view = (LiveProgress if live else PlainProgress)(
-            plan.trials + (plan.base is not None), already, console
-        )
-        mirror = _mirror(file.tracking.mlflow, file.name, folder)
-        listeners = [view, mirror] if mirror else [view]
-        with view if isinstance(view, LiveProgress) else nullcontext():
-            brain = search(plan, store, listeners, say)
-        if mirror:
-            asks = {ask.number: ask for ask in store.asks()}
-            mirror.sync([(asks[n].architecture, result) for n, result in store.finished()])
-    return brain
+        planned = plan.trials + (plan.base is not None)
+        with (
+            Outbox(folder, _warn) as outbox,
+            _driver(file, folder, store.meta(), interrupt, options, say) as driver,
+            watching(folder, planned, plan.objectives, already, console, live) as views,
+        ):
+            return search(plan, store, [*views, outbox], say, driver)
 
 
 def _ablate(
@@ -274,23 +269,27 @@ def _ablate(
 
     from hrnet_search.ablation.run import ablate as run_ablation
     from hrnet_search.ablation.run import open_ablation
-    from hrnet_search.progress import LiveProgress, PlainProgress
+    from hrnet_search.progress import watching
+    from hrnet_search.search.interrupt import Interrupt
+    from hrnet_search.search.mirrors import Outbox
     from hrnet_search.store.study import open_study
 
-    console = Console()
+    console = Console(file=sys.stdout)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
     reuse = [open_study(other) for other in options.reuse]
-    with open_ablation(file, ablation, folder) as store:
-        already = len(store.finished())
+    with Interrupt() as interrupt, open_ablation(file, ablation, folder) as store:
+        already = store.finished()
         live = console.is_terminal and not options.plain
-        view = (LiveProgress if live else PlainProgress)(ablation.trainings, already, console)
-        mirror = _mirror(file.tracking.mlflow, file.name, folder)
-        listeners = [view, mirror] if mirror else [view]
-        with view if isinstance(view, LiveProgress) else nullcontext():
-            brain = run_ablation(file, ablation, store, listeners, console.print, reuse)
-        if mirror:
-            asks = {ask.number: ask for ask in store.asks()}
-            mirror.sync([(asks[n].architecture, result) for n, result in store.finished()])
-    return brain
+        objectives = ("miou", "macs")
+        with (
+            Outbox(folder, _warn) as outbox,
+            _driver(file, folder, store.meta(), interrupt, options, say) as driver,
+            watching(folder, ablation.trainings, objectives, already, console, live) as views,
+        ):
+            return run_ablation(file, ablation, store, [*views, outbox], say, reuse, driver)
 
 
 def _check_ablation(file: SpaceFile, looked_at: bool, as_json: bool) -> int:
@@ -313,12 +312,39 @@ def _check_ablation(file: SpaceFile, looked_at: bool, as_json: bool) -> int:
     return DONE
 
 
-def _mirror(uri: str, name: str, folder: Path) -> Any:
-    if uri == "off":
-        return None
-    from hrnet_search.search.mlflow_mirror import MlflowMirror
+@contextmanager
+def _driver(
+    file: SpaceFile,
+    folder: Path,
+    meta: Mapping[str, str],
+    interrupt: Interrupt,
+    options: argparse.Namespace,
+    say: Callable[[str], None],
+) -> Iterator[Driver]:
+    """Yield what runs the trials: this process, or Ray if workers or a cluster are asked for."""
+    if options.workers is None and not options.ray:
+        from hrnet_search.search.run import Inline
 
-    return MlflowMirror(uri, name, str(folder), lambda text: print(text, file=sys.stderr))
+        yield Inline(interrupt)
+        return
+    from hrnet_search.search.ray_tune.room import GIB, Asked
+    from hrnet_search.search.ray_tune.start import ray_driver
+
+    asked = Asked(
+        workers=options.workers or 1,
+        gpus=options.gpus_per_trial,
+        address=options.ray or "",
+        storage=options.storage or "",
+        memory=int(options.memory_per_trial * GIB),
+    )
+    device, measured_on = file.latency.device, meta.get("device")
+    study = meta["study_id"]
+    with ray_driver(asked, folder, study, device, measured_on, interrupt, say) as driver:
+        yield driver
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _load(options: argparse.Namespace) -> SpaceFile:
@@ -364,10 +390,6 @@ def _decoded_line(taken: int, limit: int) -> str:
     return f"decoded images: {size}, {kept}"
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _fail(text: str, code: int, debug: bool) -> int:
     if debug:
         import traceback
@@ -382,6 +404,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive, allowed: 1 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed, allowed: 0 or more")
     return number
 
 
@@ -422,11 +451,25 @@ def _add_profile(sub: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="for programs to read")
 
 
+def _add_workers(sub: argparse.ArgumentParser) -> None:
+    ray = sub.add_argument_group("several workers (docs/cluster.md)")
+    ray.add_argument("--workers", type=_positive, metavar="N", help="trials at once, through Ray")
+    gpus = "share of a GPU for each trial (1 where there are GPUs)"
+    ray.add_argument("--gpus-per-trial", type=_share, metavar="G", help=gpus)
+    memory = "what one worker may use, in GiB (2)"
+    ray.add_argument("--memory-per-trial", type=_share, default=2.0, metavar="M", help=memory)
+    address = "join this Ray cluster (without it, --workers starts one on this machine)"
+    ray.add_argument("--ray", metavar="ADDRESS", help=address)
+    storage = "path or URL that all nodes see, if they do not see the study folder"
+    ray.add_argument("--storage", metavar="URL", help=storage)
+
+
 def _add_run(sub: argparse.ArgumentParser) -> None:
     _add_space(sub)
     sub.add_argument("-o", "--output", metavar="STUDY", help="study folder (results/NAME)")
     sub.add_argument("--trials", type=_positive, metavar="N", help="instead of the file's")
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+    _add_workers(sub)
 
 
 def _add_ablate(sub: argparse.ArgumentParser) -> None:
@@ -438,6 +481,7 @@ def _add_ablate(sub: argparse.ArgumentParser) -> None:
         help="take over finished trials of another study (may be repeated)",
     )  # fmt: skip
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+    _add_workers(sub)
 
 
 def _add_study(sub: argparse.ArgumentParser) -> None:

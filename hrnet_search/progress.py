@@ -1,21 +1,68 @@
-"""What a person sees while a study runs: a live view on a terminal, plain lines elsewhere."""
+"""What a person sees while a study runs: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hrnet_search.records import COMPLETED, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records import COMPLETED, INFEASIBLE, TrialProgress, TrialResult, TrialTask
+from hrnet_search.store.front import hypervolume, non_dominated
 
 LAST = 8
 """Ended trials that stay in view."""
 
+MOST_RUNNING = 16
+"""Running trials in view; how many more there are is said."""
+
+REFRESH_HZ = 4
+"""Redraws a second: few enough for a slow line."""
+
 PHASES = {"build": "building", "latency": "measuring latency", "evaluate": "evaluating"}
+LOG = Path("logs", "progress.log")
+
+
+class Standing:
+    """How a study stands: trials that ended, its front and the area that it dominates.
+
+    The area is that of mIoU against the first cost objective, as a share of the box from 0 to
+    1 and from 0 to the dearest completed trial.
+    """
+
+    def __init__(self, objectives: Sequence[str]) -> None:
+        self._costs = [name for name in objectives if name != "miou"]
+        self._rows: list[tuple[float, ...]] = []
+        self.done = 0
+        self.best = 0.0
+
+    def take(self, result: TrialResult) -> None:
+        self.done += result.status != INFEASIBLE
+        if result.status != COMPLETED or result.miou is None:
+            return
+        costs = [_cost(name, result) for name in self._costs]
+        self.best = max(self.best, result.miou)
+        self._rows.append((result.miou, *(c for c in costs if c is not None)))
+
+    @property
+    def front(self) -> int:
+        """How many completed trials no other beats."""
+        whole = [row for row in self._rows if len(row) == 1 + len(self._costs)]
+        return int(non_dominated(whole, ["max"] + ["min"] * len(self._costs)).sum())
+
+    @property
+    def area(self) -> float:
+        """The dominated share, 0 without a cost objective."""
+        rows = [row for row in self._rows if len(row) > 1]
+        if not rows:
+            return 0.0
+        dearest = 1.01 * max(row[1] for row in rows)
+        return hypervolume([r[0] for r in rows], [r[1] for r in rows], (0.0, dearest)) / dearest
 
 
 class PlainProgress:
@@ -33,7 +80,7 @@ class PlainProgress:
         """Say nothing: a log is read afterwards."""
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
-        self._done += result.status != "infeasible"
+        self._done += result.status != INFEASIBLE
         self._console.print(
             f"[{self._done}/{self._trials}] trial {task.number} {describe(result)}",
             highlight=False,
@@ -43,62 +90,103 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """The running trial, the whole study, and the last trials that ended, redrawn in place."""
+    """The running trials, the last ones that ended and the whole study, redrawn in place."""
 
-    def __init__(self, trials: int, already: int, console: Console) -> None:
+    def __init__(self, trials: int, standing: Standing, console: Console) -> None:
         self._start = time.monotonic()
-        self._already = already
+        self._trials, self._standing, self._already = trials, standing, standing.done
+        self._running: dict[int, tuple[TrialTask, str, str]] = {}
         self._ended: list[tuple[TrialTask, TrialResult]] = []
-        self._best = 0.0
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
         self._bars = Progress(*columns, TimeElapsedColumn(), console=console)
-        self._study = self._bars.add_task("study", total=trials, completed=already, note="")
-        self._trial = self._bars.add_task("trial", total=1, note="")
-        self._live = Live(self._view(), console=console, refresh_per_second=8)
+        done = standing.done
+        self._study = self._bars.add_task("study", total=trials, completed=done, note="")
+        self._live = Live(
+            console=console,
+            refresh_per_second=REFRESH_HZ,
+            get_renderable=self._view,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def __enter__(self) -> LiveProgress:
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.remove_task(self._trial)
-        self._live.update(self._view(), refresh=True)
+        self._running = {}
+        self._live.refresh()
         self._live.stop()
 
     def started(self, task: TrialTask) -> None:
-        steps = task.schedule.steps
-        name = f"trial {task.number} {task.architecture.id}"
-        self._bars.reset(self._trial, total=steps, description=name, note="building")
+        self._running[task.number] = (task, "building", "")
 
-    def progressed(self, _: TrialTask, progress: TrialProgress) -> None:
-        note = PHASES.get(progress.phase, "")
+    def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
+        _, _, miou = self._running.get(task.number, (task, "", ""))
+        doing = PHASES.get(progress.phase, "")
         if progress.phase == "train" and progress.loss is not None:
-            note = f"step {progress.step}/{progress.steps}, loss {progress.loss:.3f}"
+            doing = f"step {progress.step}/{progress.steps}, loss {progress.loss:.3f}"
         if progress.rung is not None:
-            note = f"mIoU {progress.rung.miou:.1%} at step {progress.rung.step}"
-        self._bars.update(self._trial, completed=progress.step, note=note)
+            doing = f"rung {progress.rung.step}/{task.schedule.steps}"
+            miou = f"{progress.rung.miou:.1%}"
+        self._running[task.number] = (task, doing, miou)
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         """Count the trial, put it into view, and say how long the rest may take."""
-        self._ended.append((task, result))
-        counts = Counter(r.status for _, r in self._ended)
-        done = len(self._ended) - counts["infeasible"]
-        if result.status == COMPLETED and result.miou is not None:
-            self._best = max(self._best, result.miou)
-        left = self._bars.tasks[self._study].total or 0
-        left -= self._already + done
-        pace = (time.monotonic() - self._start) / max(done, 1)
-        note = f"best mIoU {self._best:.1%}, about {duration(left * pace)} left"
-        self._bars.update(self._study, completed=self._already + done, note=note)
-        self._live.update(self._view())
+        self._running.pop(task.number, None)
+        self._ended = [*self._ended, (task, result)][-LAST:]
+        self._standing.take(result)
+        standing = self._standing
+        left = self._trials - standing.done
+        pace = (time.monotonic() - self._start) / max(standing.done - self._already, 1)
+        note = (
+            f"best mIoU {standing.best:.1%}, front {standing.front}, hypervolume "
+            f"{standing.area:.3f}, {left} trainings and about {duration(left * pace)} left"
+        )
+        self._bars.update(self._study, completed=standing.done, note=note)
 
     def _view(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="dim")
         for name in ("trial", "width", "params", "MACs", "latency", "mIoU", "status"):
             table.add_column(name, justify="right" if name != "status" else "left")
-        for task, result in self._ended[-LAST:]:
+        for task, result in self._ended:
             table.add_row(*_cells(task, result))
-        return Group(table, self._bars) if self._ended else Group(self._bars)
+        # In another thread than the one that adds trials.
+        running = sorted(self._running.copy().values(), key=lambda row: row[0].number)
+        for task, doing, miou in running[:MOST_RUNNING]:
+            width = str(task.architecture.width)
+            table.add_row(str(task.number), width, "", "", "", miou, doing, style="cyan")
+        if len(running) > MOST_RUNNING:
+            more = f"{len(running) - MOST_RUNNING} more running"
+            table.add_row("", "", "", "", "", "", more, style="dim")
+        return Group(table, self._bars)
+
+
+@contextmanager
+def watching(
+    folder: Path,
+    trials: int,
+    objectives: Sequence[str],
+    already: Sequence[tuple[int, TrialResult]],
+    console: Console,
+    live: bool,
+) -> Iterator[list[PlainProgress | LiveProgress]]:
+    """Yield what shows a study: on the console, and as plain lines in its log."""
+    standing = Standing(objectives)
+    for _, result in already:
+        standing.take(result)
+    with (folder / LOG).open("a", encoding="utf-8", buffering=1) as file:
+        log = PlainProgress(trials, standing.done, Console(file=file))
+        if not live:
+            yield [PlainProgress(trials, standing.done, console), log]
+            return
+        with LiveProgress(trials, standing, console) as view:
+            yield [view, log]
+
+
+def _cost(name: str, result: TrialResult) -> float | None:
+    value = result.latency_ms if name == "latency_ms" else getattr(result.cost, name, None)
+    return None if value is None else float(value)
 
 
 def describe(result: TrialResult) -> str:

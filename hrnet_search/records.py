@@ -33,6 +33,8 @@ MEMORY_FORMATS = ("contiguous", "channels_last")
 AUTO = "auto"
 SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
+MIRROR_NAMES = ("mlflow", "optuna")
+
 NO_INIT, BASE_INIT, TRIAL_INIT = "none", "base", "trial:"
 """What `schedule.init` may be, beside the name of a weight file; the last one before a key."""
 

@@ -92,14 +92,16 @@ class AblationBrain:
             self._ended[number] = result.status
         return first
 
-    def give_back(self, number: int) -> None:
-        """Put a trial back whose worker died; after the second time it has failed."""
+    def give_back(self, number: int, reason: str) -> TrialResult | None:
+        """Put a trial back whose worker died; after the second time it has failed: that result."""
         self._given_back[number] += 1
         if self._given_back[number] <= MOST_GIVEN_BACK:
             self._waiting.appendleft(self._asks[number])
-            return
-        error = f"its worker died {self._given_back[number]} times"
-        self.tell(number, TrialResult(self._asks[number].key, FAILED, error=error))
+            return None
+        error = f"{reason} ({self._given_back[number]} times)"
+        result = TrialResult(self._asks[number].key, FAILED, error=error)
+        self.tell(number, result)
+        return result
 
     def _next(self) -> Ask | None:
         known = {ask.key for ask in self._asks.values()}

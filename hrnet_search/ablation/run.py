@@ -16,11 +16,10 @@ from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.dataset import fingerprint, preflight
 from hrnet_search.errors import DataError, SpaceError
-from hrnet_search.evaluate.trial import Worker
 from hrnet_search.records import COMPLETED, TrialResult, hash_of
 from hrnet_search.search.initial import settled
-from hrnet_search.search.inline import Listener, run_inline
-from hrnet_search.search.run import PROBE, on_this_machine, reference_of, take_up
+from hrnet_search.search.inline import Driver, Listener
+from hrnet_search.search.run import PROBE, Inline, on_this_machine, reference_of, take_up
 from hrnet_search.search.start import REFERENCE
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import META, AblationRecord
@@ -77,18 +76,19 @@ def ablate(
     listeners: Sequence[Listener],
     say: Callable[[str], None],
     reuse: Sequence[Study] = (),
+    driver: Driver | None = None,
 ) -> AblationBrain:
-    """Run what has no result yet, in this process, and write the numbers into the study."""
-    worker = Worker()  # the first thing: it sets how memory is kept, for all that is measured
+    """Run what has no result yet, in this process or by another driver, and write the numbers into the study."""
+    driver = driver or Inline()
     classes = file.schedule.data.classes
-    reference = reference_of(file.latency, classes, store, say)
+    reference = reference_of(file.latency, classes, store, say, driver)
     for study in reuse:
         taken = take_over(ablation, store, study)
         say(f"{taken} finished trials taken over from {study.folder}")
     conditions = Conditions(file.latency, file.latency.device, str(store.folder))
     brain = AblationBrain(ablation, store, conditions, reference)
     try:
-        run_inline(brain, worker.run, listeners)
+        driver.run(brain, listeners)
     finally:
         write_record(file, ablation, store)
     return brain
@@ -151,7 +151,7 @@ def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict
     schedule = ablation.arms[0].schedule
     return {
         "name": file.name,
-        "tracking": file.tracking.mlflow,
+        "tracking": json.dumps(asdict(file.tracking)),
         "space_text": file.text,
         "base_yaml": config_text(file.space.base, file.base),
         "objectives": json.dumps(file.objectives),

@@ -15,7 +15,7 @@ PACKAGES = ("hrnet-search", "torch", "numpy")
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that auto, cpu, cuda or cuda:N names; auto prefers CUDA.
+    """Return the device that auto, cpu, cuda, cuda:N or cuda:MODEL names; auto prefers CUDA.
 
     Raise InputError, naming the devices that there are.
     """
@@ -27,8 +27,11 @@ def resolve_device(name: str) -> torch.device:
     asked = re.fullmatch(r"cuda:([0-9]{1,4})", name)
     if asked and int(asked[1]) < count:
         return torch.device("cuda", int(asked[1]))
+    for index in range(count):
+        if name == f"cuda:{torch.cuda.get_device_name(index)}":
+            return torch.device("cuda", index)
     there = ", ".join(("cpu", *(f"cuda:{index}" for index in range(count))))
-    known = asked or name == "cuda"
+    known = asked or name.startswith("cuda")
     wrong = "there is no such device" if known else f"{name!r} is not known"
     raise InputError(Fault("device", name, wrong, f"allowed: auto, or what is here: {there}"))
 
@@ -36,6 +39,11 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return the model of the GPU or CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
+
+
+def gpu_uuid(device: torch.device) -> str:
+    """Return what names this GPU among all, `GPU-...`."""
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -215,7 +215,12 @@ def train(
             _save(trainer, results, checkpoints)
         if going:
             loss = trainer.advance()
-            going = report(TrialProgress("train", trainer.step, steps, loss))
+            try:
+                going = report(TrialProgress("train", trainer.step, steps, loss))
+            except KeyboardInterrupt:  # an interrupted study goes on from here
+                if checkpoints and trainer.step not in rungs:
+                    _save(trainer, results, checkpoints)
+                raise
     if last and last.rung.step == trainer.step:
         trainer.network.load_state_dict(last.judged, strict=False)
     stopped = last is None or last.rung.step < steps

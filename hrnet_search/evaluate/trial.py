@@ -24,8 +24,9 @@ from hrnet_search.errors import (
 )
 from hrnet_search.evaluate.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints
-from hrnet_search.evaluate.devices import device_name, resolve_device, versions
+from hrnet_search.evaluate.devices import device_name, gpu_uuid, resolve_device, versions
 from hrnet_search.evaluate.evidence import keep, log_error
+from hrnet_search.evaluate.gate import CPU, DeviceGate
 from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.loss import balanced_weights
 from hrnet_search.evaluate.train import Report, Trainer, Training, TrainingData, train
@@ -88,7 +89,13 @@ class Worker:
         start, found = time.monotonic(), _Found()
         checkpoints = self._checkpoints(task)
         try:
-            self._judge(task, report, checkpoints, found)
+            with gate_of(task.device, _latency_device(task)) as gate:
+
+                def told(progress: TrialProgress) -> bool:
+                    gate.pause()
+                    return report(progress)
+
+                self._judge(task, told, gate, checkpoints, found)
         except (StorageLostError, StudyInUseError):
             raise  # from `report`: the study failed, not the trial
         except Exception as error:
@@ -116,7 +123,12 @@ class Worker:
         return tuple(f"images are decoded on every access: {why}" for why in sorted(reasons))
 
     def _judge(
-        self, task: TrialTask, report: Report, checkpoints: Checkpoints | None, found: _Found
+        self,
+        task: TrialTask,
+        report: Report,
+        gate: DeviceGate,
+        checkpoints: Checkpoints | None,
+        found: _Found,
     ) -> None:
         classes = task.schedule.data.classes
         size = task.latency.size if task.latency else task.schedule.crop
@@ -127,7 +139,10 @@ class Worker:
         if task.latency:
             if not report(TrialProgress("latency")):
                 return
-            found.latency = _latency(start_network(task)[0], task)
+            network, _ = start_network(task)
+            with gate.alone():
+                found.latency = _latency(network, task)
+            del network  # its own is built for training
             limit = task.latency_limit_ms
             if limit is not None and found.latency.ms > limit:
                 found.status = INFEASIBLE
@@ -227,6 +242,13 @@ def empty_cache() -> None:
         torch.cuda.empty_cache()
 
 
+def gate_of(device: str, measured: str) -> DeviceGate:
+    """Return what keeps computing on `device` and measuring on `measured` apart from others."""
+    places = (resolve_device(measured), resolve_device(device))
+    gpu = next((gpu_uuid(place) for place in places if place.type == "cuda"), "")
+    return DeviceGate(gpu, gpu if places[0].type == "cuda" else CPU)
+
+
 def start_network(task: TrialTask) -> tuple[HighResolutionNet, Notes]:
     """Return the network on the CPU with the start that the seed and the schedule give it.
 
@@ -268,9 +290,7 @@ def one_line(error: Exception) -> str:
 
 def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:
     assert task.latency is not None, "asked for only where a latency is wanted"
-    spec = task.latency
-    if spec.device == "auto":
-        spec = replace(spec, device=task.device)  # the device that this trial was given
+    spec = replace(task.latency, device=_latency_device(task))
     return latency_of(network, spec, task.reference_ms, classes=task.schedule.data.classes)
 
 
@@ -283,3 +303,9 @@ def _notes(trainer: Trainer, device: torch.device) -> tuple[str, ...]:
     if parts != schedule.accumulate:
         notes.append(f"out of memory: each batch of {schedule.batch} was taken in {parts} parts")
     return tuple(notes)
+
+
+def _latency_device(task: TrialTask) -> str:
+    """Return the device to measure on: the one that this trial was given, unless one is named."""
+    named = task.latency.device if task.latency else "auto"
+    return task.device if named == "auto" else named

@@ -1,7 +1,6 @@
 """MLflow as a mirror: a parent run a study, a child run a trial, written by the driver alone.
 
-The study does not depend on it. What cannot be sent waits and is sent by a later `sync`; runs are
-found again by their tags, so that nothing is there twice.
+Runs are found again by their tags, so that nothing is there twice.
 """
 
 from __future__ import annotations
@@ -11,32 +10,19 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.records import (
-    COMPLETED,
-    FAILED,
-    INFEASIBLE,
-    STOPPED,
-    TrialProgress,
-    TrialResult,
-    TrialTask,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
+from hrnet_search.store.study import Study
+from hrnet_search.store.writer import Ask
 
 RUN_STATUS = {COMPLETED: "FINISHED", STOPPED: "FINISHED", FAILED: "FAILED", INFEASIBLE: "KILLED"}
 STUDY_TAG, TRIAL_TAG, WHOLE_TAG = "hrnet_search.study", "hrnet_search.trial", "hrnet_search.whole"
 PARENT_TAG = "mlflow.parentRunId"
-
-RETRY_S = 60.0
-"""After a failure the server is left alone this long: trainings do not wait for it."""
 
 # Set only where the user has not: a tracking server that is down must cost seconds, not minutes.
 ENVIRONMENT = {
@@ -45,130 +31,87 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
-Trial = tuple[Architecture, TrialResult]
-
 
 class MlflowMirror:
-    """Sends ended trials to an MLflow tracking URI; never raises, never waits for long.
+    """Trials as child runs of one parent run, at a tracking URI; `auto`: a file in the study."""
 
-    `waiting` counts the trials of this process that have not been sent.
-    """
-
-    def __init__(self, uri: str, study: str, folder: str, warn: Callable[[str], None]) -> None:
-        self.waiting = 0
-        self._folder = Path(folder).absolute()
+    def __init__(self, uri: str, study: Study) -> None:
+        self._folder = study.folder.absolute()
         self._local = uri == "auto"
         self._uri = f"sqlite:///{self._folder / 'mlflow.db'}" if self._local else uri
-        self._study = study
-        self._warn = warn
-        self._warned = False
-        self._not_before = -math.inf
+        self._name = study.name
+        self._id = study.meta.get("study_id", self._folder.name)
         self._client: Any = None
-        self._parent = ("", "")
+        self._experiment = self._parent = ""
+        self._runs: dict[str, str] = {}
 
-    def started(self, task: TrialTask) -> None:
-        """Send nothing: a trial is sent when it has ended."""
+    def known(self) -> set[str]:
+        """Return the keys of the trials that were sent to their end."""
+        with _quiet():
+            self._open()
+            whole = set()
+            for run in self._children():
+                key = run.data.tags[TRIAL_TAG]
+                self._runs[key] = run.info.run_id
+                if run.data.tags.get(WHOLE_TAG) == "yes":
+                    whole.add(key)
+            return whole
 
-    def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
-        """Send nothing: a trial is sent when it has ended."""
+    def send(self, ask: Ask, result: TrialResult) -> None:
+        """Make or complete the run of one trial."""
+        with _quiet():
+            self._send(ask, result)
 
-    def ended(self, task: TrialTask, result: TrialResult) -> None:
-        """Send one trial, or count it as waiting."""
-        self.waiting += 1
-        if time.monotonic() >= self._not_before and self._guarded(task.architecture, result):
-            self.waiting -= 1
-
-    def sync(self, trials: Iterable[Trial]) -> int:
-        """Send every trial that is not there whole; return how many were sent."""
-        sent = 0
-        missing = list(trials)
-        self._not_before = -math.inf
-        try:
-            with _quiet():
-                whole = self._whole()
-        except Exception as error:
-            self._failed(error)
-            self.waiting = len(missing)
-            return 0
-        missing = [t for t in missing if str(t[1].key) not in whole]
-        for architecture, result in missing:
-            if not self._guarded(architecture, result):
-                break
-            sent += 1
-        self.waiting = len(missing) - sent
-        return sent
-
-    def _guarded(self, architecture: Architecture, result: TrialResult) -> bool:
-        try:
-            with _quiet():
-                self._send(architecture, result)
-        except Exception as error:  # whatever a server, its database or the network come up with
-            self._failed(error)
-            return False
-        return True
-
-    def _failed(self, error: Exception) -> None:
-        self._not_before = time.monotonic() + RETRY_S
-        self._client = None
-        if not self._warned:
-            self._warned = True
-            what = " ".join(str(error).split())[:200]
-            self._warn(f"MLflow cannot be reached, the search goes on ({what})")
-
-    def _send(self, architecture: Architecture, result: TrialResult) -> None:
+    def _send(self, ask: Ask, result: TrialResult) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        client, (experiment, parent) = self._open()
-        key = str(result.key)
-        run = self._find(client, experiment, f"tags.`{TRIAL_TAG}` = '{key}'")
+        client, key = self._client, str(ask.key)
+        run = self._runs.get(key)
         if run is None:
-            tags = {TRIAL_TAG: key, PARENT_TAG: parent, "mlflow.runName": architecture.id}
-            run = client.create_run(experiment, tags=tags)
+            name = ask.architecture.id
+            tags = {TRIAL_TAG: key, PARENT_TAG: self._parent, "mlflow.runName": name}
+            run = self._runs[key] = client.create_run(self._experiment, tags=tags).info.run_id
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, step) for name, value, step in _metrics(result)]
-        params = [Param(name, str(value)) for name, value in _params(architecture, result)]
-        client.log_batch(run.info.run_id, metrics=metrics, params=params)
-        client.log_text(run.info.run_id, config_text(architecture), "config.yaml")
+        params = [Param(name, str(value)) for name, value in _params(ask.architecture, result)]
+        client.log_batch(run, metrics=metrics, params=params)
+        client.log_text(run, config_text(ask.architecture), "config.yaml")
         ended = {"status": result.status, "error": result.error[:500], WHOLE_TAG: "yes"}
-        client.log_batch(run.info.run_id, tags=[RunTag(*tag) for tag in ended.items()])
-        client.set_terminated(run.info.run_id, RUN_STATUS[result.status])
+        tags = {"purpose": ask.purpose, **ended}
+        client.log_batch(run, tags=[RunTag(*tag) for tag in tags.items()])
+        client.set_terminated(run, RUN_STATUS[result.status])
 
-    def _open(self) -> tuple[Any, tuple[str, str]]:
-        """Return the client and (experiment, parent run), made where they are not there."""
-        if self._client is None:
-            from mlflow import MlflowClient
+    def _open(self) -> None:
+        """Find the experiment and the parent run, or make them."""
+        from mlflow import MlflowClient
 
-            client = MlflowClient(tracking_uri=self._uri)
-            found = client.get_experiment_by_name(self._study)
-            if found is None:
-                place = (self._folder / "mlflow-artifacts").as_uri() if self._local else None
-                experiment = client.create_experiment(self._study, artifact_location=place)
-            else:
-                experiment = found.experiment_id
-            tag = f"tags.`{STUDY_TAG}` = '{self._folder.name}'"
-            run = self._find(client, experiment, tag)
-            if run is None:
-                tags = {STUDY_TAG: self._folder.name, "mlflow.runName": self._study}
-                run = client.create_run(experiment, tags=tags)
-            self._client, self._parent = client, (experiment, run.info.run_id)
-        return self._client, self._parent
+        client = MlflowClient(tracking_uri=self._uri)
+        found = client.get_experiment_by_name(self._name)
+        if found is None:
+            place = (self._folder / "mlflow-artifacts").as_uri() if self._local else None
+            experiment = client.create_experiment(self._name, artifact_location=place)
+        else:
+            experiment = found.experiment_id
+        tag = f"tags.`{STUDY_TAG}` = '{self._id}'"
+        parents = client.search_runs([experiment], tag, max_results=1)
+        if parents:
+            parent = parents[0]
+        else:
+            tags = {STUDY_TAG: self._id, "mlflow.runName": self._name}
+            parent = client.create_run(experiment, tags=tags)
+        self._client, self._experiment, self._parent = client, experiment, parent.info.run_id
 
-    def _find(self, client: Any, experiment: str, condition: str) -> Any:
-        found = client.search_runs([experiment], condition, max_results=1)
-        return found[0] if found else None
-
-    def _whole(self) -> set[str]:
-        """Return the keys of the trials that were sent to their end."""
-        client, (experiment, parent) = self._open()
-        condition = f"tags.`{PARENT_TAG}` = '{parent}' and tags.`{WHOLE_TAG}` = 'yes'"
-        keys: set[str] = set()
+    def _children(self) -> Iterator[Any]:
+        condition = f"tags.`{PARENT_TAG}` = '{self._parent}'"
         token = None
         while True:
-            page = client.search_runs([experiment], condition, max_results=1000, page_token=token)
-            keys.update(run.data.tags[TRIAL_TAG] for run in page)
+            page = self._client.search_runs(
+                [self._experiment], condition, max_results=1000, page_token=token
+            )
+            yield from (run for run in page if TRIAL_TAG in run.data.tags)
             token = page.token
             if not token:
-                return keys
+                return
 
 
 def _metrics(result: TrialResult) -> list[tuple[str, float, int]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
@@ -16,12 +17,13 @@ from hrnet_search.evaluate.devices import device_name, resolve_device
 from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.latency import aa_check
 from hrnet_search.evaluate.probe import is_open, record, settle
-from hrnet_search.evaluate.trial import Worker
+from hrnet_search.evaluate.trial import Worker, gate_of
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import AUTO, BASE_INIT, Latency, LatencySpec, Schedule, hash_of
 from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.initial import base_schedule, settled
-from hrnet_search.search.inline import Listener, run_inline
+from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
+from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
@@ -30,6 +32,8 @@ from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.database import FILE
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
+
+T = TypeVar("T")
 
 IDENTITY = "identity"
 PROBE = "probe"
@@ -120,44 +124,87 @@ def take_up(
 
 
 def search(
-    plan: Plan, store: StudyStore, listeners: Sequence[Listener], say: Callable[[str], None]
+    plan: Plan,
+    store: StudyStore,
+    listeners: Sequence[Listener],
+    say: Callable[[str], None],
+    driver: Driver | None = None,
 ) -> Brain:
-    """Run the plan to its end in this process; return the brain, which says why it ended."""
-    worker = Worker()  # the first thing: it sets how memory is kept, for all that is measured
-    brain = Brain(plan, store, measure_first(plan, store, say))
-    run_inline(brain, worker.run, listeners)
+    """Run the plan to its end, in this process or by another driver; return the brain."""
+    driver = driver or Inline()
+    brain = Brain(plan, store, measure_first(plan, store, driver, say))
+    driver.run(brain, listeners)
     if line := screening_line(store.meta()):
         say(line)
     return brain
 
 
-def measure_first(plan: Plan, store: StudyStore, say: Callable[[str], None]) -> float:
+class Inline:
+    """The embedded driver: this process, one trial at a time."""
+
+    def __init__(self, interrupt: Interrupt | None = None) -> None:
+        self._worker = Worker()  # first: it sets how memory is kept, for all that is measured
+        self._interrupt = interrupt
+
+    def call(self, measure: Callable[[], T]) -> T:
+        """Measure here, alone."""
+        return measure()
+
+    def run(self, brain: Asking, listeners: Sequence[Listener] = ()) -> None:
+        """Run trials until the brain has no more."""
+        run_inline(brain, self._worker.run, listeners, self._interrupt)
+
+
+def measure_first(
+    plan: Plan, store: StudyStore, driver: Driver, say: Callable[[str], None]
+) -> float:
     """Measure what a study needs before its first trial; return the frozen reference in ms."""
     classes = plan.schedule.data.classes
-    reference = reference_of(plan.latency, classes, store, say)
+    reference = reference_of(plan.latency, classes, store, say, driver)
     if latency_matters(plan.space, plan.objectives):
 
         def measure(architecture: Architecture) -> Latency:
-            network = build(architecture, classes)
-            return latency_of(network, plan.latency, reference, classes=classes)
+            one = partial(_measured, architecture, plan.latency, reference, classes)
+            return driver.call(partial(_alone, plan.latency.device, one))
 
         measure_start(store, plan.space, plan.trials, plan.seed, measure, say)
     return reference
 
 
 def reference_of(
-    latency: LatencySpec, classes: int, store: StudyStore, say: Callable[[str], None]
+    latency: LatencySpec,
+    classes: int,
+    store: StudyStore,
+    say: Callable[[str], None],
+    driver: Driver,
 ) -> float:
     """Return the reference network's latency in ms, measured once in the life of a study."""
-    device = device_name(resolve_device(latency.device))
-    return frozen_reference(store, device, lambda: aa_check(latency, classes=classes), say)
+    device = driver.call(partial(_device_name, latency.device))
+    check = partial(_alone, latency.device, partial(aa_check, latency, classes=classes))
+    return frozen_reference(store, device, lambda: driver.call(check), say)
+
+
+def _alone(device: str, measure: Callable[[], T]) -> T:
+    """Measure while nothing else of this package computes on the device."""
+    with gate_of(device, device) as gate, gate.alone():
+        return measure()
+
+
+def _measured(
+    architecture: Architecture, spec: LatencySpec, reference: float, classes: int
+) -> Latency:
+    return latency_of(build(architecture, classes), spec, reference, classes=classes)
+
+
+def _device_name(asked: str) -> str:
+    return device_name(resolve_device(asked))
 
 
 def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
     choices = plan.space.choices
     return {
         "name": file.name,
-        "tracking": file.tracking.mlflow,
+        "tracking": json.dumps(asdict(file.tracking)),
         "space_text": file.text,
         "base_yaml": config_text(plan.space.base, file.base),
         "objectives": json.dumps(plan.objectives),

@@ -7,7 +7,7 @@ that a study killed at any moment goes on as if it had not been.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from dataclasses import asdict, replace
 
 from hrnet_search.arch.architecture import Architecture
@@ -40,6 +40,9 @@ KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
 INFEASIBLE_A_TRIAL = 10
 """Networks over the latency limit that may be tried for each trial before the search gives up."""
 
+MOST_RETURNS = 2
+"""Times that a trial whose worker died is asked for again."""
+
 LEAST_FAILURES = 5
 """Failures that end a study when they are half of what was planned, or more."""
 
@@ -62,6 +65,7 @@ class Brain:
         self._waiting: deque[Ask] = deque()
         self._told: list[int] = []
         self._noted: dict[str, float] = {}
+        self._returns: Counter[int] = Counter()
         self._resume()
 
     @property
@@ -109,6 +113,25 @@ class Brain:
             self._take(number, result)
             self._told.append(number)
         return first
+
+    def give_back(self, number: int, reason: str) -> TrialResult | None:
+        """Take back a trial whose worker died: it is asked for again, from its checkpoint.
+
+        After two returns it has failed for `reason`, and that result is returned. Returns are
+        not kept: the death of a driver, and what it ended, counts for nothing.
+        """
+        if number in self._trials.results:
+            return None
+        ask = self._trials.asks[number]
+        self._returns[number] += 1
+        if self._returns[number] <= MOST_RETURNS:
+            self._waiting.appendleft(ask)
+            return None
+        size, classes = self.plan.latency.size, self.plan.schedule.data.classes
+        error = f"{reason} ({self._returns[number]} times)"
+        result = TrialResult(ask.key, FAILED, cost(ask.architecture, size, classes), error=error)
+        self.tell(number, result)
+        return result
 
     def _resume(self) -> None:
         for architecture, ms in measured_at_start(self._store.meta()):

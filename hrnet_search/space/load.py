@@ -11,7 +11,7 @@ from hrnet_search.arch.cost import check_head
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError
-from hrnet_search.records import OBJECTIVES, LatencySpec, Schedule
+from hrnet_search.records import MIRROR_NAMES, OBJECTIVES, LatencySpec, Schedule
 from hrnet_search.space import ablate
 from hrnet_search.space.data_section import read_data
 from hrnet_search.space.reader import Reader, Section
@@ -192,7 +192,7 @@ def _part(reader: Reader, top: Section, key: str) -> Section:
         "schedule": SCHEDULE_KEYS,
         "latency": LATENCY_KEYS,
         "search": ("sampler", "trials", "seed", "confirm", "long", "stop"),
-        "tracking": ("mlflow",),
+        "tracking": MIRROR_NAMES,
         "ablate": ablate.KEYS,
     }
     node = _node(top, key)

@@ -63,9 +63,10 @@ class SearchSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrackingSpec:
-    """The `tracking` section: auto (a SQLite file in the study), off, or a tracking URI."""
+    """The `tracking` section, by mirror: auto (a SQLite file in the study), off, or a URI."""
 
     mlflow: str = "auto"
+    optuna: str = "off"
 
 
 SCHEDULE_KEYS = (
@@ -273,20 +274,26 @@ def read_tracking(reader: Reader, section: Section) -> TrackingSpec:
             return "off"
         return reader.text(node, path)
 
-    return TrackingSpec(mlflow=section.read("mlflow", uri, "auto"))
+    default = TrackingSpec()
+    return TrackingSpec(
+        mlflow=section.read("mlflow", uri, default.mlflow),
+        optuna=section.read("optuna", uri, default.optuna),
+    )
 
 
 def _device(reader: Reader, node: yaml.Node, path: str) -> str | None:
     value = reader.text(node, path)
     if value is None or value in ("auto", "cpu", "cuda") or _is_cuda(value):
         return value
-    reader.fault(node, path, f"{shown(value)} is not known", "auto, cpu, cuda or cuda:N")
+    allowed = "auto, cpu, cuda, cuda:N, or cuda:MODEL"
+    reader.fault(node, path, f"{shown(value)} is not known", allowed)
     return None
 
 
 def _is_cuda(value: str) -> bool:
-    name, _, number = value.partition(":")
-    return name == "cuda" and number.isascii() and number.isdigit() and len(number) < 4
+    name, _, rest = value.partition(":")
+    number = rest.isascii() and rest.isdigit()
+    return name == "cuda" and (len(rest) < 4 if number else rest[:1].isalpha())
 
 
 def _integers(

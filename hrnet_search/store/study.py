@@ -118,6 +118,15 @@ class Study:
         order = [n for n in names if OBJECTIVES[n].direction == "min"] or names
         return kept.sort_values([order[0], "number"]).reset_index(drop=True)
 
+    def ended(self, after: int = 0) -> list[tuple[Ask, TrialResult]]:
+        """Return the trials that ended, in the order of their commits, from number `after` on."""
+        where = "WHERE finished >= ? ORDER BY finished"
+        with self._open() as connection:
+            asks = read_asks(connection, where, (after,))
+            query = f"SELECT result FROM trials {where}"
+            texts = [text for (text,) in connection.execute(query, (after,))]
+        return list(zip(asks, map(result_from_json, texts), strict=False))
+
     def trials(self) -> list[tuple[Ask, TrialResult | None]]:
         """Return every trial asked for, with its result if it has one."""
         with self._open() as connection:

@@ -221,11 +221,14 @@ class StudyStore:
         self._connection.execute("COMMIT")
 
 
-def read_asks(connection: sqlite3.Connection) -> list[Ask]:
-    """Return all asks of a study in their order."""
+def read_asks(
+    connection: sqlite3.Connection, which: str = "ORDER BY number", values: tuple[int, ...] = ()
+) -> list[Ask]:
+    """Return asks of a study, all in their order if nothing else is asked for."""
     rows = connection.execute(
         "SELECT number, architecture, schedule, seed, point, network, purpose, told"
-        " FROM trials ORDER BY number"
+        f" FROM trials {which}",
+        values,
     )
     return [
         Ask(

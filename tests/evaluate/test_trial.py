@@ -195,7 +195,7 @@ def test_an_interrupted_trial_goes_on_where_it_was(tmp_path: Path) -> None:
 
     result = Worker().run(task(tmp_path), listen)
     assert result.rungs == expected.rungs
-    assert heard == [0, 2, 3, 4, 4]
+    assert heard == [0, 4, 4]  # its third step was done and saved
 
 
 @pytest.mark.usefixtures("opened")

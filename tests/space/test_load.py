@@ -218,7 +218,11 @@ WRONG = [
     ("size: [512, 1024]", "size: !!set {1}", "the tag"),
     ("latency: ", "1: ", "the key 1 is no string"),
     ("latency: ", "on: ", "the key on is no string"),
-    ("size: [512, 1024]", "device: gpu", "gpu is not known, allowed: auto, cpu, cuda or cuda:N"),
+    (
+        "size: [512, 1024]",
+        "device: gpu",
+        "gpu is not known, allowed: auto, cpu, cuda, cuda:N, or cuda:MODEL",
+    ),
     ("size: [512, 1024]", "size: " + "[" * 40 + "]" * 40, "nested deeper than 32"),
     ("size: [512, 1024]", "size: \0", "holds a NUL byte"),
     ("size: [512, 1024]", "size: [", "not YAML"),

@@ -1,0 +1,165 @@
+"""Mirrors of a study: where else its trials can be seen, and what keeps them up to date.
+
+A mirror may be down, slow or deleted: study.db is the truth, from which it is fed and made
+whole again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.mlflow_mirror import MlflowMirror
+from hrnet_search.search.optuna_mirror import OptunaMirror
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.writer import Ask
+
+Trial = tuple[Ask, TrialResult]
+
+OFF = "off"
+RETRY_S = 60.0
+"""After a failure a server is left alone this long."""
+
+FLUSH_S = 60.0
+"""At the end of a study a slow server gets this long; what is left waits for `sync`."""
+
+
+class Mirror(Protocol):
+    """One place where trials that ended are shown. Both methods raise whatever goes wrong."""
+
+    def known(self) -> set[str]:
+        """Return the keys of the trials that are there whole; called before the first `send`."""
+        ...
+
+    def send(self, ask: Ask, result: TrialResult) -> None:
+        """Show one trial that is not there whole; what is there of it is completed."""
+        ...
+
+
+MIRRORS: dict[str, Callable[[str, Study], Mirror]] = {
+    "mlflow": MlflowMirror,
+    "optuna": OptunaMirror,
+}
+
+
+def mirrors_of(study: Study) -> dict[str, Mirror]:
+    """Return the mirrors that the study's space file asks for, by name."""
+    text = study.meta.get("tracking", OFF)
+    # Studies begun before there were several mirrors have the address of the one.
+    places: Mapping[str, str] = json.loads(text) if text.startswith("{") else {"mlflow": text}
+    return {name: MIRRORS[name](uri, study) for name, uri in places.items() if uri != OFF}
+
+
+class Line:
+    """What waits for one mirror, in order; after a failure nothing is sent for a while."""
+
+    def __init__(self, name: str, mirror: Mirror, warn: Callable[[str], None]) -> None:
+        self.waiting: deque[Trial] = deque()
+        self.sent = 0
+        self._name, self._mirror, self._warn = name, mirror, warn
+        self._known: set[str] | None = None
+        self._not_before = float("-inf")
+        self._warned = False
+
+    def push(self, deadline: float, again: bool = False) -> None:
+        """Send what waits until `deadline` (monotonic); `again` tries whatever happened before."""
+        if not again and time.monotonic() < self._not_before:
+            return
+        try:
+            if self._known is None:
+                self._known = self._mirror.known()
+            while self.waiting and time.monotonic() < deadline:
+                ask, result = self.waiting[0]
+                if str(ask.key) not in self._known:
+                    self._mirror.send(ask, result)
+                    self._known.add(str(ask.key))
+                    self.sent += 1
+                self.waiting.popleft()
+        except Exception as error:  # whatever a server, its database or the network come up with
+            self._known = None  # what arrived is asked for when it answers again
+            self._not_before = time.monotonic() + RETRY_S
+            self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            what = " ".join(str(error).split())[:200]
+            self._warn(f"{self._name} cannot be reached, the search goes on ({what})")
+
+
+class Outbox:
+    """Feeds the mirrors of a study from a thread, so that no trial waits for one; a listener.
+
+    A context manager: at its end the mirrors are brought up to date, if they answer.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self._study, self._warn = open_study(folder), warn
+        mirrors = mirrors_of(self._study)
+        self._lines = {name: Line(name, mirror, warn) for name, mirror in mirrors.items()}
+        self._seen = 0
+        self._ending = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="mirrors", daemon=True)
+
+    def __enter__(self) -> Outbox:
+        if self._lines:
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._lines:
+            return
+        self._ending = True
+        self._wake.set()
+        # Whoever interrupts, or has lost the study, does not wait.
+        self._thread.join(FLUSH_S if kind is None else 0.5)
+        for name, line in self._lines.items():
+            waiting = len(line.waiting)
+            if waiting and kind is None:
+                self._warn(f"{waiting} trials wait for {name}: hrnet-search sync sends them")
+
+    def started(self, task: TrialTask) -> None:
+        """Send nothing: a trial is sent when it has ended."""
+
+    def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
+        """Send nothing: a trial is sent when it has ended."""
+
+    def ended(self, task: TrialTask, result: TrialResult) -> None:  # noqa: ARG002
+        """Wake the thread, which reads what has ended from the study."""
+        self._wake.set()
+
+    def _main(self) -> None:
+        while not self._ending:
+            self._round(again=False)
+            self._wake.wait(RETRY_S)
+            self._wake.clear()
+        self._round(again=True)
+
+    def _round(self, again: bool) -> None:
+        try:
+            new = self._study.ended(self._seen)
+        except Exception:
+            return  # a study that was removed: its driver says so
+        self._seen += len(new)
+        for line in self._lines.values():
+            line.waiting.extend(new)
+            line.push(time.monotonic() + FLUSH_S, again)
+
+
+def sync(folder: Path, warn: Callable[[str], None]) -> dict[str, tuple[int, int]]:
+    """Bring the mirrors of a study up to date; return how many trials were sent and wait."""
+    study = open_study(folder)
+    found = {}
+    for name, mirror in mirrors_of(study).items():
+        line = Line(name, mirror, warn)
+        line.waiting.extend(study.ended(0))
+        line.push(float("inf"), again=True)
+        found[name] = (line.sent, len(line.waiting))
+    return found

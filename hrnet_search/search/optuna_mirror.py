@@ -1,0 +1,140 @@
+"""Optuna storage as a mirror, so that its dashboard, plots and importances work on a study."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from hrnet_search.records import (
+    COMPLETED,
+    FAILED,
+    OBJECTIVES,
+    TrialResult,
+)
+from hrnet_search.store.study import Study
+from hrnet_search.store.writer import Ask
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+KEY = "key"
+DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {"min": "minimize", "max": "maximize"}
+
+
+class OptunaMirror:
+    """A multi-objective Optuna study beside ours, written trial by trial.
+
+    Parameters are the space's choices: whole numbers at equal steps as integers, other levels
+    as categories. Completed trials are COMPLETE; stopped and infeasible ones PRUNED, which has
+    no values; failed ones FAIL. Limits are constraints, as value over limit minus 1.
+    """
+
+    def __init__(self, url: str, study: Study) -> None:
+        here = study.folder.absolute() / "optuna.db"
+        self._url = f"sqlite:///{here}" if url == "auto" else url
+        meta = study.meta
+        self._name = f"{study.name}-{meta['study_id']}" if "study_id" in meta else study.name
+        self._objectives: list[str] = json.loads(meta["objectives"])
+        self._choices: list[str] = json.loads(meta.get("choices", "[]"))
+        self._levels: list[list[Any]] = json.loads(meta.get("levels", "[]"))
+        limits = json.loads(meta.get("identity", "{}")).get("limits", [])
+        self._limits: list[tuple[str, float]] = [(name, most) for name, most in limits]
+        self._study: Any = None
+
+    def known(self) -> set[str]:
+        """Return the keys of the trials that are there."""
+        with _quiet():
+            self._study = self._open()
+            trials = self._study.get_trials(deepcopy=False)
+        return {trial.user_attrs[KEY] for trial in trials if KEY in trial.user_attrs}
+
+    def send(self, ask: Ask, result: TrialResult) -> None:
+        """Add one trial, in one transaction."""
+        with _quiet():
+            self._study.add_trial(self._trial(ask, result))
+
+    def _open(self) -> Any:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        kept: dict[str, Any] = {
+            "pool_pre_ping": True
+        }  # a database that was restarted is connected to again
+        if self._url.startswith("postgresql"):
+            kept |= {"connect_args": {"connect_timeout": 5}}
+        storage = optuna.storages.RDBStorage(self._url, engine_kwargs=kept)
+        directions = [DIRECTIONS[OBJECTIVES[name].direction] for name in self._objectives]
+        study = optuna.create_study(
+            storage=storage, study_name=self._name, directions=directions, load_if_exists=True
+        )
+        study.set_metric_names(self._objectives)
+        return study
+
+    def _trial(self, ask: Ask, result: TrialResult) -> Any:
+        from optuna.trial import TrialState, create_trial
+
+        found = [_value(name, result) for name in self._objectives]
+        values = [value for value in found if value is not None]
+        state = TrialState.FAIL if result.status == FAILED else TrialState.PRUNED
+        if result.status == COMPLETED and len(values) == len(found):
+            state = TrialState.COMPLETE
+        limits = [(_value(name, result), most) for name, most in self._limits]
+        over = [value / most - 1 for value, most in limits if value is not None]
+        attributes: dict[str, Any] = {
+            KEY: str(ask.key),
+            "architecture": ask.key.architecture,
+            "seed": ask.key.seed,
+            "purpose": ask.purpose,
+            "status": result.status,
+            "rungs": [[rung.step, rung.miou] for rung in result.rungs],
+            "wall_s": result.wall_s,
+            "error": result.error,
+        }
+        return create_trial(
+            state=state,
+            values=values if state == TrialState.COMPLETE else None,
+            params=self._params(ask),
+            distributions=self._distributions(),
+            user_attrs=attributes,
+            system_attrs={"constraints": over} if self._limits else None,
+        )
+
+    def _params(self, ask: Ask) -> dict[str, Any]:
+        levels = (values[i] for values, i in zip(self._levels, ask.point, strict=True))
+        return {name: _shown(level) for name, level in zip(self._choices, levels, strict=True)}
+
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return dict(zip(self._choices, map(_distribution, self._levels), strict=True))
+
+
+def _distribution(levels: list[Any]) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    steps = {b - a for a, b in pairwise(levels)} if all(type(v) is int for v in levels) else set()
+    if len(steps) == 1 and min(steps) > 0:
+        return IntDistribution(levels[0], levels[-1], step=steps.pop())
+    return CategoricalDistribution([_shown(level) for level in levels])
+
+
+def _shown(level: Any) -> Any:
+    return str(level) if isinstance(level, list) else level
+
+
+def _value(name: str, result: TrialResult) -> float | None:
+    if name in ("miou", "latency_ms"):
+        found = getattr(result, name)
+    else:
+        found = getattr(result.cost, name, None)
+    return None if found is None else float(found)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep notes of Optuna and SQLAlchemy on features of their own off the terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,204 @@
+"""Between the brain and Tune: who is asked, who is told, and what workers hear.
+
+Tune places trials and watches over workers. What is tried, stopped and ended is the brain's.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.inline import Asking, Listener
+from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.search.ray_tune.worker import (
+    GO_ON,
+    LEAVE,
+    LEFT,
+    PROGRESS,
+    RESULT,
+    STOP,
+    TASK,
+)
+
+LEAVING_S = 5.0
+"""After an interruption workers have this long to save their trials and end."""
+
+
+class Conductor:
+    """Runs a brain's trials through Tune's hooks, at most `workers` at a time.
+
+    Tune swallows what its hooks raise, so it is kept in `error`, and everything ends.
+    `fetch` brings the files of a trial that ended to the study.
+    """
+
+    def __init__(
+        self,
+        brain: Asking,
+        workers: int,
+        listeners: Sequence[Listener],
+        interrupt: Interrupt,
+        fetch: Callable[[TrialTask], None],
+    ) -> None:
+        self.error: BaseException | None = None
+        self._brain, self._workers = brain, workers
+        self._listeners, self._interrupt, self._fetch = listeners, interrupt, fetch
+        self._open: dict[str, TrialTask] = {}
+        self._reasons: dict[str, str] = {}
+        self._leaving_since: float | None = None
+        self._idle = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing new may begin: after an interruption, or an error."""
+        if self._leaving_since is None and (self._interrupt.asked or self.error is not None):
+            self._leaving_since = time.monotonic()
+        return self._leaving_since is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether everything has to end now."""
+        if not self.leaving or self._leaving_since is None:
+            return False
+        return self.error is not None or time.monotonic() - self._leaving_since > LEAVING_S
+
+    def suggest(self, trial_id: str) -> dict[str, TrialTask] | str | None:
+        """Return the next trial's config, None for not now, or that there is no more."""
+        if self.leaving:
+            return str(Searcher.FINISHED)
+        if self._idle or len(self._open) >= self._workers:
+            return None
+        task = self._guarded(self._brain.ask)
+        if task is None:
+            self._idle = True  # until something has ended
+            over = self.error is not None or (self._brain.why_ended and not self._open)
+            return str(Searcher.FINISHED) if over else None
+        self._open[trial_id] = task
+        for listener in self._listeners:
+            self._guarded(listener.started, task)
+        return {TASK: task}
+
+    def verdict(self, trial_id: str, progress: TrialProgress) -> str:
+        """Return what a worker hears to its report."""
+        task = self._open.get(trial_id)
+        if task is None or self.leaving:
+            return LEAVE
+        for listener in self._listeners:
+            self._guarded(listener.progressed, task, progress)
+        going = self._guarded(self._brain.report, task.number, progress)
+        return LEAVE if self.error is not None else GO_ON if going else STOP
+
+    def died(self, trial_id: str, reason: str) -> None:
+        """Note why a worker died; `ended` follows."""
+        self._reasons[trial_id] = reason
+
+    def ended(self, trial_id: str, result: TrialResult | None, error: bool) -> None:
+        """Tell the brain how a trial ended; without a result it was left for later."""
+        self._idle = False
+        task = self._open.pop(trial_id, None)
+        reason = self._reasons.pop(trial_id, "its worker died")
+        if task is None or self.error is not None:
+            return
+        if error and not self.leaving:
+            result = self._guarded(self._brain.give_back, task.number, reason)
+        elif result is not None:
+            self._guarded(self._fetch, task)
+            self._guarded(self._brain.tell, task.number, result)
+        if result is not None and self.error is None:
+            for listener in self._listeners:
+                self._guarded(listener.ended, task, result)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Give Tune nothing to pickle: it does so for a resume of its own, which is never used."""
+        return {}
+
+    def _guarded(self, call: Callable[..., Any], *arguments: object) -> Any:
+        try:
+            return call(*arguments)
+        except BaseException as error:
+            self.error = self.error or error
+            return None
+
+
+class BrainSearcher(Searcher):  # type: ignore[misc]
+    """Tune's search algorithm: the brain asks and is told, Tune keeps no state of it."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__(metric=None, mode=None)
+        self._conductor = conductor
+
+    def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        return self._conductor.suggest(trial_id)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Do nothing: the scheduler hears every report, this only those that go on."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self._conductor.ended(trial_id, (result or {}).get(RESULT), error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a study is resumed from study.db")
+
+
+class BrainScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Tune's scheduler: carries out what the brain says to a report.
+
+    A worker is told, rather than taken away, so that a stopped trial ends as one run inline
+    does: it keeps its evaluation and says what it cost.
+    """
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        if PROGRESS in result:
+            verdict = self._conductor.verdict(trial.trial_id, result[PROGRESS])
+            if verdict != GO_ON:
+                trial.temporary_state.ray_actor.told.remote(verdict)
+        assert PROGRESS in result or RESULT in result or LEFT in result
+        return str(TrialScheduler.CONTINUE)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        written = Path(trial.error_file)
+        error = written.read_text(errors="replace") if written.is_file() else ""
+        self._conductor.died(trial.trial_id, reason_of(error))
+
+
+class LeaveInTime(Stopper):  # type: ignore[misc]
+    """Ends an interrupted run when workers have had their time."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._conductor.over
+
+
+def reason_of(error: str) -> str:
+    """Return one line of what Ray says of a worker's death: the exit, or the last line."""
+    if found := re.search(r"Worker exit detail: (.*?)(?: Some common causes|$)", error, re.M):
+        return f"its worker died: {found[1].strip()}"
+    if "died" in error and "node" in error.lower():
+        return "its worker died: the node was lost"
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return f"its worker failed: {lines[-1] if lines else 'no reason given'}"[:300]

@@ -1,0 +1,122 @@
+"""The process that runs trials for Tune: one after the other, each in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+
+from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+
+Report = Callable[[TrialProgress], bool]
+Run = Callable[[TrialTask, Report], TrialResult]
+
+TASK, PROGRESS, RESULT, LEFT = "task", "progress", "result", "left"
+"""Keys of what goes to a worker, and of what it sends back."""
+
+GO_ON, STOP, LEAVE = "go on", "stop", "leave"
+"""What a worker is told: to stop a trial is the brain's, to leave it for later the driver's."""
+
+EVERY_S = 1.0
+"""Seconds between reports that no decision depends on."""
+
+LEAVING_S = 1.0
+"""Given to a trial whose worker is taken away."""
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """Tune's view of a worker: `step` is one report, `reset_config` the next trial.
+
+    `make_run` makes what runs trials, once a process, so that data stay open in between.
+    """
+
+    def setup(self, config: dict[str, Any], make_run: Callable[[], Run]) -> None:  # noqa: ARG002
+        self._run = make_run()
+        self._trial: RunningTrial | None = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:  # noqa: ARG002
+        """Make room for the next trial in the same process."""
+        self.cleanup()
+        return True
+
+    def told(self, verdict: str) -> None:
+        """Hear what the brain says to the last report, before the next is asked for."""
+        if self._trial is not None:
+            self._trial.told(verdict)
+
+    def step(self) -> dict[str, Any]:
+        """Let the trial go on and return its next report, or its end.
+
+        The trial begins here, not in `setup`: Tune may give a trial to a worker that was freed
+        while a new one started for it, and the new one another.
+        """
+        if self._trial is None:
+            self._trial = RunningTrial(self._run, self.config[TASK])
+        return self._trial.next()
+
+    def cleanup(self) -> None:
+        """Have the trial that runs, if one does, save where it is and end."""
+        if self._trial is not None:
+            self._trial.leave()
+            self._trial = None
+
+
+class RunningTrial:
+    """A trial in its thread: at a rung it stands still until `next` asks it to go on."""
+
+    def __init__(self, run: Run, task: TrialTask) -> None:
+        self._said: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._answers: queue.Queue[bool] = queue.Queue()
+        self._going, self._leaving, self._waits = True, False, False
+        self._reported = 0.0
+        self._thread = threading.Thread(target=self._main, args=(run, task), daemon=True)
+        self._thread.start()
+
+    def told(self, verdict: str) -> None:
+        self._going = verdict == GO_ON
+        self._leaving = verdict == LEAVE
+
+    def next(self) -> dict[str, Any]:
+        """Return the next report; raise what the trial raised."""
+        if self._waits:
+            self._waits = False
+            self._answers.put(self._going)
+        said = self._said.get()
+        if "raised" in said:
+            raise said["raised"]
+        self._waits = PROGRESS in said and said[PROGRESS].rung is not None
+        return said
+
+    def leave(self) -> None:
+        """Have the trial save where it is and end, if it does so soon."""
+        self._leaving = True
+        self._answers.put(False)
+        self._thread.join(LEAVING_S)
+
+    def _main(self, run: Run, task: TrialTask) -> None:
+        try:
+            self._said.put({RESULT: run(task, self._report), "done": True})
+        except KeyboardInterrupt:
+            self._said.put({LEFT: True, "done": True})
+        except BaseException as error:
+            self._said.put({"raised": error})
+
+    def _report(self, progress: TrialProgress) -> bool:
+        if self._leaving:
+            raise KeyboardInterrupt
+        if progress.rung is not None:
+            self._said.put({PROGRESS: progress})
+            going = self._answers.get()
+            if self._leaving:
+                raise KeyboardInterrupt
+            return going
+        now = time.monotonic()
+        due = now - self._reported >= EVERY_S and self._said.empty()
+        if due or progress.latency is not None:
+            self._reported = now
+            self._said.put({PROGRESS: progress})
+        return True

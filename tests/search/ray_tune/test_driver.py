@@ -1,0 +1,342 @@
+"""The cluster driver: the same study as inline, whatever becomes of workers and of the driver."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from search.ray_tune.simulated import Report, Simulated, drive_on
+from search.tabulated import drive, plan, run_made_up
+
+from hrnet_search.errors import StudyInUseError
+from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.search.ray_tune import keeper
+from hrnet_search.search.ray_tune.cluster import MARK, Cluster
+from hrnet_search.search.ray_tune.conductor import reason_of
+from hrnet_search.search.study import Brain
+from hrnet_search.store.front import hypervolume
+from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
+
+TESTS = Path(__file__).parents[2]
+SIMULATED = TESTS / "search" / "ray_tune" / "simulated.py"
+
+
+def rows(folder: Path) -> list[tuple[object, ...]]:
+    """Return what a study found, without the order in which it did."""
+    table = open_study(folder).results().fillna({"miou": -1})
+    columns = ["number", "architecture", "seed", "status", "miou", "macs"]
+    return [tuple(row) for row in table[columns].values]
+
+
+def area(folder: Path) -> float:
+    front = open_study(folder).front()
+    return hypervolume(front["miou"], front["macs"], (0.0, 1e9))
+
+
+def test_one_worker_proposes_what_inline_does(ray: Cluster, tmp_path: Path) -> None:
+    planned = plan("optuna:tpe", 16)
+    drive(tmp_path / "inline", planned)
+    brain = drive_on(ray, tmp_path / "ray", planned, 1, Simulated(str(tmp_path / "journal")))
+    assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
+    assert area(tmp_path / "ray") == area(tmp_path / "inline")
+    assert "16 trials of 16" in brain.why_ended
+
+
+def test_four_workers_find_as_good_a_front_and_run_each_trial_once(
+    ray: Cluster, tmp_path: Path
+) -> None:
+    planned = plan("random", 24)
+    drive(tmp_path / "inline", planned)
+    journal = tmp_path / "journal"
+    drive_on(ray, tmp_path / "ray", planned, 4, Simulated(str(journal), 0.05))
+    assert area(tmp_path / "ray") >= 0.98 * area(tmp_path / "inline")
+    starts = [line.split()[1] for line in journal.read_text().splitlines() if "start" in line]
+    assert sorted(map(int, starts)) == list(range(24))
+    workers = {line.split()[2] for line in journal.read_text().splitlines()}
+    assert len(workers) <= 4, "workers are used again"
+
+
+@dataclass(frozen=True, slots=True)
+class Dying:
+    """Makes workers that kill themselves in some trials: `times` a trial, `always` for ever."""
+
+    folder: str
+    times: int
+    every: int = 3
+
+    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
+        return self.run
+
+    def run(self, task: TrialTask, report: Report) -> TrialResult:
+        attempts = Path(self.folder, f"attempts-{task.number}")
+        with attempts.open("a") as file:
+            file.write("x")
+        if task.number % self.every == 0 and attempts.stat().st_size <= self.times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run_made_up(task, report)
+
+
+def test_a_worker_that_dies_gives_its_trial_back(ray: Cluster, tmp_path: Path) -> None:
+    planned = plan("random", 7)
+    drive(tmp_path / "inline", planned)
+    drive_on(ray, tmp_path / "ray", planned, 2, Dying(str(tmp_path), times=1))
+    assert sorted(rows(tmp_path / "ray")) == sorted(rows(tmp_path / "inline"))
+    sizes = [(tmp_path / f"attempts-{n}").stat().st_size for n in range(7)]
+    assert sizes == [2, 1, 1, 2, 1, 1, 2]
+
+
+def test_a_trial_whose_workers_die_three_times_has_failed(ray: Cluster, tmp_path: Path) -> None:
+    drive_on(ray, tmp_path / "ray", plan("random", 3), 2, Dying(str(tmp_path), 99))
+    table = open_study(tmp_path / "ray").results()
+    assert table["status"].tolist()[0] == "failed"
+    assert "its worker died" in table["error"][0]
+    assert "3 times" in table["error"][0]
+    assert "\n" not in table["error"][0]
+    assert (tmp_path / "attempts-0").stat().st_size == 3
+    assert len(table) == 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rungs:
+    """Makes workers that report rungs and end as they are told."""
+
+    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
+        return self.run
+
+    def run(self, task: TrialTask, report: Report) -> TrialResult:
+        result = run_made_up(task, lambda _: True)
+        for rung in result.rungs:
+            if not report(TrialProgress("evaluate", rung.step, 10, rung=rung)):
+                return replace(result, status="stopped", rungs=result.rungs[:1], wall_s=7.0)
+        return result
+
+
+def test_a_worker_hears_that_its_trial_is_stopped(
+    ray: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Brain, "_is_doomed", lambda self, n, rung: n % 2 == 1 and rung.step == 5)
+    drive_on(ray, tmp_path, plan("random", 6), 2, Rungs())
+    study = open_study(tmp_path)
+    stopped = {a.number: r for a, r in study.ended() if r.status == "stopped"}
+    assert stopped
+    assert all(number % 2 == 1 for number in stopped)
+    for result in stopped.values():
+        assert (len(result.rungs), result.wall_s) == (1, 7.0), "as the worker itself says"
+    assert all(r.status != "completed" for a, r in study.ended() if a.number % 2 == 1)
+
+
+class TakenOver:
+    """A listener that lets another driver take the study over after some trials."""
+
+    def __init__(self, folder: Path, after: int) -> None:
+        self.folder, self.left = folder, after
+
+    def started(self, task: TrialTask) -> None: ...
+
+    def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
+
+    def ended(self, task: TrialTask, result: TrialResult) -> None:
+        self.left -= 1
+        if self.left == 0:
+            import sqlite3
+
+            with sqlite3.connect(self.folder / "study.db") as connection:
+                connection.execute("UPDATE driver SET token = 'other'")
+            connection.close()
+
+
+def test_a_driver_that_was_taken_over_ends_in_its_next_write(ray: Cluster, tmp_path: Path) -> None:
+    run = Simulated(str(tmp_path / "journal"))
+    with pytest.raises(StudyInUseError, match="may not write"):
+        drive_on(ray, tmp_path, plan("random", 20), 2, run, [TakenOver(tmp_path, 3)])
+    assert len(open_study(tmp_path).ended()) == 3
+
+
+class Pressed:
+    """A listener that interrupts after some trials, as Ctrl-C would."""
+
+    def __init__(self, interrupt: Interrupt, after: int) -> None:
+        self.interrupt, self.left = interrupt, after
+
+    def started(self, task: TrialTask) -> None: ...
+
+    def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
+
+    def ended(self, task: TrialTask, result: TrialResult) -> None:
+        self.left -= 1
+        self.interrupt.asked = self.left <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Makes workers whose long trials save when they have to leave, as real ones do."""
+
+    folder: str
+
+    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
+        return self.run
+
+    def run(self, task: TrialTask, report: Report) -> TrialResult:
+        try:
+            for step in range(30 if task.number >= 2 else 1):
+                time.sleep(0.2)
+                report(TrialProgress("train", step, 1000, 1.0))
+        except KeyboardInterrupt:
+            Path(self.folder, f"saved-{task.number}").touch()
+            raise
+        return run_made_up(task, report)
+
+
+def test_an_interrupted_run_saves_its_trials_and_goes_on(ray: Cluster, tmp_path: Path) -> None:
+    interrupt = Interrupt()
+    listeners = [Pressed(interrupt, 2)]
+    folder, planned = tmp_path / "ray", plan("random", 12)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        drive_on(ray, folder, planned, 2, Saving(str(tmp_path)), listeners, interrupt)
+    assert time.monotonic() - start < 40
+    running = [row for row in rows(folder) if row[3] == "running"]
+    assert running
+    assert {f"saved-{row[0]}" for row in running} >= {p.name for p in tmp_path.glob("saved-*")}
+    assert list(tmp_path.glob("saved-*"))
+    drive_on(ray, folder, planned, 2, Simulated(str(tmp_path / "journal")))
+    drive(tmp_path / "inline", planned)
+    assert [r[1] for r in rows(folder)] == [r[1] for r in rows(tmp_path / "inline")]
+
+
+def test_a_reason_is_one_line() -> None:
+    died = (
+        "The actor died unexpectedly.\n\tpid: 7\nThe actor is dead because its worker process has "
+        "died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with "
+        "a connection error code 2. End of file. Some common causes include: (1) the process"
+    )
+    said = reason_of(died)
+    assert said.startswith("its worker died: Worker unexpectedly exits")
+    assert "common causes" not in said
+    assert reason_of("Traceback\n  File x\nKeyError: 'a'") == "its worker failed: KeyError: 'a'"
+
+
+def start(folder: Path, workers: int, trials: int, seconds: float) -> subprocess.Popen[str]:
+    words = [folder, workers, trials, seconds]
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    return subprocess.Popen(
+        [sys.executable, str(SIMULATED), *map(str, words)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def mark_of(pid: int) -> str:
+    """Return the mark of the private Ray that a driver started."""
+    for child in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (child / "cmdline").read_bytes().split(b"\0")
+            parent = (child / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if MARK.encode() in words and int(parent) == pid:
+            return words[words.index(MARK.encode()) + 1].decode()
+    raise AssertionError("no keeper")
+
+
+def listening() -> set[int]:
+    """Return the TCP ports that anybody on this machine listens on."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                found.add(int(fields[1].rpartition(":")[2], 16))
+    return found
+
+
+def ports_of(mark: str) -> set[int]:
+    """Return the TCP ports that processes with a mark listen on."""
+    inodes = set()
+    for pid in keeper.processes(MARK, mark):
+        for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                inodes.add(str(descriptor.readlink()))
+            except OSError:
+                continue
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                found.add(int(fields[1].rpartition(":")[2], 16))
+    return found
+
+
+def kill_drivers(folder: Path, kills: int, trials: int, seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(kills):
+        before = [row for row in rows(folder) if row[3] != "running"] if folder.exists() else []
+        with start(folder, 2, trials, 0.2) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            mark = mark_of(process.pid)
+            ports = ports_of(mark)
+            time.sleep(rng.uniform(0.5, 4))
+            process.send_signal(signal.SIGKILL)
+        assert ports, "a private Ray listens while it runs"
+        deadline = time.monotonic() + 60
+        while keeper.processes(MARK, mark) or ports & listening():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        after = [row for row in rows(folder) if row[3] != "running"]
+        assert set(before) <= set(after), "no completed trial was lost"
+        with StudyStore(folder):  # no lock was left
+            pass
+    with start(folder, 2, trials, 0.0) as process:
+        _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    journal = (folder / "journal").read_text().splitlines()
+    ended = [line.split()[1] for line in journal if line.startswith("end")]
+    # A trial that ended but was not committed yet when the driver was killed runs again.
+    assert len(set(ended)) == trials
+    assert len(ended) - trials <= 2 * kills
+
+
+@pytest.mark.slow
+def test_a_driver_killed_at_random_moments_leaves_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    kill_drivers(tmp_path / "ray", kills=3, trials=30, seed=1)
+    drive(tmp_path / "inline", plan("random", 30))
+    assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
+    assert list((tmp_path / "ray" / "logs" / "ray").iterdir()), "Ray's logs are in the study"
+
+
+@pytest.mark.bench
+def test_a_driver_killed_twenty_times_loses_nothing(tmp_path: Path) -> None:
+    kill_drivers(tmp_path / "ray", kills=20, trials=150, seed=2)
+    drive(tmp_path / "inline", plan("random", 150))
+    assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
+
+
+@pytest.mark.slow
+def test_a_signal_is_exit_130_within_fifteen_seconds(tmp_path: Path) -> None:
+    with start(tmp_path / "study", 2, 500, 0.5) as process:
+        assert process.stdout
+        process.stdout.readline()
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "study" / "journal").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        mark = mark_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        _, err = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 15
+    assert (process.returncode, err) == (130, "")
+    assert keeper.processes(MARK, mark) == []
