@@ -34,7 +34,6 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # else a box is printed even with verbose=0
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # else SIGTERM prints a stack of C++
-    "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_memory_monitor_refresh_ms": "0",  # it kills workers for the memory of other programs
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -84,7 +83,7 @@ class Cluster:
         """Call something on one node and return what it returns."""
         here = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {"num_cpus": 0, "num_gpus": gpus, "max_retries": 0, "scheduling_strategy": here}
-        found: T = ray.get(ray.remote(call).options(**options).remote())
+        found: T = ray.get(ray.remote(_called).options(**options).remote(call))
         return found
 
     def call(self, resources: Resources, call: Callable[[], T]) -> T:
@@ -93,10 +92,14 @@ class Cluster:
         if resources.selector:
             options["label_selector"] = resources.selector
         try:
-            found: T = ray.get(ray.remote(call).options(max_retries=0, **options).remote())
+            found: T = ray.get(ray.remote(_called).options(max_retries=0, **options).remote(call))
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         return found
+
+
+def _called(call: Callable[[], T]) -> T:
+    return call()
 
 
 @contextmanager
