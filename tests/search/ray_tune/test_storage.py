@@ -1,0 +1,88 @@
+"""Files of running trials on a path that all nodes see, and the trial that goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import pytest
+from made_up import ask, result
+
+from hrnet_search.errors import InputError
+from hrnet_search.evaluate import gate
+from hrnet_search.records import DataSpec, Schedule, TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.ray_tune.job import fetcher, stored
+from hrnet_search.search.ray_tune.storage import Storage
+
+TASK = TrialTask(0, ask(0).key, ask(0).architecture, Schedule(DataSpec("shapes", 8)), (10,))
+
+
+@pytest.fixture(params=["path", "file", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A plain path, pyarrow's own URL, and one that only fsspec knows."""
+    fsspec.filesystem("memory").store.clear()
+    place = tmp_path / "stored"
+    return {"path": str(place), "file": place.as_uri(), "memory": "memory://stored"}[request.param]
+
+
+def test_what_is_stored_is_fetched(url: str, tmp_path: Path) -> None:
+    storage, local = Storage(url), tmp_path / "a"
+    local.write_bytes(b"x" * 3_000_000)
+    assert not storage.get("deep/er/a", tmp_path / "b")
+    assert storage.names("deep/er") == []
+    storage.put(local, "deep/er/a")
+    storage.put(local, "deep/er/a")
+    assert storage.names("deep/er") == ["deep/er/a"]
+    assert storage.get("deep/er/a", tmp_path / "new" / "b")
+    assert (tmp_path / "new" / "b").read_bytes() == local.read_bytes()
+    storage.remove("deep/er/a")
+    storage.remove("deep/er/a")
+    assert storage.names("deep/er") == []
+
+
+def test_an_unknown_url_is_bad_input() -> None:
+    with pytest.raises(InputError, match="--storage"):
+        Storage("nowhere://bucket/x")
+
+
+def worker(upto: int, seen: list[str]) -> Callable[..., TrialResult]:
+    """Return what trains to a step, writing what it did into its checkpoint as it goes."""
+
+    def run(task: TrialTask, report: Callable[[TrialProgress], bool]) -> TrialResult:
+        checkpoint = Path(task.folder, "checkpoints", str(task.key), "last.pt")
+        seen.append(checkpoint.read_text() if checkpoint.exists() else "")
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        for step in range(1, upto + 1):
+            checkpoint.write_text(str(step))
+            report(TrialProgress("train", step, 10))
+        if upto < 10:
+            raise OSError("the node is lost")
+        weights = Path(task.folder, "weights", f"{task.key}.safetensors")
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.write_text("trained")
+        return replace(result(0), key=task.key)
+
+    return run
+
+
+def test_a_trial_goes_on_where_another_node_left_it(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    storage, study = Storage(url), tmp_path / "study"
+
+    def on_node(name: str, upto: int) -> TrialResult:
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(gate.tempfile, "gettempdir", lambda: str(tmp_path / name))
+        return stored(worker(upto, seen), storage, "s1")(TASK, lambda _: True)
+
+    with pytest.raises(OSError, match="lost"):
+        on_node("one", upto=4)
+    on_node("two", upto=10)
+    assert seen == ["", "4"]
+    fetcher(storage, "s1", study)(TASK)
+    assert (study / "weights" / f"{TASK.key}.safetensors").read_text() == "trained"
+    for folder in ("weights", f"checkpoints/{TASK.key}"):
+        assert storage.names(f"s1/{folder}") == [], "nothing is left where it passed through"
