@@ -86,10 +86,9 @@ def test_the_dead_hold_nothing(what: str, tmp_path: Path) -> None:
 
 
 def test_measurements_follow_one_another(tmp_path: Path) -> None:
-    with process(tmp_path, "0.3") as other, DeviceGate(folder=tmp_path) as own:
-        with own.alone():
-            assert other.stdout
-            assert other.poll() is not None or other.stdout.readline() == "out\n"
+    with process(tmp_path, "0.3") as other, DeviceGate(folder=tmp_path) as own, own.alone():
+        assert other.stdout
+        assert other.poll() is not None or other.stdout.readline() == "out\n"
 
 
 def test_devices_do_not_wait_for_each_other(tmp_path: Path) -> None:
