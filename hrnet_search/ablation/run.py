@@ -78,7 +78,7 @@ def ablate(
     reuse: Sequence[Study] = (),
     driver: Driver | None = None,
 ) -> AblationBrain:
-    """Run what has no result yet, in this process or by another driver, and write the numbers into the study."""
+    """Run what has no result yet, here or by another driver; write the numbers into the study."""
     driver = driver or Inline()
     classes = file.schedule.data.classes
     reference = reference_of(file.latency, classes, store, say, driver)

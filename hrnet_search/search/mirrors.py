@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -31,7 +32,7 @@ FLUSH_S = 60.0
 
 
 class Mirror(Protocol):
-    """One place where trials that ended are shown. Both methods raise whatever goes wrong."""
+    """One place where trials that ended are shown. Methods raise whatever goes wrong."""
 
     def known(self) -> set[str]:
         """Return the keys of the trials that are there whole; called before the first `send`."""
@@ -39,6 +40,10 @@ class Mirror(Protocol):
 
     def send(self, ask: Ask, result: TrialResult) -> None:
         """Show one trial that is not there whole; what is there of it is completed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
         ...
 
 
@@ -85,6 +90,11 @@ class Line:
             self._known = None  # what arrived is asked for when it answers again
             self._not_before = time.monotonic() + RETRY_S
             self._say(error)
+
+    def close(self) -> None:
+        """Let go of the mirror, whatever it says."""
+        with suppress(Exception):
+            self._mirror.close()
 
     def _say(self, error: Exception) -> None:
         if not self._warned:
@@ -141,6 +151,8 @@ class Outbox:
             self._wake.wait(RETRY_S)
             self._wake.clear()
         self._round(again=True)
+        for line in self._lines.values():
+            line.close()
 
     def _round(self, again: bool) -> None:
         try:
@@ -161,5 +173,6 @@ def sync(folder: Path, warn: Callable[[str], None]) -> dict[str, tuple[int, int]
         line = Line(name, mirror, warn)
         line.waiting.extend(study.ended(0))
         line.push(float("inf"), again=True)
+        line.close()
         found[name] = (line.sent, len(line.waiting))
     return found

@@ -62,6 +62,9 @@ class MlflowMirror:
         with _quiet():
             self._send(ask, result)
 
+    def close(self) -> None:
+        """Do nothing: MLflow keeps its connections for the process."""
+
     def _send(self, ask: Ask, result: TrialResult) -> None:
         from mlflow.entities import Metric, Param, RunTag
 

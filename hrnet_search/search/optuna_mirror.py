@@ -44,9 +44,11 @@ class OptunaMirror:
         limits = json.loads(meta.get("identity", "{}")).get("limits", [])
         self._limits: list[tuple[str, float]] = [(name, most) for name, most in limits]
         self._study: Any = None
+        self._storage: Any = None
 
     def known(self) -> set[str]:
         """Return the keys of the trials that are there."""
+        self.close()  # connections to a server that went away
         with _quiet():
             self._study = self._open()
             trials = self._study.get_trials(deepcopy=False)
@@ -57,6 +59,13 @@ class OptunaMirror:
         with _quiet():
             self._study.add_trial(self._trial(ask, result))
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+        self._storage = None
+
     def _open(self) -> Any:
         import optuna
 
@@ -66,7 +75,7 @@ class OptunaMirror:
         }  # a database that was restarted is connected to again
         if self._url.startswith("postgresql"):
             kept |= {"connect_args": {"connect_timeout": 5}}
-        storage = optuna.storages.RDBStorage(self._url, engine_kwargs=kept)
+        storage = self._storage = optuna.storages.RDBStorage(self._url, engine_kwargs=kept)
         directions = [DIRECTIONS[OBJECTIVES[name].direction] for name in self._objectives]
         study = optuna.create_study(
             storage=storage, study_name=self._name, directions=directions, load_if_exists=True

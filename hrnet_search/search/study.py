@@ -141,10 +141,9 @@ class Brain:
         for number, result in finished.items():  # all first, so that they are fitted once
             if result.latency is not None:
                 self._screen.add(asks[number].architecture, result.latency.ms)
+        self._sampler.pend([ask.point for ask in asks.values() if ask.purpose != BASE])
         for ask in asks.values():
             self._trials.add(ask)
-            if ask.purpose != BASE:
-                self._sampler.pend([ask.point])
             if ask.number not in finished:
                 self._waiting.append(ask)
         for number, result in finished.items():

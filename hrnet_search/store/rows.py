@@ -7,6 +7,7 @@ import json
 import math
 import types
 import typing
+from functools import cache
 from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
@@ -83,9 +84,14 @@ def _finite(value: Any) -> bool:
 
 
 def _build(kind: type[T], data: Any) -> T:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     # Fields that a newer version added have defaults; those that it dropped are left out.
     return kind(**{name: _value(hints[name], data[name]) for name in hints if name in data})
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _value(hint: Any, data: Any) -> Any:

@@ -215,9 +215,9 @@ def test_a_trial_whose_worker_died_comes_back_twice(tmp_path: Path) -> None:
         first = brain.ask()
         assert first
         for _ in range(2):
-            brain.give_back(first.number)
+            brain.give_back(first.number, "its worker died")
             assert brain.ask() == first
-        brain.give_back(first.number)
+        brain.give_back(first.number, "its worker died")
         assert brain.counts[FAILED] == 1
         following = brain.ask()
         assert following

@@ -84,6 +84,7 @@ def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     first = mirrors_of(open_study(folder))[name]
     assert first.known() == set()
     first.send(asked(0), RESULTS[0])
+    first.close()
     assert sync(folder, warnings.append) == {name: (3, 0)}
     assert sync(folder, warnings.append) == {name: (0, 0)}
     look, states = SEEN[name]
@@ -158,6 +159,8 @@ class Flaky:
         self.keys.append(str(ask.key))
         if self.late:
             raise TimeoutError("the answer was lost")
+
+    def close(self) -> None: ...
 
     def _maybe(self) -> None:
         if self.down:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from search import servers
 from search.servers import MlflowServer, Postgres
-from search.tabulated import drive, plan
+from search.tabulated import SPACE, drive, plan
 
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.mirrors import Outbox, sync
@@ -60,7 +61,12 @@ def search(
     """Run a study of 24 trials with its mirrors; return what it found and what was said."""
     said: list[str] = []
     meta = {"name": folder.name, "objectives": '["miou", "macs"]', "study_id": folder.name}
-    space = {"choices": "[]", "levels": "[]", "schedule": "{}", "tracking": tracking}
+    space = {
+        "choices": json.dumps([choice.path for choice in SPACE.choices]),
+        "levels": json.dumps([choice.values for choice in SPACE.choices]),
+        "schedule": "{}",
+        "tracking": tracking,
+    }
     StudyStore.create(folder, {**meta, **space})
     with Outbox(folder, said.append) as box:
         drive(folder, plan("random", 24), [box, At(moments)])
@@ -110,7 +116,10 @@ def test_a_database_that_comes_back_gets_every_trial_once(
     sync(tmp_path / "optuna", print)
     import optuna
 
-    study = optuna.load_study(study_name="optuna-optuna", storage=postgres.url)
+    storage = optuna.storages.RDBStorage(postgres.url)
+    study = optuna.load_study(study_name="optuna-optuna", storage=storage)
     keys = Counter(trial.user_attrs["key"] for trial in study.trials)
+    storage.remove_session()
+    storage.engine.dispose()
     assert len(keys) == 24
     assert set(keys.values()) == {1}

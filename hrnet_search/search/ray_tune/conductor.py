@@ -65,10 +65,11 @@ class Conductor:
 
     @property
     def over(self) -> bool:
-        """Whether everything has to end now."""
+        """Whether everything has to end now: nothing runs any more, or not to be waited for."""
         if not self.leaving or self._leaving_since is None:
             return False
-        return self.error is not None or time.monotonic() - self._leaving_since > LEAVING_S
+        late = time.monotonic() - self._leaving_since > LEAVING_S
+        return late or not self._open or self.error is not None
 
     def suggest(self, trial_id: str) -> dict[str, TrialTask] | str | None:
         """Return the next trial's config, None for not now, or that there is no more."""
@@ -182,7 +183,10 @@ class BrainScheduler(FIFOScheduler):  # type: ignore[misc]
 
 
 class LeaveInTime(Stopper):  # type: ignore[misc]
-    """Ends an interrupted run when workers have had their time."""
+    """Ends an interrupted run when workers have had their time.
+
+    By raising, since what Tune does at a regular end would wait for workers once more.
+    """
 
     def __init__(self, conductor: Conductor) -> None:
         self._conductor = conductor
@@ -191,7 +195,9 @@ class LeaveInTime(Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._conductor.over
+        if self._conductor.over:
+            raise KeyboardInterrupt
+        return False
 
 
 def reason_of(error: str) -> str:

@@ -106,7 +106,11 @@ def run_on_ray(
             stop=LeaveInTime(conductor),
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except KeyboardInterrupt:
+        if conductor.error is None:
+            raise
     if conductor.error is not None:
         raise conductor.error
     interrupt.check()

@@ -62,6 +62,7 @@ class History:
         self.told: dict[Point, Observation] = {}
         self.pending: dict[Point, None] = {}
         self._results: list[_Result] = []
+        self._canonicals: dict[Point, Point] = {}
         self._pool: _Pool | None = None
         self._cost_count: int | None = None
 
@@ -185,11 +186,19 @@ class History:
         for numbers in walk(self.problem.size, start):
             yield self.problem.at(numbers)
 
-    def _canonical(self, point: Sequence[int]) -> Point:
-        levels = np.array([self.problem.point(point)], dtype=np.int64)
+    def meet(self, points: Sequence[Sequence[int]]) -> None:
+        """Work out at once what many points are equivalent to; one by one is far slower."""
+        new = sorted({self.problem.point(point) for point in points} - self._canonicals.keys())
+        if not new:
+            return
+        levels = np.array(new, dtype=np.int64)
         if self.problem.canonical is not None:
             levels = np.asarray(self.problem.canonical(levels))
-        return tuple(levels[0].tolist())
+        self._canonicals.update(zip(new, map(tuple, levels.tolist()), strict=True))
+
+    def _canonical(self, point: Sequence[int]) -> Point:
+        self.meet([point])
+        return self._canonicals[self.problem.point(point)]
 
     def _checked_costs(self, point: Point, costs: Sequence[float]) -> tuple[float, ...]:
         measured = tuple(float(c) for c in costs)

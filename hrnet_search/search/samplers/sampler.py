@@ -62,6 +62,8 @@ class Sampler:
 
     def pend(self, points: Iterable[Sequence[int]]) -> None:
         """Count points as asked for: those that an earlier sampler proposed."""
+        points = list(points)
+        self.history.meet(points)
         for point in points:
             self.history.pend(point)
 
