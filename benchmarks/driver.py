@@ -176,7 +176,7 @@ def _quantiles(seconds: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("overhead", "own", "scale"))
     parser.add_argument("--trials", type=int)
     parser.add_argument("--workers", type=int)

@@ -19,7 +19,7 @@ def resolve_device(name: str) -> torch.device:
 
     Raise InputError, naming the devices that there are.
     """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = gpu_count()
     if name == "cpu" or (name == "auto" and not count):
         return torch.device("cpu")
     if name in ("auto", "cuda") and count:
@@ -39,6 +39,11 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return the model of the GPU or CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
+
+
+def gpu_count() -> int:
+    """Return how many GPUs this process may use."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def gpu_uuid(device: torch.device) -> str:

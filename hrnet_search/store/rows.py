@@ -84,13 +84,13 @@ def _finite(value: Any) -> bool:
 
 
 def _build(kind: type[T], data: Any) -> T:
-    hints = _hints(kind)
+    hints = _hints(typing.cast(typing.Hashable, kind))
     # Fields that a newer version added have defaults; those that it dropped are left out.
     return kind(**{name: _value(hints[name], data[name]) for name in hints if name in data})
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: typing.Hashable) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 

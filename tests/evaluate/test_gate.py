@@ -117,7 +117,7 @@ def test_passing_costs_nothing_when_nobody_measures(tmp_path: Path) -> None:
 def test_a_folder_that_others_may_write_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     folder = gate.shared_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)

@@ -57,7 +57,7 @@ class At:
 
 def search(
     folder: Path, tracking: str, moments: dict[int, Callable[[], None]]
-) -> tuple[list[object], list[str]]:
+) -> tuple[list[list[object]], list[str]]:
     """Run a study of 24 trials with its mirrors; return what it found and what was said."""
     said: list[str] = []
     meta = {"name": folder.name, "objectives": '["miou", "macs"]', "study_id": folder.name}
@@ -71,7 +71,7 @@ def search(
     with Outbox(folder, said.append) as box:
         drive(folder, plan("random", 24), [box, At(moments)])
     table = open_study(folder).results().fillna({"miou": -1})
-    return table[["number", "architecture", "status", "miou"]].values.tolist(), said
+    return list(table[["number", "architecture", "status", "miou"]].values.tolist()), said
 
 
 def runs(url: str, name: str) -> Counter[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hrnet_search import __version__
 from hrnet_search.errors import Fault, InputError
+from hrnet_search.evaluate.devices import device_name, resolve_device, versions
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
 
 GIB = 2**30
@@ -44,20 +43,13 @@ class Node:
 
 def look(folder: str, device: str) -> tuple[tuple[str, ...], str, bool]:
     """Look at the node that this runs on."""
-    import torch
-
-    from hrnet_search.evaluate.devices import device_name, resolve_device
-
-    versions = (
-        f"hrnet-search {__version__}",
-        f"Python {platform.python_version()}",
-        f"torch {torch.__version__.split('+')[0]}",
-    )
+    here = dict(versions())
+    same = tuple(f"{name} {here[name]}" for name in ("hrnet-search", "python", "torch"))
     try:
         found = device_name(resolve_device(device))
     except InputError:
         found = ""
-    return versions, found, (Path(folder) / "study.db").exists()
+    return same, found, (Path(folder) / "study.db").exists()
 
 
 def settle(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hrnet_search.errors import Fault, InputError
+from hrnet_search.evaluate.devices import gpu_count
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import (
     Cluster,
@@ -58,14 +59,8 @@ def _cluster(asked: Asked, folder: Path) -> Iterator[Cluster]:
             yield cluster
         return
     cpus = max(asked.workers, len(os.sched_getaffinity(0)))
-    with private_cluster(cpus, _gpus_here(), folder / LOGS) as cluster:
+    with private_cluster(cpus, gpu_count(), folder / LOGS) as cluster:
         yield cluster
-
-
-def _gpus_here() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _check_memory(asked: Asked) -> None:

@@ -11,7 +11,6 @@ import pytest
 from made_up import ask, result
 
 from hrnet_search.errors import InputError
-from hrnet_search.evaluate import gate
 from hrnet_search.records import DataSpec, Schedule, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune.job import fetcher, stored
 from hrnet_search.search.ray_tune.storage import Storage
@@ -75,7 +74,7 @@ def test_a_trial_goes_on_where_another_node_left_it(
 
     def on_node(name: str, upto: int) -> TrialResult:
         (tmp_path / name).mkdir()
-        monkeypatch.setattr(gate.tempfile, "gettempdir", lambda: str(tmp_path / name))
+        monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / name))
         return stored(worker(upto, seen), storage, "s1")(TASK, lambda _: True)
 
     with pytest.raises(OSError, match="lost"):
