@@ -24,6 +24,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/pytest -m bench
+	$(BIN)/python benchmarks/driver.py overhead
+	$(BIN)/python benchmarks/driver.py own
+	$(BIN)/python benchmarks/driver.py scale
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/latency.py

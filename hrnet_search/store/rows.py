@@ -7,13 +7,15 @@ import json
 import math
 import types
 import typing
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.records import COMPLETED, FAILED, Latency, TrialResult
 
 T = TypeVar("T")
+Read = Callable[[Any], Any]
 
 
 def to_json(record: Any) -> str:
@@ -84,29 +86,35 @@ def _finite(value: Any) -> bool:
 
 
 def _build(kind: type[T], data: Any) -> T:
-    hints = _hints(typing.cast(typing.Hashable, kind))
     # Fields that a newer version added have defaults; those that it dropped are left out.
-    return kind(**{name: _value(hints[name], data[name]) for name in hints if name in data})
+    fields = _fields(typing.cast(typing.Hashable, kind))
+    return kind(**{name: read(data[name]) for name, read in fields if name in data})
 
 
 @cache
-def _hints(kind: typing.Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _fields(kind: typing.Hashable) -> tuple[tuple[str, Read], ...]:
+    """Return what reads each field; thousands of rows are of a few kinds."""
+    return tuple((name, _reader(hint)) for name, hint in typing.get_type_hints(kind).items())
 
 
-def _value(hint: Any, data: Any) -> Any:
-    if data is None:
-        return None
+def _reader(hint: Any) -> Read:
     if isinstance(hint, types.UnionType):
-        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+        inner = _reader(next(p for p in typing.get_args(hint) if p is not types.NoneType))
+        return lambda data: None if data is None else inner(data)
     if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type[Any], hint), data)
+        return partial(_build, typing.cast(type[Any], hint))
     if typing.get_origin(hint) is tuple:
-        return _tuple(typing.get_args(hint), data)
-    return float(data) if hint is float else data
+        return _tuple_reader(typing.get_args(hint))
+    return float if hint is float else _as_it_is
 
 
-def _tuple(hints: tuple[Any, ...], data: list[Any]) -> tuple[Any, ...]:
+def _tuple_reader(hints: tuple[Any, ...]) -> Read:
+    readers = tuple(_reader(hint) for hint in hints if hint is not Ellipsis)
     if len(hints) == 2 and hints[1] is Ellipsis:
-        return tuple(_value(hints[0], item) for item in data)
-    return tuple(_value(hint, item) for hint, item in zip(hints, data, strict=True))
+        one = readers[0]
+        return tuple if one is _as_it_is else lambda data: tuple(map(one, data))
+    return lambda data: tuple(r(item) for r, item in zip(readers, data, strict=True))
+
+
+def _as_it_is(data: Any) -> Any:
+    return data

@@ -6,9 +6,11 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -203,7 +205,10 @@ def _connect(**options: Any) -> None:
     AuthenticationTokenLoader.instance().reset_cache()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        before = signal.getsignal(signal.SIGTERM)
         ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray's own would exit at once
 
 
 @contextmanager

@@ -67,6 +67,8 @@ def settle(
     """
     records = cluster.nodes()
     gpus = _gpus_a_trial(asked, records, device)
+    if gpus and not any(_has(record, "GPU") for record in records):
+        raise InputError(Fault("--gpus-per-trial", gpus, "no node has a GPU", "allowed: 0"))
     nodes = [_node(cluster, record, folder, device, gpus) for record in records]
     nodes = [n for n, r in zip(nodes, records, strict=True) if not gpus or _has(r, "GPU")]
     faults = _faults(nodes, asked, folder)

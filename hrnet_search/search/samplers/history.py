@@ -197,8 +197,11 @@ class History:
         self._canonicals.update(zip(new, map(tuple, levels.tolist()), strict=True))
 
     def _canonical(self, point: Sequence[int]) -> Point:
-        self.meet([point])
-        return self._canonicals[self.problem.point(point)]
+        known = self._canonicals.get(tuple(point))
+        if known is None:
+            self.meet([point])
+            known = self._canonicals[self.problem.point(point)]
+        return known
 
     def _checked_costs(self, point: Point, costs: Sequence[float]) -> tuple[float, ...]:
         measured = tuple(float(c) for c in costs)
