@@ -224,7 +224,7 @@ def test_a_trial_whose_worker_died_comes_back_twice(tmp_path: Path) -> None:
         assert following.number == 1
 
     brain_of(tmp_path, then)
-    assert "worker died 3 times" in open_study(tmp_path / "study").results()["error"][0]
+    assert "worker died (3 times)" in open_study(tmp_path / "study").results()["error"][0]
 
 
 def test_a_result_told_twice_counts_once(tmp_path: Path) -> None:
