@@ -56,11 +56,11 @@ class Postgres:
         self._data = folder / "data"
         self._run("initdb", "-A", "trust", "-E", "UTF8", "-D", str(self._data))
         self.start()
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "study")
 
-    @property
-    def url(self) -> str:
-        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/study"
+    def database(self, name: str) -> str:
+        """Make a database and return its URL: MLflow and Optuna cannot share one."""
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), name)
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
         where = f"-p {self.port} -c listen_addresses=127.0.0.1"

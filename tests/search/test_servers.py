@@ -35,7 +35,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def mlflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    started = MlflowServer(tmp_path_factory.mktemp("mlflow"), postgres.url)
+    started = MlflowServer(tmp_path_factory.mktemp("mlflow"), postgres.database("mlflow"))
     yield started
     started.kill()
 
@@ -111,12 +111,13 @@ def test_a_database_that_comes_back_gets_every_trial_once(
         postgres.kill()
         postgres.start()
 
-    tracking = f'{{"mlflow": "off", "optuna": "{postgres.url}"}}'
+    url = postgres.database("optuna")
+    tracking = f'{{"mlflow": "off", "optuna": "{url}"}}'
     search(tmp_path / "optuna", tracking, {8: restart, 16: restart})
     sync(tmp_path / "optuna", print)
     import optuna
 
-    storage = optuna.storages.RDBStorage(postgres.url)
+    storage = optuna.storages.RDBStorage(url)
     study = optuna.load_study(study_name="optuna-optuna", storage=storage)
     keys = Counter(trial.user_attrs["key"] for trial in study.trials)
     storage.remove_session()
