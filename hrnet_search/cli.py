@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_search import __version__
-from hrnet_search.errors import Fault, HrnetSearchError, InputError
+from hrnet_search.errors import Fault, HrnetSearchError, InputError, shown
 
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
@@ -137,8 +137,7 @@ def run(options: argparse.Namespace) -> int:
     from hrnet_search.store.study import open_study
 
     study = open_study(folder)
-    write_report(study)
-    print(f"\n{brain.why_ended}\n{summary(study)}")
+    print(f"\n{brain.why_ended}\n{summary(study, write_report(study).stamp)}")
     return TRIALS_FAILED if brain.counts["failed"] else DONE
 
 
@@ -163,20 +162,29 @@ def ablate(options: argparse.Namespace) -> int:
     from hrnet_search.store.study import open_study
 
     study = open_study(folder)
-    write_report(study)
-    print(f"\n{brain.why_ended}\n{summary(study)}")
+    print(f"\n{brain.why_ended}\n{summary(study, write_report(study).stamp)}")
     return TRIALS_FAILED if brain.counts["failed"] else DONE
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write tables and plots of a study, finished or not."""
-    from hrnet_search.report.report import write_report
+    """Write tables, plots and one page of a study, finished or not; --compare two of them."""
+    from hrnet_search.report.page.sentences import verdict
+    from hrnet_search.report.report import write_compared, write_report
     from hrnet_search.report.summary import summary
     from hrnet_search.store.study import open_study
 
-    study = open_study(options.study)
-    write_report(study)
-    print(summary(study))
+    if options.compare and len(options.study) != 2:
+        wrong = f"{len(options.study)} given"
+        raise InputError(Fault("--compare", options.study, wrong, "allowed: exactly two studies"))
+    studies = [open_study(folder) for folder in options.study]
+    for study in studies:
+        print(summary(study, write_report(study).stamp))
+    if options.compare:
+        found, path = write_compared(*studies)
+        print(f"\n{shown(verdict(found), 1000)}")
+        for doubt in found.doubts:
+            print(f"doubt: {doubt}")
+        print(f"comparison: {path}")
     return DONE
 
 
@@ -488,6 +496,11 @@ def _add_study(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("study", metavar="STUDY", help="study folder")
 
 
+def _add_report(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("study", nargs="+", metavar="STUDY", help="study folder")
+    sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
+
+
 def _add_export(sub: argparse.ArgumentParser) -> None:
     _add_study(sub)
     sub.add_argument("-o", "--output", metavar="DIR", help="folder for the files (STUDY/export)")
@@ -511,7 +524,7 @@ COMMANDS: dict[str, Command] = {
     "profile": (_add_profile, profile),
     "run": (_add_run, run),
     "ablate": (_add_ablate, ablate),
-    "report": (_add_study, report),
+    "report": (_add_report, report),
     "export": (_add_export, export),
     "sync": (_add_study, sync),
 }

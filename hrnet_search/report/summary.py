@@ -12,8 +12,10 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, CONFIRMED_FROM, FAILED, OBJECTIVES, STATUSES
 from hrnet_search.report.ablation import ablation_lines
+from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.export.hrnet import base_config
 from hrnet_search.report.plots import completed_latencies
+from hrnet_search.report.trust import Stamp
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
 
@@ -30,8 +32,11 @@ HEADER = (
 )
 
 
-def summary(study: Study) -> str:
-    """Return the front as a table, counts, what is not known, and where the files are."""
+def summary(study: Study, stamp: Stamp | None = None) -> str:
+    """Return the front as a table, counts, what is not known, and where the files are.
+
+    `stamp` is the study's, if it is at hand.
+    """
     if (record := from_meta(study.meta)) is not None:
         files = f"files: {study.folder / 'report'} (ablation.md, .tex, .csv, .json and plots)"
         return "\n".join([*ablation_lines(record), "", files])
@@ -44,7 +49,10 @@ def summary(study: Study) -> str:
         names = ", ".join(OBJECTIVES[name].label for name in objectives)
         lines += [f"front of {names}:", *_aligned([HEADER, *_rows(study, front)]), ""]
         lines += _unknowns(study, table)
-    lines += ["", f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
+    found = stamp or evidence_of(study).stamp
+    lines += ["", f"ranking: {found.verdict} ({found.why})", ""]
+    lines += [f"page:  {study.folder / 'report' / 'report.html'}"]
+    lines += [f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
     if not front.empty:
         lines.append(f"       {study.folder / 'configs'} (the front as HRNet configs)")
     return "\n".join(lines)

@@ -41,6 +41,7 @@ class Study:
             raise not_a_study(self.folder, "there is no such folder")
         if not (self.folder / FILE).is_file():
             raise not_a_study(self.folder, f"it has no {FILE}")
+        self._ended: dict[int, tuple[Ask, TrialResult]] = {}  # what has ended never changes
         with self._open() as connection:
             check_schema(connection, self.folder)
 
@@ -129,12 +130,15 @@ class Study:
 
     def trials(self) -> list[tuple[Ask, TrialResult | None]]:
         """Return every trial asked for, with its result if it has one."""
+        known = {number: ask for number, (ask, _) in self._ended.items()}
         with self._open() as connection:
-            asks = read_asks(connection)
-            texts = dict(connection.execute("SELECT number, result FROM trials"))
-        return [
-            (ask, result_from_json(text) if (text := texts[ask.number]) else None) for ask in asks
-        ]
+            asks = read_asks(connection, known)
+            query = "SELECT number, result FROM trials WHERE result IS NOT NULL"
+            texts = dict(connection.execute(query))
+        for ask in asks:
+            if ask.number in texts and ask.number not in self._ended:
+                self._ended[ask.number] = ask, result_from_json(texts[ask.number])
+        return [self._ended.get(ask.number, (ask, None)) for ask in asks]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, StudyError
@@ -222,16 +222,23 @@ class StudyStore:
 
 
 def read_asks(
-    connection: sqlite3.Connection, which: str = "ORDER BY number", values: tuple[int, ...] = ()
+    connection: sqlite3.Connection,
+    which: str = "ORDER BY number",
+    values: tuple[int, ...] = (),
+    known: Mapping[int, Ask] = MappingProxyType({}),
 ) -> list[Ask]:
-    """Return asks of a study, all in their order if nothing else is asked for."""
+    """Return asks of a study, all in their order if nothing else is asked for.
+
+    Those `known` by number are not read again.
+    """
     rows = connection.execute(
         "SELECT number, architecture, schedule, seed, point, network, purpose, told"
         f" FROM trials {which}",
         values,
     )
     return [
-        Ask(
+        known.get(number)
+        or Ask(
             number,
             TrialKey(architecture, schedule, seed),
             tuple(json.loads(point)),

@@ -32,6 +32,8 @@ def test_the_front_is_a_table_for_people(make_study: MakeStudy) -> None:
     ]  # fmt: skip
     assert "only the width" in next(line for line in lines if "#1" in line)
     assert str(study.folder / "configs") in lines[-1]
+    assert f"page:  {study.folder / 'report' / 'report.html'}" in lines
+    assert any(line.startswith("ranking: not trustworthy (") for line in lines)
 
 
 def test_no_completed_trial_is_said(make_study: MakeStudy) -> None:
@@ -103,7 +105,7 @@ def test_a_report_of_an_unfinished_study_has_all_its_files(make_study: MakeStudy
     files = write_report(make_study((network(9), result(1, miou=0.5)), (network(10), None)))
     assert len(files.plots) == 6
     assert len(files.configs) == 1
-    for path in (files.trials, files.front, *files.plots, *files.configs):
+    for path in (files.trials, files.front, files.page, *files.plots, *files.configs):
         assert path.stat().st_size > 0
     left = {p.name for p in files.trials.parent.iterdir()}
-    assert left == {p.name for p in (files.trials, files.front, *files.plots)}
+    assert left == {p.name for p in (files.trials, files.front, files.page, *files.plots)}

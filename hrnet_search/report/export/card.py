@@ -9,11 +9,11 @@ from hrnet_search import __version__
 from hrnet_search.arch.hrnet_yaml import config_text, official_problems
 from hrnet_search.errors import shown
 from hrnet_search.records import Latency
-from hrnet_search.report.export.interval import miou_interval, read_confusions
 from hrnet_search.report.export.member import Member, config_of
 from hrnet_search.report.export.official import branch_notes, gpu_count
 from hrnet_search.report.export.result import ExportResult
 from hrnet_search.report.files import write_file
+from hrnet_search.report.images import miou_interval, read_confusions
 
 Row = tuple[str, str]
 SCHEDULE = (

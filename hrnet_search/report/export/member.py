@@ -26,7 +26,8 @@ class Member:
 
     `miou` is the mean over its seeds, `result` its first trial by the search's schedule: the best
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is as
-    the study noted it, empty if it did not. `base` is the config that the study started from.
+    the study noted it, empty if it did not. `base` is the config that the study started from,
+    `number` the trial's.
     """
 
     architecture: Architecture
@@ -37,6 +38,7 @@ class Member:
     base: Config | None
     study: str
     folder: Path
+    number: int
 
     @property
     def stem(self) -> str:
@@ -101,7 +103,7 @@ def front_of(study: Study) -> tuple[Member, ...]:
             if result is not None and result.status == COMPLETED
         )
         schedule = schedules.get(ask.key.schedule, {})
-        facts = (schedule, base, study.name, study.folder)
+        facts = (schedule, base, study.name, study.folder, int(number))
         members.append(Member(ask.architecture, float(miou), first, others, *facts))
     return tuple(members)
 

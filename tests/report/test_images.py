@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_search.report.export.interval import miou_interval, read_confusions
+from hrnet_search.report.images import miou_interval, read_confusions
 
 
 def images(count: int, seed: int, spread: float = 0.1) -> NDArray[np.int64]:

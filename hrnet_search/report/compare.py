@@ -1,0 +1,154 @@
+"""Two studies beside each other: whose front is larger, and whether that would hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hrnet_search.errors import Fault, InputError
+from hrnet_search.records import NO_IDENTITY, OBJECTIVES
+from hrnet_search.report.evidence import DRAWS, FrontAccuracy, front_accuracy
+from hrnet_search.report.images import percentiles
+from hrnet_search.report.page.points import condition_line
+from hrnet_search.report.trust import Floats, Interval
+from hrnet_search.store.front import hypervolume
+from hrnet_search.store.study import Study
+
+MARGIN = 0.05
+"""Of the reference point beyond the dearest member, in log cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFront:
+    """A front of one study: trial numbers, accuracies and costs in the order of cost."""
+
+    name: str
+    numbers: tuple[int, ...]
+    mious: tuple[float, ...]
+    costs: tuple[float, ...]
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two fronts over one cost, and by how much the second's hypervolume is larger.
+
+    `cost` names the objective, `condition` what it was measured under. `paired` says that both
+    were judged on the same images; `doubts` are reasons not to compare them. `larger` and `p` are
+    None where neither seeds nor images say how much chance there is.
+    """
+
+    first: ComparedFront
+    second: ComparedFront
+    cost: str
+    condition: str
+    larger: float
+    interval: Interval | None
+    p: float | None
+    paired: bool
+    doubts: tuple[str, ...]
+
+
+def compare(first: Study, second: Study) -> Comparison:
+    """Compare the fronts of two studies by hypervolume, over mIoU and log cost.
+
+    The reference point is the worst accuracy and the dearest cost of both. Each front is kept as
+    it is and its accuracies are drawn again, over images (the same for both, where both were
+    judged on them) and seeds: this says whether measuring again would turn the order around, not
+    whether searching again would. Raises InputError for a study without a front.
+    """
+    name, condition = _common_cost(first, second)
+    # The same images for both, but seeds of its own for each.
+    sides = [front_accuracy(study, name, seed) for seed, study in enumerate((first, second))]
+    for study, side in zip((first, second), sides, strict=True):
+        if not side.numbers:
+            wrong = "has no front yet: no trial has completed"
+            raise InputError(Fault("", None, wrong, file=str(study.folder)))
+    costs = [np.log(side.costs) for side in sides]
+    worst = min(float(side.mious.min()) for side in sides)
+    reference = (worst, max(float(c.max()) for c in costs) + MARGIN)
+    measured = [hypervolume(s.mious, c, reference) for s, c in zip(sides, costs, strict=True)]
+    known = all(side.known for side in sides)
+    drawn = [_volumes(s, c, reference) for s, c in zip(sides, costs, strict=True)]
+    gain = drawn[1] - drawn[0]
+    larger = measured[1] - measured[0]
+    fronts = [
+        ComparedFront(
+            study.name, side.numbers, tuple(side.mious.tolist()), tuple(side.costs.tolist()), volume
+        )
+        for study, side, volume in zip((first, second), sides, measured, strict=True)
+    ]
+    return Comparison(
+        first=fronts[0],
+        second=fronts[1],
+        cost=name,
+        condition=condition,
+        larger=larger,
+        interval=_interval(larger, gain) if known else None,
+        p=_p_value(gain - gain.mean() + larger) if known else None,
+        paired=bool(sides[0].images)
+        and sides[0].images == sides[1].images
+        and _same_data(first, second),
+        doubts=tuple(_doubts(first, second)),
+    )
+
+
+def _volumes(side: FrontAccuracy, costs: Floats, reference: tuple[float, float]) -> Floats:
+    return np.array([hypervolume(row, costs, reference) for row in side.drawn])
+
+
+def _interval(value: float, drawn: Floats) -> Interval:
+    low, high = percentiles(drawn - drawn.mean() + value)
+    return Interval(value, low, high)
+
+
+def _p_value(drawn: Floats) -> float:
+    """Return the two-sided p-value of no difference, never under what the draws can show."""
+    side = min((drawn <= 0).mean(), (drawn >= 0).mean())
+    return float(min(1.0, max(2 * side, 1 / DRAWS)))
+
+
+def _common_cost(first: Study, second: Study) -> tuple[str, str]:
+    """Return the cost that both optimise; measured under one condition, or else MACs."""
+    names = [json.loads(study.meta.get("objectives") or '["miou"]') for study in (first, second)]
+    both = [n for n in names[0] if n in names[1] and OBJECTIVES[n].direction == "min"]
+    name = both[0] if both else "macs"
+    if name != "latency_ms":
+        return name, ""
+    conditions = _conditions(first) | _conditions(second)
+    return (name, conditions.pop()) if len(conditions) == 1 else ("macs", "")
+
+
+def _conditions(study: Study) -> set[str]:
+    return {
+        condition_line(r.latency.condition)
+        for _, r in study.trials()
+        if r is not None and r.latency is not None
+    }
+
+
+def _doubts(first: Study, second: Study) -> Iterator[str]:
+    if _schedule(first).get("id") != _schedule(second).get("id"):
+        yield "their schedules differ: a difference may be that of the schedules"
+    if not _same_data(first, second):
+        yield "they were not judged on the same data"
+    if len(_conditions(first) | _conditions(second)) > 1:
+        yield "latencies were measured under more than one condition, and are not compared"
+
+
+def _same_data(first: Study, second: Study) -> bool:
+    both = [(s.get("fingerprint"), _kept(s.get("data"))) for s in map(_schedule, (first, second))]
+    return both[0] == both[1]
+
+
+def _kept(data: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (data or {}).items() if key not in NO_IDENTITY}
+
+
+def _schedule(study: Study) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(study.meta.get("schedule") or "{}")
+    return found

@@ -1,0 +1,86 @@
+"""How far an mIoU can be trusted that was measured on these images."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+TAIL = (1 - CONFIDENCE) / 2
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCounts:
+    """Pixels by image and class, float64 [n, K]: `hits` right, `seen` in truth or prediction."""
+
+    hits: Floats
+    seen: Floats
+
+    @property
+    def images(self) -> int:
+        return len(self.hits)
+
+    def iou(self) -> Floats:
+        """Return IoU by class [K] over all images, 0 for a class that does not occur."""
+        found: Floats = self.hits.sum(axis=0) / np.maximum(self.seen.sum(axis=0), 1)
+        return found
+
+    def mious(self, times: Floats) -> Floats:
+        """Return mIoU [resamples] where `times` [resamples, n] says how often an image counts.
+
+        The official one: of the sum over images, the mean over all classes.
+        """
+        found: Floats = ((times @ self.hits) / np.maximum(times @ self.seen, 1)).mean(axis=1)
+        return found
+
+
+def image_counts(confusions: NDArray[np.integer]) -> ImageCounts:
+    """Return what mIoU needs of confusion matrices [n, K, K] with truth in rows."""
+    hits = np.diagonal(confusions, axis1=1, axis2=2).astype(np.float64)
+    both = confusions.sum(axis=1, dtype=np.float64) + confusions.sum(axis=2, dtype=np.float64)
+    return ImageCounts(hits, both - hits)
+
+
+def resample(images: int, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
+    """Return how often each image is drawn in each of a bootstrap's resamples [resamples, n]."""
+    generator = np.random.default_rng(seed)
+    times = generator.multinomial(images, np.full(images, 1 / images), resamples)
+    return times.astype(np.float64)
+
+
+def miou_interval(
+    confusions: NDArray[np.integer], seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Return the 95% percentile bootstrap interval of mIoU over at least one image [n, K, K]."""
+    times = resample(len(confusions), seed, resamples)
+    return percentiles(image_counts(confusions).mious(times))
+
+
+def percentiles(values: Floats) -> tuple[float, float]:
+    """Return the 95% interval of resampled values."""
+    low, high = np.quantile(values, (TAIL, 1 - TAIL))
+    return float(low), float(high)
+
+
+def read_confusions(path: Path) -> NDArray[np.integer] | None:
+    """Return the confusion matrices by image [n, K, K] of an evaluation, None if it has none."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            found: NDArray[np.integer] = content["confusions"]
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    good = found.ndim == 3 and len(found) and found.shape[1] == found.shape[2]
+    return found if good and found.dtype.kind in "iu" else None
+
+
+def read_counts(path: Path) -> ImageCounts | None:
+    """Return the pixel counts of an evaluation, None if it has none."""
+    confusions = read_confusions(path)
+    return None if confusions is None else image_counts(confusions)

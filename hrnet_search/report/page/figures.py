@@ -1,0 +1,263 @@
+"""The figures of a page as plotly's own JSON; colours and fonts come from the page's theme.
+
+Plotly reads text as a small HTML: all text of users passes through `plain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hrnet_search.errors import shown
+from hrnet_search.records import OBJECTIVES, STOPPED
+from hrnet_search.report.compare import ComparedFront, Comparison
+from hrnet_search.report.page.choices import Effect
+from hrnet_search.report.page.gather import Page
+
+Figure = dict[str, Any]
+
+TRIAL, FRONT, DOUBT, BAD = "#4C78A8", "#E4572E", "#F2A65A", "#9D4EDD"
+MOST_EFFECTS = 12
+ACROSS = 3
+"""Choices drawn side by side."""
+
+
+def figures_of(page: Page) -> dict[str, Figure]:
+    """Return every figure that there is something to draw for, by name."""
+    found = {
+        "growth": _growth(page),
+        "curves": _curves(page),
+        "importance": _importance(page),
+        "effects": _effects(page),
+        "parallel": _parallel(page),
+        "classes": _classes(page),
+        "neighbours": _neighbours(page),
+        "schedules": _schedules(page),
+    }
+    return {name: figure for name, figure in found.items() if figure}
+
+
+def comparison_figure(found: Comparison) -> Figure:
+    """Return both fronts on one pair of axes."""
+    cost = OBJECTIVES[found.cost]
+    where = f": {found.condition}" if found.condition else ""
+    title = plain(f"{cost.label}{f' ({cost.unit})' if cost.unit else ''}{where}", 160)
+    sides = zip((found.first, found.second), (TRIAL, FRONT), strict=True)
+    return {
+        "data": [_compared(front, colour) for front, colour in sides],
+        "layout": {
+            "height": 460, "xaxis": {"type": "log", "title": {"text": title}},
+            "yaxis": {"title": {"text": "mIoU"}},
+        },
+    }  # fmt: skip
+
+
+def _compared(front: ComparedFront, colour: str) -> Figure:
+    return {
+        "name": plain(front.name), "x": front.costs, "y": front.mious, "mode": "lines+markers",
+        "line": {"shape": "hv", "color": colour}, "marker": {"size": 9},
+        "text": [f"#{number}" for number in front.numbers],
+        "hovertemplate": "%{text}: mIoU %{y:.4f} at %{x:.4g}<extra></extra>",
+    }  # fmt: skip
+
+
+def plain(text: object, limit: int = 80) -> str:
+    """Return text that plotly shows as it is."""
+    safe = shown(str(text), limit)
+    return safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _growth(page: Page) -> Figure | None:
+    growth = page.history.growth
+    if growth is None or len(growth.volume) < 2:
+        return None
+    line = {"mode": "lines", "line": {"color": FRONT, "shape": "hv"}, "y": growth.volume}
+    hover = "%{y:.4g} after %{x:.4g}<extra></extra>"
+    return {
+        "data": [
+            {**line, "x": growth.trainings, "hovertemplate": hover},
+            {**line, "x": growth.hours, "xaxis": "x2", "hovertemplate": hover},
+        ],
+        "layout": {
+            "height": 300, "showlegend": False,
+            "xaxis": {"title": {"text": "trials ended"}, "domain": [0, 0.47]},
+            "xaxis2": {"title": {"text": "hours of trials"}, "domain": [0.53, 1]},
+            "yaxis": {"title": {"text": plain(growth.label)}, "rangemode": "tozero"},
+        },
+    }  # fmt: skip
+
+
+def _curves(page: Page) -> Figure | None:
+    members = {m.number for m in page.members}
+    kinds: dict[str, list[Any]] = {"completed": [], "stopped": [], "front": []}
+    for curve in page.history.curves:
+        on_front = curve.number in members
+        kind = "front" if on_front else "stopped" if curve.status == STOPPED else "completed"
+        kinds[kind].append(curve)
+    looks = {"completed": (TRIAL, 0.35), "stopped": (BAD, 0.7), "front": (FRONT, 1.0)}
+    data = []
+    for kind, curves in kinds.items():
+        x: list[int | None] = []
+        y: list[float | None] = []
+        text: list[str] = []
+        for curve in curves:
+            x += [*curve.steps, None]
+            y += [*curve.mious, None]
+            text += [f"trial {curve.number}"] * (len(curve.steps) + 1)
+        colour, opacity = looks[kind]
+        if curves:
+            data.append({
+                "x": x, "y": y, "text": text, "name": kind, "mode": "lines+markers",
+                "line": {"color": colour, "width": 1.2}, "marker": {"size": 4},
+                "opacity": opacity,
+                "hovertemplate": "%{text}: %{y:.4f} at step %{x}<extra></extra>",
+            })  # fmt: skip
+    axes = {"xaxis": {"title": {"text": "steps"}}, "yaxis": {"title": {"text": "mIoU"}}}
+    return {"data": data, "layout": {"height": 360, **axes}} if data else None
+
+
+def _importance(page: Page) -> Figure | None:
+    model = page.choices.model
+    if model is None:
+        return None
+    effects = sorted(model.effects, key=lambda e: e.share)
+    return {
+        "data": [{
+            "type": "bar", "orientation": "h", "marker": {"color": TRIAL},
+            "x": [e.share for e in effects], "y": [plain(e.path) for e in effects],
+            "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+        }],
+        "layout": {
+            "height": 120 + 24 * len(effects), "margin": {"l": 200},
+            "xaxis": {"title": {"text": "predicted share of variance that is lost without it"}},
+            "yaxis": {"type": "category"},
+        },
+    }  # fmt: skip
+
+
+def _effects(page: Page) -> Figure | None:
+    model = page.choices.model
+    if model is None:
+        return None
+    effects = sorted(model.effects, key=lambda e: -e.share)[:MOST_EFFECTS]
+    down = -(-len(effects) // ACROSS)
+    layout: Figure = {"height": 90 + 190 * down, "showlegend": False, "annotations": []}
+    layout["grid"] = {"rows": down, "columns": ACROSS, "pattern": "independent", "ygap": 0.45}
+    for i, effect in enumerate(effects, start=1):
+        number = "" if i == 1 else str(i)
+        layout[f"xaxis{number}"] = {"type": "category", "title": {"text": plain(effect.path, 30)}}
+    return {"data": [_effect(e, i) for i, e in enumerate(effects, start=1)], "layout": layout}
+
+
+def _effect(effect: Effect, place: int) -> Figure:
+    number = "" if place == 1 else str(place)
+    return {
+        "x": [plain(level, 20) for level in effect.levels],
+        "y": effect.adds,
+        "error_y": {"array": [2 * e for e in effect.errors], "color": TRIAL, "thickness": 1},
+        "customdata": effect.seen,
+        "mode": "lines+markers", "line": {"color": TRIAL},
+        "xaxis": f"x{number}", "yaxis": f"y{number}",
+        "hovertemplate": "%{x}: %{y:+.4f} mIoU, %{customdata} variants<extra></extra>",
+    }  # fmt: skip
+
+
+def _parallel(page: Page) -> Figure | None:
+    paths, levels = page.choices.paths, page.choices.levels
+    points = [p for p in page.choices.front if len(p) == len(paths)]
+    if not paths or not points:
+        return None
+    names = [*(plain(p, 24) for p in paths), "mIoU"]
+    mious = [m.miou for m in page.members]
+    low, span = min(mious), (max(mious) - min(mious)) or 1.0
+    data = []
+    for member, point in zip(page.members, points, strict=False):
+        heights = [k / max(len(levels[i]) - 1, 1) for i, k in enumerate(point)]
+        texts = [plain(levels[i][k], 24) for i, k in enumerate(point)]
+        quality = (member.miou - low) / span
+        data.append({
+            "x": names, "y": [*heights, quality], "mode": "lines+markers",
+            "text": [*texts, f"{member.miou:.4f}"], "name": f"#{member.number}",
+            "line": {"width": 2}, "hovertemplate": "%{x}: %{text}<extra>%{fullData.name}</extra>",
+        })  # fmt: skip
+    return {"data": data, "layout": {
+        "height": 380, "yaxis": {"visible": False}, "xaxis": {"type": "category"},
+        "annotations": _levels(names[:-1], levels),
+    }}  # fmt: skip
+
+
+def _levels(names: Sequence[str], levels: Sequence[Sequence[str]]) -> list[Figure]:
+    return [
+        {"x": name, "y": k / max(len(own) - 1, 1), "text": plain(level, 14), "showarrow": False,
+         "xanchor": "left", "xshift": 5, "font": {"size": 10}}
+        for name, own in zip(names, levels, strict=True)
+        for k, level in enumerate(own)
+    ]  # fmt: skip
+
+
+def _classes(page: Page) -> Figure | None:
+    ious = page.evidence.ious
+    members = [m for m in page.members if m.number in ious]
+    if not members:
+        return None
+    count = len(ious[members[0].number])
+    names = [page.classes[k] if k < len(page.classes) else f"class {k}" for k in range(count)]
+    return {
+        "data": [{
+            "type": "heatmap", "colorscale": "Viridis", "zmin": 0, "zmax": 1,
+            "z": [[round(v, 4) for v in ious[m.number]] for m in members],
+            "x": [f"{k}: {plain(name, 30)}" for k, name in enumerate(names)],
+            "y": [f"#{m.number}" for m in members],
+            "hovertemplate": "%{y}, %{x}: IoU %{z:.3f}<extra></extra>",
+            "colorbar": {"title": {"text": "IoU"}, "thickness": 12},
+        }],
+        "layout": {
+            "height": 170 + 26 * len(members),
+            "yaxis": {"type": "category", "autorange": "reversed"},
+            "xaxis": {"type": "category", "tickangle": -40},
+        },
+    }  # fmt: skip
+
+
+def _neighbours(page: Page) -> Figure | None:
+    pairs = page.evidence.pairs
+    if not pairs:
+        return None
+    colours = [FRONT if pair.apart else DOUBT for pair in pairs]
+    values = [pair.better.value for pair in pairs]
+    return {
+        "data": [{
+            "x": values, "y": [f"#{p.second} over #{p.first}" for p in pairs], "mode": "markers",
+            "marker": {"color": colours, "size": 9},
+            "error_x": {
+                "type": "data", "symmetric": False, "thickness": 1.5, "color": TRIAL,
+                "array": [p.better.high - p.better.value for p in pairs],
+                "arrayminus": [p.better.value - p.better.low for p in pairs],
+            },
+            "hovertemplate": "%{y}: %{x:+.4f}<extra></extra>",
+        }],
+        "layout": {
+            "height": 130 + 26 * len(pairs), "yaxis": {"type": "category", "autorange": "reversed"},
+            "xaxis": {"title": {"text": "difference of mIoU, 95% interval"}},
+            "margin": {"l": 120},
+            "shapes": [{"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1,
+                        "line": {"dash": "dot", "width": 1, "color": BAD}}],
+        },
+    }  # fmt: skip
+
+
+def _schedules(page: Page) -> Figure | None:
+    both = page.long_short
+    if len(both) < 2:
+        return None
+    return {
+        "data": [{
+            "x": [b.short for b in both], "y": [b.long for b in both], "mode": "markers",
+            "text": [f"#{b.number}" for b in both], "marker": {"color": TRIAL, "size": 9},
+            "hovertemplate": "%{text}: short %{x:.4f}, long %{y:.4f}<extra></extra>",
+        }],
+        "layout": {
+            "height": 340, "xaxis": {"title": {"text": "mIoU by the search's schedule"}},
+            "yaxis": {"title": {"text": "mIoU by the long schedule"}},
+        },
+    }  # fmt: skip

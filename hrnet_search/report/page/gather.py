@@ -1,0 +1,265 @@
+"""Everything that the page of a study says, as plain frozen data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from hrnet_search import __version__
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import shown
+from hrnet_search.records import COMPLETED, OBJECTIVES, STATUSES, TrialResult
+from hrnet_search.report.evidence import Evidence, Trial, evidence_of
+from hrnet_search.report.export.member import Member, base_config, front_of
+from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
+from hrnet_search.report.page.drawing import draw_network
+from hrnet_search.report.page.history import (
+    Growth,
+    LearningCurve,
+    Reason,
+    audit_line,
+    growth,
+    learning_curves,
+    reasons,
+    stops,
+)
+from hrnet_search.report.page.points import Points, condition_line, points_of
+from hrnet_search.report.page.previews import PreviewRow, preview_rows
+from hrnet_search.report.summary import differences
+from hrnet_search.store.study import Study
+
+MOST_DRAWN = 24
+"""Members of the front that are drawn and compared by class: more are in front.csv."""
+
+SCHEDULE_ORDER = ("id", "steps", "batch", "crop", "optimiser", "lr", "fingerprint")
+
+Rows = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMember:
+    """A network on the front as the page lists it; `config` is its file below STUDY/configs."""
+
+    number: int
+    architecture: str
+    width: int
+    params: int | None
+    macs: int | None
+    latency_ms: float | None
+    latency: str
+    miou: float
+    low: float | None
+    high: float | None
+    seeds: int
+    chance: float | None
+    differs: str
+    config: str
+    drawing: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What may vary: paths, levels as text, and the model of all completed variants."""
+
+    paths: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    front: tuple[tuple[int, ...], ...]
+    model: ChoiceModel | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How the study went, by `history.py`; `curves_in_all` counts also those left out."""
+
+    growth: Growth | None
+    curves: tuple[LearningCurve, ...]
+    curves_in_all: int
+    stops: tuple[tuple[int, int], ...]
+    audit: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LongShort:
+    """Both accuracies of one architecture: by the search's schedule, and by the long one."""
+
+    number: int
+    short: float
+    long: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One study; `counts` are (status, trials), `classes` the names of classes."""
+
+    name: str
+    objectives: tuple[str, ...]
+    counts: tuple[tuple[str, int], ...]
+    trials: int
+    evidence: Evidence
+    points: Points
+    members: tuple[FrontMember, ...]
+    front_size: int
+    base_width: int | None
+    history: History
+    choices: Choices
+    long_short: tuple[LongShort, ...]
+    classes: tuple[str, ...]
+    preview_members: tuple[int, ...]
+    previews: tuple[PreviewRow, ...]
+    facts: Rows
+    commands: tuple[str, ...]
+    space_text: str
+
+
+def gather(study: Study) -> Page:
+    """Read a study, finished or not, into what its page says."""
+    meta, trials = study.meta, study.trials()
+    by_number = {ask.number: (ask, result) for ask, result in trials}
+    front = front_of(study)
+    evidence = evidence_of(study, trials)
+    variants = study.variants()
+    numbers = [m.number for m in front]
+    base = base_config(study)
+    objectives = tuple(json.loads(meta.get("objectives") or '["miou"]'))
+    schedule = json.loads(meta.get("schedule") or "{}")
+    rows = {int(row["number"]): row for row in variants.to_dict("records")}
+    shown_members = front[:MOST_DRAWN]
+    preview_members, previews = preview_rows({m.number: m.evaluation for m in shown_members})
+    network = base.architecture if base else None
+    return Page(
+        name=study.name,
+        objectives=tuple(OBJECTIVES[o].label for o in objectives if o in OBJECTIVES),
+        counts=_counts(trials),
+        trials=len(trials),
+        evidence=evidence,
+        points=points_of(variants, numbers, by_number, evidence, base),
+        members=tuple(_member(m, rows[m.number], evidence, network) for m in shown_members),
+        front_size=len(front),
+        base_width=network.width if network else None,
+        history=_history(trials, objectives, str(schedule.get("id") or "*"), meta),
+        choices=_choices(meta, by_number, rows, numbers),
+        long_short=tuple(_long_short(meta, trials)),
+        classes=tuple(str(name) for name in schedule.get("data", {}).get("names", ())),
+        preview_members=preview_members,
+        previews=previews,
+        facts=tuple((name, shown(value, 400)) for name, value in _facts(study, meta, trials)),
+        commands=_commands(study),
+        space_text=study.space_text,
+    )
+
+
+def _counts(trials: Sequence[Trial]) -> tuple[tuple[str, int], ...]:
+    found = dict.fromkeys((*STATUSES, "running"), 0)
+    for _, result in trials:
+        found[result.status if result else "running"] += 1
+    return tuple((name, count) for name, count in found.items() if count)
+
+
+def _member(
+    member: Member, row: Mapping[Any, Any], evidence: Evidence, base: Architecture | None
+) -> FrontMember:
+    network, cost, latency = member.architecture, member.result.cost, member.result.latency
+    interval = evidence.mious.get(member.number)
+    return FrontMember(
+        number=member.number,
+        architecture=network.id,
+        width=network.width,
+        params=cost.params if cost else None,
+        macs=cost.macs if cost else None,
+        latency_ms=latency.ms if latency else None,
+        latency=condition_line(latency.condition) if latency else "",
+        miou=member.miou,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        seeds=int(row["seeds"]),
+        chance=evidence.chances.get(member.number),
+        differs=differences(network, base) if base else network.id,
+        config=f"{member.stem}.yaml",
+        drawing=draw_network(network, base),
+    )
+
+
+def _history(
+    trials: Sequence[Trial], objectives: Sequence[str], schedule: str, meta: Mapping[str, str]
+) -> History:
+    curves, in_all = learning_curves(trials)
+    return History(
+        growth=growth(trials, objectives, schedule),
+        curves=curves,
+        curves_in_all=in_all,
+        stops=stops(trials),
+        audit=audit_line(meta),
+        reasons=reasons(trials),
+    )
+
+
+def _choices(
+    meta: Mapping[str, str],
+    trials: Mapping[int, Trial],
+    rows: Mapping[int, Mapping[Any, Any]],
+    front: Sequence[int],
+) -> Choices:
+    paths, levels = choice_names(meta)
+    points = [trials[number][0].point for number in rows]
+    mious = [float(row["miou"]) for row in rows.values()]
+    members = tuple(tuple(trials[number][0].point) for number in front[:MOST_DRAWN])
+    return Choices(paths, levels, members, choice_model(points, mious, paths, levels))
+
+
+def _long_short(meta: Mapping[str, str], trials: Sequence[Trial]) -> Iterator[LongShort]:
+    ids = [json.loads(meta.get(name) or "{}").get("id") for name in ("schedule", "long_schedule")]
+    short: dict[str, tuple[int, float]] = {}
+    for ask, result in trials:
+        if result is None or result.status != COMPLETED or result.miou is None:
+            continue
+        if ask.key.schedule == ids[0]:
+            short.setdefault(ask.key.architecture, (ask.number, result.miou))
+        elif ask.key.schedule == ids[1] and ask.key.architecture in short:
+            number, miou = short[ask.key.architecture]
+            yield LongShort(number, miou, result.miou)
+
+
+def _facts(
+    study: Study, meta: Mapping[str, str], trials: Sequence[Trial]
+) -> Iterator[tuple[str, str]]:
+    results = [result for _, result in trials if result is not None]
+    yield "study", study.name
+    yield "identity", meta.get("study_id", "not noted")
+    yield "seeds", ", ".join(map(str, sorted({ask.key.seed for ask, _ in trials}))) or "none"
+    for name, title in (("schedule", "schedule"), ("long_schedule", "long schedule")):
+        noted = json.loads(meta.get(name) or "{}")
+        if noted:
+            yield title, ", ".join(f"{k} {noted[k]}" for k in SCHEDULE_ORDER if k in noted)
+    if data := json.loads(meta.get("schedule") or "{}").get("data"):
+        yield "data", f"{data.get('kind')}, {data.get('classes')} classes"
+    yield from _machine(results)
+    if "reference_ms" in meta:
+        yield "reference network's frozen latency", f"{meta['reference_ms']} ms"
+    yield "page written by", f"hrnet-search {__version__}"
+
+
+def _machine(results: Sequence[TrialResult]) -> Iterator[tuple[str, str]]:
+    for versions in sorted({r.versions for r in results if r.versions}):
+        yield "trained with", ", ".join(f"{name} {version}" for name, version in versions)
+    timed = [r.latency for r in results if r.latency]
+    for line in sorted({condition_line(latency.condition) for latency in timed}):
+        yield "latency measured on", line
+    if timed and timed[-1].machine:
+        yield "machine at the last timing", ", ".join(f"{k} {v}" for k, v in timed[-1].machine)
+    if timed:
+        noisy, busy = sum(t.noisy for t in timed), sum(t.busy for t in timed)
+        yield "timings", f"{len(timed)}, noisy {noisy}, on a busy device {busy}"
+
+
+def _commands(study: Study) -> tuple[str, ...]:
+    name = shown(study.folder.name, 80)
+    return (
+        f"hrnet-search run {name}/space.yaml -o {name}-again",
+        f"hrnet-search report {name}",
+        f"hrnet-search export {name} --format hrnet,mmseg,onnx --weights",
+    )

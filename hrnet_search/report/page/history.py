@@ -1,0 +1,127 @@
+"""How a study went: hypervolume as trials ended, learning curves, stops and failures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_search.errors import shown
+from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STOPPED, TrialResult
+from hrnet_search.report.evidence import Trial
+from hrnet_search.store.front import hypervolume
+
+MOST_CURVES = 300
+MOST_REASONS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Hypervolume after each training: `trainings` and `hours` so far, `volume` then, all [n]."""
+
+    trainings: tuple[int, ...]
+    hours: tuple[float, ...]
+    volume: tuple[float, ...]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """One trial: its rungs' steps and mIoUs."""
+
+    number: int
+    status: str
+    steps: tuple[int, ...]
+    mious: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Failures that differ in numbers only: how many, an example, and the trial it is of."""
+
+    count: int
+    text: str
+    trial: int
+
+
+def growth(trials: Sequence[Trial], objectives: Sequence[str], schedule: str) -> Growth | None:
+    """Return how the front grew, over mIoU and log of the first cost; None without a point.
+
+    Trials of the search's schedule in the order they were asked for; every trial's time counts.
+    """
+    costs = [name for name in objectives if OBJECTIVES[name].direction == "min"]
+    name = costs[0] if costs else "macs"
+    rows = [(r, _point(r, name) if _counts(r, schedule) else None) for _, r in trials if r]
+    points = [point for _, point in rows if point]
+    if not points:
+        return None
+    reference = (min(p[0] for p in points), max(p[1] for p in points) + 0.05)
+    front: list[tuple[float, float]] = []
+    hours, volumes, seconds = [], [], 0.0
+    for result, point in rows:
+        seconds += result.wall_s
+        if point and not any(m >= point[0] and c <= point[1] for m, c in front):
+            front = [p for p in front if p[0] > point[0] or p[1] < point[1]] + [point]
+        hours.append(seconds / 3600)
+        volumes.append(hypervolume([p[0] for p in front], [p[1] for p in front], reference))
+    label = f"mIoU x ln({OBJECTIVES[name].label})"
+    return Growth(tuple(range(1, len(rows) + 1)), tuple(hours), tuple(volumes), label)
+
+
+def learning_curves(trials: Sequence[Trial]) -> tuple[tuple[LearningCurve, ...], int]:
+    """Return curves of trials with two rungs or more, spread evenly, and how many there are."""
+    found = [
+        LearningCurve(
+            ask.number,
+            result.status,
+            tuple(rung.step for rung in result.rungs),
+            tuple(rung.miou for rung in result.rungs),
+        )
+        for ask, result in trials
+        if result is not None and len(result.rungs) > 1 and result.status in (COMPLETED, STOPPED)
+    ]
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST_CURVES)).astype(int))
+    return tuple(found[i] for i in chosen), len(found)
+
+
+def stops(trials: Sequence[Trial]) -> tuple[tuple[int, int], ...]:
+    """Return (step, trials stopped there), in the order of steps."""
+    ended = [r for _, r in trials if r is not None and r.status == STOPPED]
+    return tuple(sorted(Counter(r.rungs[-1].step if r.rungs else 0 for r in ended).items()))
+
+
+def audit_line(meta: Mapping[str, str]) -> str:
+    """Return what the audit of the stopping rule found, empty if there was none."""
+    noted = json.loads(meta.get("rung_audit") or "{}")
+    if not isinstance(noted, dict) or not {"audited", "lost", "stopped"} <= noted.keys():
+        return ""
+    return (
+        f"The rule stopped {noted['stopped']} trials. Of trials that ran to their end all the same,"
+        f" it would have stopped {noted['audited']}; {noted['lost']} of those are on the front."
+    )
+
+
+def reasons(trials: Sequence[Trial]) -> tuple[Reason, ...]:
+    """Return failures by reason, the most frequent first."""
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for ask, result in trials:
+        if result is not None and result.status == FAILED:
+            key = re.sub(r"\d+(\.\d+)?", "#", result.error)
+            groups.setdefault(key, []).append((ask.number, result.error))
+    found = [Reason(len(g), shown(g[0][1], 300), g[0][0]) for g in groups.values()]
+    return tuple(sorted(found, key=lambda r: (-r.count, r.trial)))[:MOST_REASONS]
+
+
+def _counts(result: TrialResult, schedule: str) -> bool:
+    return result.status == COMPLETED and schedule in ("*", result.key.schedule)
+
+
+def _point(result: TrialResult, name: str) -> tuple[float, float] | None:
+    cost = result.latency_ms if name == "latency_ms" else getattr(result.cost, name, None)
+    if result.miou is None or not cost or not np.isfinite(cost):
+        return None
+    return result.miou, float(np.log(cost))

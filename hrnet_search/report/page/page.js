@@ -1,0 +1,175 @@
+"use strict";
+// Draws the figures that lie in the page as JSON. Text of users reaches the page through
+// textContent, or through `plain` where plotly would read it as HTML.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const plain = (text) =>
+    String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
+
+  function themed(layout) {
+    const grid = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
+    const whole = {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: "system-ui, sans-serif", size: 12, color: colour("--ink") },
+      hoverlabel: { align: "left", bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+      xaxis: {},
+      yaxis: {},
+      ...layout,
+      margin: { l: 60, r: 20, t: 20, b: 50, ...layout.margin },
+    };
+    for (const name of Object.keys(whole)) {
+      if (/^[xy]axis\d*$/.test(name)) whole[name] = { ...grid, ...whole[name] };
+    }
+    return whole;
+  }
+
+  // Figures below the fold are drawn when they come near it: the answer stands first.
+  const drawn = new Set();
+  function drawFigure(element) {
+    drawn.add(element);
+    const figure = data.figures[element.dataset.figure];
+    Plotly.react(element, figure.data, themed(figure.layout), CONFIG);
+  }
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        watcher.unobserve(entry.target);
+        drawFigure(entry.target);
+      }
+    },
+    { rootMargin: "300px" },
+  );
+  for (const element of document.querySelectorAll("[data-figure]")) watcher.observe(element);
+
+  const points = data.points;
+  const chart = byId("front");
+  if (!points || !chart) return;
+
+  const PLACES = [
+    { name: "beaten", look: { color: colour("--trial"), size: 7, opacity: 0.45 } },
+    { name: "cannot be told apart from the front", look: { color: colour("--doubt"), size: 10, symbol: "circle-open", line: { width: 2 } } },
+    { name: "front", look: { color: colour("--front"), size: 11, line: { color: colour("--card"), width: 1.5 } } },
+  ];
+  const percent = (value) => `${(100 * value).toFixed(2)}%`;
+  const short = (value) => Number(value).toPrecision(4).replace(/\.?0+$/, "");
+  const between = (low, high, show) => (low == null || high == null ? "" : ` (${show(low)} to ${show(high)})`);
+
+  function lines(i) {
+    const seeds = points.seeds[i] === 1 ? "1 seed" : `mean of ${points.seeds[i]} seeds`;
+    const found = [
+      ["mIoU", `${percent(points.miou[i])}${between(points.miou_low[i], points.miou_high[i], percent)}, ${seeds}`],
+    ];
+    for (const axis of points.axes) {
+      if (axis.values[i] == null) continue;
+      const wide = axis.low.length && axis.low[i] !== axis.high[i];
+      found.push([axis.name, short(axis.values[i]) + (wide ? between(axis.low[i], axis.high[i], short) : ""), axis.condition]);
+    }
+    if (points.chance[i] != null) found.push(["chance of being on the front", percent(points.chance[i])]);
+    return found;
+  }
+
+  function hover(i) {
+    const title = `<b>#${points.number[i]}</b> ${plain(points.architecture[i])}`;
+    const differs = plain(points.differs[i].slice(0, 160)).replaceAll(", ", "<br>");
+    const rows = lines(i).map(([name, value]) => `${plain(name)}: ${plain(value)}`);
+    return [title, differs, ...rows].join("<br>");
+  }
+
+  // Distances for plotly's error bars; null leaves one out.
+  function spread(values, low, high, rows) {
+    const side = (end, sign) => rows.map((i) => (end[i] == null ? null : Math.max(0, sign * (end[i] - values[i]))));
+    return { type: "data", symmetric: false, array: side(high, 1), arrayminus: side(low, -1), thickness: 1, width: 0 };
+  }
+
+  function placed(place, axis) {
+    const rows = points.place.flatMap((p, i) => (p === place && axis.values[i] != null ? [i] : []));
+    const trace = {
+      name: PLACES[place].name,
+      x: rows.map((i) => axis.values[i]),
+      y: rows.map((i) => points.miou[i]),
+      customdata: rows,
+      text: rows.map(hover),
+      hovertemplate: "%{text}<extra></extra>",
+      mode: "markers",
+      type: "scatter",
+      marker: PLACES[place].look,
+    };
+    if (place > 0) {
+      trace.error_y = { ...spread(points.miou, points.miou_low, points.miou_high, rows), color: PLACES[place].look.color };
+      if (axis.low.length) trace.error_x = { ...spread(axis.values, axis.low, axis.high, rows), color: PLACES[place].look.color };
+    }
+    return trace;
+  }
+
+  // What the best network within a budget reaches on the axis shown, level until the next step.
+  function staircase(axis) {
+    const rows = axis.values.flatMap((value, i) => (value == null ? [] : [i]));
+    rows.sort((a, b) => axis.values[a] - axis.values[b] || points.miou[b] - points.miou[a]);
+    const x = [], y = [];
+    for (const i of rows) {
+      if (y.length && points.miou[i] <= y[y.length - 1]) continue;
+      x.push(axis.values[i]);
+      y.push(points.miou[i]);
+    }
+    if (rows.length) {
+      x.push(axis.values[rows[rows.length - 1]]);
+      y.push(y[y.length - 1]);
+    }
+    return { name: "best within a budget", x, y, mode: "lines", line: { shape: "hv", color: colour("--front"), width: 1.5, dash: "dot" }, hoverinfo: "skip" };
+  }
+
+  function drawFront() {
+    const axis = points.axes[Number(byId("axis").value)];
+    const layout = {
+      height: 480,
+      hovermode: "closest",
+      xaxis: { title: { text: plain(axis.name + (axis.condition ? `: ${axis.condition}` : "")) }, type: axis.log ? "log" : "linear" },
+      yaxis: { title: { text: "mIoU" } },
+    };
+    const traces = [placed(0, axis), staircase(axis), placed(1, axis), placed(2, axis)];
+    Plotly.react(chart, traces.filter((trace) => trace.x.length), themed(layout), CONFIG);
+  }
+
+  function show(i) {
+    byId("picked").hidden = false;
+    byId("picked-name").textContent = `#${points.number[i]} ${points.architecture[i]}`;
+    byId("picked-differs").textContent = points.differs[i];
+    byId("picked-facts").replaceChildren(
+      ...lines(i).flatMap(([name, value, condition]) => {
+        const term = document.createElement("dt"), text = document.createElement("dd");
+        term.textContent = name;
+        text.textContent = value;
+        text.title = condition || "";
+        return [term, text];
+      }),
+    );
+    const yaml = points.yamls[i].map((k) => points.blocks[k]).join("");
+    byId("picked-yaml").textContent = yaml || "left out of this page for size; generate it from the study";
+  }
+
+  function redraw() {
+    PLACES[0].look.color = colour("--trial");
+    PLACES[1].look.color = colour("--doubt");
+    PLACES[2].look = { ...PLACES[2].look, color: colour("--front"), line: { color: colour("--card"), width: 1.5 } };
+    drawFront();
+    drawn.forEach(drawFigure);
+  }
+
+  drawFront();
+  chart.on("plotly_click", (event) => {
+    const row = event.points[0].customdata;
+    if (row !== undefined) show(row);
+  });
+  byId("axis").addEventListener("change", drawFront);
+  for (const link of document.querySelectorAll("[data-trial]")) {
+    link.addEventListener("click", () => show(points.number.indexOf(Number(link.dataset.trial))));
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  if (points.place.includes(2)) show(points.place.lastIndexOf(2));
+})();

@@ -1,0 +1,168 @@
+"""The variants of a study as columns, and the axes that they can be drawn against."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.hrnet_yaml import Config, config_text
+from hrnet_search.records import Latency, LatencyCondition, TrialResult
+from hrnet_search.report.evidence import MAY_BELONG, Evidence, Trial
+from hrnet_search.report.summary import differences
+
+MOST_YAMLS = 300
+"""Variants whose whole config is in the page: the front, its rivals, then the most accurate."""
+
+BEATEN, MAY_BE, ON_FRONT = 0, 1, 2
+
+Column = tuple[float | None, ...]
+Pick = Callable[[Latency], tuple[float, float, float] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A cost that variants can be drawn against: `values` [n], with an interval if measured.
+
+    `condition` is what it was measured under, empty if it is exact.
+    """
+
+    name: str
+    condition: str
+    values: Column
+    low: Column = ()
+    high: Column = ()
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Variants that completed: everything that hovering and clicking shows, as columns [n].
+
+    `place` is BEATEN, MAY_BE or ON_FRONT. A config is the joined `blocks` that `yamls` lists,
+    empty where it was left out.
+    """
+
+    number: tuple[int, ...]
+    architecture: tuple[str, ...]
+    miou: Column
+    miou_low: Column
+    miou_high: Column
+    seeds: tuple[int, ...]
+    chance: Column
+    place: tuple[int, ...]
+    differs: tuple[str, ...]
+    yamls: tuple[tuple[int, ...], ...]
+    blocks: tuple[str, ...]
+    axes: tuple[Axis, ...]
+
+
+def points_of(
+    variants: pd.DataFrame,
+    front: Sequence[int],
+    trials: Mapping[int, Trial],
+    evidence: Evidence,
+    base: Config | None,
+) -> Points:
+    """Return the columns of `variants`; `front` and `trials` are by trial number."""
+    numbers = [int(n) for n in variants["number"]]
+    mious = [float(m) for m in variants["miou"]]
+    intervals = [evidence.mious.get(n) for n in numbers]
+    networks = [trials[n][0].architecture for n in numbers]
+    members = set(front)
+    places = tuple(_place(n, members, evidence) for n in numbers)
+    wanted = sorted(range(len(numbers)), key=lambda i: (-places[i], -mious[i]))
+    yamls, blocks = _yamls(networks, wanted[:MOST_YAMLS], base)
+    return Points(
+        number=tuple(numbers),
+        architecture=tuple(variants["architecture"]),
+        miou=tuple(mious),
+        miou_low=tuple(i.low if i else None for i in intervals),
+        miou_high=tuple(i.high if i else None for i in intervals),
+        seeds=tuple(int(s) for s in variants["seeds"]),
+        chance=tuple(evidence.chances.get(n) for n in numbers),
+        place=places,
+        differs=tuple(differences(n, base.architecture) if base else n.id for n in networks),
+        yamls=yamls,
+        blocks=blocks,
+        axes=axes_of(variants, [trials[n][1] for n in numbers]),
+    )
+
+
+def axes_of(variants: pd.DataFrame, results: Sequence[TrialResult | None]) -> tuple[Axis, ...]:
+    """Return what variants can be drawn against; each condition of measuring has its own axis."""
+    timed = [result.latency if result else None for result in results]
+    conditions = sorted({t.condition for t in timed if t}, key=lambda c: -_count(c, timed))
+    found = [_measured("latency (ms)", c, timed, _ms) for c in conditions]
+    found += [
+        Axis("MACs (G) per image", "", _exact(variants, "macs", 1e9)),
+        Axis("parameters (M)", "", _exact(variants, "params", 1e6)),
+        Axis("activations (M) per image", "", _exact(variants, "activations", 1e6)),
+    ]
+    found += [_measured("peak memory (MB)", c, timed, _memory) for c in conditions]
+    found.append(Axis("width (channels)", "", _exact(variants, "width", 1), log=False))
+    return tuple(axis for axis in found if any(v is not None for v in axis.values))
+
+
+def condition_line(condition: LatencyCondition) -> str:
+    """Return everything that a latency depends on besides the network."""
+    height, width = condition.size
+    return (
+        f"{condition.device}, {condition.mode}, {condition.precision}, batch {condition.batch},"
+        f" {height}x{width}, {condition.threads} CPU threads, {condition.memory_format}"
+    )
+
+
+def _place(number: int, members: set[int], evidence: Evidence) -> int:
+    if number in members:
+        return ON_FRONT
+    return MAY_BE if evidence.chances.get(number, 0.0) >= MAY_BELONG else BEATEN
+
+
+def _count(condition: LatencyCondition, timed: Iterable[Latency | None]) -> int:
+    return sum(t is not None and t.condition == condition for t in timed)
+
+
+def _measured(
+    name: str, condition: LatencyCondition, timed: Sequence[Latency | None], pick: Pick
+) -> Axis:
+    found = [pick(t) if t and t.condition == condition else None for t in timed]
+    middle, low, high = (tuple(f[i] if f else None for f in found) for i in range(3))
+    return Axis(name, condition_line(condition), middle, low, high)
+
+
+def _ms(latency: Latency) -> tuple[float, float, float] | None:
+    if not (math.isfinite(latency.ms) and latency.ms > 0):
+        return None
+    if latency.ratio > 0 and latency.ratio_low > 0:
+        scale = latency.ms / latency.ratio
+        return latency.ms, latency.ratio_low * scale, latency.ratio_high * scale
+    scale = latency.ms / latency.median_ms if latency.median_ms > 0 else 1.0
+    return latency.ms, latency.low_ms * scale, latency.high_ms * scale
+
+
+def _memory(latency: Latency) -> tuple[float, float, float] | None:
+    taken = latency.peak_memory_bytes
+    return (taken / 1e6, taken / 1e6, taken / 1e6) if taken else None
+
+
+def _exact(variants: pd.DataFrame, name: str, unit: float) -> Column:
+    values = variants[name].astype("float64").to_numpy() / unit
+    return tuple(float(v) if np.isfinite(v) and v > 0 else None for v in values)
+
+
+def _yamls(
+    networks: Sequence[Architecture], wanted: Iterable[int], base: Config | None
+) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
+    """Return configs as lists of blocks: most of a config is that of all the others."""
+    blocks: dict[str, int] = {}
+    found: list[tuple[int, ...]] = [()] * len(networks)
+    for i in wanted:
+        parts = re.split(r"(?m)^(?= *[A-Z0-9_]+:$)", config_text(networks[i], base))
+        found[i] = tuple(blocks.setdefault(part, len(blocks)) for part in parts)
+    return tuple(found), tuple(blocks)

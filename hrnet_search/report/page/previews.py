@@ -1,0 +1,101 @@
+"""Validation images with truth and predictions beside them, as pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import colorsys
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrnet_search.records import IGNORED
+
+MOST_MEMBERS = 6
+MOST_IMAGES = 4
+NAMES = ("preview_images", "preview_truth", "preview_predicted", "preview_indices")
+
+Pictures = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """One validation image: data URIs of the image, its truth, and each member's prediction."""
+
+    index: int
+    image: str
+    truth: str
+    predicted: tuple[str, ...]
+
+
+def preview_rows(
+    evaluations: Mapping[int, Path],
+) -> tuple[tuple[int, ...], tuple[PreviewRow, ...]]:
+    """Return the members shown, by trial number, and a row an image; nothing if none was kept.
+
+    At most MOST_MEMBERS, spread over the front, that show the same images as the first one.
+    """
+    found: dict[int, tuple[Pictures, ...]] = {}
+    for number in _spread(list(evaluations)):
+        shown = read_previews(evaluations[number])
+        first = next(iter(found.values()), None)
+        if shown and (first is None or np.array_equal(shown[3], first[3])):
+            found[number] = shown
+    if not found:
+        return (), ()
+    images, truth, _, indices = next(iter(found.values()))
+    rows = tuple(
+        PreviewRow(
+            index=int(indices[i]),
+            image=_uri(Image.fromarray(images[i])),
+            truth=_uri(_mask(truth[i])),
+            predicted=tuple(_uri(_mask(shown[2][i])) for shown in found.values()),
+        )
+        for i in range(min(len(images), MOST_IMAGES))
+    )
+    return tuple(found), rows
+
+
+def read_previews(path: Path) -> tuple[Pictures, ...] | None:
+    """Return images, truth, predictions and indices of an evaluation, None if it has none."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            images, truth, predicted, indices = (content[name] for name in NAMES)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    shapes = {images.shape[:3], truth.shape, predicted.shape}
+    whole = all(a.dtype == np.uint8 for a in (images, truth, predicted)) and len(shapes) == 1
+    if not whole or images.ndim != 4 or images.shape[3] != 3 or indices.shape != images.shape[:1]:
+        return None
+    return images, truth, predicted, indices
+
+
+def class_colour(label: int) -> tuple[int, int, int]:
+    """Return the colour of a class: hues a golden angle apart, IGNORED black."""
+    if label == IGNORED:
+        return 0, 0, 0
+    value = (0.95, 0.7, 0.5)[label // 16 % 3]
+    red, green, blue = colorsys.hsv_to_rgb(label * 0.381966 % 1, 0.65, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _spread(numbers: Sequence[int]) -> list[int]:
+    places = np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_MEMBERS))
+    return [numbers[i] for i in places.round().astype(int)]
+
+
+def _mask(labels: Pictures) -> Image.Image:
+    picture = Image.frombytes("P", (labels.shape[1], labels.shape[0]), labels.tobytes())
+    picture.putpalette([channel for label in range(256) for channel in class_colour(label)])
+    return picture
+
+
+def _uri(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

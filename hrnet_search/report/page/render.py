@@ -1,0 +1,104 @@
+"""The page as one file: no network, no script but its own, everything escaped."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from hrnet_search.errors import shown
+from hrnet_search.report.compare import Comparison
+from hrnet_search.report.files import write_file
+from hrnet_search.report.page.figures import comparison_figure, figures_of
+from hrnet_search.report.page.gather import Page
+from hrnet_search.report.page.previews import class_colour
+from hrnet_search.report.page.sentences import trust_facts, verdict
+
+HERE = Path(__file__).parent
+FILE = "report.html"
+
+
+def write_page(page: Page, folder: Path) -> Path:
+    """Write report.html; raise StorageLostError where it cannot be."""
+    return write_file(folder / FILE, page_html(page))
+
+
+def page_html(page: Page) -> bytes:
+    """Return the page of a study."""
+    figures = figures_of(page)
+    points = dataclasses.asdict(page.points) if page.points.number and page.points.axes else None
+    names = [shown(name) for name in page.classes]
+    return fill(
+        "page.html",
+        {"points": points, "figures": figures},
+        page=page,
+        figures=figures,
+        stamp=page.evidence.stamp,
+        trust=trust_facts(page.evidence),
+        colours=[(f"{k}: {name}", class_colour(k)) for k, name in enumerate(names)],
+    )
+
+
+def write_comparison(found: Comparison, path: Path) -> Path:
+    """Write the page of a comparison; raise StorageLostError where it cannot be."""
+    figures = {"fronts": comparison_figure(found)}
+    data = {"points": None, "figures": figures}
+    html = fill("compare.html", data, found=found, figures=figures, verdict=verdict(found))
+    return write_file(path, html)
+
+
+def fill(template: str, data: Mapping[str, Any], **values: Any) -> bytes:
+    """Return a template filled with values, and with `data` for its script to read."""
+    code = (HERE / "page.js").read_text(encoding="utf-8")
+    plotly = get_plotlyjs()
+    parts = {
+        "css": Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        "plotly": Markup(plotly),
+        "code": Markup(code),
+        "data": Markup(script_json(data)),
+        "policy": policy(plotly, code),
+    }
+    text = _environment().get_template(template).render(parts=parts, **values)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def script_json(data: Mapping[str, Any]) -> str:
+    """Return JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def policy(*scripts: str) -> str:
+    """Return a content security policy under which these scripts run and nothing is loaded."""
+    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    hashes = " ".join(f"'sha256-{base64.b64encode(d).decode()}'" for d in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline';"
+        " img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    found.filters["percent"] = lambda value: f"{100 * value:.2f}%"
+    found.filters["scaled"] = _scaled
+    return found
+
+
+def _scaled(count: int | None) -> str:
+    if count is None:
+        return "-"
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= factor:
+            return f"{count / factor:.2f}{unit}"
+    return str(count)

@@ -1,0 +1,155 @@
+"""The trust section in words: what was found, or that it is not known and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hrnet_search.report.compare import Comparison
+from hrnet_search.report.evidence import Evidence
+from hrnet_search.report.trust import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One card: what it is about, the figure, and what that means."""
+
+    title: str
+    value: str
+    text: str
+
+
+UNKNOWN = "not known"
+ALPHA = 0.05
+
+
+def trust_facts(found: Evidence) -> tuple[Fact, ...]:
+    """Return what is known of a study's trustworthiness, and what is not."""
+    return tuple(_facts(found))
+
+
+def verdict(found: Comparison) -> str:
+    """Return what a comparison says, with what it does not say."""
+    first, second = found.first.name, found.second.name
+    if found.p is None or found.interval is None:
+        return (
+            f"the front of {second} is {_larger(found.larger)} than that of {first}; how far chance"
+            " goes is not known: no seed was repeated and no images were kept in one of them"
+        )
+    draws = "the same resampled images" if found.paired else "images and seeds of each on its own"
+    sure = "not told apart" if found.p >= ALPHA else "told apart"
+    return (
+        f"the front of {second} is {_larger(found.larger)} than that of {first} (95% interval"
+        f" {found.interval.low:+.4f} to {found.interval.high:+.4f}, p = {found.p:.3f}): {sure}."
+        f" Both fronts were drawn again over {draws}: this says whether measuring again would turn"
+        " the order around, not whether searching again would"
+    )
+
+
+def _larger(volume: float) -> str:
+    return f"{abs(volume):.4f} {'larger' if volume >= 0 else 'smaller'} in hypervolume"
+
+
+def _facts(found: Evidence) -> Iterator[Fact]:
+    yield _ranking(found)
+    yield _neighbours(found)
+    yield _noise(found)
+    if found.optimism:
+        value, count = found.optimism
+        text = (
+            f"what the search's own seed flatters the front by: {count} members were trained again"
+            " with fresh seeds"
+        )
+        yield Fact("Optimism of one seed", f"{100 * value:+.2f} points", text)
+    yield _regret(found)
+    yield _images(found)
+    yield _screening(found)
+    yield _aa_check(found)
+
+
+def _ranking(found: Evidence) -> Fact:
+    title = "Short against long schedule"
+    if found.ranking is None:
+        return Fact(title, UNKNOWN, "no network was trained by both schedules, or fewer than six")
+    rank = found.ranking
+    text = (
+        f"partial Kendall tau given cost, over {rank.n} networks ({_range(rank.partial)}). Plain"
+        f" tau is {rank.tau.value:.2f} ({_range(rank.tau)}), which size alone inflates"
+    )
+    return Fact(title, f"{rank.partial.value:.2f}", text)
+
+
+def _neighbours(found: Evidence) -> Fact:
+    title = "Neighbours on the front told apart"
+    if not found.pairs:
+        return Fact(title, UNKNOWN, "no seed was repeated and no images were kept, or one member")
+    apart = sum(pair.apart for pair in found.pairs)
+    parts = [
+        "images" if all(pair.paired for pair in found.pairs) else "",
+        "seeds" if found.noise else "",
+    ]
+    over = " and ".join(part for part in parts if part) or "what was kept"
+    missing = "" if found.noise else "; seeds are left out, so intervals are too narrow"
+    text = f"pairs whose difference has an interval that leaves out 0, over {over}{missing}"
+    return Fact(title, f"{apart} of {len(found.pairs)}", text)
+
+
+def _noise(found: Evidence) -> Fact:
+    title = "Noise of the seed"
+    if found.noise is None:
+        return Fact(title, UNKNOWN, "every network was trained once: another seed may reorder them")
+    sd = found.noise.sd
+    text = (
+        f"points of mIoU between seeds, standard deviation, from {found.noise.variants} networks"
+        f" ({100 * sd.low:.2f} to {100 * sd.high:.2f})"
+    )
+    return Fact(title, f"{100 * sd.value:.2f} points", text)
+
+
+def _regret(found: Evidence) -> Fact:
+    title = "Regret of trusting the short schedule"
+    if found.ranking is None:
+        return Fact(title, UNKNOWN, "needs networks trained by both schedules")
+    (_, first), (many, best) = found.ranking.regret
+    text = (
+        f"points of mIoU lost by the long schedule if only the best by the short one were kept;"
+        f" {100 * best:.2f} if the best {many} were"
+    )
+    return Fact(title, f"{100 * first:.2f} points", text)
+
+
+def _images(found: Evidence) -> Fact:
+    title = "Validation images"
+    if not found.images:
+        return Fact(title, UNKNOWN, "no confusion matrices by image were kept")
+    text = "stand behind intervals over images; networks are compared on the same resamples"
+    return Fact(title, f"{found.images}", text)
+
+
+def _screening(found: Evidence) -> Fact:
+    title, noted = "Screening of latency", found.screening
+    error = noted.get("loo_error")
+    if not isinstance(error, int | float):
+        return Fact(title, "not used", "no latency was predicted before it was measured")
+    tau = noted.get("tau")
+    agrees = f", tau {tau:.2f}" if isinstance(tau, int | float) else ""
+    used = "" if noted.get("used") else "; it was too far off, and not used"
+    text = f"median error of a left-out network, over {noted.get('n')}{agrees}{used}"
+    return Fact(title, f"{100 * error:.1f}%", text)
+
+
+def _aa_check(found: Evidence) -> Fact:
+    title, noted = "A/A check of latency", found.aa_check
+    ratio = noted.get("ratio")
+    if not isinstance(ratio, int | float):
+        return Fact(title, UNKNOWN, "the reference was not timed against a copy of itself")
+    low, high = noted.get("low"), noted.get("high")
+    interval = ""
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        interval = f" ({low:.3f} to {high:.3f})"
+    verdict = "agrees" if noted.get("agrees") else "does NOT agree"
+    return Fact(title, f"{ratio:.3f}", f"the reference over its copy{interval}: it {verdict}")
+
+
+def _range(interval: Interval) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f}"

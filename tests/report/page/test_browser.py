@@ -1,0 +1,128 @@
+"""The page in a real browser: it opens at once, asks for nothing, and answers the mouse."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import FOUND, WHY_NOT, Browser
+from hostile import ARMED, HOSTILE, hostile_study
+from large_study import make_study
+
+from hrnet_search.report.page.gather import gather
+from hrnet_search.report.page.render import write_page
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(FOUND is None, reason=WHY_NOT)]
+
+POINT = """(() => {
+  const paths = document.querySelectorAll('#front .scatterlayer .trace:last-child .points path');
+  const box = paths[0].getBoundingClientRect();
+  return [box.x + box.width / 2, box.y + box.height / 2];
+})()"""
+DRAWN = "document.querySelectorAll('#front .scatterlayer .points path').length > 0"
+SCROLL_ALL = """(async () => {
+  for (const element of document.querySelectorAll('[data-figure]')) {
+    element.scrollIntoView();
+    for (let i = 0; i < 400 && !element.querySelector('svg'); i++)
+      await new Promise((done) => setTimeout(done, 25));
+  }
+  scrollTo(0, 0);
+  return [...document.querySelectorAll('[data-figure]')].every((e) => e.querySelector('svg'));
+})()"""
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path / "profile") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    return write_page(gather(make_study(folder / "s", 1000)), folder)
+
+
+def test_a_page_of_a_thousand_trials_draws_all_of_itself_and_asks_for_nothing(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    browser.wait(DRAWN)
+    assert browser.value(SCROLL_ALL)
+    assert browser.requests() == [page.as_uri()]
+    assert browser.complaints() == []
+
+
+def test_the_axis_switches_and_a_point_tells_its_cost_and_its_config(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    browser.wait(DRAWN)
+    title = "document.querySelector('#front .xtitle').textContent"
+    assert "latency (ms): NVIDIA H100" in browser.value(title)
+    names = browser.value("[...document.querySelectorAll('#axis option')].map((o) => o.text)")
+    kinds = [name.split(" (")[0].split(":")[0] for name in names]
+    assert kinds == ["latency", "MACs", "parameters", "activations", "peak memory", "width"]
+    switch = "(() => {const s = document.getElementById('axis'); s.value = '5';"
+    browser.value(switch + " s.dispatchEvent(new Event('change'));})()")
+    browser.wait(f"{title} === 'width (channels)'")
+    x, y = browser.value(POINT)
+    browser.mouse("mouseMoved", x - 3, y)
+    browser.mouse("mouseMoved", x, y)
+    browser.wait("document.querySelector('#front .hoverlayer .hovertext') !== null")
+    told = browser.value("document.querySelector('#front .hoverlayer').textContent")
+    for part in ("mIoU: ", " to ", "latency (ms): ", "MACs (G)", "chance of being on the front"):
+        assert part in told
+    browser.mouse("mousePressed", x, y)
+    browser.mouse("mouseReleased", x, y)
+    number = told.split("#")[1].split(" ")[0]
+    browser.wait(f"document.getElementById('picked-name').textContent.startsWith('#{number} hr-')")
+    yaml = browser.value("document.getElementById('picked-yaml').textContent")
+    assert "STAGE4:" in yaml
+    assert "NUM_CHANNELS" in yaml
+
+
+def test_a_press_on_a_row_shows_its_config(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.wait(DRAWN)
+    browser.value("document.querySelector('#members button[data-trial]').click()")
+    name = browser.value("document.querySelector('#members button[data-trial]').textContent")
+    told = browser.value("document.getElementById('picked-name').textContent")
+    assert told.split(" ")[0] == name
+
+
+def test_two_hundred_hostile_strings_run_nothing_and_break_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    assert len(set(HOSTILE)) >= 200
+    study = hostile_study(tmp_path / "hostile")
+    path = write_page(gather(study), tmp_path)
+    browser.open(path)
+    browser.wait(DRAWN)
+    assert browser.value(SCROLL_ALL)
+    browser.value("for (const button of document.querySelectorAll('[data-trial]')) button.click()")
+    assert browser.value(f"window.{ARMED} === undefined")
+    assert browser.requests() == [path.as_uri()]
+    assert browser.complaints() == []
+    foreign = "document.querySelectorAll('main iframe, main object, main embed, main form').length"
+    assert browser.value(foreign) == 0
+    assert browser.value("document.querySelectorAll('script').length") == 3
+    assert browser.value("document.querySelectorAll('section').length") == 6
+
+
+@pytest.mark.bench
+def test_a_thousand_trials_load_within_a_second(browser: Browser, page: Path) -> None:
+    taken = []
+    for _ in range(5):
+        browser.open(page)
+        browser.wait(DRAWN)
+        taken.append(browser.value("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    print(f"\nload of a page of 1,000 trials: {', '.join(f'{t:.0f} ms' for t in taken)}")
+    assert min(taken) < 1000
+
+
+def write_picture(browser: Browser, path: Path) -> None:
+    """Write what is seen as PNG."""
+    path.write_bytes(base64.b64decode(browser.call("Page.captureScreenshot")["data"]))

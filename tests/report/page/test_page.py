@@ -1,0 +1,206 @@
+"""The page holds what a study found, whatever state that is in, and lets no text out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hostile import HOSTILE, hostile_study
+from large_study import make_study as large_study
+from made_up import network, result
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.records import LatencyCondition, TrialResult
+from hrnet_search.report.page.gather import Page, gather
+from hrnet_search.report.page.points import MAY_BE, ON_FRONT
+from hrnet_search.report.page.render import page_html, script_json
+from hrnet_search.report.report import write_report
+from hrnet_search.report.summary import summary
+from hrnet_search.store.study import Study
+
+MakeStudy = Callable[..., Study]
+
+
+class Read(HTMLParser):
+    """Every element with its attributes, the text of scripts, and all other text."""
+
+    def __init__(self, html: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(html.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts.append(data)
+        elif self._inside != "style":
+            self.text += data
+
+    def first(self, tag: str, **attrs: str) -> dict[str, str | None]:
+        return next(a for t, a in self.elements if t == tag and attrs.items() <= a.items())
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return gather(large_study(tmp_path_factory.mktemp("study") / "s", 120))
+
+
+def test_every_part_of_the_page_is_there(page: Page) -> None:
+    html = page_html(page)
+    found = Read(html)
+    ids = [a["id"] for tag, a in found.elements if tag == "section"]
+    assert ids == ["answer", "sure", "networks", "choices", "history", "again"]
+    drawn = {a["data-figure"] for tag, a in found.elements if "data-figure" in a}
+    assert drawn == {
+        "neighbours", "schedules", "parallel", "classes", "importance", "effects", "growth",
+        "curves",
+    }  # fmt: skip
+    assert f"Ranking: {page.evidence.stamp.verdict}" in found.text
+    for text in ("CUDA out of memory", "space.yaml", "hrnet-search run", "torch 2.13.0", "3.1%"):
+        assert text in found.text
+    pictures = [a for tag, a in found.elements if tag == "img"]
+    assert len(pictures) == 2 * (2 + len(page.preview_members))
+    assert all((a["src"] or "").startswith("data:image/png;base64,") for a in pictures)
+
+
+def test_the_front_links_to_its_configs(make_study: MakeStudy) -> None:
+    study = make_study((network(9), result(1, miou=0.5)), (network(10), result(2, miou=0.6)))
+    files = write_report(study)
+    links = [a["href"] for tag, a in Read(files.page.read_bytes()).elements if tag == "a"]
+    for config in files.configs:
+        assert f"../configs/{config.name}" in links
+
+
+def test_a_point_says_all_that_is_known_of_it(page: Page) -> None:
+    points = page.points
+    assert [axis.name for axis in points.axes] == [
+        "latency (ms)", "MACs (G) per image", "parameters (M)", "activations (M) per image",
+        "peak memory (MB)", "width (channels)",
+    ]  # fmt: skip
+    members = [i for i, place in enumerate(points.place) if place == ON_FRONT]
+    rivals = [i for i, place in enumerate(points.place) if place == MAY_BE]
+    assert {points.number[i] for i in members} == {m.number for m in page.members}
+    assert rivals
+    for i in (*members, *rivals):
+        low, miou, high = points.miou_low[i], points.miou[i], points.miou_high[i]
+        assert low is not None
+        assert miou is not None
+        assert high is not None
+        assert low < miou < high
+        assert (points.chance[i] or 0) >= 0.05 or i in members
+    text = "".join(points.blocks[k] for k in points.yamls[members[0]])
+    assert points.architecture[members[0]] in text
+    assert "STAGE4:" in text
+    latency = points.axes[0]
+    assert latency.low[0] is not None
+    assert latency.values[0] is not None
+    assert latency.low[0] < latency.values[0]
+
+
+def test_each_condition_has_an_axis_of_its_own(make_study: MakeStudy) -> None:
+    found = result(1, miou=0.6)
+    assert found.latency is not None
+    other = LatencyCondition("another", "eager", "fp32", 1, (64, 64), 1)
+    moved = replace(found, latency=replace(found.latency, condition=other))
+    axes = gather(make_study((network(8), result(0, miou=0.5)), (network(9), moved))).points.axes
+    timed = [axis for axis in axes if axis.name == "latency (ms)"]
+    assert len({axis.condition for axis in timed}) == 2
+    assert [[v is None for v in axis.values] for axis in timed] in (
+        [[False, True], [True, False]],
+        [[True, False], [False, True]],
+    )
+
+
+@pytest.mark.parametrize("state", ["empty", "running", "failed", "one"])
+def test_an_unfinished_study_has_a_page(make_study: MakeStudy, state: str) -> None:
+    states: dict[str, list[tuple[Architecture, TrialResult | None]]] = {
+        "empty": [],
+        "running": [(network(9), None)],
+        "failed": [(network(9), result(1, status="failed", miou=None, error="no room"))],
+        "one": [(network(9), result(1, miou=0.5)), (network(10), None)],
+    }
+    found = Read(page_html(gather(make_study(*states[state]))))
+    assert "Ranking: not trustworthy" in found.text
+    assert ("there is no front" in found.text) == (state != "one")
+    assert ("no room" in found.text) == (state == "failed")
+
+
+def test_a_study_without_notes_has_a_page(make_study: MakeStudy) -> None:
+    study = make_study((network(9), result(1, miou=0.5)), base_yaml="", objectives='["miou"]')
+    assert network(9).id in Read(page_html(gather(study))).text
+
+
+def test_the_policy_lets_the_page_run_its_own_scripts_alone(page: Page) -> None:
+    found = Read(page_html(page))
+    policy = found.first("meta", **{"http-equiv": "Content-Security-Policy"})["content"] or ""
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    allowed = re.findall(r"'sha256-([^']+)'", policy)
+    digests = [hashlib.sha256(s.encode()).digest() for s in found.scripts[1:]]
+    assert allowed == [base64.b64encode(d).decode() for d in digests]
+    sources = [v for _, attrs in found.elements for k, v in attrs.items() if k in ("src", "action")]
+    assert all((source or "").startswith("data:") for source in sources)
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    study = hostile_study(tmp_path / "s")
+    html = page_html(gather(study))
+    found, clean = Read(html), Read(page_html(gather(large_study(tmp_path / "clean", 60))))
+    assert len(found.scripts) == 3
+    assert json.loads(found.scripts[0])["points"]["number"]
+    tags = {tag for tag, _ in found.elements}
+    # The path element of a picture, or the like, may differ; nothing may come from the strings.
+    assert tags <= {tag for tag, _ in clean.elements} | {"b"}
+    assert not [a for _, a in found.elements if any(name.startswith("on") for name in a)]
+    assert html.count(b"<script") == 3
+    assert HOSTILE[0] in found.text
+
+
+def test_json_cannot_end_its_element() -> None:
+    text = script_json({"x": "</script><!--&"})
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == {"x": "</script><!--&"}
+
+
+def test_a_page_is_made_without_torch(tmp_path: Path) -> None:
+    large_study(tmp_path / "s", 20)
+    code = (
+        "import sys; from hrnet_search.cli import main;"
+        f"code = main(['report', {str(tmp_path / 's')!r}]);"
+        "sys.exit(code or int('torch' in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.bench
+def test_ten_thousand_trials_are_reported_in_time_and_space(tmp_path: Path) -> None:
+    study = large_study(tmp_path / "s", 10_000)
+    start = time.perf_counter()
+    files = write_report(study)
+    summary(study, files.stamp)
+    taken = time.perf_counter() - start
+    size = files.page.stat().st_size / 1e6
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"\nreport of 10,000 trials: {taken:.1f} s, page {size:.1f} MB, peak {memory:.0f} MB")
+    assert size < 15
+    assert memory < 1000
+    assert taken < 20

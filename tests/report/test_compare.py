@@ -1,0 +1,129 @@
+"""Two studies side by side: equal ones are rarely told apart, different ones are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from large_study import make_study
+from made_up import META, network, result
+
+from hrnet_search.cli import main
+from hrnet_search.errors import InputError
+from hrnet_search.records import TrialKey
+from hrnet_search.report.compare import compare
+from hrnet_search.report.report import write_compared
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.writer import Ask, StudyStore
+
+NOISE = 0.01
+
+
+def front(folder: Path, rng: np.random.Generator, better: float = 0.0) -> Study:
+    """Return a study of four networks, three seeds each, on a front of true mIoU .5 to .8."""
+    StudyStore.create(folder, META)
+    with StudyStore(folder) as store:
+        for i in range(4):
+            for seed in range(3):
+                key = TrialKey(network(9 + i).id, "sc-0", seed)
+                store.ask(Ask(3 * i + seed, key, (i,), network(9 + i)))
+                miou = 0.5 + 0.1 * i + better + rng.normal() * NOISE
+                store.finish(3 * i + seed, result(100 * i, miou=miou, key=key))
+    return open_study(folder)
+
+
+def told_apart(folder: Path, runs: int, better: float) -> int:
+    rng = np.random.default_rng(0)
+    found = 0
+    for run in range(runs):
+        sides = [front(folder / f"{name}{run}", rng, better * i) for i, name in enumerate("ab")]
+        p = compare(*sides).p
+        assert p is not None
+        found += p < 0.05
+    return found
+
+
+def test_equal_fronts_are_rarely_told_apart_and_better_ones_are(tmp_path: Path) -> None:
+    assert told_apart(tmp_path / "same", 16, 0.0) <= 4
+    assert told_apart(tmp_path / "better", 3, 0.05) == 3
+
+
+@pytest.mark.bench
+def test_equal_fronts_are_told_apart_in_one_of_twenty(tmp_path: Path) -> None:
+    share = told_apart(tmp_path, 300, 0.0) / 300
+    print(f"\ntold apart of 300 pairs of equal fronts: {share:.3f}")
+    assert share < 0.09
+
+
+def test_the_same_images_are_drawn_for_both(tmp_path: Path) -> None:
+    first = make_study(tmp_path / "a", 60)
+    found = compare(first, make_study(tmp_path / "b", 60, seed=1))
+    assert found.paired
+    assert found.cost == "latency_ms"
+    assert "NVIDIA H100" in found.condition
+    assert found.interval is not None
+    assert found.interval.low <= found.larger <= found.interval.high
+    same = compare(first, first)
+    assert same.larger == 0
+    assert same.p is not None
+    assert same.p > 0.9
+    assert same.doubts == ()
+
+
+def test_what_makes_a_comparison_doubtful_is_said(tmp_path: Path) -> None:
+    other = {"schedule": json.dumps({"id": "sc-short", "fingerprint": "other"})}
+    found = compare(
+        make_study(tmp_path / "a", 40), make_study(tmp_path / "b", 40, seed=1, meta=other)
+    )
+    assert found.doubts == ("they were not judged on the same data",)
+    assert not found.paired
+
+
+def test_latencies_of_different_conditions_are_not_compared(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    meta = {"schedule": "{}"}
+    first = make_study(tmp_path / "a", 40, meta=meta)
+    found = compare(first, front(tmp_path / "b", rng))
+    assert found.cost == "macs"
+    assert any("more than one condition" in doubt for doubt in found.doubts)
+
+
+def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:
+    StudyStore.create(tmp_path / "a", META)
+    with StudyStore(tmp_path / "a") as store:
+        store.ask(Ask(0, TrialKey(network(9).id, "sc-0", 0), (0,), network(9)))
+        store.finish(0, result(0, miou=0.5))
+    study = open_study(tmp_path / "a")
+    assert (compare(study, study).p, compare(study, study).interval) == (None, None)
+
+
+def test_a_study_without_a_front_is_named(tmp_path: Path) -> None:
+    StudyStore.create(tmp_path / "empty", META)
+    empty = open_study(tmp_path / "empty")
+    with pytest.raises(InputError, match="empty: has no front yet"):
+        compare(empty, empty)
+
+
+def test_the_page_of_a_comparison_lies_in_the_first_study(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    studies = front(tmp_path / "a", rng), front(tmp_path / "b", rng, 0.1)
+    found, path = write_compared(*studies)
+    assert path == tmp_path / "a" / "report" / "compare_b.html"
+    assert f"p = {found.p:.3f}" in path.read_text()
+
+
+def test_the_command_compares_exactly_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for i, name in enumerate("ab"):
+        front(tmp_path / name, rng, 0.1 * i)
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    assert main(["report", a, "--compare"]) == 2
+    assert capsys.readouterr().err == "--compare: 1 given, allowed: exactly two studies\n"
+    assert main(["report", a, b, "--compare"]) == 0
+    out = capsys.readouterr().out
+    assert "larger in hypervolume" in out
+    assert str(tmp_path / "a" / "report" / "compare_b.html") in out
