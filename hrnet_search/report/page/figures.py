@@ -18,6 +18,9 @@ Figure = dict[str, Any]
 
 TRIAL, FRONT, DOUBT, BAD = "#4C78A8", "#E4572E", "#F2A65A", "#9D4EDD"
 MOST_EFFECTS = 12
+MOST_LEVELS = 12
+"""Levels of a choice that are named beside its axis: every second, third, ... of more."""
+
 ACROSS = 3
 """Choices drawn side by side."""
 
@@ -192,6 +195,7 @@ def _levels(names: Sequence[str], levels: Sequence[Sequence[str]]) -> list[Figur
          "xanchor": "left", "xshift": 5, "font": {"size": 10}}
         for name, own in zip(names, levels, strict=True)
         for k, level in enumerate(own)
+        if k % (1 + (len(own) - 1) // MOST_LEVELS) == 0
     ]  # fmt: skip
 
 

@@ -124,12 +124,22 @@
     return { name: "best within a budget", x, y, mode: "lines", line: { shape: "hv", color: colour("--front"), width: 1.5, dash: "dot" }, hoverinfo: "skip" };
   }
 
+  // 1, 2 and 5 of every decade, in full: plotly writes the digits between decades alone.
+  function ticks(values) {
+    const known = values.filter((value) => value > 0);
+    const found = [];
+    for (let power = Math.floor(Math.log10(Math.min(...known))); 10 ** power <= Math.max(...known); power++) {
+      for (const digit of [1, 2, 5]) found.push(Number((digit * 10 ** power).toPrecision(1)));
+    }
+    return { tickvals: found, ticktext: found.map(String) };
+  }
+
   function drawFront() {
     const axis = points.axes[Number(byId("axis").value)];
     const layout = {
       height: 480,
       hovermode: "closest",
-      xaxis: { title: { text: plain(axis.name + (axis.condition ? `: ${axis.condition}` : "")) }, type: axis.log ? "log" : "linear" },
+      xaxis: { title: { text: plain(axis.name + (axis.condition ? `: ${axis.condition}` : "")) }, type: axis.log ? "log" : "linear", ...(axis.log ? ticks(axis.values) : {}) },
       yaxis: { title: { text: "mIoU" } },
     };
     const traces = [placed(0, axis), staircase(axis), placed(1, axis), placed(2, axis)];
@@ -150,7 +160,7 @@
       }),
     );
     const yaml = points.yamls[i].map((k) => points.blocks[k]).join("");
-    byId("picked-yaml").textContent = yaml || "left out of this page for size; generate it from the study";
+    byId("picked-yaml").textContent = yaml || "not in this page: only networks near the front have their config here";
   }
 
   function redraw() {

@@ -85,7 +85,7 @@ def _neighbours(found: Evidence) -> Fact:
         return Fact(title, UNKNOWN, "no seed was repeated and no images were kept, or one member")
     apart = sum(pair.apart for pair in found.pairs)
     parts = [
-        "images" if all(pair.paired for pair in found.pairs) else "",
+        "images" if found.images else "",
         "seeds" if found.noise else "",
     ]
     over = " and ".join(part for part in parts if part) or "what was kept"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +122,17 @@ def test_a_thousand_trials_load_within_a_second(browser: Browser, page: Path) ->
     assert min(taken) < 1000
 
 
-def write_picture(browser: Browser, path: Path) -> None:
-    """Write what is seen as PNG."""
-    path.write_bytes(base64.b64decode(browser.call("Page.captureScreenshot")["data"]))
+@pytest.mark.bench
+def test_ten_thousand_trials_stay_usable(browser: Browser, tmp_path: Path) -> None:
+    path = write_page(gather(make_study(tmp_path / "s", 10_000)), tmp_path)
+    browser.open(path)
+    browser.wait(DRAWN)
+    load = browser.value("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    switch = (
+        "(() => {const start = performance.now(); const s = document.getElementById('axis');"
+        " s.value = '1'; s.dispatchEvent(new Event('change')); return performance.now() - start;})()"
+    )
+    taken = browser.value(switch)
+    print(f"\npage of 10,000 trials: load {load:.0f} ms, another axis {taken:.0f} ms")
+    assert load < 4000
+    assert taken < 2000
