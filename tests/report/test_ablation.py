@@ -14,6 +14,8 @@ import pytest
 
 from hrnet_search.report.ablation import ablation_lines, latex, markdown, write_ablation
 from hrnet_search.report.ablation_plots import classes, forest, interactions, write_ablation_plots
+from hrnet_search.report.page.gather import gather
+from hrnet_search.report.page.render import page_html
 from hrnet_search.report.summary import summary
 from hrnet_search.store.ablation import (
     META,
@@ -104,6 +106,12 @@ def test_every_table_and_picture_is_written(make_study: MakeStudy, tmp_path: Pat
         "classes.png", "classes.svg",
     }  # fmt: skip
     assert all((tmp_path / "out" / name).stat().st_size > 0 for name in written)
+
+
+def test_the_page_of_an_ablation_sends_to_its_verdicts(make_study: MakeStudy) -> None:
+    html = page_html(gather(make_study(ablation=to_json(RECORD)))).decode()
+    assert 'href="ablation.md"' in html
+    assert "Ranking:" not in html
 
 
 def test_a_study_without_an_ablation_has_none(make_study: MakeStudy, tmp_path: Path) -> None:

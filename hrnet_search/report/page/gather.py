@@ -30,6 +30,7 @@ from hrnet_search.report.page.history import (
 from hrnet_search.report.page.points import Points, condition_line, points_of
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.summary import differences
+from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
 
 MOST_DRAWN = 24
@@ -94,7 +95,10 @@ class LongShort:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One study; `counts` are (status, trials), `classes` the names of classes."""
+    """One study; `counts` are (status, trials), `classes` the names of classes.
+
+    `ablation` says that it is one, whose verdicts stand in files of their own.
+    """
 
     name: str
     objectives: tuple[str, ...]
@@ -114,6 +118,7 @@ class Page:
     facts: Rows
     commands: tuple[str, ...]
     space_text: str
+    ablation: bool
 
 
 def gather(study: Study) -> Page:
@@ -150,6 +155,7 @@ def gather(study: Study) -> Page:
         facts=tuple((name, shown(value, 400)) for name, value in _facts(study, meta, trials)),
         commands=_commands(study),
         space_text=study.space_text,
+        ablation=from_meta(meta) is not None,
     )
 
 
