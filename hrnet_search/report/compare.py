@@ -11,8 +11,8 @@ import numpy as np
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.records import NO_IDENTITY, OBJECTIVES
-from hrnet_search.report.evidence import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.images import percentiles
+from hrnet_search.report.near_front import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.page.points import condition_line
 from hrnet_search.report.trust import Floats, Interval
 from hrnet_search.store.front import hypervolume

@@ -1,6 +1,7 @@
 """Statistics of trust: what repeats, images and longer trainings say of a ranking.
 
-Numbers in, numbers out; `evidence.py` takes them from a study. Intervals are 95%.
+Numbers in, numbers out; `near_front.py` and `evidence.py` take them from a study. Intervals are
+95%.
 """
 
 from __future__ import annotations

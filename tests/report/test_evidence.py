@@ -10,7 +10,8 @@ import pytest
 from large_study import make_study as large_study
 from made_up import network, result
 
-from hrnet_search.report.evidence import evidence_of, front_accuracy
+from hrnet_search.report.evidence import evidence_of
+from hrnet_search.report.near_front import front_accuracy
 from hrnet_search.report.trust import NOT_TRUSTWORTHY, STRONG
 from hrnet_search.store.study import Study
 

@@ -75,6 +75,22 @@ def test_only_completed_trials_are_on_the_front_cheapest_first(study: Path) -> N
         study_read.front(["miou", "flops"])
 
 
+def test_what_has_ended_is_kept_and_news_are_seen(study: Path) -> None:
+    fill(study, (1, result(1)), (2, None))
+    reader = open_study(study)
+    first = reader.trials()
+    fill_later = result(2, miou=0.5)
+    with StudyStore(study) as store:
+        store.finish(2, fill_later)
+        store.ask(ask(3))
+    again = reader.trials()
+    assert [found is not None for _, found in first] == [True, False]
+    assert [ask.number for ask, _ in again] == [1, 2, 3]
+    assert again[0][1] is first[0][1]
+    assert again[1][1] == fill_later
+    assert again[2][1] is None
+
+
 def test_reading_takes_no_lock_and_leaves_nothing(study: Path) -> None:
     fill(study, (0, result(0)))
     before = sorted((p.name, p.stat().st_mtime_ns) for p in study.iterdir())

@@ -13,7 +13,7 @@ from hrnet_search import __version__
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, OBJECTIVES, STATUSES, TrialResult
-from hrnet_search.report.evidence import Evidence, Trial, evidence_of
+from hrnet_search.report.evidence import Evidence, evidence_of
 from hrnet_search.report.export.member import Member, base_config, front_of
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
 from hrnet_search.report.page.drawing import draw_network
@@ -30,6 +30,7 @@ from hrnet_search.report.page.history import (
 from hrnet_search.report.page.points import Points, condition_line, points_of
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.summary import differences
+from hrnet_search.report.trials import Trial
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
 

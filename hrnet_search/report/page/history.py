@@ -12,7 +12,7 @@ import numpy as np
 
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STOPPED, TrialResult
-from hrnet_search.report.evidence import Trial
+from hrnet_search.report.trials import Trial
 from hrnet_search.store.front import hypervolume
 
 MOST_CURVES = 300

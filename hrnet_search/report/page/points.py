@@ -13,8 +13,9 @@ import pandas as pd
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config, config_text
 from hrnet_search.records import Latency, LatencyCondition, TrialResult
-from hrnet_search.report.evidence import MAY_BELONG, Evidence, Trial
+from hrnet_search.report.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.summary import differences
+from hrnet_search.report.trials import Trial
 
 MOST_YAMLS = 300
 """Variants whose whole config is in the page: the front, its rivals, then the most accurate."""

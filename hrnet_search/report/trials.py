@@ -1,0 +1,67 @@
+"""Trials of a study by what they are evidence of: repeats, schedules, costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.store.study import Study
+from hrnet_search.store.writer import Ask
+
+Trial = tuple[Ask, TrialResult | None]
+
+
+def seeds_of(trials: Sequence[Trial], schedule: str) -> dict[str, list[float]]:
+    """Return the mIoUs of each architecture by a schedule, in the order they were asked for."""
+    found: dict[str, list[float]] = {}
+    for ask, result in trials:
+        if completed(ask, result, schedule) and result and result.miou is not None:
+            found.setdefault(ask.key.architecture, []).append(result.miou)
+    return found
+
+
+def completed(ask: Ask, result: TrialResult | None, schedule: str) -> bool:
+    """Return whether a trial completed by a schedule; any, where a study noted none ("*")."""
+    done = result is not None and result.status == COMPLETED
+    return done and schedule in ("*", ask.key.schedule)
+
+
+def costs_of(trials: Sequence[Trial], name: str) -> dict[str, float]:
+    """Return a cost objective of each architecture, as its first trial has it."""
+    found: dict[str, float] = {}
+    for ask, result in trials:
+        value = None
+        if result is not None:
+            value = result.latency_ms if name == "latency_ms" else getattr(result.cost, name, None)
+        if value is not None:
+            found.setdefault(ask.key.architecture, float(value))
+    return found
+
+
+def keys_of(trials: Sequence[Trial], meta: Mapping[str, str]) -> dict[str, list[TrialKey]]:
+    """Return the trials of each architecture that completed by the search's schedule."""
+    schedule, found = schedule_id(meta, "schedule"), dict[str, list[TrialKey]]()
+    for ask, result in trials:
+        if completed(ask, result, schedule):
+            found.setdefault(ask.key.architecture, []).append(ask.key)
+    return found
+
+
+def schedule_id(meta: Mapping[str, str], name: str) -> str:
+    """Return the id of the search's or the long schedule; "*" and "" where none was noted."""
+    found = noted(meta, name).get("id")
+    return str(found) if found else ("*" if name == "schedule" else "")
+
+
+def objectives_of(study: Study) -> list[str]:
+    """Return the names of a study's objectives."""
+    names: list[str] = json.loads(study.meta.get("objectives", '["miou"]'))
+    return names
+
+
+def noted(meta: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return what a study noted under a name, empty if nothing."""
+    found = json.loads(meta.get(name) or "{}")
+    return found if isinstance(found, dict) else {}
