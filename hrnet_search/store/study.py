@@ -132,7 +132,7 @@ class Study:
         """Return every trial asked for, with its result if it has one."""
         known = {number: ask for number, (ask, _) in self._ended.items()}
         with self._open() as connection:
-            asks = read_asks(connection, known)
+            asks = read_asks(connection, known=known)
             query = "SELECT number, result FROM trials WHERE result IS NOT NULL"
             texts = dict(connection.execute(query))
         for ask in asks:
