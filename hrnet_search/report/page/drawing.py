@@ -95,6 +95,8 @@ def _alike(stage: Stage, base: Stage, branch: int) -> bool:
     if stage.blocks[branch] != base.blocks[branch]:
         return False
     own, old = stage.channels, base.channels
+    if stage.branches == base.branches == 1:
+        return own == old
     return own[branch] == old[branch] or own[branch] * old[0] == own[0] * old[branch]
 
 

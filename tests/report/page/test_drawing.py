@@ -32,6 +32,8 @@ def test_a_width_that_all_share_is_no_change_but_blocks_are() -> None:
     assert changed(draw_network(deeper, BASE)) == 1
     wider = Architecture((first, second, third, replace(fourth, channels=(24, 48, 96, 200))))
     assert changed(draw_network(wider, BASE)) == 1
+    narrow = Architecture((replace(first, channels=(8,)), second, third, fourth))
+    assert changed(draw_network(narrow, BASE)) == 1
 
 
 def test_fusion_and_dropped_branches_are_marked() -> None:
