@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 # In order: a room imports only rooms before it.
 ROOMS = (
     "errors", "arch", "records", "presets", "space", "store", "net", "data", "evaluate", "search",
-    "ablation", "report", "progress", "profiling", "cli",
+    "ablation", "report", "progress", "profiling", "arguments", "cli",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import time
 import zlib
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from hrnet_search.store.files import write_whole
 
 EVERY_S = 120.0
 
@@ -63,19 +64,6 @@ class Checkpoints:
     @property
     def _path(self) -> Path:
         return self._folder / "last.pt"
-
-
-def write_whole(path: Path, payload: bytes) -> None:
-    """Write a file so that its name never stands for half of it. Raise OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _checksum(payload: bytes) -> bytes:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_search.evaluate.checkpoint import write_whole
 from hrnet_search.evaluate.train import Training
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import TrialTask
+from hrnet_search.store.files import write_whole
 
 
 def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.store.files import write_whole
 
 PREFIXES = re.compile(r"^(?:module\.|model\.)+")
 """What DistributedDataParallel and the official training wrapper put before every name."""
@@ -114,16 +114,7 @@ def save_weights(
     tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
     # The format stores dense rows only; a channels_last network has others.
     dense = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    payload = safetensors.torch.save(dense, dict(metadata))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, safetensors.torch.save(dense, dict(metadata)))
 
 
 def named_tensors(path: Path, map_location: str | torch.device) -> dict[str, Tensor]:

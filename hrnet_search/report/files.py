@@ -1,12 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files of a report, and what a user hears when one cannot be written."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from hrnet_search.errors import StorageLostError
+from hrnet_search.store.files import write_whole
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -16,15 +15,7 @@ def write_file(path: Path, content: bytes) -> Path:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, content)
     except OSError as error:
         raise StorageLostError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path
