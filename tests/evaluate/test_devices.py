@@ -13,6 +13,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"NVIDIA {'AB'[index]}100")
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         (2, "cpu", "cpu"),
         (2, "cuda", "cuda:0"),
         (2, "cuda:1", "cuda:1"),
+        (2, "cuda:NVIDIA B100", "cuda:1"),
     ],
 )
 def test_a_name_resolves_to_a_device(
@@ -32,7 +34,9 @@ def test_a_name_resolves_to_a_device(
     assert resolve_device(name) == torch.device(device)
 
 
-@pytest.mark.parametrize("name", ["cuda:2", "gpu", "", "cuda:-1", "cuda:1x", "mps"])
+@pytest.mark.parametrize(
+    "name", ["cuda:2", "gpu", "", "cuda:-1", "cuda:1x", "cuda:NVIDIA C100", "mps"]
+)
 def test_other_names_are_errors_that_say_what_there_is(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
