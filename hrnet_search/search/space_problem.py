@@ -54,7 +54,7 @@ def problem_of(
         kept[kept] = space.within_limits(points[kept])
         return kept
 
-    axes = tuple(Axis(c.path, c.values, _ordered(c.values)) for c in space.choices)
+    axes = tuple(Axis(c.path, c.values, c.ordered) for c in space.choices)
     at_most = [limit.at_most for limit in space.limits if limit.objective == LATENCY]
 
     def likely(points: Points) -> Bools:
@@ -69,11 +69,3 @@ def problem_of(
         estimated=latency_matters(space, objectives),
         exact=exact,
     )
-
-
-def _ordered(values: tuple[object, ...]) -> bool:
-    """Say whether levels are numbers that rise or fall: their neighbours are alike."""
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    if len(numbers) < len(values):
-        return False
-    return numbers in (sorted(numbers), sorted(numbers, reverse=True))

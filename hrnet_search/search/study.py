@@ -11,7 +11,7 @@ from collections import Counter, deque
 from dataclasses import asdict, replace
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.cost import cost
+from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
@@ -94,11 +94,7 @@ class Brain:
     def report(self, number: int, progress: TrialProgress) -> bool:
         """Take a trial's progress, commit what a rung showed; False stops the trial."""
         if progress.latency is not None:
-            exact = cost(
-                self._trials.asks[number].architecture,
-                self.plan.latency.size,
-                self.plan.schedule.data.classes,
-            )
+            exact = self._exact_cost(self._trials.asks[number])
             self._costs[number] = self._trials.costs(exact, progress.latency.ms)
         if progress.rung is None:
             self._store.heartbeat()
@@ -127,9 +123,8 @@ class Brain:
         if self._returns[number] <= MOST_RETURNS:
             self._waiting.appendleft(ask)
             return None
-        size, classes = self.plan.latency.size, self.plan.schedule.data.classes
         error = f"{reason} ({self._returns[number]} times)"
-        result = TrialResult(ask.key, FAILED, cost(ask.architecture, size, classes), error=error)
+        result = TrialResult(ask.key, FAILED, self._exact_cost(ask), error=error)
         self.tell(number, result)
         return result
 
@@ -308,8 +303,13 @@ class Brain:
         else:
             self._sampler.tell(ask.point, None)
 
+    def _exact_cost(self, ask: Ask) -> Cost:
+        return cost(ask.architecture, self.plan.latency.size, self.plan.schedule.data.classes)
+
     def _is_doomed(self, number: int, rung: RungResult) -> bool:
         """Return whether a trial will hardly end on the front of its cost neighbourhood."""
+        if not self.plan.stop:
+            return False  # without looking at every trial there is
         ask, costs = self._trials.asks[number], self._costs.get(number)
         last = rung.step >= self.plan.rungs[-1]
         if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
