@@ -55,6 +55,7 @@ class Brain:
         self.why_ended = ""
         self._store = store
         self._reference_ms = reference_ms
+        self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
         self._screen = LatencyScreen(plan.space)
         problem = problem_of(plan.space, plan.objectives, self._screen)
         self._sampler = SAMPLERS[plan.sampler](
@@ -207,7 +208,7 @@ class Brain:
     def _ask_seeds(self, point: Point) -> bool:
         """Commit an ask for each seed of a point that has none; False if all have."""
         architecture = self.plan.space.decode(point)
-        keys = [TrialKey(architecture.id, self.plan.schedule.id, s) for s in self.plan.seeds]
+        keys = [TrialKey(architecture.id, self._schedule, s) for s in self.plan.seeds]
         # All of them, whatever the first says: a generator would end at the first new one.
         committed = [self._commit(key, point, architecture, SEARCH) for key in keys]
         return any(committed)
@@ -215,7 +216,7 @@ class Brain:
     def _ask_confirming(self) -> bool:
         """Commit the next trial that confirms; False if none is left."""
         plan = self.plan
-        schedules = (plan.schedule.id, plan.long_schedule.id)
+        schedules = (self._schedule, plan.long_schedule.id)
         for number, key in confirm.confirming(
             self._trials.candidates(), plan.objectives, plan.seeds, schedules, plan.confirming
         ):
@@ -274,7 +275,7 @@ class Brain:
             task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,))
             return replace(task, device=plan.device, folder=plan.folder)
         limits = {limit.objective: limit.at_most for limit in plan.space.limits}
-        searching = ask.key.schedule == plan.schedule.id
+        searching = ask.key.schedule == self._schedule
         schedule = plan.schedule if searching else plan.long_schedule
         return TrialTask(
             number=ask.number,
@@ -291,7 +292,7 @@ class Brain:
         )
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
-        if ask.key.schedule != self.plan.schedule.id:
+        if ask.key.schedule != self._schedule:
             return  # another schedule's accuracies are not those of the search
         if result.status == STOPPED and result.rungs:
             fidelity = result.rungs[-1].step / self.plan.schedule.steps
