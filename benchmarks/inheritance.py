@@ -15,7 +15,7 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -33,7 +33,9 @@ from hrnet_search.space.load import load_space_file
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "search_spaces" / "camvid.yaml"
-COLUMNS = ("arm", "variant", "seed", "base_steps", "steps", "lr", "step", "miou", "seconds")
+COLUMNS = (
+    "optimiser", "arm", "variant", "seed", "base_steps", "steps", "lr", "step", "miou", "seconds",
+)  # fmt: skip
 BASE, SCRATCH, INHERITED = "base", "scratch", "inherited"
 
 
@@ -41,6 +43,7 @@ BASE, SCRATCH, INHERITED = "base", "scratch", "inherited"
 class Run:
     """One training, as rows are keyed by it; `base_steps` are those of the base it inherits."""
 
+    optimiser: str
     arm: str
     variant: str
     seed: int
@@ -90,19 +93,20 @@ class Bench:
         self.base = file.space.base
         self.schedule = file.schedule
         self.path = Path(options.csv)
-        self.weights = Path(options.weights, f"base-{options.base_steps}.safetensors")
+        name = f"base-{self.schedule.optimiser}-{options.base_steps}.safetensors"
+        self.weights = Path(options.weights, name)
         self._stores: list[ImageStore] = []
 
     def runs(self) -> Iterator[tuple[Run, Architecture]]:
         """Yield all trainings in the order that fills the table soonest: by seed, then variant."""
-        given = self.options
-        yield Run(BASE, BASE, 0, 0, given.base_steps, given.lr), self.base
+        given, kind, usual = self.options, self.schedule.optimiser, self.schedule.lr
+        yield Run(kind, BASE, BASE, 0, 0, given.base_steps, usual), self.base
         for seed in given.seeds:
             for name, variant in variants(self.base).items():
-                yield Run(SCRATCH, name, seed, 0, given.steps, given.lr), variant
-                for lr in given.inherited_lr:
-                    steps = given.inherited_steps
-                    yield Run(INHERITED, name, seed, given.base_steps, steps, lr), variant
+                yield Run(kind, SCRATCH, name, seed, 0, given.steps, usual), variant
+                for share in given.inherited_lr:
+                    base, steps, lr = given.base_steps, given.inherited_steps, share * usual
+                    yield Run(kind, INHERITED, name, seed, base, steps, lr), variant
 
     def rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
@@ -164,8 +168,7 @@ class Bench:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(COLUMNS)
-            known = (run.arm, run.variant, run.seed, run.base_steps, run.steps, run.lr)
-            writer.writerow((*known, step, f"{miou:.5f}", f"{seconds:.1f}"))
+            writer.writerow((*astuple(run), step, f"{miou:.5f}", f"{seconds:.1f}"))
         print(f"  step {step:<5} mIoU {100 * miou:5.2f} %  {seconds:.0f} s", flush=True)
 
 
@@ -215,7 +218,8 @@ def _cell(values: Sequence[float]) -> str:
 
 def _run_of(row: dict[str, str]) -> Run:
     seed, base_steps, steps = (int(row[name]) for name in ("seed", "base_steps", "steps"))
-    return Run(row["arm"], row["variant"], seed, base_steps, steps, float(row["lr"]))
+    kind, lr = row["optimiser"], float(row["lr"])
+    return Run(kind, row["arm"], row["variant"], seed, base_steps, steps, lr)
 
 
 def _options() -> argparse.Namespace:
@@ -224,8 +228,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=200, help="from scratch")
     parser.add_argument("--base-steps", type=int, default=600)
     parser.add_argument("--inherited-steps", type=int, default=100)
-    parser.add_argument("--lr", type=float, default=0.05)
-    parser.add_argument("--inherited-lr", type=float, nargs="+", default=[0.02])
+    shares = "learning rates of inherited starts, as shares of the space's"
+    parser.add_argument("--inherited-lr", type=float, nargs="+", default=[0.4], help=shares)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", metavar="NAME", help="arms and variants")
@@ -245,9 +249,9 @@ def main() -> None:
             continue
         print(f"{run.arm}, {run.variant}, seed {run.seed}", flush=True)
         bench.train(run, architecture)
-    for lr in options.inherited_lr:
-        print(f"\ninherited at learning rate {lr:g}")
-        print("\n".join(table(bench, lr)))
+    for share in options.inherited_lr:
+        print(f"\ninherited at {share:g} times the learning rate from scratch")
+        print("\n".join(table(bench, share * bench.schedule.lr)))
 
 
 if __name__ == "__main__":
