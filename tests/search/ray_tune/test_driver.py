@@ -7,7 +7,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -322,6 +324,59 @@ def test_a_driver_killed_at_random_moments_leaves_nothing_and_loses_nothing(tmp_
 def test_a_driver_killed_twenty_times_loses_nothing(tmp_path: Path) -> None:
     kill_drivers(tmp_path / "ray", kills=20, trials=150, seed=2)
     drive(tmp_path / "inline", plan("random", 150))
+    assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
+
+
+def kill_workers(ray: Cluster, folder: Path, kills: int, trials: int, seed: int) -> None:
+    """Kill a worker in the middle of a trial, again and again, while a study runs."""
+    journal = folder.with_name("journal")
+    rng, killed, over = random.Random(seed), Counter[int](), threading.Event()
+
+    def kill() -> None:
+        while sum(killed.values()) < kills and not over.is_set():
+            time.sleep(rng.uniform(0.05, 0.5))
+            number, pid = in_flight(journal, rng)
+            if number is None or killed[number] == 2:  # a third time would end it as failed
+                continue
+            os.kill(pid, signal.SIGKILL)
+            killed[number] += 1
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        drive_on(ray, folder, plan("random", trials), 3, Simulated(str(journal), 0.5))
+    finally:
+        over.set()
+        killer.join()
+    assert sum(killed.values()) == kills, "there was time for all of them"
+    lines = [line.split()[:2] for line in journal.read_text().splitlines()]
+    begun, ended = (Counter(int(n) for what, n in lines if what == w) for w in ("start", "end"))
+    for number in range(trials):
+        assert begun[number] <= 1 + killed[number], "only what was killed ran again"
+        # One that was killed between its last line and its result has ended twice.
+        assert ended[number] == 1 or 1 < ended[number] <= 1 + killed[number]
+
+
+def in_flight(journal: Path, rng: random.Random) -> tuple[int | None, int]:
+    """Return a trial that runs, and its worker's process id."""
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    last = {words[2]: words for words in map(str.split, lines)}
+    running = [(int(n), int(pid)) for what, n, pid in last.values() if what == "start"]
+    alive = [(n, pid) for n, pid in running if Path(f"/proc/{pid}").exists()]
+    return rng.choice(alive) if alive else (None, 0)
+
+
+@pytest.mark.slow
+def test_workers_killed_at_random_moments_change_nothing(ray: Cluster, tmp_path: Path) -> None:
+    kill_workers(ray, tmp_path / "ray", kills=3, trials=20, seed=1)
+    drive(tmp_path / "inline", plan("random", 20))
+    assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
+
+
+@pytest.mark.bench
+def test_workers_killed_twenty_times_change_nothing(ray: Cluster, tmp_path: Path) -> None:
+    kill_workers(ray, tmp_path / "ray", kills=20, trials=120, seed=2)
+    drive(tmp_path / "inline", plan("random", 120))
     assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
 
 

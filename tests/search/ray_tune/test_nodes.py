@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -53,28 +55,55 @@ def _fail() -> None:
 
 
 @contextmanager
-def second_node(cpus: int) -> Iterator[list[int]]:
-    """Add a node to the private Ray; yield its processes."""
+def second_node(cpus: int) -> Iterator[Callable[[], None]]:
+    """Add a node to the private Ray; yield what kills it, workers and all."""
     from ray import get_runtime_context
 
-    before = set(keeper.processes(MARK, os.environ[MARK]))
+    before = set(raylets())
     address = get_runtime_context().gcs_address
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}"]
     subprocess.run(
         [*command, f"--num-cpus={cpus}", "--object-store-memory=80000000"],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    pids = sorted(set(keeper.processes(MARK, os.environ[MARK])) - before)
-    yield pids
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    (node,) = set(raylets()) - before
+
+    def kill() -> None:
+        for pid in (*children(node), node):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    yield kill
+    kill()
+
+
+def raylets() -> list[int]:
+    """Return the process of each node of the private Ray."""
+    return [p for p in keeper.processes(MARK, os.environ[MARK]) if name_of(p) == "raylet"]
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def children(pid: int) -> list[int]:
+    """Return a process's children, and theirs."""
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(child) for child in listed.read_text().split()]
+    return [pid for child in found for pid in (child, *children(child))]
 
 
 def journaled(path: str) -> Callable[[], Run]:
-    """Return what makes workers that note the node of each trial that they begin."""
+    """Return what makes workers that note the node of each trial that they begin.
+
+    A trial takes longer than a worker takes to start: else the first worker that is free gets
+    what a new one was started for, and the second node is never used.
+    """
 
     def make() -> Run:
         def run(task: TrialTask, report: Report) -> TrialResult:
@@ -83,7 +112,7 @@ def journaled(path: str) -> Callable[[], Run]:
             with Path(path).open("a") as file:
                 file.write(f"{task.number} {get_runtime_context().get_node_id()}\n")
             for step in range(20):
-                time.sleep(0.1)
+                time.sleep(0.2)
                 report(TrialProgress("train", step, 20, 1.0))
             return run_made_up(task, report)
 
@@ -92,41 +121,62 @@ def journaled(path: str) -> Callable[[], Run]:
     return make
 
 
-def lose_a_node(ray: Cluster, folder: Path, trials: int) -> None:
+def lose_nodes(ray: Cluster, folder: Path, losses: int, trials: int, seed: int) -> None:
+    """Add a node and kill it while it runs trials, again and again, while a study runs."""
     journal = folder.with_name("journal")
-    with second_node(cpus=2) as pids:
+    rng, lost, over = random.Random(seed), Counter[int](), threading.Event()
+
+    def begun() -> list[list[str]]:
+        return [line.split() for line in journal.read_text().splitlines()]
+
+    def lose(known: set[str]) -> set[str]:
+        with second_node(cpus=4) as kill:
+            while not over.is_set():
+                time.sleep(0.1)
+                lines = begun() if journal.exists() else []
+                there = {int(n) for n, node in lines if node not in known}
+                if there and all(lost[n] < 2 for n in there):  # a third time would be a failure
+                    time.sleep(rng.uniform(0, 1))
+                    kill()
+                    now = begun()
+                    lost.update({int(n) for n, node in now if node not in known})
+                    return known | {node for _, node in now}
+        return known
+
+    def lose_all() -> None:
         head = min(ray.nodes(), key=lambda node: "head" not in str(node["Resources"]))["NodeID"]
-        lost = threading.Event()
+        known = {str(head)}
+        while len(known) <= losses and not over.is_set():
+            known = lose(known)
+        kills.append(len(known) - 1)
 
-        def kill_when_used() -> None:
-            while not lost.is_set():
-                time.sleep(0.2)
-                lines = journal.read_text().splitlines() if journal.exists() else []
-                if any(line.split()[1] != head for line in lines):
-                    time.sleep(0.5)
-                    for pid in pids:
-                        os.kill(pid, signal.SIGKILL)
-                    lost.set()
-
-        killer = threading.Thread(target=kill_when_used, daemon=True)
-        killer.start()
+    kills: list[int] = []
+    killer = threading.Thread(target=lose_all)
+    killer.start()
+    try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("search.ray_tune.simulated.Resources", lambda cpus: Resources(1.0))
-            drive_on(ray, folder, plan("random", trials), 5, journaled(str(journal)))
-        assert lost.is_set(), "the second node was used"
-        lost.set()
-    begun = [int(line.split()[0]) for line in journal.read_text().splitlines()]
-    again = sorted(n for n in set(begun) if begun.count(n) > 1)
-    assert again, "what ran there ran again"
-    assert all(begun.count(n) <= 3 for n in again)
-    assert len(open_study(folder).ended()) == trials
+            patch.setattr("search.ray_tune.simulated.Resources", lambda cpus: Resources(4.0))
+            drive_on(ray, folder, plan("random", trials), 2, journaled(str(journal)))
+    finally:
+        over.set()
+        killer.join()
+    assert kills == [losses], "every second node was used, and there was time to lose it"
+    times = Counter(int(number) for number, _ in begun())
+    assert any(count > 1 for count in times.values()), "what ran there ran again"
+    assert all(times[number] <= 1 + lost[number] for number in range(trials)), "and nothing else"
+    drive(folder.with_name("inline"), plan("random", trials))
+    columns = ["number", "architecture", "status"]
+    found, expected = (
+        open_study(path).results()[columns] for path in (folder, folder.with_name("inline"))
+    )
+    assert found.values.tolist() == expected.values.tolist()
 
 
 @pytest.mark.slow
-def test_trials_of_a_lost_node_run_on_the_other(ray: Cluster, tmp_path: Path) -> None:
-    lose_a_node(ray, tmp_path / "ray", trials=16)
-    table = open_study(tmp_path / "ray").results()
-    drive(tmp_path / "inline", plan("random", 16))
-    expected = open_study(tmp_path / "inline").results()
-    columns = ["number", "architecture", "status"]
-    assert table[columns].values.tolist() == expected[columns].values.tolist()
+def test_trials_of_lost_nodes_run_on_the_other(ray: Cluster, tmp_path: Path) -> None:
+    lose_nodes(ray, tmp_path / "ray", losses=3, trials=10, seed=1)
+
+
+@pytest.mark.bench
+def test_twenty_lost_nodes_change_nothing(ray: Cluster, tmp_path: Path) -> None:
+    lose_nodes(ray, tmp_path / "ray", losses=20, trials=80, seed=2)
