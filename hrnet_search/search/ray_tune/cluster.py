@@ -109,6 +109,7 @@ def private_cluster(cpus: float, gpus: float, logs: Path) -> Iterator[Cluster]:
     """Start a Ray of this process alone on this machine, and end all of it at the end.
 
     No dashboard, no usage reports, a token that only its processes know; its logs go to `logs`.
+    Raise InputError if it does not start.
     """
     # Ray puts sockets into this folder, whose paths may not be long.
     folder = Path(tempfile.mkdtemp(prefix="hr-ray-", dir="/tmp"))
@@ -117,14 +118,7 @@ def private_cluster(cpus: float, gpus: float, logs: Path) -> Iterator[Cluster]:
     set_now = {**QUIET, MARK: mark, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     with _environment(set_now, without=("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH")):
         try:
-            _connect(
-                address="local",
-                num_cpus=cpus,
-                num_gpus=gpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=str(folder),
-            )
+            _start(cpus, gpus, folder)
             with _logging_to(logs):
                 yield Cluster(folder, private=True)
         finally:
@@ -147,8 +141,7 @@ def joined_cluster(address: str, logs: Path) -> Iterator[Cluster]:
             try:
                 _connect(address=address)
             except Exception as error:  # of many kinds, for a wrong name, port, token, version
-                why = " ".join(str(error).split())[:200]
-                wrong = f"{address} cannot be joined ({why})"
+                wrong = f"{address} cannot be joined ({_in_short(error)})"
                 allowed = "allowed: the address of a running cluster, as `ray start` printed it"
                 raise InputError(Fault("--ray", address, wrong, allowed)) from None
             with _logging_to(logs):
@@ -197,6 +190,31 @@ def _logging_to(logs: Path) -> Iterator[None]:
                 yield
         finally:
             ray_logger.handlers, ray_logger.propagate = before, propagate
+
+
+def _start(cpus: float, gpus: float, folder: Path) -> None:
+    """Start a Ray, if need be at a second attempt: it gives itself 30 s, whatever the load."""
+    for attempt in (1, 2):
+        try:
+            _connect(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(folder),
+            )
+            return
+        except Exception as error:  # of many kinds, for a busy machine, a full disk, no ports
+            ray.shutdown()
+            if attempt == 2:
+                wrong = f"Ray does not start on this machine ({_in_short(error)})"
+                allowed = "allowed: without it, one trial at a time; or later, when it is less busy"
+                raise InputError(Fault("--workers", cpus, wrong, allowed)) from None
+
+
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _connect(**options: Any) -> None:

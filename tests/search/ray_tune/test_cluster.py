@@ -1,0 +1,52 @@
+"""A private Ray that does not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hrnet_search.errors import InputError
+from hrnet_search.search.ray_tune import cluster
+from hrnet_search.search.ray_tune.cluster import private_cluster
+
+
+class Failing:
+    """Ray's start, which fails some times before it succeeds."""
+
+    def __init__(self, times: int) -> None:
+        self.left, self.folders = times, [""]
+
+    def __call__(self, **options: object) -> None:
+        self.left -= 1
+        self.folders.append(str(options["_temp_dir"]))
+        if self.left >= 0:
+            raise RuntimeError("The current node timed out during startup.\nIt may be overloaded")
+
+
+@pytest.fixture(autouse=True)
+def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+
+
+def test_a_start_that_fails_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_connect", start := Failing(1))
+    with private_cluster(2, 0, tmp_path) as found:
+        assert found.private
+        assert start.left == -1
+    assert not Path(start.folders[-1]).exists()
+
+
+def test_a_start_that_fails_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_connect", start := Failing(9))
+    with pytest.raises(InputError) as raised, private_cluster(2, 0, tmp_path):
+        pass
+    said = str(raised.value)
+    assert "does not start on this machine (The current node timed out during startup. It" in said
+    assert "\n" not in said
+    assert start.left == 7
+    assert not Path(start.folders[-1]).exists()
