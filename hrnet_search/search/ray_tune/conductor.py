@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.inline import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.search.ray_tune.job import Courier
 from hrnet_search.search.ray_tune.worker import (
     GO_ON,
     LEAVE,
@@ -37,7 +38,7 @@ class Conductor:
     """Runs a brain's trials through Tune's hooks, at most `workers` at a time.
 
     Tune swallows what its hooks raise, so it is kept in `error`, and everything ends.
-    `fetch` brings the files of a trial that ended to the study.
+    `courier` brings files to workers that do not see the study, and back; None: all see it.
     """
 
     def __init__(
@@ -46,11 +47,11 @@ class Conductor:
         workers: int,
         listeners: Sequence[Listener],
         interrupt: Interrupt,
-        fetch: Callable[[TrialTask], None],
+        courier: Courier | None,
     ) -> None:
         self.error: BaseException | None = None
         self._brain, self._workers = brain, workers
-        self._listeners, self._interrupt, self._fetch = listeners, interrupt, fetch
+        self._listeners, self._interrupt, self._courier = listeners, interrupt, courier
         self._open: dict[str, TrialTask] = {}
         self._reasons: dict[str, str] = {}
         self._leaving_since: float | None = None
@@ -83,6 +84,8 @@ class Conductor:
             over = self.error is not None or (self._brain.why_ended and not self._open)
             return str(Searcher.FINISHED) if over else None
         self._open[trial_id] = task
+        if self._courier:
+            self._guarded(self._courier.send, task)
         for listener in self._listeners:
             self._guarded(listener.started, task)
         return {TASK: task}
@@ -111,7 +114,8 @@ class Conductor:
         if error and not self.leaving:
             result = self._guarded(self._brain.give_back, task.number, reason)
         elif result is not None:
-            self._guarded(self._fetch, task)
+            if self._courier:
+                self._guarded(self._courier.fetch, task)
             self._guarded(self._brain.tell, task.number, result)
         if result is not None and self.error is None:
             for listener in self._listeners:

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from ray import tune
 
-from hrnet_search.records import TrialTask
 from hrnet_search.search.inline import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
@@ -19,7 +18,7 @@ from hrnet_search.search.ray_tune.conductor import (
     Conductor,
     LeaveInTime,
 )
-from hrnet_search.search.ray_tune.job import Job, fetcher
+from hrnet_search.search.ray_tune.job import Courier, Job
 from hrnet_search.search.ray_tune.storage import Storage
 from hrnet_search.search.ray_tune.worker import Run, TrialActor
 
@@ -49,9 +48,9 @@ class RayDriver:
 
     def run(self, brain: Asking, listeners: Sequence[Listener] = ()) -> None:
         """Run trials until the brain has no more."""
-        fetch: Callable[[TrialTask], None] = nothing
+        courier = None
         if self._job.storage:
-            fetch = fetcher(Storage(self._job.storage), self._job.study, self._folder)
+            courier = Courier(Storage(self._job.storage), self._job.study, self._folder)
         run_on_ray(
             brain,
             self._job,
@@ -60,12 +59,8 @@ class RayDriver:
             self._resources,
             listeners,
             self._interrupt,
-            fetch,
+            courier,
         )
-
-
-def nothing(task: TrialTask) -> None:
-    """Fetch nothing: workers write into the study folder themselves."""
 
 
 def run_on_ray(
@@ -76,16 +71,16 @@ def run_on_ray(
     resources: Resources,
     listeners: Sequence[Listener] = (),
     interrupt: Interrupt | None = None,
-    fetch: Callable[[TrialTask], None] = nothing,
+    courier: Courier | None = None,
 ) -> None:
     """Run trials, at most `workers` at a time, until the brain has no more.
 
     `make_run` is called once in each worker process. What the brain or a listener raises ends
     the study where it is; so does an interruption, with KeyboardInterrupt once the running
-    trials have saved where they are.
+    trials have saved where they are. Without a `courier` workers see the study folder.
     """
     interrupt = interrupt or Interrupt()
-    conductor = Conductor(brain, workers, listeners, interrupt, fetch)
+    conductor = Conductor(brain, workers, listeners, interrupt, courier)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
     trainable = tune.with_parameters(TrialActor, make_run=make_run)
     tuner = tune.Tuner(

@@ -47,7 +47,7 @@ def stored(run: Run, storage: Storage, study: str) -> Run:
             return report(progress)
 
         try:
-            result = run(replace(task, folder=str(folder)), told)
+            result = run(_here(task, storage, study, folder), told)
         except KeyboardInterrupt:
             upload()
             raise
@@ -61,18 +61,47 @@ def stored(run: Run, storage: Storage, study: str) -> Run:
     return run_stored
 
 
-def fetcher(storage: Storage, study: str, folder: Path) -> Callable[[TrialTask], None]:
-    """Return what brings the files of a trial that ended from `storage` to the study."""
+class Courier:
+    """Brings files between the study and workers that do not see it, by way of `storage`."""
 
-    def fetch(task: TrialTask) -> None:
+    def __init__(self, storage: Storage, study: str, folder: Path) -> None:
+        self._storage, self._study, self._folder = storage, study, folder
+        self._sent: set[str] = set()
+
+    def send(self, task: TrialTask) -> None:
+        """Store what a trial starts from, once for all trials that do."""
+        name = _initial(task, self._study)
+        if name and name not in self._sent:
+            self._storage.put(Path(task.schedule.init_path), name)
+            self._sent.add(name)
+
+    def fetch(self, task: TrialTask) -> None:
+        """Bring the files of a trial that ended to the study."""
         for kept in KEPT:
-            for name in storage.names(f"{study}/{kept}"):
+            for name in self._storage.names(f"{self._study}/{kept}"):
                 base = name.rpartition("/")[2]
                 if base.startswith(f"{task.key}."):
-                    storage.get(name, folder / kept / base)
-                    storage.remove(name)
+                    self._storage.get(name, self._folder / kept / base)
+                    self._storage.remove(name)
 
-    return fetch
+
+def _initial(task: TrialTask, study: str) -> str:
+    """Return the name under which a trial's initial weights are stored; empty: it has none."""
+    schedule = task.schedule
+    if not schedule.init_path:
+        return ""
+    return f"{study}/init/{schedule.init_fingerprint}{Path(schedule.init_path).suffix}"
+
+
+def _here(task: TrialTask, storage: Storage, study: str, folder: Path) -> TrialTask:
+    """Return the task as this node runs it: its folder, and its initial weights fetched."""
+    task = replace(task, folder=str(folder))
+    if not (name := _initial(task, study)):
+        return task
+    local = folder / "init" / name.rpartition("/")[2]
+    if not local.exists():
+        storage.get(name, local)
+    return replace(task, schedule=replace(task.schedule, init_path=str(local)))
 
 
 def _uploader(storage: Storage, local: Path, name: str) -> Callable[[], None]:

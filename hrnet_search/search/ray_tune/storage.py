@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Storage:
         except FileNotFoundError:
             return False
         local.parent.mkdir(parents=True, exist_ok=True)
-        part = local.with_name(f".{local.name}.part")
+        part = local.with_name(f".{local.name}.{os.getpid()}.part")
         with source, part.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
         part.replace(local)

@@ -12,7 +12,7 @@ from made_up import ask, result
 
 from hrnet_search.errors import InputError
 from hrnet_search.records import DataSpec, Schedule, TrialProgress, TrialResult, TrialTask
-from hrnet_search.search.ray_tune.job import fetcher, stored
+from hrnet_search.search.ray_tune.job import Courier, stored
 from hrnet_search.search.ray_tune.storage import Storage
 
 TASK = TrialTask(0, ask(0).key, ask(0).architecture, Schedule(DataSpec("shapes", 8)), (10,))
@@ -81,7 +81,37 @@ def test_a_trial_goes_on_where_another_node_left_it(
         on_node("one", upto=4)
     on_node("two", upto=10)
     assert seen == ["", "4"]
-    fetcher(storage, "s1", study)(TASK)
+    Courier(storage, "s1", study).fetch(TASK)
     assert (study / "weights" / f"{TASK.key}.safetensors").read_text() == "trained"
     for folder in ("weights", f"checkpoints/{TASK.key}"):
         assert storage.names(f"s1/{folder}") == [], "nothing is left where it passed through"
+
+
+def test_weights_to_start_from_go_to_the_nodes(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "base.safetensors"
+    weights.write_text("the base's")
+    schedule = replace(
+        TASK.schedule, init=str(weights), init_fingerprint="f00d", init_path=str(weights)
+    )
+    task = replace(TASK, schedule=schedule)
+    storage = Storage(url)
+    courier = Courier(storage, "s1", tmp_path / "study")
+    for _ in range(2):
+        courier.send(task)
+    courier.send(TASK)
+    assert storage.names("s1/init") == ["s1/init/f00d.safetensors"]
+    weights.unlink()  # no node but the driver's ever had it
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "node"))
+    (tmp_path / "node").mkdir()
+    read: list[str] = []
+
+    def run(task: TrialTask, report: Callable[[TrialProgress], bool]) -> TrialResult:
+        read.append(Path(task.schedule.init_path).read_text())
+        assert Path(task.schedule.init_path).is_relative_to(tmp_path / "node")
+        return replace(result(0), key=task.key)
+
+    for _ in range(2):
+        stored(run, storage, "s1")(task, lambda _: True)
+    assert read == ["the base's"] * 2
