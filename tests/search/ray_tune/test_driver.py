@@ -381,17 +381,28 @@ def test_workers_killed_twenty_times_change_nothing(ray: Cluster, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_signal_is_exit_130_within_fifteen_seconds(tmp_path: Path) -> None:
-    with start(tmp_path / "study", 2, 500, 0.5) as process:
+@pytest.mark.parametrize(("sign", "times"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
+def test_a_signal_is_exit_130_within_fifteen_seconds(
+    tmp_path: Path, sign: signal.Signals, times: int
+) -> None:
+    folder = tmp_path / "study"
+    with start(folder, 2, 500, 0.5) as process:
         assert process.stdout
         process.stdout.readline()
         deadline = time.monotonic() + 60
-        while not (tmp_path / "study" / "journal").exists() and time.monotonic() < deadline:
+        while not (folder / "journal").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         mark = mark_of(process.pid)
-        process.send_signal(signal.SIGTERM)
         begun = time.monotonic()
+        for _ in range(times):
+            process.send_signal(sign)
+            time.sleep(0.2)
         _, err = process.communicate(timeout=60)
     assert time.monotonic() - begun < 15
     assert (process.returncode, err) == (130, "")
     assert keeper.processes(MARK, mark) == []
+    ended = len(open_study(folder).ended())
+    with start(folder, 2, ended + 2, 0.0) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert len(open_study(folder).ended()) == ended + 2
