@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -28,6 +29,21 @@ ALLOWED = (
     "allowed: weights of an HRNet, a state dict saved by torch.save (tensors only)"
     " or as .safetensors"
 )
+
+
+class _Ignored:
+    """Stands for the numpy number that the official trainer keeps beside its state dict."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+IGNORED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_Ignored, name)
+    for name in ("numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+]
+"""What a file may name beside tensors (`best_mIoU` of `checkpoint.pth.tar`); none of it is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +79,10 @@ def load_weights(
     """Load every tensor of a file that the network has under the same name and shape.
 
     Reads official segmentation and classification checkpoints and timm's `hrnet_*`, saved by
-    `torch.save` (plain or under `state_dict`, names with or without `module.` and `model.`)
-    or as `.safetensors`. Nothing but tensors is ever unpickled. Raise WeightsError if the
-    file is missing, unreadable or no state dict, or if nothing matches; the network is then
-    as it was.
+    `torch.save` (plain or under `state_dict`, as in `checkpoint.pth.tar`, names with or without
+    `module.` and `model.`) or as `.safetensors`. Nothing but tensors is ever unpickled. Raise
+    WeightsError if the file is missing, unreadable or no state dict, or if nothing matches; the
+    network is then as it was.
     """
     path = Path(path)
     own = network.state_dict()
@@ -140,7 +156,8 @@ def _read(path: Path, map_location: str | torch.device) -> object:
             return safetensors.torch.load_file(path, device=str(map_location))
         # Only the zip format can be mapped; published ImageNet weights are older than it.
         mapped = zipfile.is_zipfile(path)
-        return torch.load(path, map_location=map_location, mmap=mapped, weights_only=True)
+        with torch.serialization.safe_globals(IGNORED):
+            return torch.load(path, map_location=map_location, mmap=mapped, weights_only=True)
     except Exception as error:  # readers raise anything on what is no weight file
         raise ValueError(f"the file cannot be read ({type(error).__name__})") from error
 

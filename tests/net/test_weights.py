@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -45,6 +46,11 @@ def wrapped(state: State) -> dict[str, Any]:
     return {"epoch": 3, "state_dict": prefixed("model.")(state), "optimizer": {"lr": 0.1}}
 
 
+def resumable(state: State) -> dict[str, Any]:
+    """As the official trainer writes `checkpoint.pth.tar`: the best mIoU is numpy's."""
+    return wrapped(state) | {"best_mIoU": np.float64(0.75)}
+
+
 def without_counters(state: State) -> State:
     return {name: state[name] for name in counted(state)}
 
@@ -56,6 +62,7 @@ WRAPPINGS: dict[str, Callable[[State], Any]] = {
     "module.model.": prefixed("module.model."),
     "model.module.": prefixed("model.module."),
     "under state_dict": wrapped,
+    "to be resumed": resumable,
     "of torch 0.4": without_counters,
 }
 
@@ -208,6 +215,18 @@ def test_no_code_in_a_file_is_ever_run(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "sprung"),)
 
     torch.save({"conv1.weight": torch.zeros(64, 3, 3, 3), "trap": Trap()}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_weights(network(), tmp_path / "w.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_numpy_array_of_objects_runs_nothing_either(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    content = resumable(trained()) | {"more": np.array([Trap()], dtype=object)}
+    torch.save(content, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="cannot be read"):
         load_weights(network(), tmp_path / "w.pth")
     assert not (tmp_path / "sprung").exists()
