@@ -66,8 +66,8 @@ def add_workers(sub: argparse.ArgumentParser) -> None:
     ray.add_argument("--workers", type=_positive, metavar="N", help="trials at once, through Ray")
     gpus = "share of a GPU for each trial (1 where there are GPUs)"
     ray.add_argument("--gpus-per-trial", type=_share, metavar="G", help=gpus)
-    memory = "what one worker may use, in GiB (2)"
-    ray.add_argument("--memory-per-trial", type=_share, default=2.0, metavar="M", help=memory)
+    memory = "what one worker may use, in GiB (estimated, 2 or more)"
+    ray.add_argument("--memory-per-trial", type=_share, metavar="M", help=memory)
     address = "join this Ray cluster (without it, --workers starts one on this machine)"
     ray.add_argument("--ray", metavar="ADDRESS", help=address)
     storage = "path or URL that all nodes see, if they do not see the study folder"

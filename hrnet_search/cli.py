@@ -335,17 +335,18 @@ def _driver(
 
         yield Inline(interrupt)
         return
-    from hrnet_search.search.ray_tune.room import GIB, Asked
+    from hrnet_search.search.ray_tune.room import GIB, Asked, memory_of_a_worker
     from hrnet_search.search.ray_tune.start import ray_driver
 
+    device, measured_on = file.latency.device, meta.get("device")
+    memory = (options.memory_per_trial or 0) * GIB
     asked = Asked(
         workers=options.workers or 1,
         gpus=options.gpus_per_trial,
         address=options.ray or "",
         storage=options.storage or "",
-        memory=int(options.memory_per_trial * GIB),
+        memory=int(memory) or memory_of_a_worker(file.space, file.schedule, device),
     )
-    device, measured_on = file.latency.device, meta.get("device")
     study = meta["study_id"]
     with ray_driver(asked, folder, study, device, measured_on, interrupt, say) as driver:
         yield driver

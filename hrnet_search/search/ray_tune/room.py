@@ -9,25 +9,38 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hrnet_search.arch.memory import training_memory
 from hrnet_search.errors import Fault, InputError
-from hrnet_search.evaluate.devices import device_name, resolve_device, versions
+from hrnet_search.evaluate.devices import device_name, gpu_count, resolve_device, versions
+from hrnet_search.records import Schedule
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
+from hrnet_search.space.space import SearchSpace, costs
 
 GIB = 2**30
+
+LEAST_MEMORY = 2 * GIB
+PROCESS = GIB
+"""What a worker uses beside its training: libraries, their workspaces, images on their way."""
+
+VARIANTS, DEAREST = 4096, 8
+"""Variants drawn to find the dearest, and how many of those are estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the command line asks of a cluster; None: settled by what is there.
 
-    `memory` is what one worker may use, in bytes; `address` empty: a private Ray.
+    `memory` is what one worker may use, in bytes (see `memory_of_a_worker`); `address` empty: a
+    private Ray.
     """
 
     workers: int = 1
     gpus: float | None = None
     address: str = ""
     storage: str = ""
-    memory: int = 2 * GIB
+    memory: int = LEAST_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,25 @@ class Node:
     versions: tuple[str, ...]
     device: str
     sees_study: bool
+
+
+def memory_of_a_worker(space: SearchSpace, schedule: Schedule, device: str) -> int:
+    """Estimate the bytes of this machine's memory that a worker uses at most.
+
+    On a CPU that of the dearest training among many variants; a GPU has its own for that.
+    """
+    if device not in ("cpu", "auto") or (device == "auto" and gpu_count()):
+        return LEAST_MEMORY
+    rng = np.random.default_rng(0)
+    points = rng.integers(space.shape, size=(VARIANTS, len(space.shape)))
+    points = points[space.valid(points)]
+    points = points[space.within_limits(points)]
+    activations = costs(space, points)[:, 2]
+    dearest = [space.decode(points[i]) for i in np.argsort(-activations)[:DEAREST]]
+    parts = -(-schedule.batch // schedule.accumulate)
+    classes = schedule.data.classes
+    needs = [training_memory(found, schedule.crop, classes, parts) for found in dearest]
+    return max(LEAST_MEMORY, PROCESS + max(needs, default=0))
 
 
 def look(folder: str, device: str) -> tuple[tuple[str, ...], str, bool]:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from hrnet_search.errors import InputError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune import keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster, Resources
-from hrnet_search.search.ray_tune.room import GIB, Asked, settle
+from hrnet_search.search.ray_tune.room import GIB, LEAST_MEMORY, Asked, memory_of_a_worker, settle
 from hrnet_search.search.ray_tune.worker import Report, Run
 from hrnet_search.store.study import open_study
 
@@ -42,6 +43,17 @@ def test_what_does_not_fit_is_bad_input_with_what_would(ray: Cluster, tmp_path: 
     with pytest.raises(InputError, match="latency is compared on, a Cray"):
         settle(ray, Asked(), tmp_path, "cpu", "a Cray", said.append)
     assert settle(ray, Asked(storage="x"), tmp_path / "nowhere", "cpu", None, said.append)
+
+
+def test_memory_follows_the_dearest_training_on_a_cpu_alone() -> None:
+    small = plan()
+    assert memory_of_a_worker(small.space, small.schedule, "cpu") == LEAST_MEMORY
+    crop = replace(small.schedule, crop=(512, 512), batch=32)
+    large = memory_of_a_worker(small.space, crop, "cpu")
+    assert large > 1.5 * LEAST_MEMORY
+    halves = replace(crop, accumulate=2)
+    assert LEAST_MEMORY <= memory_of_a_worker(small.space, halves, "cpu") < 0.7 * large
+    assert memory_of_a_worker(small.space, crop, "cuda") == LEAST_MEMORY
 
 
 def test_what_a_node_is_asked_raises_here(ray: Cluster) -> None:
