@@ -282,11 +282,11 @@ def ports_of(mark: str) -> set[int]:
     return found
 
 
-def kill_drivers(folder: Path, kills: int, trials: int, seed: int) -> None:
+def kill_drivers(folder: Path, kills: int, trials: int, seed: int, seconds: float) -> None:
     rng = random.Random(seed)
     for _ in range(kills):
         before = [row for row in rows(folder) if row[3] != "running"] if folder.exists() else []
-        with start(folder, 2, trials, 0.2) as process:
+        with start(folder, 2, trials, seconds) as process:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
             mark = mark_of(process.pid)
@@ -314,7 +314,7 @@ def kill_drivers(folder: Path, kills: int, trials: int, seed: int) -> None:
 
 @pytest.mark.slow
 def test_a_driver_killed_at_random_moments_leaves_nothing_and_loses_nothing(tmp_path: Path) -> None:
-    kill_drivers(tmp_path / "ray", kills=3, trials=30, seed=1)
+    kill_drivers(tmp_path / "ray", kills=3, trials=30, seed=1, seconds=0.2)
     drive(tmp_path / "inline", plan("random", 30))
     assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
     assert list((tmp_path / "ray" / "logs" / "ray").iterdir()), "Ray's logs are in the study"
@@ -322,8 +322,8 @@ def test_a_driver_killed_at_random_moments_leaves_nothing_and_loses_nothing(tmp_
 
 @pytest.mark.bench
 def test_a_driver_killed_twenty_times_loses_nothing(tmp_path: Path) -> None:
-    kill_drivers(tmp_path / "ray", kills=20, trials=150, seed=2)
-    drive(tmp_path / "inline", plan("random", 150))
+    kill_drivers(tmp_path / "ray", kills=20, trials=120, seed=2, seconds=0.5)
+    drive(tmp_path / "inline", plan("random", 120))
     assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
 
 
