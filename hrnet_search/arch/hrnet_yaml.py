@@ -81,14 +81,19 @@ def write_config(architecture: Architecture, path: str | Path, like: str | Path 
     Path(file.name).replace(target)
 
 
-def config_text(architecture: Architecture, like: Config | None = None) -> str:
+def config_text(
+    architecture: Architecture, like: Config | None = None, classes: int | None = None
+) -> str:
     """Return the yaml text of a complete config, with a comment on the official library.
 
     Weights that `like` starts from are named only where its architecture is the same: they
-    would not fit another.
+    would not fit another. `classes` takes the place of its DATASET.NUM_CLASSES.
     """
     architecture.check()
     sections = copy.deepcopy(like.sections) if like else cityscapes_sections()
+    data = sections.get("DATASET") or {}
+    if classes is not None and isinstance(data, dict):
+        sections["DATASET"] = {**data, "NUM_CLASSES": classes}
     model = sections.get("MODEL") or {}
     if like and like.architecture.head != architecture.head:
         _single_output(sections, model)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hrnet_search import __version__
-from hrnet_search.arch.hrnet_yaml import config_text, official_problems
+from hrnet_search.arch.hrnet_yaml import official_problems
 from hrnet_search.errors import shown
 from hrnet_search.records import Latency
 from hrnet_search.report.export.member import Member, config_of
@@ -133,7 +133,7 @@ def _files(export: ExportResult) -> str:
 def _training(member: Member) -> str:
     if reasons := official_problems(member.architecture):
         return f"The HRNet library does not train it as it was searched: {'; '.join(reasons)}."
-    sections = config_of(config_text(member.architecture, member.base)).sections
+    sections = config_of(member.config).sections
     command = (
         f"python -m torch.distributed.launch --nproc_per_node={gpu_count(sections)} tools/train.py"
         f" --cfg {member.stem}.yaml"
@@ -142,7 +142,18 @@ def _training(member: Member) -> str:
     branches = "\n".join(f"- branch {branch}: {note}" for branch, note in rows)
     return (
         "In the HRNet library (HRNet-Semantic-Segmentation, branch HRNet-OCR), with this config:"
-        f"\n\n    {command}\n\n{branches}"
+        f"\n\n    {command}\n\n{branches}{_dataset_note(member)}"
+    )
+
+
+def _dataset_note(member: Member) -> str:
+    if member.classes == member.base_classes:
+        return ""
+    return (
+        f"\n\nDATASET.NUM_CLASSES of the config is {member.classes}, as it was trained. All else in"
+        f" DATASET is the base's, for {member.base_classes} classes: set DATASET, ROOT, TRAIN_SET"
+        " and TEST_SET to your own data first. (The library's Cityscapes reader has 19 class"
+        " weights and crashes on another number.)"
     )
 
 

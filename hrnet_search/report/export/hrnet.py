@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from hrnet_search.arch.hrnet_yaml import config_text, official_problems
-from hrnet_search.report.export.member import Member, config_of, front_of
+from hrnet_search.report.export.member import LIBRARY_CLASSES, Member, config_of, front_of
 from hrnet_search.report.export.member import base_config as base_config  # the summary asks here
 from hrnet_search.report.export.official import merge_problems
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
@@ -23,7 +23,7 @@ def export_hrnet(member: Member, folder: Path, options: ExportOptions) -> Export
     StorageLostError where a file cannot be written.
     """
     name = f"{member.stem}.yaml"
-    text = config_text(member.architecture, member.base)
+    text = member.config
     reasons = [*official_problems(member.architecture), *config_problems(text, member)]
     if reasons and not options.as_is:
         return refusal(name, reasons)
@@ -40,6 +40,13 @@ def config_problems(text: str, member: Member) -> list[str]:
     """Return why the library's loading would stop on a config, or read another network."""
     config = config_of(text)
     problems = merge_problems(config.sections)
+    data = config.sections.get("DATASET")
+    classes = data.get("NUM_CLASSES", LIBRARY_CLASSES) if isinstance(data, dict) else None
+    if classes != member.classes:
+        problems.append(
+            f"DATASET.NUM_CLASSES {classes}: its network tells {member.classes} classes apart,"
+            f" allowed: {member.classes}"
+        )
     if config.architecture.id != member.architecture.id:
         problems.append(f"it reads as {config.architecture.id}")
     return problems

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import Config, read_config
+from hrnet_search.arch.hrnet_yaml import Config, config_text, read_config
 from hrnet_search.records import COMPLETED, TrialResult
 from hrnet_search.store.study import Study
 
@@ -60,10 +60,15 @@ class Member:
 
     @property
     def base_classes(self) -> int:
-        """Classes of the config that is written."""
+        """Classes of the config that the study started from."""
         section = (self.base.sections.get("DATASET") if self.base else None) or {}
         found = section.get("NUM_CLASSES", LIBRARY_CLASSES)
         return found if type(found) is int else LIBRARY_CLASSES
+
+    @property
+    def config(self) -> str:
+        """The yaml of its network: the base's, but for the classes that its weights are for."""
+        return config_text(self.architecture, self.base, self.classes)
 
     @property
     def mean(self) -> tuple[float, ...]:

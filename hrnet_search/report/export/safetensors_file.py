@@ -6,7 +6,6 @@ from pathlib import Path
 
 import safetensors.torch
 
-from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.errors import WeightsError
 from hrnet_search.report.export.member import Member, config_of
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
@@ -37,7 +36,7 @@ def facts(member: Member) -> dict[str, str]:
     """Return what a file of weights says of itself."""
     return {
         "architecture": member.architecture.id,
-        "yaml": config_text(member.architecture, member.base),
+        "yaml": member.config,
         "study": member.study,
         "trial": str(member.result.key),
         "miou": repr(member.result.miou),

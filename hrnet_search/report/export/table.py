@@ -28,7 +28,7 @@ EXPORTERS: dict[str, Exporter] = {
 }
 """Each writes one member of the front for one other library, or says why not."""
 
-EXTRA_LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
+EXTRA_LIBRARIES = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
 """What a format needs beyond what is always installed; the extra of that name brings it."""
 
 
@@ -70,7 +70,7 @@ def check_formats(formats: Sequence[str]) -> None:
         missing = [m for m in EXTRA_LIBRARIES.get(name, ()) if not importlib.util.find_spec(m)]
         if missing:
             wrong = f"{name} needs {', '.join(missing)}, not installed here"
-            install = f"to install: pip install 'hrnet-search[{name}]'"
+            install = f"to install: pip install {' '.join(EXTRA_LIBRARIES[name])}"
             faults.append(Fault("--format", name, wrong, install))
     if faults:
         raise InputError(faults)

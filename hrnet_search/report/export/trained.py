@@ -29,15 +29,17 @@ def trained_network(member: Member) -> HighResolutionNet:
     """
     path = member.weights
     if not path.is_file():
-        wrong = "its weights were not kept"
-        raise WeightsError(Fault("", str(path), wrong, file=f"weights/{path.name}"))
+        wrong, allowed = "its weights were not kept", "allowed: the file that its training wrote"
+        raise WeightsError(Fault("", str(path), wrong, allowed, file=f"weights/{path.name}"))
     try:
         tensors = safetensors.torch.load_file(path)
         network = _empty(member)
         network.load_state_dict(tensors, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
         wrong = f"they are not this network's: {str(error).splitlines()[0]}"
-        raise WeightsError(Fault("", str(path), wrong, file=f"weights/{path.name}")) from error
+        allowed = f"allowed: those of {member.architecture.id} with {member.classes} classes"
+        fault = Fault("", str(path), wrong, allowed, file=f"weights/{path.name}")
+        raise WeightsError(fault) from error
     return network.eval().requires_grad_(False)
 
 
@@ -80,13 +82,12 @@ def export_checkpoint(member: Member, folder: Path, options: ExportOptions) -> E
 def checkpoint_problems(member: Member) -> list[str]:
     """Return why the official test script would crash on the weights, or judge them wrongly."""
     reasons = official_problems(member.architecture)
-    if member.classes != member.base_classes:
-        reasons.append(
-            f"they tell {member.classes} classes apart, DATASET.NUM_CLASSES of the config is"
-            f" {member.base_classes}: its test script would crash"
-        )
     if (member.mean, member.std) != (IMAGENET_MEAN, IMAGENET_STD):
-        reasons.append("its data sets are normalised with ImageNet's figures, these were not")
+        reasons.append(
+            f"its data sets are normalised with ImageNet's figures, these with {list(member.mean)}"
+            f" and {list(member.std)}, allowed: data.mean {list(IMAGENET_MEAN)} and data.std"
+            f" {list(IMAGENET_STD)}"
+        )
     return reasons
 
 

@@ -55,6 +55,15 @@ def test_everything_that_is_known_stands_on_it(make_member: MakeMember, tmp_path
     assert "- branch master: runs it after MODEL.ALIGN_CORNERS is taken out of it" in text
 
 
+@pytest.mark.parametrize(("base", "said"), [(None, False), ("", True)])
+def test_a_base_of_other_classes_has_to_be_set_to_ones_own_data(
+    base: str | None, said: bool, make_member: MakeMember
+) -> None:
+    text = card_text(make_member(PLAIN, weights=False, base=base), NONE)
+    note = "DATASET.NUM_CLASSES of the config is 5, as it was trained. All else in DATASET is the"
+    assert (f"{note} base's, for 19 classes: set DATASET, ROOT" in text) is said
+
+
 def test_what_is_not_known_is_said(make_member: MakeMember) -> None:
     member = make_member(PLAIN, weights=False)
     bare = replace(member, schedule={}, result=replace(member.result, latency=None, cost=None))

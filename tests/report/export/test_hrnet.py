@@ -17,9 +17,9 @@ from made_up import network, result
 from trained_like import keep_weights, trained_like
 
 from hrnet_search.arch.architecture import Architecture, Stage
-from hrnet_search.arch.hrnet_yaml import read_config
+from hrnet_search.arch.hrnet_yaml import cityscapes_sections, config_text, read_config
 from hrnet_search.records import DataSpec, Schedule
-from hrnet_search.report.export.hrnet import export_hrnet, write_front_configs
+from hrnet_search.report.export.hrnet import config_problems, export_hrnet, write_front_configs
 from hrnet_search.report.export.member import Member, front_of
 from hrnet_search.report.export.result import ExportOptions, ExportResult
 from hrnet_search.store.study import Study
@@ -192,12 +192,30 @@ def test_weights_of_another_network_are_refused(
     assert refused.count("\n") == 0
 
 
-def test_weights_of_other_classes_than_the_config_are_refused(
+@pytest.mark.parametrize("base", ["", config_text(PLAIN), config_text(PLAIN, classes=21)])
+def test_the_config_has_the_classes_of_the_weights_whatever_the_base_has(
+    base: str, make_member: MakeMember, tmp_path: Path
+) -> None:
+    config, weights = export_hrnet(make_member(PLAIN, base=base), tmp_path, WEIGHTS).written
+    assert len(torch.load(weights, weights_only=True)["model.last_layer.3.bias"]) == 5
+    sections = read_config(config).sections
+    assert sections["DATASET"] == {**cityscapes_sections()["DATASET"], "NUM_CLASSES": 5}
+
+
+def test_a_config_of_other_classes_than_the_weights_is_refused(make_member: MakeMember) -> None:
+    member = make_member(PLAIN)
+    assert config_problems(member.config, member) == []
+    (reason,) = config_problems(config_text(PLAIN), member)
+    assert reason == ("DATASET.NUM_CLASSES 19: its network tells 5 classes apart, allowed: 5")
+
+
+def test_weights_of_other_classes_than_the_study_noted_are_refused(
     make_member: MakeMember, tmp_path: Path
 ) -> None:
-    member = make_member(PLAIN, base="")
+    member = make_member(PLAIN)
+    keep_weights(member.folder, member.result.key, trained_like(PLAIN, 19))
     (refused,) = export_hrnet(member, tmp_path, WEIGHTS).refused
-    assert "5 classes apart, DATASET.NUM_CLASSES of the config is 19" in refused
+    assert f"allowed: those of {PLAIN.id} with 5 classes" in refused
 
 
 def test_weights_of_another_normalisation_are_refused(
@@ -208,6 +226,7 @@ def test_weights_of_another_normalisation_are_refused(
         make_member(PLAIN, schedule=Schedule(data)), tmp_path, WEIGHTS
     ).refused
     assert "normalised with ImageNet's figures" in refused
+    assert "allowed: data.mean [0.485, 0.456, 0.406]" in refused
 
 
 def test_the_study_keeps_configs_of_the_whole_front(mixed: Study) -> None:

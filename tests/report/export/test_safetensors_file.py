@@ -29,17 +29,18 @@ NARROW = replace(PLAIN, stages=(ONE, TWO, THREE, THREE))
 def test_its_yaml_and_tensors_give_the_trained_network_back(
     architecture: object, make_member: MakeMember, tmp_path: Path
 ) -> None:
-    member = make_member(architecture)
+    member = make_member(architecture, base="")
     (path,) = export_safetensors(member, tmp_path, ExportOptions()).written
     with safe_open(path, "pt") as file:
         facts = file.metadata()
     (tmp_path / "config.yaml").write_text(facts["yaml"])
-    built = HRNet(tmp_path / "config.yaml", classes=int(facts["classes"])).eval()
+    built = HRNet(tmp_path / "config.yaml").eval()
     report = load_weights(built, path)
     assert (report.missing, report.unexpected, report.reshaped) == ((), (), ())
     images = torch.randn(1, 3, 33, 64)
     with torch.inference_mode():
         assert torch.equal(built(images), trained_network(member)(images))
+    assert facts["classes"] == str(member.classes)
     assert facts["trial"] == str(member.result.key)
     assert float(facts["miou"]) == member.result.miou
 
