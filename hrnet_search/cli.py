@@ -176,14 +176,18 @@ def report(options: argparse.Namespace) -> int:
     if options.compare and len(options.study) != 2:
         wrong = f"{len(options.study)} given"
         raise InputError(Fault("--compare", options.study, wrong, "allowed: exactly two studies"))
+    if options.compare and len({Path(folder).resolve() for folder in options.study}) != 2:
+        wrong = f"{shown(options.study[0], 300)} is given twice"
+        raise InputError(Fault("--compare", options.study, wrong, "allowed: two different studies"))
     studies = [open_study(folder) for folder in options.study]
     for study in studies:
         print(summary(study, write_report(study).stamp))
     if options.compare:
         found, path = write_compared(*studies)
-        print(f"\n{shown(verdict(found), 1000)}")
+        print()
         for doubt in found.doubts:
             print(f"doubt: {doubt}")
+        print(shown(verdict(found), 1000))
         print(f"comparison: {path}")
     return DONE
 

@@ -38,8 +38,9 @@ class Comparison:
     """Two fronts over one cost, and by how much the second's hypervolume is larger.
 
     `cost` names the objective, `condition` what it was measured under. `paired` says that both
-    were judged on the same images; `doubts` are reasons not to compare them. `larger` and `p` are
-    None where neither seeds nor images say how much chance there is.
+    were judged on the same images; `doubts` are reasons not to compare them, and `comparable` is
+    False where data or schedules differ. `interval` and `p` are None then, and where neither seeds
+    nor images say how much chance there is.
     """
 
     first: ComparedFront
@@ -50,6 +51,7 @@ class Comparison:
     interval: Interval | None
     p: float | None
     paired: bool
+    comparable: bool
     doubts: tuple[str, ...]
 
 
@@ -72,7 +74,8 @@ def compare(first: Study, second: Study) -> Comparison:
     worst = min(float(side.mious.min()) for side in sides)
     reference = (worst, max(float(c.max()) for c in costs) + MARGIN)
     measured = [hypervolume(s.mious, c, reference) for s, c in zip(sides, costs, strict=True)]
-    known = all(side.known for side in sides)
+    comparable = _same_schedule(first, second) and _same_data(first, second)
+    known = comparable and all(side.known for side in sides)
     drawn = [_volumes(s, c, reference) for s, c in zip(sides, costs, strict=True)]
     gain = drawn[1] - drawn[0]
     larger = measured[1] - measured[0]
@@ -93,6 +96,7 @@ def compare(first: Study, second: Study) -> Comparison:
         paired=bool(sides[0].images)
         and sides[0].images == sides[1].images
         and _same_data(first, second),
+        comparable=comparable,
         doubts=tuple(_doubts(first, second)),
     )
 
@@ -132,12 +136,16 @@ def _conditions(study: Study) -> set[str]:
 
 
 def _doubts(first: Study, second: Study) -> Iterator[str]:
-    if _schedule(first).get("id") != _schedule(second).get("id"):
+    if not _same_schedule(first, second):
         yield "their schedules differ: a difference may be that of the schedules"
     if not _same_data(first, second):
         yield "they were not judged on the same data"
     if len(_conditions(first) | _conditions(second)) > 1:
         yield "latencies were measured under more than one condition, and are not compared"
+
+
+def _same_schedule(first: Study, second: Study) -> bool:
+    return bool(_schedule(first).get("id") == _schedule(second).get("id"))
 
 
 def _same_data(first: Study, second: Study) -> bool:

@@ -21,13 +21,14 @@ from hrnet_search.store.writer import Ask, StudyStore
 NOISE = 0.01
 
 
-def front(folder: Path, rng: np.random.Generator, better: float = 0.0) -> Study:
+def front(folder: Path, rng: np.random.Generator, better: float = 0.0, schedule: str = "") -> Study:
     """Return a study of four networks, three seeds each, on a front of true mIoU .5 to .8."""
-    StudyStore.create(folder, META)
+    StudyStore.create(folder, {**META, "schedule": schedule} if schedule else META)
+    schedule_id = json.loads(schedule)["id"] if schedule else "sc-0"
     with StudyStore(folder) as store:
         for i in range(4):
             for seed in range(3):
-                key = TrialKey(network(9 + i).id, "sc-0", seed)
+                key = TrialKey(network(9 + i).id, schedule_id, seed)
                 store.ask(Ask(3 * i + seed, key, (i,), network(9 + i)))
                 miou = 0.5 + 0.1 * i + better + rng.normal() * NOISE
                 store.finish(3 * i + seed, result(100 * i, miou=miou, key=key))
@@ -72,13 +73,32 @@ def test_the_same_images_are_drawn_for_both(tmp_path: Path) -> None:
     assert same.doubts == ()
 
 
-def test_what_makes_a_comparison_doubtful_is_said(tmp_path: Path) -> None:
-    other = {"schedule": json.dumps({"id": "sc-short", "fingerprint": "other"})}
-    found = compare(
-        make_study(tmp_path / "a", 40), make_study(tmp_path / "b", 40, seed=1, meta=other)
-    )
-    assert found.doubts == ("they were not judged on the same data",)
-    assert not found.paired
+@pytest.mark.parametrize(
+    ("changed", "doubt"),
+    [
+        ({"fingerprint": "other"}, "they were not judged on the same data"),
+        ({"id": "sc-x"}, "their schedules differ: a difference may be that of the schedules"),
+    ],
+)
+def test_other_data_or_schedules_give_doubts_and_no_verdict(
+    changed: dict[str, str], doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    schedules = {"id": "sc-0"}, {"id": "sc-0", **changed}
+    sides = [
+        front(tmp_path / name, rng, schedule=json.dumps(schedule))
+        for name, schedule in zip("ab", schedules, strict=True)
+    ]
+    found = compare(*sides)
+    assert found.doubts == (doubt,)
+    assert (found.comparable, found.p, found.interval) == (False, None, None)
+    assert main(["report", str(tmp_path / "a"), str(tmp_path / "b"), "--compare"]) == 0
+    said = capsys.readouterr().out.splitlines()[-3:]
+    assert said[0] == f"doubt: {doubt}"
+    assert said[1].startswith("no verdict on the fronts of made-up and made-up")
+    page = (tmp_path / "a" / "report" / "compare_b.html").read_text()
+    assert 0 < page.index(f"</b> {doubt}") < page.index("no verdict on")
+    assert "p = " not in page[page.index("<main>") : page.index("<footer>")]
 
 
 def test_latencies_of_different_conditions_are_not_compared(tmp_path: Path) -> None:
@@ -123,6 +143,10 @@ def test_the_command_compares_exactly_two(
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     assert main(["report", a, "--compare"]) == 2
     assert capsys.readouterr().err == "--compare: 1 given, allowed: exactly two studies\n"
+    assert main(["report", a, str(tmp_path / "b" / ".." / "a"), "--compare"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.endswith("/a is given twice, allowed: two different studies\n")
     assert main(["report", a, b, "--compare"]) == 0
     out = capsys.readouterr().out
     assert "larger in hypervolume" in out

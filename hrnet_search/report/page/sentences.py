@@ -31,6 +31,11 @@ def trust_facts(found: Evidence) -> tuple[Fact, ...]:
 def verdict(found: Comparison) -> str:
     """Return what a comparison says, with what it does not say."""
     first, second = found.first.name, found.second.name
+    if not found.comparable:
+        return (
+            f"no verdict on the fronts of {first} and {second}: accuracies on other data, or by"
+            " another schedule, cannot be compared"
+        )
     if found.p is None or found.interval is None:
         return (
             f"the front of {second} is {_larger(found.larger)} than that of {first}; how far chance"
