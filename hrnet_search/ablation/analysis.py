@@ -22,6 +22,7 @@ from hrnet_search.ablation.statistics import (
     half_widths,
     least_p,
     moments,
+    nothing_differs,
 )
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
@@ -31,6 +32,11 @@ from hrnet_search.store.ablation import (
     ClassDifference,
     EffectRow,
     Missing,
+)
+
+NOTHING_DIFFERED = (
+    "nothing differed: every arm has the mIoU of the reference at every seed, so nothing is"
+    " decided. Trainings that have learned nothing look so"
 )
 
 Floats = NDArray[np.float64]
@@ -63,7 +69,8 @@ def analyse(
         judged = compare(differences, spec.alpha, spec.equivalence)
         for difference, row, found in zip(family, differences, judged, strict=True):
             effects.append(_effect(ablation, difference, row, found, values, names))
-    noise = pooled_noise(values.miou[1:] - values.miou[:1])
+    to_reference = values.miou[1:] - values.miou[:1]
+    noise = pooled_noise(to_reference)
     return AblationRecord(
         name=name,
         design=spec.design,
@@ -82,7 +89,7 @@ def analyse(
         class_names=tuple(names),
         arms=tuple(_arm(ablation, i, results, values) for i in range(len(ablation.arms))),
         effects=tuple(effects),
-        notes=ablation.notes,
+        notes=(*ablation.notes, *((NOTHING_DIFFERED,) if nothing_differs(to_reference) else ())),
     )
 
 

@@ -214,13 +214,17 @@ def seeds_for(weights: Floats, effect: float, alpha: float, least: int) -> int:
 
 
 def pooled_noise(differences: Floats) -> float | None:
-    """Return the sd over seeds of paired differences [m, n], pooled; None if none has two seeds."""
+    """Return the sd over seeds of paired differences [m, n], pooled.
+
+    None if none has two seeds, or if they differ by nothing: that no noise was seen does not say
+    that there is none.
+    """
     n, _, sd = moments(differences)
     known = n > 1
     if not known.any():
         return None
     freedom = n[known] - 1
-    return math.sqrt(float((freedom * sd[known] ** 2).sum() / freedom.sum()))
+    return math.sqrt(float((freedom * sd[known] ** 2).sum() / freedom.sum())) or None
 
 
 def matrix(contrasts: Sequence[Sequence[tuple[int, float]]], arms: int) -> Floats:

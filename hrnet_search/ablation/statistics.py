@@ -22,6 +22,9 @@ RANDOM_FLIPS = 10_000
 TIE = 1e-9
 """Share of the largest difference within which two statistics are equal: sums are rounded."""
 
+NOTHING = 1e-12
+"""Differences of mIoU below this are 0, and rounding of sums."""
+
 WORSE, BETTER, EQUIVALENT, UNDECIDED = "worse", "better", "equivalent", "undecided"
 
 
@@ -32,7 +35,8 @@ class Comparison:
     `low` to `high` is the paired t interval of confidence 1 - alpha, for this difference alone.
     `p` is of its own sign-flip test, `p_family` that of the family. `p_equivalent` is of two
     one-sided t tests against the margin, corrected over the family; None without a margin.
-    Intervals are infinite where fewer than two seeds are there.
+    Intervals are infinite where fewer than two seeds are there. In a family in which nothing
+    differs at any seed there is no noise to judge with: as without a margin, and infinite.
     """
 
     n: int
@@ -53,9 +57,14 @@ def compare(
     differences = np.asarray(differences, dtype=np.float64)
     if not len(differences):
         return []
+    nothing = nothing_differs(differences)
+    if nothing:  # and what rounding left must not look like a difference
+        differences = np.where(np.isfinite(differences), 0.0, np.nan)
     own, family = max_t(differences, flips(differences.shape[1]))
     n, mean, sd = moments(differences)
     half = half_widths(n, sd, 1 - alpha)
+    if nothing:
+        margin, half = None, np.full_like(half, np.inf)
     equal = holm(equivalence(n, mean, sd, margin)) if margin is not None else None
     found = []
     for i in range(len(differences)):
@@ -75,6 +84,12 @@ def compare(
             )
         )
     return found
+
+
+def nothing_differs(differences: Floats) -> bool:
+    """Return whether every difference that is there is 0; False if none is."""
+    here = differences[np.isfinite(differences)]
+    return bool(len(here) and (np.abs(here) < NOTHING).all())
 
 
 def flips(seeds: int, seed: int = 0) -> Floats:

@@ -52,6 +52,7 @@ def test_the_seeds_that_would_do_do() -> None:
 
 def test_noise_is_pooled_over_arms_and_missing_seeds() -> None:
     assert pooled_noise(np.array([[1.0, np.nan]])) is None
+    assert pooled_noise(np.zeros((2, 6))) is None
     rows = np.array([[1.0, 3.0, np.nan], [0.0, 0.0, 0.0]])
     assert pooled_noise(rows) == pytest.approx((2.0 / 3) ** 0.5)
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from hrnet_search.ablation.brain import LEAST_FAILURES, AblationBrain, Condition
 from hrnet_search.ablation.run import open_ablation, prepare, take_over
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.records import FAILED, TrialResult, TrialTask
+from hrnet_search.report.ablation import ablation_lines
 from hrnet_search.search.inline import Report
 from hrnet_search.store.ablation import AblationRecord, EffectRow, from_meta
 from hrnet_search.store.study import open_study
@@ -88,6 +89,20 @@ def test_known_effects_come_out_with_their_costs(finished: Path) -> None:
     assert arms["branch=3 at equal MACs"].ratio == pytest.approx(1, abs=0.02)
     assert found.noise == pytest.approx(0.003 * 2**0.5, rel=0.4)
     assert json.loads(json.dumps(asdict(found), allow_nan=False))["ended"] == ARMS * 6
+
+
+def test_trainings_that_learned_nothing_decide_nothing(tmp_path: Path) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        return replace(run_made_up(task, report), miou=0.058)
+
+    drive(space_file(tmp_path), tmp_path / "study", run)
+    found = record(tmp_path / "study")
+    assert {e.verdict for e in found.effects} == {"undecided"}
+    assert {(e.mean, e.low, e.high) for e in found.effects} == {(0.0, None, None)}
+    assert (found.noise, found.detectable) == (None, None)
+    said = "\n".join(ablation_lines(found))
+    assert "nothing differed: every arm has the mIoU of the reference at every seed" in said
+    assert "80% power" not in said
 
 
 def test_pairing_takes_out_what_a_seed_does_to_all_arms(finished: Path) -> None:

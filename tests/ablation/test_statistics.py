@@ -150,6 +150,17 @@ def test_verdicts_say_what_is_known() -> None:
     assert compare(np.array([[1.0, *[np.nan] * 5]]))[0].verdict == UNDECIDED
 
 
+def test_a_family_in_which_nothing_differs_is_undecided_one_such_row_is_not() -> None:
+    rows = np.zeros((2, 6))
+    rows[0] += 1e-17  # a sum of equal figures, rounded
+    rows[1, 2] = np.nan
+    for found in compare(rows, 0.05, margin=0.1):
+        assert (found.verdict, found.p_family, found.p_equivalent) == (UNDECIDED, 1.0, None)
+        assert (found.low, found.high) == (-np.inf, np.inf)
+    rows[1] = 0.01 * np.array([1, -1, 2, -2, 1, -1])
+    assert [c.verdict for c in compare(rows, 0.05, margin=0.1)] == [EQUIVALENT, EQUIVALENT]
+
+
 def test_a_difference_smaller_than_the_margin_is_equivalent_even_if_it_is_sure() -> None:
     row = np.array([[0.0100, 0.0101, 0.0099, 0.0100, 0.0101, 0.0099]])
     found = compare(row, 0.05, margin=0.05)[0]
