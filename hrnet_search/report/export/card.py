@@ -25,13 +25,26 @@ SCHEDULE = (
 def write_card(
     member: Member, folder: Path, export: ExportResult, latencies: Sequence[Latency] = ()
 ) -> Path:
-    """Write a member's card beside its files; raise StorageLostError where it cannot be."""
-    text = card_text(member, export, latencies)
+    """Write a member's card beside its files, and name those of earlier exports too.
+
+    Raise StorageLostError where it cannot be written.
+    """
+    earlier = [path for path in member.files_in(folder) if path not in export.written]
+    text = card_text(member, export, latencies, earlier)
     return write_file(folder / f"{member.stem}.md", text.encode("utf-8", "backslashreplace"))
 
 
-def card_text(member: Member, export: ExportResult, latencies: Sequence[Latency] = ()) -> str:
-    """Return the card as markdown; `latencies` are measured on exported files."""
+def card_text(
+    member: Member,
+    export: ExportResult,
+    latencies: Sequence[Latency] = (),
+    earlier: Sequence[Path] = (),
+) -> str:
+    """Return the card as markdown.
+
+    `latencies` are measured on exported files; `earlier` are files that an export before this one
+    left beside them.
+    """
     measured = [member.result.latency] if member.result.latency else []
     parts = [
         f"# {member.stem}",
@@ -43,7 +56,7 @@ def card_text(member: Member, export: ExportResult, latencies: Sequence[Latency]
         "## How it was judged",
         _table(_schedule(member)),
         "## Files",
-        _files(export),
+        _files(export, earlier),
         "## Training it in full",
         _training(member),
     ]
@@ -124,8 +137,9 @@ def _schedule(member: Member) -> Iterator[Row]:
     yield "data fingerprint", str(schedule.get("fingerprint") or "not noted")
 
 
-def _files(export: ExportResult) -> str:
+def _files(export: ExportResult, earlier: Sequence[Path]) -> str:
     lines = [f"- `{path.name}`" for path in export.written]
+    lines += [f"- `{path.name}`, of an earlier export" for path in earlier]
     lines += [f"- refused: {shown(refusal, 1000)}" for refusal in export.refused]
     return "\n".join(lines) or "none"
 

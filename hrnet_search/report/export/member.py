@@ -48,6 +48,17 @@ class Member:
         return f"{network.head}_w{network.width}_{network.id}_miou{percent}"
 
     @property
+    def plain_stem(self) -> str:
+        """The stem without dots, which mmengine does not take in a config's name."""
+        return self.stem.replace(".", "-")
+
+    def files_in(self, folder: Path) -> tuple[Path, ...]:
+        """Return what lies in a folder under its name, in order; its card is left out."""
+        starts = (f"{self.stem}.", f"{self.stem}_", f"{self.plain_stem}_")
+        found = (p for p in folder.glob("*") if p.name.startswith(starts))
+        return tuple(sorted(path for path in found if path.suffix != ".md"))
+
+    @property
     def data(self) -> dict[str, Any]:
         """What it was trained on, as the study noted it."""
         found: dict[str, Any] = self.schedule.get("data", {})

@@ -44,7 +44,7 @@ def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> Export
     What mmsegmentation cannot express is refused by name, unless `as_is`. Raises
     StorageLostError where a file cannot be written.
     """
-    name = f"{member.stem.replace('.', '-')}_mmseg"  # mmengine takes no dots in a config's name
+    name = f"{member.plain_stem}_mmseg"
     model = model_config(member)
     text = config_source(member, model)
     reasons = mmseg_problems(member.architecture)

@@ -42,13 +42,17 @@ def export_front(
     """Write the front in every format, and a card a member; return what was written by format.
 
     A refusal leaves the other files good. `measure` times a written ONNX file for the card. Raise
-    InputError for unknown formats and missing libraries, before anything is written;
-    StorageLostError where a file cannot be written.
+    InputError for unknown formats, missing libraries and a study without a front, before anything
+    is written; StorageLostError where a file cannot be written.
     """
     check_formats(formats)
+    members = front_of(study)
+    if not members:
+        wrong, allowed = "no trial has completed", "allowed: a study with a front"
+        raise InputError(Fault("", None, wrong, allowed, file=str(study.folder)))
     found = dict.fromkeys(formats, ExportResult())
     cards = ExportResult()
-    for member in front_of(study):
+    for member in members:
         whole, latencies = ExportResult(), []
         for name in formats:
             result = EXPORTERS[name](member, Path(folder), options)

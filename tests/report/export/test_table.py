@@ -63,6 +63,31 @@ def test_a_refusal_leaves_the_other_files_good(
     assert len(list((tmp_path / "out").iterdir())) == 2 + 3 + 2 + 2
 
 
+def test_a_card_names_the_files_of_earlier_exports_too(
+    make_front: Callable[..., Study], tmp_path: Path
+) -> None:
+    study, out = make_front(PLAIN, network(3)), tmp_path / "out"
+    export_front(study, out, ["mmseg", "safetensors"], ALL)
+    (out / "mine.txt").write_text("mine")
+    for card in export_front(study, out, ["hrnet"], ALL)["cards"].written:
+        listed = [line for line in card.read_text().splitlines() if line.startswith("- `")]
+        stem, plain = card.stem, card.stem.replace(".", "-")
+        earlier = [f"{plain}_mmseg.pth", f"{plain}_mmseg.py", f"{plain}_mmseg_keys.json"]
+        assert listed == [
+            f"- `{stem}.yaml`",
+            f"- `{stem}.pth`",
+            *(f"- `{name}`, of an earlier export" for name in [*earlier, f"{stem}.safetensors"]),
+        ]
+
+
+def test_a_study_without_a_completed_trial_has_nothing_to_export(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="study: no trial has completed, allowed: a study with"):
+        export_front(make_study((PLAIN, None)), tmp_path / "out", ["hrnet"], ALL)
+    assert not (tmp_path / "out").exists()
+
+
 def test_exporting_twice_gives_the_same_bytes(
     make_front: Callable[..., Study], tmp_path: Path
 ) -> None:
