@@ -105,6 +105,8 @@ def test_check_says_how_large_and_how_dear(tiny: Path, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "tiny: no problems" in out
     assert "valid points" in out
+    note = "the official HRNet library does not run as meant: STAGE4.NUM_BRANCHES 2, 3; STAGE4.FUSE"
+    assert note in out
     assert main(["check", str(tiny), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["size"] == 4 * 3 * 2 * 2 - 0

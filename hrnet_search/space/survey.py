@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search.arch.architecture import MAX_BRANCHES
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import operations
 from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs
@@ -25,7 +27,8 @@ class Survey:
 
     `distinct` is the number, or in a sample the share of `size`, of distinct computations
     among the valid points; `within` the share of the valid points that keeps the limits.
-    `costs` is (least, most) by name, within the limits.
+    `costs` is (least, most) by name, within the limits. `unofficial` are the levels that the
+    official library would not run as meant.
     """
 
     size: int
@@ -34,6 +37,7 @@ class Survey:
     distinct: int
     within: float
     costs: dict[str, tuple[int, int]]
+    unofficial: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the survey for people to read."""
@@ -47,6 +51,9 @@ class Survey:
         for name, (least, most) in self.costs.items():
             about = "" if self.exact else "about "
             lines.append(f"{name}: {about}{_short(least)} to {_short(most)}")
+        if self.unofficial:
+            levels = "; ".join(self.unofficial)
+            lines.append(f"note: the official HRNet library does not run as meant: {levels}")
         return lines
 
 
@@ -71,7 +78,20 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
             for name, column in zip(COST_NAMES, found.T, strict=True)
             if len(column)
         },
+        unofficial=tuple(_unofficial(space)),
     )
+
+
+def _unofficial(space: SearchSpace) -> Iterator[str]:
+    """Yield what `official_problems` finds in variants, as the levels that bring it in."""
+    for choice in space.choices:
+        levels: list[object] = []
+        if choice.key == "FUSE_METHOD":
+            levels = [level for level in choice.values if level != "SUM"]
+        elif choice.key == "NUM_BRANCHES" and 3 in choice.stages:  # stage 4, by its index
+            levels = [level for level in choice.values if level != MAX_BRANCHES]
+        if levels:
+            yield f"{choice.path} {', '.join(map(str, levels))}"
 
 
 def least_costs(space: SearchSpace) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from scipy.stats import chisquare
 
 from hrnet_search import Architecture, cost, costs, generate, load_space
 from hrnet_search.arch.cost import Cost
+from hrnet_search.arch.hrnet_yaml import official_problems
 from hrnet_search.net.hrnet import build
 from hrnet_search.space.generate import reasons
 from hrnet_search.space.space import Choice, Limit, SearchSpace
@@ -217,6 +218,30 @@ def test_a_survey_of_a_small_space_counts_all_of_it() -> None:
     assert found.distinct == len({space.decode(p).id for p in points})
     assert found.costs["macs"] == (table[inside, 1].min(), table[inside, 1].max())
     assert least_costs(space) == tuple(table.min(axis=0))
+
+
+@pytest.mark.parametrize("more", [(), (Choice("STAGE*.FUSE_METHOD", ("CAT", "SUM")),)])
+def test_a_survey_names_the_levels_that_the_official_library_cannot_run(
+    more: tuple[Choice, ...],
+) -> None:
+    rest = tuple(c for c in TINY.choices if not (more and c.key == "FUSE_METHOD"))
+    space = replace(TINY, choices=(*rest, *more))
+    found = survey(space)
+    cat = "STAGE*.FUSE_METHOD CAT" if more else "STAGE2.FUSE_METHOD CAT"
+    assert sorted(found.unofficial) == sorted(["STAGE4.NUM_BRANCHES 3", cat])
+    assert found.lines()[-1].startswith("note: the official HRNet library does not run as meant: ")
+    wrong = set()
+    for point in space.points():
+        named = {
+            text
+            for choice, level in zip(space.choices, point, strict=True)
+            if (text := f"{choice.path} {choice.values[level]}") in found.unofficial
+        }
+        if official_problems(space.decode(point)):
+            assert named
+            wrong |= named if len(named) == 1 else set()
+    assert wrong == set(found.unofficial)
+    assert survey(replace(TINY, choices=TINY.choices[:1])).unofficial == ()
 
 
 def test_a_survey_of_a_large_space_says_that_it_sampled() -> None:
