@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from hrnet_search.evaluate.condition import resolve
 from hrnet_search.evaluate.devices import versions
@@ -22,6 +23,8 @@ from hrnet_search.evaluate.latency import measure_latency
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.records import Latency, LatencyCondition, LatencySpec, hash_of
 from hrnet_search.store.rows import latency_from_json, to_json
+
+T = TypeVar("T")
 
 VARIABLE = "HRNET_SEARCH_LATENCIES"
 OFF = "off"
@@ -75,8 +78,7 @@ def place() -> Path | None:
 
 def key_of(architecture: str, condition: LatencyCondition, classes: int) -> str:
     """Return the key of everything that a latency depends on, as far as it is known."""
-    libraries = [pair for pair in versions() if pair[0] in ("torch", "cuda", "cudnn")]
-    return f"{architecture}-{hash_of([asdict(condition), classes, libraries, INSTRUMENT])}"
+    return f"{architecture}-{_circumstances(condition, classes)}"
 
 
 def recall(path: Path, key: str) -> Latency | None:
@@ -88,6 +90,20 @@ def recall(path: Path, key: str) -> Latency | None:
         return latency_from_json(row[0]) if row else None
 
     return _with(path, read) if path.exists() else None
+
+
+def kept_references(condition: LatencyCondition, classes: int) -> tuple[float, ...]:
+    """Return what the reference took beside each latency kept under a condition, medians in ms."""
+    path = place()
+    if path is None or not path.exists():
+        return ()
+
+    def read(connection: sqlite3.Connection) -> tuple[float, ...]:
+        query = "SELECT latency FROM latencies WHERE key LIKE ?"
+        rows = connection.execute(query, (f"%-{_circumstances(condition, classes)}",))
+        return tuple(latency_from_json(text).reference_median_ms for (text,) in rows)
+
+    return tuple(ms for ms in _with(path, read) or () if ms > 0)
 
 
 def keep(path: Path, key: str, latency: Latency) -> None:
@@ -110,7 +126,12 @@ def is_reused(latency: Latency) -> bool:
     return any(name == REUSED for name, _ in latency.machine)
 
 
-def _with(path: Path, use: Callable[[sqlite3.Connection], Latency | None]) -> Latency | None:
+def _circumstances(condition: LatencyCondition, classes: int) -> str:
+    libraries = [pair for pair in versions() if pair[0] in ("torch", "cuda", "cudnn")]
+    return hash_of([asdict(condition), classes, libraries, INSTRUMENT])
+
+
+def _with(path: Path, use: Callable[[sqlite3.Connection], T]) -> T | None:
     # A cache that is damaged, full, locked or from another version is no reason to fail.
     damage = (sqlite3.Error, OSError, ValueError, TypeError, KeyError)
     with suppress(*damage), closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:

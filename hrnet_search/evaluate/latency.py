@@ -41,6 +41,9 @@ REFERENCE = Architecture(
 )
 """W18-Small-v1: small, published, and of the same kinds of kernels as what it is held against."""
 
+WIDEST = 5 * PRECISION
+"""How far, relative to the ratio, a check's interval may reach to a side and still say agreed."""
+
 CALLS_IN_A_ROW = 8
 """Calls a sample of throughput on a GPU: the next is launched before the last has ended."""
 
@@ -50,8 +53,10 @@ class AACheck:
     """The reference against a copy of itself: a sound instrument says 1.
 
     `low` to `high` is the 95% interval of `ratio` over `samples` quads; `agrees` says that it
-    holds 1, or that the ratio is 1 within the 1% to which latencies are measured.
-    `reference_ms` is the median of both, the latency that a study freezes.
+    holds 1, or that the ratio is 1 within the 1% to which latencies are measured; `undecided`
+    that it would, but the interval is too wide to say so. `reference_ms` is the latency that a
+    study freezes: the median of both, of the least disturbed of `checks`, or the median of
+    `kept` steady latencies from before.
     """
 
     ratio: float
@@ -63,17 +68,35 @@ class AACheck:
     agrees: bool
     condition: LatencyCondition
     reference_ms: float
+    undecided: bool = False
+    checks: int = 1
+    kept: int = 0
 
     def line(self) -> str:
         """Return what the check says, for people."""
         verdict = "agrees with itself" if self.agrees else "DISAGREES with itself"
+        if self.undecided:
+            verdict = "is UNDECIDED against itself"
         line = (
             f"A/A check: the reference network {verdict}, ratio {self.ratio:.3f}"
             f" (95% interval {self.low:.3f} to {self.high:.3f}, {self.samples} quads)"
         )
-        if self.noisy:
+        if self.checks > 1:
+            line += f", the steadiest of {self.checks} checks"
+        if self.undecided:
+            line += f"; an interval that reaches over {WIDEST:.0%} to a side is too wide to say"
+        elif self.noisy:
             line += "; the interval did not close within the time"
         return f"{line}; the device is busy with other work" if self.busy else line
+
+    def reference_line(self) -> str:
+        """Return, for people, how sure the frozen latency is; empty where nothing is to be said."""
+        takes = f"the reference takes {self.reference_ms:.3g} ms"
+        if self.kept:
+            return f"{takes}, the median of {self.kept} steady latencies kept for this device"
+        if not self.noisy:
+            return ""
+        return f"{takes}, noisy: absolute ms of this study are uncertain, ratios are not"
 
 
 def measure_latency(
@@ -123,6 +146,8 @@ def aa_check(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> AACheck:
     """
     found = measure_latency(reference_network(classes), spec, classes=classes, fewest=ENOUGH_ROWS)
     low, high = found.ratio_low, found.ratio_high
+    is_one = low <= 1 <= high or abs(found.ratio - 1) <= PRECISION
+    wide = max(high - found.ratio, found.ratio - low) > WIDEST * found.ratio
     return AACheck(
         ratio=found.ratio,
         low=low,
@@ -130,9 +155,10 @@ def aa_check(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> AACheck:
         samples=found.samples // 2,
         noisy=found.noisy,
         busy=found.busy,
-        agrees=low <= 1 <= high or abs(found.ratio - 1) <= PRECISION,
+        agrees=is_one and not wide,
         condition=found.condition,
         reference_ms=(found.median_ms + found.reference_median_ms) / 2,
+        undecided=is_one and wide,
     )
 
 

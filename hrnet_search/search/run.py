@@ -15,8 +15,8 @@ from hrnet_search.data.dataset import fingerprint, preflight
 from hrnet_search.errors import DataError, Fault, StudyError
 from hrnet_search.evaluate.devices import device_name, resolve_device
 from hrnet_search.evaluate.kept_latencies import latency_of
-from hrnet_search.evaluate.latency import aa_check
 from hrnet_search.evaluate.probe import is_open, record, settle
+from hrnet_search.evaluate.settled_check import settled_check
 from hrnet_search.evaluate.trial import Worker, gate_of
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import AUTO, BASE_INIT, Latency, LatencySpec, Schedule, hash_of
@@ -180,7 +180,7 @@ def reference_of(
 ) -> float:
     """Return the reference network's latency in ms, measured once in the life of a study."""
     device = driver.call(partial(_device_name, latency.device))
-    check = partial(_alone, latency.device, partial(aa_check, latency, classes=classes))
+    check = partial(_alone, latency.device, partial(settled_check, latency, classes=classes))
     return frozen_reference(store, device, lambda: driver.call(check), say)
 
 

@@ -44,7 +44,8 @@ def frozen_reference(store: StudyStore, device: str, check: Callable[[], Any], s
         return float(meta[REFERENCE])
     say(f"measuring the reference network on {device}")
     found = check()
-    say(found.line())
+    for line in filter(None, (found.line(), found.reference_line())):
+        say(line)
     store.set_meta(DEVICE, device)
     store.set_meta(AA_CHECK, json.dumps(asdict(found)))
     store.set_meta(REFERENCE, repr(found.reference_ms))

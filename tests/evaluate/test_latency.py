@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import network as architecture_of
+from made_up import result
 from torch import nn
 
 from hrnet_search.arch.hrnet_yaml import read_config
@@ -107,6 +108,28 @@ def test_an_instrument_that_favours_one_side_disagrees(monkeypatch: pytest.Monke
     assert not found.agrees
     assert found.low > 1
     assert "DISAGREES" in found.line()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "verdict"),
+    [
+        (0.945, 0.709, 1.306, "is UNDECIDED against itself"),
+        (1.0, 0.99, 1.051, "is UNDECIDED against itself"),
+        (1.0, 0.96, 1.049, "agrees with itself"),
+        (1.009, 1.001, 1.07, "is UNDECIDED against itself"),  # 1 within 1%, but for the interval
+        (1.3, 1.1, 1.6, "DISAGREES with itself"),  # a difference is seen however wide
+    ],
+)
+def test_an_interval_that_holds_nearly_anything_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, low: float, high: float, verdict: str
+) -> None:
+    measured = result(0).latency
+    assert measured is not None
+    said = replace(measured, ratio=ratio, ratio_low=low, ratio_high=high, noisy=True)
+    monkeypatch.setattr(latency, "measure_latency", lambda *_, **__: said)
+    found = aa_check(SPEC, classes=5)
+    assert f"the reference network {verdict}, ratio {ratio:.3f}" in found.line()
+    assert (found.agrees, found.undecided) == ("agrees" in verdict, "UNDECIDED" in verdict)
 
 
 def test_one_percent_is_within_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

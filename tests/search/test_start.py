@@ -33,6 +33,9 @@ class Check:
     def line(self) -> str:
         return f"A/A check: {'agrees' if self.agrees else 'DISAGREES'}"
 
+    def reference_line(self) -> str:
+        return "" if self.agrees else "noisy"
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> StudyStore:
@@ -48,7 +51,7 @@ def test_the_reference_is_frozen_with_its_check(store: StudyStore) -> None:
         assert frozen_reference(store, "a CPU", lambda: next(checks), said.append) == 4.5
         stamped = json.loads(store.meta()["aa_check"])
     assert stamped == {"reference_ms": 4.5, "agrees": False}
-    assert said == ["measuring the reference network on a CPU", "A/A check: DISAGREES"]
+    assert said == ["measuring the reference network on a CPU", "A/A check: DISAGREES", "noisy"]
 
 
 def test_another_device_does_not_go_on(store: StudyStore) -> None:
