@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.records import OBJECTIVES
+from hrnet_search.report.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trials import (
     Trial,
@@ -42,8 +43,9 @@ class Evidence:
 
     `mious` and `chances` (of being on the front) are by trial number, of the front and its
     rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how much
-    the front's own seed flatters it over fresh ones, and of how many members. `images` is how many
-    validation images stand behind, 0 if none were kept; `ious` are by class.
+    the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
+    absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
+    if none were kept; `ious` are by class.
     """
 
     noise: SeedNoise | None
@@ -54,6 +56,7 @@ class Evidence:
     ranking: Ranking | None
     screening: dict[str, Any]
     aa_check: dict[str, Any]
+    ms_doubt: str
     images: int
     ious: dict[int, tuple[float, ...]]
     stamp: Stamp
@@ -70,6 +73,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     members = [i for i, one in enumerate(near) if one.number in on_front]
     aa_check, objectives = noted(meta, "aa_check"), json.loads(meta.get("objectives", "[]"))
     ranking = _ranking(study, trials, meta)
+    doubts = latency_doubts(aa_check, trials) if "latency_ms" in objectives else ()
     return Evidence(
         noise=noise,
         optimism=_optimism(trials, front, meta),
@@ -79,9 +83,10 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         ranking=ranking,
         screening=noted(meta, "screening"),
         aa_check=aa_check,
+        ms_doubt=ms_doubt(aa_check, trials),
         images=draws.images,
         ious={near[i].number: _iou(near[i]) for i in members if near[i].counts},
-        stamp=stamp(ranking, _latency_doubt(objectives, aa_check)),
+        stamp=stamp(ranking, "; ".join(doubts)),
     )
 
 
@@ -111,14 +116,6 @@ def _optimism(
     if not found:
         return None
     return float(np.mean([mious[0] - np.mean(mious[1:]) for mious in found])), len(found)
-
-
-def _latency_doubt(objectives: Sequence[str], check: Mapping[str, Any]) -> str:
-    if "latency_ms" not in objectives or check.get("agrees"):
-        return ""
-    if not check:
-        return "no A/A check shows that latencies repeat"
-    return "the A/A check failed: the reference network did not have the latency of its copy"
 
 
 def _iou(one: Judged) -> tuple[float, ...]:

@@ -14,7 +14,9 @@ from hrnet_search.records import COMPLETED, CONFIRMED_FROM, FAILED, OBJECTIVES, 
 from hrnet_search.report.ablation import ablation_lines
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.export.hrnet import base_config
+from hrnet_search.report.latency_doubt import latency_doubts
 from hrnet_search.report.plots import completed_latencies
+from hrnet_search.report.trials import noted
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
@@ -44,6 +46,8 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), ""]
     if front.empty:
         lines.append("no trial has completed: there is no front yet")
+        if doubts := _latency_doubts(study):
+            lines += ["", "not known:", *doubts]
     else:
         objectives = json.loads(study.meta.get("objectives", '["miou"]'))
         names = ", ".join(OBJECTIVES[name].label for name in objectives)
@@ -165,4 +169,11 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
         lines.append(
             f"  latencies were measured under {len(conditions)} conditions: not comparable"
         )
-    return lines
+    return lines + _latency_doubts(study)
+
+
+def _latency_doubts(study: Study) -> list[str]:
+    trials = study.trials()
+    if all(result is None or result.latency is None for _, result in trials):
+        return []
+    return [f"  {doubt}" for doubt in latency_doubts(noted(study.meta, "aa_check"), trials)]

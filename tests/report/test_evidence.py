@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,11 +30,22 @@ def test_the_stamp_changes_when_the_schedule_is_made_worthless(tmp_path: Path) -
     assert bad.ranking.partial.low < 0.4 < good.ranking.partial.low
 
 
-def test_latencies_that_do_not_repeat_are_never_strong(tmp_path: Path) -> None:
-    meta = {"aa_check": '{"ratio": 1.2, "agrees": false}'}
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ({"ratio": 1.2, "agrees": False}, "A/A check failed"),
+        ({"ratio": 0.9, "agrees": False, "undecided": True}, "A/A check is undecided"),
+        ({"ratio": 1.0, "agrees": True, "noisy": True, "reference_ms": 5.0}, "5 ms (noisy) when"),
+        ({}, "no A/A check"),
+    ],
+)
+def test_latencies_that_do_not_repeat_are_never_strong(
+    tmp_path: Path, check: dict[str, object], said: str
+) -> None:
+    meta = {"aa_check": json.dumps(check)}
     found = evidence_of(large_study(tmp_path / "s", 60, noise=0.001, meta=meta))
     assert found.stamp.verdict == "usable"
-    assert "A/A check failed" in found.stamp.why
+    assert said in found.stamp.why
 
 
 def test_a_study_without_repeats_images_or_long_trainings_says_so(make_study: MakeStudy) -> None:

@@ -152,8 +152,11 @@ def _aa_check(found: Evidence) -> Fact:
     interval = ""
     if isinstance(low, int | float) and isinstance(high, int | float):
         interval = f" ({low:.3f} to {high:.3f})"
-    verdict = "agrees" if noted.get("agrees") else "does NOT agree"
-    return Fact(title, f"{ratio:.3f}", f"the reference over its copy{interval}: it {verdict}")
+    verdict = "it agrees" if noted.get("agrees") else "it does NOT agree"
+    if noted.get("undecided"):
+        verdict = "undecided, the interval is too wide to say whether it agrees"
+    doubt = f"; {found.ms_doubt}" if found.ms_doubt else ""
+    return Fact(title, f"{ratio:.3f}", f"the reference over its copy{interval}: {verdict}{doubt}")
 
 
 def _range(interval: Interval) -> str:

@@ -1,0 +1,58 @@
+"""What speaks against a study's latencies: its A/A check, and the reference that it froze."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hrnet_search.report.trials import Trial
+
+OFF = 1.3
+"""Factor between the frozen latency of the reference and its own from which that is said."""
+
+
+def latency_doubts(check: Mapping[str, Any], trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield why latencies of a study with this A/A check cannot be relied on."""
+    if not check:
+        yield "no A/A check shows that latencies repeat"
+    elif check.get("undecided"):
+        yield "the A/A check is undecided: the device was too noisy to say that latencies repeat"
+    elif not check.get("agrees"):
+        yield "the A/A check failed: the reference network did not have the latency of its copy"
+    if doubt := ms_doubt(check, trials):
+        yield doubt
+
+
+def ms_doubt(check: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+    """Return why absolute ms of a study are uncertain; empty if nothing says so.
+
+    The frozen latency of the reference stands in all of them, so it is held against what the
+    reference took beside each trial.
+    """
+    frozen = check.get("reference_ms")
+    if not isinstance(frozen, int | float) or frozen <= 0:
+        return ""  # a study from before it was noted
+    beside = _beside(trials)
+    middle = statistics.median(beside) if beside else frozen
+    noisy = check.get("noisy") and not check.get("kept")
+    loud = " (noisy)" if noisy else ""
+    took = f"the reference network took {frozen:.3g} ms{loud} when its latency was frozen"
+    if beside:
+        took += f", {middle:.3g} ms beside the trials (median of {len(beside)})"
+    if frozen > OFF * middle:
+        return f"{took}: absolute ms, and limits on them, are about {frozen / middle:.1f}x too high"
+    if middle > OFF * frozen:
+        return (
+            f"{took}: absolute ms, and limits on them, are those of the device when it was"
+            f" {middle / frozen:.1f}x as fast"
+        )
+    return f"{took}: absolute ms are uncertain, ratios are not" if noisy else ""
+
+
+def _beside(trials: Sequence[Trial]) -> list[float]:
+    """Return what the reference took beside each trial, steady ones alone if there are any."""
+    timed = [r.latency for _, r in trials if r is not None and r.latency is not None]
+    timed = [latency for latency in timed if latency.reference_median_ms > 0]
+    steady = [latency for latency in timed if not (latency.noisy or latency.busy)]
+    return [latency.reference_median_ms for latency in steady or timed]
