@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hrnet_search.evaluate.kept_latencies import is_reused
 from hrnet_search.records import COMPLETED, INFEASIBLE, TrialProgress, TrialResult, TrialTask
 from hrnet_search.store.front import hypervolume, non_dominated
 
@@ -197,17 +198,19 @@ def describe(result: TrialResult) -> str:
     if result.cost is not None:
         parts.append(f"{count(result.cost.params)} params, {count(result.cost.macs)} MACs")
     if result.latency_ms is not None:
-        parts.append(f"{result.latency_ms:.2f} ms{unsteady(result)}")
+        parts.append(f"{result.latency_ms:.2f} ms{marks(result)}")
     parts.append(f"{result.wall_s:.1f} s")
     if result.error:
         parts.append(result.error)
     return ", ".join(parts)
 
 
-def unsteady(result: TrialResult) -> str:
-    """Return what speaks against a result's latency: its interval, or a device that was busy."""
+def marks(result: TrialResult) -> str:
+    """Return what a result's latency was: noisy, on a busy device, kept from before."""
     latency = result.latency
-    flags = (("noisy", latency.noisy), ("busy", latency.busy)) if latency else ()
+    if latency is None:
+        return ""
+    flags = (("noisy", latency.noisy), ("busy", latency.busy), ("kept", is_reused(latency)))
     said = " and ".join(name for name, holds in flags if holds)
     return f" ({said})" if said else ""
 

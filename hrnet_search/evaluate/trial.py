@@ -146,6 +146,7 @@ class Worker:
             limit = task.latency_limit_ms
             if limit is not None and found.latency.ms > limit:
                 found.status = INFEASIBLE
+                found.error = f"{found.latency.ms:.4g} ms over latency_ms {limit:g}"
                 return
             if not report(TrialProgress("latency", latency=found.latency)):
                 return
