@@ -23,7 +23,7 @@ from hrnet_search.store.study import Study
         ),
         (
             '"agrees": true, "noisy": true, "reference_ms": 19.16',
-            "19.2 ms (noisy) when its latency was frozen: absolute ms are uncertain, ratios are not",
+            "(noisy) when its latency was frozen: absolute ms are uncertain, ratios are not",
         ),
     ],
 )
