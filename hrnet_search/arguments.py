@@ -3,20 +3,81 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from hrnet_search.errors import shown
+
+N = TypeVar("N", int, float)
+BAD_INPUT = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line that names the command and where it is explained."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and leave."""
+        self.exit(BAD_INPUT, self._line(message))
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Say which of these words are not known, and leave.
+
+        Words beside unknown options are most likely their values.
+        """
+        options = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not options:
+            self.error(f"{shown(' '.join(words))} is more than it takes")
+        wrong = (f"{shown(option)} is not a known option{self._near(option)}" for option in options)
+        self.exit(BAD_INPUT, "".join(map(self._line, wrong)))
+
+    def _line(self, message: str) -> str:
+        return f"{self.prog}: {message} ({self.prog} --help)\n"
+
+    def _near(self, option: str) -> str:
+        known = {name.lstrip("-"): name for name in self._option_string_actions}
+        near = difflib.get_close_matches(option.lstrip("-"), list(known), n=1)
+        return f", did you mean {known[near[0]]}?" if near else ""
+
+
+def _read(
+    kind: Callable[[str], N], text: str, fits: Callable[[N], bool], wrong: str, allowed: str
+) -> N:
+    """Return a number; what is none is said in the words of one that does not fit."""
+    try:
+        number = kind(text)
+        if fits(number):
+            return number
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{shown(text)} {wrong}, allowed: {allowed}")
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive, allowed: 1 or more")
-    return number
+    return _read(int, text, lambda n: n > 0, "is not positive", "1 or more")
+
+
+def _whole(text: str) -> int:
+    return _read(int, text, lambda n: n >= 0, "is not allowed", "an integer of at least 0")
+
+
+def _integer(text: str) -> int:
+    return _read(int, text, lambda _: True, "is no integer", "an integer")
+
+
+def _number(text: str) -> float:
+    return _read(float, text, lambda _: True, "is no number", "a number")
 
 
 def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed, allowed: 0 or more")
-    return number
+    return _read(float, text, lambda n: 0 <= n < 1e6, "is not allowed", "0 or more, below 1000000")
+
+
+def _device(text: str) -> str:
+    if text in ("auto", "cpu", "cuda") or (text.startswith("cuda:") and len(text) > len("cuda:")):
+        return text
+    wrong = f"{shown(text)} is not known, allowed: auto, cpu, cuda, cuda:N"
+    raise argparse.ArgumentTypeError(wrong)
 
 
 def add_space(sub: argparse.ArgumentParser) -> None:
@@ -35,7 +96,7 @@ def add_generate(sub: argparse.ArgumentParser) -> None:
     """Take what `generate` does."""
     add_space(sub)
     sub.add_argument("-n", type=_positive, required=True, metavar="N", help="how many")
-    sub.add_argument("--seed", type=int, default=0, metavar="S", help="of the draw (0)")
+    sub.add_argument("--seed", type=_whole, default=0, metavar="S", help="of the draw (0)")
     sub.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the yamls")
 
 
@@ -43,19 +104,21 @@ def add_profile(sub: argparse.ArgumentParser) -> None:
     """Take what `profile` does."""
     add = sub.add_argument
     add("config", nargs="+", metavar="CONFIG", help="HRNet-library yaml")
-    size = {"nargs": 2, "type": int, "default": (1024, 2048), "metavar": ("H", "W")}
+    size = {"nargs": 2, "type": _integer, "default": (1024, 2048), "metavar": ("H", "W")}
     add("--size", help="image size in pixels (1024 2048)", **size)  # type: ignore[arg-type]
     add("--classes", type=_positive, metavar="K", help="instead of the config's")
     add("--by-stage", action="store_true", help="also by stage, branch and operation")
-    add("--batch", type=int, default=1, help="images of an inference (1)")
-    add("--train-batch", type=int, default=8, metavar="N", help="images of a training step (8)")
+    add("--batch", type=_integer, default=1, help="images of an inference (1)")
+    training = "images of a training step (8)"
+    add("--train-batch", type=_integer, default=8, metavar="N", help=training)
     add("--latency", action="store_true", help="measure it too (loads torch)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N")
     add("--mode", default="auto", help="auto, eager, cudagraph or compile")
     add("--precision", default="fp32", help="fp32, fp16 or bf16")
-    add("--threads", type=int, default=0, help="of the CPU (0: all cores but one)")
-    add("--seconds", type=float, default=5.0, help="cap on one measurement (5)")
-    add("--throughput", type=int, default=0, metavar="N", help="images a second at this batch too")
+    add("--threads", type=_integer, default=0, help="of the CPU (0: all cores but one)")
+    add("--seconds", type=_number, default=5.0, help="cap on one measurement (5)")
+    throughput = "images a second at this batch too"
+    add("--throughput", type=_integer, default=0, metavar="N", help=throughput)
     add("--again", action="store_true", help="measure what was measured before")
     add("--json", action="store_true", help="for programs to read")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_search import __version__, arguments
-from hrnet_search.errors import Fault, HrnetSearchError, InputError, shown
+from hrnet_search.errors import Fault, HrnetSearchError, InputError, StorageLostError, shown
 
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
     from hrnet_search.search.study import Brain
     from hrnet_search.space.load import SpaceFile
 
-DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, arguments.BAD_INPUT, 130
 RESULTS = Path("results")
 EXAMPLE = "example: hrnet-search run search_spaces/quickstart.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    options = parser().parse_args(argv)
+    options, unknown = parser().parse_known_args(argv)
+    if unknown:
+        options.parser.refuse(unknown)
     # Read when torch loads: how long a thread spins at a barrier before it sleeps. Spinning while
     # another process has the core made a training 60 times slower (docs/LOG.md).
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -56,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> arguments.Parser:
     """Return the whole command line."""
-    top = argparse.ArgumentParser(
+    top = arguments.Parser(
         prog="hrnet-search",
         description="Find the HRNet to train: the front of accuracy against cost, and its configs.",
         epilog=EXAMPLE,
@@ -70,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text.rstrip("."), description=text)
         sub.add_argument("--debug", action="store_true", help="show tracebacks")
         add(sub)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, parser=sub)
     return top
 
 
@@ -106,10 +108,13 @@ def generate(options: argparse.Namespace) -> int:
     file = _load(options)
     found = generator.generate(file.space, options.n, options.seed)
     folder = Path(options.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    for architecture in found:
-        path = folder / f"{file.name}_{architecture.id}.yaml"
-        path.write_text(config_text(architecture, file.base), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for architecture in found:
+            path = folder / f"{file.name}_{architecture.id}.yaml"
+            path.write_text(config_text(architecture, file.base), encoding="utf-8")
+    except OSError as error:
+        raise StorageLostError(f"{folder}: cannot be written: {error.strerror or error}") from error
     print(f"{len(found)} configs in {folder}")
     if len(found) < options.n:
         print(f"the space has no more than {len(found)} distinct variants within its limits")
@@ -363,7 +368,10 @@ def _warn(text: str) -> None:
 def _load(options: argparse.Namespace) -> SpaceFile:
     from hrnet_search.space.load import load_space_file
 
-    return load_space_file(options.space, options.data_root)
+    file = load_space_file(options.space, options.data_root)
+    if options.data_root is not None and not file.schedule.data.in_files:
+        _warn(f"--data-root: not used: data of kind {file.schedule.data.kind} need no files")
+    return file
 
 
 def _require_root(file: SpaceFile) -> None:

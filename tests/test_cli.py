@@ -136,6 +136,85 @@ def test_bad_input_is_a_line_a_problem_and_no_traceback(tmp_path: Path) -> None:
         assert len(lines) == 2
 
 
+UNKNOWN = "is not a known option"
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ([], ["hrnet-search: the following arguments are required: COMMAND"]),
+        (
+            ["run", "a.yaml", "--n-trials", "3"],
+            [f"run: --n-trials {UNKNOWN}, did you mean --trials?"],
+        ),
+        (["run", "a.yaml", "--resume"], [f"run: --resume {UNKNOWN}"]),
+        (
+            ["export", "study", "--trial", "3", "--fromat=onnx"],
+            [
+                f"export: --trial {UNKNOWN}",
+                f"export: --fromat {UNKNOWN}, did you mean --format?",
+            ],
+        ),
+        (["run", "a.yaml", "b.yaml"], ["run: b.yaml is more than it takes"]),
+        (
+            ["run", "a.yaml", "--trials", "x"],
+            ["run: argument --trials: x is not positive, allowed: 1 or more"],
+        ),
+        (
+            ["run", "a.yaml", "--trials", "0"],
+            ["run: argument --trials: 0 is not positive, allowed: 1 or more"],
+        ),
+        (
+            ["run", "a.yaml", "--gpus-per-trial", "x"],
+            ["run: argument --gpus-per-trial: x is not allowed, allowed: 0 or more, below 1000000"],
+        ),
+        (
+            ["generate", "a.yaml", "-n", "1", "-o", "x", "--seed", "-1"],
+            ["generate: argument --seed: -1 is not allowed, allowed: an integer of at least 0"],
+        ),
+        (
+            ["profile", "a.yaml", "--size", "64", "x"],
+            ["profile: argument --size: x is no integer, allowed: an integer"],
+        ),
+        (
+            ["profile", "a.yaml", "--seconds", "x"],
+            ["profile: argument --seconds: x is no number, allowed: a number"],
+        ),
+        (
+            ["profile", "a.yaml", "--device", "gpu"],
+            ["profile: argument --device: gpu is not known, allowed: auto, cpu, cuda, cuda:N"],
+        ),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_a_line_a_problem_that_names_the_command(
+    words: list[str], lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    name = f"hrnet-search {words[0]}" if words else "hrnet-search"
+    said = [f"hrnet-search {line}" if words else line for line in lines]
+    assert (out, err.splitlines()) == ("", [f"{line} ({name} --help)" for line in said])
+
+
+def test_generate_says_where_it_cannot_write(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["generate", str(tiny), "-n", "1", "-o", str(tmp_path / "file" / "out")]) == 4
+    said = capsys.readouterr().err
+    assert said == f"{tmp_path}/file/out: cannot be written: Not a directory\n"
+
+
+def test_a_data_root_that_nothing_reads_is_said(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tiny), "--data-root", "/nowhere"]) == 0
+    said = capsys.readouterr().err
+    assert said == "--data-root: not used: data of kind shapes need no files\n"
+
+
 def test_generate_writes_distinct_configs(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
