@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import yaml
 from hrnet_search.arch.cost import check_head
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
-from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError
+from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.records import MIRROR_NAMES, OBJECTIVES, LatencySpec, Schedule
 from hrnet_search.space import ablate
 from hrnet_search.space.data_section import read_data
@@ -233,7 +234,9 @@ def _base(reader: Reader, top: Section, file: str) -> Config | None:
         return None
     path = Path(file).parent / named
     if not path.is_file():
-        reader.fault(top.node_of("base"), "base", f"{path} is no file", "an HRNet-library yaml")
+        wrong = f"{shown(os.path.realpath(path), 300)} is no file"
+        allowed = "an HRNet-library yaml, its path relative to this file"
+        reader.fault(top.node_of("base"), "base", wrong, allowed)
         return None
     try:
         config = read_config(path)

@@ -123,14 +123,16 @@ class Reader:
         path: str,
         item: Callable[[yaml.Node, str], T | None],
         length: int | None = None,
+        allowed: str = "",
     ) -> tuple[T, ...] | None:
         """Return a list of what `item` reads; None if any entry has a fault."""
         if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self.fault(node, path, "is no list", "a list of one entry or more")
+            many = "one entry or more" if length is None else f"{length} entries"
+            self.fault(node, path, "is no list", allowed or f"a list of {many}")
             return None
         if length is not None and len(node.value) != length:
             wrong = f"{len(node.value)} entries"
-            self.fault(node, path, wrong, f"{length} entries")
+            self.fault(node, path, wrong, allowed or f"{length} entries")
             return None
         found = [item(entry, path) for entry in node.value]
         kept = tuple(value for value in found if value is not None)
@@ -138,7 +140,11 @@ class Reader:
 
     def size(self, node: yaml.Node, path: str, least: int) -> tuple[int, int] | None:
         """Return (height, width) in pixels."""
-        read = self.listed(node, path, lambda n, p: self.integer(n, p, least, PIXELS), length=2)
+
+        def side(item: yaml.Node, path: str) -> int | None:
+            return self.integer(item, path, least, PIXELS)
+
+        read = self.listed(node, path, side, 2, "[height, width], like [64, 64]")
         return (read[0], read[1]) if read else None
 
     def distinct(self, node: yaml.Node, path: str, values: Sequence[object]) -> None:

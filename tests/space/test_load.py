@@ -152,7 +152,10 @@ WRONG = [
     ("seeds: [0]", "compile: maybe", "schedule.compile: maybe is not allowed"),
     ("seeds: [0]", "seeds: [0, 1, 0]", "schedule.seeds: 0 is repeated"),
     ("seeds: [0]", "seeds: []", "schedule.seeds: is no list"),
-    ("crop: [128, 128]", "crop: [128]", "schedule.crop: 1 entries, allowed: 2 entries"),
+    ("crop: [128, 128]", "crop: [128]", "schedule.crop: 1 entries, allowed: [height, width], like"),
+    ("crop: [128, 128]", "crop: 64", "schedule.crop: is no list, allowed: [height, width], like"),
+    ("kind: shapes", "kind: shapes, size: 64", "data.size: is no list, allowed: [height, width]"),
+    ("seeds: [0]", "scale: 2", "schedule.scale: is no list, allowed: a list of 2 entries"),
     ("crop: [128, 128]", "crop: [8, 8]", "schedule.crop: 8 is not allowed"),
     ("steps: 300", "init: absent.pth", "11:18: schedule.init: "),
     ("steps: 300", "init: absent.pth", "absent.pth is no file, allowed: none, base, trial:KEY"),
@@ -238,6 +241,13 @@ def test_each_wrong_thing_is_named_where_it_stands(
     lines = faults_of(tmp_path, GOOD.replace(old, new, 1))
     assert any(message in line for line in lines), lines
     assert all(len(line) < 400 for line in lines)
+
+
+def test_a_base_that_is_not_there_is_named_where_it_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "spaces").mkdir()
+    (line,) = faults_of(tmp_path / "spaces", GOOD.replace(str(BASE), "../configs/x.yaml"))
+    wrong = f"2:7: base: {tmp_path.resolve()}/configs/x.yaml is no file"
+    assert line == f"{wrong}, allowed: an HRNet-library yaml, its path relative to this file"
 
 
 def test_all_parts_report_at_once(tmp_path: Path) -> None:
