@@ -389,9 +389,10 @@ def _look_at_data(file: SpaceFile) -> bool:
         return False
     from hrnet_search.data.dataset import preflight
     from hrnet_search.errors import DataError
+    from hrnet_search.space.load import placed
 
     if faults := preflight(data):
-        raise DataError(faults)
+        raise DataError(placed(file, faults))
     return True
 
 

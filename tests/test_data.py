@@ -141,12 +141,13 @@ def test_bad_data_are_one_line_that_names_the_file_and_start_nothing(
 ) -> None:
     damage, where, message = BAD[kind]
     damage(root / where)
-    words = [command, str(write_space(tmp_path)), "--data-root", str(root)]
+    space = write_space(tmp_path)
+    words = [command, str(space), "--data-root", str(root)]
     study = tmp_path / "study"
     assert main([*words, "-o", str(study)] if command == "run" else words) == 2
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line.startswith("data.")
+    assert line.startswith(f"{space}:9:7: data.")
     assert message.format(root / where) in line
     assert captured.out == ""
     assert not study.exists()

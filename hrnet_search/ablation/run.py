@@ -21,7 +21,7 @@ from hrnet_search.search.initial import settled
 from hrnet_search.search.inline import Driver, Listener
 from hrnet_search.search.run import PROBE, Inline, on_this_machine, reference_of, take_up
 from hrnet_search.search.start import REFERENCE
-from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.ablation import META, AblationRecord
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study, open_study
@@ -35,7 +35,7 @@ def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
     or no HRNet's.
     """
     if faults := preflight(file.schedule.data):
-        raise DataError(faults)
+        raise DataError(placed(file, faults))
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
     schedule, probe = on_this_machine(schedule, file, folder)
     return replace(settle(file, schedule, lambda own: settled(own, file, folder)), probe=probe)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,8 @@ MASK_MODES = ("1", "L", "P")
 """Pillow's names for one number of at most 8 bits a pixel; P is a palette, kept as indices."""
 
 MASKS_HASHED = 64
+NAMED = 2
+"""Files with a fault of one sort that are named beside the first."""
 
 Array = NDArray[np.uint8]
 
@@ -131,13 +133,21 @@ def _shortened(found: Found) -> list[Fault]:
     sorts: dict[str, list[Fault]] = {}
     for sort, fault in found:
         sorts.setdefault(sort, []).append(fault)
-    return [_and_more(faults[0], len(faults) - 1) for faults in sorts.values()]
+    return [_and_more(*faults) for faults in sorts.values()]
 
 
-def _and_more(fault: Fault, more: int) -> Fault:
+def _and_more(fault: Fault, *more: Fault) -> Fault:
+    """Return the first fault of a sort with how many more there are, and what of."""
     if not more:
         return fault
-    return Fault(fault.path, fault.value, f"{fault.wrong} (and {more} more)", fault.allowed)
+    names = [shown(str(f.value), 300) for f in more[:NAMED]]
+    keyed = [
+        name if f.path == fault.path else f"{f.path}: {name}"
+        for f, name in zip(more, names, strict=False)
+    ]
+    rest = ["..."] if len(more) > NAMED else []
+    wrong = f"{fault.wrong} (and {len(more)} more: {', '.join([*keyed, *rest])})"
+    return replace(fault, wrong=wrong)
 
 
 def _option_faults(spec: DataSpec) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from hrnet_search.errors import Fault, shown
@@ -11,6 +12,9 @@ from hrnet_search.records import DataSpec, Split
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp"})
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".pgm", ".tif", ".tiff"})
+
+MOST_BESIDE = 1000
+"""Entries of a root that are looked at for a better one."""
 
 Found = list[tuple[str, Fault]]
 """Faults with their sort, of which a report keeps the first."""
@@ -33,6 +37,7 @@ class _Place:
     images: Path
     masks: Path
     ends: tuple[str, str]
+    spec: DataSpec
 
 
 def split_of(spec: DataSpec, split: str) -> Split:
@@ -62,9 +67,9 @@ def find_pairs(spec: DataSpec, split: str) -> tuple[list[Pair], Found]:
     if not Path(spec.root).is_dir():
         return [], []  # a fault of its own
     given, home = split_of(spec, split), home_of(spec)
-    place = _Place(f"data.{split}", home / given.images, home / given.masks, spec.ends)
+    place = _Place(f"data.{split}", home / given.images, home / given.masks, spec.ends, spec)
     path = list_path(spec, split)
-    pairs, found = _listed(path, place) if path else _matched(given, place)
+    pairs, found = _listed(path, given, place) if path else _matched(given, place)
     if not pairs and not found:
         where = str(path) if path else f"{place.images} with {place.masks}"
         wrong = f"{shown(where, 300)} holds no image with a mask"
@@ -72,12 +77,12 @@ def find_pairs(spec: DataSpec, split: str) -> tuple[list[Pair], Found]:
     return pairs, found
 
 
-def _listed(path: Path, place: _Place) -> tuple[list[Pair], Found]:
+def _listed(path: Path, given: Split, place: _Place) -> tuple[list[Pair], Found]:
     """Return the pairs of a list file, one a line: image, white space, mask; or a stem."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError):
-        wrong = f"{shown(str(path), 300)} cannot be read"
+        wrong = f"{shown(str(path), 300)} cannot be read{_better_root(place.spec, given.list)}"
         fault = Fault(f"{place.key}.list", str(path), wrong, "allowed: a text file")
         return [], [("list", fault)]
     pairs, found = list[Pair](), Found()
@@ -173,8 +178,10 @@ def _matched(given: Split, place: _Place) -> tuple[list[Pair], Found]:
     ):
         folder: Path = getattr(place, part)
         if not getattr(given, part) or not folder.is_dir():
-            wrong = f"{shown(str(folder), 300)} is no folder"
-            found.append((f"no {part}", Fault(f"{place.key}.{part}", str(folder), wrong)))
+            hint = _better_root(place.spec, getattr(given, part))
+            wrong, allowed = f"{shown(str(folder), 300)} is no folder{hint}", _layout(given, place)
+            fault = Fault(f"{place.key}.{part}", str(folder), wrong, allowed)
+            found.append((f"no {part}", fault))
         trees.append({})
         for path in _files(folder, suffixes, end) if not found else ():
             stem = path.relative_to(folder).with_suffix("").as_posix().removesuffix(end)
@@ -186,6 +193,29 @@ def _matched(given: Split, place: _Place) -> tuple[list[Pair], Found]:
         found = _without_partner(trees[0], trees[1], place.key)
     both = sorted(trees[0].keys() & trees[1].keys())
     return [Pair(stem, trees[0][stem], trees[1][stem]) for stem in both], found
+
+
+def _layout(given: Split, place: _Place) -> str:
+    """Return which files are read where, to a user whose folders are not there."""
+    images, masks = (f"*{end}.*" if end else "" for end in place.ends)
+    parts = ("images", images, given.images), ("masks", masks, given.masks)
+    files = ", ".join(" ".join(filter(None, (*part[:2], "in", part[2]))) for part in parts)
+    home = f" or its folder {place.spec.home}" if place.spec.home else ""
+    return f"allowed: {files}, below the root{home}"
+
+
+def _better_root(spec: DataSpec, part: str) -> str:
+    """Return a hint at a folder next to the root below which a part of the data set stands."""
+    if not part or Path(part).is_absolute():
+        return ""
+    root = Path(spec.root).resolve()
+    try:
+        for other in (*root.parents[:2], *sorted(islice(root.iterdir(), MOST_BESIDE))):
+            if any(Path(other, home, part).exists() for home in ("", spec.home)):
+                return f", did you mean the root {shown(str(other), 300)}?"
+    except OSError:  # a folder that may not be looked into
+        pass
+    return ""
 
 
 def _without_partner(images: dict[str, Path], masks: dict[str, Path], key: str) -> Found:

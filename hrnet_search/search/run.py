@@ -28,7 +28,7 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
-from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import FILE
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
@@ -46,7 +46,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     or no HRNet's.
     """
     if faults := preflight(file.schedule.data):
-        raise DataError(faults)
+        raise DataError(placed(file, faults))
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
     schedule, probe = on_this_machine(settled(schedule, file, folder), file, folder)
     return Plan(

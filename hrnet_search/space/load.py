@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,28 @@ def load_space_file(path: str | Path, data_root: str | None = None) -> SpaceFile
     reader = Reader(file)
     reader.faults += [fault for fault in more if not _is_label(fault)]
     return _load(reader, root, file, text, data_root)
+
+
+def placed(file: SpaceFile, faults: Iterable[Fault]) -> list[Fault]:
+    """Return faults of a space file's keys with their places in it.
+
+    A key that is not there is placed at its parent; what is no key of the file stays as it is.
+    """
+    root, _ = compose(file.text, file.path)
+    assert root, "it was read before"
+    return [
+        fault.at(file.path, *_place_of(root, fault.path))
+        if not fault.file and fault.path.split(".")[0] in KEYS
+        else fault
+        for fault in faults
+    ]
+
+
+def _place_of(node: yaml.Node, path: str) -> tuple[int, int]:
+    for key, (_, value) in entries(node).items() if isinstance(node, yaml.MappingNode) else ():
+        if path == key or path.startswith((f"{key}.", f"{key}[")):
+            return _place_of(value, path[len(key) + 1 :])
+    return place(node)
 
 
 def _is_label(fault: Fault) -> bool:

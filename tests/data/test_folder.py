@@ -11,6 +11,7 @@ from PIL import Image
 
 from hrnet_search.data.dataset import fingerprint, open_dataset, preflight
 from hrnet_search.errors import DataError
+from hrnet_search.presets import PRESETS
 from hrnet_search.records import IGNORED, DataSpec, Split
 
 SPLIT = Split("images", "masks")
@@ -80,7 +81,7 @@ def test_bad_lines_and_missing_files_of_a_list_are_named(spec: DataSpec) -> None
             "data.train.list: t.lst line 1 is 'images/c.png', "
             "allowed: an image and a mask, without spaces in their names, or a stem of both"
         ),
-        "data.train: images/x.png is missing (and 1 more)",
+        "data.train: images/x.png is missing (and 1 more: images/y.png)",
     ]
     assert messages(replace(spec, train=Split(list="no.lst"))) == [
         "data.train.list: no.lst cannot be read, allowed: a text file"
@@ -124,8 +125,8 @@ def test_a_listed_mask_of_another_ending_is_a_fault(spec: DataSpec) -> None:
     mixed = replace(spec, ends=("_rgb", "_ids"), train=Split(list="t.lst"), val=Split(list="t.lst"))
     assert messages(mixed) == [
         (
-            "data.train: c_colour.png is no mask of this data set (and 1 more), "
-            "allowed: a name that ends in _ids.png"
+            "data.train: c_colour.png is no mask of this data set "
+            "(and 1 more: data.val: c_colour.png), allowed: a name that ends in _ids.png"
         )
     ]
 
@@ -174,7 +175,10 @@ def test_a_mapping_sends_stored_ids_to_classes(spec: DataSpec) -> None:
     mapped = replace(spec, mapping=((7, 0), (11, 1), (26, 2)), ignore=0)
     assert open_dataset(mapped, "train")[0][1][0].tolist() == [0, 1, 2, 0, IGNORED, IGNORED]
     assert messages(replace(mapped, ignore=9)) == [
-        "data.train: masks/a.png holds label 0 (and 3 more), allowed: 7, 9, 11, 26"
+        (
+            "data.train: masks/a.png holds label 0 (and 3 more: masks/deep/b.png, "
+            "data.val: masks/a.png, ...), allowed: 7, 9, 11, 26"
+        )
     ]
 
 
@@ -211,11 +215,11 @@ def test_missing_partners_are_faults_that_name_the_file(spec: DataSpec) -> None:
     write_mask(Path(spec.root, "masks/lone.png"))
     assert messages(spec) == [
         (
-            "data.train: masks/lone.png has no image (and 1 more), "
+            "data.train: masks/lone.png has no image (and 1 more: data.val: masks/lone.png), "
             "allowed: image and mask of one path but the suffix"
         ),
         (
-            "data.train: images/only.png has no mask (and 1 more), "
+            "data.train: images/only.png has no mask (and 1 more: data.val: images/only.png), "
             "allowed: image and mask of one path but the suffix"
         ),
     ]
@@ -227,7 +231,12 @@ def test_missing_partners_are_faults_that_name_the_file(spec: DataSpec) -> None:
 
 def test_two_images_of_one_stem_are_a_fault(spec: DataSpec) -> None:
     write_image(Path(spec.root, "images/a.jpg"))
-    assert messages(spec) == ["data.train.images: images/a.png has the stem of a.jpg (and 1 more)"]
+    assert messages(spec) == [
+        (
+            "data.train.images: images/a.png has the stem of a.jpg "
+            "(and 1 more: data.val.images: images/a.png)"
+        )
+    ]
 
 
 def test_all_sorts_of_bad_files_are_found_at_once(spec: DataSpec) -> None:
@@ -245,16 +254,55 @@ def test_all_sorts_of_bad_files_are_found_at_once(spec: DataSpec) -> None:
     found = messages(replace(spec, val=Split("good", "good_masks")))
     assert len(found) == 6
     assert found[0].startswith("data.train: images/c.png cannot be read (")
-    assert found[0].endswith("(and 1 more), allowed: a whole image file")
+    assert found[0].endswith("(and 1 more: masks/d.png), allowed: a whole image file")
     assert found[1:4] == [
         "data.train: masks/e.png is 40 x 30, its image e.png 30 x 40, allowed: the same size",
         "data.train: masks/f.png holds label 3, allowed: 0, 1, 2, 255",
         (
-            "data.train: masks/g.png is a mask of mode RGB (and 1 more), "
+            "data.train: masks/g.png is a mask of mode RGB (and 1 more: masks/h.png), "
             "allowed: one channel of 8 bits, or a palette"
         ),
     ]
-    assert found[4] == "data.val.images: good is no folder"
+    layout = "allowed: images in good, masks in good_masks, below the root"
+    assert found[4] == f"data.val.images: good is no folder, {layout}"
+
+
+def test_folders_that_are_not_there_come_with_the_layout_and_all_their_names(
+    tmp_path: Path,
+) -> None:
+    cityscapes = replace(PRESETS["cityscapes"].spec, root=str(tmp_path))
+    layout = (
+        "allowed: images *_leftImg8bit.* in leftImg8bit/train, masks *_gtFine_labelIds.* in "
+        "gtFine/train, below the root or its folder cityscapes"
+    )
+    assert messages(cityscapes) == [
+        (
+            f"data.train.{part}: {folder}/train is no folder "
+            f"(and 1 more: data.val.{part}: {folder}/val), {layout}"
+        )
+        for part, folder in (("images", "leftImg8bit"), ("masks", "gtFine"))
+    ]
+
+
+@pytest.mark.parametrize(("given", "right"), [("top/data/images", "top/data"), ("top", "top/data")])
+def test_a_root_beside_the_right_one_is_told_the_right_one(
+    given: str, right: str, tmp_path: Path
+) -> None:
+    for split in ("train", "val"):
+        write_image(tmp_path / f"top/data/images/{split}/a.png")
+        write_mask(tmp_path / f"top/data/masks/{split}/a.png")
+    splits = [Split(f"images/{s}", f"masks/{s}") for s in ("train", "val")]
+    spec = DataSpec("folder", 3, train=splits[0], val=splits[1], root=str(tmp_path / right))
+    assert messages(spec) == []
+    hint = f"is no folder, did you mean the root {(tmp_path / right).resolve()}? (and 1 more"
+    found = preflight(replace(spec, root=str(tmp_path / given)))
+    assert [hint in str(fault) for fault in found] == [True, True]
+    # The same of a list; a path that is absolute has nothing to do with the root.
+    (tmp_path / right / "t.lst").write_text("images/train/a.png masks/train/a.png\n")
+    listed = replace(spec, train=Split(list="t.lst"), root=str(tmp_path / given))
+    assert "t.lst cannot be read, did you mean the root" in messages(listed)[0]
+    absolute = replace(spec, train=Split(str(tmp_path / right / "t.lst"), "masks/train"))
+    assert "t.lst is no folder, allowed" in messages(absolute)[0]
 
 
 def test_a_corrupt_image_is_an_error_that_names_it_when_it_is_met(spec: DataSpec) -> None:
@@ -265,7 +313,10 @@ def test_a_corrupt_image_is_an_error_that_names_it_when_it_is_met(spec: DataSpec
 
 def test_a_deep_image_is_a_fault(spec: DataSpec) -> None:
     Image.new("I;16", (6, 8)).save(Path(spec.root, "images/a.png"))
-    assert "images/a.png is I;16 (and 1 more), allowed: 8 bits a channel" in messages(spec)[0]
+    assert (
+        "images/a.png is I;16 (and 1 more: data.val: images/a.png), allowed: 8 bits a channel"
+        in messages(spec)[0]
+    )
 
 
 def test_an_empty_split_and_too_few_classes_are_faults(spec: DataSpec) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_search.errors import SpaceError
+from hrnet_search.errors import Fault, SpaceError
 from hrnet_search.records import DataSpec, Schedule
-from hrnet_search.space.load import load_space, load_space_file
+from hrnet_search.space.load import load_space, load_space_file, placed
 
 ROOT = Path(__file__).parents[2]
 SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))
@@ -289,6 +289,27 @@ def test_a_file_that_is_too_large_empty_or_absent_is_one_fault(tmp_path: Path) -
         assert len(caught.value.faults) == 1
     with pytest.raises(SpaceError, match="No such file"):
         load_space(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("schedule.steps", "11:19: "),
+        ("schedule.lr", "11:11: "),  # its parent: the key is not there
+        ("vary.STAGE4.NUM_BRANCHES", "6:25: "),
+        ("vary.STAGE3.NUM_BLOCKS[1]", "7:22: "),
+        ("data.train.images", "10:7: "),
+        ("ablate", "1:1: "),
+        ("--reuse", ""),  # stands elsewhere
+    ],
+)
+def test_what_is_found_later_is_placed_where_the_file_has_its_key(
+    key: str, place: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(GOOD)
+    (fault,) = placed(load_space_file(path), [Fault(key, None, "is wrong")])
+    assert str(fault) == f"{f'{path}:{place}' if place else ''}{key}: is wrong"
 
 
 def test_a_data_root_is_looked_for(tmp_path: Path) -> None:
