@@ -20,6 +20,7 @@ from hrnet_search.records import COMPLETED, TrialResult, hash_of
 from hrnet_search.search.initial import settled
 from hrnet_search.search.inline import Driver, Listener
 from hrnet_search.search.run import PROBE, Inline, on_this_machine, reference_of, take_up
+from hrnet_search.search.same import TRAINING
 from hrnet_search.search.start import REFERENCE
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.ablation import META, AblationRecord
@@ -175,7 +176,7 @@ def _identity(file: SpaceFile, ablation: Ablation) -> dict[str, Any]:
         "ablate.seeds": spec.seeds,
         "ablate.equivalence": spec.equivalence,
         "ablate.alpha": spec.alpha,
-        "schedule and data": [arm.schedule.id for arm in ablation.arms],
+        TRAINING: [arm.schedule.id for arm in ablation.arms],
         "schedule.rungs": file.rungs,
         "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
     }

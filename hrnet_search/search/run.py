@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.dataset import fingerprint, preflight
-from hrnet_search.errors import DataError, Fault, StudyError
+from hrnet_search.errors import DataError
 from hrnet_search.evaluate.devices import device_name, resolve_device
 from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.probe import is_open, record, settle
@@ -25,6 +25,7 @@ from hrnet_search.search.initial import base_schedule, settled
 from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.same import IDENTITY, TRAINING, check_same
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
@@ -35,7 +36,6 @@ from hrnet_search.store.writer import StudyStore
 
 T = TypeVar("T")
 
-IDENTITY = "identity"
 PROBE = "probe"
 
 
@@ -111,12 +111,13 @@ def take_up(
 
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
+    noted = {**meta, IDENTITY: json.dumps(identity)}
     if not (folder / "study.db").exists():
-        StudyStore.create(folder, {**meta, IDENTITY: json.dumps(identity)})
+        StudyStore.create(folder, noted)
         (folder / "space.yaml").write_text(file.text, encoding="utf-8")
     store = StudyStore(folder)
     try:
-        _check_same(store.meta(), identity, folder)
+        check_same(file, store.meta(), noted, folder)
     except BaseException:
         store.close()
         raise
@@ -228,7 +229,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "vary": [[c.path, c.values] for c in plan.space.choices],
         "limits": [[limit.objective, limit.at_most] for limit in plan.space.limits],
         "objectives": plan.objectives,
-        "schedule and data": plan.schedule.id,
+        TRAINING: plan.schedule.id,
         "schedule.seeds": plan.seeds,
         "schedule.rungs": plan.rungs,
         "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
@@ -239,14 +240,3 @@ def _identity(plan: Plan) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
-
-
-def _check_same(meta: dict[str, str], identity: dict[str, Any], folder: Path) -> None:
-    before = json.loads(meta[IDENTITY])
-    changed = [key for key in identity if identity[key] != before.get(key)]
-    if changed:
-        allowed = "allowed: the file it was begun with, or another folder with -o"
-        raise StudyError(
-            Fault(key, identity[key], f"differs from what {folder} was begun with", allowed)
-            for key in changed
-        )

@@ -264,8 +264,8 @@ def test_what_is_asked_may_not_change_once_it_has_begun(tmp_path: Path, finished
     for old, new, key in (
         ("miou: 0.01", "miou: 0.02", "ablate.equivalence"),
         ("seeds: 6", "seeds: 7", "ablate.seeds"),
-        ("[SUM, CAT]", "[CAT, SUM]", "ablate.factors"),
-        ("steps: 10", "steps: 11", "schedule and data"),
+        ("[SUM, CAT]", "[CAT, SUM]", "ablate.factors.fuse: is "),
+        ("steps: 10", "steps: 11", "schedule.steps: is 11, was 10"),
     ):
         other = space_file(tmp_path, TEXT.replace(old, new))
         with pytest.raises(StudyError, match=key):

@@ -76,5 +76,5 @@ def test_a_study_begun_in_another_precision_is_another(tmp_path: Path, probed: l
     file = load_space_file(space(tmp_path))
     open_store(file, plan_of(file, tmp_path / "study"), tmp_path / "study").close()
     fixed = load_space_file(space(tmp_path, SPACE.replace("auto", "fp32")))
-    with pytest.raises(StudyError, match="schedule and data"):
+    with pytest.raises(StudyError, match=r"6:59: schedule.precision: is fp32, was bf16 when"):
         open_store(fixed, plan_of(fixed, tmp_path / "study"), tmp_path / "study")

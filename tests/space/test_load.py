@@ -296,7 +296,7 @@ def test_a_file_that_is_too_large_empty_or_absent_is_one_fault(tmp_path: Path) -
     [
         ("schedule.steps", "11:19: "),
         ("schedule.lr", "11:11: "),  # its parent: the key is not there
-        ("vary.STAGE4.NUM_BRANCHES", "6:25: "),
+        ("vary.STAGE4.NUM_BRANCHES", "6:24: "),
         ("vary.STAGE3.NUM_BLOCKS[1]", "7:22: "),
         ("data.train.images", "10:7: "),
         ("ablate", "1:1: "),

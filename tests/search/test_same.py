@@ -1,0 +1,83 @@
+"""A file that is not the one a study was begun with is told each key that differs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hrnet_search.errors import StudyError
+from hrnet_search.search.run import open_store, plan_of
+from hrnet_search.space.load import load_space_file
+
+ROOT = Path(__file__).parents[2]
+FIRST, SECOND = sorted((ROOT / "configs").glob("*.yaml"))[:2]
+SPACE = f"""\
+name: tiny
+base: {SECOND}
+vary: {{width: [2, 4], STAGE3.NUM_BLOCKS: {{each_branch: [1, 2]}}}}
+limits: {{params: 4M}}
+objectives: {{miou: max, macs: min}}
+data: {{kind: shapes, size: [64, 64], train: 16, val: 4}}
+schedule: {{steps: 8, batch: 4, crop: [64, 64]}}
+latency: {{size: [32, 32], device: cpu}}
+search: {{sampler: random, trials: 4}}
+"""
+
+
+def begin(folder: Path, text: str) -> None:
+    path = folder / "space.yaml"
+    path.write_text(text)
+    file = load_space_file(path)
+    open_store(file, plan_of(file, folder / "study"), folder / "study").close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ("steps: 8", "steps: 9", ["7:19: schedule.steps: is 9, was 8"]),
+        ("steps: 8, ", "", ["7:11: schedule.steps: is 300, was 8"]),
+        ("steps: 8", "steps: 8, rungs: [2]", ["7:29: schedule.rungs: is [2], was []"]),
+        ("steps: 8", "steps: 8, seeds: [1]", ["7:29: schedule.seeds: is [1], was [0]"]),
+        ("steps: 8", "steps: 8, flip: false", ["7:28: schedule.flip: is false, was true"]),
+        ("train: 16", "train: 8", ["6:45: data.train: is 8, was 16"]),
+        ("[2, 4]", "[2]", ["3:15: vary.width: is [2], was [2, 4]"]),
+        (
+            "width: [2, 4], ",
+            "",
+            ["3:7: vary.width: is not there, was [2, 4]"],
+        ),
+        (
+            "each_branch: [1, 2]",
+            "each_branch: [1, 3]",
+            [f"3:42: vary.STAGE3.NUM_BLOCKS[{b}]: is [1, 3], was [1, 2]" for b in range(3)],
+        ),
+        ("params: 4M", "params: 5M", ["4:18: limits.params: is 5000000, was 4000000"]),
+        (
+            "params: 4M",
+            "macs: 40M",
+            [
+                "4:16: limits.macs: is 40000000, was not there",
+                "4:9: limits.params: is not there, was 4000000",
+            ],
+        ),
+        ("macs: min}", "params: min}", ['is ["miou", "params"], was ["miou", "macs"]']),
+        ("[32, 32]", "[64, 64]", ["8:17: latency.size: is [64, 64], was [32, 32]"]),
+        ("random", "pareto", ["9:19: search.sampler: is pareto, was random"]),
+        (str(SECOND), str(FIRST), ["2:7: base: is hr-"]),
+    ],
+)
+def test_what_differs_is_named_by_its_key_with_both_values(
+    old: str, new: str, lines: list[str], tmp_path: Path
+) -> None:
+    assert old in SPACE
+    begin(tmp_path, SPACE)
+    begin(tmp_path, SPACE)
+    with pytest.raises(StudyError) as caught:
+        begin(tmp_path, SPACE.replace(old, new))
+    found = [str(fault) for fault in caught.value.faults]
+    assert len(found) == len(lines), found
+    for line, expected in zip(found, lines, strict=True):
+        assert re.search(rf"space.yaml:[0-9]+:[0-9]+: .* when {tmp_path}/study was begun, ", line)
+        assert expected in line
