@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from hrnet_search.arch.cost import check_input, cost
+from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
@@ -21,7 +21,8 @@ from hrnet_search.report.profile import Profile, as_json, table
 def profile_configs(options: argparse.Namespace) -> int:
     """Print what is known of each config; return how many lines of problems there were."""
     size = (options.size[0], options.size[1])
-    check_input(size, options.classes or 1)
+    for side in size:
+        _check_count("--size", side)
     for name in ("batch", "train_batch"):
         _check_count(f"--{name.replace('_', '-')}", getattr(options, name))
     faults: list[str] = []
@@ -29,7 +30,7 @@ def profile_configs(options: argparse.Namespace) -> int:
     profiles = list(_profiles(options, size, spec, faults))
     if options.json:
         print(json.dumps(as_json(profiles)))
-    else:
+    elif profiles:
         print(table(profiles, size, options.batch, options.train_batch))
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -51,9 +52,18 @@ def _profiles(
             if spec:  # what is counted stays in the table, whatever cannot be measured
                 found = _measured(found, classes, spec, options)
         except HrnetSearchError as error:
-            faults += [t if t.startswith(str(path)) else f"{path}: {t}" for t in _lines(error)]
+            lines = _as_space_file(path) or _lines(error)
+            faults += [t if t.startswith(str(path)) else f"{path}: {t}" for t in lines]
         if found:
             yield found
+
+
+def _as_space_file(path: str) -> list[str]:
+    """Return what to say of a space file where a config belongs; empty if it is none."""
+    from hrnet_search.space.load import is_space_file
+
+    allowed = "allowed: HRNet-library configs; hrnet-search check reads it"
+    return [str(Fault("", path, "is a space file", allowed, path))] if is_space_file(path) else []
 
 
 def _counted(
@@ -100,7 +110,8 @@ def _spec(
     try:
         resolve(spec)
     except InputError as error:
-        faults += _lines(error)
+        for fault in error.faults:
+            faults.append(str(replace(fault, path=f"--{fault.path.removeprefix('latency.')}")))
         return None
     return spec
 

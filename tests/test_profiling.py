@@ -53,8 +53,8 @@ def test_a_size_that_is_not_positive_is_one_line(
     code, out, err = said(capsys, SMALL, "--size", *size)
     assert (code, out) == (2, "")
     assert len(err) == 1
-    assert err[0].startswith("size: ")
-    assert "allowed: a positive integer" in err[0]
+    assert err[0].startswith("--size: ")
+    assert "is not positive, allowed: 1 or more" in err[0]
 
 
 @pytest.mark.parametrize("name", ["--batch", "--train-batch"])
@@ -79,12 +79,20 @@ def test_a_missing_and_a_wrong_file_leave_the_rest(
     assert all(line.startswith((str(absent), str(wrong))) for line in err)
 
 
+def test_a_space_file_is_no_config_and_nothing_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    space = str(CONFIGS[0].parents[1] / "search_spaces" / "quickstart.yaml")
+    allowed = "allowed: HRNet-library configs; hrnet-search check reads it"
+    assert said(capsys, space) == (2, "", [f"{space}: is a space file, {allowed}"])
+
+
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (("--device", "cuda:7"), "device: there is no such device"),
-        (("--mode", "warp"), "latency.mode: 'warp' is not known"),
-        (("--seconds", "0"), "latency.seconds: 0.0 is too small"),
+        (("--device", "cuda:7"), "--device: there is no such device"),
+        (("--mode", "warp"), "--mode: 'warp' is not known"),
+        (("--seconds", "0"), "--seconds: 0.0 is too small"),
     ],
 )
 def test_what_the_device_cannot_do_is_said_once_and_costs_are_still_printed(

@@ -69,6 +69,12 @@ def load_space(path: str | Path) -> SearchSpace:
     return load_space_file(path).space
 
 
+def is_space_file(path: str | Path) -> bool:
+    """Return whether a file is meant to be a space file, right or wrong."""
+    root, _ = compose(read_text(path)[0], str(path))
+    return isinstance(root, yaml.MappingNode) and {"base", "schedule"} <= entries(root).keys()
+
+
 def load_space_file(path: str | Path, data_root: str | None = None) -> SpaceFile:
     """Read a whole space file; raise SpaceError with every problem.
 
