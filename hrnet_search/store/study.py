@@ -37,6 +37,9 @@ class Study:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        if self.folder.is_file():
+            inside = f" {self.folder.parent}" if (self.folder.parent / FILE).is_file() else ""
+            raise not_a_study(self.folder, f"it is a file, allowed: the study's folder{inside}")
         if not self.folder.is_dir():
             raise not_a_study(self.folder, "there is no such folder")
         if not (self.folder / FILE).is_file():

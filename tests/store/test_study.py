@@ -167,6 +167,14 @@ def test_what_is_no_study_is_one_value_error(
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_file_is_answered_with_the_folder(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=f"it is a file, allowed: the study's folder {study}$"):
+        open_study(study / "study.db")
+    (tmp_path / "alone").write_text("")
+    with pytest.raises(StudyError, match=r"it is a file, allowed: the study's folder$"):
+        open_study(tmp_path / "alone")
+
+
 def _sql(folder: Path, statement: str) -> None:
     connection = sqlite3.connect(folder / "study.db", isolation_level=None)
     connection.execute(statement)
