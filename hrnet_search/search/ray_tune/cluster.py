@@ -32,6 +32,9 @@ DRIVER_LOG = "driver.log"
 OBJECT_STORE_BYTES = 100 * 2**20
 """Results are small and data lie in memory-mapped files, so Ray's object store may be small."""
 
+MOST_SAID = 200
+"""Characters of one of Ray's errors that stand in a message."""
+
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # else a box is printed even with verbose=0
@@ -142,7 +145,10 @@ def joined_cluster(address: str, logs: Path) -> Iterator[Cluster]:
                 _connect(address=address)
             except Exception as error:  # of many kinds, for a wrong name, port, token, version
                 wrong = f"{address} cannot be joined ({_in_short(error)})"
-                allowed = "allowed: the address of a running cluster, as `ray start` printed it"
+                allowed = (
+                    "allowed: the address of a running cluster, as `ray start` printed it, and its "
+                    "token: `ray get-auth-token --generate`, on every machine (docs/cluster.md)"
+                )
                 raise InputError(Fault("--ray", address, wrong, allowed)) from None
             with _logging_to(logs):
                 yield Cluster(folder, private=False)
@@ -214,7 +220,12 @@ def _start(cpus: float, gpus: float, folder: Path) -> None:
 
 
 def _in_short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    """Return the sentences of an error that fit, or the words if the first does not."""
+    text = " ".join(str(error).split())
+    if len(text) <= MOST_SAID:
+        return text
+    end = text.rfind(". ", 0, MOST_SAID)
+    return text[:end] if end > 0 else f"{text[:MOST_SAID].rpartition(' ')[0]} ..."
 
 
 def _connect(**options: Any) -> None:

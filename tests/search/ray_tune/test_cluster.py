@@ -1,4 +1,4 @@
-"""A private Ray that does not start."""
+"""A private Ray that does not start, and a cluster that cannot be joined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from hrnet_search.errors import InputError
 from hrnet_search.search.ray_tune import cluster
-from hrnet_search.search.ray_tune.cluster import private_cluster
+from hrnet_search.search.ray_tune.cluster import joined_cluster, private_cluster
 
 
 class Failing:
@@ -50,3 +50,28 @@ def test_a_start_that_fails_is_one_line_and_leaves_nothing(
     assert "\n" not in said
     assert start.left == 7
     assert not Path(start.folders[-1]).exists()
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("No such cluster.", "No such cluster."),
+        ("No token was\nfound. Ensure that " + "it is there, " * 20, "No token was found"),
+        ("Nothing that ends " + "at all " * 40, "Nothing that ends " + "at all " * 26 + "..."),
+    ],
+    ids=["short", "sentences", "words"],
+)
+def test_a_cluster_that_cannot_be_joined_is_one_whole_sentence_with_the_way_to_its_token(
+    why: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ConnectionError(why)
+
+    monkeypatch.setattr(cluster, "_connect", refuse)
+    with pytest.raises(InputError) as raised, joined_cluster("localhost:6399", tmp_path):
+        pass
+    assert str(raised.value) == (
+        f"--ray: localhost:6399 cannot be joined ({said}), allowed: the address of a running "
+        "cluster, as `ray start` printed it, and its token: `ray get-auth-token --generate`, on "
+        "every machine (docs/cluster.md)"
+    )
