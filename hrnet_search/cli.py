@@ -255,6 +255,7 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.mirrors import Outbox
     from hrnet_search.search.run import open_store, plan_of, search
+    from hrnet_search.search.trials import have_ended
 
     console = Console(file=sys.stdout)  # which Ray's driver sends elsewhere
 
@@ -268,7 +269,7 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     with Interrupt() as interrupt, open_store(file, plan, folder) as store:
         already = store.finished()
         if already:
-            say(f"going on with {folder}: {len(already)} trials have ended")
+            say(f"going on with {folder}: {have_ended(len(already))}")
         live = console.is_terminal and not options.plain
         planned = plan.trials + (plan.base is not None)
         with (

@@ -308,6 +308,7 @@ def test_another_space_does_not_go_on_with_a_study(
 ) -> None:
     folder = tmp_path / "study"
     assert main(["run", str(tiny), "-o", str(folder), "--trials", "1"]) == 0
+    assert "\n1 trial of 1 has ended\n" in capsys.readouterr().out
     tiny.write_text(TINY.replace("[2, 4, 6, 8]", "[2, 4]").replace("steps: 4", "steps: 5"))
     assert main(["run", str(tiny), "-o", str(folder)]) == 2
     err = capsys.readouterr().err

@@ -31,7 +31,7 @@ from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
 from hrnet_search.search.start import SCREENING, measured_at_start
-from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, Costs, Trials
+from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, Costs, Trials, have_ended
 from hrnet_search.space.published import known_designs
 from hrnet_search.store.writer import Ask, StudyStore
 
@@ -176,7 +176,7 @@ class Brain:
         self.why_ended = (
             f"every variant within the limits has been tried{self._but_slow()}"
             if searching
-            else f"{self.ended} trials have ended: there is nothing more to confirm"
+            else f"{have_ended(self.ended)}: there is nothing more to confirm"
         )
         return False
 
@@ -260,7 +260,7 @@ class Brain:
         if base and (why := why_no_base(base, self.plan.folder)):
             return why
         if self.ended >= self.plan.trials:
-            return f"{self.ended} trials of {self.plan.trials} have ended"
+            return have_ended(self.ended, self.plan.trials)
         if counts[FAILED] >= max(LEAST_FAILURES, self.plan.trials / 2):
             return f"{counts[FAILED]} trials failed: the study stops until the cause is mended"
         if counts[INFEASIBLE] >= INFEASIBLE_A_TRIAL * self.plan.trials:

@@ -141,3 +141,12 @@ class Trials:
 
 def _means(rows: Sequence[Costs]) -> Costs:
     return tuple(fmean(column) for column in zip(*rows, strict=True))
+
+
+def have_ended(count: int, asked: int = 0) -> str:
+    """Return in words that trials have ended, of as many as were asked for if that is said."""
+    has = "has" if count == 1 else "have"
+    trials = "1 trial" if count == 1 else f"{count} trials"
+    if count > asked > 0:  # fewer are asked for now than were before
+        return f"{trials} {has} ended, more than the {asked} asked for"
+    return f"{trials} of {asked} {has} ended" if asked else f"{trials} {has} ended"
