@@ -262,7 +262,7 @@ def _base(reader: Reader, top: Section, file: str) -> Config | None:
     if named is None:
         return None
     path = Path(file).parent / named
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 -- is_file raises if a name is too long
         wrong = f"{shown(os.path.realpath(path), 300)} is no file"
         allowed = "an HRNet-library yaml, its path relative to this file"
         reader.fault(top.node_of("base"), "base", wrong, allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -218,7 +219,7 @@ def read_init(reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | N
         reader.fault(node, path, wrong, allowed)
         return None
     file = Path(reader.file).parent / named
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113 -- is_file raises if a name is too long
         words = (NO_INIT, BASE_INIT)
         wrong = f"{shown(named)} is no file{nearest(named, words)}"
         allowed = f"{', '.join(words)}, {TRIAL_INIT}KEY or a weight file, relative to this file"

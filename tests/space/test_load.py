@@ -160,6 +160,8 @@ WRONG = [
     ("steps: 300", "init: absent.pth", "11:18: schedule.init: "),
     ("steps: 300", "init: absent.pth", "absent.pth is no file, allowed: none, base, trial:KEY"),
     ("steps: 300", "init: bass", "bass is no file, did you mean base?"),
+    ("steps: 300", f"init: {'a' * 5000}", "is no file"),
+    (str(BASE), "a" * 5000, "is no file, allowed: an HRNet-library yaml"),
     (
         "steps: 300",
         "init: trial:7",
