@@ -53,7 +53,8 @@ def test_a_measurement_is_whole() -> None:
     assert found.median_ms <= found.p95_ms
     assert found.ms == found.median_ms  # nothing was frozen
     assert found.ratio_low <= found.ratio <= found.ratio_high
-    assert found.ratio == pytest.approx(found.median_ms / found.reference_median_ms, rel=0.5)
+    # Medians of each alone are anything on a busy machine; made-up timers say it exactly below.
+    assert 0.1 < found.ratio / (found.median_ms / found.reference_median_ms) < 10
     assert found.samples >= 4
     assert found.condition.mode == "eager"
     assert found.condition.threads == 1
