@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,9 @@ T = TypeVar("T")
 
 MARK = "HRNET_SEARCH_RAY"
 DRIVER_LOG = "driver.log"
+ANSWER_S = 10.0
+"""Given to a cluster to accept a connection."""
+
 OBJECT_STORE_BYTES = 100 * 2**20
 """Results are small and data lie in memory-mapped files, so Ray's object store may be small."""
 
@@ -142,6 +147,7 @@ def joined_cluster(address: str, logs: Path) -> Iterator[Cluster]:
     with _environment({**QUIET, "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}):
         try:
             try:
+                _knock(address)
                 _connect(address=address)
             except Exception as error:  # of many kinds, for a wrong name, port, token, version
                 wrong = f"{address} cannot be joined ({_in_short(error)})"
@@ -226,6 +232,12 @@ def _in_short(error: Exception) -> str:
         return text
     end = text.rfind(". ", 0, MOST_SAID)
     return text[:end] if end > 0 else f"{text[:MOST_SAID].rpartition(' ')[0]} ..."
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT, for which Ray would try some minutes."""
+    if found := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
+        socket.create_connection((found[1].strip("[]"), int(found[2])), ANSWER_S).close()
 
 
 def _connect(**options: Any) -> None:

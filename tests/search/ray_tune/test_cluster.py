@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def test_a_cluster_that_cannot_be_joined_is_one_whole_sentence_with_the_way_to_i
     def refuse(**_: object) -> None:
         raise ConnectionError(why)
 
+    monkeypatch.setattr(cluster, "_knock", lambda _: None)
     monkeypatch.setattr(cluster, "_connect", refuse)
     with pytest.raises(InputError) as raised, joined_cluster("localhost:6399", tmp_path):
         pass
@@ -75,3 +77,18 @@ def test_a_cluster_that_cannot_be_joined_is_one_whole_sentence_with_the_way_to_i
         "cluster, as `ray start` printed it, and its token: `ray get-auth-token --generate`, on "
         "every machine (docs/cluster.md)"
     )
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_where_nobody_listens_is_not_waited_for(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_connect", lambda **_: pytest.fail("Ray was asked"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+    with (
+        pytest.raises(InputError, match=r"cannot be joined \(.*refused\), allowed"),
+        joined_cluster(address, tmp_path),
+    ):
+        pass
