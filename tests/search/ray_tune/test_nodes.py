@@ -21,6 +21,7 @@ from search.tabulated import drive, plan, run_made_up
 
 from hrnet_search.errors import InputError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune import keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster, Resources
 from hrnet_search.search.ray_tune.room import GIB, LEAST_MEMORY, Asked, memory_of_a_worker, settle
@@ -134,6 +135,20 @@ def held(journal: str, done: str) -> Callable[[], Run]:
     return make
 
 
+def free() -> None:
+    """End workers that an earlier test's study left behind: the first node has to be whole."""
+    from ray import available_resources
+
+    deadline = time.monotonic() + 60
+    while available_resources().get("CPU", 0) < 4:
+        assert time.monotonic() < deadline
+        for pid in keeper.processes(MARK, os.environ[MARK]):
+            if name_of(pid).startswith("ray::Trial"):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
+
+
 def lose_nodes(ray: Cluster, folder: Path, losses: int, trials: int, seed: int) -> None:
     """Add a node and kill it while it runs a trial, again and again, while a study runs."""
     from ray import nodes as ray_nodes
@@ -164,13 +179,19 @@ def lose_nodes(ray: Cluster, folder: Path, losses: int, trials: int, seed: int) 
         finally:
             done.touch()
 
+    free()
+    interrupt = Interrupt()  # rather than a test that never ends
+    watch = threading.Timer(60 * losses, setattr, (interrupt, "asked", True))
     killer = threading.Thread(target=lose_all)
+    watch.start()
     killer.start()
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("search.ray_tune.simulated.Resources", lambda cpus: Resources(4.0))
-            drive_on(ray, folder, plan("random", trials), 2, held(str(journal), str(done)))
+            run = held(str(journal), str(done))
+            drive_on(ray, folder, plan("random", trials), 2, run, (), interrupt)
     finally:
+        watch.cancel()
         over.set()
         killer.join()
     assert lost.total() == losses
