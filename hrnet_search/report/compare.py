@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from hrnet_search.records import NO_IDENTITY, OBJECTIVES
 from hrnet_search.report.images import percentiles
 from hrnet_search.report.near_front import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.page.points import condition_line
+from hrnet_search.report.trials import noted, objectives_of
 from hrnet_search.report.trust import Floats, Interval
 from hrnet_search.store.front import hypervolume
 from hrnet_search.store.study import Study
@@ -118,7 +118,7 @@ def _p_value(drawn: Floats) -> float:
 
 def _common_cost(first: Study, second: Study) -> tuple[str, str]:
     """Return the cost that both optimise; measured under one condition, or else MACs."""
-    names = [json.loads(study.meta.get("objectives") or '["miou"]') for study in (first, second)]
+    names = [objectives_of(study) for study in (first, second)]
     both = [n for n in names[0] if n in names[1] and OBJECTIVES[n].direction == "min"]
     name = both[0] if both else "macs"
     if name != "latency_ms":
@@ -158,5 +158,4 @@ def _kept(data: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _schedule(study: Study) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(study.meta.get("schedule") or "{}")
-    return found
+    return noted(study.meta, "schedule")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -71,9 +70,9 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     draws = Draws(near, images_of(near), noise)
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
-    aa_check, objectives = noted(meta, "aa_check"), json.loads(meta.get("objectives", "[]"))
+    aa_check = noted(meta, "aa_check")
     ranking = _ranking(study, trials, meta)
-    doubts = latency_doubts(aa_check, trials) if "latency_ms" in objectives else ()
+    doubts = latency_doubts(aa_check, trials) if "latency_ms" in objectives_of(study) else ()
     return Evidence(
         noise=noise,
         optimism=_optimism(trials, front, meta),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.export.hrnet import base_config
 from hrnet_search.report.latency_doubt import latency_doubts
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trials import noted
+from hrnet_search.report.trials import noted, objectives_of
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
@@ -49,8 +48,7 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
         if doubts := _latency_doubts(study):
             lines += ["", "not known:", *doubts]
     else:
-        objectives = json.loads(study.meta.get("objectives", '["miou"]'))
-        names = ", ".join(OBJECTIVES[name].label for name in objectives)
+        names = ", ".join(OBJECTIVES[name].label for name in objectives_of(study))
         lines += [f"front of {names}:", *_aligned([HEADER, *_rows(study, front)]), ""]
         lines += _unknowns(study, table)
     found = stamp or evidence_of(study).stamp

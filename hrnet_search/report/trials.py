@@ -57,7 +57,7 @@ def schedule_id(meta: Mapping[str, str], name: str) -> str:
 
 def objectives_of(study: Study) -> list[str]:
     """Return the names of a study's objectives."""
-    names: list[str] = json.loads(study.meta.get("objectives", '["miou"]'))
+    names: list[str] = json.loads(study.meta.get("objectives") or '["miou"]')
     return names
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ from hrnet_search.report.page.history import (
 from hrnet_search.report.page.points import Points, condition_line, points_of
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.summary import differences
-from hrnet_search.report.trials import Trial
+from hrnet_search.report.trials import Trial, noted, objectives_of
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
 
@@ -131,8 +130,8 @@ def gather(study: Study) -> Page:
     variants = study.variants()
     numbers = [m.number for m in front]
     base = base_config(study)
-    objectives = tuple(json.loads(meta.get("objectives") or '["miou"]'))
-    schedule = json.loads(meta.get("schedule") or "{}")
+    objectives = tuple(objectives_of(study))
+    schedule = noted(meta, "schedule")
     rows = {int(row["number"]): row for row in variants.to_dict("records")}
     shown_members = front[:MOST_DRAWN]
     preview_members, previews = preview_rows({m.number: m.evaluation for m in shown_members})
@@ -219,7 +218,7 @@ def _choices(
 
 
 def _long_short(meta: Mapping[str, str], trials: Sequence[Trial]) -> Iterator[LongShort]:
-    ids = [json.loads(meta.get(name) or "{}").get("id") for name in ("schedule", "long_schedule")]
+    ids = [noted(meta, name).get("id") for name in ("schedule", "long_schedule")]
     short: dict[str, tuple[int, float]] = {}
     for ask, result in trials:
         if result is None or result.status != COMPLETED or result.miou is None:
@@ -239,10 +238,9 @@ def _facts(
     yield "identity", meta.get("study_id", "not noted")
     yield "seeds", ", ".join(map(str, sorted({ask.key.seed for ask, _ in trials}))) or "none"
     for name, title in (("schedule", "schedule"), ("long_schedule", "long schedule")):
-        noted = json.loads(meta.get(name) or "{}")
-        if noted:
-            yield title, ", ".join(f"{k} {noted[k]}" for k in SCHEDULE_ORDER if k in noted)
-    if data := json.loads(meta.get("schedule") or "{}").get("data"):
+        if found := noted(meta, name):
+            yield title, ", ".join(f"{k} {found[k]}" for k in SCHEDULE_ORDER if k in found)
+    if data := noted(meta, "schedule").get("data"):
         yield "data", f"{data.get('kind')}, {data.get('classes')} classes"
     yield from _machine(results)
     if "reference_ms" in meta:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STOPPED, TrialResult
-from hrnet_search.report.trials import Trial
+from hrnet_search.report.trials import Trial, noted
 from hrnet_search.store.front import hypervolume
 
 MOST_CURVES = 300
@@ -96,12 +95,12 @@ def stops(trials: Sequence[Trial]) -> tuple[tuple[int, int], ...]:
 
 def audit_line(meta: Mapping[str, str]) -> str:
     """Return what the audit of the stopping rule found, empty if there was none."""
-    noted = json.loads(meta.get("rung_audit") or "{}")
-    if not isinstance(noted, dict) or not {"audited", "lost", "stopped"} <= noted.keys():
+    audit = noted(meta, "rung_audit")
+    if not {"audited", "lost", "stopped"} <= audit.keys():
         return ""
     return (
-        f"The rule stopped {noted['stopped']} trials. Of trials that ran to their end all the same,"
-        f" it would have stopped {noted['audited']}; {noted['lost']} of those are on the front."
+        f"The rule stopped {audit['stopped']} trials. Of trials that ran to their end all the same,"
+        f" it would have stopped {audit['audited']}; {audit['lost']} of those are on the front."
     )
 
 
