@@ -66,7 +66,7 @@ def _candidates(space: SearchSpace, seed: int) -> Iterator[Points]:
     seen: set[bytes] = set()
     fruitless = 0
     while fruitless < FRUITLESS:
-        points = rng.integers(0, space.shape, size=(DRAW, len(space.choices)), dtype=np.int64)
+        points = space.drawn(rng, DRAW)
         kept = points[_stands_for_itself(space, points)]
         fresh = [row for row in kept if row.tobytes() not in seen]
         fruitless = 0 if fresh else fruitless + 1

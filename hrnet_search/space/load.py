@@ -126,7 +126,7 @@ def _load(
         top.require(key)
     _either_way(reader, top)
     name = top.read("name", reader.name, "")
-    base = _base(reader, top, file)
+    base = _base(reader, top)
     parts = {key: _part(reader, top, key) for key in KEYS}
     crop = read_crop(reader, parts["schedule"])
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
@@ -255,14 +255,14 @@ def _without_flops(reader: Reader, node: yaml.MappingNode) -> yaml.MappingNode:
     return yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark)
 
 
-def _base(reader: Reader, top: Section, file: str) -> Config | None:
+def _base(reader: Reader, top: Section) -> Config | None:
     if "base" not in top:
         return None
     named = reader.text(top.node_of("base"), "base")
     if named is None:
         return None
-    path = Path(file).parent / named
-    if not os.path.isfile(path):  # noqa: PTH113 -- is_file raises if a name is too long
+    path, there = reader.beside(named)
+    if not there:
         wrong = f"{shown(os.path.realpath(path), 300)} is no file"
         allowed = "an HRNet-library yaml, its path relative to this file"
         reader.fault(top.node_of("base"), "base", wrong, allowed)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -100,6 +102,11 @@ class Reader:
         near = nearest(str(value), names) if isinstance(value, str) else ""
         self.fault(node, path, f"{shown(value)} is not known{near}", ", ".join(names))
         return None
+
+    def beside(self, named: str) -> tuple[Path, bool]:
+        """Return the path that a file names, relative to itself, and whether a file is there."""
+        path = Path(self.file).parent / named
+        return path, os.path.isfile(path)  # noqa: PTH113 -- is_file raises if a name is too long
 
     def text(self, node: yaml.Node, path: str) -> str | None:
         """Return a string; a number or truth value is no string unless it is quoted."""

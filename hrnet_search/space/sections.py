@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -218,8 +216,8 @@ def read_init(reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | N
         allowed = f"{TRIAL_INIT}KEY, the name of a file in a study's weights, without its ending"
         reader.fault(node, path, wrong, allowed)
         return None
-    file = Path(reader.file).parent / named
-    if not os.path.isfile(file):  # noqa: PTH113 -- is_file raises if a name is too long
+    file, there = reader.beside(named)
+    if not there:
         words = (NO_INIT, BASE_INIT)
         wrong = f"{shown(named)} is no file{nearest(named, words)}"
         allowed = f"{', '.join(words)}, {TRIAL_INIT}KEY or a weight file, relative to this file"

@@ -189,6 +189,11 @@ class SearchSpace:
         parts = [self._canonical(chunk) for chunk in _chunks(points)]
         return np.concatenate([points[:0], *parts])
 
+    def drawn(self, rng: np.random.Generator, count: int) -> Points:
+        """Return points at random, valid or not, [count, d]."""
+        size = (count, len(self.choices))
+        return np.asarray(rng.integers(0, self.shape, size=size, dtype=np.int64))
+
     def points(self) -> Iterator[Point]:
         """Yield every valid point, the last choice turning fastest."""
         for chunk in self.index_chunks():

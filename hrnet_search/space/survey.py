@@ -111,9 +111,7 @@ def _all(space: SearchSpace) -> Points:
 
 
 def _sample(space: SearchSpace, seed: int) -> Points:
-    rng = np.random.default_rng(seed)
-    shape = (2 * SAMPLE, len(space.choices))
-    points = rng.integers(0, space.shape, size=shape, dtype=np.int64)
+    points = space.drawn(np.random.default_rng(seed), 2 * SAMPLE)
     return points[space.valid(points)][:SAMPLE]
 
 

@@ -61,8 +61,7 @@ def memory_of_a_worker(space: SearchSpace, schedule: Schedule, device: str) -> i
     """
     if device not in ("cpu", "auto") or (device == "auto" and gpu_count()):
         return LEAST_MEMORY
-    rng = np.random.default_rng(0)
-    points = rng.integers(space.shape, size=(VARIANTS, len(space.shape)))
+    points = space.drawn(np.random.default_rng(0), VARIANTS)
     points = points[space.valid(points)]
     points = points[space.within_limits(points)]
     activations = costs(space, points)[:, 2]
