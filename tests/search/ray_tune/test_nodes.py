@@ -19,6 +19,8 @@ import pytest
 from search.ray_tune.simulated import create, drive_on
 from search.tabulated import drive, plan, run_made_up
 
+from hrnet_search.arch.cost import cost
+from hrnet_search.arch.memory import training_memory
 from hrnet_search.errors import InputError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.interrupt import Interrupt
@@ -52,6 +54,11 @@ def test_memory_follows_the_dearest_training_on_a_cpu_alone() -> None:
     crop = replace(small.schedule, crop=(512, 512), batch=32)
     large = memory_of_a_worker(small.space, crop, "cpu")
     assert large > 1.5 * LEAST_MEMORY
+    every = [small.space.decode(point) for point in small.space.points()]
+    inside = [a for a in every if cost(a, (64, 64), 8).params <= 1.5e6]
+    needs = [training_memory(a, (512, 512), 8, 32) for a in inside]
+    assert min(needs) < 0.9 * max(needs)
+    assert large == pytest.approx(GIB + max(needs), rel=0.02)
     halves = replace(crop, accumulate=2)
     assert LEAST_MEMORY <= memory_of_a_worker(small.space, halves, "cpu") < 0.7 * large
     assert memory_of_a_worker(small.space, crop, "cuda") == LEAST_MEMORY
