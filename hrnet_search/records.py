@@ -75,7 +75,10 @@ OBJECTIVES = {
 CACHE_BYTES = 32 * 10**9
 """What decoded images of a study may take on disk unless its space file says otherwise."""
 
-NO_IDENTITY = ("root", "cache")
+MAX_PIXELS = 10**9
+"""Pixels of the largest image that is decoded unless a space file says otherwise."""
+
+NO_IDENTITY = ("root", "cache", "max_pixels")
 """Fields of DataSpec that change nothing of what is trained on."""
 
 
@@ -101,8 +104,10 @@ class DataSpec:
     places in a mirror, as left and right hands do. `train_images`, `val_images` and `seed` are
     for `shapes`; `train`, `val`, `home` and `ends` for what lies in files: the data set's
     folder is `home` below the root if that is there, else the root; `ends` is what file stems of
-    images and of masks end in, beyond the name they share. `root` is where files lie, and
-    `cache` the bytes that decoded images may take on disk: no part of the identity.
+    images and of masks end in, beyond the name they share. `colors` sends colours (red, green,
+    blue) of masks to class ids; the colour () stands for all others. `root` is where files lie,
+    `cache` the bytes that decoded images may take on disk and `max_pixels` the largest image
+    that is decoded: no part of the identity.
     """
 
     kind: str
@@ -123,6 +128,8 @@ class DataSpec:
     ends: tuple[str, str] = ("", "")
     root: str = ""
     cache: int = CACHE_BYTES
+    colors: tuple[tuple[tuple[int, ...], int], ...] = ()
+    max_pixels: int = MAX_PIXELS
 
     @property
     def in_files(self) -> bool:
@@ -184,6 +191,8 @@ class Schedule:
         content = asdict(self)
         for key in NO_IDENTITY:
             del content["data"][key]
+        if not self.data.colors:  # as before there were any
+            del content["data"]["colors"]
         del content["init_path"]
         if self.init_fingerprint:  # it tells more than the words that led to it
             del content["init"], content["init_steps"], content["init_lr"]

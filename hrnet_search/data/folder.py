@@ -9,23 +9,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrnet_search.data import decode
+from hrnet_search.data.decode import read_image, read_mask, read_size, unusable
+from hrnet_search.data.labels import Meaning, labels_of, meaning_of
 from hrnet_search.data.pairs import Found, Pair, find_pairs, list_path
 from hrnet_search.errors import DataError, Fault, shown
 from hrnet_search.records import IGNORED, DataSpec, hash_of
-
-MASK_MODES = ("1", "L", "P")
-"""Pillow's names for one number of at most 8 bits a pixel; P is a palette, kept as indices."""
 
 MASKS_HASHED = 64
 NAMED = 2
 """Files with a fault of one sort that are named beside the first."""
 
 Array = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 class Folder:
@@ -36,13 +38,14 @@ class Folder:
         self._pairs, more = find_pairs(spec, split)
         if faults or more:
             raise DataError(_shortened(faults + more))
-        self._spec, self._split, self._table = spec, split, _table(spec)
+        self._spec, self._split, self._meaning = spec, split, meaning_of(spec)
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        image, mask, found = _decode(self._pair(index), self._table, f"data.{self._split}")
+        key, most = f"data.{self._split}", self._spec.max_pixels
+        image, mask, found = _decode(self._pair(index), self._meaning, key, most)
         if image is None or mask is None or found:
             raise DataError(fault for _, fault in found)
         if self._spec.size is not None:
@@ -58,18 +61,14 @@ class Folder:
     def size(self, index: int) -> tuple[int, int]:
         if self._spec.size is not None:
             return self._spec.size
-        found: Found = []
-        image = _open(self._pair(index).image, f"data.{self._split}", found, pixels=False)
-        if image is None:
-            raise DataError(fault for _, fault in found)
-        return image.height, image.width
+        return read_size(self._pair(index).image, f"data.{self._split}", self._spec.max_pixels)
 
     @property
     def key(self) -> str:
         return f"{self._split}-{hash_of(_options(self._spec))}"
 
     def stamp(self) -> str:
-        digest = hashlib.sha256(repr(_options(self._spec)).encode())
+        digest = hashlib.sha256(repr((decode.VERSION, _options(self._spec))).encode())
         for pair in self._pairs:
             digest.update(repr((pair.name, _state(pair.image), _state(pair.mask))).encode())
         return digest.hexdigest()
@@ -83,24 +82,27 @@ class Folder:
 def preflight(spec: DataSpec) -> list[Fault]:
     """Decode every image and mask; return the first fault of each sort with how many more."""
     found = _option_faults(spec)
-    table = _table(spec) if not found else None
+    meaning = meaning_of(spec) if not found else None
     for split in ("train", "val"):
         key = f"data.{split}"
         pairs, faults = find_pairs(spec, split)
         found += faults
-        look = partial(_look, table=table, key=key)
+        look = partial(_look, meaning=meaning, key=key, most=spec.max_pixels)
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             looks = list(pool.map(look, pairs))
         faults = [fault for faults, _ in looks for fault in faults]
         found += faults
-        if pairs and not faults and table is not None:
+        if pairs and not faults and meaning is not None:
             found += _too_few_classes(pairs, frozenset().union(*(s for _, s in looks)), key)
     return _shortened(found)
 
 
 def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
-    """Feed the label mapping, names and sizes of all files, lists whole, up to 64 masks a split."""
-    feed(repr((spec.classes, spec.ignore, spec.mapping)).encode())
+    """Feed how files are decoded, what masks mean, and the files themselves.
+
+    Of all files names and sizes, lists whole, up to 64 masks a split.
+    """
+    feed(repr((decode.VERSION, spec.classes, spec.ignore, spec.mapping, spec.colors)).encode())
     for split in ("train", "val"):
         pairs, faults = find_pairs(spec, split)
         if faults:
@@ -118,7 +120,8 @@ def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
 def _options(spec: DataSpec) -> list[object]:
     """Return what decides which files are read, and what their pixels become."""
     splits = [asdict(spec.train), asdict(spec.val)]
-    return [splits, spec.home, spec.ends, spec.classes, spec.ignore, spec.mapping, spec.size]
+    meaning = [spec.classes, spec.ignore, spec.mapping, spec.colors]
+    return [splits, spec.home, spec.ends, *meaning, spec.size]
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -166,21 +169,9 @@ def _option_faults(spec: DataSpec) -> Found:
     return found
 
 
-def _table(spec: DataSpec) -> NDArray[np.int16]:
-    """Return what each stored id becomes, int16 [256]; -1 where it is not allowed."""
-    table = np.full(256, -1, dtype=np.int16)
-    if not spec.mapping:
-        table[: spec.classes] = range(spec.classes)
-    if 0 <= spec.ignore <= 255:
-        table[spec.ignore] = IGNORED
-    for stored, target in spec.mapping:
-        table[stored] = target
-    return table
-
-
-def _look(pair: Pair, table: NDArray[np.int16] | None, key: str) -> tuple[Found, frozenset[int]]:
+def _look(pair: Pair, meaning: Meaning | None, key: str, most: int) -> tuple[Found, frozenset[int]]:
     """Return what is wrong with a pair, and which classes its mask holds."""
-    _, labels, found = _decode(pair, table, key)
+    _, labels, found = _decode(pair, meaning, key, most)
     if labels is None:
         return found, frozenset()
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
@@ -199,54 +190,34 @@ def _too_few_classes(pairs: list[Pair], classes: frozenset[int], key: str) -> Fo
 
 
 def _decode(
-    pair: Pair, table: NDArray[np.int16] | None, key: str
+    pair: Pair, meaning: Meaning | None, key: str, most: int
 ) -> tuple[Image.Image | None, Array | None, Found]:
-    """Return the RGB image, the mask as class ids if `table` is given, and what is wrong."""
+    """Return the RGB image, the mask as class ids if their meaning is given, and what is wrong."""
     found: Found = []
-    opened = [_open(path, key, found) for path in (pair.image, pair.mask)]
-    image, mask = opened
-    if image is not None and (image.mode == "F" or image.mode.startswith("I")):
-        found.append(_wrong(key, pair.image, f"is {image.mode}", "allowed: 8 bits a channel"))
-        image = None
-    labels = _labels(mask, pair.mask, table, key, found) if mask is not None else None
-    if image is not None and mask is not None and image.size != mask.size:
+    image = _tried(found, lambda: read_image(pair.image, key, most))
+    mask = _tried(found, lambda: read_mask(pair.mask, key, most))
+    if mask is None:
+        return image, None, found
+    if image is not None and image.size != mask.size:
         wrong = f"is {_size(mask)}, its image {pair.image.name} {_size(image)}"
-        found.append(_wrong(key, pair.mask, wrong, "allowed: the same size"))
-    return image.convert("RGB") if image is not None else None, labels, found
+        found += _sorted(unusable(pair.mask, key, wrong, "allowed: the same size"))
+    if meaning is None:
+        return image, None, found
+    return image, _tried(found, lambda: labels_of(mask, meaning, pair.mask, key)), found
 
 
-def _labels(
-    mask: Image.Image, path: Path, table: NDArray[np.int16] | None, key: str, found: Found
-) -> Array | None:
-    if mask.mode not in MASK_MODES:
-        allowed = "allowed: one channel of 8 bits, or a palette"
-        found.append(_wrong(key, path, f"is a mask of mode {mask.mode}", allowed))
-        return None
-    stored = np.asarray(mask).astype(np.uint8)
-    if table is None:
-        return stored
-    labels = table[stored]
-    if (labels < 0).any():
-        value = int(stored[labels < 0][0])
-        known = ", ".join(map(str, np.flatnonzero(table >= 0)))
-        found.append(_wrong(key, path, f"holds label {value}", f"allowed: {shown(known)}"))
-    return labels.astype(np.uint8)
-
-
-def _open(path: Path, key: str, found: Found, pixels: bool = True) -> Image.Image | None:
+def _tried(found: Found, read: Callable[[], T]) -> T | None:
+    """Return what `read` returns, or None with its faults in `found`."""
     try:
-        with Image.open(path) as image:
-            if pixels:
-                image.load()
-            return image
-    except Exception as error:  # a broken file makes Pillow raise almost anything
-        wrong = f"cannot be read ({shown(str(error))})"
-        found.append(_wrong(key, path, wrong, "allowed: a whole image file"))
+        return read()
+    except DataError as error:
+        found += _sorted(error)
         return None
 
 
-def _wrong(key: str, path: Path, wrong: str, allowed: str) -> tuple[str, Fault]:
-    return allowed, Fault(key, str(path), f"{shown(str(path), 300)} {wrong}", allowed)
+def _sorted(error: DataError) -> Found:
+    """Return the faults of files with their sort, which what is allowed instead tells."""
+    return [(fault.allowed, fault) for fault in error.faults]
 
 
 def _size(image: Image.Image) -> str:

@@ -154,7 +154,8 @@ def _same_data(first: Study, second: Study) -> bool:
 
 
 def _kept(data: dict[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (data or {}).items() if key not in NO_IDENTITY}
+    """Return what makes a data set; an older study lacks keys that say nothing here."""
+    return {key: value for key, value in (data or {}).items() if value and key not in NO_IDENTITY}
 
 
 def _schedule(study: Study) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def _training(schedule: dict[str, Any]) -> dict[str, Any]:
     for key, value in schedule["data"].items():
         if key in IMAGES and value:
             found[f"data.{IMAGES[key]}"] = value
-        elif key not in NO_IDENTITY and key not in IMAGES:
+        elif key not in NO_IDENTITY and key not in IMAGES and value != []:
             found.setdefault(f"data.{key}", value)
     return found | {FILES: f"files {schedule['fingerprint']}"}
 
