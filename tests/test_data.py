@@ -13,6 +13,7 @@ from pathlib import Path
 import miniature
 import numpy as np
 import pytest
+from PIL import Image
 
 from hrnet_search import open_study
 from hrnet_search.cli import main
@@ -106,6 +107,12 @@ def out_of_range(path: Path) -> None:
     miniature.write_mask(path, np.full((32, 48), 12, dtype=np.uint8))
 
 
+def in_colours(path: Path) -> None:
+    rows = np.zeros((32, 48, 3), dtype=np.uint8)
+    rows[:9] = (128, 64, 128)
+    Image.fromarray(rows).save(path)
+
+
 def emptied(path: Path) -> None:
     for file in path.iterdir():
         file.unlink()
@@ -129,6 +136,11 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "missing image": (Path.unlink, CAMVID.format("val", 1), "valannot/0001TP_000001.png has no im"),
     "size mismatch": (other_size, CAMVID.format("trainannot", 1), "{} is 9 x 9, its image"),
     "label out of range": (out_of_range, CAMVID.format("valannot", 2), "{} holds label 12, allowe"),
+    "colours": (
+        in_colours,
+        CAMVID.format("valannot", 1),
+        "{} is a mask in 2 colours: [0, 0, 0] (1",
+    ),
     "empty validation": (no_pairs, "CamVid/val", "{} with"),
     "one class": (one_class, "CamVid/trainannot", "{}/0001TP_000000.png and the other 4 masks"),
 }

@@ -31,6 +31,7 @@ GUESTS = {
     "space.*": {"numpy"},
     "space.ablate": {"yaml"},
     "space.data_section": {"yaml"},
+    "space.labels": {"yaml"},
     "space.load": {"yaml"},
     "space.reader": {"yaml"},
     "space.sections": {"yaml"},

@@ -26,7 +26,7 @@ VERSION = 2
 
 # `data.max_pixels` stands in the place of Pillow's own limit, which is below aerial images.
 Image.MAX_IMAGE_PIXELS = None
-# What Pillow warns of (a damaged tag, say) names no file and is no fault of the pixels.
+# What Pillow warns of (a damaged tag, say) names no file and changes no pixel.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 TURNS = {
@@ -38,7 +38,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What each orientation flag of EXIF asks for; 1 and what is no flag ask for nothing."""
+"""What each orientation flag of EXIF asks for; 1 and all other numbers ask for nothing."""
 
 ORIENTATION = 0x0112
 JPEG_EXIF = b"Exif\0\0"

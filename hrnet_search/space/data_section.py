@@ -9,7 +9,8 @@ import yaml
 
 from hrnet_search.errors import shown
 from hrnet_search.presets import PRESETS, SHAPES, Preset
-from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Split
+from hrnet_search.records import DATA_KINDS, IGNORED, MAX_PIXELS, DataSpec, Split
+from hrnet_search.space.labels import read_colors, read_mapping
 from hrnet_search.space.reader import Reader, Section
 
 SHAPES_CLASSES = 8
@@ -19,10 +20,12 @@ FOLDER = Preset("folder", (), home="", images="", masks="")
 """A data set of which nothing is known."""
 
 COMMON_DATA = ("kind", "size", "mean", "std", "cache", "train", "val")
+IN_FILES = (*COMMON_DATA, "root", "max_pixels")
+OWN = ("classes", "names", "ignore", "mapping", "colors", "ends", "swaps")
 DATA_KEYS = {
     "shapes": (*COMMON_DATA, "classes", "names", "seed"),
-    "folder": (*COMMON_DATA, "classes", "names", "root", "ignore", "mapping", "ends", "swaps"),
-    **dict.fromkeys(PRESETS, (*COMMON_DATA, "root")),
+    "folder": (*IN_FILES, *OWN),
+    **dict.fromkeys(PRESETS, IN_FILES),
 }
 
 
@@ -91,13 +94,21 @@ def _files(
     """Return data in files: what the preset knows, and what the file says instead."""
     default = preset.spec
     classes = default.classes or _class_count(reader, section)
+    common = _common(reader, section, default)
+    if {"mapping", "colors"} <= section.found.keys():
+        wrong = "stands beside data.mapping"
+        reader.fault(section.key_node("colors"), "data.colors", wrong, "one of the two")
     return DataSpec(
         kind=default.kind,
         classes=classes,
         ignore=section.read("ignore", lambda n, p: reader.integer(n, p, 0, 255), default.ignore),
         mapping=section.read(
-            "mapping", lambda n, p: _mapping(reader, n, p, classes), default.mapping
+            "mapping", lambda n, p: read_mapping(reader, n, p, classes), default.mapping
         ),
+        colors=section.read(
+            "colors", lambda n, p: read_colors(reader, n, p, classes, common["names"]), ()
+        ),
+        max_pixels=section.read("max_pixels", lambda n, p: _count(reader, n, p), MAX_PIXELS),
         size=section.read("size", lambda n, p: reader.size(n, p, 1), default.size),
         swaps=section.read("swaps", lambda n, p: _swaps(reader, n, p, classes), default.swaps),
         home=default.home,
@@ -105,7 +116,7 @@ def _files(
         root=_root(reader, section, space_file, data_root),
         train=_split(reader, section, "train", default.train, preset.begin),
         val=_split(reader, section, "val", default.val, preset.begin),
-        **_common(reader, section, default),
+        **common,
     )
 
 
@@ -153,6 +164,10 @@ def _split(
 def _bytes(reader: Reader, node: yaml.Node, path: str) -> int | None:
     if isinstance(node, yaml.ScalarNode) and node.value == "0":
         return 0
+    return _count(reader, node, path)
+
+
+def _count(reader: Reader, node: yaml.Node, path: str) -> int | None:
     amount = reader.amount(node, path)
     return None if amount is None else int(amount)
 
@@ -185,29 +200,6 @@ def _swaps(
         reader.fault(node, path, "a class stands in two places", "each once")
         return None
     return read
-
-
-def _mapping(
-    reader: Reader, node: yaml.Node, path: str, classes: int
-) -> tuple[tuple[int, int], ...] | None:
-    """Read `{stored id: class id}`; the ids are numbers, so keys are read here."""
-    if not isinstance(node, yaml.MappingNode):
-        reader.fault(node, path, "is no mapping", "stored id: class id")
-        return None
-    pairs = []
-    for key, value in node.value:
-        stored = reader.integer(key, path, 0, 255)
-        label = _label(reader, value, f"{path}.{shown(key.value)}", classes)
-        if stored is not None and label is not None:
-            pairs.append((stored, label))
-    return tuple(sorted(pairs))
-
-
-def _label(reader: Reader, node: yaml.Node, path: str, classes: int) -> int | None:
-    """Read a class id, or `ignore` for what counts nowhere."""
-    if isinstance(node, yaml.ScalarNode) and node.value == "ignore":
-        return IGNORED
-    return reader.integer(node, path, 0, classes - 1)
 
 
 def _colour(

@@ -114,8 +114,8 @@ def _place_of(node: yaml.Node, path: str) -> tuple[int, int]:
 
 
 def _is_label(fault: Fault) -> bool:
-    """A label mapping has numbers as keys; they are read where it is."""
-    return fault.path == "data.mapping" and "is no string" in fault.wrong
+    """Labels have numbers and colours as keys, which are read where they stand."""
+    return fault.path in ("data.mapping", "data.colors") and "is no string" in fault.wrong
 
 
 def _load(

@@ -83,7 +83,7 @@ def test_one_bit_is_0_and_255(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I", "F", "CMYK"])
-def test_a_mask_that_is_no_8_bits_is_refused_by_name(mode: str, tmp_path: Path) -> None:
+def test_a_mask_of_other_than_8_bits_is_refused_by_name(mode: str, tmp_path: Path) -> None:
     """IMREAD_GRAYSCALE keeps the high byte of 16 bits, convert("P") cuts them off at 255."""
     path = saved(Image.new(mode, (3, 2)), tmp_path / "m.tif")
     assert f"m.tif is a mask of mode {mode}, allowed: one channel of 8 bits" in refusal(path)
@@ -91,7 +91,7 @@ def test_a_mask_that_is_no_8_bits_is_refused_by_name(mode: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 def test_a_mask_with_transparent_pixels_is_refused(mode: str, tmp_path: Path) -> None:
-    """What is stored below them is no label that anybody drew."""
+    """What is stored below them is not a label that anybody drew."""
     image = Image.fromarray(LABELS).convert(mode)
     image.putalpha(Image.fromarray(np.array([[255, 0, 255], [128, 255, 255]], dtype=np.uint8)))
     assert "m.png is a mask with 2 transparent pixels" in refusal(saved(image, tmp_path / "m.png"))

@@ -70,6 +70,64 @@ def test_a_folder_may_say_all_that_a_preset_knows() -> None:
     assert (spec.mapping, spec.cache) == (((7, 0), (9, 255)), 0)
 
 
+SPLITS = "train: {list: t.lst}, val: {list: v.lst}"
+
+
+def test_colours_of_masks_have_classes_by_id_or_name() -> None:
+    spec, faults = read(
+        "{kind: folder, classes: 2, names: [road, sky], max_pixels: 2.5G, colors: "
+        f"{{[0, 0, 0]: ignore, [128, 64, 128]: road, [70, 70, 70]: 1, other: 0}}, {SPLITS}}}"
+    )
+    assert faults == []
+    assert spec.colors == (((), 0), ((0, 0, 0), 255), ((70, 70, 70), 1), ((128, 64, 128), 0))
+    assert spec.max_pixels == 2_500_000_000
+
+
+def read_palette(text: str, folder: Path) -> tuple[DataSpec, list[str]]:
+    (folder / "palette.txt").write_text(text, encoding="utf-8-sig")
+    section = (
+        f"{{kind: folder, classes: 2, names: [road, wet road], colors: palette.txt, {SPLITS}}}"
+    )
+    reader = Reader(str(folder / "space.yaml"))
+    spec = read_data(reader, yaml.compose(section), reader.file, None, (64, 64))
+    return spec, [str(fault).replace(f"{folder}/", "") for fault in reader.faults]
+
+
+def test_a_file_beside_the_space_file_may_hold_the_colours(tmp_path: Path) -> None:
+    """Lines as CamVid's label_colors.txt has them: red, green and blue, white space, a name."""
+    text = "# a comment\n\n 0 0 0\tignore\n128 64 128  wet road\n70, 70, 70, 0\nother ignore\n"
+    spec, faults = read_palette(text, tmp_path)
+    assert faults == []
+    assert spec.colors == (((), 255), ((0, 0, 0), 255), ((70, 70, 70), 0), ((128, 64, 128), 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 0 0 0\n1 2 3\n", "palette.txt line 2: '1 2 3' is not a colour with a class, allowed: "),
+        ("0 0 256 0\n", "palette.txt line 1: '0 0 256 0' is not a colour with a class"),
+        (
+            "0 0 0 2\n",
+            "line 1: '2' is not a class: 0 to 1, ignore or one of road, wet road, allowed",
+        ),
+        (
+            "0 0 0 car\n0 0 0 sea\n",
+            "'car' is not a class: 0 to 1, ignore or one of road, wet road (and 1",
+        ),
+        ("0 0 0 0\n0 0 0 1\n", "palette.txt line 2: '0 0 0 1' repeats a colour"),
+        ("other 1\n", "data.colors: holds no colour"),
+        ("# nothing\n", "palette.txt holds no colour"),
+        ("0 0 0 0\0\n", "palette.txt holds a NUL byte"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    (fault,) = read_palette(text, tmp_path)[1]
+    assert fault.startswith("space.yaml:1:")
+    assert message in fault
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -91,6 +149,31 @@ def test_a_folder_may_say_all_that_a_preset_knows() -> None:
         ("{kind: folder, classes: 3, swaps: [[0, 3]]}", "data.swaps: 3 is not allowed"),
         ("{kind: folder, classes: 3, ends: [a]}", "data.ends: 1 entries, allowed: 2 entries"),
         ("{kind: folder, classes: 3, mapping: {1: 3}}", "data.mapping.1: 3 is not allowed"),
+        ("{kind: folder, classes: 3, mapping: {1: 0, 1: 1}}", "data.mapping: 1 is repeated"),
+        ("{kind: folder, classes: 3, colors: {[0, 0]: 1}}", "[red, green, blue], like [128, 0, 0]"),
+        ("{kind: folder, classes: 3, colors: {[0, 0, 256]: 1}}", "data.colors: 256 is not allowed"),
+        ("{kind: folder, classes: 3, colors: {rest: 1}}", "data.colors: is no list, allowed: [red"),
+        (
+            "{kind: folder, classes: 3, colors: {[0, 0, 1]: 3}}",
+            "data.colors.[0, 0, 1]: 3 is not allowed, allowed: an integer from 0 to 2",
+        ),
+        (
+            "{kind: folder, classes: 3, colors: {[0, 0, 1]: 0, [0, 0, 1]: 1}}",
+            "1:51: data.colors: [0, 0, 1] is repeated, allowed: each once",
+        ),
+        ("{kind: folder, classes: 3, colors: {other: 1}}", "data.colors: holds no colour"),
+        ("{kind: folder, classes: 3, colors: [1]}", "data.colors: is not a mapping, allowed: [R"),
+        (
+            "{kind: folder, classes: 3, colors: no.txt}",
+            "data.colors: no.txt is not a file, allowed",
+        ),
+        (
+            "{kind: folder, classes: 3, mapping: {0: 0}, colors: {[0, 0, 0]: 0}}",
+            "1:45: data.colors: stands beside data.mapping, allowed: one of the two",
+        ),
+        ("{kind: lip, colors: {[0, 0, 0]: 0}}", "data.colors: is not a known key"),
+        ("{kind: lip, max_pixels: 0}", "data.max_pixels: 0 is no amount"),
+        ("{kind: shapes, max_pixels: 9}", "data.max_pixels: is not a known key"),
         ("{kind: folder, classes: 3, names: [a, b]}", "data.names: 2 names for 3 classes"),
     ],
 )
@@ -107,5 +190,6 @@ def test_shapes_have_names_for_as_many_classes_as_are_drawn() -> None:
 def test_where_data_lie_and_are_kept_is_no_part_of_a_schedule() -> None:
     spec = PRESETS["lip"].spec
     here = Schedule(spec).id
-    assert Schedule(replace(spec, root="/elsewhere", cache=0)).id == here
+    assert Schedule(replace(spec, root="/elsewhere", cache=0, max_pixels=9)).id == here
+    assert Schedule(replace(spec, colors=(((0, 0, 0), 1),))).id != here
     assert Schedule(replace(spec, swaps=())).id != here

@@ -322,7 +322,7 @@ def test_a_data_root_is_looked_for(tmp_path: Path) -> None:
     assert load_space_file(ROOT / "search_spaces" / "camvid.yaml").schedule.data.root == ""
 
 
-def test_a_label_mapping_has_numbers_as_keys(tmp_path: Path) -> None:
+def test_labels_have_numbers_and_colours_as_keys(tmp_path: Path) -> None:
     text = GOOD.replace(
         "{kind: shapes}",
         "{kind: folder, classes: 2, mapping: {7: 0, 8: 1}, train: {list: a.lst}, "
@@ -332,6 +332,11 @@ def test_a_label_mapping_has_numbers_as_keys(tmp_path: Path) -> None:
     data = load_space_file(tmp_path / "space.yaml").schedule.data
     assert data.mapping == ((7, 0), (8, 1))
     assert (data.train.list, data.val.images, data.val.masks) == ("a.lst", "i", "m")
+    (tmp_path / "space.yaml").write_text(
+        text.replace("mapping: {7: 0, 8: 1}", "colors: {[0, 0, 9]: 1, [7, 0, 0]: ignore}")
+    )
+    data = load_space_file(tmp_path / "space.yaml").schedule.data
+    assert data.colors == (((0, 0, 9), 1), ((7, 0, 0), 255))
 
 
 def mutated(text: str, rng: random.Random) -> bytes:
