@@ -101,10 +101,8 @@ def _opened(path: Path, key: str, most: int) -> Iterator[Image.Image]:
     except DataError:
         raise
     except UnidentifiedImageError:
-        why = "no format that Pillow knows"
-        raise unusable(
-            path, key, f"cannot be read ({why})", "allowed: a whole image file"
-        ) from None
+        wrong = "cannot be read (no format that Pillow knows)"
+        raise unusable(path, key, wrong, WHOLE) from None
     except Exception as error:  # a broken file makes Pillow raise almost anything
         why = shown(str(error)) or type(error).__name__
         raise unusable(path, key, f"cannot be read ({why})", WHOLE) from error

@@ -21,8 +21,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrnet_search.data import decode
 from hrnet_search.data.cache import Decoded, Unkept, decode_all, decoded_bytes, open_cache
-from hrnet_search.data.dataset import Array, Dataset, open_dataset
+from hrnet_search.data.dataset import Array, Dataset, fingerprint, open_dataset
 from hrnet_search.errors import DataError
 from hrnet_search.records import DataSpec
 
@@ -224,6 +225,23 @@ def test_a_source_that_was_touched_or_an_option_that_changed_is_noticed(tmp_path
     assert len(list(folder.glob("*.images"))) == 2
 
 
+def test_what_was_decoded_by_older_rules_is_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 took images as they are stored, whatever their orientation flag asked for."""
+    spec = miniature.make("camvid", tmp_path / "data")
+    seen = {}
+    for version in (1, decode.VERSION):
+        monkeypatch.setattr(decode, "VERSION", version)
+        dataset = open_dataset(spec, "train")
+        opened(dataset, tmp_path / "cache")
+        (path,) = (tmp_path / "cache").glob("*.images")  # the old one is replaced
+        seen[version] = (path.name, path.stat().st_ino, dataset.stamp(), fingerprint(spec))
+    (name, *old), (same, *new) = seen.values()
+    assert name == same
+    assert all(before != after for before, after in zip(old, new, strict=True))
+
+
 def test_who_has_an_old_cache_mapped_keeps_it(tmp_path: Path) -> None:
     old = opened(Counting(), tmp_path)
     before = old.buffer.copy()
@@ -307,6 +325,7 @@ def test_the_bytes_of_both_splits_are_known_without_decoding(tmp_path: Path) -> 
 OPENER = """
 import sys, time
 from pathlib import Path
+from hrnet_search.data import decode
 from hrnet_search.data.cache import Decoded, open_cache
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.data.folder import Folder
