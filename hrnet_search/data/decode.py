@@ -4,7 +4,7 @@ The HRNet library reads images with `cv2.imread(path, cv2.IMREAD_COLOR)`, which 
 orientation flag of EXIF. Its readers differ on masks (`lib/datasets/`): ADE20K's and COCO-Stuff's
 use Pillow, which follows the flag of TIFF alone, Cityscapes' and LIP's OpenCV. A mask is drawn on
 the image as it is displayed, so a flag that was copied into it says nothing: masks are read as
-with Pillow.
+with Pillow, all but grey GIF.
 """
 
 from __future__ import annotations
@@ -76,10 +76,13 @@ def read_image(path: Path, key: str, most: int) -> Image.Image:
 
 
 def read_mask(path: Path, key: str, most: int) -> Image.Image:
-    """Return a mask as Pillow opens it, decoded; raise DataError as `read_size`."""
+    """Return a mask as Pillow opens it, decoded, and a grey GIF as grey; raise as `read_size`.
+
+    GIF stores grey as a palette, in which Pillow's writer numbers anew the levels that occur.
+    """
     with _opened(path, key, most) as image:
         image.load()
-        return image
+        return _colours(image).convert("L") if _is_grey_gif(image) else image
 
 
 def unusable(path: Path, key: str, wrong: str, allowed: str) -> DataError:
@@ -106,6 +109,11 @@ def _opened(path: Path, key: str, most: int) -> Iterator[Image.Image]:
     except Exception as error:  # a broken file makes Pillow raise almost anything
         why = shown(str(error)) or type(error).__name__
         raise unusable(path, key, f"cannot be read ({why})", WHOLE) from error
+
+
+def _is_grey_gif(image: Image.Image) -> bool:
+    levels = np.array(image.getpalette("RGB") or []).reshape(-1, 3)
+    return image.format == "GIF" and bool((levels == levels[:, :1]).all())
 
 
 def _colours(image: Image.Image) -> Image.Image:

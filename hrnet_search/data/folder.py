@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from PIL import Image
 
 from hrnet_search.data import decode
 from hrnet_search.data.decode import read_image, read_mask, read_size, unusable
-from hrnet_search.data.labels import Meaning, labels_of, meaning_of
+from hrnet_search.data.labels import Meaning, labels_of, meaning_of, palette_of
 from hrnet_search.data.pairs import Found, Pair, find_pairs, list_path
 from hrnet_search.errors import DataError, Fault, shown
 from hrnet_search.records import IGNORED, DataSpec, hash_of
@@ -44,10 +44,11 @@ class Folder:
         return len(self._pairs)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        key, most = f"data.{self._split}", self._spec.max_pixels
-        image, mask, found = _decode(self._pair(index), self._meaning, key, most)
-        if image is None or mask is None or found:
+        pair, key = self._pair(index), f"data.{self._split}"
+        image, stored, found = _decode(pair, key, self._spec.max_pixels)
+        if image is None or stored is None or found:
             raise DataError(fault for _, fault in found)
+        mask = labels_of(stored, self._meaning, pair.mask, key)
         if self._spec.size is not None:
             # Pillow wants width first; both filters take pixel centres, so the two stay aligned.
             size = self._spec.size[::-1]
@@ -90,10 +91,12 @@ def preflight(spec: DataSpec) -> list[Fault]:
         look = partial(_look, meaning=meaning, key=key, most=spec.max_pixels)
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             looks = list(pool.map(look, pairs))
-        faults = [fault for faults, _ in looks for fault in faults]
+        faults = [fault for look in looks for fault in look.faults]
         found += faults
+        if not (spec.mapping or spec.colors):
+            found += _two_palettes(pairs, looks, key)
         if pairs and not faults and meaning is not None:
-            found += _too_few_classes(pairs, frozenset().union(*(s for _, s in looks)), key)
+            found += _too_few_classes(pairs, frozenset().union(*(s.classes for s in looks)), key)
     return _shortened(found)
 
 
@@ -169,13 +172,46 @@ def _option_faults(spec: DataSpec) -> Found:
     return found
 
 
-def _look(pair: Pair, meaning: Meaning | None, key: str, most: int) -> tuple[Found, frozenset[int]]:
-    """Return what is wrong with a pair, and which classes its mask holds."""
-    _, labels, found = _decode(pair, meaning, key, most)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is wrong with a pair, which classes its mask holds, and in which colours (indices)."""
+
+    faults: Found
+    classes: frozenset[int] = frozenset()
+    palette: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+
+def _look(pair: Pair, meaning: Meaning | None, key: str, most: int) -> _Look:
+    _, mask, found = _decode(pair, key, most)
+    if mask is None or meaning is None:
+        return _Look(found)
+    labels = _tried(found, lambda: labels_of(mask, meaning, pair.mask, key))
     if labels is None:
-        return found, frozenset()
+        return _Look(found)
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-    return found, frozenset(present.tolist()) - {IGNORED}
+    return _Look(found, frozenset(present.tolist()) - {IGNORED}, palette_of(mask))
+
+
+def _two_palettes(pairs: list[Pair], looks: list[_Look], key: str) -> Found:
+    """Return a fault for each mask whose palette gives an index another colour than one before.
+
+    Colours are drawn, indices are chosen by programs: those that make files smaller, and Pillow
+    when it writes GIF, number the colours of each file anew.
+    """
+    seen: dict[int, tuple[tuple[int, ...], Pair]] = {}
+    found: Found = []
+    for pair, look in zip(pairs, looks, strict=True):
+        for index, colour in look.palette.items():
+            first, other = seen.setdefault(index, (colour, pair))
+            if first != colour:
+                wrong = (
+                    f"{shown(str(pair.mask), 300)} has label {index} in the colour "
+                    f"{list(colour)}, {other.mask.name} in {list(first)}"
+                )
+                allowed = "allowed: one palette, data.colors, or data.mapping if indices are meant"
+                found.append(("palettes", Fault(key, str(pair.mask), wrong, allowed)))
+                break
+    return found
 
 
 def _too_few_classes(pairs: list[Pair], classes: frozenset[int], key: str) -> Found:
@@ -190,20 +226,16 @@ def _too_few_classes(pairs: list[Pair], classes: frozenset[int], key: str) -> Fo
 
 
 def _decode(
-    pair: Pair, meaning: Meaning | None, key: str, most: int
-) -> tuple[Image.Image | None, Array | None, Found]:
-    """Return the RGB image, the mask as class ids if their meaning is given, and what is wrong."""
+    pair: Pair, key: str, most: int
+) -> tuple[Image.Image | None, Image.Image | None, Found]:
+    """Return the image, RGB, its mask as it is stored, and what is wrong with them."""
     found: Found = []
     image = _tried(found, lambda: read_image(pair.image, key, most))
     mask = _tried(found, lambda: read_mask(pair.mask, key, most))
-    if mask is None:
-        return image, None, found
-    if image is not None and image.size != mask.size:
+    if image is not None and mask is not None and image.size != mask.size:
         wrong = f"is {_size(mask)}, its image {pair.image.name} {_size(image)}"
         found += _sorted(unusable(pair.mask, key, wrong, "allowed: the same size"))
-    if meaning is None:
-        return image, None, found
-    return image, _tried(found, lambda: labels_of(mask, meaning, pair.mask, key)), found
+    return image, mask, found
 
 
 def _tried(found: Found, read: Callable[[], T]) -> T | None:

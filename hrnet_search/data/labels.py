@@ -71,6 +71,15 @@ def labels_of(mask: Image.Image, meaning: Meaning, path: Path, key: str) -> Arra
     return labels.astype(np.uint8)
 
 
+def palette_of(mask: Image.Image) -> dict[int, tuple[int, ...]]:
+    """Return the colour of each index that a mask with a palette uses; nothing without one."""
+    if mask.mode != "P":
+        return {}
+    used = np.flatnonzero(np.bincount(np.asarray(mask).ravel(), minlength=256))
+    colours = mask.getpalette("RGB") or []
+    return {int(index): tuple(colours[3 * index : 3 * index + 3]) for index in used}
+
+
 def _numbers(mask: Image.Image, path: Path, key: str) -> Array:
     """Return one number a pixel, uint8 [H, W]: of a palette its indices, of 1 bit 0 and 255.
 

@@ -70,6 +70,14 @@ def test_images_are_turned_as_opencv_turns_them(suffix: str, flag: int, tmp_path
     assert np.abs(found.astype(int) - expected).max() <= (3 if suffix == ".jpg" else 0)
 
 
+def test_a_jpeg_of_two_pictures_is_turned_too(tmp_path: Path) -> None:
+    """MPO, which telephones write under the name .jpg."""
+    more = {"save_all": True, "append_images": [Image.fromarray(STORED)], **LOSSLESS[".jpg"]}
+    Image.fromarray(STORED).save(tmp_path / "a.jpg", "MPO", exif=flagged(6), **more)
+    expected = DISPLAYED[6](STORED)
+    assert np.abs(pixels(tmp_path / "a.jpg").astype(int) - expected).max() <= 3
+
+
 @pytest.mark.parametrize("suffix", [".bmp", ".gif", ".jp2"])
 def test_what_opencv_does_not_turn_stays(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"

@@ -163,6 +163,36 @@ def test_a_palette_mask_keeps_its_indices(spec: DataSpec) -> None:
     assert np.array_equal(open_dataset(spec, "train")[0][1], indices)
 
 
+def write_palette_mask(path: Path, colours: list[tuple[int, int, int]]) -> None:
+    """Write a mask whose rows have these colours, each of which is the index of its place."""
+    rows = np.repeat(np.arange(8, dtype=np.uint8)[:, None] % len(colours), 6, axis=1)
+    mask = Image.fromarray(rows).convert("P")
+    mask.putpalette([part for colour in colours for part in colour])
+    mask.save(path)
+
+
+def test_palettes_that_number_colours_differently_are_a_fault(spec: DataSpec) -> None:
+    """As pngquant, optipng and Pillow's GIF writer number the colours of each file anew."""
+    black, red, green = (0, 0, 0), (200, 10, 10), (10, 200, 10)
+    a, b = (Path(spec.root, f"masks/{name}.png") for name in ("a", "deep/b"))
+    write_palette_mask(a, [black, red, green])
+    write_palette_mask(b, [black, red])  # without what it does not use
+    assert messages(spec) == []
+    write_palette_mask(b, [black, green])
+    assert messages(spec) == [
+        (
+            "data.train: masks/deep/b.png has label 1 in the colour [10, 200, 10], a.png in "
+            "[200, 10, 10] (and 1 more: data.val: masks/deep/b.png), allowed: one palette, "
+            "data.colors, or data.mapping if indices are meant"
+        )
+    ]
+    assert messages(replace(spec, mapping=((0, 0), (1, 1), (2, 2)))) == []
+    colors = ((black, 0), (red, 1), (green, 2))
+    assert messages(replace(spec, colors=colors)) == []
+    dataset = open_dataset(replace(spec, colors=colors), "train")
+    assert [dataset[i][1][:3, 0].tolist() for i in (0, 1)] == [[0, 1, 2], [0, 2, 0]]
+
+
 def test_the_ignored_label_becomes_ours(spec: DataSpec) -> None:
     write_mask(Path(spec.root, "masks/a.png"), [0, 1, 2, 7, 7, 0])
     mask = open_dataset(replace(spec, ignore=7), "train")[0][1]

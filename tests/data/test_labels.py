@@ -47,6 +47,20 @@ def test_grey_is_the_label_in_every_format(suffix: str, tmp_path: Path) -> None:
     assert np.array_equal(labels(path), LABELS)
 
 
+@pytest.mark.parametrize("levels", [(0, 2), (1, 2), (0, 255), (1, 0)])
+def test_a_grey_gif_is_read_by_its_levels(levels: tuple[int, int], tmp_path: Path) -> None:
+    """As OpenCV 5.0 with IMREAD_GRAYSCALE; Pillow writes 0 and 2 as the indices 0 and 1.
+
+    DRIVE's masks have the indices 0 and 1 for black and white, which `mapping` names 0 and 255.
+    """
+    stored = np.array([levels, levels], dtype=np.uint8)
+    path = saved(Image.fromarray(stored), tmp_path / "m.gif")
+    assert np.array_equal(labels(path), stored)
+    mapping = ((0, 0), (1, 1), (2, 2), (255, 1))
+    expected = [1 if level == 255 else level for level in levels]
+    assert labels(path, mapping=mapping)[0].tolist() == expected
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
 def test_equal_channels_are_grey(mode: str, tmp_path: Path) -> None:
     """As cv2.imread(path, IMREAD_GRAYSCALE) reads them: equal channels stay what they are."""
