@@ -19,6 +19,7 @@ from hrnet_search.evaluate.descent import Descent
 from hrnet_search.evaluate.loss import Loss
 from hrnet_search.evaluate.norms import recalibrated, statistics
 from hrnet_search.evaluate.previews import Previews, chosen
+from hrnet_search.evaluate.soft_metrics import Signals, SoftSums
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.records import (
     LOSSES,
@@ -54,10 +55,12 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One evaluation: the rung, int64 [images, K, K] with truth in rows, some previews, and
-    what was judged where that is not what is trained: batch-norm statistics, averaged weights."""
+    """One evaluation: the rung, what probabilities say beside it, int64 [images, K, K] with truth
+    in rows, some previews, and what was judged where that is not what is trained: batch-norm
+    statistics, averaged weights."""
 
     rung: RungResult
+    signals: Signals
     confusions: np.ndarray[Any, np.dtype[np.int64]]
     judged: dict[str, Tensor]
     previews: Previews
@@ -125,6 +128,7 @@ class Trainer:
         classes, aligned = self.schedule.data.classes, self.network.architecture.align_corners
         counts = np.zeros((self.data.images, classes, classes), dtype=np.int64)
         previews = Previews(self.schedule.data, chosen(self.data.images))
+        soft = SoftSums(classes, self._device)
         total, pixels = 0.0, 0
         with self._descent.averaged(), recalibrated(self.network, self._recalibrate):
             for images, labels, indices in self.data.validation():
@@ -136,12 +140,14 @@ class Trainer:
                 counted = int(found.sum())
                 total += counted * metrics.cross_entropy(logits, labels, aligned).item()
                 pixels += counted
+                soft.add(logits, labels)
                 for place, index in enumerate(indices):
                     previews.look(index, images[place], labels[place], predicted[place])
             judged = statistics(self.network)
             if self.schedule.ema:
                 judged |= {n: w.detach().clone() for n, w in self.network.named_parameters()}
-        return Judgement(self._rung(counts, total / max(1, pixels)), counts, judged, previews)
+        rung = self._rung(counts, total / max(1, pixels))
+        return Judgement(rung, soft.signals(), counts, judged, previews)
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs to go on at this step."""

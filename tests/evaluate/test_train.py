@@ -103,6 +103,17 @@ def test_judging_changes_no_training(reference: tuple[Trainer, Training]) -> Non
     assert once.rungs == reference[1].rungs[-1:]
 
 
+def test_signals_are_of_the_logits_that_are_judged(reference: tuple[Trainer, Training]) -> None:
+    """Batches of different sizes, with pixels that are ignored, as in the rung's own loss."""
+    last = reference[1].last
+    assert last is not None
+    assert last.signals.cross_entropy == pytest.approx(last.rung.loss, rel=1e-5)
+    assert 0 < last.signals.soft_iou < 1
+    untrained = trainer().judge()
+    assert untrained.signals.soft_iou < last.signals.soft_iou
+    assert untrained.signals.balanced_cross_entropy > last.signals.balanced_cross_entropy
+
+
 def test_rungs_hold_the_figures_of_their_confusion_matrices(
     reference: tuple[Trainer, Training],
 ) -> None:
