@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := search_spaces/quickstart.yaml
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench table clean
 
 demo: $(STAMP)
 	$(BIN)/hrnet-search run $(DEMO)
@@ -35,6 +35,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/shapes_differ.py
 	$(BIN)/python -m benchmarks.search run --problems interactions dtlz2 --samplers pareto local \
 		--seeds 3 --trials 120 --results results/bench-search.jsonl
+
+table: $(STAMP)
+	$(BIN)/python -m benchmarks.tables.fill
 
 clean:
 	rm -rf $(VENV)

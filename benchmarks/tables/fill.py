@@ -1,0 +1,195 @@
+"""Train the variants of `equal_macs_variants.csv` into `equal_macs.csv`, beside this file.
+
+    taskset -c 1 python benchmarks/tables/fill.py
+
+goes on where the last run ended: a training whose last row is there is not repeated. One process
+at a time. The rows of a training are appended together when it has ended; README.md tells what
+the columns mean and in which order the work is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import fcntl
+import io
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from benchmarks.tables.variants import CLASSES, SIZE, Variant, read_variants
+from hrnet_search.data.batches import Batches, ImageStore, validation_batches
+from hrnet_search.data.dataset import open_dataset
+from hrnet_search.data.shapes import VERSION
+from hrnet_search.evaluate.allocator import keep_freed_memory
+from hrnet_search.evaluate.train import Trainer, TrainingData
+from hrnet_search.net.hrnet import build
+from hrnet_search.records import DataSpec, Schedule
+
+TABLE = Path(__file__).parent / "equal_macs.csv"
+TRUTH, TRUTH_SEEDS = 2400, (0, 1)
+SHORT, SHORT_SEEDS = (75, 150, 300, 600), (2, 3)
+RUNGS = (75, 150, 300, 600, 1200)
+"""Steps at which the trainings of TRUTH steps are judged before their end."""
+
+PILOT_BINS, PILOT_PLACES = (0, 2, 4), 8
+COLUMNS = (
+    "version", "variant", "bin", "params", "macs", "steps", "seed", "step", "miou", "soft_iou",
+    "cross_entropy", "balanced_cross_entropy", "training_loss", "cpu_s", "precision", "device",
+    "torch",
+)  # fmt: skip
+SPEC = DataSpec("shapes", CLASSES, size=SIZE, train_images=4096, val_images=512)
+VALIDATION_BATCH = 32
+Row = dict[str, str]
+Key = tuple[str, str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training: a variant, the length of its schedule and its seed."""
+
+    variant: Variant
+    steps: int
+    seed: int
+
+    def key(self, version: str) -> Key:
+        return version, self.variant.id, self.steps, self.seed
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        return (*RUNGS, self.steps) if self.steps == TRUTH else (self.steps,)
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    with options.table.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        repair(file.fileno(), options.table)
+        done = {_key(row) for row in read_table(options.table) if row["step"] == row["steps"]}
+        for job in jobs(read_variants()):
+            if job.key(str(VERSION)) not in done:
+                rows = trained(job)
+                append(file.fileno(), rows)
+                last = rows[-1]
+                print(*(last[c] for c in ("variant", "steps", "seed", "miou", "cpu_s")), flush=True)
+
+
+def jobs(variants: list[Variant]) -> Iterator[Job]:
+    """Yield all trainings, first those by which a part of the table already tells something.
+
+    The pilot is a few variants of every other bin: first 150 steps by both seeds, which take
+    minutes, then the truth by one seed, and by the other. After it the same for all variants,
+    and last the other schedules.
+    """
+    pilot = [v for v in variants if v.bin in PILOT_BINS and v.place < PILOT_PLACES]
+    rest = [v for v in variants if v not in pilot]
+    for some in (pilot, rest):
+        for steps, seeds in ((150, SHORT_SEEDS), (TRUTH, TRUTH_SEEDS)):
+            yield from (Job(variant, steps, seed) for seed in seeds for variant in some)
+    others = [steps for steps in SHORT if steps != 150]
+    for seed in SHORT_SEEDS:
+        yield from (Job(variant, steps, seed) for variant in variants for steps in others)
+
+
+def schedule_of(steps: int, data: DataSpec = SPEC) -> Schedule:
+    """Return a schedule of its own, annealed to zero; its warm-up is 13% of the shortest."""
+    return Schedule(
+        data, steps=steps, batch=8, crop=SIZE, scale=(0.75, 1.5), optimiser="adamw", lr=0.005,
+        warmup=10, precision="fp32",
+    )  # fmt: skip
+
+
+def trained(job: Job, data: DataSpec = SPEC) -> list[Row]:
+    """Train as a study does, and return a row for each rung, the last for the end."""
+    schedule = schedule_of(job.steps, data)
+    training, validation = stores(data)
+    torch.manual_seed(job.seed)
+    network = build(job.variant.architecture, data.classes)
+    trainer = Trainer(
+        network,
+        TrainingData(
+            Batches(training, schedule, job.seed).batch,
+            lambda: validation_batches(validation, data, VALIDATION_BATCH, "cpu"),
+            len(validation),
+        ),
+        schedule,
+    )
+    rows, losses, start = [], 0.0, time.process_time()
+    while trainer.step < job.steps:
+        losses += trainer.advance()
+        if trainer.step in job.rungs:
+            rows.append(_row(job, trainer, losses, start))
+    return rows
+
+
+@cache
+def stores(data: DataSpec) -> tuple[ImageStore, ImageStore]:
+    training, validation = (ImageStore(open_dataset(data, split)) for split in ("train", "val"))
+    return training, validation
+
+
+def _row(job: Job, trainer: Trainer, losses: float, start: float) -> Row:
+    seconds = time.process_time() - start  # judging at earlier rungs included
+    judged = trainer.judge()
+    signals, variant = judged.signals, job.variant
+    values = (
+        VERSION, variant.id, variant.bin, variant.params, variant.macs, job.steps, job.seed,
+        trainer.step, f"{judged.rung.miou:.5f}", f"{signals.soft_iou:.5f}",
+        f"{signals.cross_entropy:.5f}", f"{signals.balanced_cross_entropy:.5f}",
+        f"{losses / trainer.step:.5f}", f"{seconds:.1f}", trainer.schedule.precision,
+        platform.processor() or platform.machine(), torch.__version__,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def read_table(path: Path = TABLE) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append(handle: int, rows: list[Row]) -> None:
+    """Put the rows of one training on disk, all or, should the machine stop, none or some."""
+    buffer = io.StringIO()
+    csv.DictWriter(buffer, COLUMNS, lineterminator="\n").writerows(rows)
+    os.write(handle, buffer.getvalue().encode())
+    os.fsync(handle)
+
+
+def repair(handle: int, path: Path) -> None:
+    """Begin an empty table with its columns, and drop what follows the last whole training."""
+    content = path.read_bytes()
+    if not content:
+        os.write(handle, (",".join(COLUMNS) + "\n").encode())
+        return
+    lines = content.splitlines(keepends=True)
+    steps, step = COLUMNS.index("steps"), COLUMNS.index("step")
+
+    def ends(line: bytes) -> bool:
+        cells = line.rstrip(b"\n").split(b",")
+        return line.endswith(b"\n") and len(cells) == len(COLUMNS) and cells[steps] == cells[step]
+
+    while len(lines) > 1 and not ends(lines[-1]):
+        lines.pop()
+    os.ftruncate(handle, sum(map(len, lines)))
+
+
+def _key(row: Row) -> Key:
+    return row["version"], row["variant"], int(row["steps"]), int(row["seed"])
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--table", type=Path, default=TABLE, help="the file of rows")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""How well a score ranks networks: Kendall's tau, partial tau, pairs of equal MACs, regret.
+
+All of arrays [..., n] over networks; leading axes are resamples. Missing numbers are not allowed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.problems.benchmark import area
+from hrnet_search.report.trust import tau_b
+from hrnet_search.store.front import non_dominated
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DETERMINED = 1e-6
+"""What may be left of a tau of 1 by rounding, where others determine a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What two trainings of each network say: the deviation of a seed, and the spread of means.
+
+    `spread` is the deviation between networks that is left when that of the mean of two seeds
+    is taken off its variance: 0 where noise explains all. `spread_in_bins` is the same about
+    the mean of each bin.
+    """
+
+    seed: float
+    spread: float
+    spread_in_bins: float
+
+
+def noise(values: Floats, bins: Ints) -> Noise:
+    """Return the noise of values [n, 2 seeds] of networks in bins [n]."""
+    own = float(((values[:, 0] - values[:, 1]) ** 2).mean() / 2)
+    means = values.mean(axis=1)
+    labels = np.unique(bins)
+    centred = (
+        means - np.array([means[bins == b].mean() for b in labels])[np.searchsorted(labels, bins)]
+    )
+
+    def spread(squares: float, free: int) -> float:
+        return float(np.sqrt(max(0.0, squares / max(1, free) - own / 2)))
+
+    overall = spread(float(((means - means.mean()) ** 2).sum()), len(means) - 1)
+    within = spread(float((centred**2).sum()), len(means) - len(labels))
+    return Noise(float(np.sqrt(own)), overall, within)
+
+
+def partial_tau(x: Floats, y: Floats, *given: Floats) -> Floats:
+    """Return Kendall's partial tau of x and y with all of `given` held fixed.
+
+    With T the taus of all columns, what is left of T_xy, T_xx and T_yy when `given` is taken out:
+    R = T_xy - T_xg T_gg^-1 T_gy, scaled by the other two. For one column it is Kendall's own
+    formula (1942). 0 where `given` determines x or y.
+    """
+    columns = (x, y, *given)
+    taus = np.ones((*x.shape[:-1], len(columns), len(columns)))
+    for i, j in itertools.combinations(range(len(columns)), 2):
+        taus[..., i, j] = taus[..., j, i] = tau_b(columns[i], columns[j])
+    across = taus[..., :2, 2:]
+    left = taus[..., :2, :2] - across @ np.linalg.pinv(taus[..., 2:, 2:]) @ across.swapaxes(-1, -2)
+    scale = np.sqrt(np.maximum(left[..., 0, 0] * left[..., 1, 1], 0))
+    found = np.where(scale > DETERMINED, left[..., 0, 1] / np.maximum(scale, DETERMINED), 0.0)
+    return np.clip(found, -1, 1)
+
+
+def pairs_in_order(score: Floats, truth: Floats, bins: Ints) -> float:
+    """Return the share of pairs of a bin that `score` [n] orders as `truth` does; a tie is half."""
+    first, second = np.triu_indices(len(bins), 1)
+    same = bins[first] == bins[second]
+    first, second = first[same], second[same]
+    agree = np.sign(score[first] - score[second]) * np.sign(truth[first] - truth[second])
+    return float((1 + agree).mean() / 2) if len(agree) else float("nan")
+
+
+def regret(score: Floats, truth: Floats, macs: Floats, budgets: Floats) -> float:
+    """Return what the best by `score` within each budget loses against the best, on average."""
+    lost = []
+    for budget in budgets:
+        within = macs <= budget
+        pick = np.flatnonzero(within)[score[within].argmax()]
+        lost.append(truth[within].max() - truth[pick])
+    return float(np.mean(lost))
+
+
+def three_budgets(macs: Floats, bins: Ints) -> Floats:
+    """Return three budgets of MACs: up to and with a third, two thirds and all of the bins."""
+    labels = np.unique(bins)
+    last = [labels[-(-len(labels) * part // 3) - 1] for part in (1, 2, 3)]
+    return np.array([macs[bins <= b].max() for b in last])
+
+
+def front_and_fewest(truth: Floats, macs: Floats, share: float) -> tuple[int, int]:
+    """Return how many networks are on the front, and how few of all hold a share of its area.
+
+    The area is that in (truth, log MACs) above the lower quartile of truth and the most MACs; the
+    few are taken one by one, each time the one that adds most. A table whose front hangs on two
+    networks cannot judge how well a search finds it.
+    """
+    logs, reference = np.log(macs), (float(np.quantile(truth, 0.25)), float(macs.max()))
+    front = np.flatnonzero(non_dominated(np.column_stack([truth, logs]), ("max", "min")))
+    best, chosen = area(truth, logs, reference), list[int]()
+
+    def with_one_more(network: int) -> float:
+        some = [*chosen, network]
+        return area(truth[some], logs[some], reference)
+
+    while not chosen or area(truth[chosen], logs[chosen], reference) < share * best:
+        chosen.append(max((int(i) for i in front if i not in chosen), key=with_one_more))
+    return len(front), len(chosen)
