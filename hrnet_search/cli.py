@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hrnet_search.records import Latency
     from hrnet_search.report.export.member import Member
     from hrnet_search.report.export.result import ExportOptions
+    from hrnet_search.search.initial import Initial
     from hrnet_search.search.inline import Driver
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.study import Brain
@@ -84,10 +85,12 @@ def check(options: argparse.Namespace) -> int:
     looked_at = _look_at_data(file)
     if file.ablation is not None:
         return _check_ablation(file, looked_at, options.json)
+    initial = _initial(file)
+    initial.settled(file.schedule)
     decoded = _decoded_bytes(file) if looked_at else None
     found = survey(file.space)
     if options.json:
-        seen = {"data_looked_at": looked_at, "decoded_bytes": decoded}
+        seen = {"data_looked_at": looked_at, "decoded_bytes": decoded, "initial": initial.lines}
         print(json.dumps({"name": file.name, **seen, **asdict(found)}))
         return DONE
     print(f"{file.name}: no problems")
@@ -95,7 +98,7 @@ def check(options: argparse.Namespace) -> int:
         print("the data were not looked at: no root (--data-root DIR)")
     else:
         print(_decoded_line(decoded, file.schedule.data.cache))
-    for line in found.lines():
+    for line in (*initial.lines, *found.lines()):
         print(line)
     return DONE
 
@@ -275,7 +278,9 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
         with (
             Outbox(folder, _warn) as outbox,
             _driver(file, folder, store.meta(), interrupt, options, say) as driver,
-            watching(folder, planned, plan.objectives, already, console, live) as views,
+            watching(
+                folder, planned, plan.objectives, already, console, live, plan.initial
+            ) as views,
         ):
             return search(plan, store, [*views, outbox], say, driver)
 
@@ -305,7 +310,9 @@ def _ablate(
         with (
             Outbox(folder, _warn) as outbox,
             _driver(file, folder, store.meta(), interrupt, options, say) as driver,
-            watching(folder, ablation.trainings, objectives, already, console, live) as views,
+            watching(
+                folder, ablation.trainings, objectives, already, console, live, ablation.initial
+            ) as views,
         ):
             return run_ablation(file, ablation, store, [*views, outbox], say, reuse, driver)
 
@@ -313,15 +320,19 @@ def _ablate(
 def _check_ablation(file: SpaceFile, looked_at: bool, as_json: bool) -> int:
     from hrnet_search.ablation.arms import settle
 
-    ablation = settle(file, file.schedule)
+    initial = _initial(file)
+    ablation = settle(file, file.schedule, initial.settled)
     if as_json:
         arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
         found = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
+        found["initial"] = initial.lines
         print(json.dumps({"name": file.name, "data_looked_at": looked_at, **found}))
         return DONE
     print(f"{file.name}: no problems")
     if not looked_at:
         print("the data were not looked at: no root (--data-root DIR)")
+    for line in initial.lines:
+        print(line)
     seeds = len(ablation.spec.seeds)
     print(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
     for arm in ablation.arms:
@@ -395,6 +406,13 @@ def _look_at_data(file: SpaceFile) -> bool:
     if faults := preflight(data):
         raise DataError(placed(file, faults))
     return True
+
+
+def _initial(file: SpaceFile) -> Initial:
+    """Return what `check` looks at initial weights with: as a run in the usual folder does."""
+    from hrnet_search.search.initial import Initial
+
+    return Initial(file, RESULTS / file.name, elsewhere=True)
 
 
 def _decoded_bytes(file: SpaceFile) -> int:

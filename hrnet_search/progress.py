@@ -171,13 +171,21 @@ def watching(
     already: Sequence[tuple[int, TrialResult]],
     console: Console,
     live: bool,
+    first: Sequence[str] = (),
 ) -> Iterator[list[PlainProgress | LiveProgress]]:
-    """Yield what shows a study: on the console, and as plain lines in its log."""
+    """Yield what shows a study: on the console, and as plain lines in its log.
+
+    `first` is said in both before anything else.
+    """
     standing = Standing(objectives)
     for _, result in already:
         standing.take(result)
     with (folder / LOG).open("a", encoding="utf-8", buffering=1) as file:
-        log = PlainProgress(trials, standing.done, Console(file=file))
+        in_log = Console(file=file)
+        log = PlainProgress(trials, standing.done, in_log)
+        for line in first:
+            for out in (console, in_log):
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
         if not live:
             yield [PlainProgress(trials, standing.done, console), log]
             return

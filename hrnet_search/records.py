@@ -35,8 +35,11 @@ SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga
 
 MIRROR_NAMES = ("mlflow", "optuna")
 
-NO_INIT, BASE_INIT, TRIAL_INIT = "none", "base", "trial:"
+NO_INIT, BASE_INIT, PRETRAINED_INIT, TRIAL_INIT = "none", "base", "pretrained", "trial:"
 """What `schedule.init` may be, beside the name of a weight file; the last one before a key."""
+
+INITIAL = "initial"
+"""Under which a study notes what its variants start from, in lines for people."""
 
 COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
 STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
@@ -152,7 +155,8 @@ class Schedule:
 
     `init` is what a variant starts from: `none` (random weights), `base` (inherited from the
     study's base, which is trained first, for `init_steps` steps at the learning rate `init_lr`;
-    0: as a variant), a weight file or `trial:KEY`. Weights are known by `init_fingerprint`;
+    0: as a variant), `pretrained` (the file that the base's config names), a weight file or
+    `trial:KEY`. Weights are known by `init_fingerprint`;
     `init_path`, where they lie, is no part of the identity.
     """
 

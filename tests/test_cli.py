@@ -236,10 +236,25 @@ def test_what_is_no_study_is_bad_input(
     assert "is no study" in capsys.readouterr().err
 
 
+def test_check_looks_at_initial_weights_as_run_does(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY.replace("steps: 4,", "steps: 4, init: w.pth,"))
+    (tmp_path / "w.pth").write_text("<!DOCTYPE html><html>sign in</html>")
+    done = [subprocess.run(command(name, path), capture_output=True, text=True, cwd=tmp_path)
+            for name in ("check", "run")]  # fmt: skip
+    assert [one.returncode for one in done] == [2, 2]
+    assert done[0].stderr == done[1].stderr
+    assert f"{tmp_path / 'w.pth'}: is a web page (HTML), download" in done[0].stderr
+    assert "\n" not in done[0].stderr.strip()
+
+
 def test_a_run_from_space_file_to_configs(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "study"
+    folder, base = tmp_path / "study", tmp_path / "base.yaml"
+    text = CONFIGS[1].read_text().replace("PRETRAINED: ''", "PRETRAINED: hrnet.pth")
+    base.write_text(text)
+    tiny.write_text(TINY.replace(str(CONFIGS[1]), str(base)))
     assert main(["run", str(tiny), "-o", str(folder)]) == 0
     out = capsys.readouterr().out
     study = open_study(folder)
@@ -247,6 +262,9 @@ def test_a_run_from_space_file_to_configs(
     assert table["status"].tolist() == ["completed"] * 4
     assert table["latency_ms"].gt(0).all()
     assert "A/A check: the reference network" in out
+    unused = "base: MODEL.PRETRAINED hrnet.pth is not used: variants start from random weights"
+    log, page = folder / "logs" / "progress.log", folder / "report" / "report.html"
+    assert all(unused in text for text in (out, log.read_text(), page.read_text()))
     check = json.loads(study.meta["aa_check"])
     assert check["low"] <= check["ratio"] <= check["high"]
     assert float(study.meta["reference_ms"]) == check["reference_ms"] > 0

@@ -32,6 +32,7 @@ GUESTS = {
     "space.ablate": {"yaml"},
     "space.data_section": {"yaml"},
     "space.labels": {"yaml"},
+    "space.initial_weights": {"yaml"},
     "space.load": {"yaml"},
     "space.reader": {"yaml"},
     "space.sections": {"yaml"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from hrnet_search.ablation.design import ARM, INTERACTION, MAIN, Contrast, Design, design
@@ -12,8 +11,9 @@ from hrnet_search.ablation.fraction import Run
 from hrnet_search.ablation.matching import TOLERANCE, match_macs
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import NO_INIT, TRIAL_INIT, Schedule
+from hrnet_search.records import Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor
+from hrnet_search.space.initial_weights import init_path
 from hrnet_search.space.load import SpaceFile
 
 REFERENCE = "reference"
@@ -72,6 +72,9 @@ class Ablation:
     notes: tuple[str, ...]
     probe: str = ""
     """What was found on the machine that settled open keys of the schedule, as JSON."""
+
+    initial: tuple[str, ...] = ()
+    """What arms start from, in lines for people."""
 
     @property
     def distinct(self) -> tuple[Arm, ...]:
@@ -186,8 +189,7 @@ class _Maker:
         }
         if "init" in changes:
             named = str(changes["init"])
-            words = named == NO_INIT or named.startswith(TRIAL_INIT)
-            changes["init_path"] = "" if words else str(Path(self.file.path).parent / named)
+            changes["init_path"] = init_path(named, self.file.path, self.file.base)
         return self.finish(replace(self.schedule, **changes))
 
 

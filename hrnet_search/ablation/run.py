@@ -16,8 +16,8 @@ from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.dataset import fingerprint, preflight
 from hrnet_search.errors import DataError, SpaceError
-from hrnet_search.records import COMPLETED, TrialResult, hash_of
-from hrnet_search.search.initial import settled
+from hrnet_search.records import COMPLETED, INITIAL, TrialResult, hash_of
+from hrnet_search.search.initial import Initial
 from hrnet_search.search.inline import Driver, Listener
 from hrnet_search.search.run import PROBE, Inline, on_this_machine, reference_of, take_up
 from hrnet_search.search.same import TRAINING
@@ -39,7 +39,9 @@ def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
         raise DataError(placed(file, faults))
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
     schedule, probe = on_this_machine(schedule, file, folder)
-    return replace(settle(file, schedule, lambda own: settled(own, file, folder)), probe=probe)
+    initial = Initial(file, folder)
+    ablation = settle(file, schedule, initial.settled)
+    return replace(ablation, probe=probe, initial=tuple(initial.lines))
 
 
 def prepare(
@@ -159,6 +161,7 @@ def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict
         "choices": json.dumps([*(f.path for f in factors), "match"]),
         "levels": json.dumps([*(f.levels for f in factors), [NONE, MACS]]),
         "schedule": json.dumps({**asdict(schedule), "id": schedule.id}),
+        INITIAL: json.dumps(ablation.initial),
         "trials": str(ablation.trainings),
         **({PROBE: ablation.probe} if ablation.probe else {}),
         "study_id": hash_of([file.name, identity]),

@@ -57,10 +57,11 @@ def HRNet(  # noqa: N802 (the name that HRNet users know)
 ) -> HighResolutionNet:
     """Build the network of an HRNet-library yaml, with its MODEL.PRETRAINED weights if asked.
 
-    `classes` and `align_corners` override DATASET.NUM_CLASSES and MODEL.ALIGN_CORNERS.
-    Raise ArchitectureError for a wrong yaml, InputError for wrong classes; WeightsError if the
-    weight file is missing, or leaves any tensor outside the head (`last_layer`) and CAT's
-    projections at its start.
+    What of them was loaded is logged (`hrnet_search`, INFO), or printed to stderr where nobody
+    has set up logging. `classes` and `align_corners` override DATASET.NUM_CLASSES and
+    MODEL.ALIGN_CORNERS. Raise ArchitectureError for a wrong yaml, InputError for wrong classes;
+    WeightsError if the weight file is missing, or leaves any tensor outside the head
+    (`last_layer`) and CAT's projections at its start.
     """
     config = read_config(cfg_path)
     architecture = config.architecture
@@ -70,8 +71,7 @@ def HRNet(  # noqa: N802 (the name that HRNet users know)
         classes = _config_classes(config.sections.get("DATASET", {}), str(cfg_path))
     network = build(architecture, classes)
     if use_pretrain:
-        named = config.sections["MODEL"].get("PRETRAINED", "")
-        load_pretrained(network, named, Path(cfg_path))
+        load_pretrained(network, config)
     return network
 
 

@@ -24,12 +24,29 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.growth import contains
-from hrnet_search.errors import Fault, WeightsError
-from hrnet_search.net.hrnet import BasicBlock, Bottleneck, HighResolutionModule, HighResolutionNet
+from hrnet_search.errors import WeightsError
+from hrnet_search.net.file_kind import NotWeightsError
+from hrnet_search.net.hrnet import (
+    BasicBlock,
+    Bottleneck,
+    HighResolutionModule,
+    HighResolutionNet,
+    build,
+)
 from hrnet_search.net.structure import has_head, network_of
+from hrnet_search.net.tensor_names import Found, listed
 from hrnet_search.net.transfer import Transfer, concatenated
-from hrnet_search.net.weights import ALLOWED, COUNTER, named_tensors
+from hrnet_search.net.weights import (
+    COUNTER,
+    WEIGHTS,
+    absent_edges,
+    compare,
+    how_read,
+    named_tensors,
+    refusal,
+)
 
 Block = BasicBlock | Bottleneck
 Link = tuple[nn.Conv2d, nn.BatchNorm2d]
@@ -41,20 +58,26 @@ class Inheritance:
 
     `matched` ones came whole, `inherited` ones in part, `fresh` ones start as a new network's,
     or as the identity. `same_function`: in evaluation mode the variant computes what its source
-    does.
+    does. `edges` of its last fusion were not in a file, `unused` tensors of it have no place in
+    any network of this family; `origin` is how the file was read.
     """
 
     matched: tuple[str, ...]
     inherited: tuple[str, ...]
     fresh: tuple[str, ...]
     same_function: bool
+    edges: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    origin: str = ""
 
     def __str__(self) -> str:
         total = len(self.matched) + len(self.inherited) + len(self.fresh)
         kept = "the function is the source's" if self.same_function else "not the whole function"
+        fresh = f" ({listed(self.fresh)})" if self.fresh else ""
         return (
             f"{len(self.matched)} of {total} tensors match, {len(self.inherited)} inherited"
-            f" in part, {len(self.fresh)} fresh: {kept}"
+            f" in part, {len(self.fresh)} fresh{fresh}: {kept}"
+            f"{how_read(self.origin, self.edges, self.unused)}"
         )
 
 
@@ -63,20 +86,53 @@ def inherit_from(network: HighResolutionNet, path: str | Path) -> Inheritance:
 
     Raise WeightsError as `source_of` does; the network is then as it was.
     """
-    return inherit(network, source_of(path))
+    source = source_of(path)
+    found = inherit(network, source.network)
+    return replace(found, edges=source.edges, unused=source.unused, origin=source.origin)
 
 
-def source_of(path: str | Path) -> HighResolutionNet:
+def inherited_by(architecture: Architecture, classes: int, path: str | Path) -> Inheritance:
+    """Return what a network of an architecture would inherit from a weight file.
+
+    Raise WeightsError as `source_of` does.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return inherit_from(build(architecture, classes), path)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The network of a weight file: `edges` that the file lacks, its tensors that the network
+    does not have, and how it was read.
+    """
+
+    network: HighResolutionNet
+    edges: tuple[str, ...]
+    unused: tuple[str, ...]
+    origin: str
+
+
+def source_of(path: str | Path) -> Source:
     """Return the network of a weight file that `load_weights` reads.
 
     Raise WeightsError if the file is missing, unreadable or not the whole trunk of an HRNet.
     """
     try:
-        return network_of(named_tensors(Path(path), "cpu"))
+        found = named_tensors(Path(path))
+        network = _network_of(found)
+    except NotWeightsError as error:
+        raise WeightsError(refusal(path, error)) from error
+    own = network.state_dict()
+    unused = compare(own, found.tensors).unexpected
+    return Source(network, absent_edges(own, found.tensors), unused, str(found))
+
+
+def _network_of(found: Found) -> HighResolutionNet:
+    try:
+        return network_of(found.tensors)
     except ValueError as error:
-        allowed = f"{ALLOWED}, its trunk whole"
-        fault = Fault("", str(path), str(error), allowed, file=str(path))
-        raise WeightsError(fault) from error
+        wrong = f"{error}: it holds {found.described}"
+        raise NotWeightsError(wrong, f"allowed: {WEIGHTS}, its trunk whole") from error
 
 
 def inherit(network: HighResolutionNet, source: HighResolutionNet) -> Inheritance:
@@ -172,7 +228,7 @@ def _module(
         for origin, edge in enumerate(cast("nn.ModuleList", edges)):
             if origin == target:
                 continue
-            if max(origin, target) < len(fused):
+            if _is_given(fused, origin, target):
                 given_edge = cast("nn.ModuleList", fused[target])[origin]
                 _chain(transfer, _links(edge), _links(given_edge), changed=summed)
             else:
@@ -182,6 +238,14 @@ def _module(
         for one, given_one in pairs:
             counts = (len(new.branches), branches)
             transfer.projection(cast("nn.Conv2d", one), cast("nn.Conv2d", given_one), counts)
+
+
+def _is_given(fused: nn.ModuleList | tuple[()], origin: int, target: int) -> bool:
+    """Say whether a source has an edge; those that its file lacked are on the meta device."""
+    if max(origin, target) >= len(fused):
+        return False
+    edge = cast("nn.ModuleList", fused[target])[origin]
+    return not any(tensor.is_meta for tensor in edge.parameters())
 
 
 def _head(transfer: Transfer, network: HighResolutionNet, source: HighResolutionNet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count, takewhile
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.errors import ArchitectureError
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.weights import compare
+from hrnet_search.net.weights import absent_edges, compare
 
 Tensors = Mapping[str, Tensor]
 
@@ -21,7 +22,8 @@ HEAD = "last_layer."
 def network_of(tensors: Tensors) -> HighResolutionNet:
     """Return the network that the tensors are the weights of, made of these very tensors.
 
-    A head that is not whole stays on the meta device (`has_head`). Raise ValueError, with a
+    A head that is not whole stays on the meta device (`has_head`), and so do the edges of the
+    last fusion that a pose network does not have (`absent_edges`). Raise ValueError, with a
     phrase, if they are not the whole trunk of an HRNet.
     """
     try:
@@ -32,8 +34,8 @@ def network_of(tensors: Tensors) -> HighResolutionNet:
     except (KeyError, ArchitectureError) as error:
         raise ValueError("the file has the names of no HRNet") from error
     own = network.state_dict()
-    report = compare(own, tensors)
-    if lost := [n for n in report.missing + report.reshaped if not n.startswith(HEAD)]:
+    report = replace(compare(own, tensors), edges=absent_edges(own, tensors))
+    if lost := [name for name in report.untrained if not name.startswith(HEAD)]:
         raise ValueError(f"{len(lost)} tensors of its trunk do not fit ({lost[0]})")
     fitting = {n: t for n, t in tensors.items() if n in own and own[n].shape == t.shape}
     network.load_state_dict(fitting, strict=False, assign=True)

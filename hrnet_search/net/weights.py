@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import re
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from hrnet_search.arch.hrnet_yaml import Config
+from hrnet_search.arch.pretrained import pretrained_file, pretrained_name
 from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.net.file_kind import NotWeightsError
+from hrnet_search.net.tensor_names import Found, hrnet_tensors, listed
+from hrnet_search.net.weight_file import read_content
 from hrnet_search.store.files import write_whole
-
-PREFIXES = re.compile(r"^(?:module\.|model\.)+")
-"""What DistributedDataParallel and the official training wrapper put before every name."""
 
 START_ANEW = ("last_layer.", "fuse_projections.")
 """What a file may lack and still be the pretrained weights: the head, and CAT over SUM."""
@@ -25,25 +27,12 @@ START_ANEW = ("last_layer.", "fuse_projections.")
 COUNTER = "num_batches_tracked"
 """Never read with a fixed momentum, and absent from files of torch 0.4."""
 
-ALLOWED = (
-    "allowed: weights of an HRNet, a state dict saved by torch.save (tensors only)"
-    " or as .safetensors"
-)
+WEIGHTS = "weights of an HRNet, a state dict saved by torch.save (tensors only) or as .safetensors"
 
+LOGGER = logging.getLogger("hrnet_search")
+LOGGER.setLevel(logging.INFO)
 
-class _Ignored:
-    """Stands for the numpy number that the official trainer keeps beside its state dict."""
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __setstate__(self, _: object) -> None: ...
-
-
-IGNORED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (_Ignored, name)
-    for name in ("numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-]
-"""What a file may name beside tensors (`best_mIoU` of `checkpoint.pth.tar`); none of it is run."""
+_LAST_STAGE = re.compile(r"stage4\.(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +40,49 @@ class WeightsReport:
     """What became of every tensor, by name: `reshaped` ones have another shape in the file.
 
     Missing and reshaped tensors were left at their start, unexpected ones were not used.
-    `num_batches_tracked` is loaded where it is there, and never counted.
+    `edges` are those of the last fusion that the file lacks as a whole: they send nothing at
+    first. `origin` is how the file was read. `num_batches_tracked` is loaded where it is there,
+    and never counted.
     """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     reshaped: tuple[str, ...]
+    edges: tuple[str, ...] = ()
+    origin: str = ""
 
     @property
     def total(self) -> int:
         """Number of the network's tensors."""
         return len(self.matched) + len(self.missing) + len(self.reshaped)
 
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Tensors that are left at a random start."""
+        silent = tuple(f"{edge}." for edge in self.edges)
+        return tuple(
+            n for n in self.missing + self.reshaped if not (silent and n.startswith(silent))
+        )
+
     def __str__(self) -> str:
         parts = [f"{len(self.matched)} of {self.total} tensors match"]
         for kind in ("missing", "reshaped", "unexpected"):
             if names := getattr(self, kind):
-                more = ", ..." if len(names) > 1 else ""
-                parts.append(f"{len(names)} {kind} ({shown(names[0])}{more})")
-        return ", ".join(parts)
+                parts.append(f"{len(names)} {kind} ({listed(names)})")
+        return ", ".join(parts) + how_read(self.origin, self.edges)
+
+
+def how_read(origin: str, edges: Collection[str], unused: Collection[str] = ()) -> str:
+    """Return what else there is to say of a file's tensors, each part behind a semicolon."""
+    parts = [f"{len(unused)} of the file not used ({listed(unused)})"] if unused else []
+    if edges:
+        parts.append(
+            f"{len(edges)} edges of the last fusion are not in the file and start at zero"
+            f" ({listed(edges)})"
+        )
+    parts += [f"read {origin}"] if origin else []
+    return "".join(f"; {part}" for part in parts)
 
 
 def load_weights(
@@ -78,45 +90,57 @@ def load_weights(
 ) -> WeightsReport:
     """Load every tensor of a file that the network has under the same name and shape.
 
-    Reads official segmentation and classification checkpoints and timm's `hrnet_*`, saved by
-    `torch.save` (plain or under `state_dict`, as in `checkpoint.pth.tar`, names with or without
-    `module.` and `model.`) or as `.safetensors`. Nothing but tensors is ever unpickled. Raise
-    WeightsError if the file is missing, unreadable or no state dict, or if nothing matches; the
-    network is then as it was.
+    Reads official segmentation, classification and pose checkpoints, timm's `hrnet_*` and
+    mmsegmentation's, saved by `torch.save` or as safetensors, under whatever keys and behind
+    whatever prefix their trainers put them. Nothing in a file is ever run. Edges of the last
+    fusion that a pose network does not have send nothing at first. Raise WeightsError if the
+    file is missing, unreadable or no state dict, or if nothing matches; the network is then as
+    it was.
     """
     path = Path(path)
     own = network.state_dict()
     try:
         found = named_tensors(path, map_location)
-    except ValueError as error:
-        raise _no_match(own, str(error), path) from error
-    report = compare(own, found)
+    except NotWeightsError as error:
+        raise _no_match(own, error, path) from error
+    edges = absent_edges(own, found.tensors)
+    report = replace(compare(own, found.tensors), edges=edges, origin=str(found))
     if not report.matched:
-        raise _no_match(own, "the file has other names and shapes", path)
-    fitting = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
+        raise _no_match(own, NotWeightsError(f"holds {found.described}"), path)
+    fitting = {n: t for n, t in found.tensors.items() if n in own and own[n].shape == t.shape}
     network.load_state_dict(fitting, strict=False)
+    for edge in edges:
+        silence(network.get_submodule(edge))
     return report
 
 
-def load_pretrained(network: nn.Module, named: object, config: Path) -> WeightsReport:
-    """Load the weights that a yaml names, and accept no trunk that is partly untrained.
+def load_pretrained(network: nn.Module, config: Config) -> WeightsReport:
+    """Load the weights that a yaml names, say what matched, and accept no partly untrained trunk.
 
-    A relative path is looked for from the working directory, as the official code does, then
-    beside the yaml. Raise WeightsError as `load_weights` does, and if any tensor outside
-    `START_ANEW` is missing or reshaped.
+    Raise WeightsError as `load_weights` does, and if any tensor outside `START_ANEW` is missing
+    or reshaped.
     """
-    if not isinstance(named, str) or not named:
-        wrong = f"MODEL.PRETRAINED {shown(named)!r} names no file"
-        raise _no_match(network.state_dict(), wrong, config)
-    places = (Path(named), config.parent / named)
-    path = next((place for place in places if place.is_file()), places[0])
+    named = pretrained_name(config)
+    if not named:
+        value = shown(config.sections["MODEL"].get("PRETRAINED", ""))
+        error = NotWeightsError(f"names none (MODEL.PRETRAINED is {value!r})")
+        raise _no_match(network.state_dict(), error, Path(config.path))
+    path = pretrained_file(config) or Path(named)
     report = load_weights(network, path)
-    lost = report.missing + report.reshaped
-    if trunk := [name for name in lost if not any(part in name for part in START_ANEW)]:
+    if trunk := [name for name in report.untrained if not any(p in name for p in START_ANEW)]:
         wrong = f"{report}: {len(trunk)} tensors before the head would start untrained"
         allowed = f"allowed: weights of this very trunk ({shown(trunk[0])} does not fit)"
         raise WeightsError(Fault("MODEL.PRETRAINED", named, wrong, allowed, file=str(path)))
+    say(f"{path}: {report}")
     return report
+
+
+def say(text: str) -> None:
+    """Log what a user of the Python API has to know; print it where nobody has set up logging."""
+    if LOGGER.hasHandlers():
+        LOGGER.info(text)
+    elif LOGGER.isEnabledFor(logging.INFO):
+        print(text, file=sys.stderr)
 
 
 def save_weights(
@@ -133,33 +157,12 @@ def save_weights(
     write_whole(path, safetensors.torch.save(dense, dict(metadata)))
 
 
-def named_tensors(path: Path, map_location: str | torch.device) -> dict[str, Tensor]:
-    """Return the tensors of a file under the names of the bare network, or raise ValueError."""
-    content = _read(path, map_location)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    entries = content.items() if isinstance(content, Mapping) else ()
-    tensors = {name: t for name, t in entries if isinstance(name, str) and isinstance(t, Tensor)}
-    if not tensors:
-        raise ValueError("the file holds no state dict")
-    named = {PREFIXES.sub("", name): tensor for name, tensor in tensors.items()}
-    if len(named) < len(tensors):
-        raise ValueError("the file has names twice, with and without a prefix")
-    return named
+def named_tensors(path: Path, map_location: str | torch.device = "cpu") -> Found:
+    """Return the tensors of a file under the names of the bare network, and how they were found.
 
-
-def _read(path: Path, map_location: str | torch.device) -> object:
-    if not path.is_file():
-        raise ValueError("there is no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path, device=str(map_location))
-        # Only the zip format can be mapped; published ImageNet weights are older than it.
-        mapped = zipfile.is_zipfile(path)
-        with torch.serialization.safe_globals(IGNORED):
-            return torch.load(path, map_location=map_location, mmap=mapped, weights_only=True)
-    except Exception as error:  # readers raise anything on what is no weight file
-        raise ValueError(f"the file cannot be read ({type(error).__name__})") from error
+    Raise NotWeightsError if it holds none.
+    """
+    return hrnet_tensors(read_content(path, map_location))
 
 
 def compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsReport:
@@ -179,6 +182,32 @@ def _counted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n: tensor for n, tensor in tensors.items() if not n.endswith(COUNTER)}
 
 
-def _no_match(own: Mapping[str, Tensor], wrong: str, path: Path) -> WeightsError:
-    wrong = f"0 of {len(_counted(own))} tensors match: {wrong}"
-    return WeightsError(Fault("", str(path), wrong, ALLOWED, file=str(path)))
+def absent_edges(own: Iterable[str], found: Iterable[str]) -> tuple[str, ...]:
+    """Return the edges of the last fusion if a file has those to the highest resolution alone.
+
+    So have pose_hrnet and others built with `multi_scale_output` False.
+    """
+    last = max((int(m[1]) for name in own if (m := _LAST_STAGE.match(name))), default=-1)
+    start = f"stage4.{last}.fuse_layers."
+    given = {name for name in found if name.startswith(start)}
+    if not given or any(not name.startswith(f"{start}0.") for name in given):
+        return ()
+    edges = (".".join(name.split(".")[:5]) for name in own if name.startswith(start))
+    return tuple(dict.fromkeys(edge for edge in edges if not edge.startswith(f"{start}0.")))
+
+
+def silence(edge: nn.Module) -> None:
+    """Let an edge add zero until it has learned: its last batch norm starts at gamma zero."""
+    norms = [part for part in edge.modules() if isinstance(part, nn.BatchNorm2d)]
+    nn.init.zeros_(norms[-1].weight)
+
+
+def _no_match(own: Mapping[str, Tensor], error: NotWeightsError, path: Path) -> WeightsError:
+    wrong = f"0 of {len(_counted(own))} tensors match: the file {error.wrong}"
+    return WeightsError(refusal(path, NotWeightsError(wrong, error.remedy)))
+
+
+def refusal(path: str | Path, error: NotWeightsError) -> Fault:
+    """Return the fault of a weight file: what it is, and what to do about it."""
+    remedy = error.remedy or f"allowed: {WEIGHTS}"
+    return Fault("", str(path), error.wrong, remedy, file=str(path))

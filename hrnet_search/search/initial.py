@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, SpaceError
-from hrnet_search.net.inherit import source_of
 from hrnet_search.records import (
     BASE_INIT,
     NO_INIT,
@@ -19,23 +18,56 @@ from hrnet_search.records import (
     TrialResult,
     hash_of,
 )
+from hrnet_search.space.initial_weights import pretrained_line
 from hrnet_search.space.load import SpaceFile
 
 
-def settled(schedule: Schedule, file: SpaceFile, folder: Path) -> Schedule:
-    """Return a schedule that knows its initial weights, for a study in `folder`.
+class Initial:
+    """The initial weights of a study in `folder`; `lines` say what they are, for people.
 
-    Raise SpaceError if a trial's weights are nowhere, WeightsError if they are no HRNet's.
+    A file is read once for all schedules that start from it. `elsewhere`: the weights of a
+    trial may lie beside another folder, and are no fault if they are not here.
     """
-    if schedule.init == NO_INIT:
-        return schedule
-    if schedule.init == BASE_INIT:
-        key = base_key(file.space.base, schedule, file.seeds)
-        path = weights_path(folder, key)
-        return replace(schedule, init_fingerprint=hash_of(str(key)), init_path=str(path))
-    path = Path(schedule.init_path) if schedule.init_path else _of_trial(schedule, file, folder)
-    source_of(path)  # rather one error now than one in every trial
-    return replace(schedule, init_fingerprint=_fingerprint(path), init_path=str(path))
+
+    def __init__(self, file: SpaceFile, folder: Path, elsewhere: bool = False) -> None:
+        self._file, self._folder, self._elsewhere = file, folder, elsewhere
+        self._known: dict[tuple[str, str], Schedule] = {}
+        line = pretrained_line(file.base, file.schedule)
+        self.lines = [line] if line else []
+
+    def settled(self, schedule: Schedule) -> Schedule:
+        """Return a schedule that knows its initial weights.
+
+        Raise SpaceError if a trial's weights are nowhere, WeightsError if they are no HRNet's.
+        """
+        if schedule.init == NO_INIT:
+            return schedule
+        if schedule.init == BASE_INIT:
+            key = base_key(self._file.space.base, schedule, self._file.seeds)
+            path = weights_path(self._folder, key)
+            return replace(schedule, init_fingerprint=hash_of(str(key)), init_path=str(path))
+        asked = (schedule.init, schedule.init_path)
+        if asked not in self._known:
+            self._known[asked] = self._of_file(schedule)
+        known = self._known[asked]
+        return replace(schedule, init_fingerprint=known.init_fingerprint, init_path=known.init_path)
+
+    def _of_file(self, schedule: Schedule) -> Schedule:
+        from hrnet_search.net.inherit import inherited_by  # torch: `check` seldom needs it
+
+        try:
+            path = Path(schedule.init_path or _of_trial(schedule, self._file, self._folder))
+        except SpaceError:
+            if not self._elsewhere:
+                raise
+            where = f"not in {self._folder.parent}; looked for beside the study when it runs"
+            self.lines.append(f"schedule.init: {schedule.init}: {where}")
+            return schedule
+        # Rather one error now than one in every trial.
+        base, classes = self._file.space.base, schedule.data.classes
+        found = inherited_by(base, classes, path)
+        self.lines.append(f"schedule.init: {path}: the base: {found}")
+        return replace(schedule, init_fingerprint=_fingerprint(path), init_path=str(path))
 
 
 def base_schedule(schedule: Schedule) -> Schedule:

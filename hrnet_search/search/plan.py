@@ -13,12 +13,12 @@ from hrnet_search.space.space import SearchSpace
 class Plan:
     """What a study is to do: the space file, settled, with everything a trial needs.
 
-    `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share
-    of `confirm` of them confirms what the others found, some on a schedule of `long` times the
-    steps. A trial whose chance to end on the front of its cost neighbourhood is below `stop`
-    ends at its rung. `probe` is, as JSON, how what the schedule left open was settled; empty if
-    nothing was. Where variants inherit from the base, `base` is the schedule that it is
-    trained by, before all others and beside their count.
+    `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share of
+    `confirm` of them confirms what the others found, some on a schedule of `long` times the steps.
+    A trial whose chance to end on the front of its cost neighbourhood is below `stop` ends at its
+    rung. `probe` is, as JSON, how what the schedule left open was settled; empty if nothing was;
+    `initial` says in lines what variants start from. Where variants inherit from the base, `base`
+    is the schedule that it is trained by, before all others and beside their count.
     """
 
     space: SearchSpace
@@ -36,6 +36,7 @@ class Plan:
     long: int = 3
     stop: float = 0.0
     probe: str = ""
+    initial: tuple[str, ...] = ()
     base: Schedule | None = None
 
     @property

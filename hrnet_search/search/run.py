@@ -19,9 +19,9 @@ from hrnet_search.evaluate.probe import is_open, record, settle
 from hrnet_search.evaluate.settled_check import settled_check
 from hrnet_search.evaluate.trial import Worker, gate_of
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import AUTO, BASE_INIT, Latency, LatencySpec, Schedule, hash_of
+from hrnet_search.records import AUTO, BASE_INIT, INITIAL, Latency, LatencySpec, Schedule, hash_of
 from hrnet_search.search.confirm import long_trials
-from hrnet_search.search.initial import base_schedule, settled
+from hrnet_search.search.initial import Initial, base_schedule
 from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
@@ -48,7 +48,8 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     if faults := preflight(file.schedule.data):
         raise DataError(placed(file, faults))
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
-    schedule, probe = on_this_machine(settled(schedule, file, folder), file, folder)
+    initial = Initial(file, folder)
+    schedule, probe = on_this_machine(initial.settled(schedule), file, folder)
     return Plan(
         space=file.space,
         objectives=file.objectives,
@@ -65,6 +66,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         long=file.search.long,
         stop=file.search.stop,
         probe=probe,
+        initial=tuple(initial.lines),
         base=base_schedule(schedule) if schedule.init == BASE_INIT else None,
     )
 
@@ -213,6 +215,7 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
         "levels": json.dumps([c.values for c in choices]),
         "schedule": _schedule_json(plan.schedule),
         **({PROBE: plan.probe} if plan.probe else {}),
+        INITIAL: json.dumps(plan.initial),
         "study_id": hash_of([file.name, _identity(plan)]),
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.yaml_nodes import place
 from hrnet_search.errors import Fault, shown
 from hrnet_search.records import BASE_INIT, DataSpec, Schedule
@@ -92,7 +93,7 @@ def least_seeds(alpha: float) -> int:
 def read_ablation(
     reader: Reader,
     section: Section,
-    base: Architecture | None,
+    base: Config | None,
     data: DataSpec,
     crop: tuple[int, int],
     schedule: Section,
@@ -119,7 +120,8 @@ def read_ablation(
         node = section.key_node("resolution")
         reader.fault(node, "ablate.resolution", "is read by fractional designs only", "no key")
     if base is not None and factors and readable:
-        _check_networks(reader, spec, SearchSpace(base, choices), nodes, section)
+        space = SearchSpace(base.architecture, choices)
+        _check_networks(reader, spec, space, nodes, section)
     return spec, choices
 
 
@@ -158,7 +160,7 @@ def _match(reader: Reader, node: yaml.Node, path: str) -> tuple[str, ...] | None
 def _factors(
     reader: Reader,
     section: Section,
-    base: Architecture | None,
+    base: Config | None,
     data: DataSpec,
     crop: tuple[int, int],
     schedule: Section,
@@ -181,10 +183,11 @@ def _factors(
         path = _path(reader, inner)
         if path and _levels_fit(reader, inner) and _new(reader, inner, path, paths):
             nodes[name], paths[path] = inner, name
-    levels = _architecture_levels(reader, nodes, paths, base)
+    levels = _architecture_levels(reader, nodes, paths, base.architecture if base else None)
     for path, name in paths.items():
         if path.startswith(SCHEDULE):
-            levels[path] = _schedule_levels(reader, nodes[name], path, data, crop, schedule)
+            beside = (schedule, data, crop, base)
+            levels[path] = _schedule_levels(reader, nodes[name], path, *beside)
     found = [Factor(name, path, levels[path]) for path, name in paths.items() if levels.get(path)]
     return found, nodes
 
@@ -255,9 +258,10 @@ def _schedule_levels(
     reader: Reader,
     inner: Section,
     path: str,
+    schedule: Section,
     data: DataSpec,
     crop: tuple[int, int],
-    schedule: Section,
+    base: Config | None,
 ) -> tuple[Any, ...]:
     """Read each level as the schedule itself would, beside its other keys."""
     key, node = path.removeprefix(SCHEDULE), inner.node_of("levels")
@@ -266,9 +270,14 @@ def _schedule_levels(
     for level in node.value:
         found = {**schedule.found, key: (inner.node_of("path"), level)}
         beside = Section(quiet, "schedule", schedule.node, found)
-        values.append(getattr(read_schedule(quiet, beside, data, crop)[0], key))
+        values.append(getattr(read_schedule(quiet, beside, data, crop, base)[0], key))
         if values[-1] == BASE_INIT and key == "init":
-            quiet.fault(level, path, "base is trained by a search alone", "none, a file, trial:KEY")
+            quiet.fault(
+                level,
+                path,
+                "base is trained by a search alone",
+                "none, pretrained, a file, trial:KEY",
+            )
     # Faults of the other keys are said where they stand.
     own = [fault for fault in quiet.faults if fault.path == path]
     if not own:

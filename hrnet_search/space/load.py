@@ -130,7 +130,7 @@ def _load(
     parts = {key: _part(reader, top, key) for key in KEYS}
     crop = read_crop(reader, parts["schedule"])
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
-    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop)
+    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base)
     latency = read_latency(reader, parts["latency"])
     search = read_search(reader, parts["search"])
     tracking = read_tracking(reader, parts["tracking"])
@@ -142,7 +142,7 @@ def _load(
     if "ablate" in top:
         objectives = ABLATION_OBJECTIVES
         ablation, choices = ablate.read_ablation(
-            reader, parts["ablate"], architecture, data, crop, parts["schedule"]
+            reader, parts["ablate"], base, data, crop, parts["schedule"]
         )
     if base is not None:
         kept = tuple(limits.values())

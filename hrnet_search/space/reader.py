@@ -105,7 +105,7 @@ class Reader:
 
     def beside(self, named: str) -> tuple[Path, bool]:
         """Return the path that a file names, relative to itself, and whether a file is there."""
-        path = Path(self.file).parent / named
+        path = Path(self.file).parent / Path(named).expanduser()
         return path, os.path.isfile(path)  # noqa: PTH113 -- is_file raises if a name is too long
 
     def text(self, node: yaml.Node, path: str) -> str | None:

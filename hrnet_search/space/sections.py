@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from hrnet_search.arch.architecture import MAX_COUNT
+from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.errors import shown
 from hrnet_search.records import (
     AUTO,
@@ -21,13 +22,12 @@ from hrnet_search.records import (
     OPTIMISERS,
     PRECISIONS,
     SAMPLER_NAMES,
-    TRIAL_INIT,
     DataSpec,
     LatencySpec,
     Schedule,
-    TrialKey,
 )
-from hrnet_search.space.reader import Reader, Section, nearest
+from hrnet_search.space.initial_weights import read_init
+from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "pareto"
@@ -106,9 +106,16 @@ def read_limits(reader: Reader, section: Section) -> dict[str, Limit]:
 
 
 def read_schedule(
-    reader: Reader, section: Section, data: DataSpec, crop: tuple[int, int]
+    reader: Reader,
+    section: Section,
+    data: DataSpec,
+    crop: tuple[int, int],
+    base: Config | None = None,
 ) -> tuple[Schedule, tuple[int, ...], tuple[int, ...]]:
-    """Return the schedule, its seeds and its rungs (the last step is always one)."""
+    """Return the schedule, its seeds and its rungs (the last step is always one).
+
+    `base` is the config that `init: pretrained` asks for the file of, None if it has a fault.
+    """
     steps = section.read("steps", lambda n, p: reader.integer(n, p, 1, 10**8), DEFAULTS.steps)
     seeds = section.read("seeds", lambda n, p: _integers(reader, n, p, 0, 2**31), ONE_SEED)
     rungs = section.read("rungs", lambda n, p: _rungs(reader, n, p, steps), NO_RUNGS)
@@ -120,7 +127,9 @@ def read_schedule(
         return section.read(key, lambda n, p: reader.one_of(n, p, names), default)
 
     batch = section.read("batch", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), DEFAULTS.batch)
-    init, init_path = section.read("init", lambda n, p: read_init(reader, n, p), (NO_INIT, ""))
+    init, init_path = section.read(
+        "init", lambda n, p: read_init(reader, n, p, base), (NO_INIT, "")
+    )
     for key in ("init_steps", "init_lr"):
         if key in section and init != BASE_INIT:
             wrong = f"is for init: {BASE_INIT} alone"
@@ -198,32 +207,6 @@ def _parts(reader: Reader, node: yaml.Node, path: str, batch: int) -> int | None
         reader.fault(node, path, f"{parts} does not divide a batch of {batch}", "a divisor of it")
         return None
     return parts
-
-
-def read_init(reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | None:
-    """Return what variants start from, and the weight file if one is named.
-
-    A file's name is relative to the space file. The weights of a trial are looked for later:
-    the reader does not know where studies lie.
-    """
-    named = reader.text(node, path)
-    if named is None or named in (NO_INIT, BASE_INIT):
-        return None if named is None else (named, "")
-    if named.startswith(TRIAL_INIT):
-        if TrialKey.is_spelt(named.removeprefix(TRIAL_INIT)):
-            return named, ""
-        wrong = f"{shown(named)} names no trial"
-        allowed = f"{TRIAL_INIT}KEY, the name of a file in a study's weights, without its ending"
-        reader.fault(node, path, wrong, allowed)
-        return None
-    file, there = reader.beside(named)
-    if not there:
-        words = (NO_INIT, BASE_INIT)
-        wrong = f"{shown(named)} is no file{nearest(named, words)}"
-        allowed = f"{', '.join(words)}, {TRIAL_INIT}KEY or a weight file, relative to this file"
-        reader.fault(node, path, wrong, allowed)
-        return None
-    return named, str(file)
 
 
 def read_crop(reader: Reader, section: Section) -> tuple[int, int]:

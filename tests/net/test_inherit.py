@@ -239,7 +239,9 @@ def test_a_file_in_half_precision_starts_a_network_in_its_own(tmp_path: Path) ->
 
 def test_a_report_is_one_line() -> None:
     report = inherit(loud(LARGER["more blocks"], 1), network_of(shaken(SOURCE, 1).state_dict()))
-    assert str(report).endswith("0 inherited in part, 45 fresh: the function is the source's")
+    text = str(report)
+    assert "0 inherited in part, 45 fresh (layer1.2.conv1.weight, " in text
+    assert text.endswith("and 42 more): the function is the source's")
 
 
 def test_the_source_stays_as_it_was() -> None:
@@ -257,7 +259,7 @@ def test_a_file_that_is_no_whole_trunk_is_refused(tmp_path: Path, content: Any) 
     elif content:
         torch.save(content, path)
     before = {n: t.clone() for n, t in variant.state_dict().items()}
-    with pytest.raises(WeightsError, match=r"w\.pth: .*, allowed: weights of an HRNet") as caught:
+    with pytest.raises(WeightsError, match=r"w\.pth: (does not|is empty|.*holds)") as caught:
         inherit_from(variant, path)
     assert "\n" not in str(caught.value)
     assert all(torch.equal(before[n], t) for n, t in variant.state_dict().items())

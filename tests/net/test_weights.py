@@ -141,8 +141,8 @@ def test_weights_keep_the_precision_of_the_network(tmp_path: Path) -> None:
 
 
 def test_a_report_is_one_line() -> None:
-    report = WeightsReport(("a", "b"), ("c",), ("d", "e"), ("f",))
-    text = "2 of 4 tensors match, 1 missing (c), 1 reshaped (f), 2 unexpected (d, ...)"
+    report = WeightsReport(("a", "b"), ("c",), tuple("defgh"), ("f",))
+    text = "2 of 4 tensors match, 1 missing (c), 1 reshaped (f), 5 unexpected (d, e, f and 2 more)"
     assert str(report) == text
     assert str(WeightsReport(("a",), (), (), ())) == "1 of 1 tensors match"
 
@@ -167,27 +167,19 @@ def names_twice(path: Path) -> None:
     torch.save({**trained(), **prefixed("module.")(trained())}, path)
 
 
-def cut_short(path: Path) -> None:
-    torch.save(trained(), path)
-    path.write_bytes(path.read_bytes()[:5000])
-
-
 FAILURES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "missing": (lambda path: None, "there is no such file"),
-    "a folder": (lambda path: path.mkdir(), "there is no such file"),
-    "empty": (lambda path: path.write_bytes(b""), "cannot be read"),
-    "garbage": (lambda path: path.write_bytes(bytes(range(256)) * 9), "cannot be read"),
-    "text": (lambda path: path.write_text("version https://git-lfs"), "cannot be read"),
-    "cut short": (cut_short, "cannot be read"),
-    "a pickled module": (a_pickled_module, "cannot be read"),
-    "a list": (lambda path: torch.save([torch.zeros(2)], path), "no state dict"),
-    "a tensor": (lambda path: torch.save(torch.zeros(2), path), "no state dict"),
-    "an empty dict": (lambda path: torch.save({}, path), "no state dict"),
-    "numbers": (lambda path: torch.save({"conv1.weight": 3}, path), "no state dict"),
-    "other names": (other_names, "other names and shapes"),
-    "other shapes": (other_shapes, "other names and shapes"),
-    "only counters": (only_counters, "other names and shapes"),
-    "names twice": (names_twice, "names twice"),
+    "missing": (lambda path: None, "does not exist"),
+    "a folder": (lambda path: path.mkdir(), "is a folder"),
+    "garbage": (lambda path: path.write_bytes(bytes(range(256)) * 9), "is of no known format"),
+    "a pickled module": (a_pickled_module, "a pickled torch.nn.modules.conv.Conv2d"),
+    "a list": (lambda path: torch.save([torch.zeros(2)], path), "no state dict: it is a list"),
+    "a tensor": (lambda path: torch.save(torch.zeros(2), path), "no state dict: it is a Tensor"),
+    "an empty dict": (lambda path: torch.save({}, path), "a dict of no keys"),
+    "numbers": (lambda path: torch.save({"conv1.weight": 3}, path), "a dict of conv1.weight"),
+    "other names": (other_names, r"holds 1 tensor named encoder\.\*: weight"),
+    "other shapes": (other_shapes, r"holds 375 tensors: conv1, bn1, .* more"),
+    "only counters": (only_counters, r"holds 1 tensor named bn1\.\*"),
+    "names twice": (names_twice, r"holds 2 networks, named \* and module\.\*"),
 }
 
 
@@ -199,8 +191,6 @@ def test_a_file_without_fitting_weights_is_refused(
     write, reason = FAILURES[failure]
     path, fresh = tmp_path / f"w{suffix}", network()
     write(path)
-    if suffix == ".safetensors" and path.is_file():
-        reason = "cannot be read"
     before = {name: t.clone() for name, t in fresh.state_dict().items()}
     with pytest.raises(WeightsError, match=rf"0 of \d+ tensors match: .*{reason}") as caught:
         load_weights(fresh, path)
@@ -215,7 +205,7 @@ def test_no_code_in_a_file_is_ever_run(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "sprung"),)
 
     torch.save({"conv1.weight": torch.zeros(64, 3, 3, 3), "trap": Trap()}, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match=r"asks to run posix\.mkdir"):
         load_weights(network(), tmp_path / "w.pth")
     assert not (tmp_path / "sprung").exists()
 
@@ -227,7 +217,7 @@ def test_a_numpy_array_of_objects_runs_nothing_either(tmp_path: Path) -> None:
 
     content = resumable(trained()) | {"more": np.array([Trap()], dtype=object)}
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match=r"asks to run posix\.mkdir"):
         load_weights(network(), tmp_path / "w.pth")
     assert not (tmp_path / "sprung").exists()
 

@@ -9,11 +9,13 @@ import pytest
 from made_up import network
 from space.test_load import GOOD
 
+from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.errors import SpaceError, WeightsError
 from hrnet_search.net.hrnet import build
+from hrnet_search.net.inherit import inherited_by
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import COMPLETED, FAILED, TrialResult
-from hrnet_search.search.initial import base_key, why_no_base
+from hrnet_search.search.initial import Initial, base_key, why_no_base
 from hrnet_search.search.run import plan_of
 from hrnet_search.space.load import SpaceFile, load_space_file
 
@@ -49,7 +51,7 @@ def test_a_weight_file_is_known_by_its_content(tmp_path: Path) -> None:
 
 def test_a_file_without_an_hrnet_is_refused_before_any_trial(tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(WeightsError, match=r"w\.pth: the file cannot be read"):
+    with pytest.raises(WeightsError, match=r"w\.pth: is a Git LFS pointer"):
         plan_of(space(tmp_path, "w.pth"), tmp_path / "study")
 
 
@@ -95,3 +97,79 @@ def test_a_base_that_leaves_nothing_says_why(tmp_path: Path) -> None:
     assert "weights are gone" in why_no_base(done, plan.folder)
     weights(Path(plan.schedule.init_path))
     assert why_no_base(done, plan.folder) == ""
+
+
+def with_base(folder: Path, init: str, pretrained: str) -> Path:
+    """Write a space whose base names a weight file, as every published config does."""
+    (folder / "configs").mkdir(exist_ok=True)
+    text = config_text(network(4)).replace("PRETRAINED: ''", f"PRETRAINED: '{pretrained}'")
+    (folder / "configs" / "base.yaml").write_text(text)
+    good = GOOD.replace("steps: 300", f"steps: 300, init: {init}")
+    old = next(line for line in good.splitlines() if line.startswith("base:"))
+    data = "{kind: shapes, size: [32, 32], train: 4, val: 2}"
+    good = good.replace(old, "base: configs/base.yaml").replace("{kind: shapes}", data)
+    path = folder / "space.yaml"
+    path.write_text(good.replace("crop: [128, 128]", "crop: [32, 32]"))
+    return path
+
+
+@pytest.mark.parametrize("place", ["cwd", "configs", "."])
+def test_pretrained_is_the_file_that_the_base_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """From the working directory, as the official code does, beside the yaml, or above it."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    made = weights(tmp_path / place / "pretrained_models" / "w.safetensors")
+    path = with_base(tmp_path, "pretrained", "pretrained_models/w.safetensors")
+    plan = plan_of(load_space_file(path), tmp_path / "study")
+    assert Path(plan.schedule.init_path).resolve() == made.resolve()
+    (line,) = plan.initial
+    found = inherited_by(plan.space.base, plan.schedule.data.classes, made)
+    assert line == f"schedule.init: {plan.schedule.init_path}: the base: {found}"
+    by_name = plan_of(load_space_file(with_base(tmp_path, str(made), "")), tmp_path / "study")
+    assert by_name.schedule.id == plan.schedule.id
+
+
+def test_pretrained_without_a_file_is_a_fault_of_the_space_file(tmp_path: Path) -> None:
+    path = with_base(tmp_path, "pretrained", "gone.pth")
+    message = r":11:30: schedule\.init: MODEL\.PRETRAINED of the base, gone\.pth, is no file"
+    with pytest.raises(SpaceError, match=message):
+        load_space_file(path)
+    path = with_base(tmp_path, "pretrained", "")
+    with pytest.raises(SpaceError, match=r"init: the base names no MODEL\.PRETRAINED"):
+        load_space_file(path)
+
+
+@pytest.mark.parametrize(
+    ("init", "what"),
+    [
+        ("none", "variants start from random weights (schedule.init: pretrained starts them"),
+        ("base", "variants start from what schedule.init names (base)"),
+    ],
+)
+def test_what_becomes_of_the_weights_that_a_base_names_is_said(
+    tmp_path: Path, init: str, what: str
+) -> None:
+    file = load_space_file(with_base(tmp_path, init, "hrnet.pth"))
+    (line,) = plan_of(file, tmp_path / "study").initial
+    assert line.startswith(f"base: MODEL.PRETRAINED hrnet.pth is not used: {what}")
+    file = load_space_file(with_base(tmp_path, init, ""))
+    assert plan_of(file, tmp_path / "study").initial == ()
+
+
+def test_a_file_is_read_once_for_all_schedules(tmp_path: Path) -> None:
+    weights(tmp_path / "w.safetensors")
+    file = space(tmp_path, "w.safetensors")
+    initial = Initial(file, tmp_path / "study")
+    first = initial.settled(file.schedule)
+    (tmp_path / "w.safetensors").unlink()
+    assert initial.settled(replace(file.schedule, lr=0.5)).init_path == first.init_path
+    assert sum("schedule.init: " in line for line in initial.lines) == 1
+
+
+def test_a_check_does_not_know_where_the_study_will_lie(tmp_path: Path) -> None:
+    file = space(tmp_path, f"trial:{KEY}")
+    initial = Initial(file, tmp_path / "results" / "one", elsewhere=True)
+    assert initial.settled(file.schedule) == file.schedule
+    assert "looked for beside the study when it runs" in initial.lines[-1]

@@ -158,7 +158,11 @@ WRONG = [
     ("seeds: [0]", "scale: 2", "schedule.scale: is no list, allowed: a list of 2 entries"),
     ("crop: [128, 128]", "crop: [8, 8]", "schedule.crop: 8 is not allowed"),
     ("steps: 300", "init: absent.pth", "11:18: schedule.init: "),
-    ("steps: 300", "init: absent.pth", "absent.pth is no file, allowed: none, base, trial:KEY"),
+    (
+        "steps: 300",
+        "init: absent.pth",
+        "absent.pth is no file, allowed: none, base, pretrained, trial:KEY",
+    ),
     ("steps: 300", "init: bass", "bass is no file, did you mean base?"),
     ("steps: 300", f"init: {'a' * 5000}", "is no file"),
     (str(BASE), "a" * 5000, "is no file, allowed: an HRNet-library yaml"),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import WeightsError
+from hrnet_search.net.mmseg_names import FOLDED, FOLDED_INTO, mmseg_name, to_mmseg
 from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.mmseg_structure import model_tensors
 from hrnet_search.report.export.official import crossed_transitions
@@ -26,17 +27,6 @@ from hrnet_search.report.export.trained import (
 )
 from hrnet_search.report.files import write_file
 
-HEAD_NAMES = {
-    "last_layer.0.weight": "decode_head.convs.0.conv.weight",
-    "last_layer.3.weight": "decode_head.conv_seg.weight",
-    "last_layer.3.bias": "decode_head.conv_seg.bias",
-}
-HEAD_NORM, THEIR_HEAD_NORM = "last_layer.1.", "decode_head.convs.0.bn."
-FOLDED = "last_layer.0.bias"
-"""mmcv's ConvModule has no bias before a batch norm, which takes any off again."""
-
-FOLDED_INTO = f"{THEIR_HEAD_NORM}running_mean"
-
 
 def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> ExportResult:
     """Write a model config, the names of its tensors, and its weights if asked.
@@ -48,7 +38,7 @@ def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> Export
     model = model_config(member)
     text = config_source(member, model)
     reasons = mmseg_problems(member.architecture)
-    fits = tensor_problems(text, converted(empty_state(member)))
+    fits = tensor_problems(text, to_mmseg(empty_state(member)))
     if (reasons or fits) and not options.as_is:
         return refusal(f"{name}.py", [*reasons, *fits])
     written = [write_file(folder / f"{name}.py", text.encode())]
@@ -138,27 +128,6 @@ def config_source(member: Member, model: dict[str, Any]) -> str:
     return "".join(f"# {line}\n" for line in lines) + f"model = {_source(model, 0)}\n"
 
 
-def mmseg_name(name: str) -> str:
-    """Return what mmsegmentation calls a tensor; it has none for FOLDED."""
-    if name in HEAD_NAMES:
-        return HEAD_NAMES[name]
-    if name.startswith(HEAD_NORM):
-        return THEIR_HEAD_NORM + name.removeprefix(HEAD_NORM)
-    return f"backbone.{name}"
-
-
-def converted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict of the same function under mmsegmentation's names.
-
-    The head's first bias goes into the running mean that is taken off right behind it: equal in
-    evaluation, and without effect in training, where batch norm takes off the batch's own mean.
-    """
-    found = {mmseg_name(name): tensor for name, tensor in tensors.items() if name != FOLDED}
-    assert len(found) == len(tensors) - 1, "two tensors would have one name"
-    found[FOLDED_INTO] = found[FOLDED_INTO] - tensors[FOLDED]
-    return found
-
-
 def tensor_problems(text: str, tensors: Mapping[str, Tensor]) -> list[str]:
     """Return what keeps a state dict from being that of a config's text, read as mmengine does."""
     namespace: dict[str, Any] = {}
@@ -172,7 +141,7 @@ def tensor_problems(text: str, tensors: Mapping[str, Tensor]) -> list[str]:
 
 def _weights(member: Member, path: Path, text: str) -> ExportResult:
     try:
-        tensors = converted(trained_network(member).state_dict())
+        tensors = to_mmseg(trained_network(member).state_dict())
     except WeightsError as error:
         return refusal(path.name, [str(error)])
     content = torch_bytes({"meta": _meta(member), "state_dict": tensors})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from hrnet_search import __version__
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
-from hrnet_search.records import COMPLETED, OBJECTIVES, STATUSES, TrialResult
+from hrnet_search.records import COMPLETED, INITIAL, OBJECTIVES, STATUSES, TrialResult
 from hrnet_search.report.evidence import Evidence, evidence_of
 from hrnet_search.report.export.member import Member, base_config, front_of
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
@@ -35,6 +36,9 @@ from hrnet_search.store.study import Study
 
 MOST_DRAWN = 24
 """Members of the front that are drawn and compared by class: more are in front.csv."""
+
+MOST_SHOWN = 1000
+"""Characters of a fact."""
 
 SCHEDULE_ORDER = ("id", "steps", "batch", "crop", "optimiser", "lr", "fingerprint")
 
@@ -152,7 +156,9 @@ def gather(study: Study) -> Page:
         classes=tuple(str(name) for name in schedule.get("data", {}).get("names", ())),
         preview_members=preview_members,
         previews=previews,
-        facts=tuple((name, shown(value, 400)) for name, value in _facts(study, meta, trials)),
+        facts=tuple(
+            (name, shown(value, MOST_SHOWN)) for name, value in _facts(study, meta, trials)
+        ),
         commands=_commands(study),
         space_text=study.space_text,
         ablation=from_meta(meta) is not None,
@@ -240,6 +246,8 @@ def _facts(
     for name, title in (("schedule", "schedule"), ("long_schedule", "long schedule")):
         if found := noted(meta, name):
             yield title, ", ".join(f"{k} {found[k]}" for k in SCHEDULE_ORDER if k in found)
+    if initial := json.loads(meta.get(INITIAL, "[]")):
+        yield "initial weights", "; ".join(initial)
     if data := noted(meta, "schedule").get("data"):
         yield "data", f"{data.get('kind')}, {data.get('classes')} classes"
     yield from _machine(results)

@@ -18,15 +18,12 @@ from trained_like import trained_like
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.hrnet_yaml import read_config
+from hrnet_search.net.mmseg_names import FOLDED, FOLDED_INTO, mmseg_name, to_mmseg
 from hrnet_search.records import DataSpec, Schedule
 from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.mmseg import (
-    FOLDED,
-    FOLDED_INTO,
     config_source,
-    converted,
     export_mmseg,
-    mmseg_name,
     mmseg_problems,
     model_config,
     tensor_problems,
@@ -143,8 +140,8 @@ def test_random_networks_map_one_to_one_onto_its_tensors(make_member: MakeMember
         assert len(set(names)) == len(names) == len(ours) - 1
         theirs = model_tensors(model_config(member))
         assert set(names) == set(theirs)
-        assert shapes_of(converted(ours)) == {name: theirs[name] for name in names}
-        assert tensor_problems(config_source(member, model_config(member)), converted(ours)) == []
+        assert shapes_of(to_mmseg(ours)) == {name: theirs[name] for name in names}
+        assert tensor_problems(config_source(member, model_config(member)), to_mmseg(ours)) == []
     assert expressed >= 5
 
 
@@ -153,7 +150,7 @@ def test_the_heads_first_bias_is_folded_exactly() -> None:
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = network(images)
-        theirs = converted(network.state_dict())
+        theirs = to_mmseg(network.state_dict())
         network.get_parameter(FOLDED).zero_()
         network.get_buffer("last_layer.1.running_mean").copy_(theirs[FOLDED_INTO])
         found = network(images)
@@ -218,7 +215,7 @@ def test_fewer_branches_and_empty_stages_are_expressed(make_member: MakeMember) 
 def test_tensors_that_are_not_the_configs_are_found(make_member: MakeMember) -> None:
     member = make_member(PLAIN, weights=False)
     text = config_source(member, model_config(member))
-    state = converted(empty_state(member))
+    state = to_mmseg(empty_state(member))
     assert tensor_problems(text, state) == []
     lost = dict(state)
     del lost["backbone.conv1.weight"]

@@ -1,0 +1,32 @@
+"""MODEL.PRETRAINED of a config: which file it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrnet_search.arch.hrnet_yaml import Config
+
+PARENTS = 2
+"""How far above its yaml a library's root is: `experiments/cityscapes/NAME.yaml`."""
+
+
+def pretrained_name(config: Config) -> str:
+    """Return MODEL.PRETRAINED as the config spells it, empty if it names no file."""
+    named = config.sections["MODEL"].get("PRETRAINED", "")
+    return named if isinstance(named, str) else ""
+
+
+def pretrained_places(config: Config) -> list[Path]:
+    """Return where the file that MODEL.PRETRAINED names may lie, in order.
+
+    A relative path is looked for from the working directory, as the official code does, then
+    beside the yaml and above it, where the library's own configs have the library's root.
+    """
+    named, folder = Path(pretrained_name(config)).expanduser(), Path(config.path).parent
+    above = folder.resolve().parents[:PARENTS]
+    return list(dict.fromkeys([named, *(root / named for root in (folder, *above))]))
+
+
+def pretrained_file(config: Config) -> Path | None:
+    """Return the file that MODEL.PRETRAINED names, None if it is at none of its places."""
+    return next((path for path in pretrained_places(config) if path.is_file()), None)
