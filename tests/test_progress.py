@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_up import result
+from rich.console import Console
 
 from hrnet_search.evaluate.kept_latencies import REUSED
-from hrnet_search.progress import describe
+from hrnet_search.progress import LOG, describe, watching
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,12 @@ def test_a_latency_is_marked(changes: dict[str, object], said: str) -> None:
     latency = replace(found.latency, **changes)  # type: ignore[arg-type]
     assert said in describe(replace(found, latency=latency))
     assert " ms" not in describe(replace(found, latency=None))
+
+
+def test_what_a_study_starts_from_is_said_on_the_console_and_in_its_log(tmp_path: Path) -> None:
+    (tmp_path / LOG).parent.mkdir()
+    console = Console(file=io.StringIO(), width=40)
+    line = "schedule.init: w.pth: the base: 260 of 268 tensors match [a, b]"
+    with watching(tmp_path, 1, ("miou",), (), console, live=False, first=[line]):
+        assert (tmp_path / LOG).read_text() == f"{line}\n"
+    assert console.file.getvalue() == f"{line}\n"  # type: ignore[attr-defined]

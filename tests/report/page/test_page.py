@@ -149,6 +149,15 @@ def test_a_study_without_notes_has_a_page(make_study: MakeStudy) -> None:
     assert network(9).id in Read(page_html(gather(study))).text
 
 
+def test_the_page_says_what_variants_started_from(make_study: MakeStudy) -> None:
+    lines = json.dumps(["schedule.init: w.pth: the base: 260 of 268 tensors match"])
+    text = Read(
+        page_html(gather(make_study((network(9), result(1, miou=0.5)), initial=lines)))
+    ).text
+    assert "initial weights" in text
+    assert "w.pth: the base: 260 of 268 tensors match" in text
+
+
 def test_the_policy_lets_the_page_run_its_own_scripts_alone(page: Page) -> None:
     found = Read(page_html(page))
     policy = found.first("meta", **{"http-equiv": "Content-Security-Policy"})["content"] or ""
