@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,11 @@ from hrnet_search.ablation.arms import Ablation, Arm, Difference, spelt, widths
 from hrnet_search.ablation.design import ARM
 from hrnet_search.ablation.fraction import Run
 from hrnet_search.ablation.images import confusions, image_interval, resampled_miou
+from hrnet_search.ablation.learned import nothing_learned, withheld
 from hrnet_search.ablation.planner import detectable, main_weights, pooled_noise
 from hrnet_search.ablation.statistics import (
     EQUIVALENT,
+    NOTHING,
     Comparison,
     apply,
     compare,
@@ -25,6 +27,7 @@ from hrnet_search.ablation.statistics import (
     nothing_differs,
 )
 from hrnet_search.errors import shown
+from hrnet_search.latency_rule import half_width_ms
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.ablation import (
     AblationRecord,
@@ -45,12 +48,20 @@ Results = Mapping[TrialKey, TrialResult]
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """Results by [arm, seed], nan where there is none; IoU [arm, seed, class]."""
+    """Results by [arm, seed], nan where there is none; IoU [arm, seed, class].
+
+    `reach` [arm, seed] is how far the interval of a latency goes, in ms, infinite where it is
+    noisy. `unlearned` says of arms by index why they learned nothing, `failed` at how many seeds
+    they failed.
+    """
 
     miou: Floats
     latency: Floats
+    reach: Floats
     iou: Floats
     drawn: list[list[Floats | None]]
+    unlearned: dict[int, str]
+    failed: dict[int, int]
 
 
 def analyse(
@@ -103,22 +114,29 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
     seeds, arms = ablation.spec.seeds, ablation.arms
     classes = arms[0].schedule.data.classes
     shape = (len(arms), len(seeds))
-    miou, latency = np.full(shape, np.nan), np.full(shape, np.nan)
+    miou, latency, reach = (np.full(shape, np.nan) for _ in range(3))
     iou = np.full((*shape, classes), np.nan)
     drawn: list[list[Floats | None]] = [[None] * len(seeds) for _ in arms]
+    failed: dict[int, int] = {}
     for i, arm in enumerate(arms):
         for s, seed in enumerate(seeds):
             key = _key(arm, seed)
             result = results.get(key)
-            if result is None or result.status != COMPLETED or result.miou is None:
+            if result is None:
+                continue
+            if result.status != COMPLETED or result.miou is None:
+                failed[i] = failed.get(i, 0) + 1
                 continue
             miou[i, s] = result.miou
-            latency[i, s] = result.latency_ms if result.latency_ms is not None else np.nan
+            if result.latency is not None:
+                latency[i, s], reach[i, s] = result.latency.ms, half_width_ms(result.latency)
             if result.rungs and len(result.rungs[-1].iou) == classes:
                 iou[i, s] = result.rungs[-1].iou
             held = confusions(folder, str(key)) if folder else None
             drawn[i][s] = resampled_miou(held) if held is not None else None
-    return _Values(miou, latency, iou, drawn)
+    why = {i: nothing_learned(miou[i], iou[i]) for i in range(len(arms))}
+    unlearned = {i: said for i, said in why.items() if said}
+    return _Values(miou, latency, reach, iou, drawn, unlearned, failed)
 
 
 def _effect(
@@ -132,8 +150,9 @@ def _effect(
     spec = ablation.spec
     here = [int(s) for s in np.flatnonzero(np.isfinite(row))]
     image = image_interval(difference.weights, values.drawn, here, 1 - spec.alpha)
-    latency = _interval(apply(difference.weights, values.latency), spec.alpha)
+    latency = _latency(difference, values, spec.alpha)
     arms = [(ablation.arms[i], weight) for i, weight in difference.weights]
+    verdict = withheld(found.verdict, difference.weights, values.unlearned, values.failed)
     return EffectRow(
         name=difference.name,
         kind=difference.kind,
@@ -153,18 +172,45 @@ def _effect(
         p=found.p,
         p_family=found.p_family,
         p_equivalent=found.p_equivalent,
-        verdict=found.verdict,
-        note=_note(ablation, difference, found, len(here)),
+        verdict=verdict,
+        note=_note(ablation, difference, replace(found, verdict=verdict), len(here), values),
         params=sum(weight * arm.cost.params for arm, weight in arms),
         macs=sum(weight * arm.cost.macs for arm, weight in arms),
         latency_ms=latency[0],
         latency_low=latency[1],
         latency_high=latency[2],
+        latency_noisy=bool(np.isinf(_reach(difference, values)).any()),
         classes=_classes(difference, values.iou, spec.alpha, names),
     )
 
 
-def _note(ablation: Ablation, difference: Difference, found: Comparison, pairs: int) -> str:
+def _latency(
+    difference: Difference, values: _Values, alpha: float
+) -> tuple[float | None, float | None, float | None]:
+    """Return a difference of latencies and its interval; no interval where one is noisy.
+
+    The interval is that over seeds, and never narrower than those of the latencies themselves:
+    one that was measured once and used again at every seed is still uncertain.
+    """
+    row = apply(difference.weights, values.latency)
+    mean, low, high = _interval(row, alpha)
+    reach = _reach(difference, values)
+    if mean is None or not np.isfinite(reach).any() or np.isinf(reach).any():
+        return mean, None, None
+    least = float(np.nanmean(reach))
+    if low is None or high is None:  # one seed
+        return mean, mean - least, mean + least
+    return mean, min(low, mean - least), max(high, mean + least)
+
+
+def _reach(difference: Difference, values: _Values) -> Floats:
+    """Return how far latencies that a difference is made of reach together, by seed, in ms."""
+    return apply([(arm, abs(weight)) for arm, weight in difference.weights], values.reach)
+
+
+def _note(
+    ablation: Ablation, difference: Difference, found: Comparison, pairs: int, values: _Values
+) -> str:
     """Say what a reader of the row has to know besides its numbers."""
     seeds = len(ablation.spec.seeds)
     parts = [
@@ -174,6 +220,14 @@ def _note(ablation: Ablation, difference: Difference, found: Comparison, pairs: 
     ]
     if pairs < seeds:
         parts.append(f"of {pairs} of {seeds} seeds, p cannot be below {least_p(max(pairs, 1)):.3g}")
+    if found.sd < NOTHING and found.n > 1 and abs(found.mean) >= NOTHING:
+        parts.append("the same at every seed: no noise to judge it with")
+    for i, _ in difference.weights:
+        name = ablation.arms[i].name
+        if why := values.unlearned.get(i):
+            parts.append(f"{name}: nothing was learned, {why}")
+        if count := values.failed.get(i):
+            parts.append(f"{name} failed at {count} of {seeds} seeds: no verdict is in its favour")
     if found.verdict == EQUIVALENT and found.p_family <= ablation.spec.alpha:
         parts.append("differs, by less than the margin")
     return "; ".join(parts)

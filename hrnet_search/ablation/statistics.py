@@ -36,7 +36,8 @@ class Comparison:
     `p` is of its own sign-flip test, `p_family` that of the family. `p_equivalent` is of two
     one-sided t tests against the margin, corrected over the family; None without a margin.
     Intervals are infinite where fewer than two seeds are there. In a family in which nothing
-    differs at any seed there is no noise to judge with: as without a margin, and infinite.
+    differs at any seed there is no noise to judge with, nor for a difference that is the same at
+    every seed and not 0: as without a margin, infinite, and undecided.
     """
 
     n: int
@@ -57,19 +58,22 @@ def compare(
     differences = np.asarray(differences, dtype=np.float64)
     if not len(differences):
         return []
+    n, mean, sd = moments(differences)
     nothing = nothing_differs(differences)
     if nothing:  # and what rounding left must not look like a difference
         differences = np.where(np.isfinite(differences), 0.0, np.nan)
+    flat = (n > 1) & (sd < NOTHING) & (nothing | (np.abs(mean) >= NOTHING))
     own, family = max_t(differences, flips(differences.shape[1]))
-    n, mean, sd = moments(differences)
-    half = half_widths(n, sd, 1 - alpha)
-    if nothing:
-        margin, half = None, np.full_like(half, np.inf)
-    equal = holm(equivalence(n, mean, sd, margin)) if margin is not None else None
+    half = np.where(flat | nothing, np.inf, half_widths(n, sd, 1 - alpha))
+    equal = None
+    if margin is not None:
+        equal = holm(np.where(flat, 1.0, equivalence(n, mean, sd, margin)))
     found = []
     for i in range(len(differences)):
-        same = None if equal is None else float(equal[i])
-        verdict = _verdict(float(mean[i]), int(n[i]), float(family[i]), same, alpha)
+        same = None if equal is None or flat[i] or nothing else float(equal[i])
+        verdict = UNDECIDED
+        if n[i] > 1 and not flat[i]:
+            verdict = _verdict(float(mean[i]), float(family[i]), same, alpha)
         found.append(
             Comparison(
                 n=int(n[i]),
@@ -193,9 +197,7 @@ def apply(weights: Sequence[tuple[int, float]], values: Floats) -> Floats:
     return total
 
 
-def _verdict(mean: float, n: int, p_family: float, p_same: float | None, alpha: float) -> str:
-    if n < 2:
-        return UNDECIDED
+def _verdict(mean: float, p_family: float, p_same: float | None, alpha: float) -> str:
     if p_same is not None and p_same <= alpha:
         return EQUIVALENT
     if p_family <= alpha:

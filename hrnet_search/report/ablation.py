@@ -12,6 +12,7 @@ import pandas as pd
 from hrnet_search.errors import shown
 from hrnet_search.report.ablation_plots import write_ablation_plots
 from hrnet_search.report.files import write_file
+from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.tables import csv_bytes
 from hrnet_search.store.ablation import AblationRecord, ArmRow, EffectRow, from_meta
 from hrnet_search.store.study import Study
@@ -19,7 +20,7 @@ from hrnet_search.store.study import Study
 COLUMNS = (
     "name", "kind", "match", "mean", "sd", "low", "high", "image_low", "image_high", "p",
     "p_family", "p_equivalent", "verdict", "params", "macs", "latency_ms", "latency_low",
-    "latency_high", "note",
+    "latency_high", "latency_noisy", "note",
 )  # fmt: skip
 HEADER = (
     "difference", "mIoU (points)", "95% interval", "p", "p (family)", "verdict", "seeds",
@@ -39,12 +40,13 @@ def write_ablation(study: Study, folder: Path) -> tuple[Path, ...]:
     record = from_meta(study.meta)
     if record is None:
         return ()
+    doubts = study_doubts(study)
     content = json.dumps(asdict(record), indent=1, allow_nan=False) + "\n"
     return (
         write_file(folder / "ablation.csv", csv_bytes(effects_table(record))),
         write_file(folder / "ablation.json", content.encode()),
-        write_file(folder / "ablation.md", markdown(record).encode()),
-        write_file(folder / "ablation.tex", latex(record).encode()),
+        write_file(folder / "ablation.md", markdown(record, doubts).encode()),
+        write_file(folder / "ablation.tex", latex(record, doubts).encode()),
         *write_ablation_plots(record, folder),
     )
 
@@ -58,27 +60,32 @@ def effects_table(record: AblationRecord) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*COLUMNS, "seeds"])
 
 
-def ablation_lines(record: AblationRecord) -> list[str]:
-    """Return the answer for a terminal: what is known of each difference, and what is missing."""
+def ablation_lines(record: AblationRecord, doubts: Sequence[str] = ()) -> list[str]:
+    """Return the answer for a terminal: what is known of each difference, and what is missing.
+
+    `doubts` are what speaks against its latencies.
+    """
     rows = [_header(record), *(_cells(record, e) for e in record.effects)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
              for row in rows]  # fmt: skip
-    return [f"{record.name}: {_progress(record)}", "", *lines, "", *_remarks(record)]
+    remarks = _remarks(record, doubts)
+    return [f"{record.name}: {_progress(record)}", "", *lines, "", *remarks]
 
 
-def markdown(record: AblationRecord) -> str:
+def markdown(record: AblationRecord, doubts: Sequence[str] = ()) -> str:
     """Return the ablation as Markdown: the differences, the arms, what is missing, how counted."""
     effects = [_header(record), *(_cells(record, e) for e in record.effects)]
     arms = [("arm", *record.factors, "widths", "params", "MACs", "mIoU", "sd", "seeds")]
     arms += [_arm_cells(arm) for arm in record.arms]
     lines = [f"# Ablation {record.name}", "", f"{_progress(record)}. {_reference(record)}", ""]
     lines += [*_pipes(effects), "", "## Arms", "", *_pipes(arms), ""]
-    lines += ["## How to read it", "", *(f"- {line}" for line in _remarks(record))]
+    lines += ["## How to read it", ""]
+    lines += [f"- {line}" for line in _remarks(record, doubts)]
     return "\n".join(lines) + "\n"
 
 
-def latex(record: AblationRecord) -> str:
+def latex(record: AblationRecord, doubts: Sequence[str] = ()) -> str:
     """Return the differences as a table in booktabs, ready for a paper."""
     rows = [_cells(record, e) for e in record.effects]
     lines = [
@@ -94,7 +101,7 @@ def latex(record: AblationRecord) -> str:
             lines.append("\\midrule")
         kind = effect.kind
         lines.append(_tex_row(row))
-    notes = "\n".join(f"% {_ascii(line)}" for line in _remarks(record))
+    notes = "\n".join(f"% {_ascii(line)}" for line in _remarks(record, doubts))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", notes]) + "\n"
 
 
@@ -109,7 +116,9 @@ def _cells(record: AblationRecord, effect: EffectRow) -> tuple[str, ...]:
     latency = NONE
     if effect.latency_ms is not None:
         latency = f"{effect.latency_ms:+.2f}"
-        if effect.latency_low is not None and effect.latency_high is not None:
+        if effect.latency_noisy:
+            latency += " noisy"
+        elif effect.latency_low is not None and effect.latency_high is not None:
             latency += f" [{effect.latency_low:+.2f}, {effect.latency_high:+.2f}]"
     return (
         effect.name,
@@ -152,7 +161,7 @@ def _reference(record: AblationRecord) -> str:
     return f"The reference is {', '.join(f'{name}={level}' for name, level in pairs)}."
 
 
-def _remarks(record: AblationRecord) -> list[str]:
+def _remarks(record: AblationRecord, doubts: Sequence[str]) -> list[str]:
     """Return what the numbers are and what they are not."""
     sizes = [(k, sum(e.kind == kind for e in record.effects)) for kind, k in KINDS.items()]
     family = ", ".join(f"{count} {name}" for name, count in sizes if count)
@@ -178,7 +187,13 @@ def _remarks(record: AblationRecord) -> list[str]:
         pairs = "; ".join(f"{a} = {b}" for a, b in record.aliases)
         lines.append(f"resolution {record.resolution}, cannot be told apart: {pairs}")
     lines += [f"{e.name}: {e.note}" for e in record.effects if e.note]
-    return [*lines, *record.notes]
+    noisy = [e.name for e in record.effects if e.latency_noisy]
+    if noisy:
+        lines.append(
+            "latency differences marked noisy say nothing of which arm is faster: an interval"
+            f" behind them did not close ({'; '.join(noisy)})"
+        )
+    return [*lines, *(f"latency: {doubt}" for doubt in doubts), *record.notes]
 
 
 def _missing(record: AblationRecord) -> list[str]:

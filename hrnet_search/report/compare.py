@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.records import NO_IDENTITY, OBJECTIVES
 from hrnet_search.report.images import percentiles
+from hrnet_search.report.latency_doubt import front_doubt, latency_doubts
 from hrnet_search.report.near_front import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.page.points import condition_line
 from hrnet_search.report.trials import noted, objectives_of
@@ -40,7 +41,8 @@ class Comparison:
     `cost` names the objective, `condition` what it was measured under. `paired` says that both
     were judged on the same images; `doubts` are reasons not to compare them, and `comparable` is
     False where data or schedules differ. `interval` and `p` are None then, and where neither seeds
-    nor images say how much chance there is.
+    nor images say how much chance there is. `latency_doubts` are what speaks against the latencies
+    that the fronts are compared by.
     """
 
     first: ComparedFront
@@ -53,6 +55,7 @@ class Comparison:
     paired: bool
     comparable: bool
     doubts: tuple[str, ...]
+    latency_doubts: tuple[str, ...] = ()
 
 
 def compare(first: Study, second: Study) -> Comparison:
@@ -98,6 +101,7 @@ def compare(first: Study, second: Study) -> Comparison:
         and _same_data(first, second),
         comparable=comparable,
         doubts=tuple(_doubts(first, second)),
+        latency_doubts=tuple(_latency_doubts(name, (first, second), sides)),
     )
 
 
@@ -142,6 +146,19 @@ def _doubts(first: Study, second: Study) -> Iterator[str]:
         yield "they were not judged on the same data"
     if len(_conditions(first) | _conditions(second)) > 1:
         yield "latencies were measured under more than one condition, and are not compared"
+
+
+def _latency_doubts(
+    cost: str, studies: Sequence[Study], sides: Sequence[FrontAccuracy]
+) -> Iterator[str]:
+    """Yield what speaks against latencies, where these are what the fronts are compared by."""
+    if cost != "latency_ms":
+        return
+    for study, side in zip(studies, sides, strict=True):
+        trials = study.trials()
+        found = [*latency_doubts(noted(study.meta, "aa_check"), trials)]
+        found.append(front_doubt(trials, side.numbers))
+        yield from (f"{shown(study.name)}: {doubt}" for doubt in found if doubt)
 
 
 def _same_schedule(first: Study, second: Study) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from hrnet_search.report.trials import Trial
+from hrnet_search.latency_rule import noisy_doubt
+from hrnet_search.report.trials import Trial, noted
+from hrnet_search.store.study import Study
 
 OFF = 1.3
 """Factor between the frozen latency of the reference and its own from which that is said."""
@@ -22,6 +24,22 @@ def latency_doubts(check: Mapping[str, Any], trials: Sequence[Trial]) -> Iterato
         yield "the A/A check failed: the reference network did not have the latency of its copy"
     if doubt := ms_doubt(check, trials):
         yield doubt
+
+
+def study_doubts(study: Study) -> list[str]:
+    """Return what speaks against the latencies of a study; nothing for one without any."""
+    trials = study.trials()
+    timed = [r.latency for _, r in trials if r is not None and r.latency is not None]
+    if not timed:
+        return []
+    doubts = [*latency_doubts(noted(study.meta, "aa_check"), trials)]
+    return doubts + [doubt for doubt in (noisy_doubt(timed, "of the trials"),) if doubt]
+
+
+def front_doubt(trials: Sequence[Trial], numbers: Collection[int]) -> str:
+    """Return what to say where members of a front, by trial number, have noisy latencies."""
+    timed = [r.latency for ask, r in trials if ask.number in numbers and r and r.latency]
+    return noisy_doubt(timed, "on the front")
 
 
 def ms_doubt(check: Mapping[str, Any], trials: Sequence[Trial]) -> str:

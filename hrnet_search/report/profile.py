@@ -10,6 +10,7 @@ from typing import Any
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
 from hrnet_search.arch.cost_table import CostRow, by_stage, total
+from hrnet_search.latency_rule import closed, is_slower
 from hrnet_search.records import Latency
 
 MULTIPLES = (8, 16)
@@ -44,6 +45,7 @@ class Rounding:
     """A width and the next multiple of 8 or 16, otherwise the same network.
 
     `change` is the relative change of latency, `least` to `most` what both intervals allow.
+    Nothing follows from it unless both are `closed`.
     """
 
     narrow: Profile
@@ -52,6 +54,7 @@ class Rounding:
     change: float
     least: float
     most: float
+    closed: bool = True
 
     def line(self) -> str:
         """Return the advice that follows, for people."""
@@ -59,6 +62,9 @@ class Rounding:
         macs = self.wide.cost.macs / self.narrow.cost.macs - 1
         what = f"width {here} rounded up to {there}, a multiple of {self.multiple}"
         more = f"with {macs:.0%} more MACs"
+        if not self.closed:
+            noisy = [p.name for p in (self.narrow, self.wide) if p.latency and p.latency.noisy]
+            return f"{what}: not judged, noisy: {', '.join(noisy)}"
         if self.most < 0:
             return f"{what}, is {-self.change:.1%} faster {more}: round up"
         if self.most <= NOTHING:
@@ -69,13 +75,18 @@ class Rounding:
 
 
 def inversions(profiles: Sequence[Profile]) -> list[tuple[Profile, Profile]]:
-    """Return pairs of which the first has fewer MACs and is slower, beyond both intervals."""
-    measured = [p for p in profiles if p.latency]
+    """Return pairs of which the first has fewer MACs and is slower, beyond both intervals.
+
+    Profiles whose interval did not close are in no pair.
+    """
     return [
         (one, other)
-        for one in measured
-        for other in measured
-        if one.cost.macs < other.cost.macs and _slower(one.latency, other.latency)
+        for one in profiles
+        for other in profiles
+        if one.cost.macs < other.cost.macs
+        and one.latency
+        and other.latency
+        and is_slower(one.latency, other.latency)
     ]
 
 
@@ -137,7 +148,7 @@ def as_json(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
             row["slower_in_spite_of_fewer_macs_than"] = [o.config for q, o in inverted if q is p]
             row["rounded_up"] = [
                 {"config": r.wide.config, "multiple": r.multiple, "change": r.change,
-                 "least": r.least, "most": r.most}
+                 "least": r.least, "most": r.most, "noisy": not r.closed}
                 for r in rounded if r.narrow is p
             ]  # fmt: skip
         found.append(row)
@@ -165,14 +176,8 @@ def _rounding(narrow: Profile, wide: Profile, multiple: int) -> Rounding:
         change=other.ratio / one.ratio - 1,
         least=other.ratio_low / one.ratio_high - 1,
         most=other.ratio_high / one.ratio_low - 1,
+        closed=closed(one, other),
     )
-
-
-def _slower(one: Latency | None, other: Latency | None) -> bool:
-    """Say whether one is slower than the other beyond both intervals of their ratios."""
-    assert one is not None
-    assert other is not None
-    return one.ratio_low > other.ratio_high
 
 
 def _shape(architecture: Architecture) -> object:
@@ -237,6 +242,10 @@ def _conditions(timed: Sequence[Profile]) -> list[str]:
 
 
 def _findings(timed: Sequence[Profile]) -> list[str]:
+    noisy = [p.name for p in timed if p.latency and p.latency.noisy]
+    left_out = [f"not judged, as noisy: {', '.join(noisy)}"] if noisy else []
+    if len(timed) - len(noisy) < 2:
+        return [*left_out, "what is faster is not known"]
     pairs = inversions(timed)
     if pairs:
         lines = ["inversions (fewer MACs, yet slower beyond both intervals):"]
@@ -244,6 +253,7 @@ def _findings(timed: Sequence[Profile]) -> list[str]:
     else:
         lines = ["no inversions: nothing with fewer MACs is slower beyond both intervals"]
     advice = [f"  {rounding.line()}" for rounding in roundings(timed)]
+    lines += left_out
     if not advice:
         return [*lines, "widths: no two of these differ by rounding up to a multiple of 8 or 16"]
     return [*lines, "widths on this device:", *advice]

@@ -9,13 +9,20 @@ import pandas as pd
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
-from hrnet_search.records import COMPLETED, CONFIRMED_FROM, FAILED, OBJECTIVES, STATUSES
+from hrnet_search.records import (
+    COMPLETED,
+    CONFIRMED_FROM,
+    FAILED,
+    OBJECTIVES,
+    STATUSES,
+    Latency,
+)
 from hrnet_search.report.ablation import ablation_lines
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.export.hrnet import base_config
-from hrnet_search.report.latency_doubt import latency_doubts
+from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trials import noted, objectives_of
+from hrnet_search.report.trials import objectives_of
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
@@ -40,13 +47,13 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     """
     if (record := from_meta(study.meta)) is not None:
         files = f"files: {study.folder / 'report'} (ablation.md, .tex, .csv, .json and plots)"
-        return "\n".join([*ablation_lines(record), "", files])
+        return "\n".join([*ablation_lines(record, study_doubts(study)), "", files])
     front, table = study.front(), study.results()
     lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), ""]
     if front.empty:
         lines.append("no trial has completed: there is no front yet")
-        if doubts := _latency_doubts(study):
-            lines += ["", "not known:", *doubts]
+        if doubts := study_doubts(study):
+            lines += ["", "not known:", *(f"  {doubt}" for doubt in doubts)]
     else:
         names = ", ".join(OBJECTIVES[name].label for name in objectives_of(study))
         lines += [f"front of {names}:", *_aligned([HEADER, *_rows(study, front)]), ""]
@@ -116,7 +123,7 @@ def _failures(table: pd.DataFrame) -> list[str]:
 
 
 def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
-    base = base_config(study)
+    base, latencies = base_config(study), completed_latencies(study)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     for row in front.to_dict("records"):
         network = networks[row["number"]]
@@ -126,10 +133,15 @@ def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
             _scaled(row["params"]),
             _scaled(row["macs"]),
             _scaled(row["activations"]),
-            "-" if pd.isna(row["latency_ms"]) else f"{row['latency_ms']:.2f} ms",
+            _latency(row["latency_ms"], latencies.get(row["number"])),
             f"{100 * row['miou']:.2f}%",
             differences(network, base.architecture) if base else network.id,
         )
+
+
+def _latency(ms: float, found: Latency | None) -> str:
+    noisy = " noisy" if found is not None and found.noisy else ""
+    return "-" if pd.isna(ms) else f"{ms:.2f} ms{noisy}"
 
 
 def _scaled(count: Any) -> str:
@@ -167,11 +179,4 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
         lines.append(
             f"  latencies were measured under {len(conditions)} conditions: not comparable"
         )
-    return lines + _latency_doubts(study)
-
-
-def _latency_doubts(study: Study) -> list[str]:
-    trials = study.trials()
-    if all(result is None or result.latency is None for _, result in trials):
-        return []
-    return [f"  {doubt}" for doubt in latency_doubts(noted(study.meta, "aa_check"), trials)]
+    return lines + [f"  {doubt}" for doubt in study_doubts(study)]

@@ -62,6 +62,8 @@ class EffectRow:
     paired t interval over seeds, `image_low` to `image_high` the same share of a paired bootstrap
     over validation images. `p` is of its own sign-flip test, `p_family` corrected over all of its
     kind, `p_equivalent` of equivalence within the margin. Parameters and MACs differ exactly.
+    `latency_noisy` says that the interval of a latency behind `latency_ms` did not close: there
+    is no interval then, and nothing says which arm is faster.
     """
 
     name: str
@@ -87,6 +89,7 @@ class EffectRow:
     latency_low: float | None
     latency_high: float | None
     classes: tuple[ClassDifference, ...]
+    latency_noisy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

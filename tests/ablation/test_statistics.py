@@ -161,6 +161,12 @@ def test_a_family_in_which_nothing_differs_is_undecided_one_such_row_is_not() ->
     assert [c.verdict for c in compare(rows, 0.05, margin=0.1)] == [EQUIVALENT, EQUIVALENT]
 
 
+@pytest.mark.parametrize("by", [0.0, 0.05, -0.05, 0.2])
+def test_a_difference_without_variance_has_no_noise_to_be_judged_with(by: float) -> None:
+    found = compare(np.array([[0.5 + by] * 6]) - 0.5, 0.05, margin=0.1)[0]
+    assert (found.verdict, found.p_equivalent) == (UNDECIDED, None)
+
+
 def test_a_difference_smaller_than_the_margin_is_equivalent_even_if_it_is_sure() -> None:
     row = np.array([[0.0100, 0.0101, 0.0099, 0.0100, 0.0101, 0.0099]])
     found = compare(row, 0.05, margin=0.05)[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import network, result
 
 from hrnet_search.report.ablation import ablation_lines, latex, markdown, write_ablation
 from hrnet_search.report.ablation_plots import classes, forest, interactions, write_ablation_plots
@@ -207,3 +208,22 @@ def test_hostile_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     end = lines.index("\\end{tabular}")
     assert not any("\\frac" in line for line in lines[:end])
     assert all(line.startswith("%") for line in lines[end + 1 :])
+
+
+def test_a_latency_difference_that_is_noisy_is_marked_and_has_no_interval() -> None:
+    noisy = effect("loud", 0.02, "better", latency_low=None, latency_high=None, latency_noisy=True)
+    record = replace(RECORD, effects=(noisy, effect("calm", 0.01, "better")))
+    for text in (markdown(record), "\n".join(ablation_lines(record)), latex(record)):
+        assert "-1.50 noisy" in text
+        assert "-1.50 [-2.00, -1.00]" in text
+        assert "say nothing of which arm is faster" in text
+        assert "(loud)" in text
+
+
+def test_doubts_about_latencies_are_in_the_summary_of_an_ablation(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    study = make_study((network(6), result(0)), **{META: to_json(RECORD)})
+    assert "latency: no A/A check shows that latencies repeat" in summary(study)
+    write_ablation(study, tmp_path)
+    assert "no A/A check shows" in (tmp_path / "ablation.md").read_text()

@@ -77,6 +77,25 @@ def test_rounding_a_width_up_says_what_it_does(ratio: float, said: str) -> None:
     assert "more MACs" in found[0].line()
 
 
+def test_a_latency_that_did_not_close_advises_nothing() -> None:
+    noisy = profile(6, latency=latency(3.0, noisy=True))
+    fast, wide = profile(8, 2.5), profile(10, 2.0)
+    assert inversions([noisy, fast]) == []
+    assert inversions([profile(6, 3.0), replace(fast, latency=latency(2.5, noisy=True))]) == []
+    (rounding,) = roundings([noisy, fast])
+    assert rounding.line().endswith("not judged, noisy: w6")
+    text = table([noisy, fast, wide], SIZE, 1, 8)
+    assert "round up" not in text
+    assert "not judged, as noisy: w6" in text
+    assert "w6 (" not in text
+    alone = table([noisy, fast], SIZE, 1, 8)
+    assert "what is faster is not known" in alone
+    assert "no inversions" not in alone
+    rows = as_json([noisy, fast])
+    assert rows[0]["slower_in_spite_of_fewer_macs_than"] == []
+    assert rows[0]["rounded_up"][0]["noisy"] is True
+
+
 def test_only_the_next_multiple_of_the_same_network_is_advice() -> None:
     deeper = network(8)
     stages = deeper.stages

@@ -78,6 +78,18 @@ def test_latencies_that_do_not_compare_are_named(make_study: MakeStudy) -> None:
     assert "2 conditions: not comparable" in summary(study)
 
 
+def test_a_noisy_latency_is_marked_and_doubted(make_study: MakeStudy) -> None:
+    found = result(0, miou=0.5)
+    assert found.latency is not None
+    loud = replace(found, latency=replace(found.latency, noisy=True))
+    text = summary(make_study((BASE, loud), (network(9), result(1, miou=0.6))))
+    assert "1.50 ms noisy" in text
+    assert "2.50 ms " in text
+    assert "2.50 ms noisy" not in text
+    assert "1 of 2 latencies of the trials are noisy" in text
+    assert "which of these networks is faster is not known" in text
+
+
 def test_differences_name_settings_as_a_config_does() -> None:
     first, second, third, fourth = BASE.stages
     changed = Architecture(

@@ -56,6 +56,7 @@ class FrontMember:
     macs: int | None
     latency_ms: float | None
     latency: str
+    noisy: bool
     miou: float
     low: float | None
     high: float | None
@@ -185,6 +186,7 @@ def _member(
         macs=cost.macs if cost else None,
         latency_ms=latency.ms if latency else None,
         latency=condition_line(latency.condition) if latency else "",
+        noisy=bool(latency and latency.noisy),
         miou=member.miou,
         low=interval.low if interval else None,
         high=interval.high if interval else None,

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config, config_text
+from hrnet_search.latency_rule import interval_ms
 from hrnet_search.records import Latency, LatencyCondition, TrialResult
 from hrnet_search.report.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.summary import differences
@@ -140,11 +141,7 @@ def _measured(
 def _ms(latency: Latency) -> tuple[float, float, float] | None:
     if not (math.isfinite(latency.ms) and latency.ms > 0):
         return None
-    if latency.ratio > 0 and latency.ratio_low > 0:
-        scale = latency.ms / latency.ratio
-        return latency.ms, latency.ratio_low * scale, latency.ratio_high * scale
-    scale = latency.ms / latency.median_ms if latency.median_ms > 0 else 1.0
-    return latency.ms, latency.low_ms * scale, latency.high_ms * scale
+    return (latency.ms, *interval_ms(latency))
 
 
 def _memory(latency: Latency) -> tuple[float, float, float] | None:
