@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
+import math
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from hrnet_search.errors import shown
+from hrnet_search.errors import nearest, shown
+from hrnet_search.records import DEVICES, is_device
 
 N = TypeVar("N", int, float)
 BAD_INPUT = 2
@@ -35,21 +36,20 @@ class Parser(argparse.ArgumentParser):
         return f"{self.prog}: {message} ({self.prog} --help)\n"
 
     def _near(self, option: str) -> str:
-        known = {name.lstrip("-"): name for name in self._option_string_actions}
-        near = difflib.get_close_matches(option.lstrip("-"), list(known), n=1)
-        return f", did you mean {known[near[0]]}?" if near else ""
+        return nearest(option, list(self._option_string_actions))
 
 
 def _read(
     kind: Callable[[str], N], text: str, fits: Callable[[N], bool], wrong: str, allowed: str
 ) -> N:
-    """Return a number; what is none is said in the words of one that does not fit."""
+    """Return a number; what is none is said to be none."""
     try:
         number = kind(text)
+    except ValueError:
+        wrong = "is not an integer" if kind is int else "is not a number"
+    else:
         if fits(number):
             return number
-    except ValueError:
-        pass
     raise argparse.ArgumentTypeError(f"{shown(text)} {wrong}, allowed: {allowed}")
 
 
@@ -62,21 +62,21 @@ def _whole(text: str) -> int:
 
 
 def _integer(text: str) -> int:
-    return _read(int, text, lambda _: True, "is no integer", "an integer")
+    return _read(int, text, lambda _: True, "", "an integer")
 
 
 def _number(text: str) -> float:
-    return _read(float, text, lambda _: True, "is no number", "a number")
+    return _read(float, text, math.isfinite, "is not a number", "a number")
 
 
 def _share(text: str) -> float:
-    return _read(float, text, lambda n: 0 <= n < 1e6, "is not allowed", "0 or more, below 1000000")
+    return _read(float, text, lambda n: 0 <= n < 1e6, "is not allowed", "0 or more, below 1e6")
 
 
 def _device(text: str) -> str:
-    if text in ("auto", "cpu", "cuda") or (text.startswith("cuda:") and len(text) > len("cuda:")):
+    if is_device(text):
         return text
-    wrong = f"{shown(text)} is not known, allowed: auto, cpu, cuda, cuda:N"
+    wrong = f"{shown(text)} is not known, allowed: {DEVICES}"
     raise argparse.ArgumentTypeError(wrong)
 
 
@@ -112,7 +112,7 @@ def add_profile(sub: argparse.ArgumentParser) -> None:
     training = "images of a training step (8)"
     add("--train-batch", type=_integer, default=8, metavar="N", help=training)
     add("--latency", action="store_true", help="measure it too (loads torch)")
-    add("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--device", type=_device, default="auto", help=DEVICES)
     add("--mode", default="auto", help="auto, eager, cudagraph or compile")
     add("--precision", default="fp32", help="fp32, fp16 or bf16")
     add("--threads", type=_integer, default=0, help="of the CPU (0: all cores but one)")

@@ -66,12 +66,15 @@ def parser() -> arguments.Parser:
         description="Find the HRNet to train: the front of accuracy against cost, and its configs.",
         epilog=EXAMPLE,
     )
+    tracebacks = "show tracebacks"
+    top.add_argument("--debug", action="store_true", help=tracebacks)
     top.add_argument("--version", action="version", version=f"hrnet-search {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, (add, command) in COMMANDS.items():
         text = str(command.__doc__)
         sub = commands.add_parser(name, help=text.rstrip("."), description=text)
-        sub.add_argument("--debug", action="store_true", help="show tracebacks")
+        # Behind the command it may stand too: what stood before it is not to be taken back.
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=tracebacks)
         add(sub)
         sub.set_defaults(command=command, parser=sub)
     return top
@@ -193,7 +196,7 @@ def report(options: argparse.Namespace) -> int:
     if options.compare:
         found, path = write_compared(*studies)
         print()
-        for doubt in found.doubts:
+        for doubt in (*found.doubts, *found.latency_doubts):
             print(f"doubt: {doubt}")
         print(shown(verdict(found), 1000))
         print(f"comparison: {path}")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+
+NEAR = 0.75
+"""Likeness, as difflib counts it, from which a name is taken for another one misspelt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +99,21 @@ def shown(value: object, limit: int = 60) -> str:
     text = value if isinstance(value, str) else repr(value)
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 4 * limit])
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return `, did you mean ...?` for the one known name that is likely meant; else nothing.
+
+    That is the one it is a misspelling of, or the one that it says in more words or in fewer
+    (`crop_size` for `crop`). Of two that are as near, none is named.
+    """
+    name = name[:100].lower()
+    likeness = {k: difflib.SequenceMatcher(None, name, k.lower()).ratio() for k in known}
+    best = max(likeness.values(), default=0.0)
+    near = [k for k, ratio in likeness.items() if ratio == best] if best >= NEAR else []
+    words = set(re.split(r"[^a-z0-9]+", name)) - {""}
+    inside = [k for k in known if words and set(re.split(r"[^a-z0-9]+", k.lower())) <= words]
+    for found in (near, inside):
+        if len(found) == 1:
+            return f", did you mean {found[0]}?"
+    return ""

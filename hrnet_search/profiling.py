@@ -13,7 +13,7 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
-from hrnet_search.errors import Fault, HrnetSearchError, InputError
+from hrnet_search.errors import Fault, HrnetSearchError, InputError, shown
 from hrnet_search.records import LatencySpec
 from hrnet_search.report.profile import Profile, as_json, table
 
@@ -21,10 +21,7 @@ from hrnet_search.report.profile import Profile, as_json, table
 def profile_configs(options: argparse.Namespace) -> int:
     """Print what is known of each config; return how many lines of problems there were."""
     size = (options.size[0], options.size[1])
-    for side in size:
-        _check_count("--size", side)
-    for name in ("batch", "train_batch"):
-        _check_count(f"--{name.replace('_', '-')}", getattr(options, name))
+    _check_counts(options)
     faults: list[str] = []
     spec = _spec(options, size, faults)
     profiles = list(_profiles(options, size, spec, faults))
@@ -46,7 +43,7 @@ def _profiles(
     for path in options.config:
         found: Profile | None = None
         try:
-            config = read_config(path)
+            config = read_config(path, to_build=True)
             classes = options.classes or _classes(config)
             found = _counted(path, config, size, classes, options)
             if spec:  # what is counted stays in the table, whatever cannot be measured
@@ -116,17 +113,27 @@ def _spec(
     return spec
 
 
-def _check_count(name: str, count: int) -> None:
-    if count < 1:
-        raise InputError(Fault(name, count, f"{count} is not positive", "allowed: 1 or more"))
+def _check_counts(options: argparse.Namespace) -> None:
+    counts = [("--size", side) for side in options.size]
+    counts += [("--batch", options.batch), ("--train-batch", options.train_batch)]
+    faults = [
+        Fault(name, count, f"{count} is not positive", "allowed: 1 or more")
+        for name, count in counts
+        if count < 1
+    ]
+    if faults:
+        raise InputError(faults)
 
 
 def _classes(config: Config) -> int:
     section = config.sections.get("DATASET") or {}
+    if not isinstance(section, dict):
+        wrong = f"{shown(section)} is not a section"
+        raise InputError(Fault("DATASET", section, wrong, "allowed: keys and values"))
     classes = section.get("NUM_CLASSES", 19)
     if type(classes) is not int:
-        wrong = f"{classes!r} is no class count"
-        raise InputError(Fault("DATASET.NUM_CLASSES", classes, wrong, "allowed: an integer"))
+        wrong = f"{shown(classes)} is not an integer"
+        raise InputError(Fault("DATASET.NUM_CLASSES", classes, wrong, "allowed: a class count"))
     return classes
 
 

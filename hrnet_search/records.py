@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.cost import Cost
+from hrnet_search.arch.cost import Cost, halved
 
 Point = tuple[int, ...]
 """Level indices, one for each axis of a space."""
@@ -25,6 +25,9 @@ DATA_KINDS = (
     "shapes", "folder", "cityscapes", "ade20k", "pascal-context-59", "pascal-context-60", "lip",
     "coco-stuff", "camvid",
 )  # fmt: skip
+DEVICES = "auto, cpu, cuda, cuda:N, or cuda:MODEL"
+"""The names of devices, as messages say them; `is_device` knows them."""
+
 OPTIMISERS = ("sgd", "adamw")
 LOSSES = ("cross_entropy", "ohem")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -47,6 +50,9 @@ STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
 
 CONFIRMED_FROM = 30
 """A study of fewer trials spends none of them on confirming what it found."""
+
+ONE_IMAGE = "allowed: a larger crop, or two images or more in each part of a batch"
+"""What helps where a schedule is `untrainable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,24 @@ class Schedule:
     init_fingerprint: str = ""
     init_path: str = ""
 
+    def untrainable(self, branches: int, parts: int = 0) -> str:
+        """Return why a network of so many branches cannot be trained; empty if it can.
+
+        Batch norm needs two values of a channel: torch refuses one, whose variance is 0. Each
+        batch is taken in `parts` parts as torch's chunk makes them, 0: `accumulate`.
+        """
+        parts = parts or self.accumulate
+        most = -(-self.batch // parts)
+        images = (self.batch - 1) % most + 1
+        height, width = halved(self.crop, 1 + branches)
+        if images * height * width > 1:
+            return ""
+        return (
+            f"crop [{self.crop[0]}, {self.crop[1]}] leaves the last of {branches} branches one"
+            f" pixel, and batch {self.batch} with accumulate {parts} makes a part of one image:"
+            " batch norm needs two values of a channel"
+        )
+
     @property
     def id(self) -> str:
         """`sc-` and 12 hex digits over all that is read, but not where data and weights lie."""
@@ -286,8 +310,8 @@ class RungResult:
 class LatencySpec:
     """How latency is measured: the `latency` section of a space file.
 
-    `size` is (height, width), `seconds` the cap on one measurement; `device` is auto, cpu, cuda
-    or cuda:N, `mode` auto, eager, cudagraph or compile, `precision` fp32, fp16 or bf16,
+    `size` is (height, width), `seconds` the cap on one measurement; `device` is one of
+    DEVICES, `mode` auto, eager, cudagraph or compile, `precision` fp32, fp16 or bf16,
     `threads` those of the CPU (0: all cores this process may use but one), `memory_format`
     contiguous or channels_last.
     """
@@ -361,6 +385,19 @@ class TrialResult:
     @property
     def latency_ms(self) -> float | None:
         return self.latency.ms if self.latency else None
+
+
+def is_device(name: str) -> bool:
+    """Return whether a name is spelled like a device's, wherever one is asked for.
+
+    N is the number of a GPU, MODEL what its maker calls it; whether it is there is another
+    question.
+    """
+    kind, colon, which = name.partition(":")
+    if not colon:
+        return name in ("auto", "cpu", "cuda")
+    number = which.isascii() and which.isdigit()
+    return kind == "cuda" and (len(which) < 4 if number else which[:1].isalpha())
 
 
 def hash_of(content: Any) -> str:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_search import Architecture, open_study
-from hrnet_search.cli import COMMANDS, main
+from hrnet_search import Architecture, __version__, open_study
+from hrnet_search.cli import COMMANDS, main, parser
+from hrnet_search.records import DEVICES
+from hrnet_search.space.load import load_space_file
 from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]
@@ -160,7 +162,7 @@ UNKNOWN = "is not a known option"
         (["run", "a.yaml", "b.yaml"], ["run: b.yaml is more than it takes"]),
         (
             ["run", "a.yaml", "--trials", "x"],
-            ["run: argument --trials: x is not positive, allowed: 1 or more"],
+            ["run: argument --trials: x is not an integer, allowed: 1 or more"],
         ),
         (
             ["run", "a.yaml", "--trials", "0"],
@@ -168,7 +170,7 @@ UNKNOWN = "is not a known option"
         ),
         (
             ["run", "a.yaml", "--gpus-per-trial", "x"],
-            ["run: argument --gpus-per-trial: x is not allowed, allowed: 0 or more, below 1000000"],
+            ["run: argument --gpus-per-trial: x is not a number, allowed: 0 or more, below 1e6"],
         ),
         (
             ["generate", "a.yaml", "-n", "1", "-o", "x", "--seed", "-1"],
@@ -176,15 +178,23 @@ UNKNOWN = "is not a known option"
         ),
         (
             ["profile", "a.yaml", "--size", "64", "x"],
-            ["profile: argument --size: x is no integer, allowed: an integer"],
+            ["profile: argument --size: x is not an integer, allowed: an integer"],
         ),
         (
             ["profile", "a.yaml", "--seconds", "x"],
-            ["profile: argument --seconds: x is no number, allowed: a number"],
+            ["profile: argument --seconds: x is not a number, allowed: a number"],
         ),
         (
             ["profile", "a.yaml", "--device", "gpu"],
-            ["profile: argument --device: gpu is not known, allowed: auto, cpu, cuda, cuda:N"],
+            [f"profile: argument --device: gpu is not known, allowed: {DEVICES}"],
+        ),
+        (
+            ["run", "a.yaml", "--trials", "1.5"],
+            ["run: argument --trials: 1.5 is not an integer, allowed: 1 or more"],
+        ),
+        (
+            ["profile", "a.yaml", "--seconds", "nan"],
+            ["profile: argument --seconds: nan is not a number, allowed: a number"],
         ),
     ],
 )
@@ -198,6 +208,52 @@ def test_a_command_line_that_is_wrong_is_a_line_a_problem_that_names_the_command
     name = f"hrnet-search {words[0]}" if words else "hrnet-search"
     said = [f"hrnet-search {line}" if words else line for line in lines]
     assert (out, err.splitlines()) == ("", [f"{line} ({name} --help)" for line in said])
+
+
+@pytest.mark.parametrize("words", [("--debug", "check"), ("check", "--debug")])
+def test_debug_stands_before_the_command_or_behind_it(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "absent.yaml"]) == 2
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.endswith("absent.yaml: cannot be read: No such file or directory\n")
+    assert main(["check", "absent.yaml"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_package_runs_as_a_module() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "hrnet_search", "--version"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout == f"hrnet-search {__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:0", "cuda:NVIDIA A100"])
+def test_device_names_are_the_same_in_a_command_and_in_a_space_file(name: str, tiny: Path) -> None:
+    parsed = parser().parse_args(["profile", "a.yaml", "--device", name])
+    assert parsed.device == name
+    tiny.write_text(_with_device(tiny, name))
+    assert load_space_file(tiny).latency.device == name
+
+
+@pytest.mark.parametrize("name", ["CUDA", "gpu", "cuda:", "cuda:1x", "cuda:9999", "mps", "cpu:0"])
+def test_other_device_names_are_refused_in_the_same_words(
+    name: str, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = f"{name} is not known, allowed: auto, cpu, cuda, cuda:N, or cuda:MODEL"
+    with pytest.raises(SystemExit):
+        main(["profile", "a.yaml", "--device", name])
+    assert said in capsys.readouterr().err
+    tiny.write_text(_with_device(tiny, name))
+    assert main(["check", str(tiny)]) == 2
+    assert f"latency.device: {said}" in capsys.readouterr().err
+
+
+def _with_device(space: Path, name: str) -> str:
+    kept = [line for line in space.read_text().splitlines() if not line.startswith("latency")]
+    return "\n".join([*kept, f'latency: {{size: [64, 64], device: "{name}"}}', ""])
 
 
 def test_generate_says_where_it_cannot_write(

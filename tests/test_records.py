@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+import torch
+from torch import nn
+
 from hrnet_search.records import DataSpec, Schedule, TrialKey
 
 SCHEDULE = Schedule(DataSpec("shapes", 8))
@@ -20,6 +24,28 @@ def test_the_base_that_variants_inherit_from_makes_their_schedule() -> None:
     inherited = replace(SCHEDULE, init="base")
     ids = {SCHEDULE.id, inherited.id, replace(inherited, init_steps=900).id}
     assert len(ids | {replace(inherited, init_fingerprint=key).id for key in ("00", "01")}) == 5
+
+
+@pytest.mark.parametrize("branches", [2, 3, 4])
+@pytest.mark.parametrize("crop", [(32, 32), (32, 33), (40, 32), (64, 64)])
+def test_untrainable_is_what_torch_refuses_to_normalise(
+    crop: tuple[int, int], branches: int
+) -> None:
+    # torch's batch_norm is the authority: the branches' halvings, and then its smallest map.
+    images = torch.zeros(1, 1, *crop)
+    for _ in range(branches + 1):
+        images = nn.functional.conv2d(images, torch.zeros(1, 1, 3, 3), stride=2, padding=1)
+    norm = nn.BatchNorm2d(1).train()
+    for batch in (1, 2, 3, 9):
+        for parts in range(1, batch + 1):
+            refused = False
+            for part in images.expand(batch, -1, -1, -1).chunk(parts):
+                try:
+                    norm(part)
+                except ValueError:
+                    refused = True
+            one = replace(SCHEDULE, batch=batch, crop=crop)
+            assert bool(one.untrainable(branches, parts)) is refused, (batch, parts)
 
 
 def test_a_key_is_told_from_other_words() -> None:

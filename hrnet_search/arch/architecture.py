@@ -114,12 +114,12 @@ class Architecture:
         """Return every problem, each with its path, its value and what is allowed."""
         if not isinstance(self.stages, tuple) or len(self.stages) != 4:
             return (Fault("STAGES", self.stages, "there must be exactly four stages"),)
-        faults = [f for i, stage in enumerate(self.stages) for f in _stage_problems(stage, i + 1)]
+        faults = [f for i, stage in enumerate(self.stages) for f in stage_problems(stage, i + 1)]
         if not faults:
-            faults += _order_problems(self.stages)
-        faults += _choice_problems("MODEL.NAME", self.head, HEADS)
-        faults += _choice_problems("FINAL_CONV_KERNEL", self.final_kernel, FINAL_KERNELS)
-        faults += _choice_problems("ALIGN_CORNERS", self.align_corners, (False, True))
+            faults += order_problems(self.stages)
+        faults += choice_problems("MODEL.NAME", self.head, HEADS)
+        faults += choice_problems("FINAL_CONV_KERNEL", self.final_kernel, FINAL_KERNELS)
+        faults += choice_problems("ALIGN_CORNERS", self.align_corners, (False, True))
         return tuple(faults)
 
     def check(self) -> None:
@@ -134,11 +134,12 @@ def _module_steps(stage: Stage) -> list[Canonical]:
     return [("module", stage.block, stage.blocks, stage.channels, stage.fuse)]
 
 
-def _stage_problems(stage: Stage, number: int) -> list[Fault]:
+def stage_problems(stage: Stage, number: int) -> list[Fault]:
+    """Return every problem of one stage by itself; `number` counts from 1."""
     name = f"STAGE{number}"
     faults = _count_problems(f"{name}.NUM_MODULES", stage.modules, 1 if number == 1 else 0)
-    faults += _choice_problems(f"{name}.BLOCK", stage.block, tuple(EXPANSION))
-    faults += _choice_problems(f"{name}.FUSE_METHOD", stage.fuse, FUSE_METHODS)
+    faults += choice_problems(f"{name}.BLOCK", stage.block, tuple(EXPANSION))
+    faults += choice_problems(f"{name}.FUSE_METHOD", stage.fuse, FUSE_METHODS)
     most = 1 if number == 1 else MAX_BRANCHES
     for key, counts in (("NUM_BLOCKS", stage.blocks), ("NUM_CHANNELS", stage.channels)):
         path = f"{name}.{key}"
@@ -153,7 +154,8 @@ def _stage_problems(stage: Stage, number: int) -> list[Fault]:
     return faults
 
 
-def _order_problems(stages: tuple[Stage, ...]) -> list[Fault]:
+def order_problems(stages: tuple[Stage, ...]) -> list[Fault]:
+    """Return where four stages, sound by themselves, have fewer branches than the one before."""
     faults = []
     for number, (before, stage) in enumerate(pairwise(stages[1:]), start=3):
         if stage.branches < before.branches:
@@ -170,7 +172,16 @@ def _count_problems(path: str, value: object, least: int) -> list[Fault]:
     return [Fault(path, value, f"{shown(value)} is not a count", allowed)]
 
 
-def _choice_problems(path: str, value: object, allowed: tuple[object, ...]) -> list[Fault]:
+def head_problem(head: str) -> Fault | None:
+    """Return what to say of a head that is read but neither built nor counted."""
+    if head == "seg_hrnet":
+        return None
+    wrong = f"the head {head} is not built here"
+    return Fault("MODEL.NAME", head, wrong, "allowed: seg_hrnet (the same backbone)")
+
+
+def choice_problems(path: str, value: object, allowed: tuple[object, ...]) -> list[Fault]:
+    """Return that a value is none of those allowed, if so."""
     # `1 == True`, so the kind of a value counts too.
     if any(value == a and type(value) is type(a) for a in allowed):
         return []

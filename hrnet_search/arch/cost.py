@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.arch.architecture import MAX_BRANCHES, STEM_CHANNELS, Architecture
+from hrnet_search.arch.architecture import MAX_BRANCHES, STEM_CHANNELS, Architecture, head_problem
 from hrnet_search.arch.batch import ArchitectureBatch, Ints
 from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
 
@@ -132,11 +132,8 @@ def batch_costs(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
 
 def check_head(architecture: Architecture) -> None:
     """Raise ArchitectureError for a head that is read but neither built nor counted."""
-    if architecture.head != "seg_hrnet":
-        wrong = f"the head {architecture.head} is not built here"
-        raise ArchitectureError(
-            Fault("MODEL.NAME", architecture.head, wrong, "allowed: seg_hrnet (the same backbone)")
-        )
+    if fault := head_problem(architecture.head):
+        raise ArchitectureError(fault)
 
 
 def check_input(size: Size, classes: int) -> None:

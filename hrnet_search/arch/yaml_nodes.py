@@ -79,13 +79,14 @@ def compose(text: str, file: str) -> tuple[yaml.Node | None, list[Fault]]:
     The node is None where the text cannot be read at all. Faults: syntax, anchors and aliases,
     tags, keys that are repeated or no strings, nesting beyond 32.
     """
-    if faults := _form_faults(text, file):
+    faults, is_tree = _form_faults(text, file)
+    if not is_tree:
         return None, faults
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        return None, [_syntax_fault(error, file)]
-    return root, [] if root is None else list(_key_faults(root, file, ""))
+        return None, [*faults, _syntax_fault(error, file)]
+    return root, [*faults, *([] if root is None else _key_faults(root, file, ""))]
 
 
 def place(thing: yaml.Node | yaml.Event) -> tuple[int, int]:
@@ -128,9 +129,14 @@ def _too_large(text: str) -> Trap:
     return Trap(shown(text), "beyond 10^12, allowed: a smaller number")
 
 
-def _form_faults(text: str, file: str) -> list[Fault]:
-    """Scan tokens before anything is built from them: what follows may then trust the text."""
+def _form_faults(text: str, file: str) -> tuple[list[Fault], bool]:
+    """Scan tokens before anything is built from them: what follows may then trust the text.
+
+    Return the faults, and whether the text is a tree of bounded depth all the same: an anchor
+    that nothing refers to, or a tag, does not stand in the way of the other faults.
+    """
     faults: list[Fault] = []
+    is_tree = True
     depth = documents = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -143,11 +149,14 @@ def _form_faults(text: str, file: str) -> list[Fault]:
             wrong = _event_wrong(event, depth, documents)
             if wrong:
                 faults.append(Fault("", None, *wrong, file, *place(event)))
+            is_tree &= not isinstance(event, yaml.AliasEvent)
             if depth > MAX_DEPTH or documents > 1:
+                is_tree = False
                 break
     except (yaml.YAMLError, RecursionError) as error:
         faults.append(_syntax_fault(error, file))
-    return faults
+        is_tree = False
+    return faults, is_tree
 
 
 def _event_wrong(event: yaml.Event, depth: int, documents: int) -> tuple[str, str] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.evaluate.machine import cpu_model
+from hrnet_search.records import is_device
 
 PACKAGES = ("hrnet-search", "torch", "numpy")
 
@@ -24,16 +24,18 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cpu")
     if name in ("auto", "cuda") and count:
         return torch.device("cuda", torch.cuda.current_device())
-    asked = re.fullmatch(r"cuda:([0-9]{1,4})", name)
-    if asked and int(asked[1]) < count:
-        return torch.device("cuda", int(asked[1]))
+    number = name.removeprefix("cuda:")
+    if is_device(name) and number.isdigit() and int(number) < count:
+        return torch.device("cuda", int(number))
     for index in range(count):
         if name == f"cuda:{torch.cuda.get_device_name(index)}":
             return torch.device("cuda", index)
     there = ", ".join(("cpu", *(f"cuda:{index}" for index in range(count))))
-    known = asked or name.startswith("cuda")
-    wrong = "there is no such device" if known else f"{name!r} is not known"
-    raise InputError(Fault("device", name, wrong, f"allowed: auto, or what is here: {there}"))
+    wrong = f"there is no such device as {shown(name)}"
+    if not is_device(name):
+        wrong = f"{shown(name)} is not known"
+    allowed = f"allowed: auto, or what is here: {there}"
+    raise InputError(Fault("latency.device", name, wrong, allowed))
 
 
 def device_name(device: torch.device) -> str:

@@ -16,7 +16,9 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import (
+    Fault,
     HrnetSearchError,
+    InputError,
     StorageLostError,
     StudyInUseError,
     TrainingError,
@@ -37,6 +39,7 @@ from hrnet_search.records import (
     FAILED,
     INFEASIBLE,
     NO_INIT,
+    ONE_IMAGE,
     STOPPED,
     DataSpec,
     Latency,
@@ -146,7 +149,8 @@ class Worker:
             limit = task.latency_limit_ms
             if limit is not None and found.latency.ms > limit:
                 found.status = INFEASIBLE
-                found.error = f"{found.latency.ms:.4g} ms over latency_ms {limit:g}"
+                noisy = ", noisy" if found.latency.noisy else ""
+                found.error = f"{found.latency.ms:.4g} ms over latency_ms {limit:g}{noisy}"
                 return
             if not report(TrialProgress("latency", latency=found.latency)):
                 return
@@ -168,6 +172,11 @@ class Worker:
         schedule = task.schedule
         for parts in (schedule.accumulate, 2 * schedule.accumulate):
             if parts > schedule.batch:
+                break
+            if why := schedule.untrainable(task.architecture.stages[3].branches, parts):
+                if not found.error:
+                    raise InputError(Fault("schedule", None, why, ONE_IMAGE))
+                found.error += f"; not in {parts} parts: {why}"
                 break
             try:
                 return self._train(task, parts, report, checkpoints)

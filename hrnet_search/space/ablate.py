@@ -13,9 +13,9 @@ import yaml
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.yaml_nodes import place
-from hrnet_search.errors import Fault, shown
+from hrnet_search.errors import Fault, nearest, shown
 from hrnet_search.records import BASE_INIT, DataSpec, Schedule
-from hrnet_search.space.reader import Reader, Section, nearest
+from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import SCHEDULE_KEYS, read_schedule
 from hrnet_search.space.space import Choice, SearchSpace
 from hrnet_search.space.vary import KNOWN, SAID, read_choices
@@ -81,6 +81,11 @@ class AblateSpec:
         """Levels of each factor."""
         return tuple(len(factor.levels) for factor in self.factors)
 
+    @property
+    def too_many(self) -> bool:
+        """Whether the design has more combinations than are looked at."""
+        return math.prod(self.shape) > MOST_COMBINATIONS and self.design in DESIGNS[2:]
+
 
 def least_seeds(alpha: float) -> int:
     """Return the fewest seeds with which a paired sign-flip test can reach `alpha`.
@@ -119,9 +124,8 @@ def read_ablation(
     if "resolution" in section and spec.design != "fractional":
         node = section.key_node("resolution")
         reader.fault(node, "ablate.resolution", "is read by fractional designs only", "no key")
-    if base is not None and factors and readable:
-        space = SearchSpace(base.architecture, choices)
-        _check_networks(reader, spec, space, nodes, section)
+    if base is not None and factors:
+        _check_networks(reader, spec, SearchSpace(base.architecture, choices), nodes, section, readable)
     return spec, choices
 
 
@@ -272,13 +276,9 @@ def _schedule_levels(
         beside = Section(quiet, "schedule", schedule.node, found)
         values.append(getattr(read_schedule(quiet, beside, data, crop, base)[0], key))
         if values[-1] == BASE_INIT and key == "init":
-            quiet.fault(
-                level,
-                path,
-                "base is trained by a search alone",
-                "none, pretrained, a file, trial:KEY",
-            )
-    # Faults of the other keys are said where they stand.
+            allowed = "none, pretrained, a file, trial:KEY"
+            quiet.fault(level, path, "base is trained by a search alone", allowed)
+    # Faults that other keys have without the level too are said where they stand.
     own = [fault for fault in quiet.faults if fault.path == path]
     if not own:
         checked = Reader(reader.file)
@@ -294,9 +294,13 @@ def _check_networks(
     space: SearchSpace,
     nodes: dict[str, Section],
     section: Section,
+    all_read: bool,
 ) -> None:
-    """Add a fault for each arm that is no valid network, or the same as its reference."""
-    if math.prod(spec.shape) > MOST_COMBINATIONS and spec.design in DESIGNS[2:]:
+    """Add a fault for each arm that is no valid network, or the same as its reference.
+
+    Where not all factors could be read, those that could are judged one at a time.
+    """
+    if spec.too_many:
         wrong = f"{math.prod(spec.shape)} combinations of levels"
         reader.fault(section.key_node("factors"), "ablate.factors", wrong, "at most 4096")
         return
@@ -315,7 +319,7 @@ def _check_networks(
                 where = f"ablate.factors.{factor.name}"
                 said = f"level {shown(factor.levels[level])} {problem[0]}"
                 reader.faults.append(_at(reader, levels.value[level], where, said, problem[1]))
-    if len(reader.faults) == before:
+    if all_read and len(reader.faults) == before:
         for point in _combinations(spec.design, tuple(len(f.levels) for f in factors)):
             if fault := _invalid(space, point):
                 _combination(reader, section, "design", factors, point, fault)
@@ -366,6 +370,15 @@ def _combinations(design: str, shape: tuple[int, ...]) -> Iterator[tuple[int, ..
         "fractional": lambda: product(*map(range, shape)),
     }
     yield from offered[design]()
+
+
+def points_of(spec: AblateSpec) -> Iterator[tuple[int, ...]]:
+    """Yield what the design may combine: the levels of all factors, the reference first."""
+    first = (0,) * len(spec.factors)
+    yield first
+    for column, levels in enumerate(spec.shape):
+        yield from ((*first[:column], level, *first[column + 1 :]) for level in range(1, levels))
+    yield from _combinations(spec.design, spec.shape)
 
 
 def _leave_one_out(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

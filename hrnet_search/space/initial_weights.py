@@ -6,7 +6,7 @@ import yaml
 
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.pretrained import pretrained_file, pretrained_name, pretrained_places
-from hrnet_search.errors import shown
+from hrnet_search.errors import nearest, shown
 from hrnet_search.records import (
     BASE_INIT,
     NO_INIT,
@@ -15,7 +15,7 @@ from hrnet_search.records import (
     Schedule,
     TrialKey,
 )
-from hrnet_search.space.reader import Reader, nearest
+from hrnet_search.space.reader import Reader
 
 WORDS = (NO_INIT, BASE_INIT, PRETRAINED_INIT)
 KEY = "MODEL.PRETRAINED"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import yaml
 
-from hrnet_search.arch.cost import check_head
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.records import MIRROR_NAMES, OBJECTIVES, LatencySpec, Schedule
 from hrnet_search.space import ablate
+from hrnet_search.space.batch_norm import check_arms, check_parts
 from hrnet_search.space.data_section import read_data
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import (
@@ -147,8 +147,11 @@ def _load(
     if base is not None:
         kept = tuple(limits.values())
         space = SearchSpace(base.architecture, choices, kept, latency.size, data.classes)
-        if choices and ablation is None:
+        if ablation is not None:
+            check_arms(reader, ablation, space, schedule, parts["schedule"])
+        elif choices:
             _check_space(reader, space, nodes, parts["limits"])
+            check_parts(reader, space, schedule, parts["schedule"])
     if reader.faults or base is None:
         raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
     init = parts["schedule"].found.get("init")
@@ -173,9 +176,9 @@ def _load(
 def _check_space(
     reader: Reader, space: SearchSpace, nodes: dict[str, yaml.Node], limits: Section
 ) -> None:
-    before = len(reader.faults)
     check_levels(reader, space, nodes)
-    if len(reader.faults) > before or not space.limits:
+    # A choice that could not be read may hold the cheap levels that a limit is for.
+    if not space.limits or any(fault.path.startswith("vary") for fault in reader.faults):
         return
     try:
         least = dict(zip(COST_NAMES, least_costs(space), strict=True))
@@ -268,11 +271,7 @@ def _base(reader: Reader, top: Section) -> Config | None:
         reader.fault(top.node_of("base"), "base", wrong, allowed)
         return None
     try:
-        config = read_config(path)
-        check_head(config.architecture)
+        return read_config(path, to_build=True)
     except ArchitectureError as error:
-        line, column = (1, 1)
-        for fault in error.faults:
-            reader.faults.append(fault if fault.file else fault.at(str(path), line, column))
+        reader.faults += error.faults
         return None
-    return config

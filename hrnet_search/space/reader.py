@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from hrnet_search.arch.yaml_nodes import MAX_NUMBER, Trap, entries, place, read_scalar
-from hrnet_search.errors import Fault, shown
+from hrnet_search.errors import Fault, nearest, shown
 
 T = TypeVar("T")
 PIXELS = 1 << 14
@@ -55,7 +54,8 @@ class Reader:
         if value is None or (type(value) is int and least <= value <= most):
             return value
         span = f"from {least} to {most}" if most < MAX_NUMBER else f"of at least {least}"
-        self.fault(node, path, f"{shown(value)} is not allowed", f"an integer {span}")
+        wrong = "is not allowed" if type(value) is int else "is not an integer"
+        self.fault(node, path, f"{_spelt(value)} {wrong}", f"an integer {span}")
         return None
 
     def number(
@@ -73,7 +73,8 @@ class Reader:
             return None if value is None else float(value)
         span = f"above {least:g}" if open_ else f"from {least:g}"
         upto = f" to {most:g}" if most < MAX_NUMBER else ""
-        self.fault(node, path, f"{shown(value)} is not allowed", f"a number {span}{upto}")
+        wrong = "is not allowed" if type(value) in (int, float) else "is not a number"
+        self.fault(node, path, f"{_spelt(value)} {wrong}", f"a number {span}{upto}")
         return None
 
     def amount(self, node: yaml.Node, path: str) -> float | None:
@@ -85,7 +86,9 @@ class Reader:
             return None
         if type(value) in (int, float) and 0 < value <= MAX_NUMBER:
             return float(value)
-        self.fault(node, path, f"{shown(value)} is no amount", "a positive number, like 25 or 40G")
+        self.fault(
+            node, path, f"{_spelt(value)} is not an amount", "a positive number, like 25 or 40G"
+        )
         return None
 
     def boolean(self, node: yaml.Node, path: str) -> bool | None:
@@ -216,8 +219,6 @@ class Section:
         return self.node if self.path else None
 
 
-def nearest(key: str, known: Sequence[str]) -> str:
-    """Return `, did you mean ...?` for the nearest known key, if one is near."""
-    lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(key[:100].lower(), list(lower), n=1, cutoff=0.5)
-    return f", did you mean {lower[near[0]]}?" if near else ""
+def _spelt(value: object) -> str:
+    """Return a value as a file spells it: truth values are lower case there."""
+    return str(value).lower() if isinstance(value, bool) else shown(value)

@@ -15,6 +15,7 @@ from hrnet_search.records import (
     AUTO,
     BASE_INIT,
     CLASS_WEIGHTS,
+    DEVICES,
     LOSSES,
     MEMORY_FORMATS,
     NO_INIT,
@@ -25,6 +26,7 @@ from hrnet_search.records import (
     DataSpec,
     LatencySpec,
     Schedule,
+    is_device,
 )
 from hrnet_search.space.initial_weights import read_init
 from hrnet_search.space.reader import Reader, Section
@@ -265,17 +267,10 @@ def read_tracking(reader: Reader, section: Section) -> TrackingSpec:
 
 def _device(reader: Reader, node: yaml.Node, path: str) -> str | None:
     value = reader.text(node, path)
-    if value is None or value in ("auto", "cpu", "cuda") or _is_cuda(value):
+    if value is None or is_device(value):
         return value
-    allowed = "auto, cpu, cuda, cuda:N, or cuda:MODEL"
-    reader.fault(node, path, f"{shown(value)} is not known", allowed)
+    reader.fault(node, path, f"{shown(value)} is not known", DEVICES)
     return None
-
-
-def _is_cuda(value: str) -> bool:
-    name, _, rest = value.partition(":")
-    number = rest.isascii() and rest.isdigit()
-    return name == "cuda" and (len(rest) < 4 if number else rest[:1].isalpha())
 
 
 def _integers(

@@ -132,7 +132,7 @@ class SearchSpace:
 
     def batch(self, points: Points) -> ArchitectureBatch:
         """Return the architectures of points [n, d], valid or not."""
-        points = np.asarray(points, dtype=np.int64).reshape(-1, len(self.choices))
+        points = np.atleast_2d(np.asarray(points, dtype=np.int64))
         arrays = {
             name: np.repeat(getattr(self._base, name), len(points), axis=0)
             for name in ("modules", "expansion", "branches", "blocks", "channels", "cat")

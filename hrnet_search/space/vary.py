@@ -17,8 +17,8 @@ from hrnet_search.arch.architecture import (
     MAX_COUNT,
     Architecture,
 )
-from hrnet_search.errors import shown
-from hrnet_search.space.reader import Reader, Section, nearest
+from hrnet_search.errors import nearest, shown
+from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Choice, SearchSpace
 
 MOST_LEVELS = 1000

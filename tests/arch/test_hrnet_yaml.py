@@ -185,7 +185,7 @@ def extra(key: str, value: object) -> Callable[[dict[str, Any]], object]:
         (extra("STAGE5", {}), "MODEL.EXTRA.STAGE5: is not a known key"),
         (extra("STAGE2.NUM_BLOCKS", [4]), "1 entries for 2 branches"),
         (extra("STAGE2.NUM_BLOCKS", 4), "is no list of counts"),
-        (extra("STAGE2.NUM_BLOCKS", [4, "x"]), "no integer"),
+        (extra("STAGE2.NUM_BLOCKS", [4, "x"]), "x is not an integer"),
         (extra("STAGE2.NUM_BLOCKS", [4, 0]), "0 is not a count"),
         (extra("STAGE2.NUM_MODULES", "2"), "2 is not a count"),
         (extra("STAGE3.BLOCK", "basic"), "basic is not known, allowed: BASIC, BOTTLENECK"),
@@ -248,6 +248,96 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(ArchitectureError) as caught:
         Architecture.from_yaml(changed(tmp_path, spoil))
     assert len(caught.value.faults) == 3
+
+
+def test_all_faults_of_values_come_in_the_same_round(tmp_path: Path) -> None:
+    def spoil(sections: dict[str, Any]) -> None:
+        sections["MODEL"].update(NAME="seg_unet", ALIGN_CORNERS=3)
+        extra = sections["MODEL"]["EXTRA"]
+        extra.update(FINAL_CONV_KERNEL=5, WITH_HEAD=True)
+        del extra["STAGE1"]
+        extra["STAGE2"].update(BLOCK="basic", NUM_BLOCKS=[2, "x"], NUM_CHANNELS=[16, 0])
+        extra["STAGE3"].update(NUM_MODULES=-1, NUM_BLOCKS=[1], FUSE_METHOD="ADD")
+        extra["STAGE4"].update(NUM_BRANCHES=9)
+
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.from_yaml(changed(tmp_path, spoil))
+    assert sorted(fault.path.removeprefix("MODEL.") for fault in caught.value.faults) == [
+        "ALIGN_CORNERS",
+        "EXTRA.FINAL_CONV_KERNEL",
+        "EXTRA.STAGE1",
+        "EXTRA.STAGE2.BLOCK",
+        "EXTRA.STAGE2.NUM_BLOCKS",
+        "EXTRA.STAGE2.NUM_CHANNELS",
+        "EXTRA.STAGE3.FUSE_METHOD",
+        "EXTRA.STAGE3.NUM_BLOCKS",
+        "EXTRA.STAGE3.NUM_MODULES",
+        "EXTRA.STAGE4.NUM_BRANCHES",
+        "EXTRA.WITH_HEAD",
+        "NAME",
+    ]
+
+
+def test_a_head_that_is_not_built_is_no_second_round(tmp_path: Path) -> None:
+    def spoil(sections: dict[str, Any]) -> None:
+        sections["MODEL"].update(NAME="seg_hrnet_ocr")
+        sections["MODEL"]["EXTRA"]["STAGE2"]["BLOCK"] = "basic"
+
+    with pytest.raises(ArchitectureError) as caught:
+        read_config(changed(tmp_path, spoil), to_build=True)
+    assert [f.path for f in caught.value.faults] == ["MODEL.NAME", "MODEL.EXTRA.STAGE2.BLOCK"]
+
+
+def test_branches_that_decrease_are_said_beside_other_faults(tmp_path: Path) -> None:
+    def spoil(sections: dict[str, Any]) -> None:
+        fewer = {"NUM_BRANCHES": 2, "NUM_BLOCKS": [1, 1], "NUM_CHANNELS": [16, 32]}
+        sections["MODEL"]["EXTRA"]["STAGE4"].update(fewer)
+        sections["MODEL"]["NAME"] = "seg_unet"
+
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.from_yaml(changed(tmp_path, spoil))
+    said = str(caught.value)
+    assert "STAGE4.NUM_BRANCHES: 2 branches after 3 in STAGE3" in said
+    assert "seg_unet is not known" in said
+
+
+def test_form_and_content_are_judged_in_one_round(tmp_path: Path) -> None:
+    text = SMALL.read_text().replace("NAME: seg_hrnet", "NAME: &n seg_unet\n  NAME: seg_unet")
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.from_yaml(write(tmp_path, text))
+    said = str(caught.value)
+    assert all(word in said for word in ("the anchor &n", "repeated", "seg_unet is not known"))
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "what"),
+    [
+        # MODEL.NAME in the configs of HRNet-Image-Classification, deep-high-resolution-net,
+        # HigherHRNet and HRNet-Facial-Landmark-Detection.
+        ("cls_hrnet", {}, "an image classification network"),
+        ("pose_hrnet", {"NUM_JOINTS": 17}, "a keypoint network"),
+        ("pose_higher_hrnet", {}, "a keypoint network"),
+        ("hrnet", {"NUM_JOINTS": 98}, "a keypoint network"),
+    ],
+)
+def test_a_config_of_the_familys_other_libraries_is_named_for_what_it_is(
+    name: str, more: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    path = changed(tmp_path, lambda s: s["MODEL"].update(NAME=name, **more))
+    with pytest.raises(ArchitectureError, match=f"MODEL.NAME: {name} is the name of {what}"):
+        Architecture.from_yaml(path)
+
+
+def test_a_config_in_python_is_one_line(tmp_path: Path) -> None:
+    # As mmsegmentation's are.
+    text = "_base_ = ['../_base_/models/fcn_hr18.py']\nmodel = dict(backbone=dict())\n"
+    for name in ("fcn_hr18.py", "fcn_hr18.yaml"):
+        named = tmp_path / name
+        named.write_text(text)
+        with pytest.raises(ArchitectureError) as caught:
+            Architecture.from_yaml(named)
+        (fault,) = caught.value.faults
+        assert "is a config in Python, as mmsegmentation's are" in str(fault)
 
 
 def test_the_comment_says_what_the_official_library_makes_of_it() -> None:

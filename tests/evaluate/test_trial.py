@@ -344,7 +344,26 @@ def test_without_memory_for_half_a_batch_a_network_is_infeasible(
 @pytest.mark.usefixtures("opened")
 def test_a_batch_of_one_image_cannot_be_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     scarce(monkeypatch, 0, OUT_OF_MEMORY[0])
-    assert Worker().run(task(schedule=replace(SCHEDULE, batch=1)), always).status == "infeasible"
+    single = replace(SCHEDULE, batch=1, crop=(64, 64))
+    assert Worker().run(task(schedule=single), always).status == "infeasible"
+
+
+@pytest.mark.usefixtures("opened")
+def test_halving_stops_before_batch_norm_has_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = scarce(monkeypatch, 1, OUT_OF_MEMORY[0])
+    result = Worker().run(task(schedule=replace(SCHEDULE, batch=2)), always)
+    assert seen == [4]  # a second attempt would have been torch's ValueError, a failed trial
+    assert result.status == "infeasible"
+    assert "out of memory" in result.error
+    assert "not in 2 parts: crop [32, 32]" in result.error
+    assert "batch 2 with accumulate 2" in result.error
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_part_of_one_image_and_one_pixel_is_refused_before_it_is_trained() -> None:
+    result = Worker().run(task(schedule=replace(SCHEDULE, batch=1)), always)
+    assert result.status == "failed"
+    assert result.error.startswith("schedule: crop [32, 32] leaves the last of 4 branches one")
 
 
 @pytest.mark.usefixtures("opened")

@@ -138,7 +138,7 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
         ("{kind: ade20k, train: {images: a}}", "data.train.masks: is missing"),
         ("{kind: ade20k, train: a.lst}", "1:23: data.train: is no mapping"),
         ("{kind: ade20k, train: {lists: a}}", "did you mean list?"),
-        ("{kind: ade20k, cache: much}", "data.cache: much is no amount"),
+        ("{kind: ade20k, cache: much}", "data.cache: much is not an amount"),
         ("{kind: ade20k, size: [0, 9]}", "data.size: 0 is not allowed"),
         ("{kind: folder, classes: 2, val: {list: a}}", "data.train: is missing"),
         (

@@ -128,8 +128,8 @@ WRONG = [
     ("steps: 300", "steps: 1:30", "11:19: schedule.steps: 1:30: YAML reads this as a number in"),
     ("steps: 300", "steps: 99999999999999", "11:19: schedule.steps: 99999999999999: beyond 10^12"),
     ("steps: 300", "steps: .inf", "schedule.steps: .inf: not a finite number"),
-    ("steps: 300", "steps: 3.5", "schedule.steps: 3.5 is not allowed, allowed: an integer"),
-    ("steps: 300", "steps: '300'", "schedule.steps: 300 is not allowed"),
+    ("steps: 300", "steps: 3.5", "schedule.steps: 3.5 is not an integer, allowed: an integer"),
+    ("steps: 300", "steps: '300'", "schedule.steps: 300 is not an integer"),
     ("steps: 300", "steps: 300, steps: 4", "11:24: schedule.steps: repeated, first in line 11"),
     ("steps: 300", "steps: [300]", "schedule.steps: is no single value"),
     ("seeds: [0]", "optimiser: adam", "schedule.optimiser: adam is not known, did you mean adamw?"),
@@ -206,8 +206,8 @@ WRONG = [
     ("{each_branch: [1, 2]}", "{each_branch: [0]}", "0 is not allowed"),
     ("macs: 40G", "flops: 40G", "8:10: limits.flops: FLOPs are counted in two ways, allowed: macs"),
     ("macs: 40G", "macs: 1M", "limits.macs: 1e+06 is below the space's minimum of"),
-    ("macs: 40G", "macs: -1", "limits.macs: -1 is no amount"),
-    ("macs: 40G", "macs: 40T", "limits.macs: 40T is no amount"),
+    ("macs: 40G", "macs: -1", "limits.macs: -1 is not an amount"),
+    ("macs: 40G", "macs: 40T", "limits.macs: 40T is not an amount"),
     ("macs: 40G", "miou: 1", "limits.miou: is not a known key"),
     ("miou: max", "miou: min", "objectives.miou: min is not known, allowed: max"),
     ("{miou: max, latency_ms: min}", "{macs: min}", "objectives.miou: is missing"),
@@ -425,3 +425,59 @@ def test_what_the_loss_never_reads_is_no_part_of_a_schedule() -> None:
     assert replace(plain, ohem_keep=7).id == plain.id
     hard = replace(plain, loss="ohem")
     assert len({plain.id, hard.id, replace(hard, ohem_keep=7).id}) == 3
+
+
+@pytest.mark.parametrize(
+    ("batch", "parts", "side", "trainable"),
+    [(1, 1, 32, False), (2, 2, 32, False), (2, 1, 32, True), (1, 1, 33, True), (4, 2, 32, True)],
+)
+def test_a_part_of_one_image_whose_last_branch_is_one_pixel_is_refused(
+    tmp_path: Path, batch: int, parts: int, side: int, trainable: bool
+) -> None:
+    said = f"accumulate: {parts}, batch: {batch}, crop: [32, {side}]"
+    text = GOOD.replace("batch: 8, crop: [128, 128]", said)
+    if trainable:
+        (tmp_path / "space.yaml").write_text(text)
+        load_space_file(tmp_path / "space.yaml")
+        return
+    (line,) = faults_of(tmp_path, text)
+    assert line.startswith("11:24: schedule: crop [32, 32] leaves the last of 4 branches one pixel")
+    assert f"batch {batch} with accumulate {parts} makes a part of one image" in line
+
+
+def test_no_variant_is_lost_where_only_some_have_so_many_branches(tmp_path: Path) -> None:
+    text = GOOD.replace("batch: 8, crop: [128, 128]", "batch: 1, crop: [32, 32]")
+    fewer = text.replace("STAGE4.NUM_BRANCHES: [3, 4]", "STAGE4.NUM_BRANCHES: [3]")
+    assert "last of 4 branches" in faults_of(tmp_path, text)[0]
+    (tmp_path / "space.yaml").write_text(fewer)
+    load_space_file(tmp_path / "space.yaml")
+    # The base of four branches is trained too where variants inherit from it, or it is tried.
+    for key in ("init: base", "precision: auto"):
+        text = fewer.replace("seeds: [0]", f"seeds: [0], {key}")
+        assert "last of 4 branches" in faults_of(tmp_path, text)[0]
+
+
+def test_a_limit_is_not_judged_by_choices_that_could_not_be_read(tmp_path: Path) -> None:
+    # width 4 would keep it, but its list has a fault: to say so of the limit would be wrong.
+    text = GOOD.replace("width: [16, 18, 24]", "width: [4, x]").replace("macs: 40G", "macs: 6G")
+    (line,) = faults_of(tmp_path, text)
+    assert "vary.width: x is not an integer" in line
+
+
+def test_faults_of_the_base_the_form_and_the_space_come_in_one_round(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    wrong = BASE.read_text().replace("NAME: seg_hrnet", "NAME: seg_hrnet_ocr")
+    base.write_text(wrong.replace("FUSE_METHOD: SUM", "FUSE_METHOD: ADD"))
+    text = GOOD.replace(str(BASE), "base.yaml").replace("steps: 300", "stepz: 300")
+    text = text.replace("name: test", "name: &anchor test").replace("sampler: random", "sampler: r")
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    with pytest.raises(SpaceError) as caught:
+        load_space_file(path)
+    said = str(caught.value)
+    for words in (
+        "the anchor &anchor", "the head seg_hrnet_ocr is not built here",
+        "STAGE2.FUSE_METHOD: ADD is not known", "schedule.stepz: is not a known key",
+        "search.sampler: r is not known",
+    ):  # fmt: skip
+        assert words in said, words

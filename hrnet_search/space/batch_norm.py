@@ -1,0 +1,74 @@
+"""Which variants could not be trained, known from crop, batch and accumulate alone.
+
+In a space that varies the number of branches only some variants would fail, and those that are
+left would be chosen by this fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import yaml
+
+from hrnet_search.errors import shown
+from hrnet_search.records import AUTO, BASE_INIT, ONE_IMAGE, Schedule
+from hrnet_search.space.ablate import AblateSpec, Factor, points_of
+from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.space import SearchSpace
+
+KEYS = ("accumulate", "batch", "crop")
+"""What the parts of a batch are made of; the first that stands in the file is pointed to."""
+
+
+def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section: Section) -> None:
+    """Add a fault if a variant, or the base where that is trained too, cannot be trained."""
+    if not parts_are_read(reader):
+        return
+    counts = [v for c in space.choices if c.key == "NUM_BRANCHES" and 3 in c.stages
+              for v in c.values]  # fmt: skip
+    if schedule.init == BASE_INIT or AUTO in (schedule.precision, schedule.memory_format):
+        counts.append(space.base.stages[3].branches)  # which is trained first, or tried
+    why = schedule.untrainable(max(counts, default=space.base.stages[3].branches))
+    if why:
+        reader.fault(node_of_parts(section), "schedule", why, ONE_IMAGE.removeprefix("allowed: "))
+
+
+def check_arms(
+    reader: Reader, spec: AblateSpec, space: SearchSpace, schedule: Schedule, section: Section
+) -> None:
+    """Add a fault if an arm of an ablation cannot take its batches in parts, or be trained."""
+    if spec.too_many or not parts_are_read(reader):
+        return
+    for point in points_of(spec):
+        levels = list(zip(spec.factors, point, strict=True))
+        if why := _wrong_with(space, schedule, levels):
+            names = ", ".join(f"{f.name}={shown(f.levels[level])}" for f, level in levels if level)
+            where = f"with {names} " if names else ""
+            allowed = ONE_IMAGE.removeprefix("allowed: ")
+            reader.fault(node_of_parts(section), "schedule", where + why, allowed)
+            return
+
+
+def _wrong_with(
+    space: SearchSpace, schedule: Schedule, levels: Sequence[tuple[Factor, int]]
+) -> str:
+    own = replace(
+        schedule,
+        **{f.schedule_key: f.levels[n] for f, n in levels if f.schedule_key in KEYS},
+    )
+    if own.batch % own.accumulate:
+        return f"accumulate {own.accumulate} does not divide a batch of {own.batch}"
+    network = space.decode([level for factor, level in levels if not factor.schedule_key])
+    return own.untrainable(network.stages[3].branches)
+
+
+def parts_are_read(reader: Reader) -> bool:
+    """Return whether crop, batch and accumulate of the schedule are without faults."""
+    wrong = {fault.path for fault in reader.faults}
+    return not wrong & {f"schedule.{key}" for key in KEYS}
+
+
+def node_of_parts(section: Section) -> yaml.Node | None:
+    """Return where a schedule says how it takes its batches."""
+    return next((section.key_node(key) for key in KEYS if key in section), section.node)
