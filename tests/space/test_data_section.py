@@ -172,7 +172,7 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
             "1:45: data.colors: stands beside data.mapping, allowed: one of the two",
         ),
         ("{kind: lip, colors: {[0, 0, 0]: 0}}", "data.colors: is not a known key"),
-        ("{kind: lip, max_pixels: 0}", "data.max_pixels: 0 is no amount"),
+        ("{kind: lip, max_pixels: 0}", "data.max_pixels: 0 is not an amount"),
         ("{kind: shapes, max_pixels: 9}", "data.max_pixels: is not a known key"),
         ("{kind: folder, classes: 3, names: [a, b]}", "data.names: 2 names for 3 classes"),
     ],
