@@ -125,7 +125,8 @@ def read_ablation(
         node = section.key_node("resolution")
         reader.fault(node, "ablate.resolution", "is read by fractional designs only", "no key")
     if base is not None and factors:
-        _check_networks(reader, spec, SearchSpace(base.architecture, choices), nodes, section, readable)
+        space = SearchSpace(base.architecture, choices)
+        _check_networks(reader, spec, space, nodes, section, readable)
     return spec, choices
 
 
