@@ -21,6 +21,7 @@ from hrnet_search.errors import Fault, HrnetSearchError, InputError, StorageLost
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
     from hrnet_search.ablation.brain import AblationBrain
+    from hrnet_search.data.inventory import Inventory
     from hrnet_search.records import Latency
     from hrnet_search.report.export.member import Member
     from hrnet_search.report.export.result import ExportOptions
@@ -85,21 +86,21 @@ def check(options: argparse.Namespace) -> int:
     from hrnet_search.space.survey import survey
 
     file = _load(options)
-    looked_at = _look_at_data(file)
+    data = _look_at_data(file)
     if file.ablation is not None:
-        return _check_ablation(file, looked_at, options.json)
+        return _check_ablation(file, data, options.json)
     initial = _initial(file)
     initial.settled(file.schedule)
-    decoded = _decoded_bytes(file) if looked_at else None
+    decoded = _decoded_bytes(file) if data else None
     found = survey(file.space)
     if options.json:
-        seen = {"data_looked_at": looked_at, "decoded_bytes": decoded, "initial": initial.lines}
+        seen = {**_seen(data), "decoded_bytes": decoded, "initial": initial.lines}
         print(json.dumps({"name": file.name, **seen, **asdict(found)}))
         return DONE
     print(f"{file.name}: no problems")
-    if decoded is None:
-        print("the data were not looked at: no root (--data-root DIR)")
-    else:
+    for line in _data_lines(file, data):
+        print(line)
+    if decoded is not None:
         print(_decoded_line(decoded, file.schedule.data.cache))
     for line in (*initial.lines, *found.lines()):
         print(line)
@@ -163,6 +164,8 @@ def ablate(options: argparse.Namespace) -> int:
     from hrnet_search.ablation.run import ablation_of, prepare
 
     ablation = ablation_of(file, folder)
+    for line in _data_lines(file, ablation.data):
+        print(line)
     for line in prepare(file, ablation, folder, options.reuse):
         print(line)
     if options.plan:
@@ -269,6 +272,8 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
         console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     plan = plan_of(file, folder, options.trials)
+    for line in _data_lines(file, plan.data):
+        say(line)
     limit = file.schedule.data.cache
     if (decoded := _decoded_bytes(file)) > limit:
         say(_decoded_line(decoded, limit))
@@ -320,7 +325,7 @@ def _ablate(
             return run_ablation(file, ablation, store, [*views, outbox], say, reuse, driver)
 
 
-def _check_ablation(file: SpaceFile, looked_at: bool, as_json: bool) -> int:
+def _check_ablation(file: SpaceFile, data: Inventory | None, as_json: bool) -> int:
     from hrnet_search.ablation.arms import settle
 
     initial = _initial(file)
@@ -329,12 +334,10 @@ def _check_ablation(file: SpaceFile, looked_at: bool, as_json: bool) -> int:
         arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
         found = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
         found["initial"] = initial.lines
-        print(json.dumps({"name": file.name, "data_looked_at": looked_at, **found}))
+        print(json.dumps({"name": file.name, **_seen(data), **found}))
         return DONE
     print(f"{file.name}: no problems")
-    if not looked_at:
-        print("the data were not looked at: no root (--data-root DIR)")
-    for line in initial.lines:
+    for line in (*_data_lines(file, data), *initial.lines):
         print(line)
     seeds = len(ablation.spec.seeds)
     print(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
@@ -395,20 +398,25 @@ def _require_root(file: SpaceFile) -> None:
         raise InputError(Fault("data.root", None, wrong, "allowed: --data-root DIR", file.path))
 
 
-def _look_at_data(file: SpaceFile) -> bool:
-    """Raise DataError for what is wrong with the data; False if nobody says where they are."""
-    data = file.schedule.data
-    if not data.in_files:
-        return True
-    if not data.root:
-        return False
-    from hrnet_search.data.dataset import preflight
-    from hrnet_search.errors import DataError
-    from hrnet_search.space.load import placed
+def _look_at_data(file: SpaceFile) -> Inventory | None:
+    """Raise DataError for what is wrong with the data; None if nobody says where they are."""
+    if file.schedule.data.in_files and not file.schedule.data.root:
+        return None
+    from hrnet_search.data.dataset import inspect_data
 
-    if faults := preflight(data):
-        raise DataError(placed(file, faults))
-    return True
+    return inspect_data(file)
+
+
+def _seen(data: Inventory | None) -> dict[str, object]:
+    """Return what was seen of the data, for programs to read."""
+    return {"data_looked_at": data is not None, "data": asdict(data) if data else None}
+
+
+def _data_lines(file: SpaceFile, data: Inventory | None) -> Iterator[str]:
+    if data is None:
+        yield "the data were not looked at: no root (--data-root DIR)"
+    else:
+        yield from data.lines(file.schedule.data)
 
 
 def _initial(file: SpaceFile) -> Initial:

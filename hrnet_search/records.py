@@ -90,6 +90,10 @@ MAX_PIXELS = 10**9
 NO_IDENTITY = ("root", "cache", "max_pixels")
 """Fields of DataSpec that change nothing of what is trained on."""
 
+WHERE_SET = ("colors", "val_fraction")
+"""Fields of DataSpec that are part of an identity where they are set: studies begun before they
+existed go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -110,13 +114,14 @@ class DataSpec:
 
     `size` is the working size (height, width) that images and masks are resized to, None as
     they are stored. `mapping` sends stored ids to class ids. `swaps` are classes that trade
-    places in a mirror, as left and right hands do. `train_images`, `val_images` and `seed` are
-    for `shapes`; `train`, `val`, `home` and `ends` for what lies in files: the data set's
+    places in a mirror, as left and right hands do. `train_images` and `val_images` are for
+    `shapes`; `train`, `val`, `home` and `ends` for what lies in files: the data set's
     folder is `home` below the root if that is there, else the root; `ends` is what file stems of
     images and of masks end in, beyond the name they share. `colors` sends colours (red, green,
-    blue) of masks to class ids; the colour () stands for all others. `root` is where files lie,
-    `cache` the bytes that decoded images may take on disk and `max_pixels` the largest image
-    that is decoded: no part of the identity.
+    blue) of masks to class ids; the colour () stands for all others. `val_fraction` of the
+    images of `train` are for validation instead, if it is not 0. `seed` is what shapes, or that
+    part, are drawn by. `root` is where files lie, `cache` the bytes that decoded images may take
+    on disk and `max_pixels` the largest image that is decoded: no part of the identity.
     """
 
     kind: str
@@ -131,6 +136,7 @@ class DataSpec:
     val: Split = Split()
     train_images: int = 0
     val_images: int = 0
+    val_fraction: float = 0.0
     seed: int = 0
     swaps: tuple[tuple[int, int], ...] = ()
     home: str = ""
@@ -217,10 +223,9 @@ class Schedule:
     def id(self) -> str:
         """`sc-` and 12 hex digits over all that is read, but not where data and weights lie."""
         content = asdict(self)
-        for key in NO_IDENTITY:
+        unset = (key for key in WHERE_SET if not content["data"][key])
+        for key in (*NO_IDENTITY, *unset):
             del content["data"][key]
-        if not self.data.colors:  # as before there were any
-            del content["data"]["colors"]
         del content["init_path"]
         if self.init_fingerprint:  # it tells more than the words that led to it
             del content["init"], content["init_steps"], content["init_lr"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -80,7 +81,12 @@ def test_check_takes_a_preset_with_and_without_a_root_and_without_torch(
     assert lines[-1] == "0 False"
     miniature.make(kind, tmp_path / "data")
     lines = checked(space, "--data-root", tmp_path / "data")
-    assert lines[1] == "decoded images: 0.0983 MB, kept in the study's folder"
+    classes = len(PRESETS[kind].names)
+    starts = ("train: 5 images, 5 masks; ", "val: 3 images, 3 masks; ")
+    for line, start in zip(lines[1:3], starts, strict=True):
+        assert line.startswith(start)
+        assert f" of {classes} classes occur" in line
+    assert "decoded images: 0.0983 MB, kept in the study's folder" in lines
     assert lines[-1] == "0 False"
 
 
@@ -93,6 +99,86 @@ def test_check_says_what_is_beyond_the_limit(
     assert line in capsys.readouterr().out
     assert main(["check", str(space), "--data-root", str(root), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["decoded_bytes"] == 4 * 32 * 48 * 8
+
+
+@pytest.fixture
+def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `run` begin its study, and leave before anything is measured or trained."""
+
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hrnet_search.search.run.search", leave)
+
+
+@pytest.mark.usefixtures("no_search")
+def test_what_data_hold_and_are_worth_is_said_by_check_and_run_and_stays_in_the_study(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images that both splits have make accuracies worthless, and nothing else shows it."""
+    copy = root / "CamVid/val/0001TP_000000.png"
+    copy.write_bytes((root / "CamVid/train/0001TP_000003.png").read_bytes())
+    (root / "CamVid/train/Thumbs.db").write_text("")
+    space, study = write_space(tmp_path), tmp_path / "study"
+    held = [
+        "train: 5 images, 5 masks; 11 of 11 classes occur",
+        "train: 1 file not used: Thumbs.db",
+        "val: 3 images, 3 masks; 11 of 11 classes occur",
+        (
+            "warning: 1 of 3 validation images are trained on as well, 1 of them as copies "
+            "(val/0001TP_000000.png is train/0001TP_000003.png): accuracy on them says little "
+            "about new images"
+        ),
+    ]
+    words = [str(space), "--data-root", str(root)]
+    assert main(["check", *words]) == 0
+    assert capsys.readouterr().out.splitlines()[1:5] == held
+    assert main(["check", *words, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert (data["train"]["images"], data["val"]["masks"], len(data["warnings"])) == (5, 3, 1)
+    assert main(["run", *words, "-o", str(study)]) == 130
+    assert capsys.readouterr().out.splitlines()[:4] == held
+    shutil.rmtree(root)
+    assert main(["report", str(study)]) == 0
+    assert held[3] in capsys.readouterr().out
+    assert held[3].removeprefix("warning: ") in (study / "report/report.html").read_text()
+
+
+@pytest.mark.usefixtures("no_search")
+def test_a_part_of_one_folder_is_trained_on_and_the_rest_judged(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = write_space(tmp_path, "kind: camvid", "kind: camvid, val: {fraction: 0.4, seed: 3}")
+    study = tmp_path / "study"
+    words = ["run", str(space), "--data-root", str(root), "-o", str(study)]
+    assert main(words) == 130
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(";")[0] for line in lines[:2]] == [
+        "train: 3 images, 3 masks",
+        "val: 2 images, 2 masks",
+    ]
+    space.write_text(space.read_text().replace("seed: 3", "seed: 4"))
+    assert main(words) == 2
+    assert "data.seed: is 4, was 3" in capsys.readouterr().err
+
+
+def test_a_home_is_found_wherever_a_path_is_taken(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`~` as shells and OpenSSH's files have it; one of an unknown user stays as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    base = tmp_path / "base.yaml"
+    base.write_bytes(next((ROOT / "configs").glob("*v1*")).read_bytes())
+    space = write_space(tmp_path, "kind: camvid", "kind: camvid, root: ~/data")
+    text = re.sub("base: .*", "base: ~/base.yaml", space.read_text())
+    split = "train: {images: ~/data/CamVid/train, masks: ~/data/CamVid/trainannot}"
+    space.write_text(text.replace("root: ~/data", f"root: ~/data, {split}"))
+    assert root == tmp_path / "data"
+    assert main(["check", "~/tiny.yaml"]) == 0
+    assert main(["check", "~/tiny.yaml", "--data-root=~/data"]) == 0
+    assert main(["generate", "~/tiny.yaml", "-n", "1", "--output=~/configs"]) == 0
+    assert list((tmp_path / "configs").glob("*.yaml"))
+    assert main(["check", "~/tiny.yaml", "--data-root=~nobody-of-this-name/x"]) == 2
 
 
 def cut_file(path: Path) -> None:

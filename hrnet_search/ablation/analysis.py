@@ -100,7 +100,11 @@ def analyse(
         class_names=tuple(names),
         arms=tuple(_arm(ablation, i, results, values) for i in range(len(ablation.arms))),
         effects=tuple(effects),
-        notes=(*ablation.notes, *((NOTHING_DIFFERED,) if nothing_differs(to_reference) else ())),
+        notes=(
+            *ablation.notes,
+            *ablation.data.warnings,
+            *((NOTHING_DIFFERED,) if nothing_differs(to_reference) else ()),
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hrnet_search.ablation.design import ARM, INTERACTION, MAIN, Contrast, Design, design
@@ -11,6 +11,7 @@ from hrnet_search.ablation.fraction import Run
 from hrnet_search.ablation.matching import TOLERANCE, match_macs
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.data.inventory import Inventory
 from hrnet_search.records import Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor
 from hrnet_search.space.initial_weights import init_path
@@ -75,6 +76,9 @@ class Ablation:
 
     initial: tuple[str, ...] = ()
     """What arms start from, in lines for people."""
+
+    data: Inventory = field(default_factory=Inventory)
+    """What its data hold."""
 
     @property
     def distinct(self) -> tuple[Arm, ...]:

@@ -14,15 +14,16 @@ from hrnet_search.ablation.arms import MACS, NONE, Ablation, settle
 from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
 from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.data.dataset import fingerprint, preflight
-from hrnet_search.errors import DataError, SpaceError
+from hrnet_search.data.dataset import fingerprint, inspect_data
+from hrnet_search.data.inventory import HOLDS
+from hrnet_search.errors import SpaceError
 from hrnet_search.records import COMPLETED, INITIAL, TrialResult, hash_of
 from hrnet_search.search.initial import Initial
 from hrnet_search.search.inline import Driver, Listener
 from hrnet_search.search.run import PROBE, Inline, on_this_machine, reference_of, take_up
 from hrnet_search.search.same import TRAINING
 from hrnet_search.search.start import REFERENCE
-from hrnet_search.space.load import SpaceFile, placed
+from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import META, AblationRecord
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study, open_study
@@ -35,13 +36,12 @@ def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's.
     """
-    if faults := preflight(file.schedule.data):
-        raise DataError(placed(file, faults))
+    data = inspect_data(file)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
     schedule, probe = on_this_machine(schedule, file, folder)
     initial = Initial(file, folder)
     ablation = settle(file, schedule, initial.settled)
-    return replace(ablation, probe=probe, initial=tuple(initial.lines))
+    return replace(ablation, probe=probe, data=data, initial=tuple(initial.lines))
 
 
 def prepare(
@@ -163,6 +163,7 @@ def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict
         "schedule": json.dumps({**asdict(schedule), "id": schedule.id}),
         INITIAL: json.dumps(ablation.initial),
         "trials": str(ablation.trainings),
+        HOLDS: to_json(ablation.data),
         **({PROBE: ablation.probe} if ablation.probe else {}),
         "study_id": hash_of([file.name, identity]),
     }

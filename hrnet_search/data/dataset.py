@@ -10,10 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.data import folder, shapes
+from hrnet_search.data import folder, inspection, shapes
+from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.presets import PRESETS
 from hrnet_search.records import DataSpec
+from hrnet_search.space.load import SpaceFile, placed
 
 Array = NDArray[np.uint8]
 
@@ -54,17 +56,17 @@ class Dataset(Protocol):
 class Kind:
     """The three functions of a data kind.
 
-    `open(spec, split)` looks for files but decodes none; `preflight(spec)` looks at everything;
+    `open(spec, split)` looks for files but decodes none; `inspect(spec)` looks at everything;
     `update(spec, digest)` feeds all that tells two data sets apart, but not where they lie.
     """
 
     open: Callable[[DataSpec, str], Dataset]
-    preflight: Callable[[DataSpec], list[Fault]]
+    inspect: Callable[[DataSpec], tuple[Inventory, list[Fault]]]
     update: Callable[[DataSpec, Callable[[bytes], None]], None]
 
 
-SHAPES = Kind(shapes.Shapes, shapes.preflight, shapes.update)
-FOLDER = Kind(folder.Folder, folder.preflight, folder.update)
+SHAPES = Kind(shapes.Shapes, shapes.inspect, shapes.update)
+FOLDER = Kind(folder.Folder, inspection.inspect, folder.update)
 DATASETS = {"shapes": SHAPES, "folder": FOLDER, **dict.fromkeys(PRESETS, FOLDER)}
 
 
@@ -76,7 +78,18 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
 
 def preflight(spec: DataSpec) -> list[Fault]:
     """Look at all data of both splits and return what is wrong, the first fault of each sort."""
-    return _kind(spec).preflight(spec)
+    return _kind(spec).inspect(spec)[1]
+
+
+def inspect_data(file: SpaceFile) -> Inventory:
+    """Look at all data of a space file and return what they hold.
+
+    Raise DataError, placed in the file, with the first fault of each sort.
+    """
+    inventory, faults = _kind(file.schedule.data).inspect(file.schedule.data)
+    if faults:
+        raise DataError(placed(file, faults))
+    return inventory
 
 
 def fingerprint(spec: DataSpec) -> str:

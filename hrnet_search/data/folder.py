@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,8 +14,9 @@ from PIL import Image
 
 from hrnet_search.data import decode
 from hrnet_search.data.decode import read_image, read_mask, read_size, unusable
-from hrnet_search.data.labels import Meaning, labels_of, meaning_of, palette_of
-from hrnet_search.data.pairs import Found, Pair, find_pairs, list_path
+from hrnet_search.data.labels import labels_of, meaning_of
+from hrnet_search.data.pairs import find_pairs, list_path
+from hrnet_search.data.places import Found, Pair
 from hrnet_search.errors import DataError, Fault, shown
 from hrnet_search.records import IGNORED, DataSpec, hash_of
 
@@ -34,10 +32,11 @@ class Folder:
     """One split; images are decoded on every access. Raise DataError if pairs are wrong."""
 
     def __init__(self, spec: DataSpec, split: str) -> None:
-        faults = _option_faults(spec)
-        self._pairs, more = find_pairs(spec, split)
-        if faults or more:
-            raise DataError(_shortened(faults + more))
+        faults = option_faults(spec)
+        found = find_pairs(spec, split)
+        if faults or found.faults:
+            raise DataError(shortened(faults + found.faults))
+        self._pairs = found.pairs
         self._spec, self._split, self._meaning = spec, split, meaning_of(spec)
 
     def __len__(self) -> int:
@@ -45,7 +44,7 @@ class Folder:
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         pair, key = self._pair(index), f"data.{self._split}"
-        image, stored, found = _decode(pair, key, self._spec.max_pixels)
+        image, stored, found = decode_pair(pair, key, self._spec.max_pixels)
         if image is None or stored is None or found:
             raise DataError(fault for _, fault in found)
         mask = labels_of(stored, self._meaning, pair.mask, key)
@@ -80,26 +79,6 @@ class Folder:
         return self._pairs[index]
 
 
-def preflight(spec: DataSpec) -> list[Fault]:
-    """Decode every image and mask; return the first fault of each sort with how many more."""
-    found = _option_faults(spec)
-    meaning = meaning_of(spec) if not found else None
-    for split in ("train", "val"):
-        key = f"data.{split}"
-        pairs, faults = find_pairs(spec, split)
-        found += faults
-        look = partial(_look, meaning=meaning, key=key, most=spec.max_pixels)
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            looks = list(pool.map(look, pairs))
-        faults = [fault for look in looks for fault in look.faults]
-        found += faults
-        if not (spec.mapping or spec.colors):
-            found += _two_palettes(pairs, looks, key)
-        if pairs and not faults and meaning is not None:
-            found += _too_few_classes(pairs, frozenset().union(*(s.classes for s in looks)), key)
-    return _shortened(found)
-
-
 def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
     """Feed how files are decoded, what masks mean, and the files themselves.
 
@@ -107,9 +86,10 @@ def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
     """
     feed(repr((decode.VERSION, spec.classes, spec.ignore, spec.mapping, spec.colors)).encode())
     for split in ("train", "val"):
-        pairs, faults = find_pairs(spec, split)
-        if faults:
-            raise DataError(_shortened(faults))
+        found = find_pairs(spec, split)
+        if found.faults:
+            raise DataError(shortened(found.faults))
+        pairs = found.pairs
         if path := list_path(spec, split):
             feed(path.read_bytes())
         for pair in pairs:
@@ -124,7 +104,8 @@ def _options(spec: DataSpec) -> list[object]:
     """Return what decides which files are read, and what their pixels become."""
     splits = [asdict(spec.train), asdict(spec.val)]
     meaning = [spec.classes, spec.ignore, spec.mapping, spec.colors]
-    return [splits, spec.home, spec.ends, *meaning, spec.size]
+    drawn = [spec.val_fraction, spec.seed] if spec.val_fraction else []
+    return [splits, spec.home, spec.ends, *meaning, spec.size, *drawn]
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -135,7 +116,7 @@ def _state(path: Path) -> tuple[int, int]:
     return (found.st_size, found.st_mtime_ns)
 
 
-def _shortened(found: Found) -> list[Fault]:
+def shortened(found: Found) -> list[Fault]:
     sorts: dict[str, list[Fault]] = {}
     for sort, fault in found:
         sorts.setdefault(sort, []).append(fault)
@@ -156,7 +137,7 @@ def _and_more(fault: Fault, *more: Fault) -> Fault:
     return replace(fault, wrong=wrong)
 
 
-def _option_faults(spec: DataSpec) -> Found:
+def option_faults(spec: DataSpec) -> Found:
     found: Found = []
     if not 2 <= spec.classes <= IGNORED:
         wrong = f"{spec.classes} classes cannot be told apart"
@@ -167,78 +148,25 @@ def _option_faults(spec: DataSpec) -> Found:
             allowed = f"allowed: 0..255 to 0..{spec.classes - 1} or {IGNORED}"
             found.append(("m", Fault("data.mapping", (stored, target), wrong, allowed)))
     if not Path(spec.root).is_dir():
-        wrong = f"{shown(spec.root, 300)} is no folder"
+        wrong = f"{shown(spec.root, 300)} is not a folder"
         found.append(("r", Fault("data.root", spec.root, wrong, "allowed: where the data lie")))
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What is wrong with a pair, which classes its mask holds, and in which colours (indices)."""
-
-    faults: Found
-    classes: frozenset[int] = frozenset()
-    palette: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-
-
-def _look(pair: Pair, meaning: Meaning | None, key: str, most: int) -> _Look:
-    _, mask, found = _decode(pair, key, most)
-    if mask is None or meaning is None:
-        return _Look(found)
-    labels = _tried(found, lambda: labels_of(mask, meaning, pair.mask, key))
-    if labels is None:
-        return _Look(found)
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-    return _Look(found, frozenset(present.tolist()) - {IGNORED}, palette_of(mask))
-
-
-def _two_palettes(pairs: list[Pair], looks: list[_Look], key: str) -> Found:
-    """Return a fault for each mask whose palette gives an index another colour than one before.
-
-    Colours are drawn, indices are chosen by programs: those that make files smaller, and Pillow
-    when it writes GIF, number the colours of each file anew.
-    """
-    seen: dict[int, tuple[tuple[int, ...], Pair]] = {}
-    found: Found = []
-    for pair, look in zip(pairs, looks, strict=True):
-        for index, colour in look.palette.items():
-            first, other = seen.setdefault(index, (colour, pair))
-            if first != colour:
-                wrong = (
-                    f"{shown(str(pair.mask), 300)} has label {index} in the colour "
-                    f"{list(colour)}, {other.mask.name} in {list(first)}"
-                )
-                allowed = "allowed: one palette, data.colors, or data.mapping if indices are meant"
-                found.append(("palettes", Fault(key, str(pair.mask), wrong, allowed)))
-                break
-    return found
-
-
-def _too_few_classes(pairs: list[Pair], classes: frozenset[int], key: str) -> Found:
-    """Return a fault if the masks of a split leave nothing to tell apart."""
-    if len(classes) >= 2:
-        return []
-    held = f"class {min(classes)} alone" if classes else "no labelled pixel"
-    all_ = f" and the other {len(pairs) - 1} masks" if len(pairs) > 1 else ""
-    wrong = f"{shown(str(pairs[0].mask), 300)}{all_}: {held}"
-    allowed = "allowed: 2 classes or more; mapping says what stored ids mean, ignore which is none"
-    return [("classes", Fault(key, str(pairs[0].mask), wrong, allowed))]
-
-
-def _decode(
+def decode_pair(
     pair: Pair, key: str, most: int
 ) -> tuple[Image.Image | None, Image.Image | None, Found]:
     """Return the image, RGB, its mask as it is stored, and what is wrong with them."""
     found: Found = []
-    image = _tried(found, lambda: read_image(pair.image, key, most))
-    mask = _tried(found, lambda: read_mask(pair.mask, key, most))
+    image = tried(found, lambda: read_image(pair.image, key, most))
+    mask = tried(found, lambda: read_mask(pair.mask, key, most))
     if image is not None and mask is not None and image.size != mask.size:
         wrong = f"is {_size(mask)}, its image {pair.image.name} {_size(image)}"
         found += _sorted(unusable(pair.mask, key, wrong, "allowed: the same size"))
     return image, mask, found
 
 
-def _tried(found: Found, read: Callable[[], T]) -> T | None:
+def tried(found: Found, read: Callable[[], T]) -> T | None:
     """Return what `read` returns, or None with its faults in `found`."""
     try:
         return read()

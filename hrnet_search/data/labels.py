@@ -67,7 +67,10 @@ def labels_of(mask: Image.Image, meaning: Meaning, path: Path, key: str) -> Arra
     if (labels == UNKNOWN).any():
         value = int(stored[labels == UNKNOWN][0])
         known = shown(", ".join(map(str, np.flatnonzero(meaning.numbers != UNKNOWN))))
-        raise unusable(path, key, f"holds label {value}", f"allowed: {known}")
+        jpeg = (
+            "; JPEG changes labels at edges: masks have to be PNG" if mask.format == "JPEG" else ""
+        )
+        raise unusable(path, key, f"holds label {value}", f"allowed: {known}{jpeg}")
     return labels.astype(np.uint8)
 
 

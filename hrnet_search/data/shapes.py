@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search.data.inventory import Inventory, SplitInventory
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.presets import SHAPES
 from hrnet_search.records import DataSpec
@@ -80,6 +81,12 @@ def preflight(spec: DataSpec) -> list[Fault]:
         for key, value, good, allowed in checks
         if not good
     ]
+
+
+def inspect(spec: DataSpec) -> tuple[Inventory, list[Fault]]:
+    """Return how many images are drawn, and every option that cannot be."""
+    train, val = (SplitInventory(count, count) for count in (spec.train_images, spec.val_images))
+    return Inventory(train, val), preflight(spec)
 
 
 def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:

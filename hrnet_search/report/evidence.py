@@ -16,6 +16,7 @@ from hrnet_search.report.near_front import Draws, Judged, Pair, images_of, near_
 from hrnet_search.report.trials import (
     Trial,
     costs_of,
+    data_warnings,
     noted,
     objectives_of,
     schedule_id,
@@ -44,7 +45,7 @@ class Evidence:
     rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how much
     the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
     absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
-    if none were kept; `ious` are by class.
+    if none were kept; `ious` are by class. `warnings` are of the data.
     """
 
     noise: SeedNoise | None
@@ -59,6 +60,7 @@ class Evidence:
     images: int
     ious: dict[int, tuple[float, ...]]
     stamp: Stamp
+    warnings: tuple[str, ...] = ()
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
@@ -86,6 +88,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         images=draws.images,
         ious={near[i].number: _iou(near[i]) for i in members if near[i].counts},
         stamp=stamp(ranking, "; ".join(doubts)),
+        warnings=data_warnings(meta),
     )
 
 

@@ -22,7 +22,7 @@ from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.export.hrnet import base_config
 from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trials import objectives_of
+from hrnet_search.report.trials import data_warnings, objectives_of
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
@@ -47,9 +47,11 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     """
     if (record := from_meta(study.meta)) is not None:
         files = f"files: {study.folder / 'report'} (ablation.md, .tex, .csv, .json and plots)"
-        return "\n".join([*ablation_lines(record, study_doubts(study)), "", files])
+        lines = ablation_lines(record, study_doubts(study))
+        return "\n".join([*lines, "", files])
+    warnings = [f"warning: {shown(line, 300)}" for line in data_warnings(study.meta)]
     front, table = study.front(), study.results()
-    lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), ""]
+    lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), *warnings, ""]
     if front.empty:
         lines.append("no trial has completed: there is no front yet")
         if doubts := study_doubts(study):

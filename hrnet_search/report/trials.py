@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hrnet_search.data.inventory import HOLDS
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.study import Study
 from hrnet_search.store.writer import Ask
@@ -65,3 +66,8 @@ def noted(meta: Mapping[str, str], name: str) -> dict[str, Any]:
     """Return what a study noted under a name, empty if nothing."""
     found = json.loads(meta.get(name) or "{}")
     return found if isinstance(found, dict) else {}
+
+
+def data_warnings(meta: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what makes results worth less by the data that they are from, as the study noted."""
+    return tuple(map(str, noted(meta, HOLDS).get("warnings", ())))

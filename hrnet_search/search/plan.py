@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from hrnet_search.data.inventory import Inventory
 from hrnet_search.records import LatencySpec, Schedule
 from hrnet_search.search import confirm
 from hrnet_search.space.space import SearchSpace
@@ -18,7 +19,8 @@ class Plan:
     A trial whose chance to end on the front of its cost neighbourhood is below `stop` ends at its
     rung. `probe` is, as JSON, how what the schedule left open was settled; empty if nothing was;
     `initial` says in lines what variants start from. Where variants inherit from the base, `base`
-    is the schedule that it is trained by, before all others and beside their count.
+    is the schedule that it is trained by, before all others and beside their count. `data` is what
+    the data hold.
     """
 
     space: SearchSpace
@@ -38,6 +40,7 @@ class Plan:
     probe: str = ""
     initial: tuple[str, ...] = ()
     base: Schedule | None = None
+    data: Inventory = field(default_factory=Inventory)
 
     @property
     def long_schedule(self) -> Schedule:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.data.dataset import fingerprint, preflight
-from hrnet_search.errors import DataError
+from hrnet_search.data.dataset import fingerprint, inspect_data
+from hrnet_search.data.inventory import HOLDS
 from hrnet_search.evaluate.devices import device_name, resolve_device
 from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.probe import is_open, record, settle
@@ -29,8 +29,9 @@ from hrnet_search.search.same import IDENTITY, TRAINING, check_same
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
-from hrnet_search.space.load import SpaceFile, placed
+from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.database import FILE
+from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -45,8 +46,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's.
     """
-    if faults := preflight(file.schedule.data):
-        raise DataError(placed(file, faults))
+    data = inspect_data(file)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
     initial = Initial(file, folder)
     schedule, probe = on_this_machine(initial.settled(schedule), file, folder)
@@ -68,6 +68,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         probe=probe,
         initial=tuple(initial.lines),
         base=base_schedule(schedule) if schedule.init == BASE_INIT else None,
+        data=data,
     )
 
 
@@ -120,6 +121,7 @@ def take_up(
     store = StudyStore(folder)
     try:
         check_same(file, store.meta(), noted, folder)
+        store.set_meta(HOLDS, noted[HOLDS])
     except BaseException:
         store.close()
         raise
@@ -214,6 +216,7 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
         "choices": json.dumps([c.path for c in choices]),
         "levels": json.dumps([c.values for c in choices]),
         "schedule": _schedule_json(plan.schedule),
+        HOLDS: to_json(plan.data),
         **({PROBE: plan.probe} if plan.probe else {}),
         INITIAL: json.dumps(plan.initial),
         "study_id": hash_of([file.name, _identity(plan)]),

@@ -18,7 +18,7 @@ TRAINING = "schedule and data"
 BY_NAME = ("vary", "limits", "ablate.factors")
 """Entries of an identity that are lists, each item a name and what belongs to it."""
 
-IMAGES = {"train_images": "train", "val_images": "val"}
+IMAGES = {"train_images": "train", "val_images": "val", "val_fraction": "val.fraction"}
 FILES = "data"
 """Where a difference is reported that is none of keys but of the files that they name."""
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import yaml
 
+from hrnet_search.arch.yaml_nodes import entries
 from hrnet_search.errors import shown
 from hrnet_search.presets import PRESETS, SHAPES, Preset
 from hrnet_search.records import DATA_KINDS, IGNORED, MAX_PIXELS, DataSpec, Split
 from hrnet_search.space.labels import read_colors, read_mapping
-from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.reader import Reader, Section, expanded
 
 SHAPES_CLASSES = 8
 SHAPES_IMAGES = {"train": 256, "val": 64}
@@ -98,6 +99,8 @@ def _files(
     if {"mapping", "colors"} <= section.found.keys():
         wrong = "stands beside data.mapping"
         reader.fault(section.key_node("colors"), "data.colors", wrong, "one of the two")
+    drawn = _drawn_part(reader, section)
+    val = drawn or {"val": _split(reader, section, "val", default.val, preset.begin)}
     return DataSpec(
         kind=default.kind,
         classes=classes,
@@ -115,7 +118,7 @@ def _files(
         ends=section.read("ends", lambda n, p: _ends(reader, n, p), default.ends),
         root=_root(reader, section, space_file, data_root),
         train=_split(reader, section, "train", default.train, preset.begin),
-        val=_split(reader, section, "val", default.val, preset.begin),
+        **val,
         **common,
     )
 
@@ -123,13 +126,13 @@ def _files(
 def _root(reader: Reader, section: Section, space_file: str, data_root: str | None) -> str:
     root = section.read("root", reader.text, "")
     if data_root is not None:
-        root = data_root
+        root = expanded(data_root)
     elif root:
-        root = str(Path(space_file).parent / root)
+        root = str(Path(space_file).parent / expanded(root))
     if root and not Path(root).is_dir():
         node = section.found["root"][1] if "root" in section and data_root is None else None
         where = "data.root" if data_root is None else "--data-root"
-        reader.fault(node or section.node, where, f"{shown(root)} is no folder", "a folder")
+        reader.fault(node or section.node, where, f"{shown(root)} is not a folder", "a folder")
     return root
 
 
@@ -137,6 +140,17 @@ def _class_count(reader: Reader, section: Section) -> int:
     node = section.require("classes")
     read = reader.integer(node, "data.classes", 2, IGNORED) if node is not None else None
     return read or 2
+
+
+def _drawn_part(reader: Reader, data: Section) -> dict[str, Any]:
+    """Read `val: {fraction: 0.2, seed: 0}`, a part of the training images; empty if it is none."""
+    node = data.found.get("val", (None, None))[1]
+    if not isinstance(node, yaml.MappingNode) or "fraction" not in entries(node):
+        return {}
+    section = reader.section(node, "data.val", ("fraction", "seed"))
+    fraction = section.read("fraction", lambda n, p: reader.number(n, p, 0, 0.9, open_=True), 0.0)
+    seed = section.read("seed", lambda n, p: reader.integer(n, p, 0), 0)
+    return {"val": Split(), "val_fraction": fraction, "seed": seed}
 
 
 def _split(
@@ -147,7 +161,8 @@ def _split(
     if node is None:
         return default
     path = data.where(key)
-    section = reader.section(node, path, ("images", "masks", "list"))
+    known = ("images", "masks", "list", *(("fraction",) if key == "val" else ()))
+    section = reader.section(node, path, known)
     if not isinstance(node, yaml.MappingNode):
         return default
     listed = "list" in section

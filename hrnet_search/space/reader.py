@@ -108,7 +108,7 @@ class Reader:
 
     def beside(self, named: str) -> tuple[Path, bool]:
         """Return the path that a file names, relative to itself, and whether a file is there."""
-        path = Path(self.file).parent / Path(named).expanduser()
+        path = Path(self.file).parent / expanded(named)
         return path, os.path.isfile(path)  # noqa: PTH113 -- is_file raises if a name is too long
 
     def text(self, node: yaml.Node, path: str) -> str | None:
@@ -222,3 +222,8 @@ class Section:
 def _spelt(value: object) -> str:
     """Return a value as a file spells it: truth values are lower case there."""
     return str(value).lower() if isinstance(value, bool) else shown(value)
+
+
+def expanded(path: str) -> str:
+    """Return a path with `~` in its place; one of an unknown user stays as it is."""
+    return os.path.expanduser(path)  # noqa: PTH111 -- Path.expanduser raises there

@@ -29,7 +29,7 @@ from hrnet_search.records import (
     is_device,
 )
 from hrnet_search.space.initial_weights import read_init
-from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.reader import Reader, Section, expanded
 from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "pareto"
@@ -256,7 +256,8 @@ def read_tracking(reader: Reader, section: Section) -> TrackingSpec:
     def uri(node: yaml.Node, path: str) -> str | None:
         if isinstance(node, yaml.ScalarNode) and node.value == "off":
             return "off"
-        return reader.text(node, path)
+        text = reader.text(node, path)
+        return expanded(text) if text else None
 
     default = TrackingSpec()
     return TrackingSpec(

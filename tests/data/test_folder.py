@@ -78,8 +78,8 @@ def test_bad_lines_and_missing_files_of_a_list_are_named(spec: DataSpec) -> None
     )
     assert messages(replace(spec, train=Split(list="t.lst"))) == [
         (
-            "data.train.list: t.lst line 1 is 'images/c.png', "
-            "allowed: an image and a mask, without spaces in their names, or a stem of both"
+            "data.train.list: t.lst line 1 is 'images/c.png', allowed: an image and a mask, "
+            "a tab between them if names hold spaces, or a stem of both"
         ),
         "data.train: images/x.png is missing (and 1 more: images/y.png)",
     ]
@@ -94,7 +94,7 @@ def test_a_list_may_begin_at_folders_and_have_more_columns(spec: DataSpec) -> No
     assert messages(listed) == []
     assert len(open_dataset(listed, "train")) == 2
     Path(spec.root, "t.txt").write_text("my image.png a.png\n")
-    assert messages(listed)[0].startswith("data.train.list: t.txt line 1 is 'my image.png a.png'")
+    assert messages(listed)[0] == "data.train: images/my image.png is missing"
 
 
 def test_a_list_may_name_stems(spec: DataSpec) -> None:
@@ -125,7 +125,7 @@ def test_a_listed_mask_of_another_ending_is_a_fault(spec: DataSpec) -> None:
     mixed = replace(spec, ends=("_rgb", "_ids"), train=Split(list="t.lst"), val=Split(list="t.lst"))
     assert messages(mixed) == [
         (
-            "data.train: c_colour.png is no mask of this data set "
+            "data.train: c_colour.png is not a mask of this data set "
             "(and 1 more: data.val: c_colour.png), allowed: a name that ends in _ids.png"
         )
     ]
@@ -246,11 +246,11 @@ def test_missing_partners_are_faults_that_name_the_file(spec: DataSpec) -> None:
     assert messages(spec) == [
         (
             "data.train: masks/lone.png has no image (and 1 more: data.val: masks/lone.png), "
-            "allowed: image and mask of one path but the suffix"
+            "allowed: image and mask of one path but the suffix, and ends if they differ"
         ),
         (
             "data.train: images/only.png has no mask (and 1 more: data.val: images/only.png), "
-            "allowed: image and mask of one path but the suffix"
+            "allowed: image and mask of one path but the suffix, and ends if they differ"
         ),
     ]
     with pytest.raises(DataError, match=r"lone\.png has no image"):
@@ -294,7 +294,7 @@ def test_all_sorts_of_bad_files_are_found_at_once(spec: DataSpec) -> None:
         ),
     ]
     layout = "allowed: images in good, masks in good_masks, below the root"
-    assert found[4] == f"data.val.images: good is no folder, {layout}"
+    assert found[4] == f"data.val.images: good is not a folder, {layout}"
 
 
 def test_folders_that_are_not_there_come_with_the_layout_and_all_their_names(
@@ -307,7 +307,7 @@ def test_folders_that_are_not_there_come_with_the_layout_and_all_their_names(
     )
     assert messages(cityscapes) == [
         (
-            f"data.train.{part}: {folder}/train is no folder "
+            f"data.train.{part}: {folder}/train is not a folder "
             f"(and 1 more: data.val.{part}: {folder}/val), {layout}"
         )
         for part, folder in (("images", "leftImg8bit"), ("masks", "gtFine"))
@@ -324,7 +324,7 @@ def test_a_root_beside_the_right_one_is_told_the_right_one(
     splits = [Split(f"images/{s}", f"masks/{s}") for s in ("train", "val")]
     spec = DataSpec("folder", 3, train=splits[0], val=splits[1], root=str(tmp_path / right))
     assert messages(spec) == []
-    hint = f"is no folder, did you mean the root {(tmp_path / right).resolve()}? (and 1 more"
+    hint = f"is not a folder, did you mean the root {(tmp_path / right).resolve()}? (and 1 more"
     found = preflight(replace(spec, root=str(tmp_path / given)))
     assert [hint in str(fault) for fault in found] == [True, True]
     # The same of a list; a path that is absolute has nothing to do with the root.
@@ -332,7 +332,7 @@ def test_a_root_beside_the_right_one_is_told_the_right_one(
     listed = replace(spec, train=Split(list="t.lst"), root=str(tmp_path / given))
     assert "t.lst cannot be read, did you mean the root" in messages(listed)[0]
     absolute = replace(spec, train=Split(str(tmp_path / right / "t.lst"), "masks/train"))
-    assert "t.lst is no folder, allowed" in messages(absolute)[0]
+    assert "t.lst is not a folder, allowed" in messages(absolute)[0]
 
 
 def test_a_corrupt_image_is_an_error_that_names_it_when_it_is_met(spec: DataSpec) -> None:

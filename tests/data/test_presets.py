@@ -170,7 +170,7 @@ def test_other_pictures_of_cityscapes_are_no_masks(tmp_path: Path) -> None:
     assert messages(listed("cityscapes", tmp_path, line)) == [
         (
             "data.train: cityscapes/gtFine/train/aachen/"
-            "aachen_000001_000019_gtFine_labelTrainIds.png is no mask of this data set, "
+            "aachen_000001_000019_gtFine_labelTrainIds.png is not a mask of this data set, "
             "allowed: a name that ends in _gtFine_labelIds.png"
         )
     ]

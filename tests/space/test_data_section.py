@@ -60,6 +60,15 @@ def test_lines_of_a_list_begin_where_the_data_set_has_them_begin() -> None:
     assert spec.train == Split("a", "b", "l.lst")
 
 
+def test_a_part_of_the_training_images_may_be_set_apart() -> None:
+    spec, faults = read(
+        "{kind: folder, classes: 4, train: {list: t}, val: {fraction: 0.2, seed: 7}}"
+    )
+    assert faults == []
+    assert (spec.train, spec.val) == (Split(list="t"), Split())
+    assert (spec.val_fraction, spec.seed) == (0.2, 7)
+
+
 def test_a_folder_may_say_all_that_a_preset_knows() -> None:
     spec, faults = read(
         "{kind: folder, classes: 4, ends: ['', _mask], swaps: [[0, 1], [2, 3]], "
@@ -134,7 +143,7 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
         ("{kind: cityscape}", "data.kind: cityscape is not known, did you mean cityscapes?"),
         ("{kind: lip, classes: 19}", "1:13: data.classes: is not a known key"),
         ("{kind: ade20k, mapping: {0: 1}}", "data.mapping: is not a known key"),
-        ("{kind: ade20k, root: /no/such}", "1:22: data.root: /no/such is no folder"),
+        ("{kind: ade20k, root: /no/such}", "1:22: data.root: /no/such is not a folder"),
         ("{kind: ade20k, train: {images: a}}", "data.train.masks: is missing"),
         ("{kind: ade20k, train: a.lst}", "1:23: data.train: is no mapping"),
         ("{kind: ade20k, train: {lists: a}}", "did you mean list?"),
@@ -175,6 +184,11 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
         ("{kind: lip, max_pixels: 0}", "data.max_pixels: 0 is not an amount"),
         ("{kind: shapes, max_pixels: 9}", "data.max_pixels: is not a known key"),
         ("{kind: folder, classes: 3, names: [a, b]}", "data.names: 2 names for 3 classes"),
+        ("{kind: lip, val: {fraction: 0}}", "data.val.fraction: 0 is not allowed"),
+        ("{kind: lip, val: {fraction: 1}}", "data.val.fraction: 1 is not allowed"),
+        ("{kind: lip, val: {fraction: 0.2, images: a}}", "data.val.images: is not a known key"),
+        ("{kind: lip, val: {seed: 1, images: a, masks: b}}", "data.val.seed: is not a known key"),
+        ("{kind: lip, train: {fraction: 0.2}}", "data.train.fraction: is not a known key"),
     ],
 )
 def test_what_is_wrong_is_named_where_it_stands(text: str, message: str) -> None:

@@ -216,7 +216,7 @@ WRONG = [
     ("kind: shapes", "kind: shape", "data.kind: shape is not known, did you mean shapes?"),
     ("kind: shapes", "size: [64, 64]", "10:7: data.kind: is missing"),
     ("kind: shapes", "kind: shapes, root: x", "data.root: is not a known key"),
-    ("kind: shapes", "kind: folder, root: /no/such", "/no/such is no folder"),
+    ("kind: shapes", "kind: folder, root: /no/such", "/no/such is not a folder"),
     ("kind: shapes", "kind: folder", "data.classes: is missing"),
     ("sampler: random", "sampler: randm", "did you mean random?"),
     ("confirm: 0.2", "confirm: 2", "search.confirm: 2 is not allowed"),
@@ -319,7 +319,7 @@ def test_what_is_found_later_is_placed_where_the_file_has_its_key(
 
 
 def test_a_data_root_is_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match=r"--data-root: .* is no folder"):
+    with pytest.raises(SpaceError, match=r"--data-root: .* is not a folder"):
         load_space_file(ROOT / "search_spaces" / "camvid.yaml", str(tmp_path / "absent"))
     file = load_space_file(ROOT / "search_spaces" / "camvid.yaml", str(tmp_path))
     assert file.schedule.data.root == str(tmp_path)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from hrnet_search import __version__
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, INITIAL, OBJECTIVES, STATUSES, TrialResult
 from hrnet_search.report.evidence import Evidence, evidence_of
@@ -252,6 +253,9 @@ def _facts(
         yield "initial weights", "; ".join(initial)
     if data := noted(meta, "schedule").get("data"):
         yield "data", f"{data.get('kind')}, {data.get('classes')} classes"
+    if held := noted(meta, HOLDS):
+        parts = ((split, held.get(split) or {}) for split in ("train", "val"))
+        yield "images", ", ".join(f"{split} {part.get('images')}" for split, part in parts)
     yield from _machine(results)
     if "reference_ms" in meta:
         yield "reference network's frozen latency", f"{meta['reference_ms']} ms"

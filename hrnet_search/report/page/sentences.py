@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hrnet_search.errors import shown
 from hrnet_search.report.compare import Comparison
 from hrnet_search.report.evidence import Evidence
 from hrnet_search.report.trust import Interval
@@ -56,6 +57,8 @@ def _larger(volume: float) -> str:
 
 
 def _facts(found: Evidence) -> Iterator[Fact]:
+    for warning in found.warnings:
+        yield Fact("Data", "warning", shown(warning, 400))
     yield _ranking(found)
     yield _neighbours(found)
     yield _noise(found)

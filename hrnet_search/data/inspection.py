@@ -1,0 +1,170 @@
+"""Every image and mask of a data set in files, looked at before anything is trained on them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hrnet_search.data.folder import decode_pair, option_faults, shortened, tried
+from hrnet_search.data.inventory import NAMED_FILES, Inventory, SplitInventory, some
+from hrnet_search.data.labels import Meaning, labels_of, meaning_of, palette_of
+from hrnet_search.data.pairs import find_pairs
+from hrnet_search.data.places import Found, Pair, Pairs, is_jpeg
+from hrnet_search.errors import Fault, shown
+from hrnet_search.records import IGNORED, DataSpec
+
+SPLITS = ("train", "val")
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A pair as it was decoded: what is wrong, which classes it holds, what its image shows.
+
+    `palette` is the colour of each index of its mask, if it is one of indices.
+    """
+
+    pair: Pair
+    found: Found
+    classes: frozenset[int]
+    content: bytes
+    jpeg: bool
+    palette: Mapping[int, tuple[int, ...]]
+
+
+def inspect(spec: DataSpec) -> tuple[Inventory, list[Fault]]:
+    """Decode every image and mask; return what they hold, and the first fault of each sort."""
+    found = option_faults(spec)
+    meaning = meaning_of(spec) if not found else None
+    parts, looks = {}, {}
+    for split in SPLITS:
+        parts[split] = find_pairs(spec, split)
+        if split == "train" or not spec.val_fraction:  # else they are those of train
+            found += parts[split].faults
+        looks[split] = _looks(parts[split].pairs, meaning, f"data.{split}", spec.max_pixels)
+        faults = [fault for look in looks[split] for fault in look.found]
+        found += faults
+        if not (spec.mapping or spec.colors):
+            found += _two_palettes(looks[split], f"data.{split}")
+        if looks[split] and not faults and meaning is not None:
+            found += _too_few_classes(looks[split], f"data.{split}")
+    train, val = (_inventory(parts[split], looks[split]) for split in SPLITS)
+    warnings = _warnings(looks["train"], looks["val"])
+    return Inventory(train, val, tuple(warnings)), shortened(found)
+
+
+def _looks(pairs: list[Pair], meaning: Meaning | None, key: str, most: int) -> list[_Look]:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(partial(_look, meaning=meaning, key=key, most=most), pairs))
+
+
+def _look(pair: Pair, meaning: Meaning | None, key: str, most: int) -> _Look:
+    image, mask, found = decode_pair(pair, key, most)
+    labels = None
+    if mask is not None and meaning is not None:
+        labels = tried(found, lambda: labels_of(mask, meaning, pair.mask, key))
+    counts = np.bincount(labels.ravel(), minlength=256) if labels is not None else np.zeros(256)
+    classes = frozenset(np.flatnonzero(counts).tolist()) - {IGNORED}
+    palette = palette_of(mask) if mask is not None and labels is not None else {}
+    return _Look(pair, found, classes, _content(image), is_jpeg(pair.mask), palette)
+
+
+def _content(image: Image.Image | None) -> bytes:
+    """Return what is equal for images with equal pixels, whatever their format; empty for none."""
+    if image is None:
+        return b""
+    digest = hashlib.blake2b(repr(image.size).encode(), digest_size=16)
+    digest.update(np.asarray(image).data)
+    return digest.digest()
+
+
+def _two_palettes(looks: list[_Look], key: str) -> Found:
+    """Return a fault for each mask whose palette gives an index another colour than one before.
+
+    Colours are drawn, indices are chosen by programs: those that make files smaller, and Pillow
+    when it writes GIF, number the colours of each file anew.
+    """
+    seen: dict[int, tuple[tuple[int, ...], Pair]] = {}
+    found: Found = []
+    for look in looks:
+        for index, colour in look.palette.items():
+            first, other = seen.setdefault(index, (colour, look.pair))
+            if first != colour:
+                wrong = (
+                    f"{shown(str(look.pair.mask), 300)} has label {index} in the colour "
+                    f"{list(colour)}, {other.mask.name} in {list(first)}"
+                )
+                allowed = "allowed: one palette, data.colors, or data.mapping if indices are meant"
+                found.append(("palettes", Fault(key, str(look.pair.mask), wrong, allowed)))
+                break
+    return found
+
+
+def _too_few_classes(looks: list[_Look], key: str) -> Found:
+    """Return a fault if the masks of a split leave nothing to tell apart."""
+    classes = frozenset().union(*(look.classes for look in looks))
+    if len(classes) >= 2:
+        return []
+    first = str(looks[0].pair.mask)
+    held = f"class {min(classes)} alone" if classes else "no labelled pixel"
+    all_ = f" and the other {len(looks) - 1} masks" if len(looks) > 1 else ""
+    wrong = f"{shown(first, 300)}{all_}: {held}"
+    allowed = "allowed: 2 classes or more; mapping says what stored ids mean, ignore which is none"
+    return [("classes", Fault(key, first, wrong, allowed))]
+
+
+def _inventory(found: Pairs, looks: list[_Look]) -> SplitInventory:
+    return SplitInventory(
+        images=len({pair.image for pair in found.pairs}),
+        masks=len({pair.mask for pair in found.pairs}),
+        classes=tuple(sorted(frozenset().union(*(look.classes for look in looks)))),
+        unused=len(found.unused),
+        unused_names=tuple(path.name for path in found.unused[:NAMED_FILES]),
+        notes=found.notes,
+    )
+
+
+def _warnings(train: Sequence[_Look], val: Sequence[_Look]) -> list[str]:
+    return [line for line in (_shared(train, val), _jpeg_masks([*train, *val])) if line]
+
+
+def _shared(train: Sequence[_Look], val: Sequence[_Look]) -> str:
+    """Return a warning where images are trained on and judged on."""
+    first = {look.content: look.pair.image for look in reversed(train) if look.content}
+    trained = {os.path.realpath(look.pair.image) for look in train}
+    images = {look.pair.image: look for look in val}
+    same = {path: first[look.content] for path, look in images.items() if look.content in first}
+    if not same:
+        return ""
+    copies = {p: other for p, other in same.items() if os.path.realpath(p) not in trained}
+    names = [f"{_short(path)} is {_short(other)}" if path in copies else _short(path)
+             for path, other in same.items()]  # fmt: skip
+    copied = f", {len(copies)} of them as copies" if copies else ""
+    return (
+        f"{len(same)} of {len(images)} validation images are trained on as well{copied} "
+        f"({some(tuple(names), len(names))}): accuracy on them says little about new images"
+    )
+
+
+def _short(path: Path) -> str:
+    """Return a file's name with that of its folder."""
+    return "/".join(path.parts[-2:])
+
+
+def _jpeg_masks(looks: Sequence[_Look]) -> str:
+    paths = sorted({look.pair.mask for look in looks if look.jpeg})
+    if not paths:
+        return ""
+    names = tuple(map(_short, paths))
+    masks = "1 mask is" if len(names) == 1 else f"{len(names)} masks are"
+    return (
+        f"{masks} JPEG ({some(names, len(names))}), which changes labels at edges: "
+        "PNG keeps them as they were drawn"
+    )

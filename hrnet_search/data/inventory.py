@@ -1,0 +1,80 @@
+"""What a data set holds, as people are told: counts, classes, what is unused or doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hrnet_search.errors import shown
+from hrnet_search.records import DataSpec
+
+HOLDS = "data_holds"
+"""Where a study notes it."""
+
+NAMED_FILES = 3
+NAMED_CLASSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SplitInventory:
+    """One split: how many files it has, and which classes its masks hold.
+
+    `classes` is empty for what is drawn and not looked at. `unused` counts the files of its
+    folders that are in no pair, `unused_names` begins to name them; `notes` say what was guessed.
+    """
+
+    images: int
+    masks: int
+    classes: tuple[int, ...] = ()
+    unused: int = 0
+    unused_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Both splits, and `warnings`: what makes results worth less, kept in the study."""
+
+    train: SplitInventory = SplitInventory(0, 0)
+    val: SplitInventory = SplitInventory(0, 0)
+    warnings: tuple[str, ...] = ()
+
+    def lines(self, spec: DataSpec) -> Iterator[str]:
+        """Yield what a person should know of the data before training on them."""
+        for key in ("train", "val"):
+            split: SplitInventory = getattr(self, key)
+            if not spec.in_files:
+                yield f"{key}: {_many(split.images, 'image')}, drawn"
+                continue
+            occurring = _occurring(split.classes, spec)
+            counts = f"{_many(split.images, 'image')}, {_many(split.masks, 'mask')}"
+            yield f"{key}: {counts}; {occurring}"
+            if split.unused:
+                names = some(split.unused_names, split.unused)
+                yield f"{key}: {_many(split.unused, 'file')} not used: {names}"
+            yield from (f"{key}: {note}" for note in split.notes)
+        yield from (f"warning: {warning}" for warning in self.warnings)
+
+
+def some(names: tuple[str, ...], count: int) -> str:
+    """Return the first of `count` names."""
+    rest = ["..."] if count > NAMED_FILES else []
+    return ", ".join([*(shown(name, 80) for name in names[:NAMED_FILES]), *rest])
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _occurring(classes: tuple[int, ...], spec: DataSpec) -> str:
+    found = f"{len(classes)} of {spec.classes} classes occur"
+    never = [_class(index, spec) for index in range(spec.classes) if index not in classes]
+    if not never:
+        return found
+    more = len(never) - NAMED_CLASSES
+    rest = [f"... ({more} more)"] if more > 0 else []
+    return f"{found}, never: {', '.join([*never[:NAMED_CLASSES], *rest])}"
+
+
+def _class(index: int, spec: DataSpec) -> str:
+    return shown(spec.names[index]) if index < len(spec.names) else f"class {index}"

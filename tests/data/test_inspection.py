@@ -1,0 +1,117 @@
+"""What is said of data before anything is trained on them: counts, classes, leftovers, doubts."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hrnet_search.data.dataset import preflight
+from hrnet_search.data.inspection import inspect
+from hrnet_search.records import DataSpec, Split
+
+TRAIN, VAL = (Split(f"images/{s}", f"masks/{s}") for s in ("train", "val"))
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> DataSpec:
+    """Two training pairs of classes 0 and 1, and one to judge, of classes 0 and 2, of four."""
+    rng = np.random.default_rng(0)
+    for split, stem, label in (("train", "a", 1), ("train", "b", 1), ("val", "c", 2)):
+        for part in ("images", "masks"):
+            (tmp_path / part / split).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (8, 9, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"images/{split}/{stem}.png")
+        mask = np.zeros((8, 9), dtype=np.uint8)
+        mask[4:] = label
+        Image.fromarray(mask).save(tmp_path / f"masks/{split}/{stem}.png")
+    names = ("road", "car", "sky")
+    return DataSpec("folder", 4, names=names, train=TRAIN, val=VAL, root=str(tmp_path))
+
+
+def lines(spec: DataSpec) -> list[str]:
+    inventory, faults = inspect(spec)
+    assert faults == []
+    return list(inventory.lines(spec))
+
+
+def test_images_masks_and_classes_of_each_split_are_counted(spec: DataSpec) -> None:
+    assert lines(spec) == [
+        "train: 2 images, 2 masks; 2 of 4 classes occur, never: sky, class 3",
+        "val: 1 image, 1 mask; 2 of 4 classes occur, never: car, class 3",
+    ]
+
+
+def test_what_is_not_used_is_counted_and_named(spec: DataSpec) -> None:
+    for name in ("Thumbs.db", "notes.txt", "x.csv", "y.json"):
+        Path(spec.root, "images/train", name).write_text("")
+    Path(spec.root, "masks/val/LICENSE").write_text("")
+    assert [line for line in lines(spec) if "not used" in line] == [
+        "train: 4 files not used: Thumbs.db, notes.txt, x.csv, ...",
+        "val: 1 file not used: LICENSE",
+    ]
+
+
+def test_many_classes_that_never_occur_are_named_in_part(spec: DataSpec) -> None:
+    many = lines(replace(spec, classes=20))[0]
+    assert many.endswith(
+        "class 3, class 4, class 5, class 6, class 7, class 8, class 9, ... (10 more)"
+    )
+
+
+def test_images_of_both_splits_are_a_warning_by_path(spec: DataSpec) -> None:
+    warning = lines(replace(spec, val=spec.train))[-1]
+    assert warning == (
+        "warning: 2 of 2 validation images are trained on as well (train/a.png, train/b.png): "
+        "accuracy on them says little about new images"
+    )
+
+
+@pytest.mark.parametrize("copy", ["copied", "linked", "in another format"])
+def test_images_of_both_splits_are_a_warning_by_content(copy: str, spec: DataSpec) -> None:
+    """A file of another name or format shows the same to a network."""
+    images, masks = Path(spec.root, "images"), Path(spec.root, "masks")
+    shutil.copy(masks / "train/a.png", masks / "val/d.png")
+    if copy == "copied":
+        shutil.copy(images / "train/a.png", images / "val/d.png")
+    elif copy == "linked":
+        (images / "val/d.png").symlink_to(images / "train/a.png")
+    else:
+        Image.open(images / "train/a.png").save(images / "val/d.tif")
+    copies = ", 1 of them as copies (val/d" if copy != "linked" else " (val/d.png)"
+    start = f"warning: 1 of 2 validation images are trained on as well{copies}"
+    assert lines(spec)[-1].startswith(start)
+
+
+def test_masks_that_are_jpeg_are_a_warning_whatever_their_name(spec: DataSpec) -> None:
+    """Authority: JPEG's own start of image (ITU-T T.81, marker FFD8)."""
+    mask = Path(spec.root, "masks/train/a.png")
+    flat = Image.fromarray(np.repeat(np.array([0, 255], dtype=np.uint8), 64).reshape(8, 16))
+    flat.save(mask, format="JPEG", quality=100)
+    Image.new("RGB", flat.size).save(Path(spec.root, "images/train/a.png"))
+    both = replace(spec, mapping=((0, 0), (255, 1), (1, 1), (2, 2)))
+    assert lines(both)[-1] == (
+        "warning: 1 mask is JPEG (train/a.png), which changes labels at edges: PNG keeps them as "
+        "they were drawn"
+    )
+    noisy = np.where(np.arange(128).reshape(8, 16) % 5, 0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(mask, format="JPEG", quality=40)
+    (fault,) = preflight(both)
+    assert "masks/train/a.png holds label" in str(fault)
+    assert str(fault).endswith("JPEG changes labels at edges: masks have to be PNG")
+
+
+def test_a_part_of_the_training_images_is_looked_at_once(spec: DataSpec) -> None:
+    part = replace(spec, val=Split(), val_fraction=0.5)
+    assert [line.split(";")[0] for line in lines(part)] == [
+        "train: 1 image, 1 mask",
+        "val: 1 image, 1 mask",
+    ]
+    Path(spec.root, "masks/train/a.png").unlink()
+    assert [str(f).partition(", allowed")[0] for f in preflight(part)] == [
+        f"data.train: {spec.root}/images/train/a.png has no mask"
+    ]
