@@ -19,7 +19,8 @@ from ablation import made_up_ablation as made_up
 from ablation.made_up_ablation import TEXT, drive, failing, run_made_up, settled, space_file
 
 from hrnet_search.ablation.brain import LEAST_FAILURES, AblationBrain, Conditions, trials
-from hrnet_search.ablation.run import open_ablation, prepare, take_over
+from hrnet_search.ablation.run import open_ablation, prepare, take_over, write_record
+from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.report.ablation import ablation_lines
@@ -103,6 +104,13 @@ def test_trainings_that_learned_nothing_decide_nothing(tmp_path: Path) -> None:
     said = "\n".join(ablation_lines(found))
     assert "nothing differed: every arm has the mIoU of the reference at every seed" in said
     assert "80% power" not in said
+
+
+def test_warnings_of_the_data_are_among_the_remarks(tmp_path: Path) -> None:
+    file = space_file(tmp_path)
+    ablation = replace(settled(file), data=Inventory(warnings=("images are shared",)))
+    with open_ablation(file, ablation, tmp_path / "study") as store:
+        assert "images are shared" in ablation_lines(write_record(file, ablation, store))
 
 
 def test_pairing_takes_out_what_a_seed_does_to_all_arms(finished: Path) -> None:

@@ -368,8 +368,11 @@ def test_a_part_is_drawn_by_seed_and_name_alone(
 
     monkeypatch.setattr(os, "walk", backwards)
     assert drawn(spec) == (train, val)
-    # A file more leaves nearly all where they are.
-    write_pair(Path(spec.root, "images/20.png"), Path(spec.root, "masks/20.png"))
+    # Nor does the order of a list, and a file more leaves nearly all where they are.
+    write(Path(spec.root, "t.txt"), "\n".join(sorted(train + val, reverse=True)))
+    listed = replace(spec, train=Split("images", "masks", "t.txt"))
+    assert {*drawn(listed)[1]} == {*val}
+    write_pair(Path(spec.root, "images/+1.png"), Path(spec.root, "masks/+1.png"))
     assert len(set(val) & set(drawn(spec)[1])) >= 3
 
 
