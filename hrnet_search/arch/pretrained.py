@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hrnet_search.arch.hrnet_yaml import Config
@@ -22,7 +23,9 @@ def pretrained_places(config: Config) -> list[Path]:
     A relative path is looked for from the working directory, as the official code does, then
     beside the yaml and above it, where the library's own configs have the library's root.
     """
-    named, folder = Path(pretrained_name(config)).expanduser(), Path(config.path).parent
+    # Path.expanduser raises where there is no such user.
+    named = Path(os.path.expanduser(pretrained_name(config)))  # noqa: PTH111
+    folder = Path(config.path).parent
     above = folder.resolve().parents[:PARENTS]
     return list(dict.fromkeys([named, *(root / named for root in (folder, *above))]))
 
