@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hrnet_search.ablation.arms import Ablation, Arm, Difference, spelt, widths
 from hrnet_search.ablation.design import ARM
 from hrnet_search.ablation.fraction import Run
-from hrnet_search.ablation.images import confusions, image_interval, resampled_miou
+from hrnet_search.ablation.images import Resampled, image_interval
 from hrnet_search.ablation.learned import nothing_learned, withheld
 from hrnet_search.ablation.planner import detectable, main_weights, pooled_noise
 from hrnet_search.ablation.statistics import (
@@ -120,6 +120,7 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
     shape = (len(arms), len(seeds))
     miou, latency, reach = (np.full(shape, np.nan) for _ in range(3))
     iou = np.full((*shape, classes), np.nan)
+    resampled = Resampled(folder)
     drawn: list[list[Floats | None]] = [[None] * len(seeds) for _ in arms]
     failed: dict[int, int] = {}
     for i, arm in enumerate(arms):
@@ -136,8 +137,7 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
                 latency[i, s], reach[i, s] = result.latency.ms, half_width_ms(result.latency)
             if result.rungs and len(result.rungs[-1].iou) == classes:
                 iou[i, s] = result.rungs[-1].iou
-            held = confusions(folder, str(key)) if folder else None
-            drawn[i][s] = resampled_miou(held) if held is not None else None
+            drawn[i][s] = resampled.mious(key)
     why = {i: nothing_learned(miou[i], iou[i]) for i in range(len(arms))}
     unlearned = {i: said for i, said in why.items() if said}
     return _Values(miou, latency, reach, iou, drawn, unlearned, failed)

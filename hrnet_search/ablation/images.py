@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-
-DRAWS = 1000
-
-
-def confusions(folder: str | Path, key: str) -> Floats | None:
-    """Return a trial's confusion matrices by image [images, K, K], None if they were not kept."""
-    path = Path(folder, "evaluation", f"{key}.npz")
-    try:
-        with np.load(path) as held:
-            found = np.asarray(held["confusions"], dtype=np.float64)
-    except (OSError, KeyError, ValueError):
-        return None
-    return found if found.ndim == 3 else None
+from hrnet_search.records import TrialKey
+from hrnet_search.store.evaluations import (
+    RESAMPLES,
+    Floats,
+    evaluation_path,
+    read_counts,
+    resample,
+)
 
 
-def resampled_miou(matrices: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
-    """Return mIoU (official rule: absent classes count 0) of each draw of images, [draws].
+class Resampled:
+    """Resampled mIoU of the trials of a study, all over the same draws of images."""
 
-    `matrices` are [images, K, K] with truth in rows. The same seed draws the same images of as
-    many, so that draws of two trials are paired.
-    """
-    images, classes = matrices.shape[:2]
-    rng = np.random.default_rng(seed)
-    chosen = rng.multinomial(images, np.full(images, 1 / images), size=draws)
-    summed = (chosen @ matrices.reshape(images, -1)).reshape(draws, classes, classes)
-    hit = np.diagonal(summed, axis1=1, axis2=2)
-    union = summed.sum(axis=1) + summed.sum(axis=2) - hit
-    return np.asarray((hit / np.maximum(union, 1)).mean(axis=1), dtype=np.float64)
+    def __init__(self, folder: str) -> None:
+        """Read from a study; nothing is found without one."""
+        self._folder = folder
+        self._times: dict[int, Floats] = {}
+
+    def mious(self, key: TrialKey) -> Floats | None:
+        """Return a trial's mIoU in each draw [RESAMPLES], None if its images were not kept."""
+        counts = read_counts(evaluation_path(self._folder, key)) if self._folder else None
+        if counts is None:
+            return None
+        if counts.images not in self._times:
+            self._times[counts.images] = resample(counts.images)
+        return counts.mious(self._times[counts.images])
 
 
 def image_interval(
@@ -49,7 +44,7 @@ def image_interval(
 
     `drawn[arm][seed]` are resampled mIoU of a trial. None where a trial that counts has none.
     """
-    total = np.zeros(DRAWS)
+    total = np.zeros(RESAMPLES)
     for arm, weight in weights:
         for seed in seeds:
             one = drawn[arm][seed]

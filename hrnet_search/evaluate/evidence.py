@@ -14,6 +14,7 @@ from hrnet_search.evaluate.train import Training
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import TrialTask
+from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.files import write_whole
 
 
@@ -32,7 +33,7 @@ def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> Non
     arrays: dict[str, Any] = {"confusions": small, "step": np.int64(last.rung.step)}
     arrays |= last.previews.arrays()
     np.savez_compressed(buffer, **arrays)
-    write_whole(Path(task.folder, "evaluation", f"{task.key}.npz"), buffer.getvalue())
+    write_whole(evaluation_path(task.folder, task.key), buffer.getvalue())
 
 
 def log_error(task: TrialTask) -> None:

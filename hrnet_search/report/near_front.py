@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.records import OBJECTIVES, TrialKey
-from hrnet_search.report.images import ImageCounts, read_counts, resample
 from hrnet_search.report.trials import Trial, keys_of, objectives_of, schedule_id, seeds_of
 from hrnet_search.report.trust import (
     Floats,
@@ -21,6 +20,7 @@ from hrnet_search.report.trust import (
     combined,
     seed_noise,
 )
+from hrnet_search.store.evaluations import ImageCounts, evaluation_path, read_counts, resample
 from hrnet_search.store.study import Study
 
 MOST_JUDGED = 64
@@ -187,7 +187,7 @@ class _Reader:
         return Judged(int(row["number"]), float(row["miou"]), int(row["seeds"]), costs, counts)
 
     def _counts(self, key: TrialKey) -> ImageCounts | None:
-        counts = read_counts(self._folder / "evaluation" / f"{key}.npz")
+        counts = read_counts(evaluation_path(self._folder, key))
         if counts is None:
             return None
         self._shape = self._shape or counts.hits.shape

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hrnet_search.report.images import TAIL
+from hrnet_search.store.evaluations import TAIL
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

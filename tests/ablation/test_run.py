@@ -26,6 +26,7 @@ from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.report.ablation import ablation_lines
 from hrnet_search.search.inline import Report
 from hrnet_search.store.ablation import AblationRecord, EffectRow, from_meta
+from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -311,6 +312,24 @@ def test_finished_trials_of_another_study_are_used_again(tmp_path: Path, finishe
     # Milliseconds travel as the ratio to the reference, which took 2 ms here.
     assert result.latency
     assert result.latency.ms == pytest.approx(2.0 * result.latency.ratio)
+
+
+def test_a_damaged_evaluation_counts_as_one_that_was_not_kept(tmp_path: Path) -> None:
+    """As in a report: the interval over images is missing, everything else is there."""
+    file, folder = space_file(tmp_path), tmp_path / "study"
+    drive(file, folder)
+    ablation = settled(file)
+    keys = [key for key, _ in trials(ablation)]
+    for key in keys:
+        matrices = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
+        np.savez_compressed(evaluation_path(folder, key), confusions=matrices)
+    with open_ablation(file, ablation, folder) as store:
+        whole = write_record(file, ablation, store)
+        evaluation_path(folder, keys[0]).write_bytes(b"PK\x03\x04 not an archive")
+        damaged = write_record(file, ablation, store)
+    assert all(effect.image_low is not None for effect in whole.effects)
+    assert any(effect.image_low is None for effect in damaged.effects)
+    assert [e.mean for e in damaged.effects] == [e.mean for e in whole.effects]
 
 
 def test_latencies_of_another_device_are_not_taken_over(tmp_path: Path, finished: Path) -> None:

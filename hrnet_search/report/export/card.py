@@ -13,7 +13,7 @@ from hrnet_search.report.export.member import Member, config_of
 from hrnet_search.report.export.official import branch_notes, gpu_count
 from hrnet_search.report.export.result import ExportResult
 from hrnet_search.report.files import write_file
-from hrnet_search.report.images import miou_interval, read_confusions
+from hrnet_search.store.evaluations import miou_interval, read_confusions
 
 Row = tuple[str, str]
 SCHEDULE = (

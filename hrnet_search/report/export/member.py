@@ -11,6 +11,7 @@ from typing import Any
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config, config_text, read_config
 from hrnet_search.records import COMPLETED, TrialResult
+from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.study import Study
 
 LIBRARY_CLASSES = 19
@@ -99,7 +100,7 @@ class Member:
     @property
     def evaluation(self) -> Path:
         """Where its confusion matrices lie, if they were kept."""
-        return self.folder / "evaluation" / f"{self.result.key}.npz"
+        return evaluation_path(self.folder, self.result.key)
 
 
 def front_of(study: Study) -> tuple[Member, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrnet_search.records import IGNORED
+from hrnet_search.store.evaluations import read_arrays
 
 MOST_MEMBERS = 6
 MOST_IMAGES = 4
@@ -63,11 +63,10 @@ def preview_rows(
 
 def read_previews(path: Path) -> tuple[Pictures, ...] | None:
     """Return images, truth, predictions and indices of an evaluation, None if it has none."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            images, truth, predicted, indices = (content[name] for name in NAMES)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    arrays = read_arrays(path, NAMES)
+    if arrays is None:
         return None
+    images, truth, predicted, indices = arrays
     shapes = {images.shape[:3], truth.shape, predicted.shape}
     whole = all(a.dtype == np.uint8 for a in (images, truth, predicted)) and len(shapes) == 1
     if not whole or images.ndim != 4 or images.shape[3] != 3 or indices.shape != images.shape[:1]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_search.report.images import miou_interval, read_confusions
+from hrnet_search.store.evaluations import miou_interval, read_confusions
 
 
 def images(count: int, seed: int, spread: float = 0.1) -> NDArray[np.int64]:
@@ -72,3 +72,21 @@ def test_only_matrices_by_image_are_read(tmp_path: Path) -> None:
     found = read_confusions(path)
     assert found is not None
     assert found.shape == (3, 2, 2)
+
+
+def test_a_damaged_evaluation_is_none_or_what_was_written(tmp_path: Path) -> None:
+    """Cut anywhere, or with a bit turned in any byte: the zip format's checksums tell."""
+    path, arrays = tmp_path / "a.npz", {"confusions": images(3, 0).astype(np.uint8)}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    whole = path.read_bytes()
+    damaged = [whole[:end] for end in range(len(whole))]
+    damaged += [
+        whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in range(len(whole))
+    ]
+    refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        found = read_confusions(path)
+        refused += found is None
+        assert found is None or np.array_equal(found, arrays["confusions"])
+    assert refused > len(damaged) / 2

@@ -1,13 +1,18 @@
-"""How far an mIoU can be trusted that was measured on these images."""
+"""Evaluations of a study: reading them, and how far an mIoU over these images can be trusted."""
 
 from __future__ import annotations
 
+import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hrnet_search.records import TrialKey
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -69,13 +74,28 @@ def percentiles(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def evaluation_path(folder: str | Path, key: TrialKey | str) -> Path:
+    """Return where a study keeps what a trial's evaluation showed."""
+    return Path(folder, "evaluation", f"{key}.npz")
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> tuple[NDArray[Any], ...] | None:
+    """Return arrays of an evaluation; None if it is missing, damaged, or lacks one of them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # Whole members, whose checksums are then looked at before anything is believed.
+            members = [io.BytesIO(archive.read(f"{name}.npy")) for name in names]
+        return tuple(np.lib.format.read_array(member, allow_pickle=False) for member in members)
+    except Exception:  # zipfile, zlib and numpy raise anything on a damaged file
+        return None
+
+
 def read_confusions(path: Path) -> NDArray[np.integer] | None:
     """Return the confusion matrices by image [n, K, K] of an evaluation, None if it has none."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            found: NDArray[np.integer] = content["confusions"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    arrays = read_arrays(path, ["confusions"])
+    if arrays is None:
         return None
+    (found,) = arrays
     good = found.ndim == 3 and len(found) and found.shape[1] == found.shape[2]
     return found if good and found.dtype.kind in "iu" else None
 
