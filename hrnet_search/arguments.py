@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from hrnet_search.errors import nearest, shown
+from hrnet_search.paths import expanded
 from hrnet_search.records import DEVICES, is_device
 
 N = TypeVar("N", int, float)
@@ -81,16 +81,11 @@ def _device(text: str) -> str:
     raise argparse.ArgumentTypeError(wrong)
 
 
-def _path(text: str) -> str:
-    """Return a path whose `~` is expanded, which shells leave alone in `--option=~/x`."""
-    return os.path.expanduser(text)  # noqa: PTH111 -- Path.expanduser raises for unknown users
-
-
 def add_space(sub: argparse.ArgumentParser) -> None:
     """Take a space file, and where its data lie."""
-    sub.add_argument("space", type=_path, metavar="SPACE", help="space file (yaml)")
+    sub.add_argument("space", type=expanded, metavar="SPACE", help="space file (yaml)")
     sub.add_argument(
-        "--data-root", type=_path, metavar="DIR", help="where the images and masks lie"
+        "--data-root", type=expanded, metavar="DIR", help="where the images and masks lie"
     )
 
 
@@ -106,14 +101,14 @@ def add_generate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-n", type=_positive, required=True, metavar="N", help="how many")
     sub.add_argument("--seed", type=_whole, default=0, metavar="S", help="of the draw (0)")
     sub.add_argument(
-        "-o", "--output", required=True, type=_path, metavar="DIR", help="folder for the yamls"
+        "-o", "--output", required=True, type=expanded, metavar="DIR", help="folder for the yamls"
     )
 
 
 def add_profile(sub: argparse.ArgumentParser) -> None:
     """Take what `profile` does."""
     add = sub.add_argument
-    add("config", nargs="+", type=_path, metavar="CONFIG", help="HRNet-library yaml")
+    add("config", nargs="+", type=expanded, metavar="CONFIG", help="HRNet-library yaml")
     size = {"nargs": 2, "type": _integer, "default": (1024, 2048), "metavar": ("H", "W")}
     add("--size", help="image size in pixels (1024 2048)", **size)  # type: ignore[arg-type]
     add("--classes", type=_positive, metavar="K", help="instead of the config's")
@@ -144,14 +139,14 @@ def add_workers(sub: argparse.ArgumentParser) -> None:
     address = "join this Ray cluster (without it, --workers starts one on this machine)"
     ray.add_argument("--ray", metavar="ADDRESS", help=address)
     storage = "path or URL that all nodes see, if they do not see the study folder"
-    ray.add_argument("--storage", type=_path, metavar="URL", help=storage)
+    ray.add_argument("--storage", type=expanded, metavar="URL", help=storage)
 
 
 def add_run(sub: argparse.ArgumentParser) -> None:
     """Take what `run` does."""
     add_space(sub)
     sub.add_argument(
-        "-o", "--output", type=_path, metavar="STUDY", help="study folder (results/NAME)"
+        "-o", "--output", type=expanded, metavar="STUDY", help="study folder (results/NAME)"
     )
     sub.add_argument("--trials", type=_positive, metavar="N", help="instead of the file's")
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
@@ -162,11 +157,11 @@ def add_ablate(sub: argparse.ArgumentParser) -> None:
     """Take what `ablate` does."""
     add_space(sub)
     sub.add_argument(
-        "-o", "--output", type=_path, metavar="STUDY", help="study folder (results/NAME)"
+        "-o", "--output", type=expanded, metavar="STUDY", help="study folder (results/NAME)"
     )
     sub.add_argument("--plan", action="store_true", help="say what it takes and can show, and end")
     sub.add_argument(
-        "--reuse", action="append", default=[], type=_path, metavar="STUDY",
+        "--reuse", action="append", default=[], type=expanded, metavar="STUDY",
         help="take over finished trials of another study (may be repeated)",
     )  # fmt: skip
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
@@ -175,12 +170,12 @@ def add_ablate(sub: argparse.ArgumentParser) -> None:
 
 def add_study(sub: argparse.ArgumentParser) -> None:
     """Take one study."""
-    sub.add_argument("study", type=_path, metavar="STUDY", help="study folder")
+    sub.add_argument("study", type=expanded, metavar="STUDY", help="study folder")
 
 
 def add_report(sub: argparse.ArgumentParser) -> None:
     """Take what `report` does."""
-    sub.add_argument("study", nargs="+", type=_path, metavar="STUDY", help="study folder")
+    sub.add_argument("study", nargs="+", type=expanded, metavar="STUDY", help="study folder")
     sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
 
 
@@ -188,7 +183,7 @@ def add_export(sub: argparse.ArgumentParser) -> None:
     """Take what `export` does."""
     add_study(sub)
     sub.add_argument(
-        "-o", "--output", type=_path, metavar="DIR", help="folder for the files (STUDY/export)"
+        "-o", "--output", type=expanded, metavar="DIR", help="folder for the files (STUDY/export)"
     )
     sub.add_argument(
         "--format",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_search import __version__, arguments
 from hrnet_search.errors import Fault, HrnetSearchError, InputError, StorageLostError, shown
+from hrnet_search.paths import absolute
 
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
@@ -142,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
         wrong = "is an ablation, nothing is searched"
         raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search ablate", file.path))
     _require_root(file)
-    folder = Path(options.output) if options.output else RESULTS / file.name
+    folder = _study_folder(file, options)
     brain = _search(file, folder, options)
     from hrnet_search.report.report import write_report
     from hrnet_search.report.summary import summary
@@ -150,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
 
     study = open_study(folder)
     print(f"\n{brain.why_ended}\n{summary(study, write_report(study).stamp)}")
-    return TRIALS_FAILED if brain.counts["failed"] else DONE
+    return TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
 
 
 def ablate(options: argparse.Namespace) -> int:
@@ -160,7 +161,7 @@ def ablate(options: argparse.Namespace) -> int:
         wrong = "is missing, the file asks for a search"
         raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search run", file.path))
     _require_root(file)
-    folder = Path(options.output) if options.output else RESULTS / file.name
+    folder = _study_folder(file, options)
     from hrnet_search.ablation.run import ablation_of, prepare
 
     ablation = ablation_of(file, folder)
@@ -390,6 +391,11 @@ def _load(options: argparse.Namespace) -> SpaceFile:
     if options.data_root is not None and not file.schedule.data.in_files:
         _warn(f"--data-root: not used: data of kind {file.schedule.data.kind} need no files")
     return file
+
+
+def _study_folder(file: SpaceFile, options: argparse.Namespace) -> Path:
+    """Return where the study lies, for this process and all others."""
+    return absolute(options.output or RESULTS / file.name)
 
 
 def _require_root(file: SpaceFile) -> None:

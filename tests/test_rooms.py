@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 
 # In order: a room imports only rooms before it.
 ROOMS = (
-    "errors", "arch", "records", "latency_rule", "presets", "space", "store", "net", "data",
-    "evaluate", "search", "ablation", "report", "progress", "profiling", "arguments", "cli",
+    "errors", "paths", "arch", "records", "latency_rule", "presets", "space", "store", "net",
+    "data", "evaluate", "search", "ablation", "report", "progress", "profiling", "arguments", "cli",
     "__main__",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
@@ -38,6 +38,7 @@ GUESTS = {
     "space.initial_weights": {"yaml"},
     "space.load": {"yaml"},
     "space.reader": {"yaml"},
+    "space.rewrite": {"yaml"},
     "space.sections": {"yaml"},
     "space.vary": {"yaml"},
     "store.*": {"numpy"},
@@ -55,7 +56,8 @@ GUESTS = {
     "search.samplers.optuna_samplers": {"optuna"},
     "search.samplers.surrogate": {"scipy", "sklearn"},
     "search.samplers.acquisition": {"scipy"},
-    "search.mlflow_mirror": {"mlflow", "sqlalchemy"},
+    "search.mlflow_mirror": {"mlflow"},
+    "search.tracking_uri": {"sqlalchemy"},
     "search.optuna_mirror": {"optuna"},
     "search.ray_tune.cluster": {"ray"},
     "search.ray_tune.conductor": {"ray"},

@@ -17,14 +17,16 @@ from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.dataset import fingerprint, inspect_data
 from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import SpaceError
-from hrnet_search.records import COMPLETED, INITIAL, TrialResult, hash_of
+from hrnet_search.paths import absolute
+from hrnet_search.records import COMPLETED, INITIAL, TrialKey, TrialResult, hash_of
 from hrnet_search.search.initial import Initial
 from hrnet_search.search.inline import Driver, Listener
 from hrnet_search.search.run import PROBE, Inline, on_this_machine, reference_of, take_up
-from hrnet_search.search.same import TRAINING
+from hrnet_search.search.same import FACTORS, TRAINING, without_places
 from hrnet_search.search.start import REFERENCE
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import META, AblationRecord
+from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.writer import Ask, StudyStore
@@ -36,6 +38,7 @@ def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's.
     """
+    folder = absolute(folder)
     data = inspect_data(file)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
     schedule, probe = on_this_machine(schedule, file, folder)
@@ -69,7 +72,8 @@ def open_ablation(file: SpaceFile, ablation: Ablation, folder: Path) -> StudySto
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
     identity = _identity(file, ablation)
-    return take_up(file, _meta(file, ablation, identity), identity, folder)
+    schedules = [arm.schedule for arm in ablation.arms]
+    return take_up(file, _meta(file, ablation, identity), identity, schedules, folder)
 
 
 def ablate(
@@ -122,7 +126,7 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
             continue
         number = count + taken
         store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
-        _copy_evaluation(study.folder, store.folder, str(key))
+        _copy_evaluation(study.folder, store.folder, key)
         found = _with_own_latency(done[key], store if same_device else None)
         note = f"taken over from {study.name}"
         store.finish(number, replace(found, notes=(*found.notes, note)))
@@ -142,11 +146,11 @@ def _with_own_latency(result: TrialResult, store: StudyStore | None) -> TrialRes
     return replace(result, latency=replace(result.latency, ms=own))
 
 
-def _copy_evaluation(source: Path, target: Path, key: str) -> None:
-    name = f"{key}.npz"
-    if (source / "evaluation" / name).is_file():
-        (target / "evaluation").mkdir(exist_ok=True)
-        shutil.copyfile(source / "evaluation" / name, target / "evaluation" / name)
+def _copy_evaluation(source: Path, target: Path, key: TrialKey) -> None:
+    kept, copy = evaluation_path(source, key), evaluation_path(target, key)
+    if kept.is_file():
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(kept, copy)
 
 
 def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict[str, str]:
@@ -154,7 +158,6 @@ def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict
     schedule = ablation.arms[0].schedule
     return {
         "name": file.name,
-        "tracking": json.dumps(asdict(file.tracking)),
         "space_text": file.text,
         "base_yaml": config_text(file.space.base, file.base),
         "objectives": json.dumps(file.objectives),
@@ -174,7 +177,7 @@ def _identity(file: SpaceFile, ablation: Ablation) -> dict[str, Any]:
     spec, latency = ablation.spec, asdict(file.latency)
     identity = {
         "base": file.space.base.id,
-        "ablate.factors": [[f.name, f.path, f.levels] for f in spec.factors],
+        FACTORS: [[f.name, f.path, f.levels] for f in spec.factors],
         "ablate.design": [spec.design, spec.resolution],
         "ablate.match": spec.match,
         "ablate.seeds": spec.seeds,
@@ -185,4 +188,4 @@ def _identity(file: SpaceFile, ablation: Ablation) -> dict[str, Any]:
         "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
-    return plain
+    return without_places(plain)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from hrnet_search.arch.hrnet_yaml import Config
+from hrnet_search.paths import expanded
 
 PARENTS = 2
 """How far above its yaml a library's root is: `experiments/cityscapes/NAME.yaml`."""
@@ -23,8 +23,7 @@ def pretrained_places(config: Config) -> list[Path]:
     A relative path is looked for from the working directory, as the official code does, then
     beside the yaml and above it, where the library's own configs have the library's root.
     """
-    # Path.expanduser raises where there is no such user.
-    named = Path(os.path.expanduser(pretrained_name(config)))  # noqa: PTH111
+    named = Path(expanded(pretrained_name(config)))
     folder = Path(config.path).parent
     above = folder.resolve().parents[:PARENTS]
     return list(dict.fromkeys([named, *(root / named for root in (folder, *above))]))

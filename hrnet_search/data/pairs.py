@@ -10,8 +10,8 @@ from hrnet_search.data.lists import listed
 from hrnet_search.data.places import Pairs, Place, is_file
 from hrnet_search.data.trees import matched
 from hrnet_search.errors import Fault, shown
+from hrnet_search.paths import expanded
 from hrnet_search.records import DataSpec, Split
-from hrnet_search.space.reader import expanded
 
 
 def split_of(spec: DataSpec, split: str) -> Split:

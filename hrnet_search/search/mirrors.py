@@ -7,6 +7,7 @@ whole again.
 from __future__ import annotations
 
 import json
+import shlex
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from hrnet_search.paths import absolute
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.mlflow_mirror import MlflowMirror
 from hrnet_search.search.optuna_mirror import OptunaMirror
@@ -111,6 +113,7 @@ class Outbox:
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._study, self._warn = open_study(folder), warn
+        self._sync = shlex.join(["hrnet-search", "sync", str(absolute(folder))])
         mirrors = mirrors_of(self._study)
         self._lines = {name: Line(name, mirror, warn) for name, mirror in mirrors.items()}
         self._seen = 0
@@ -133,7 +136,7 @@ class Outbox:
         for name, line in self._lines.items():
             waiting = len(line.waiting)
             if waiting and kind is None:
-                self._warn(f"{waiting} trials wait for {name}: hrnet-search sync sends them")
+                self._warn(f"{waiting} trials wait for {name}: {self._sync} sends them")
 
     def started(self, task: TrialTask) -> None:
         """Send nothing: a trial is sent when it has ended."""

@@ -16,7 +16,9 @@ from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
+from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
+from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
 from hrnet_search.store.writer import Ask
 
@@ -36,9 +38,9 @@ class MlflowMirror:
     """Trials as child runs of one parent run, at a tracking URI; `auto`: a file in the study."""
 
     def __init__(self, uri: str, study: Study) -> None:
-        self._folder = study.folder.absolute()
+        self._folder = absolute(study.folder)
         self._local = uri == "auto"
-        self._uri = f"sqlite:///{self._folder / 'mlflow.db'}" if self._local else uri
+        self._uri = sqlite_url(self._folder / "mlflow.db") if self._local else uri
         self._name = study.name
         self._id = study.meta.get("study_id", self._folder.name)
         self._client: Any = None

@@ -15,6 +15,7 @@ from hrnet_search.records import (
     OBJECTIVES,
     TrialResult,
 )
+from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
 from hrnet_search.store.writer import Ask
 
@@ -34,8 +35,7 @@ class OptunaMirror:
     """
 
     def __init__(self, url: str, study: Study) -> None:
-        here = study.folder.absolute() / "optuna.db"
-        self._url = f"sqlite:///{here}" if url == "auto" else url
+        self._url = sqlite_url(study.folder / "optuna.db") if url == "auto" else url
         meta = study.meta
         self._name = f"{study.name}-{meta['study_id']}" if "study_id" in meta else study.name
         self._objectives: list[str] = json.loads(meta["objectives"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,16 +19,19 @@ from hrnet_search.evaluate.probe import is_open, record, settle
 from hrnet_search.evaluate.settled_check import settled_check
 from hrnet_search.evaluate.trial import Worker, gate_of
 from hrnet_search.net.hrnet import build
+from hrnet_search.paths import absolute
 from hrnet_search.records import AUTO, BASE_INIT, INITIAL, Latency, LatencySpec, Schedule, hash_of
 from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.initial import Initial, base_schedule
 from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
 from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.same import IDENTITY, TRAINING, check_same
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
+from hrnet_search.search.tracking_uri import tracking_of
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.database import FILE
 from hrnet_search.store.rows import to_json
@@ -38,6 +41,8 @@ from hrnet_search.store.writer import StudyStore
 T = TypeVar("T")
 
 PROBE = "probe"
+MAY_CHANGE = ("tracking", "space_text", "base_yaml", "schedule", HOLDS)
+"""Notes of a study that are as its space file was last: with `tracking` and where data lie."""
 
 
 def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
@@ -46,6 +51,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's.
     """
+    folder = absolute(folder)
     data = inspect_data(file)
     schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
     initial = Initial(file, folder)
@@ -96,7 +102,7 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path) -> StudyStore:
 
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
-    store = take_up(file, _meta(file, plan), _identity(plan), folder)
+    store = take_up(file, _meta(file, plan), _identity(plan), [plan.schedule], folder)
     try:
         store.set_meta("trials", str(plan.trials))
         if long_trials(plan.confirming):
@@ -108,20 +114,29 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path) -> StudyStore:
 
 
 def take_up(
-    file: SpaceFile, meta: dict[str, str], identity: dict[str, Any], folder: Path
+    file: SpaceFile,
+    meta: dict[str, str],
+    identity: dict[str, Any],
+    schedules: Iterable[Schedule],
+    folder: Path,
 ) -> StudyStore:
     """Create a study with `meta`, or take up the one that is there if its identity is the same.
 
-    Raises StudyError naming what differs, StudyInUseError if another driver holds it.
+    What may change then is as the file has it now. `schedules` are those that trials start
+    from. Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
-    noted = {**meta, IDENTITY: json.dumps(identity)}
-    if not (folder / "study.db").exists():
+    tracking = tracking_of(file)
+    noted = {**meta, "tracking": json.dumps(tracking), IDENTITY: json.dumps(identity)}
+    if not (folder / FILE).exists():
         StudyStore.create(folder, noted)
-        (folder / "space.yaml").write_text(file.text, encoding="utf-8")
     store = StudyStore(folder)
     try:
-        check_same(file, store.meta(), noted, folder)
-        store.set_meta(HOLDS, noted[HOLDS])
+        begun = store.meta()
+        check_same(file, begun, noted, folder)
+        for name in MAY_CHANGE:
+            if begun.get(name) != noted[name]:
+                store.set_meta(name, noted[name])
+        keep_space(file, schedules, tracking, store.folder)
     except BaseException:
         store.close()
         raise
@@ -209,7 +224,6 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
     choices = plan.space.choices
     return {
         "name": file.name,
-        "tracking": json.dumps(asdict(file.tracking)),
         "space_text": file.text,
         "base_yaml": config_text(plan.space.base, file.base),
         "objectives": json.dumps(plan.objectives),

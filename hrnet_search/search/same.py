@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_search.errors import Fault, StudyError, shown
-from hrnet_search.records import NO_IDENTITY
+from hrnet_search.records import NO_IDENTITY, NO_INIT
 from hrnet_search.space.load import SpaceFile, placed
 
 IDENTITY = "identity"
 TRAINING = "schedule and data"
 """The entry of an identity that holds ids of schedules; `schedule` says what they stand for."""
 
-BY_NAME = ("vary", "limits", "ablate.factors")
+FACTORS = "ablate.factors"
+BY_NAME = ("vary", "limits", FACTORS)
 """Entries of an identity that are lists, each item a name and what belongs to it."""
+
+INIT, WEIGHTS = "schedule.init", "weights"
 
 IMAGES = {"train_images": "train", "val_images": "val", "val_fraction": "val.fraction"}
 FILES = "data"
@@ -27,7 +30,7 @@ def check_same(
     file: SpaceFile, begun: Mapping[str, str], now: Mapping[str, str], folder: Path
 ) -> None:
     """Raise StudyError, a fault a key, if notes of a study differ in what may not change."""
-    old, new = (json.loads(meta[IDENTITY]) for meta in (begun, now))
+    old, new = (without_places(json.loads(meta[IDENTITY])) for meta in (begun, now))
     different = [key for key in new if new[key] != old.get(key)]
     if not different:
         return
@@ -38,6 +41,24 @@ def check_same(
     } or dict.fromkeys(different, f"differs from what {folder} was begun with")
     allowed = f"allowed: what {folder / 'space.yaml'} says, or another folder with -o"
     raise StudyError(placed(file, (Fault(key, None, w, allowed) for key, w in wrong.items())))
+
+
+def without_places(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return an identity without the words by which factors name weights.
+
+    What weights hold is in the ids of schedules; where they lie may change.
+    """
+    if FACTORS not in identity:
+        return identity
+    factors = [
+        [name, path, [_start(level) for level in levels] if path == INIT else levels]
+        for name, path, levels in identity[FACTORS]
+    ]
+    return {**identity, FACTORS: factors}
+
+
+def _start(named: str) -> str:
+    return named if named in (NO_INIT, WEIGHTS) else WEIGHTS
 
 
 def _leaves(meta: Mapping[str, str]) -> dict[str, Any]:

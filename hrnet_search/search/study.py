@@ -53,6 +53,7 @@ class Brain:
     def __init__(self, plan: Plan, store: StudyStore, reference_ms: float | None) -> None:
         self.plan = plan
         self.why_ended = ""
+        self._obstacle = ""
         self._store = store
         self._reference_ms = reference_ms
         self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
@@ -78,6 +79,11 @@ class Brain:
     def ended(self) -> int:
         """Trials that have ended and count as such: infeasible ones cost no training."""
         return self._trials.ended
+
+    @property
+    def fell_short(self) -> bool:
+        """Whether something kept it from what was asked for, or no variant was trained at all."""
+        return bool(self._obstacle) or not self._trials.trained
 
     def ask(self) -> TrialTask | None:
         """Return the next trial, committed before it may start; None when there is none.
@@ -256,11 +262,20 @@ class Brain:
                 self._tell_sampler(replace(ask, point=point), result)
 
     def _reason_to_end(self) -> str:
+        self._obstacle = self._find_obstacle()
+        if self._obstacle:
+            return self._obstacle
+        if self.ended >= self.plan.trials:
+            return have_ended(self.ended, self.plan.trials)
+        return ""
+
+    def _find_obstacle(self) -> str:
+        """Return why what was asked for cannot be trained, empty if it can or is."""
         counts, base = self.counts, self._trials.base
         if base and (why := why_no_base(base, self.plan.folder)):
             return why
         if self.ended >= self.plan.trials:
-            return have_ended(self.ended, self.plan.trials)
+            return ""
         if counts[FAILED] >= max(LEAST_FAILURES, self.plan.trials / 2):
             return f"{counts[FAILED]} trials failed: the study stops until the cause is mended"
         if counts[INFEASIBLE] >= INFEASIBLE_A_TRIAL * self.plan.trials:

@@ -73,6 +73,12 @@ class Trials:
         return self.results.get(0) if first and first.purpose == BASE else None
 
     @property
+    def trained(self) -> int:
+        """Variants' trials that completed."""
+        base = self.base
+        return self.counts[COMPLETED] - (base is not None and base.status == COMPLETED)
+
+    @property
     def running(self) -> int:
         """Trials that were asked for and have no result."""
         return len(self.asks) - len(self.results)

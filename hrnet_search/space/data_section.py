@@ -9,10 +9,11 @@ import yaml
 
 from hrnet_search.arch.yaml_nodes import entries
 from hrnet_search.errors import shown
+from hrnet_search.paths import absolute
 from hrnet_search.presets import PRESETS, SHAPES, Preset
 from hrnet_search.records import DATA_KINDS, IGNORED, MAX_PIXELS, DataSpec, Split
 from hrnet_search.space.labels import read_colors, read_mapping
-from hrnet_search.space.reader import Reader, Section, expanded
+from hrnet_search.space.reader import Reader, Section
 
 SHAPES_CLASSES = 8
 SHAPES_IMAGES = {"train": 256, "val": 64}
@@ -126,9 +127,9 @@ def _files(
 def _root(reader: Reader, section: Section, space_file: str, data_root: str | None) -> str:
     root = section.read("root", reader.text, "")
     if data_root is not None:
-        root = expanded(data_root)
+        root = str(absolute(data_root)) if data_root else ""
     elif root:
-        root = str(Path(space_file).parent / expanded(root))
+        root = str(absolute(root, Path(space_file).parent))
     if root and not Path(root).is_dir():
         node = section.found["root"][1] if "root" in section and data_root is None else None
         where = "data.root" if data_root is None else "--data-root"

@@ -108,7 +108,7 @@ def _colors_of_file(
         return None
     file, there = reader.beside(named)
     if not there:
-        wrong = f"{shown(str(file), 300)} is not a file"
+        wrong = f"{shown(named, 300)} is not a file"
         reader.fault(node, path, wrong, f"[R, G, B]: class, or a file of lines {FORMAT}")
         return None
     text, faults = read_text(file)

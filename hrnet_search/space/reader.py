@@ -13,6 +13,7 @@ import yaml
 
 from hrnet_search.arch.yaml_nodes import MAX_NUMBER, Trap, entries, place, read_scalar
 from hrnet_search.errors import Fault, nearest, shown
+from hrnet_search.paths import absolute
 
 T = TypeVar("T")
 PIXELS = 1 << 14
@@ -107,8 +108,8 @@ class Reader:
         return None
 
     def beside(self, named: str) -> tuple[Path, bool]:
-        """Return the path that a file names, relative to itself, and whether a file is there."""
-        path = Path(self.file).parent / expanded(named)
+        """Return the absolute path that a file names, and whether a file is there."""
+        path = absolute(named, Path(self.file).parent)
         return path, os.path.isfile(path)  # noqa: PTH113 -- is_file raises if a name is too long
 
     def text(self, node: yaml.Node, path: str) -> str | None:
@@ -222,8 +223,3 @@ class Section:
 def _spelt(value: object) -> str:
     """Return a value as a file spells it: truth values are lower case there."""
     return str(value).lower() if isinstance(value, bool) else shown(value)
-
-
-def expanded(path: str) -> str:
-    """Return a path with `~` in its place; one of an unknown user stays as it is."""
-    return os.path.expanduser(path)  # noqa: PTH111 -- Path.expanduser raises there

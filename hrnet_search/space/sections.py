@@ -11,6 +11,7 @@ import yaml
 from hrnet_search.arch.architecture import MAX_COUNT
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.errors import shown
+from hrnet_search.paths import expanded
 from hrnet_search.records import (
     AUTO,
     BASE_INIT,
@@ -29,7 +30,7 @@ from hrnet_search.records import (
     is_device,
 )
 from hrnet_search.space.initial_weights import read_init
-from hrnet_search.space.reader import Reader, Section, expanded
+from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "pareto"

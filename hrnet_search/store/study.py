@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from hrnet_search.errors import Fault, InputError
+from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, OBJECTIVES, TrialResult
 from hrnet_search.store.database import FILE, check_schema, connect, not_a_study
 from hrnet_search.store.front import non_dominated
@@ -36,7 +37,7 @@ class Study:
     """One study, read only: no lock is taken, nothing is created, no transaction stays open."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = absolute(folder)
         if self.folder.is_file():
             inside = f" {self.folder.parent}" if (self.folder.parent / FILE).is_file() else ""
             raise not_a_study(self.folder, f"it is a file, allowed: the study's folder{inside}")

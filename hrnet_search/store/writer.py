@@ -16,6 +16,7 @@ from types import MappingProxyType, TracebackType
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, StudyError
+from hrnet_search.paths import absolute
 from hrnet_search.records import Point, RungResult, TrialKey, TrialResult
 from hrnet_search.store import lock
 from hrnet_search.store.database import (
@@ -57,7 +58,7 @@ class StudyStore:
 
     def __init__(self, folder: str | Path) -> None:
         """Open a study and become its driver; raise StudyError, StudyInUseError."""
-        self.folder = Path(folder)
+        self.folder = absolute(folder)
         path = self.folder / FILE
         if not path.is_file():
             raise not_a_study(self.folder, f"it has no {FILE}")
@@ -78,7 +79,7 @@ class StudyStore:
     @staticmethod
     def create(folder: str | Path, meta: Mapping[str, str]) -> None:
         """Make a study; raise StudyError if there is one. It is there whole or not at all."""
-        folder = Path(folder)
+        folder = absolute(folder)
         if (folder / FILE).exists():
             raise StudyError(Fault("", None, "is a study already", "", str(folder)))
         with storage(folder):

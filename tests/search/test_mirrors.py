@@ -15,6 +15,7 @@ from hrnet_search.errors import StorageLostError
 from hrnet_search.records import FAILED, INFEASIBLE, MIRROR_NAMES, STOPPED, TrialResult
 from hrnet_search.search.mirrors import MIRRORS, Line, Mirror, Outbox, mirrors_of, sync
 from hrnet_search.search.mlflow_mirror import PARENT_TAG, TRIAL_TAG
+from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import Ask, StudyStore
 
@@ -48,7 +49,7 @@ def seen_in_mlflow(folder: Path) -> list[tuple[str, str]]:
 def children(folder: Path) -> list[Any]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    client = MlflowClient(tracking_uri=sqlite_url(folder / "mlflow.db"))
     experiment = client.get_experiment_by_name("made-up")
     runs = client.search_runs([experiment.experiment_id])
     assert len([r for r in runs if PARENT_TAG not in r.data.tags]) == 1
@@ -62,7 +63,7 @@ def seen_in_optuna(folder: Path) -> list[tuple[str, str]]:
 def optuna_study(folder: Path) -> Any:
     import optuna
 
-    return optuna.load_study(study_name="made-up-s1", storage=f"sqlite:///{folder / 'optuna.db'}")
+    return optuna.load_study(study_name="made-up-s1", storage=sqlite_url(folder / "optuna.db"))
 
 
 SEEN: dict[str, tuple[Callable[[Path], list[tuple[str, str]]], list[str]]] = {
@@ -121,7 +122,7 @@ def test_mlflow_has_what_a_trial_found(tmp_path: Path) -> None:
     assert runs[str(RESULTS[1].key)].data.tags["error"] == 'it\'s "broken"'
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    client = MlflowClient(tracking_uri=sqlite_url(folder / "mlflow.db"))
     history = client.get_metric_history(run.info.run_id, "miou")
     assert {(m.step, m.value) for m in history} == {(10, 0.5)}
     assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["config.yaml"]
@@ -222,7 +223,8 @@ def test_a_mirror_that_is_down_for_good_says_what_waits(tmp_path: Path) -> None:
     mirror.down = True
     with outbox(folder, mirror, warnings) as box:
         run_trials(folder, box, 3)
-    assert warnings[1:] == ["3 trials wait for mlflow: hrnet-search sync sends them"]
+    command = f"hrnet-search sync {folder}"
+    assert warnings[1:] == [f"3 trials wait for mlflow: {command} sends them"]
     assert len(open_study(folder).ended()) == 3
 
 

@@ -14,6 +14,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, INITIAL, OBJECTIVES, STATUSES, TrialResult
+from hrnet_search.report.commands import commands
 from hrnet_search.report.evidence import Evidence, evidence_of
 from hrnet_search.report.export.member import Member, base_config, front_of
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
@@ -161,7 +162,7 @@ def gather(study: Study) -> Page:
         facts=tuple(
             (name, shown(value, MOST_SHOWN)) for name, value in _facts(study, meta, trials)
         ),
-        commands=_commands(study),
+        commands=commands(study),
         space_text=study.space_text,
         ablation=from_meta(meta) is not None,
     )
@@ -273,12 +274,3 @@ def _machine(results: Sequence[TrialResult]) -> Iterator[tuple[str, str]]:
     if timed:
         noisy, busy = sum(t.noisy for t in timed), sum(t.busy for t in timed)
         yield "timings", f"{len(timed)}, noisy {noisy}, on a busy device {busy}"
-
-
-def _commands(study: Study) -> tuple[str, ...]:
-    name = shown(study.folder.name, 80)
-    return (
-        f"hrnet-search run {name}/space.yaml -o {name}-again",
-        f"hrnet-search report {name}",
-        f"hrnet-search export {name} --format hrnet,mmseg,onnx --weights",
-    )

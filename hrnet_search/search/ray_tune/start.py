@@ -37,7 +37,6 @@ def ray_driver(
 
     `study` names the study among all that use one storage.
     """
-    folder = folder.absolute()
     if device.startswith("cuda:") and device[5:].isdigit():
         wrong = f"{device} is a GPU of one machine, and Ray hands out GPUs"
         raise InputError(Fault("latency.device", device, wrong, "allowed: auto, cpu, cuda"))

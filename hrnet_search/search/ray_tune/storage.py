@@ -9,6 +9,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from hrnet_search.errors import Fault, InputError
+from hrnet_search.paths import absolute
 
 
 class Storage:
@@ -64,7 +65,7 @@ class Storage:
 
 def _open(url: str) -> tuple[fs.FileSystem, str]:
     if "://" not in url:
-        return fs.LocalFileSystem(), str(Path(url).absolute())
+        return fs.LocalFileSystem(), str(absolute(url))
     try:
         found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(url)
     except Exception:

@@ -1,0 +1,35 @@
+"""Commands for a person to copy: they do the same from every folder."""
+
+from __future__ import annotations
+
+import shlex
+
+from hrnet_search.paths import absolute
+from hrnet_search.report.trials import noted
+from hrnet_search.store.study import Study
+
+
+def commands(study: Study) -> tuple[str, ...]:
+    """Return what begins a study again beside it, reports on it, and exports its front."""
+    folder = str(absolute(study.folder))
+    return (
+        _shell(*_again(study), "-o", f"{folder}-again"),
+        _shell("report", folder),
+        _shell("export", folder, "--format", "hrnet,mmseg,onnx", "--weights"),
+    )
+
+
+def _again(study: Study) -> list[str]:
+    """Return the command that began a study, with what its space file does not say."""
+    meta = study.meta
+    ablation = any(key.startswith("ablate.") for key in noted(meta, "identity"))
+    words = ["ablate" if ablation else "run", str(absolute(study.folder) / "space.yaml")]
+    if root := noted(meta, "schedule").get("data", {}).get("root"):
+        words += ["--data-root", str(absolute(root))]
+    if not ablation and "trials" in meta:
+        words += ["--trials", meta["trials"]]
+    return words
+
+
+def _shell(*words: str) -> str:
+    return shlex.join(["hrnet-search", *words])

@@ -1,0 +1,49 @@
+"""The space file of a study as the study keeps it: it begins the same study again, anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from hrnet_search.paths import absolute
+from hrnet_search.records import BASE_INIT, NO_INIT, Schedule
+from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.rewrite import Keys, rewritten
+from hrnet_search.store.database import storage
+from hrnet_search.store.files import write_whole
+
+SPACE_FILE, BASE_FILE, COLORS_FILE = "space.yaml", "base.yaml", "colors.txt"
+
+
+def keep_space(
+    file: SpaceFile, schedules: Iterable[Schedule], tracking: Mapping[str, str], folder: Path
+) -> None:
+    """Write a study's space.yaml, so that it reads the same from there, and what it names.
+
+    Its base, and colours in a file, are copies beside it; where data, weights and mirrors lie is
+    said in full.
+    `schedules` are settled, and say what their starts stand for. Raise StorageLostError.
+    """
+    named = {BASE_FILE: Path(file.base.path)}
+    starts = {s.init: s.init_path for s in schedules if s.init not in (NO_INIT, BASE_INIT)}
+
+    def value_of(keys: Keys, written: str) -> str | None:
+        match keys:
+            case ("base",):
+                return BASE_FILE
+            case ("data", "colors"):
+                named[COLORS_FILE] = absolute(written, Path(file.path).parent)
+                return COLORS_FILE
+            case ("data", "root"):
+                return file.schedule.data.root
+            case ("tracking", name):
+                return tracking.get(name)
+            case ("schedule", "init") | ("ablate", "factors", _, "levels", _):
+                return starts.get(written)
+        return None
+
+    text = rewritten(file.text, value_of)
+    with storage(folder):
+        for name, path in named.items():
+            write_whole(folder / name, path.read_bytes())
+        write_whole(folder / SPACE_FILE, text.encode())

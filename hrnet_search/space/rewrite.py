@@ -1,0 +1,43 @@
+"""A space file's text with other values in some places, everything else as it was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import yaml
+
+from hrnet_search.arch.yaml_nodes import compose
+
+Keys = tuple[str, ...]
+NewValue = Callable[[Keys, str], str | None]
+
+
+def rewritten(text: str, value_of: NewValue) -> str:
+    """Return the text of a YAML file with some of its scalars replaced.
+
+    `value_of` is asked for each scalar, by its keys (an entry of a list has its number for a
+    key) and its text; None leaves it. Comments and order stay.
+    """
+    root, _ = compose(text, "")
+    changes = []
+    for keys, node in _scalars(root, ()) if root else ():
+        new = value_of(keys, node.value)
+        if new is not None and new != node.value:
+            changes.append((node.start_mark.index, node.end_mark.index, new))
+    for start, end, new in sorted(changes, reverse=True):
+        # What a block scalar ends with belongs to the line after it, too.
+        rest = "\n" if text[start:end].endswith("\n") else ""
+        text = f"{text[:start]}{json.dumps(new, ensure_ascii=False)}{rest}{text[end:]}"
+    return text
+
+
+def _scalars(node: yaml.Node, keys: Keys) -> Iterator[tuple[Keys, yaml.ScalarNode]]:
+    if isinstance(node, yaml.ScalarNode):
+        yield keys, node
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(value, (*keys, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _scalars(value, (*keys, str(number)))

@@ -1,0 +1,170 @@
+"""A study in its folder: begun from anywhere, gone on with, and begun again from what it keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hrnet_search import open_study
+from hrnet_search.cli import main
+from hrnet_search.evaluate.latency import AACheck, aa_check
+from hrnet_search.records import LatencySpec
+from hrnet_search.report.page.gather import gather
+from hrnet_search.search import run
+from hrnet_search.search.mirrors import mirrors_of
+
+ROOT = Path(__file__).parents[1]
+BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
+SPACE = """\
+name: tiny
+base: ../configs/base.yaml
+vary: {width: [2, 4], STAGE2.NUM_BRANCHES: [1], STAGE3.NUM_BRANCHES: [1, 2]}
+objectives: {miou: max, macs: min}
+data: {kind: folder, classes: 2, train: {images: i, masks: m}, val: {images: i, masks: m}}
+schedule: {steps: 2, batch: 2, crop: [64, 64]}
+latency: {size: [32, 32], seconds: 0.05}
+search: {sampler: random, trials: 9}
+tracking: {mlflow: off}
+"""
+DRAWN = SPACE.replace(
+    "{kind: folder, classes: 2, train: {images: i, masks: m}, val: {images: i, masks: m}}",
+    "{kind: shapes, size: [64, 64], train: 8, val: 4}",
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder, the current one, with spaces/tiny.yaml, its base, and images."""
+    folder = tmp_path / "a project"
+    for name in ("spaces", "configs", "data/i", "data/m"):
+        (folder / name).mkdir(parents=True)
+    (folder / "configs" / "base.yaml").write_bytes(BASE.read_bytes())
+    (folder / "spaces" / "tiny.yaml").write_text(SPACE)
+    (folder / "spaces" / "drawn.yaml").write_text(DRAWN)
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / "data" / "i" / f"{number}.png")
+        Image.fromarray(image[:, :, 0] // 128).save(folder / "data" / "m" / f"{number}.png")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(run, "settled_check", one_check)
+    return folder
+
+
+@cache
+def one_check(spec: LatencySpec, *, classes: int) -> AACheck:
+    """Check the instrument once for all studies here: how steady it is does not matter."""
+    return aa_check(spec, classes=classes)
+
+
+def test_the_command_on_the_page_begins_the_same_study_from_another_folder(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["run", "spaces/tiny.yaml", "-o", "my studies/#1", "--data-root", "data"]
+    assert main([*words, "--trials", "1", "--plain"]) == 0
+    study = open_study("my studies/#1")
+    command = gather(study).commands[0]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for name in ("spaces", "configs"):  # all that it needs is the study, and the data
+        shutil.rmtree(project / name)
+    program, *rest = shlex.split(command)
+    assert program == "hrnet-search"
+    assert main(rest) == 0
+    assert list(elsewhere.iterdir()) == []
+    again = open_study(project / "my studies" / "#1-again")
+    for name in ("identity", "study_id", "trials"):
+        assert again.meta[name] == study.meta[name]
+    columns = ["architecture", "schedule", "seed", "miou"]
+    assert again.results()[columns].equals(study.results()[columns])
+    for other in gather(study).commands[1:]:
+        assert str(project / "my studies" / "#1") in shlex.split(other)
+    assert main(shlex.split(gather(study).commands[1])[1:]) == 0
+
+
+def test_a_study_goes_on_with_the_tracking_of_its_file_now(project: Path) -> None:
+    """A new mirror has what ended before it was named; from the relative URL Optuna's docs use."""
+    path = project / "spaces" / "drawn.yaml"
+    words = ["run", "spaces/drawn.yaml", "--plain", "--trials"]
+    assert main([*words, "1"]) == 0
+    path.write_text(DRAWN.replace("mlflow: off", 'mlflow: off, optuna: "sqlite:///mine.db"'))
+    assert main([*words, "2"]) == 0
+    (mirror,) = mirrors_of(open_study("results/tiny")).values()
+    keys = {str(ask.key) for ask, _ in open_study("results/tiny").trials()}
+    assert mirror.known() == keys
+    assert len(keys) == 2
+    mirror.close()
+    assert (project / "spaces" / "mine.db").is_file()
+
+
+def test_a_study_without_its_base_or_any_trained_variant_is_not_done(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = project / "spaces" / "drawn.yaml"
+    path.write_text(DRAWN.replace("steps: 2,", "steps: 2, init: base,"))
+    words = ["run", "spaces/drawn.yaml", "--plain", "--trials"]
+    assert main([*words, "1"]) == 0
+    for kept in Path("results/tiny/weights").iterdir():
+        kept.unlink()
+    assert main([*words, "2"]) == 1
+    assert "the base's weights are gone" in capsys.readouterr().out
+    path.write_text(DRAWN.replace("objectives:", "limits: {latency_ms: 0.0001}\nobjectives:"))
+    assert main([*words, "1", "-o", "none"]) == 1
+    assert "no trial has completed" in capsys.readouterr().out
+    assert set(open_study("none").results()["status"]) == {"infeasible"}
+
+
+def listing(folder: Path) -> list[str]:
+    """Return the files of a study, but for what Ray and databases keep for themselves."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = sorted(str(file) for file in files if file.parts[:2] != ("logs", "ray"))
+    return [name for name in names if not name.endswith(("-wal", "-shm", "-journal"))]
+
+
+@pytest.mark.slow  # Ray starts twice
+def test_workers_leave_in_a_relative_folder_what_an_inline_run_does(
+    project: Path, tmp_path: Path
+) -> None:
+    """From another current directory, interrupted in the middle of a training, and gone on."""
+    space = project / "spaces" / "drawn.yaml"
+    space.write_text(DRAWN.replace("steps: 2,", "steps: 60, init: base, init_steps: 4,"))
+    words = ["run", str(space), "--trials", "2", "--plain"]
+    inline, many = tmp_path / "inline", tmp_path / "many"
+    for folder in (inline, many):
+        folder.mkdir()
+    os.chdir(inline)
+    assert main(words) == 0
+
+    command = [sys.executable, "-m", "hrnet_search.cli", *words, "--workers", "1"]
+    with subprocess.Popen(command, cwd=many, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("[1/3]"):  # the base has ended
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    study = many / "results" / "tiny"
+    (kept,) = (study / "weights").iterdir()
+    assert len(list((study / "evaluation").iterdir())) == 1
+
+    done = subprocess.run(command, cwd=many, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert listing(study) == listing(inline / "results" / "tiny")
+    columns = ["architecture", "schedule", "seed", "status"]
+    found, expected = (open_study(f / "results" / "tiny").results() for f in (many, inline))
+    assert found[columns].equals(expected[columns])
+    assert json.loads(open_study(study).meta["schedule"])["init_path"] == str(kept)
+    assert [path.name for path in many.iterdir()] == ["results"]
