@@ -45,7 +45,8 @@ from hrnet_search.search.ray_tune.driver import run_on_ray
 from hrnet_search.search.study import Brain
 from hrnet_search.space.space import Choice, SearchSpace
 from hrnet_search.store.study import open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 LARGE = SearchSpace(
     network(8),

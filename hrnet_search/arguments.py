@@ -128,6 +128,12 @@ def add_profile(sub: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="for programs to read")
 
 
+def add_take_over(sub: argparse.ArgumentParser) -> None:
+    """Take whether a driver that cannot be looked at is known to be gone."""
+    gone = "the driver on another host, which holds the study, is known to be gone"
+    sub.add_argument("--take-over", action="store_true", help=gone)
+
+
 def add_workers(sub: argparse.ArgumentParser) -> None:
     """Take how many trials run at once, and where."""
     ray = sub.add_argument_group("several workers (docs/cluster.md)")
@@ -150,6 +156,7 @@ def add_run(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--trials", type=_positive, metavar="N", help="instead of the file's")
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+    add_take_over(sub)
     add_workers(sub)
 
 
@@ -165,12 +172,19 @@ def add_ablate(sub: argparse.ArgumentParser) -> None:
         help="take over finished trials of another study (may be repeated)",
     )  # fmt: skip
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+    add_take_over(sub)
     add_workers(sub)
 
 
 def add_study(sub: argparse.ArgumentParser) -> None:
     """Take one study."""
     sub.add_argument("study", type=expanded, metavar="STUDY", help="study folder")
+
+
+def add_repair(sub: argparse.ArgumentParser) -> None:
+    """Take what `repair` does."""
+    add_study(sub)
+    add_take_over(sub)
 
 
 def add_report(sub: argparse.ArgumentParser) -> None:

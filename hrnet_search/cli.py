@@ -241,6 +241,16 @@ def sync(options: argparse.Namespace) -> int:
     return TRIALS_FAILED if any(waiting for _, waiting in found.values()) else DONE
 
 
+def repair(options: argparse.Namespace) -> int:
+    """Rebuild a damaged study.db; the damaged file is kept, what is lost is said."""
+    from hrnet_search.store.repair import repair as repair_study
+
+    said, whole = repair_study(options.study, options.take_over)
+    for line in said:
+        print(line)
+    return DONE if whole else TRIALS_FAILED
+
+
 def _onnx_latency(how: ExportOptions) -> Callable[[Path, Member], Latency]:
     """Return what times an exported file in onnxruntime, at the size its network was timed at."""
     from hrnet_search.evaluate.onnx_latency import measure_onnx
@@ -278,7 +288,7 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     limit = file.schedule.data.cache
     if (decoded := _decoded_bytes(file)) > limit:
         say(_decoded_line(decoded, limit))
-    with Interrupt() as interrupt, open_store(file, plan, folder) as store:
+    with Interrupt() as interrupt, open_store(file, plan, folder, options.take_over) as store:
         already = store.finished()
         if already:
             say(f"going on with {folder}: {have_ended(len(already))}")
@@ -312,7 +322,8 @@ def _ablate(
         console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     reuse = [open_study(other) for other in options.reuse]
-    with Interrupt() as interrupt, open_ablation(file, ablation, folder) as store:
+    gone = options.take_over
+    with Interrupt() as interrupt, open_ablation(file, ablation, folder, gone) as store:
         already = store.finished()
         live = console.is_terminal and not options.plain
         objectives = ("miou", "macs")
@@ -468,6 +479,7 @@ COMMANDS: dict[str, Command] = {
     "report": (arguments.add_report, report),
     "export": (arguments.add_export, export),
     "sync": (arguments.add_study, sync),
+    "repair": (arguments.add_repair, repair),
 }
 
 if __name__ == "__main__":

@@ -76,6 +76,16 @@ class StudyError(InputError):
     """A folder is no study, or not the study that was meant."""
 
 
+class StudyExistsError(StudyError):
+    """A study was to be begun where there is one."""
+
+
+class StudyDamagedError(StudyError):
+    """What a study's database holds is not what was written; nothing of it is shown."""
+
+    exit_code = 4
+
+
 class StudyInUseError(HrnetSearchError):
     """Another driver holds the study."""
 

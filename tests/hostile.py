@@ -12,7 +12,8 @@ from made_up import network, result
 
 from hrnet_search.records import FAILED, STOPPED, LatencyCondition, TrialKey, TrialResult
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 ARMED = "attacked"
 RUN = f"window.{ARMED}=1"

@@ -23,9 +23,10 @@ from hrnet_search.records import (
     TrialKey,
     TrialResult,
 )
-from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.tables import TRIALS, insert
+from hrnet_search.store.trial_rows import Ask, asked, ended
+from hrnet_search.store.writer import StudyStore
 
 WIDTHS = tuple(range(8, 168, 2))
 MODULES, BLOCKS, FUSES = (1, 2, 3, 4), (1, 2, 3, 4), ("SUM", "CAT")
@@ -170,39 +171,17 @@ def _write(
 ) -> None:
     """Write all rows in one transaction: thousands of commits would take minutes."""
     (folder / "evaluation").mkdir(exist_ok=True)
-    with StudyStore(folder) as store, store._write() as connection:
-        for finished, (ask, result) in enumerate(rows):
-            _insert(connection, ask, result, finished)
+    with StudyStore(folder) as store, store._write() as (connection, _):
+        trials = [
+            asked(ask) if result is None else ended(asked(ask), result, finished)
+            for finished, (ask, result) in enumerate(rows)
+        ]
+        insert(connection, TRIALS, trials)
     done = [(a, r) for a, r in rows if r and r.status == COMPLETED]
     done.sort(key=lambda row: -(row[1].miou or 0) / (row[1].latency_ms or 1) ** 0.3)
     images = rng.normal(size=24)
     for ask, result in [*done[:120], *(row for row in done[120:] if row[0].purpose == "confirm")]:
         _evaluate(folder, ask.key, result.miou or 0.0, images, classes)
-
-
-def _insert(connection: object, ask: Ask, result: TrialResult | None, finished: int) -> None:
-    values: dict[str, object] = {
-        "number": ask.number,
-        "architecture": ask.key.architecture,
-        "schedule": ask.key.schedule,
-        "seed": ask.key.seed,
-        "point": json.dumps(ask.point),
-        "network": to_json(ask.architecture),
-        "purpose": ask.purpose,
-        "told": "[]",
-        "width": ask.architecture.width,
-    }
-    if result is not None:
-        exact = result.cost
-        values |= {
-            "status": result.status, "miou": result.miou, "latency_ms": result.latency_ms,
-            "params": exact and exact.params, "macs": exact and exact.macs,
-            "activations": exact and exact.activations, "wall_s": result.wall_s,
-            "error": result.error, "result": to_json(result), "finished": finished,
-        }  # fmt: skip
-    marks = ", ".join("?" * len(values))
-    query = f"INSERT INTO trials ({', '.join(values)}) VALUES ({marks})"
-    connection.execute(query, tuple(values.values()))  # type: ignore[attr-defined]
 
 
 def _evaluate(folder: Path, key: TrialKey, miou: float, images: Floats, classes: int) -> None:

@@ -14,7 +14,7 @@ from hrnet_search.records import (
     TrialKey,
     TrialResult,
 )
-from hrnet_search.store.writer import Ask
+from hrnet_search.store.trial_rows import Ask
 
 META = {"name": "made-up", "objectives": '["miou", "macs"]', "choices": "[]", "levels": "[]"}
 

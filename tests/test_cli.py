@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -284,7 +285,7 @@ def test_generate_writes_distinct_configs(
     assert "no more than" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["report", "export", "sync"])
+@pytest.mark.parametrize("name", ["report", "export", "sync", "repair"])
 def test_what_is_no_study_is_bad_input(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -412,6 +413,29 @@ def start(words: Sequence[object]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+def begin_together(tiny: Path, folder: Path) -> None:
+    with ExitStack() as stack:
+        words = ["run", tiny, "-o", folder, "--trials", 1]
+        processes = [stack.enter_context(start(words)) for _ in range(2)]
+        said = [process.communicate() for process in processes]
+    codes = [process.returncode for process in processes]
+    # Where one came only after the other had ended, it went on with what that one left.
+    assert sorted(codes) in ([0, 3], [0, 0]), said
+    assert codes.count(3) == sum("in use by process" in err for _, err in said)
+    assert open_study(folder).results()["status"].tolist() == ["completed"]
+
+
+@pytest.mark.slow
+def test_of_two_commands_that_begin_one_study_one_runs(tiny: Path, tmp_path: Path) -> None:
+    begin_together(tiny, tmp_path / "study")
+
+
+@pytest.mark.bench
+def test_of_two_commands_one_runs_sixty_times(tiny: Path, tmp_path: Path) -> None:
+    for n in range(60):
+        begin_together(tiny, tmp_path / str(n))
 
 
 def test_a_run_killed_at_random_moments_goes_on(tiny: Path, tmp_path: Path) -> None:

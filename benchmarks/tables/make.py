@@ -36,7 +36,8 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import open_store, plan_of, search
 from hrnet_search.space.load import SpaceFile, load_space_file
 from hrnet_search.store.study import open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 HERE = Path(__file__).parent
 TABLE = HERE / "shapes.csv"

@@ -16,7 +16,8 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 PURPOSE = "ablate"
 LEAST_FAILURES = 5
@@ -108,7 +109,8 @@ class AblationBrain:
         while self._left:
             key, arm = self._left.popleft()
             if key not in known:
-                ask = Ask(len(self._asks), key, arm.point, arm.architecture, PURPOSE)
+                number = max(self._asks, default=-1) + 1
+                ask = Ask(number, key, arm.point, arm.architecture, PURPOSE)
                 self._store.ask(ask)
                 self._asks[ask.number] = ask
                 return ask

@@ -29,7 +29,8 @@ from hrnet_search.store.ablation import META, AblationRecord
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 
 def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
@@ -65,7 +66,9 @@ def prepare(
     return plan_lines(ablation, found, len(wanted), seconds)
 
 
-def open_ablation(file: SpaceFile, ablation: Ablation, folder: Path) -> StudyStore:
+def open_ablation(
+    file: SpaceFile, ablation: Ablation, folder: Path, take_over: bool = False
+) -> StudyStore:
     """Create the study, or take up the one that is there if it is the same.
 
     What is asked (margin, alpha, seeds) is part of it: it may not change once results are seen.
@@ -73,7 +76,8 @@ def open_ablation(file: SpaceFile, ablation: Ablation, folder: Path) -> StudySto
     """
     identity = _identity(file, ablation)
     schedules = [arm.schedule for arm in ablation.arms]
-    return take_up(file, _meta(file, ablation, identity), identity, schedules, folder)
+    meta = _meta(file, ablation, identity)
+    return take_up(file, meta, identity, schedules, folder, take_over)
 
 
 def ablate(
@@ -118,13 +122,14 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
     """
     done = {r.key: r for _, r in study.trials() if r is not None and r.status == COMPLETED}
     asks = store.asks()
-    known, count = {ask.key for ask in asks}, len(asks)
+    known = {ask.key for ask in asks}
+    first = max((ask.number for ask in asks), default=-1) + 1
     same_device = study.meta.get("device") == store.meta().get("device")
     taken = 0
     for key, arm in trials(ablation):
         if key not in done or key in known:
             continue
-        number = count + taken
+        number = first + taken
         store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
         _copy_evaluation(study.folder, store.folder, key)
         found = _with_own_latency(done[key], store if same_device else None)

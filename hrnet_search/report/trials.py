@@ -9,7 +9,7 @@ from typing import Any
 from hrnet_search.data.inventory import HOLDS
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.study import Study
-from hrnet_search.store.writer import Ask
+from hrnet_search.store.trial_rows import Ask
 
 Trial = tuple[Ask, TrialResult | None]
 

@@ -21,7 +21,7 @@ from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.mlflow_mirror import MlflowMirror
 from hrnet_search.search.optuna_mirror import OptunaMirror
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.writer import Ask
+from hrnet_search.store.trial_rows import Ask
 
 Trial = tuple[Ask, TrialResult]
 

@@ -20,7 +20,7 @@ from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
 from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
-from hrnet_search.store.writer import Ask
+from hrnet_search.store.trial_rows import Ask
 
 RUN_STATUS = {COMPLETED: "FINISHED", STOPPED: "FINISHED", FAILED: "FAILED", INFEASIBLE: "KILLED"}
 STUDY_TAG, TRIAL_TAG, WHOLE_TAG = "hrnet_search.study", "hrnet_search.trial", "hrnet_search.whole"

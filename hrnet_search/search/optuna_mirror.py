@@ -17,7 +17,7 @@ from hrnet_search.records import (
 )
 from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
-from hrnet_search.store.writer import Ask
+from hrnet_search.store.trial_rows import Ask
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

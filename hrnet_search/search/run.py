@@ -13,6 +13,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.dataset import fingerprint, inspect_data
 from hrnet_search.data.inventory import HOLDS
+from hrnet_search.errors import StudyExistsError
 from hrnet_search.evaluate.devices import device_name, resolve_device
 from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.probe import is_open, record, settle
@@ -33,9 +34,9 @@ from hrnet_search.search.start import frozen_reference, measure_start, screening
 from hrnet_search.search.study import Brain
 from hrnet_search.search.tracking_uri import tracking_of
 from hrnet_search.space.load import SpaceFile
-from hrnet_search.store.database import FILE
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import open_study
+from hrnet_search.store.tables import FILE
 from hrnet_search.store.writer import StudyStore
 
 T = TypeVar("T")
@@ -97,12 +98,13 @@ def on_this_machine(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[
     return schedule, known
 
 
-def open_store(file: SpaceFile, plan: Plan, folder: Path) -> StudyStore:
+def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = False) -> StudyStore:
     """Create the study, or take up the one that is there if it is the same.
 
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
-    store = take_up(file, _meta(file, plan), _identity(plan), [plan.schedule], folder)
+    meta, identity = _meta(file, plan), _identity(plan)
+    store = take_up(file, meta, identity, [plan.schedule], folder, take_over)
     try:
         store.set_meta("trials", str(plan.trials))
         if long_trials(plan.confirming):
@@ -119,17 +121,21 @@ def take_up(
     identity: dict[str, Any],
     schedules: Iterable[Schedule],
     folder: Path,
+    take_over: bool = False,
 ) -> StudyStore:
     """Create a study with `meta`, or take up the one that is there if its identity is the same.
 
     What may change then is as the file has it now. `schedules` are those that trials start
-    from. Raises StudyError naming what differs, StudyInUseError if another driver holds it.
+    from. Of several that begin one study together one does, and the others find it in use.
+    `take_over` takes a driver that cannot be looked at for one that is gone. Raises StudyError
+    naming what differs, StudyInUseError if another driver holds it.
     """
     tracking = tracking_of(file)
     noted = {**meta, "tracking": json.dumps(tracking), IDENTITY: json.dumps(identity)}
-    if not (folder / FILE).exists():
-        StudyStore.create(folder, noted)
-    store = StudyStore(folder)
+    try:
+        store = StudyStore.begin(folder, noted)
+    except StudyExistsError:
+        store = StudyStore(folder, take_over)
     try:
         begun = store.meta()
         check_same(file, begun, noted, folder)

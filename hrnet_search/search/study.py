@@ -33,7 +33,8 @@ from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_
 from hrnet_search.search.start import SCREENING, measured_at_start
 from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, Costs, Trials, have_ended
 from hrnet_search.space.published import known_designs
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
 
@@ -237,7 +238,8 @@ class Brain:
         """Commit one ask, unless its trial was asked for before."""
         if key in self._trials:
             return False
-        ask = Ask(len(self._trials.asks), key, point, architecture, purpose, tuple(self._told))
+        number = self._trials.next_number
+        ask = Ask(number, key, point, architecture, purpose, tuple(self._told))
         self._store.ask(ask)
         self._told = []
         self._trials.add(ask)

@@ -18,7 +18,7 @@ from hrnet_search.records import (
 from hrnet_search.search.confirm import Candidate
 from hrnet_search.search.space_problem import cost_objectives
 from hrnet_search.store.front import non_dominated
-from hrnet_search.store.writer import Ask
+from hrnet_search.store.trial_rows import Ask
 
 SEARCH, CONFIRM, BASE = "search", "confirm", "base"
 
@@ -41,6 +41,8 @@ class Trials:
         self.objectives = objectives
         self.asks: dict[int, Ask] = {}
         self.results: dict[int, TrialResult] = {}
+        self.next_number = 0
+        self._base: int | None = None
         self._keys: set[TrialKey] = set()
 
     def __contains__(self, key: TrialKey) -> bool:
@@ -48,6 +50,9 @@ class Trials:
 
     def add(self, ask: Ask) -> None:
         self.asks[ask.number] = ask
+        self.next_number = max(self.next_number, ask.number + 1)
+        if ask.purpose == BASE:
+            self._base = ask.number
         self._keys.add(ask.key)
 
     @property
@@ -68,9 +73,8 @@ class Trials:
 
     @property
     def base(self) -> TrialResult | None:
-        """The result of the trial that variants inherit from; it is the first, if there is one."""
-        first = self.asks.get(0)
-        return self.results.get(0) if first and first.purpose == BASE else None
+        """The result of the trial that variants inherit from, if there is one."""
+        return None if self._base is None else self.results.get(self._base)
 
     @property
     def trained(self) -> int:

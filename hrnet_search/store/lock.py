@@ -4,97 +4,144 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import sqlite3
+import threading
 import time
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from hrnet_search.errors import StudyInUseError
+from hrnet_search.errors import HrnetSearchError, StudyInUseError
+from hrnet_search.store.database import connect
+from hrnet_search.store.host import Host, process_start, this_host
+from hrnet_search.store.tables import DRIVER, FILE, Row, get, put, remove
 
 LEASE_S = 120.0
-"""How long a driver on another host counts as alive after its last write."""
+"""A driver that cannot be looked at is gone if it did not beat while it was watched this long."""
 
 RENEW_S = 10.0
-"""How often a driver that has nothing to write renews its lease."""
+"""How often a driver that has nothing to write beats, at least."""
+
+WATCH_S = 1.0
+"""Between two looks at a driver's beats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A driver: host, process, when that process started, and since when it drives."""
+    """A driver: where it runs, process, when that process started, and since when it drives."""
 
     token: str
-    host: str
+    host: Host
     pid: int
     started: str
     since: str
 
-    def alive(self, expires: float) -> bool:
-        """Whether the driver may still write.
-
-        On this host the process tells, whatever the lease says, so that clocks that jump do no
-        harm; elsewhere the lease is all there is.
-        """
-        if self.host == socket.gethostname():
+    def is_alive(self) -> bool | None:
+        """Whether the driver runs; None if that cannot be known from here."""
+        if self.host.numbers_as(this_host()):
             return process_start(self.pid) == self.started
-        return time.time() < expires
+        return False if self.host.was_restarted_as(this_host()) else None
+
+    def row(self, beat: int) -> Row:
+        """Return the row that says that this driver has written `beat` times."""
+        host = (self.host.name, self.host.machine, self.host.boot, self.host.namespace)
+        return (1, self.token, *host, self.pid, self.started, self.since, beat)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who holds a study, and how often it has written: a count, for clocks differ and jump."""
+
+    owner: Owner
+    beat: int
 
 
 def this_process() -> Owner:
     """Return this process as an owner, with a token of its own."""
     pid = os.getpid()
     since = datetime.now().astimezone().isoformat(timespec="seconds")
-    return Owner(secrets.token_hex(8), socket.gethostname(), pid, process_start(pid), since)
+    return Owner(secrets.token_hex(8), this_host(), pid, process_start(pid), since)
 
 
-def process_start(pid: int) -> str:
-    """Return when a process started, in what units the system has; empty if it is not there."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            # The name in parentheses may hold spaces; what follows is state, then 19 fields.
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return ""
-        return "" if fields[0] in "ZX" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        return "running"
-    return "running"
+def holder(connection: sqlite3.Connection) -> Held | None:
+    """Return who holds the study."""
+    row = get(connection, DRIVER, (1,))
+    return None if row is None else held_of(row)
 
 
-def acquire(connection: sqlite3.Connection, owner: Owner, folder: Path) -> None:
-    """Become the driver, inside a write transaction; raise StudyInUseError naming who is."""
-    row = connection.execute(
-        "SELECT token, host, pid, started, since, expires FROM driver"
-    ).fetchone()
-    if row:
-        holder, expires = Owner(*row[:5]), row[5]
-        if holder.token != owner.token and holder.alive(expires):
-            raise StudyInUseError(
-                f"{folder}: in use by process {holder.pid} on {holder.host} since {holder.since}"
-            )
-    values = (owner.token, owner.host, owner.pid, owner.started, owner.since, _expiry())
-    connection.execute("INSERT OR REPLACE INTO driver VALUES (1, ?, ?, ?, ?, ?, ?)", values)
+def held_of(row: Row) -> Held:
+    """Return who a row of the drivers' table is of."""
+    _, token, name, machine, boot, namespace, pid, started, since, beat = row
+    return Held(Owner(token, Host(name, machine, boot, namespace), pid, started, since), beat)
+
+
+def in_use(folder: Path, owner: Owner, more: str = "") -> StudyInUseError:
+    """Return the error that names who drives a study."""
+    who = f"in use by process {owner.pid} on {owner.host.name} since {owner.since}"
+    return StudyInUseError(f"{folder}: {who}{more}")
+
+
+def take(connection: sqlite3.Connection, owner: Owner) -> None:
+    """Become the driver, inside a write transaction, whoever was before."""
+    before = holder(connection)
+    put(connection, DRIVER, owner.row(before.beat + 1 if before else 1))
 
 
 def confirm(connection: sqlite3.Connection, owner: Owner, folder: Path) -> None:
-    """Renew the lease, inside a write transaction; raise StudyInUseError if it was taken over."""
-    row = connection.execute("SELECT token, pid, host FROM driver").fetchone()
-    if not row or row[0] != owner.token:
-        who = f"by process {row[1]} on {row[2]}" if row else "and let go"
+    """Beat, inside a write transaction; raise StudyInUseError if the study was taken over."""
+    held = holder(connection)
+    if held is None or held.owner.token != owner.token:
+        who = f"by process {held.owner.pid} on {held.owner.host.name}" if held else "and let go"
         raise StudyInUseError(f"{folder}: taken over {who}; this driver may not write any more")
-    connection.execute("UPDATE driver SET expires = ?", (_expiry(),))
+    put(connection, DRIVER, owner.row(held.beat + 1))
 
 
 def release(connection: sqlite3.Connection, owner: Owner) -> None:
     """Let go, inside a write transaction, if this owner still holds."""
-    connection.execute("DELETE FROM driver WHERE token = ?", (owner.token,))
+    held = holder(connection)
+    if held is not None and held.owner.token == owner.token:
+        remove(connection, DRIVER, (1,))
 
 
-def _expiry() -> float:
-    return time.time() + LEASE_S
+class Beats:
+    """A thread that beats while its driver has nothing to write, be a step ever so long."""
+
+    def __init__(self, folder: Path, owner: Owner) -> None:
+        self._folder, self._owner = folder, owner
+        self._last = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="beats", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def wrote(self) -> None:
+        """Take note that the driver itself has just written."""
+        self._last = time.monotonic()
+
+    @property
+    def since_s(self) -> float:
+        """Seconds since the last beat."""
+        return time.monotonic() - self._last
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _main(self) -> None:
+        while not self._ended.wait(RENEW_S / 2):
+            if self.since_s >= RENEW_S:
+                # Whatever is wrong, the driver meets it at its own next write.
+                with suppress(sqlite3.Error, OSError, HrnetSearchError):
+                    self._beat()
+
+    def _beat(self) -> None:
+        with closing(connect(self._folder / FILE)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            confirm(connection, self._owner, self._folder)
+            connection.execute("COMMIT")
+        self.wrote()

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +13,18 @@ import pandas as pd
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, OBJECTIVES, TrialResult
-from hrnet_search.store.database import FILE, check_schema, connect, not_a_study
+from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.front import non_dominated
-from hrnet_search.store.rows import result_from_json
-from hrnet_search.store.writer import Ask, read_asks
+from hrnet_search.store.reader import Reader
+from hrnet_search.store.tables import FILE, Row
+from hrnet_search.store.trial_rows import (
+    FINISHED,
+    PLACES,
+    Ask,
+    ask_of,
+    in_order_of_commits,
+    result_of,
+)
 
 COLUMNS = (
     "number", "architecture", "schedule", "seed", "status", "miou", "latency_ms", "params",
@@ -46,14 +50,12 @@ class Study:
         if not (self.folder / FILE).is_file():
             raise not_a_study(self.folder, f"it has no {FILE}")
         self._ended: dict[int, tuple[Ask, TrialResult]] = {}  # what has ended never changes
-        with self._open() as connection:
-            check_schema(connection, self.folder)
+        self._reader = Reader(self.folder)
 
     @property
     def meta(self) -> dict[str, str]:
         """What is noted of the study, by name."""
-        with self._open() as connection:
-            return dict(connection.execute("SELECT name, value FROM meta"))
+        return self._reader.meta()
 
     @property
     def name(self) -> str:
@@ -66,17 +68,15 @@ class Study:
 
     def results(self) -> pd.DataFrame:
         """Return a row a trial, running ones too, and a column a choice after the fixed ones."""
-        with self._open() as connection:
-            query = f"SELECT {', '.join(COLUMNS)}, point FROM trials ORDER BY number"
-            rows = connection.execute(query).fetchall()
-            meta = dict(connection.execute("SELECT name, value FROM meta"))
-        table = pd.DataFrame([row[:-1] for row in rows], columns=list(COLUMNS))
+        rows, meta = self._reader.trials(), self.meta
+        shown = [PLACES[name] for name in COLUMNS]
+        table = pd.DataFrame([[row[p] for p in shown] for row in rows], columns=list(COLUMNS))
         for name in ("miou", "latency_ms", "wall_s"):
             table[name] = table[name].astype("float64")
         for name in ("params", "macs", "activations"):
             table[name] = table[name].astype("Int64")
         levels = json.loads(meta.get("levels", "[]"))
-        points = [json.loads(row[-1]) for row in rows]
+        points = [json.loads(row[PLACES["point"]]) for row in rows]
         for i, path in enumerate(json.loads(meta.get("choices", "[]"))):
             if path in COLUMNS:  # the choice of width is the column that is there
                 continue
@@ -125,56 +125,21 @@ class Study:
 
     def ended(self, after: int = 0) -> list[tuple[Ask, TrialResult]]:
         """Return the trials that ended, in the order of their commits, from number `after` on."""
-        where = "WHERE finished >= ? ORDER BY finished"
-        with self._open() as connection:
-            asks = read_asks(connection, where, (after,))
-            query = f"SELECT result FROM trials {where}"
-            texts = [text for (text,) in connection.execute(query, (after,))]
-        return list(zip(asks, map(result_from_json, texts), strict=False))
+        rows = in_order_of_commits(self._reader.trials())
+        with reading(self.folder):
+            return [self._pair(row) for row in rows if row[FINISHED] >= after]
 
     def trials(self) -> list[tuple[Ask, TrialResult | None]]:
         """Return every trial asked for, with its result if it has one."""
-        known = {number: ask for number, (ask, _) in self._ended.items()}
-        with self._open() as connection:
-            asks = read_asks(connection, known=known)
-            query = "SELECT number, result FROM trials WHERE result IS NOT NULL"
-            texts = dict(connection.execute(query))
-        for ask in asks:
-            if ask.number in texts and ask.number not in self._ended:
-                self._ended[ask.number] = ask, result_from_json(texts[ask.number])
-        return [self._ended.get(ask.number, (ask, None)) for ask in asks]
+        rows = self._reader.trials()
+        with reading(self.folder):
+            return [(ask_of(r), None) if r[FINISHED] is None else self._pair(r) for r in rows]
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the database for one reading; DatabaseErrors become StudyErrors."""
-        path = self.folder / FILE
-        try:
-            with tempfile.TemporaryDirectory() as spare, closing(_reading(path, spare)) as found:
-                yield found
-        except sqlite3.DatabaseError as error:
-            raise not_a_study(self.folder, f"{FILE} cannot be read ({error})") from None
-
-
-def _reading(path: Path, spare: str) -> sqlite3.Connection:
-    """Return a connection that only reads.
-
-    A driver that was killed inside a transaction leaves a journal that has to be rolled back
-    first, which a reader must not do in the study: it does so in a copy.
-    """
-    connection = connect(path, "ro")
-    try:
-        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        journal = path.with_name(path.name + "-journal")
-        if not journal.exists():
-            raise
-        copy = Path(spare) / path.name
-        # The journal first: with an older one the copy is only ever rolled back further.
-        shutil.copyfile(journal, copy.with_name(journal.name))
-        shutil.copyfile(path, copy)
-        return connect(copy)
-    return connection
+    def _pair(self, row: Row) -> tuple[Ask, TrialResult]:
+        number = row[0]
+        if number not in self._ended:
+            self._ended[number] = ask_of(row), result_of(row)
+        return self._ended[number]
 
 
 def _shown(level: Any) -> Any:

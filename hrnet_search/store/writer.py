@@ -2,101 +2,169 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 
-from hrnet_search.arch.architecture import Architecture
-from hrnet_search.errors import Fault, StudyError
+from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError
 from hrnet_search.paths import absolute
-from hrnet_search.records import Point, RungResult, TrialKey, TrialResult
-from hrnet_search.store import lock
+from hrnet_search.records import RungResult, TrialResult
+from hrnet_search.store import lock, migration, second_copy
 from hrnet_search.store.database import (
-    FILE,
-    SCHEMA,
-    VERSION,
-    check_schema,
+    check_whole,
     connect,
     not_a_study,
+    prepared,
+    schema_version,
     storage,
 )
-from hrnet_search.store.rows import architecture_from_json, result_from_json, to_json, trusted
+from hrnet_search.store.files import place_new
+from hrnet_search.store.rows import trusted
+from hrnet_search.store.tables import (
+    FILE,
+    META,
+    RUNGS,
+    TRIALS,
+    VERSION,
+    Row,
+    Table,
+    create,
+    fetch,
+    get,
+    insert,
+    put,
+    verified,
+)
+from hrnet_search.store.trial_rows import (
+    FINISHED,
+    Ask,
+    ask_of,
+    asked,
+    check_columns,
+    ended,
+    in_order_of_commits,
+    result_of,
+)
+from hrnet_search.store.waiting import Warn, patiently, warn_on_stderr
 
 FOLDERS = ("checkpoints", "logs", "weights", "evaluation")
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A trial that was asked for: committed before it starts.
-
-    `told` are the numbers of the trials whose results the sampler had been told since the ask
-    before; `purpose` is search, confirm or ablate, or base: its network stands at no point.
-    """
-
-    number: int
-    key: TrialKey
-    point: Point
-    architecture: Architecture
-    purpose: str = "search"
-    told: tuple[int, ...] = ()
 
 
 class StudyStore:
     """Writes one study; a context manager that lets go of the lock at its end.
 
-    Every method raises StudyInUseError once another driver has taken over, and
-    StorageLostError when the disk is full, the file gone or not writable.
+    Every method raises StudyInUseError once another driver has taken over, StorageLostError
+    when the disk is full, the file gone or not writable, and StudyDamagedError for what is not
+    what was written.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        """Open a study and become its driver; raise StudyError, StudyInUseError."""
-        self.folder = absolute(folder)
-        path = self.folder / FILE
-        if not path.is_file():
-            raise not_a_study(self.folder, f"it has no {FILE}")
-        self._owner = lock.this_process()
-        self._renewed = -math.inf
-        with storage(self.folder):
-            self._connection = connect(path)
+    def __init__(
+        self, folder: str | Path, take_over: bool = False, warn: Warn = warn_on_stderr
+    ) -> None:
+        """Open a study and become its driver; raise StudyError, StudyInUseError.
+
+        `take_over` takes a driver that cannot be looked at for one that is gone.
+        """
+        self._open(absolute(folder), lock.this_process(), warn)
         try:
-            with storage(self.folder):
-                check_schema(self._connection, self.folder)
-                self._connection.execute("PRAGMA synchronous = FULL")
-                with self._begin():
-                    lock.acquire(self._connection, self._owner, self.folder)
+            self._acquire(take_over)
+            self._begin_to_drive()
         except BaseException:
             self._connection.close()
             raise
 
-    @staticmethod
-    def create(folder: str | Path, meta: Mapping[str, str]) -> None:
-        """Make a study; raise StudyError if there is one. It is there whole or not at all."""
-        folder = absolute(folder)
+    @classmethod
+    def begin(
+        cls, folder: str | Path, meta: Mapping[str, str], warn: Warn = warn_on_stderr
+    ) -> StudyStore:
+        """Make a study and become its driver, in one step: of several that try, one does.
+
+        Raise StudyExistsError if there is one. It is there whole or not at all.
+        """
+        folder, owner = absolute(folder), lock.this_process()
         if (folder / FILE).exists():
-            raise StudyError(Fault("", None, "is a study already", "", str(folder)))
+            raise _exists(folder)
         with storage(folder):
             for name in ("", *FOLDERS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=folder, prefix=f".{FILE}.")
-            os.close(handle)
-            with_schema = {**meta, "schema": str(VERSION)}
-            connection = sqlite3.connect(name)
-            try:
-                connection.executescript(SCHEMA)
-                connection.executemany("INSERT INTO meta VALUES (?, ?)", with_schema.items())
-                connection.commit()
-            finally:
-                connection.close()
-            Path(name).chmod(0o644)
-            Path(name).replace(folder / FILE)
+            _place(folder, {**meta, "schema": str(VERSION)}, owner)
+        store = cls.__new__(cls)
+        store._open(folder, owner, warn)
+        try:
+            store._begin_to_drive()
+        except BaseException:
+            store._connection.close()
+            raise
+        return store
+
+    @classmethod
+    def create(cls, folder: str | Path, meta: Mapping[str, str]) -> None:
+        """Make a study that nobody drives; raise StudyExistsError if there is one."""
+        cls.begin(folder, meta).close()
+
+    def _open(self, folder: Path, owner: lock.Owner, warn: Warn) -> None:
+        self.folder, self._owner, self._warn = folder, owner, warn
+        path = folder / FILE
+        if not path.is_file():
+            raise not_a_study(folder, f"it has no {FILE}")
+        self._beats = lock.Beats(folder, owner)
+        with storage(folder):
+            self._connection = connect(path)
+
+    def _begin_to_drive(self) -> None:
+        """Bring the second copy up to date, and show from now on that the driver lives."""
+        with storage(self.folder):
+            self._connection.execute("PRAGMA synchronous = FULL")
+            tables = (META, TRIALS, RUNGS)
+            rows = [(table, row) for table in tables for row in self._rows(table)]
+            second_copy.bring_up_to_date(self.folder, rows)
+        self._beats.start()
+
+    def _acquire(self, take_over: bool) -> None:
+        """Become the driver once nobody else is.
+
+        Whoever cannot be looked at is watched: if it does not write for a lease, by the clock
+        of this process alone, it is gone.
+        """
+        watched, since = None, time.monotonic()
+        while True:
+            gone = watched is not None and time.monotonic() - since >= lock.LEASE_S
+            with storage(self.folder), self._begin():
+                held = self._holder()
+                if held is not None and watched not in (None, held):
+                    raise lock.in_use(self.folder, held.owner)
+                if held is None or self._may_follow(held.owner, take_over or gone):
+                    return self._take()
+            if watched is None:
+                watched = held
+                self._warn(_watching(self.folder, held.owner))
+            time.sleep(lock.WATCH_S)
+
+    def _holder(self) -> lock.Held | None:
+        if schema_version(self._connection, self.folder) < VERSION:
+            return migration.holder(self._connection)
+        return lock.holder(self._connection)
+
+    def _may_follow(self, owner: lock.Owner, gone: bool) -> bool:
+        """Whether an owner is no more; raise StudyInUseError if it is known to run."""
+        alive = owner.is_alive()
+        if alive:
+            raise lock.in_use(self.folder, owner)
+        return alive is False or gone
+
+    def _take(self) -> None:
+        """Become the driver of a study that is whole and up to date, in a write transaction."""
+        if schema_version(self._connection, self.folder) < VERSION:
+            aside = migration.migrate_in_place(self._connection, self.folder)
+            kept = f"the file as it was is kept as {aside.name}"
+            self._warn(f"{self.folder}: {FILE} is brought to schema {VERSION}; {kept}")
+        check_whole(self._connection, thorough=True)
+        lock.take(self._connection, self._owner)
 
     def __enter__(self) -> StudyStore:
         return self
@@ -111,141 +179,151 @@ class StudyStore:
 
     def close(self) -> None:
         """Let go of the lock and close; a store that cannot be written is closed all the same."""
+        self._beats.stop()
         try:
-            with self._begin():
+            # The next driver sees that this process is gone; whoever reads is not waited for.
+            with suppress(sqlite3.Error, HrnetSearchError):
+                self._connection.execute("BEGIN IMMEDIATE")
                 lock.release(self._connection, self._owner)
-        except sqlite3.Error:
-            pass  # the next driver sees that this process is gone
+                self._connection.execute("COMMIT")
         finally:
             self._connection.close()
 
     def meta(self) -> dict[str, str]:
         """Return what is noted of the study, by name."""
-        return dict(self._connection.execute("SELECT name, value FROM meta"))
+        return {name: value for name, _, value in self._rows(META)}
 
     def set_meta(self, name: str, value: str) -> None:
         """Note something of the study."""
-        with self._write() as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        with self._write() as (connection, changed):
+            before = get(connection, META, (name,))
+            row = (name, before[1] + 1 if before else 0, value)
+            put(connection, META, row)
+            changed.append((META, row))
 
     def ask(self, ask: Ask) -> None:
         """Commit an ask; its trial may start once this returns."""
-        key = ask.key
-        columns = "number, architecture, schedule, seed, point, network, purpose, told, width"
-        values = (
-            ask.number,
-            key.architecture,
-            key.schedule,
-            key.seed,
-            json.dumps(ask.point),
-            to_json(ask.architecture),
-            ask.purpose,
-            json.dumps(ask.told),
-            ask.architecture.width,
-        )
-        with self._write() as connection:
-            marks = ", ".join("?" * len(values))
-            connection.execute(f"INSERT INTO trials ({columns}) VALUES ({marks})", values)
+        row = asked(ask)
+        with self._write() as (connection, changed):
+            insert(connection, TRIALS, [row])
+            changed.append((TRIALS, row))
 
     def rung(self, number: int, rung: RungResult) -> None:
         """Commit what a running trial showed at a rung; again after a resume is the same."""
-        with self._write() as connection:
-            values = (number, rung.step, rung.miou)
-            connection.execute("INSERT OR REPLACE INTO rungs VALUES (?, ?, ?)", values)
+        row = (number, rung.step, rung.miou)
+        with self._write() as (connection, changed):
+            put(connection, RUNGS, row)
+            changed.append((RUNGS, row))
 
     def finish(self, number: int, result: TrialResult) -> bool:
         """Commit a trial's result; False, and nothing changed, if it has one already."""
-        result = trusted(result)
-        cost = result.cost
-        values = (
-            result.status,
-            result.miou,
-            result.latency_ms,
-            *((cost.params, cost.macs, cost.activations) if cost else (None,) * 3),
-            result.wall_s,
-            result.error,
-            to_json(result),
-            number,
-        )
-        with self._write() as connection:
-            changed = connection.execute(
-                "UPDATE trials SET status = ?, miou = ?, latency_ms = ?, params = ?, macs = ?,"
-                " activations = ?, wall_s = ?, error = ?, result = ?,"
-                " finished = (SELECT COUNT(finished) FROM trials)"
-                " WHERE number = ? AND finished IS NULL",
-                values,
-            )
-            return changed.rowcount == 1
+        with self._write() as (connection, changed):
+            before = get(connection, TRIALS, (number,))
+            if before is None or before[FINISHED] is not None:
+                return False
+            query = "SELECT COALESCE(MAX(finished) + 1, 0) FROM trials"
+            row = ended(before, trusted(result), connection.execute(query).fetchone()[0])
+            put(connection, TRIALS, row)
+            changed.append((TRIALS, row))
+        return True
 
     def heartbeat(self) -> None:
-        """Renew the lease while a trial runs, if it is time to: a write a step would be dear."""
-        if time.monotonic() - self._renewed >= lock.RENEW_S:
+        """Show that the driver lives, if it is time to: a write a step would be dear."""
+        if self._beats.since_s >= lock.RENEW_S:
             with self._write():
                 pass
 
     def asks(self) -> list[Ask]:
         """Return all asks in their order."""
-        return read_asks(self._connection)
+        return self._asks(self._rows(TRIALS))
 
     def running(self) -> list[Ask]:
         """Return the asks whose trials have no result."""
-        done = {number for number, _ in self.finished()}
-        return [ask for ask in self.asks() if ask.number not in done]
+        return self._asks([row for row in self._rows(TRIALS) if row[FINISHED] is None])
 
     def finished(self) -> list[tuple[int, TrialResult]]:
         """Return results with their trials' numbers, in the order of their commits."""
-        rows = self._connection.execute(
-            "SELECT number, result FROM trials WHERE finished IS NOT NULL ORDER BY finished"
-        )
-        return [(number, result_from_json(text)) for number, text in rows]
+        rows = in_order_of_commits(self._rows(TRIALS))
+        with storage(self.folder):
+            return [(row[0], result_of(row)) for row in rows]
+
+    def _asks(self, rows: Sequence[Row]) -> list[Ask]:
+        with storage(self.folder):
+            return [ask_of(row) for row in rows]
+
+    def _rows(self, table: Table) -> list[Row]:
+        with storage(self.folder):
+            rows = verified(table, fetch(self._connection, table))
+            if table is TRIALS:
+                for row in rows:
+                    check_columns(row)
+            return rows
 
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        """Run a write transaction in which this driver is known to hold the study."""
+    def _write(self) -> Iterator[tuple[sqlite3.Connection, list[tuple[Table, Row]]]]:
+        """Run a write transaction in which this driver is known to hold the study.
+
+        Yields the connection, and a list for the rows that are written, which are copied.
+        """
+        changed: list[tuple[Table, Row]] = []
         with storage(self.folder):
             if not (self.folder / FILE).exists():
                 # SQLite would go on writing into a file that nobody can see any more.
                 raise FileNotFoundError(f"{FILE} is gone")
             with self._begin():
                 lock.confirm(self._connection, self._owner, self.folder)
-                yield self._connection
-            self._renewed = time.monotonic()
+                yield self._connection, changed
+            self._beats.wrote()
+            second_copy.append(self.folder, changed)
 
     @contextmanager
     def _begin(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+        patiently(self._connection, "BEGIN IMMEDIATE", self.folder, self._warn)
         try:
             yield
+            patiently(self._connection, "COMMIT", self.folder, self._warn)
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # After a full disk SQLite has rolled back itself; the cause is what is to be said.
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
 
-def read_asks(
-    connection: sqlite3.Connection,
-    which: str = "ORDER BY number",
-    values: tuple[int, ...] = (),
-    known: Mapping[int, Ask] = MappingProxyType({}),
-) -> list[Ask]:
-    """Return asks of a study, all in their order if nothing else is asked for.
+def _place(folder: Path, meta: Mapping[str, str], owner: lock.Owner) -> None:
+    """Write a study under a name of its own, then give it the one that all look for."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{FILE}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with closing(prepared(sqlite3.connect(temporary, isolation_level=None))) as connection:
+            connection.execute("BEGIN")
+            create(connection)
+            insert(connection, META, [(key, 0, value) for key, value in meta.items()])
+            lock.take(connection, owner)
+            connection.execute("COMMIT")
+        temporary.chmod(0o666 & ~_umask())
+        place_new(temporary, folder / FILE)
+    except FileExistsError:
+        raise _exists(folder) from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
-    Those `known` by number are not read again.
-    """
-    rows = connection.execute(
-        "SELECT number, architecture, schedule, seed, point, network, purpose, told"
-        f" FROM trials {which}",
-        values,
+
+def _umask() -> int:
+    """Return the mask that takes rights from new files; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _exists(folder: Path) -> StudyExistsError:
+    return StudyExistsError(Fault("", None, "is a study already", "", str(folder)))
+
+
+def _watching(folder: Path, owner: lock.Owner) -> str:
+    held = lock.in_use(folder, owner)
+    return (
+        f"{held}; it cannot be looked at from here: watching for {lock.LEASE_S:.0f} s whether it"
+        " still writes (--take-over if it is known to be gone)"
     )
-    return [
-        known.get(number)
-        or Ask(
-            number,
-            TrialKey(architecture, schedule, seed),
-            tuple(json.loads(point)),
-            architecture_from_json(network),
-            purpose,
-            tuple(json.loads(told)),
-        )
-        for number, architecture, schedule, seed, point, network, purpose, told in rows
-    ]

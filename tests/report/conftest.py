@@ -13,7 +13,8 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.records import TrialKey, TrialResult
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 Trial = tuple[Architecture, TrialResult | None]
 MakeStudy = Callable[..., Study]

@@ -16,7 +16,8 @@ from hrnet_search.records import TrialKey
 from hrnet_search.report.compare import compare
 from hrnet_search.report.report import write_compared
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 NOISE = 0.01
 

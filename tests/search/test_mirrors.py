@@ -17,7 +17,8 @@ from hrnet_search.search.mirrors import MIRRORS, Line, Mirror, Outbox, mirrors_o
 from hrnet_search.search.mlflow_mirror import PARENT_TAG, TRIAL_TAG
 from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.study import open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 RESULTS = [
     result(0, miou=0.5),

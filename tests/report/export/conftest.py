@@ -16,7 +16,8 @@ from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.records import DataSpec, Schedule, TrialKey
 from hrnet_search.report.export.member import Member, front_of
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.writer import Ask, StudyStore
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 MakeMember = Callable[..., Member]
 CLASSES = 5

@@ -1,0 +1,119 @@
+"""Trials as rows of study.db: how an ask and its result are written, and read back checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import StudyDamagedError
+from hrnet_search.records import Point, TrialKey, TrialResult
+from hrnet_search.store.rows import architecture_from_json, result_from_json, to_json
+from hrnet_search.store.tables import TRIALS, Row, damage
+
+RUNNING = "running"
+PLACES = {name: place for place, name in enumerate(TRIALS.columns)}
+FINISHED, RESULT, STATUS = PLACES["finished"], PLACES["result"], PLACES["status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A trial that was asked for: committed before it starts.
+
+    `told` are the numbers of the trials whose results the sampler had been told since the ask
+    before; `purpose` is search, confirm or ablate, or base: its network stands at no point.
+    """
+
+    number: int
+    key: TrialKey
+    point: Point
+    architecture: Architecture
+    purpose: str = "search"
+    told: tuple[int, ...] = ()
+
+
+def asked(ask: Ask) -> Row:
+    """Return the row of a trial that has no result."""
+    return _row(
+        number=ask.number,
+        architecture=ask.key.architecture,
+        schedule=ask.key.schedule,
+        seed=ask.key.seed,
+        point=json.dumps(ask.point),
+        purpose=ask.purpose,
+        told=json.dumps(ask.told),
+        status=RUNNING,
+        width=ask.architecture.width,
+        error="",
+        network=to_json(ask.architecture),
+    )
+
+
+def ended(row: Row, result: TrialResult, finished: int) -> Row:
+    """Return the row of a trial with its result, the `finished`th to be committed."""
+    values = dict(zip(TRIALS.columns, row, strict=True))
+    told = columns_of(json.loads(text := to_json(result)))
+    return _row(**{**values, **told, "finished": finished, "result": text})
+
+
+def columns_of(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a result's record says in columns of its own, by column."""
+    exact, latency = record["cost"] or {}, record["latency"] or {}
+    found = {name: record[name] for name in ("status", "miou", "wall_s", "error")}
+    counted = {name: exact.get(name) for name in ("params", "macs", "activations")}
+    return found | counted | {"latency_ms": latency.get("ms")}
+
+
+def check_columns(row: Row) -> None:
+    """Raise StudyDamagedError unless a trial's columns say what its record says."""
+    try:
+        text = row[RESULT]
+        told = columns_of(json.loads(text)) if text is not None else {"status": RUNNING}
+    except (ValueError, TypeError, LookupError) as error:
+        raise damage(f"table trials, {TRIALS.named(row)}: its record ({error})") from None
+    wrong = [name for name, value in told.items() if row[PLACES[name]] != value]
+    if (text is None) != (row[FINISHED] is None):
+        wrong.append("finished")
+    if wrong:
+        what = f"column {wrong[0]} is not what its record says"
+        raise damage(f"table trials, {TRIALS.named(row)}: {what}")
+
+
+def ask_of(row: Row) -> Ask:
+    """Return the ask that a row holds; raise StudyDamagedError."""
+    values = dict(zip(TRIALS.columns, row, strict=True))
+    try:
+        return Ask(
+            values["number"],
+            TrialKey(values["architecture"], values["schedule"], values["seed"]),
+            tuple(json.loads(values["point"])),
+            architecture_from_json(values["network"]),
+            values["purpose"],
+            tuple(json.loads(values["told"])),
+        )
+    except (ValueError, TypeError, LookupError) as error:
+        raise _unreadable(row, error) from None
+
+
+def result_of(row: Row) -> TrialResult:
+    """Return the result that the row of an ended trial holds; raise StudyDamagedError."""
+    try:
+        return result_from_json(row[RESULT])
+    except (ValueError, TypeError, LookupError) as error:
+        raise _unreadable(row, error) from None
+
+
+def in_order_of_commits(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of trials that have ended, the first to be committed first."""
+    return sorted((row for row in rows if row[FINISHED] is not None), key=lambda r: r[FINISHED])
+
+
+def _row(**values: Any) -> Row:
+    return tuple(values.get(name) for name in TRIALS.columns)
+
+
+def _unreadable(row: Row, error: Exception) -> StudyDamagedError:
+    what = f"its record cannot be read ({type(error).__name__}: {error})"
+    return damage(f"table trials, {TRIALS.named(row)}: {what}")

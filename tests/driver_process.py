@@ -1,0 +1,36 @@
+"""A driver in a process of its own, which writes trials until it is ended."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+WRITER = """
+import sys
+sys.path.insert(0, {here!r})
+from made_up import ask, result
+from hrnet_search.store.tables import VERSION
+from hrnet_search.store.writer import StudyStore
+store = StudyStore({folder!r})
+done = dict(store.finished())
+number = len(store.asks())
+for waiting in store.running():
+    store.finish(waiting.number, result(waiting.number))
+print("ready", flush=True)
+while True:
+    store.ask(ask(number))
+    print("asked", number, flush=True)
+    store.finish(number, result(number))
+    print("finished", number, flush=True)
+    number += 1
+"""
+
+
+def start_writer(folder: Path, within: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a driver, `within` a command that runs another; it says `ready` first."""
+    code = WRITER.format(here=str(HERE), folder=str(folder))
+    command = [*within, sys.executable, "-c", code]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
