@@ -110,17 +110,18 @@ def check(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> int:
     """Write N distinct valid HRNet yamls within the limits."""
-    from hrnet_search.arch.hrnet_yaml import config_text
+    from hrnet_search.library.writer import ConfigWriter
     from hrnet_search.space import generate as generator
 
     file = _load(options)
+    writer, schedule = ConfigWriter.planned(file.base, file.schedule), file.schedule.id
     found = generator.generate(file.space, options.n, options.seed)
     folder = Path(options.output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for architecture in found:
             path = folder / f"{file.name}_{architecture.id}.yaml"
-            path.write_text(config_text(architecture, file.base), encoding="utf-8")
+            path.write_text(writer.write(architecture, schedule).text, encoding="utf-8")
     except OSError as error:
         raise StorageLostError(f"{folder}: cannot be written: {error.strerror or error}") from error
     print(f"{len(found)} configs in {folder}")

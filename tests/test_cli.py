@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from hrnet_search import Architecture, __version__, open_study
+from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.cli import COMMANDS, main, parser
 from hrnet_search.records import DEVICES
 from hrnet_search.space.load import load_space_file
@@ -281,6 +282,8 @@ def test_generate_writes_distinct_configs(
     assert main(["generate", str(tiny), "-n", "5", "-o", str(folder)]) == 0
     ids = {Architecture.from_yaml(p).id for p in folder.iterdir()}
     assert len(ids) == 5
+    (dataset,) = {str(read_config(p).sections["DATASET"]) for p in folder.iterdir()}
+    assert "'NUM_CLASSES': 8" in dataset  # those of the space file's data, not the base's 19
     assert main(["generate", str(tiny), "-n", "500", "-o", str(folder)]) == 0
     assert "no more than" in capsys.readouterr().out
 
@@ -358,11 +361,11 @@ def test_export_writes_every_format_and_times_onnx(
     assert kinds == [".json", ".md", ".onnx", ".pth", ".pth", ".py", ".safetensors", ".yaml"]
     (card,) = out.glob("*.md")
     assert ", onnxruntime, fp32, batch 1, 33 x 32, " in card.read_text()
-    # The base is for Cityscapes, the data have 8 classes.
+    # The base is for Cityscapes, the data are drawn, of 8 classes.
     assert said.err == ""
     (config,) = out.glob("*.yaml")
     assert "NUM_CLASSES: 8\n" in config.read_text()
-    assert "the base's, for 19 classes" in card.read_text()
+    assert "First set DATASET.ROOT, DATASET.TRAIN_SET, DATASET.TEST_SET" in card.read_text()
 
 
 def test_export_names_what_it_cannot_write_or_time(

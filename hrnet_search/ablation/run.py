@@ -14,9 +14,10 @@ from hrnet_search.ablation.arms import MACS, NONE, Ablation, settle
 from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
 from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.data.dataset import fingerprint, inspect_data
+from hrnet_search.data.dataset import fingerprint, inspect_data, largest_sizes
 from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import SpaceError
+from hrnet_search.library.writer import IMAGE_SIZES, SCHEDULES, noted
 from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, INITIAL, TrialKey, TrialResult, hash_of
 from hrnet_search.search.initial import Initial
@@ -168,7 +169,9 @@ def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict
         "objectives": json.dumps(file.objectives),
         "choices": json.dumps([*(f.path for f in factors), "match"]),
         "levels": json.dumps([*(f.levels for f in factors), [NONE, MACS]]),
-        "schedule": json.dumps({**asdict(schedule), "id": schedule.id}),
+        "schedule": json.dumps(noted(schedule)),
+        SCHEDULES: json.dumps([noted(s) for s in dict.fromkeys(a.schedule for a in ablation.arms)]),
+        IMAGE_SIZES: json.dumps(largest_sizes(schedule.data)),
         INITIAL: json.dumps(ablation.initial),
         "trials": str(ablation.trainings),
         HOLDS: to_json(ablation.data),

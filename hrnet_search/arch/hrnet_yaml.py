@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import yaml
 from hrnet_search.arch.architecture import MAX_BRANCHES, Architecture
 from hrnet_search.arch.config_reader import ConfigReader, python_config
 from hrnet_search.arch.yaml_nodes import compose, read_text
-from hrnet_search.errors import ArchitectureError
+from hrnet_search.errors import ArchitectureError, Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,16 @@ def read_config(path: str | Path, to_build: bool = False) -> Config:
     ArchitectureError with every problem, each with file, line and column; `to_build` makes a
     head that is not built here one of them.
     """
-    name = str(path)
     text, faults = read_text(path)
+    return _read(text, str(path), faults, to_build)
+
+
+def parse_config(text: str) -> Config:
+    """Read the text of a config, as `read_config` does a file."""
+    return _read(text, "", [])
+
+
+def _read(text: str, name: str, faults: list[Fault], to_build: bool = False) -> Config:
     if not faults and (fault := python_config(text, name)):
         raise ArchitectureError(fault)
     root, more = (None, []) if faults else compose(text, name)
@@ -69,18 +78,20 @@ def write_config(architecture: Architecture, path: str | Path, like: str | Path 
 
 
 def config_text(
-    architecture: Architecture, like: Config | None = None, classes: int | None = None
+    architecture: Architecture, like: Config | None = None, notes: Sequence[str] = ()
 ) -> str:
     """Return the yaml text of a complete config, with a comment on the official library.
 
     Weights that `like` starts from are named only where its architecture is the same: they
-    would not fit another. `classes` takes the place of its DATASET.NUM_CLASSES.
+    would not fit another. Its TRAIN.RESUME becomes false: a second start of the official trainer
+    would read its own checkpoint, which torch 2.6 and later refuse. `notes` are lines of the
+    comment.
     """
     architecture.check()
     sections = copy.deepcopy(like.sections) if like else cityscapes_sections()
-    data = sections.get("DATASET") or {}
-    if classes is not None and isinstance(data, dict):
-        sections["DATASET"] = {**data, "NUM_CLASSES": classes}
+    train = sections.get("TRAIN")
+    if isinstance(train, dict) and "RESUME" in train:
+        train["RESUME"] = False
     model = sections.get("MODEL") or {}
     if like and like.architecture.head != architecture.head:
         _single_output(sections, model)
@@ -95,7 +106,7 @@ def config_text(
     rest = {k: v for k, v in model.items() if k not in own and k != "EXTRA"}
     sections["MODEL"] = {**own, **rest, "EXTRA": _extra(architecture)}
     body = yaml.dump(sections, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-    return "".join(f"# {line}\n" for line in _comment(architecture)) + body
+    return "".join(f"# {line}\n" for line in (*_comment(architecture), *notes)) + body
 
 
 def official_problems(architecture: Architecture) -> list[str]:
@@ -138,7 +149,7 @@ def cityscapes_sections() -> dict[str, Any]:
             "SHUFFLE": True,
             "BEGIN_EPOCH": 0,
             "END_EPOCH": 484,
-            "RESUME": True,
+            "RESUME": False,
             "OPTIMIZER": "sgd",
             "LR": 0.01,
             "WD": 0.0005,

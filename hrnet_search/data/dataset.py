@@ -92,6 +92,19 @@ def inspect_data(file: SpaceFile) -> Inventory:
     return inventory
 
 
+def largest_sizes(spec: DataSpec) -> dict[str, tuple[int, int]]:
+    """Return the largest height and the largest width of each split, decoding nothing.
+
+    Raise DataError if the files cannot be listed.
+    """
+    found = {}
+    for split in SPLITS:
+        dataset = open_dataset(spec, split)
+        heights, widths = zip(*(dataset.size(i) for i in range(len(dataset))), strict=True)
+        found[split] = (max(heights), max(widths))
+    return found
+
+
 def fingerprint(spec: DataSpec) -> str:
     """Return 12 hex digits of the content: equal for copies, whatever their place and times.
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
+from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import (
     COMPLETED,
     CONFIRMED_FROM,
@@ -19,7 +20,6 @@ from hrnet_search.records import (
 )
 from hrnet_search.report.ablation import ablation_lines
 from hrnet_search.report.evidence import evidence_of
-from hrnet_search.report.export.hrnet import base_config
 from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
 from hrnet_search.report.trials import data_warnings, objectives_of
@@ -125,7 +125,7 @@ def _failures(table: pd.DataFrame) -> list[str]:
 
 
 def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
-    base, latencies = base_config(study), completed_latencies(study)
+    base, latencies = ConfigWriter.of(study.meta).base, completed_latencies(study)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     for row in front.to_dict("records"):
         network = networks[row["number"]]

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import config_text
+from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
 from hrnet_search.search.tracking_uri import sqlite_url
@@ -42,6 +42,7 @@ class MlflowMirror:
         self._local = uri == "auto"
         self._uri = sqlite_url(self._folder / "mlflow.db") if self._local else uri
         self._name = study.name
+        self._writer = ConfigWriter.of(study.meta)
         self._id = study.meta.get("study_id", self._folder.name)
         self._client: Any = None
         self._experiment = self._parent = ""
@@ -80,7 +81,8 @@ class MlflowMirror:
         metrics = [Metric(name, value, now, step) for name, value, step in _metrics(result)]
         params = [Param(name, str(value)) for name, value in _params(ask.architecture, result)]
         client.log_batch(run, metrics=metrics, params=params)
-        client.log_text(run, config_text(ask.architecture), "config.yaml")
+        config = self._writer.write(ask.architecture, ask.key.schedule)
+        client.log_text(run, config.text, "config.yaml")
         ended = {"status": result.status, "error": result.error[:500], WHOLE_TAG: "yes"}
         tags = {"purpose": ask.purpose, **ended}
         client.log_batch(run, tags=[RunTag(*tag) for tag in tags.items()])

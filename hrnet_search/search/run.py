@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.data.dataset import fingerprint, inspect_data
+from hrnet_search.data.dataset import fingerprint, inspect_data, largest_sizes
 from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import StudyExistsError
 from hrnet_search.evaluate.devices import device_name, resolve_device
@@ -19,6 +19,7 @@ from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.probe import is_open, record, settle
 from hrnet_search.evaluate.settled_check import settled_check
 from hrnet_search.evaluate.trial import Worker, gate_of
+from hrnet_search.library.writer import IMAGE_SIZES, noted
 from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
 from hrnet_search.records import AUTO, BASE_INIT, INITIAL, Latency, LatencySpec, Schedule, hash_of
@@ -108,7 +109,7 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
     try:
         store.set_meta("trials", str(plan.trials))
         if long_trials(plan.confirming):
-            store.set_meta("long_schedule", _schedule_json(plan.long_schedule))
+            store.set_meta("long_schedule", json.dumps(noted(plan.long_schedule)))
     except BaseException:
         store.close()
         raise
@@ -235,16 +236,13 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
         "objectives": json.dumps(plan.objectives),
         "choices": json.dumps([c.path for c in choices]),
         "levels": json.dumps([c.values for c in choices]),
-        "schedule": _schedule_json(plan.schedule),
+        "schedule": json.dumps(noted(plan.schedule)),
+        IMAGE_SIZES: json.dumps(largest_sizes(plan.schedule.data)),
         HOLDS: to_json(plan.data),
         **({PROBE: plan.probe} if plan.probe else {}),
         INITIAL: json.dumps(plan.initial),
         "study_id": hash_of([file.name, _identity(plan)]),
     }
-
-
-def _schedule_json(schedule: Schedule) -> str:
-    return json.dumps({**asdict(schedule), "id": schedule.id})
 
 
 def _identity(plan: Plan) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def test_every_arm_is_trained_with_every_seed(finished: Path) -> None:
     assert {ask.purpose for ask, _ in study.trials()} == {"ablate"}
     assert table["STAGE4.NUM_BRANCHES"].tolist()[:ARMS].count(3) == 2
     assert set(table["match"]) == {"none", "macs"}
+    noted = {s["id"] for s in json.loads(study.meta["arm_schedules"])}
+    assert noted == set(table["schedule"])  # by which each arm's config is written
 
 
 def test_known_effects_come_out_with_their_costs(finished: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,8 +12,18 @@ from typing import Any
 import pytest
 from made_up import META, ask, result
 
+from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.errors import StorageLostError
-from hrnet_search.records import FAILED, INFEASIBLE, MIRROR_NAMES, STOPPED, TrialResult
+from hrnet_search.library.writer import noted
+from hrnet_search.records import (
+    FAILED,
+    INFEASIBLE,
+    MIRROR_NAMES,
+    STOPPED,
+    DataSpec,
+    Schedule,
+    TrialResult,
+)
 from hrnet_search.search.mirrors import MIRRORS, Line, Mirror, Outbox, mirrors_of, sync
 from hrnet_search.search.mlflow_mirror import PARENT_TAG, TRIAL_TAG
 from hrnet_search.search.tracking_uri import sqlite_url
@@ -35,7 +46,9 @@ def asked(number: int) -> Ask:
 
 
 def make_study(folder: Path, tracking: str, results: list[TrialResult]) -> Path:
-    StudyStore.create(folder, {**META, **LEVELS, **LIMITS, "study_id": "s1", "tracking": tracking})
+    facts = {"schedule": json.dumps(noted(Schedule(DataSpec("folder", 11, ignore=7))))}
+    meta = {**META, **LEVELS, **LIMITS, **facts, "study_id": "s1", "tracking": tracking}
+    StudyStore.create(folder, meta)
     with StudyStore(folder) as store:
         for number, one in enumerate(results):
             store.ask(asked(number))
@@ -127,6 +140,11 @@ def test_mlflow_has_what_a_trial_found(tmp_path: Path) -> None:
     history = client.get_metric_history(run.info.run_id, "miou")
     assert {(m.step, m.value) for m in history} == {(10, 0.5)}
     assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["config.yaml"]
+    config = (
+        folder / "mlflow-artifacts" / run.info.run_id / "artifacts" / "config.yaml"
+    ).read_text()
+    sections = parse_config(config).sections
+    assert (sections["DATASET"]["NUM_CLASSES"], sections["TRAIN"]["IGNORE_LABEL"]) == (11, 7)
 
 
 def test_optuna_has_values_levels_and_constraints(tmp_path: Path) -> None:

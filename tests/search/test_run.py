@@ -70,6 +70,8 @@ def test_a_schedule_that_leaves_nothing_open_is_not_probed(
     assert (plan.probe, len(probed)) == ("", 2)
     with open_store(file, plan, tmp_path / "study") as store:
         assert "probe" not in store.meta()
+        sizes = json.loads(store.meta()["image_sizes"])  # for BASE_SIZE and TEST of its configs
+        assert sizes == {split: list(file.schedule.data.size or ()) for split in ("train", "val")}
 
 
 def test_a_study_begun_in_another_precision_is_another(tmp_path: Path, probed: list[str]) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hrnet_search import __version__
-from hrnet_search.arch.hrnet_yaml import official_problems
+from hrnet_search.arch.hrnet_yaml import official_problems, parse_config
 from hrnet_search.errors import shown
+from hrnet_search.library.settle import gpu_count
 from hrnet_search.records import Latency
-from hrnet_search.report.export.member import Member, config_of
-from hrnet_search.report.export.official import branch_notes, gpu_count
+from hrnet_search.report.export.member import Member
+from hrnet_search.report.export.official import branch_notes
 from hrnet_search.report.export.result import ExportResult
 from hrnet_search.report.files import write_file
 from hrnet_search.store.evaluations import miou_interval, read_confusions
@@ -20,6 +21,14 @@ SCHEDULE = (
     "steps", "batch", "crop", "optimiser", "lr", "momentum", "weight_decay", "power", "scale",
     "flip", "precision", "init",
 )  # fmt: skip
+
+LAUNCHER = """This runs with torch 1.1 to 1.13 and numpy before 1.24. Newer ones need two lines:
+
+- torch 2 names the option that its launcher gives `--local-rank`; in `tools/train.py`:
+  `parser.add_argument("--local-rank", "--local_rank", type=int, default=-1)`
+- numpy 1.24 has no `np.int`; after `import numpy as np` in `tools/train.py` and `tools/test.py`:
+  `np.int = int`"""
+"""What the official trainer needs: by its sources, and the changes of torch 2.0 and numpy 1.24."""
 
 
 def write_card(
@@ -147,27 +156,20 @@ def _files(export: ExportResult, earlier: Sequence[Path]) -> str:
 def _training(member: Member) -> str:
     if reasons := official_problems(member.architecture):
         return f"The HRNet library does not train it as it was searched: {'; '.join(reasons)}."
-    sections = config_of(member.config).sections
+    config = member.config
+    sections = parse_config(config.text).sections
     command = (
         f"python -m torch.distributed.launch --nproc_per_node={gpu_count(sections)} tools/train.py"
         f" --cfg {member.stem}.yaml"
     )
-    rows = branch_notes(member.architecture, sections)
-    branches = "\n".join(f"- branch {branch}: {note}" for branch, note in rows)
+    first = f"First set {', '.join(config.left)}.\n\n" if config.left else ""
+    branches = [
+        f"branch {name}: {note}" for name, note in branch_notes(member.architecture, sections)
+    ]
+    notes = "\n".join(f"- {note}" for note in (*config.notes, *branches))
     return (
-        "In the HRNet library (HRNet-Semantic-Segmentation, branch HRNet-OCR), with this config:"
-        f"\n\n    {command}\n\n{branches}{_dataset_note(member)}"
-    )
-
-
-def _dataset_note(member: Member) -> str:
-    if member.classes == member.base_classes:
-        return ""
-    return (
-        f"\n\nDATASET.NUM_CLASSES of the config is {member.classes}, as it was trained. All else in"
-        f" DATASET is the base's, for {member.base_classes} classes: set DATASET, ROOT, TRAIN_SET"
-        " and TEST_SET to your own data first. (The library's Cityscapes reader has 19 class"
-        " weights and crashes on another number.)"
+        f"{first}In the HRNet library (HRNet-Semantic-Segmentation, branch HRNet-OCR), with this"
+        f" config:\n\n    {command}\n\n{LAUNCHER}\n\n{notes}"
     )
 
 

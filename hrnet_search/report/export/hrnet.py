@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hrnet_search.arch.hrnet_yaml import config_text, official_problems
-from hrnet_search.report.export.member import LIBRARY_CLASSES, Member, config_of, front_of
-from hrnet_search.report.export.member import base_config as base_config  # the summary asks here
+from hrnet_search.arch.hrnet_yaml import official_problems, parse_config
+from hrnet_search.report.export.member import LIBRARY_CLASSES, Member, front_of
 from hrnet_search.report.export.official import merge_problems
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.report.files import write_file
@@ -23,7 +22,7 @@ def export_hrnet(member: Member, folder: Path, options: ExportOptions) -> Export
     StorageLostError where a file cannot be written.
     """
     name = f"{member.stem}.yaml"
-    text = member.config
+    text = member.config.text
     reasons = [*official_problems(member.architecture), *config_problems(text, member)]
     if reasons and not options.as_is:
         return refusal(name, reasons)
@@ -38,7 +37,7 @@ def export_hrnet(member: Member, folder: Path, options: ExportOptions) -> Export
 
 def config_problems(text: str, member: Member) -> list[str]:
     """Return why the library's loading would stop on a config, or read another network."""
-    config = config_of(text)
+    config = parse_config(text)
     problems = merge_problems(config.sections)
     data = config.sections.get("DATASET")
     classes = data.get("NUM_CLASSES", LIBRARY_CLASSES) if isinstance(data, dict) else None
@@ -58,7 +57,7 @@ def write_front_configs(study: Study) -> list[Path]:
     Configs of an earlier front are removed, other files left alone. Raises StorageLostError.
     """
     folder = study.folder / "configs"
-    texts = {f"{m.stem}.yaml": config_text(m.architecture, m.base) for m in front_of(study)}
+    texts = {f"{m.stem}.yaml": m.config.text for m in front_of(study)}
     written = [write_file(folder / name, text.encode()) for name, text in texts.items()]
     for path in folder.glob("*.yaml"):
         if OWN_NAME.fullmatch(path.name) and path.name not in texts:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import Config, config_text, read_config
+from hrnet_search.library.writer import ConfigWriter, StudyConfig
 from hrnet_search.records import COMPLETED, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.study import Study
@@ -27,16 +26,15 @@ class Member:
 
     `miou` is the mean over its seeds, `result` its first trial by the search's schedule: the best
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is as
-    the study noted it, empty if it did not. `base` is the config that the study started from,
-    `number` the trial's.
+    the study noted it, empty if it did not. `writer` writes its config, `number` is the trial's.
     """
 
     architecture: Architecture
     miou: float
     result: TrialResult
     others: tuple[TrialResult, ...]
-    schedule: dict[str, Any]
-    base: Config | None
+    schedule: Mapping[str, Any]
+    writer: ConfigWriter
     study: str
     folder: Path
     number: int
@@ -68,19 +66,19 @@ class Member:
     @property
     def classes(self) -> int:
         """Classes that it was trained to tell apart."""
-        return int(self.data.get("classes") or self.base_classes)
+        return int(self.data.get("classes") or self._base_classes)
 
     @property
-    def base_classes(self) -> int:
-        """Classes of the config that the study started from."""
-        section = (self.base.sections.get("DATASET") if self.base else None) or {}
+    def _base_classes(self) -> int:
+        base = self.writer.base
+        section = (base.sections.get("DATASET") if base else None) or {}
         found = section.get("NUM_CLASSES", LIBRARY_CLASSES)
         return found if type(found) is int else LIBRARY_CLASSES
 
     @property
-    def config(self) -> str:
-        """The yaml of its network: the base's, but for the classes that its weights are for."""
-        return config_text(self.architecture, self.base, self.classes)
+    def config(self) -> StudyConfig:
+        """Its config, as it is called by its name wherever it is written."""
+        return self.writer.write(self.architecture, self.result.key.schedule)
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -107,8 +105,7 @@ def front_of(study: Study) -> tuple[Member, ...]:
     """Return the members of the front, cheapest first, each architecture once."""
     trials = {ask.number: (ask, result) for ask, result in study.trials()}
     front = study.front()
-    meta, base = study.meta, base_config(study)
-    schedules = _schedules(meta)
+    writer = ConfigWriter.of(study.meta)
     members = []
     for number, miou in zip(front["number"], front["miou"], strict=True):
         ask, first = trials[number]
@@ -119,28 +116,7 @@ def front_of(study: Study) -> tuple[Member, ...]:
             if its.key.architecture == ask.key.architecture and other != number
             if result is not None and result.status == COMPLETED
         )
-        schedule = schedules.get(ask.key.schedule, {})
-        facts = (schedule, base, study.name, study.folder, int(number))
+        schedule = writer.schedule(ask.key.schedule)
+        facts = (schedule, writer, study.name, study.folder, int(number))
         members.append(Member(ask.architecture, float(miou), first, others, *facts))
     return tuple(members)
-
-
-def base_config(study: Study) -> Config | None:
-    """Return the config that the study started from, None if it noted none."""
-    text = study.meta.get("base_yaml", "")
-    if not text:
-        return None
-    return config_of(text)
-
-
-def config_of(text: str) -> Config:
-    """Return the config that a yaml's text says; raise ArchitectureError if it is none."""
-    with tempfile.TemporaryDirectory() as spare:
-        path = Path(spare) / "config.yaml"
-        path.write_text(text, encoding="utf-8")
-        return read_config(path)
-
-
-def _schedules(meta: dict[str, str]) -> dict[str, dict[str, Any]]:
-    found = [json.loads(meta[name]) for name in ("schedule", "long_schedule") if meta.get(name)]
-    return {schedule["id"]: schedule for schedule in found}

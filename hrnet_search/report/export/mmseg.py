@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import WeightsError
+from hrnet_search.library.readers import ignored_label, is_renumbered
 from hrnet_search.net.mmseg_names import FOLDED, FOLDED_INTO, mmseg_name, to_mmseg
 from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.mmseg_structure import model_tensors
@@ -26,6 +27,9 @@ from hrnet_search.report.export.trained import (
     trained_network,
 )
 from hrnet_search.report.files import write_file
+
+CROP = (512, 1024)
+"""Height and width of a training crop where a study noted none."""
 
 
 def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> ExportResult:
@@ -107,6 +111,7 @@ def model_config(member: Member) -> dict[str, Any]:
             "num_classes": member.classes,
             "norm_cfg": norm,
             "align_corners": architecture.align_corners,
+            "ignore_index": ignored_label(member.data),
             "loss_decode": loss,
         },
         "train_cfg": {},
@@ -123,6 +128,8 @@ def config_source(member: Member, model: dict[str, Any]) -> str:
         f"Exact for images whose sides are multiples of {divisor}; for others mmsegmentation",
         "upsamples in two steps while it fuses, and the logits differ a little.",
     ]
+    if is_renumbered(member.data):
+        lines += ["Masks hold other ids than classes: write masks of class ids, 255 is ignored."]
     if reasons := mmseg_problems(member.architecture):
         lines += ["NOT as it was searched:", *(f"  {reason}" for reason in reasons)]
     return "".join(f"# {line}\n" for line in lines) + f"model = {_source(model, 0)}\n"
@@ -158,7 +165,8 @@ def _preprocessor(member: Member) -> dict[str, Any]:
         "std": [round(255 * value, 6) for value in member.std],
         "bgr_to_rgb": True,
         "pad_val": 0,
-        "seg_pad_val": 255,
+        "seg_pad_val": ignored_label(member.data),
+        "size": tuple(member.schedule.get("crop", CROP)),
     }
 
 

@@ -5,13 +5,13 @@ Rules of `lib/config/default.py` (branch HRNet-OCR) and of yacs, which merges a 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import official_problems
+from hrnet_search.library.settle import decoded
 
 TRAINED_IN = "model."
 """What the official train.py puts before every name."""
@@ -66,6 +66,14 @@ ONLY_OCR = (
 """Keys that the branches pytorch-v1.1 and master do not know, and stop on."""
 
 
+OLDER_READERS = {
+    "ade20k": "it has no reader ade20k",
+    "cocostuff": "it has no reader cocostuff",
+    "pascal_ctx": "its pascal_ctx reads PASCAL-Context alone, through the Detail API",
+}
+"""What the branches pytorch-v1.1 and master make of readers of HRNet-OCR."""
+
+
 def merge_problems(sections: dict[str, Any]) -> list[str]:
     """Return why the library's strict merge would stop on a config; empty if it takes it.
 
@@ -87,13 +95,10 @@ def branch_notes(architecture: Architecture, sections: dict[str, Any]) -> list[t
     older = "; ".join(old) if old else f"runs it {drop}"
     crossing = crossed_transitions(architecture)
     crossed = "; ".join([*old, *crossing]) if crossing else older
+    reader = str((sections.get("DATASET") or {}).get("DATASET"))
+    if note := OLDER_READERS.get(reader, ""):
+        older, crossed = f"{older}; {note}", f"{crossed}; {note}"
     return [("HRNet-OCR", current), ("pytorch-v1.1", crossed), ("master", older)]
-
-
-def gpu_count(sections: dict[str, Any]) -> int:
-    """Return how many processes the library expects: it divides its schedule by them."""
-    gpus = _decoded(sections.get("GPUS", "(0,)"))
-    return len(gpus) if isinstance(gpus, tuple | list) and gpus else 1
 
 
 def crossed_transitions(architecture: Architecture) -> list[str]:
@@ -127,7 +132,7 @@ def _merge(found: dict[str, Any], known: Schema, path: str) -> Iterator[str]:
             else:
                 yield f"{where}: a section is expected there"
         else:
-            yield from _typed(_decoded(value), known[key], where)
+            yield from _typed(decoded(value), known[key], where)
 
 
 def _typed(value: Any, kind: type, where: str) -> Iterator[str]:
@@ -136,16 +141,6 @@ def _typed(value: Any, kind: type, where: str) -> Iterator[str]:
         same = isinstance(value, dict)
     if not same or (value is None and kind is dict):
         yield f"{where}: the library takes {kind.__name__} there, not {type(value).__name__}"
-
-
-def _decoded(value: Any) -> Any:
-    """Return a string as the literal it reads as, as yacs does with every value."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value
 
 
 def _has(sections: dict[str, Any], path: str) -> bool:

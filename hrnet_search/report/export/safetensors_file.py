@@ -6,8 +6,9 @@ from pathlib import Path
 
 import safetensors.torch
 
+from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.errors import WeightsError
-from hrnet_search.report.export.member import Member, config_of
+from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.report.export.trained import empty_state, shapes_of, trained_network
 from hrnet_search.report.files import write_file
@@ -25,7 +26,7 @@ def export_safetensors(member: Member, folder: Path, _: ExportOptions) -> Export
         return refusal(name, [str(error)])
     metadata = facts(member)
     content = safetensors.torch.save({k: t.contiguous() for k, t in tensors.items()}, metadata)
-    same = config_of(metadata["yaml"]).architecture.id == member.architecture.id
+    same = parse_config(metadata["yaml"]).architecture.id == member.architecture.id
     again = shapes_of(safetensors.torch.load(content))
     if not same or again != shapes_of(empty_state(member)):
         return refusal(name, ["what was written does not read as this network"])
@@ -36,7 +37,7 @@ def facts(member: Member) -> dict[str, str]:
     """Return what a file of weights says of itself."""
     return {
         "architecture": member.architecture.id,
-        "yaml": member.config,
+        "yaml": member.config.text,
         "study": member.study,
         "trial": str(member.result.key),
         "miou": repr(member.result.miou),

@@ -13,10 +13,11 @@ from hrnet_search import __version__
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import shown
+from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import COMPLETED, INITIAL, OBJECTIVES, STATUSES, TrialResult
 from hrnet_search.report.commands import commands
 from hrnet_search.report.evidence import Evidence, evidence_of
-from hrnet_search.report.export.member import Member, base_config, front_of
+from hrnet_search.report.export.member import Member, front_of
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
 from hrnet_search.report.page.drawing import draw_network
 from hrnet_search.report.page.history import (
@@ -136,20 +137,20 @@ def gather(study: Study) -> Page:
     evidence = evidence_of(study, trials)
     variants = study.variants()
     numbers = [m.number for m in front]
-    base = base_config(study)
+    writer = ConfigWriter.of(meta)
     objectives = tuple(objectives_of(study))
     schedule = noted(meta, "schedule")
     rows = {int(row["number"]): row for row in variants.to_dict("records")}
     shown_members = front[:MOST_DRAWN]
     preview_members, previews = preview_rows({m.number: m.evaluation for m in shown_members})
-    network = base.architecture if base else None
+    network = writer.base.architecture if writer.base else None
     return Page(
         name=study.name,
         objectives=tuple(OBJECTIVES[o].label for o in objectives if o in OBJECTIVES),
         counts=_counts(trials),
         trials=len(trials),
         evidence=evidence,
-        points=points_of(variants, numbers, by_number, evidence, base),
+        points=points_of(variants, numbers, by_number, evidence, writer),
         members=tuple(_member(m, rows[m.number], evidence, network) for m in shown_members),
         front_size=len(front),
         base_width=network.width if network else None,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import Config, config_text
 from hrnet_search.latency_rule import interval_ms
+from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import Latency, LatencyCondition, TrialResult
 from hrnet_search.report.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trials import Trial
+from hrnet_search.store.writer import Ask
 
 MOST_YAMLS = 300
 """Variants whose whole config is in the page: the front, its rivals, then the most accurate."""
@@ -69,17 +69,19 @@ def points_of(
     front: Sequence[int],
     trials: Mapping[int, Trial],
     evidence: Evidence,
-    base: Config | None,
+    writer: ConfigWriter,
 ) -> Points:
     """Return the columns of `variants`; `front` and `trials` are by trial number."""
     numbers = [int(n) for n in variants["number"]]
     mious = [float(m) for m in variants["miou"]]
     intervals = [evidence.mious.get(n) for n in numbers]
-    networks = [trials[n][0].architecture for n in numbers]
+    asks = [trials[n][0] for n in numbers]
+    networks = [ask.architecture for ask in asks]
+    base = writer.base
     members = set(front)
     places = tuple(_place(n, members, evidence) for n in numbers)
     wanted = sorted(range(len(numbers)), key=lambda i: (-places[i], -mious[i]))
-    yamls, blocks = _yamls(networks, wanted[:MOST_YAMLS], base)
+    yamls, blocks = _yamls(asks, wanted[:MOST_YAMLS], writer)
     return Points(
         number=tuple(numbers),
         architecture=tuple(variants["architecture"]),
@@ -155,12 +157,13 @@ def _exact(variants: pd.DataFrame, name: str, unit: float) -> Column:
 
 
 def _yamls(
-    networks: Sequence[Architecture], wanted: Iterable[int], base: Config | None
+    asks: Sequence[Ask], wanted: Iterable[int], writer: ConfigWriter
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
     """Return configs as lists of blocks: most of a config is that of all the others."""
     blocks: dict[str, int] = {}
-    found: list[tuple[int, ...]] = [()] * len(networks)
+    found: list[tuple[int, ...]] = [()] * len(asks)
     for i in wanted:
-        parts = re.split(r"(?m)^(?= *[A-Z0-9_]+:$)", config_text(networks[i], base))
+        text = writer.write(asks[i].architecture, asks[i].key.schedule).text
+        parts = re.split(r"(?m)^(?= *[A-Z0-9_]+:$)", text)
         found[i] = tuple(blocks.setdefault(part, len(blocks)) for part in parts)
     return tuple(found), tuple(blocks)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch.distributed.launch
 from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.presets import PRESETS
 from hrnet_search.records import DataSpec, Latency, LatencyCondition, Schedule
 from hrnet_search.report.export.card import card_text, write_card
 from hrnet_search.report.export.member import Member, front_of
@@ -55,13 +59,33 @@ def test_everything_that_is_known_stands_on_it(make_member: MakeMember, tmp_path
     assert "- branch master: runs it after MODEL.ALIGN_CORNERS is taken out of it" in text
 
 
-@pytest.mark.parametrize(("base", "said"), [(None, False), ("", True)])
-def test_a_base_of_other_classes_has_to_be_set_to_ones_own_data(
-    base: str | None, said: bool, make_member: MakeMember
+def test_own_data_have_to_be_set_first(make_member: MakeMember) -> None:
+    text = card_text(make_member(PLAIN, weights=False), NONE)
+    assert "First set DATASET.ROOT, DATASET.TRAIN_SET, DATASET.TEST_SET" in text
+    assert "- the library has five readers (cityscapes, ade20k, pascal_ctx, lip, cocostuff)" in text
+    assert (
+        "- branch master: runs it after MODEL.ALIGN_CORNERS is taken out of it; its pascal_ctx"
+        in text
+    )
+
+
+def test_nothing_is_left_to_set_for_a_data_set_of_the_library(make_member: MakeMember) -> None:
+    city = Schedule(replace(PRESETS["cityscapes"].spec, root="/data"))
+    assert "First set" not in card_text(make_member(PLAIN, weights=False, schedule=city), NONE)
+
+
+def test_the_torch_of_the_librarys_launcher_and_what_a_newer_one_needs_stand_on_it(
+    make_member: MakeMember,
 ) -> None:
-    text = card_text(make_member(PLAIN, weights=False, base=base), NONE)
-    note = "DATASET.NUM_CLASSES of the config is 5, as it was trained. All else in DATASET is the"
-    assert (f"{note} base's, for 19 classes: set DATASET, ROOT" in text) is said
+    """torch 2.0 renamed the launcher's option (`torch/distributed/launch.py`)."""
+    text = card_text(make_member(PLAIN, weights=False), NONE)
+    assert "torch 1.1 to 1.13 and numpy before 1.24" in text
+    (added,) = re.findall(r"`parser\.(add_argument\(.+\))`", text)
+    parser = argparse.ArgumentParser()
+    eval(f"parser.{added}", {"parser": parser, "int": int})
+    assert parser.parse_args(["--local-rank=3"]).local_rank == 3
+    assert "--local-rank" in str(torch.distributed.launch.__doc__)
+    assert "`np.int = int`" in text
 
 
 def test_what_is_not_known_is_said(make_member: MakeMember) -> None:

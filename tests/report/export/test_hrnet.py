@@ -21,7 +21,9 @@ from hrnet_search.arch.hrnet_yaml import cityscapes_sections, config_text, read_
 from hrnet_search.records import DataSpec, Schedule
 from hrnet_search.report.export.hrnet import config_problems, export_hrnet, write_front_configs
 from hrnet_search.report.export.member import Member, front_of
+from hrnet_search.report.export.official import merge_problems
 from hrnet_search.report.export.result import ExportOptions, ExportResult
+from hrnet_search.report.page.gather import gather
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -142,22 +144,22 @@ def test_a_refused_config_has_no_weights(mixed: Study, tmp_path: Path) -> None:
 
 def test_a_config_keeps_the_sections_of_the_base(make_member: MakeMember, tmp_path: Path) -> None:
     member = make_member(PLAIN)
-    assert member.base is not None
-    member.base.sections["DATASET"]["ROOT"] = "my-data/"
+    assert member.writer.base is not None
+    member.writer.base.sections["WORKERS"] = 11
     (path,) = export_hrnet(member, tmp_path / "out", ExportOptions()).written
     sections = read_config(path).sections
-    assert sections["DATASET"]["ROOT"] == "my-data/"
-    assert sections["TRAIN"]["OPTIMIZER"] == "sgd"
+    assert sections["WORKERS"] == 11
+    assert sections["TRAIN"]["END_EPOCH"] == 484
 
 
 def test_a_base_that_the_strict_merge_stops_on_is_refused_by_its_key(
     make_member: MakeMember, tmp_path: Path
 ) -> None:
     member = make_member(PLAIN)
-    assert member.base is not None
-    member.base.sections["TRAIN"].update(LR=1, GUESS=2)
+    assert member.writer.base is not None
+    member.writer.base.sections["TRAIN"].update(END_EPOCH=1.5, GUESS=2)
     (refused,) = export_hrnet(member, tmp_path, ExportOptions()).refused
-    assert "TRAIN.LR: the library takes float there, not int" in refused
+    assert "TRAIN.END_EPOCH: the library takes int there, not float" in refused
     assert "TRAIN.GUESS: the library knows no such key" in refused
     assert list(tmp_path.glob("*.yaml")) == []
 
@@ -166,7 +168,8 @@ def test_a_study_without_a_base_gives_complete_configs(
     make_member: MakeMember, tmp_path: Path
 ) -> None:
     (path,) = export_hrnet(make_member(PLAIN, base=""), tmp_path, ExportOptions()).written
-    assert read_config(path).sections["DATASET"]["DATASET"] == "cityscapes"
+    assert merge_problems(read_config(path).sections) == []
+    assert read_config(path).sections.keys() == cityscapes_sections().keys()
 
 
 def test_weights_that_were_not_kept_leave_the_config_good(
@@ -192,19 +195,21 @@ def test_weights_of_another_network_are_refused(
     assert refused.count("\n") == 0
 
 
-@pytest.mark.parametrize("base", ["", config_text(PLAIN), config_text(PLAIN, classes=21)])
+OF_21 = config_text(PLAIN).replace("NUM_CLASSES: 19", "NUM_CLASSES: 21")
+
+
+@pytest.mark.parametrize("base", ["", config_text(PLAIN), OF_21])
 def test_the_config_has_the_classes_of_the_weights_whatever_the_base_has(
     base: str, make_member: MakeMember, tmp_path: Path
 ) -> None:
     config, weights = export_hrnet(make_member(PLAIN, base=base), tmp_path, WEIGHTS).written
     assert len(torch.load(weights, weights_only=True)["model.last_layer.3.bias"]) == 5
-    sections = read_config(config).sections
-    assert sections["DATASET"] == {**cityscapes_sections()["DATASET"], "NUM_CLASSES": 5}
+    assert read_config(config).sections["DATASET"]["NUM_CLASSES"] == 5
 
 
 def test_a_config_of_other_classes_than_the_weights_is_refused(make_member: MakeMember) -> None:
     member = make_member(PLAIN)
-    assert config_problems(member.config, member) == []
+    assert config_problems(member.config.text, member) == []
     (reason,) = config_problems(config_text(PLAIN), member)
     assert reason == ("DATASET.NUM_CLASSES 19: its network tells 5 classes apart, allowed: 5")
 
@@ -227,6 +232,17 @@ def test_weights_of_another_normalisation_are_refused(
     ).refused
     assert "normalised with ImageNet's figures" in refused
     assert "allowed: data.mean [0.485, 0.456, 0.406]" in refused
+
+
+def test_one_name_has_one_content_in_the_study_its_export_and_its_page(
+    mixed: Study, tmp_path: Path
+) -> None:
+    exported = export(mixed, tmp_path, as_is=True).written
+    kept = write_front_configs(mixed)
+    assert [(p.name, p.read_bytes()) for p in exported] == [(p.name, p.read_bytes()) for p in kept]
+    points = gather(mixed).points
+    texts = {"".join(points.blocks[i] for i in parts) for parts in points.yamls}
+    assert {path.read_text() for path in kept} <= texts
 
 
 def test_the_study_keeps_configs_of_the_whole_front(mixed: Study) -> None:

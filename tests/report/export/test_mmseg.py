@@ -119,6 +119,8 @@ def test_w18_and_w48_are_the_published_configs(
     config, _ = export_mmseg(member, tmp_path, ExportOptions()).written
     found = read(config)
     assert found.pop("pretrained") is None  # theirs names ImageNet weights
+    assert found["data_preprocessor"].pop("size") == schedule.crop  # theirs is in other files
+    assert found["decode_head"].pop("ignore_index") == 255  # theirs by default
     assert found == published(width)
     # The head's first bias apart, they have the parameters of the official network.
     trained = {n: s for n, s in model_tensors(found).items() if "running" not in n and s}
@@ -210,6 +212,16 @@ def test_fewer_branches_and_empty_stages_are_expressed(make_member: MakeMember) 
     head = model_config(member)["decode_head"]
     assert (head["in_channels"], head["in_index"]) == ([8, 16, 32], (0, 1, 2))
     assert "multiples of 16" in config_source(member, model_config(member))
+
+
+def test_the_ignored_label_and_the_crop_are_the_studys(make_member: MakeMember) -> None:
+    """`BaseDecodeHead(ignore_index)`, `stack_batch(size, seg_pad_val)` of mmsegmentation 1.2."""
+    schedule = Schedule(DataSpec("folder", 11, ignore=11), crop=(64, 96))
+    model = model_config(make_member(PLAIN, weights=False, schedule=schedule))
+    assert model["decode_head"]["ignore_index"] == 11
+    assert model["data_preprocessor"]["seg_pad_val"] == 11
+    assert model["data_preprocessor"]["size"] == (64, 96)
+    assert "size_divisor" not in model["data_preprocessor"]  # it stops on both
 
 
 def test_tensors_that_are_not_the_configs_are_found(make_member: MakeMember) -> None:

@@ -15,11 +15,11 @@ from yacs.config import CfgNode
 
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.hrnet_yaml import cityscapes_sections, read_config
+from hrnet_search.library.settle import gpu_count
 from hrnet_search.report.export.official import (
     DEFAULTS,
     branch_notes,
     crossed_transitions,
-    gpu_count,
     merge_problems,
 )
 

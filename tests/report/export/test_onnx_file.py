@@ -15,9 +15,10 @@ from random_networks import draw
 from trained_like import keep_weights, trained_like
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import read_config
+from hrnet_search.arch.hrnet_yaml import parse_config, read_config
+from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
-from hrnet_search.report.export.member import Member, config_of
+from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.onnx_file import (
     TOLERANCE,
     checked_shapes,
@@ -99,7 +100,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Path]:
     key = TrialKey(architecture.id, "sc-0", 0)
     keep_weights(folder, key, trained_like(architecture, 19))
     result = TrialResult(key, COMPLETED, miou=0.5)
-    member = Member(architecture, 0.5, result, (), {}, None, "made-up", folder, 0)
+    member = Member(architecture, 0.5, result, (), {}, ConfigWriter(), "made-up", folder, 0)
     (path,) = export_onnx(member, folder / "out", ExportOptions()).written
     return member, path
 
@@ -120,7 +121,7 @@ def test_its_metadata_says_what_it_is_and_how_far_from_torch(written: tuple[Memb
     facts = {entry.key: entry.value for entry in model.metadata_props}
     assert 0 <= float(facts["difference_to_torch"]) < TOLERANCE / 10
     assert facts["checked_at"] == "1x3x96x128, 2x3x65x97"
-    assert config_of(facts["yaml"]).architecture == member.architecture
+    assert parse_config(facts["yaml"]).architecture == member.architecture
     assert facts["trial"] == str(member.result.key)
     assert str(Path(__file__).parents[3]).encode() not in path.read_bytes()  # no paths of ours
 

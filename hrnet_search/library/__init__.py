@@ -1,0 +1,1 @@
+"""The HRNet library as a target: what its readers and its trainer take of a study."""

@@ -1,0 +1,280 @@
+"""A study's data and schedule as the HRNet library's DATASET, LOSS, TRAIN and TEST sections.
+
+What the library cannot be told is returned as notes, what only a user can know as keys left to
+set. Nothing of a section is changed that the study says nothing of.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import PurePath
+from typing import Any
+
+from hrnet_search.errors import shown
+from hrnet_search.library import readers
+from hrnet_search.library.readers import Reader
+from hrnet_search.records import IGNORED, DataSpec, Schedule
+
+Sections = dict[str, Any]
+Noted = Mapping[str, Any]
+Sizes = Mapping[str, Sequence[int]]
+
+LEAST_SCALE = 0.5
+"""Where the library's random scale begins; SCALE_FACTOR is how many tenths it goes on."""
+
+PLAIN = Schedule(DataSpec("", 0))
+"""A schedule of which the library's trainer does everything in the same way."""
+
+NO_KEY = ("class_weights", "power", "warmup", "photometric", "ema", "precision", "init")
+ITS_OWN = ("EXTRA_TRAIN_SET", "EXTRA_EPOCH", "EXTRA_LR", "NUM_SAMPLES")
+"""Keys that a base has for its own data set alone."""
+
+
+class Settling:
+    """The sections of a base on their way to a study's: `left` to set, `notes` of what is not.
+
+    `schedule` is as the study noted it, with its `data`; `sizes` the largest image (height,
+    width) by split, as far as known.
+    """
+
+    def __init__(self, sections: Sections, schedule: Noted, sizes: Sizes) -> None:
+        self.schedule, self.data = schedule, schedule["data"]
+        self.left: list[str] = []
+        self.notes: list[str] = []
+        self._sections = sections
+        self._sizes = {**sizes, **_working(self.data)}
+        self._reader = readers.READERS.get(self.data["kind"])
+        self._added = not self._reader and self._named not in ("", *readers.NAMES)
+        self._same = self._added or (self._reader is not None and self._named == self._reader.name)
+
+    def settle(self) -> None:
+        """Write all that is known."""
+        self._dataset()
+        self._section("TRAIN")["IGNORE_LABEL"] = readers.ignored_label(self.data)
+        self._train_sizes()
+        self._test()
+        self._loss()
+        self._optimiser()
+        self._augmentation()
+        self.notes += _not_carried(self.schedule, self.data)
+
+    @property
+    def _named(self) -> str:
+        return str(self._section("DATASET").get("DATASET", ""))
+
+    def _section(self, name: str) -> dict[str, Any]:
+        found = self._sections.get(name)
+        if not isinstance(found, dict):
+            found = self._sections[name] = {}
+        return found
+
+    def _dataset(self) -> None:
+        if not self._same:
+            for name, key in product(("DATASET", "TRAIN", "TEST"), ITS_OWN):
+                self._section(name).pop(key, None)
+        self._section("DATASET")["NUM_CLASSES"] = int(self.data["classes"])
+        if self._reader:
+            self._own_reader(self._reader)
+        elif self._added:
+            self.notes.append(
+                f"DATASET.DATASET {shown(self._named)} is none of the library's own readers: ROOT"
+                " and lists are the base's"
+            )
+        else:
+            self._list_reader()
+
+    def _own_reader(self, reader: Reader) -> None:
+        """Name the data set's own reader; a base of the same one knows where its lists lie."""
+        if not self._same:
+            self._read_by(reader.name, _root(self.data) or "data/", reader.lists)
+        if reader is readers.PASCAL:
+            self.notes.append(
+                "branch HRNet-OCR takes TRAIN_SET and TEST_SET as lists of 'IMAGE MASK' below"
+                " ROOT, the older branches as names of splits"
+            )
+
+    def _list_reader(self) -> None:
+        """Name a reader of lists, and say what is left to set for it."""
+        name = readers.list_reader(self.data["classes"])
+        self._read_by(name, _root(self.data), readers.OWN_LISTS)
+        self.left += [f"DATASET.{key}" for key in ("ROOT", "TRAIN_SET", "TEST_SET")]
+        self.notes += _of_lists(name)
+
+    def _read_by(self, name: str, root: str, lists: tuple[str, str]) -> None:
+        self._section("DATASET").update(DATASET=name, ROOT=root)
+        self._section("DATASET").update(TRAIN_SET=lists[0], TEST_SET=lists[1])
+
+    def _train_sizes(self) -> None:
+        train, crop = self._section("TRAIN"), self.schedule.get("crop")
+        if crop:
+            train["IMAGE_SIZE"] = _width_height(crop)
+        train["BASE_SIZE"] = self._long_side("train", train.get("BASE_SIZE"))
+
+    def _test(self) -> None:
+        """Judge whole images as they are, as the study did."""
+        test, known = self._section("TEST"), self._sizes.get("val")
+        if known and (self._reader is None or self.data.get("size")):
+            test["IMAGE_SIZE"] = _width_height(known)
+        elif self._reader is None:
+            test["IMAGE_SIZE"] = _width_height(self.schedule.get("crop") or (512, 1024))
+            self.left += ["TRAIN.BASE_SIZE", "TEST.IMAGE_SIZE", "TEST.BASE_SIZE"]
+        elif not self._same:
+            test["IMAGE_SIZE"] = list(self._reader.test)
+        test["BASE_SIZE"] = self._long_side("val", test.get("BASE_SIZE"))
+        test.update(FLIP_TEST=False, MULTI_SCALE=False)
+        for key in ("SCALE_LIST", "MODEL_FILE"):
+            test.pop(key, None)
+
+    def _long_side(self, split: str, base: Any) -> Any:
+        """Return the long side that images have before they are scaled."""
+        known = self._sizes.get(split)
+        if self._reader and not self.data.get("size"):  # images of many sizes: as published
+            return base if self._same and base else self._reader.long_side
+        return int(max(known or self.schedule.get("crop") or (512, 1024)))
+
+    def _loss(self) -> None:
+        if "loss" not in self.schedule:
+            return
+        loss, ohem = self._section("LOSS"), self.schedule["loss"] == "ohem"
+        loss["USE_OHEM"] = ohem
+        if ohem:
+            loss["OHEMTHRES"] = float(self.schedule["ohem_threshold"])
+            loss["OHEMKEEP"] = int(self.schedule["ohem_keep"])
+
+    def _optimiser(self) -> None:
+        train, schedule = self._section("TRAIN"), self.schedule
+        if schedule.get("optimiser") == "sgd":
+            train.update(OPTIMIZER="sgd", NESTEROV=False)
+            for key, name in (("LR", "lr"), ("MOMENTUM", "momentum"), ("WD", "weight_decay")):
+                train[key] = float(schedule[name])
+            if "NONBACKBONE_KEYWORDS" in train:
+                train["NONBACKBONE_KEYWORDS"] = []  # all weights were trained at one rate
+        elif "optimiser" in schedule:
+            self.notes.append(
+                f"the library trains by SGD alone: OPTIMIZER, LR, MOMENTUM and WD are the base's,"
+                f" the study's were {schedule['optimiser']}, {schedule['lr']:g},"
+                f" {schedule['momentum']:g} and {schedule['weight_decay']:g}"
+            )
+        if "batch" in schedule:
+            self._batch(int(schedule["batch"]))
+        if "steps" in schedule:
+            self.notes.append(
+                f"TRAIN.END_EPOCH is the base's, for a training in full: the study's schedule was"
+                f" {schedule['steps']} steps of {schedule.get('batch', '?')} images"
+            )
+
+    def _batch(self, batch: int) -> None:
+        """Share a batch out over as many of the base's GPUs as take equal parts of it."""
+        count = gpu_count(self._sections)
+        used = max(n for n in range(1, count + 1) if batch % n == 0)
+        if used < count:
+            self._sections["GPUS"] = str(tuple(range(used)))
+            self.notes.append(f"GPUS are {used} of the base's {count}: equal parts of {batch}")
+        self._section("TRAIN")["BATCH_SIZE_PER_GPU"] = batch // used
+
+    def _augmentation(self) -> None:
+        train, schedule = self._section("TRAIN"), self.schedule
+        if "scale" in schedule:
+            low, high = schedule["scale"]
+            train["MULTI_SCALE"] = True  # without it the library does not crop
+            train["SCALE_FACTOR"] = max(0, round(10 * (high - LEAST_SCALE)))
+            if low != LEAST_SCALE:
+                self.notes.append(
+                    f"scales are {LEAST_SCALE} to {LEAST_SCALE + train['SCALE_FACTOR'] / 10:g}: the"
+                    f" library's begin at {LEAST_SCALE}, the study's were {low:g} to {high:g}"
+                )
+        if "flip" in schedule:
+            train["FLIP"] = bool(schedule["flip"])
+        for key, value in (("DOWNSAMPLERATE", 1), ("RANDOM_BRIGHTNESS", False)):
+            if key in train:
+                train[key] = value
+        if train.get("FLIP") and not self._reader and not self._added:
+            self._mirror(train)
+
+    def _mirror(self, train: dict[str, Any]) -> None:
+        """Take mirroring away where it would exchange classes that are not left and right."""
+        name = self._named
+        if self.data.get("swaps"):
+            why = "classes that trade places in a mirror (data.swaps) would not"
+        elif name == "lip":
+            why = "lip would exchange classes 14 to 19"
+        else:
+            return
+        train["FLIP"] = False
+        self.notes.append(f"TRAIN.FLIP is false, the study mirrored images: {why}")
+
+
+def gpu_count(sections: Mapping[str, Any]) -> int:
+    """Return how many processes the library expects: it divides its schedule by them."""
+    gpus = decoded(sections.get("GPUS", "(0,)"))
+    return len(gpus) if isinstance(gpus, tuple | list) and gpus else 1
+
+
+def decoded(value: Any) -> Any:
+    """Return a string as the literal it reads as, as yacs does with every value."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+
+
+def _of_lists(name: str) -> Iterator[str]:
+    yield (
+        f"the library has five readers ({', '.join(readers.NAMES)}), each for one data set, and"
+        " none for these data"
+    )
+    yield (
+        "ROOT is put before the names of the lists and of all files; a line of a list is 'IMAGE"
+        " MASK'; TEST_SET has 'val' in its name, TRAIN_SET has not"
+    )
+    if name == "lip":
+        yield (
+            f"DATASET.DATASET lip takes ids as they are stored, and a third column in TRAIN_SET,"
+            f" which has 'train' in its name; it stretches images to IMAGE_SIZE with its"
+            f" sides exchanged. pascal_ctx would subtract 1 from the ids of {readers.SHIFTED}"
+            " classes; cityscapes, ade20k and cocostuff renumber ids"
+        )
+    else:
+        yield (
+            f"DATASET.DATASET {name} takes ids as they are stored, on branch HRNet-OCR, except"
+            f" with NUM_CLASSES {readers.SHIFTED}; lip does too, with a third column in TRAIN_SET"
+            " and classes 14 to 19 exchanged in mirror images; cityscapes, ade20k and cocostuff"
+            " renumber ids"
+        )
+
+
+def _not_carried(schedule: Noted, data: Noted) -> Iterator[str]:
+    """Yield what of a study has no key in the library."""
+    if readers.is_renumbered(data):
+        yield (
+            f"masks hold other ids than classes (data.mapping, data.colors): write masks of ids 0"
+            f" to {data['classes'] - 1}, and {IGNORED} for what is ignored"
+        )
+    figures = [(PLAIN.data.mean, data.get("mean")), (PLAIN.data.std, data.get("std"))]
+    if any(theirs and list(theirs) != list(ours) for ours, theirs in figures):
+        yield "the library normalises with ImageNet's mean and std, the study with its own"
+    if data["kind"] == "cityscapes" and schedule.get("class_weights") == PLAIN.class_weights:
+        yield "the library weighs Cityscapes' classes, the study did not"
+    differ = [k for k in NO_KEY if k in schedule and schedule[k] != getattr(PLAIN, k)]
+    if differ:
+        said = ", ".join(f"{key} {shown(str(schedule[key]))}" for key in differ)
+        yield f"no key of the library says: {said}"
+
+
+def _working(data: Noted) -> Sizes:
+    size = data.get("size")
+    return {"train": size, "val": size} if size else {}
+
+
+def _width_height(size: Sequence[int]) -> list[int]:
+    return [int(size[1]), int(size[0])]
+
+
+def _root(data: Noted) -> str:
+    """Return where the study's data lie, with the slash that the library does not add."""
+    root = str(data.get("root") or "")
+    return f"{root.rstrip('/')}/" if root and PurePath(root).is_absolute() else ""
