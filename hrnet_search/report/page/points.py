@@ -16,7 +16,7 @@ from hrnet_search.records import Latency, LatencyCondition, TrialResult
 from hrnet_search.report.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trials import Trial
-from hrnet_search.store.writer import Ask
+from hrnet_search.store.trial_rows import Ask
 
 MOST_YAMLS = 300
 """Variants whose whole config is in the page: the front, its rivals, then the most accurate."""
