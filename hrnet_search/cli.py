@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_search import __version__, arguments
-from hrnet_search.errors import Fault, HrnetSearchError, InputError, StorageLostError, shown
+from hrnet_search.errors import (
+    Fault,
+    HrnetSearchError,
+    InputError,
+    StorageLostError,
+    briefly,
+    shown,
+)
 from hrnet_search.paths import absolute
 
 if TYPE_CHECKING:
@@ -465,7 +472,7 @@ def _fail(text: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    for line in text.splitlines() or ["failed"]:
+    for line in briefly(text.splitlines() or ["failed"]):
         print(line, file=sys.stderr)
     return code
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 NEAR = 0.75
 """Likeness, as difflib counts it, from which a name is taken for another one misspelt."""
 
+MOST_HINTS = 100
+MOST_LINES = 50
+"""Lines of problems that one command prints."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -37,7 +41,7 @@ class Fault:
         what = f"{self.wrong}, {self.allowed}" if self.allowed else self.wrong
         text = ": ".join(part for part in (place, self.path, what) if part)
         # One line each, whatever a file name or a value had in it.
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        return _printable(text)
 
 
 class HrnetSearchError(Exception):
@@ -107,16 +111,33 @@ class TrainingError(HrnetSearchError):
 def shown(value: object, limit: int = 60) -> str:
     """Return `value` as it may stand in a message: printable, at most `limit` characters."""
     text = value if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 4 * limit])
+    text = _printable(text[: 4 * limit])
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
+def briefly(problems: Sequence[str]) -> list[str]:
+    """Return as many lines as a person reads, the last one a count of what was left out."""
+    if len(problems) <= MOST_LINES:
+        return list(problems)
+    kept = list(problems[: MOST_LINES - 1])
+    return [*kept, f"and {len(problems) - len(kept):,} more problems"]
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def nearest(name: str, known: Sequence[str], said: int = 0) -> str:
     """Return `, did you mean ...?` for the one known name that is likely meant; else nothing.
 
     That is the one it is a misspelling of, or the one that it says in more words or in fewer
-    (`crop_size` for `crop`). Of two that are as near, none is named.
+    (`crop_size` for `crop`). Of two that are as near, none is named. `said` is how many problems
+    were named before: after a hundred nobody reads hints, and ten thousand take seconds.
     """
+    if said >= MOST_HINTS:
+        return ""
     name = name[:100].lower()
     likeness = {k: difflib.SequenceMatcher(None, name, k.lower()).ratio() for k in known}
     best = max(likeness.values(), default=0.0)

@@ -13,7 +13,7 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
-from hrnet_search.errors import Fault, HrnetSearchError, InputError, shown
+from hrnet_search.errors import Fault, HrnetSearchError, InputError, briefly, shown
 from hrnet_search.records import LatencySpec
 from hrnet_search.report.profile import Profile, as_json, table
 
@@ -29,7 +29,7 @@ def profile_configs(options: argparse.Namespace) -> int:
         print(json.dumps(as_json(profiles)))
     elif profiles:
         print(table(profiles, size, options.batch, options.train_batch))
-    for fault in faults:
+    for fault in briefly(faults):
         print(fault, file=sys.stderr)
     return len(faults)
 

@@ -196,7 +196,7 @@ class ConfigReader:
         return keys.get(key)
 
     def unknown(self, node: yaml.Node, path: str, key: str, known: tuple[str, ...]) -> None:
-        wrong = f"is not a known key{nearest(key, known)}"
+        wrong = f"is not a known key{nearest(key, known, len(self.faults))}"
         self.fault(node, f"{path}.{shown(key)}", wrong, f"allowed: {', '.join(known)}")
 
     def value(

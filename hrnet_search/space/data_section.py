@@ -192,7 +192,7 @@ def _ends(reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | None:
     """Read what stems of images and masks end in; either may be empty."""
 
     def end(item: yaml.Node, path: str) -> str | None:
-        empty = isinstance(item, yaml.ScalarNode) and item.style is not None and not item.value
+        empty = isinstance(item, yaml.ScalarNode) and bool(item.style) and not item.value
         return "" if empty else reader.text(item, path)
 
     read = reader.listed(node, path, end, length=2)

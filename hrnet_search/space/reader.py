@@ -161,9 +161,11 @@ class Reader:
     def distinct(self, node: yaml.Node, path: str, values: Sequence[object]) -> None:
         """Add a fault for each repeated entry of a list."""
         assert isinstance(node, yaml.SequenceNode)
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                self.fault(node.value[i], path, f"{shown(value)} is repeated", "each once")
+        seen: set[object] = set()
+        for entry, value in zip(node.value, values, strict=True):
+            if value in seen:
+                self.fault(entry, path, f"{shown(value)} is repeated", "each once")
+            seen.add(value)
 
     def section(self, node: yaml.Node | None, path: str, known: Sequence[str]) -> Section:
         """Return a mapping's entries, with a fault for each unknown key."""
@@ -172,10 +174,11 @@ class Reader:
             found = entries(node)
         elif node is not None:
             self.fault(node, path, "is no mapping", "keys with values")
+        allowed = frozenset(known)  # all keys of `vary` are, at first
         for key, (key_node, _) in found.items():
-            if key not in known:
+            if key not in allowed:
                 where = f"{path}.{shown(key)}" if path else shown(key)
-                wrong = f"is not a known key{nearest(key, known)}"
+                wrong = f"is not a known key{nearest(key, known, len(self.faults))}"
                 self.fault(key_node, where, wrong, ", ".join(known))
         return Section(self, path, node, found)
 

@@ -99,7 +99,7 @@ def _known(reader: Reader, section: Section, key: str) -> bool:
     if key in NEVER_READ:
         wrong, allowed = "the network never reads it", ", ".join(k for k in KNOWN if "STAGE1" in k)
     else:
-        wrong, allowed = f"cannot be varied{nearest(key, KNOWN)}", SAID
+        wrong, allowed = f"cannot be varied{nearest(key, KNOWN, len(reader.faults))}", SAID
     reader.fault(section.key_node(key), f"vary.{shown(key)}", wrong, allowed)
     return False
 
