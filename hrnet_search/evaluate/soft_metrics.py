@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrnet_search.records import IGNORED
-
 
 @dataclass(frozen=True, slots=True)
 class Signals:
@@ -40,10 +38,10 @@ class SoftSums:
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Take in logits [N, K, H, W] and labels int64 [N, H, W].
 
-        Pixels whose label is IGNORED or no class are left out, as in a confusion matrix.
+        Pixels whose label is no class, as IGNORED, are left out, as in a confusion matrix.
         """
         classes = len(self.pixels)
-        counted = (labels >= 0) & (labels < classes) & (labels != IGNORED)
+        counted = (labels >= 0) & (labels < classes)
         truth = labels[counted]
         log_p = F.log_softmax(logits.float(), dim=1).movedim(1, -1)[counted]  # [pixels, K]
         own = log_p.gather(1, truth[:, None])[:, 0].double()

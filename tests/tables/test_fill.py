@@ -66,7 +66,8 @@ def test_what_a_stop_left_half_written_is_dropped(tmp_path: Path) -> None:
         good = path.read_bytes()
         fill.repair(file.fileno(), path)
         assert path.read_bytes() == good
-        for rest in (b"1,2", b"", good.splitlines(keepends=True)[1]):
+        lines = good.splitlines(keepends=True)
+        for rest in (b"", b"1,2", lines[1], lines[2][:-1], lines[1] + lines[2][:-1]):
             os.write(file.fileno(), rest)
             fill.repair(file.fileno(), path)
             assert path.read_bytes() == good

@@ -75,6 +75,16 @@ def test_noise_is_what_was_put_in() -> None:
     assert found.spread == pytest.approx(np.hypot(0.03, 0.05 * np.sqrt(0.8)), rel=0.03)
 
 
+def test_spread_within_bins_has_a_degree_of_freedom_less_a_bin() -> None:
+    means = np.array([0.2, 0.4, 0.7, 0.9])
+    values = means[:, None] + np.array([-0.02, 0.02])
+    found = noise(values, np.array([0, 0, 1, 1]))
+    own = 0.04**2 / 2
+    assert found.seed == pytest.approx(np.sqrt(own))
+    assert found.spread_in_bins == pytest.approx(np.sqrt(4 * 0.1**2 / 2 - own / 2))
+    assert found.spread == pytest.approx(np.sqrt(means.var(ddof=1) - own / 2))
+
+
 def test_where_noise_explains_all_there_is_no_spread() -> None:
     values = np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5], [0.4, 0.6]])
     assert noise(values, np.zeros(4, dtype=np.int64)).spread == 0
