@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, Row, read_table
+from benchmarks.tables.fill import SHORT, SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, Row, read_table
 from benchmarks.tables.ranking import (
     Floats,
     Ints,
@@ -91,6 +91,8 @@ def main() -> None:
     version = options.version or max(versions)
     table = table_of([row for row in rows if int(row["version"]) == version])
     print(f"version {version} of shapes: {len(table.bins)} networks\n")
+    for steps in SHORT:
+        print("\n".join(about_schedule(table, steps, SHORT_SEEDS)))
     print("\n".join(about_truth(table)))
     print("\n".join(about_front(table)))
     print("\n".join(about_candidates(table)))
@@ -114,20 +116,10 @@ def table_of(rows: list[Row]) -> Table:
 
 
 def about_truth(table: Table) -> Iterator[str]:
-    """Say how far two long trainings of the same network differ, and networks of equal MACs."""
-    runs = np.array([table.of(TRUTH, seed, TRUTH) for seed in TRUTH_SEEDS]).T
-    twice = ~np.isnan(runs).any(axis=1)
-    once = ~np.isnan(runs).all(axis=1)
-    yield f"{TRUTH} steps: {once.sum()} networks, {twice.sum()} of them by two seeds"
-    if twice.sum() < FEWEST:
-        return
-    found = noise(runs[twice], table.bins[twice])
-    yield (
-        f"deviation of a seed {found.seed:.4f}; spread of true mIoU {found.spread:.4f},"
-        f" {found.spread_in_bins:.4f} at equal MACs"
-        f" ({found.spread_in_bins / found.seed:.1f} deviations)"
-    )
+    """Say of the long schedule what `about_schedule` says, and how it looks in each bin."""
+    yield from about_schedule(table, TRUTH, TRUTH_SEEDS)
     truth = table.truth()
+    once = ~np.isnan(truth)
     for b in np.unique(table.bins[once]):
         inside = once & (table.bins == b)
         low, high = truth[inside].min(), truth[inside].max()
@@ -136,6 +128,28 @@ def about_truth(table: Table) -> Iterator[str]:
             f"bin {b} ({table.macs[inside].mean() / 1e6:.0f} M MACs): {inside.sum()} networks,"
             f" mIoU {low:.3f} to {high:.3f}, tau of log parameters {tau:.2f}"
         )
+
+
+def about_schedule(table: Table, steps: int, seeds: tuple[int, ...]) -> Iterator[str]:
+    """Say how far two trainings of the same network differ, and networks of equal MACs."""
+    runs = np.array([table.of(steps, seed, steps) for seed in seeds]).T
+    twice = ~np.isnan(runs).any(axis=1)
+    once = ~np.isnan(runs).all(axis=1)
+    yield f"{steps} steps: {once.sum()} networks, {twice.sum()} of them by two seeds"
+    if twice.sum() < FEWEST:
+        return
+    bins, params = table.bins[twice], np.log(table.params[twice])
+    found = noise(runs[twice], bins)
+    yield (
+        f"deviation of a seed {found.seed:.4f}; spread of mIoU {found.spread:.4f},"
+        f" {found.spread_in_bins:.4f} at equal MACs"
+        f" ({found.spread_in_bins / found.seed:.1f} deviations)"
+    )
+    right = pairs_in_order(params, runs[twice].mean(axis=1), bins)
+    yield (
+        f"at equal MACs log parameters put {right:.0%} of pairs in the order of the means of two"
+        f" seeds: a tau of {2 * right - 1:.2f}"
+    )
 
 
 def about_front(table: Table) -> Iterator[str]:

@@ -73,17 +73,21 @@ def test_a_long_training_is_held_against_the_other_only() -> None:
 def test_what_is_said_of_the_truth() -> None:
     lines = list(about_truth(table_of(made_up())))
     assert lines[0] == "2400 steps: 24 networks, 24 of them by two seeds"
-    assert lines[1].startswith("deviation of a seed 0.0141; spread of true mIoU 0.0")
-    assert [text.split(":")[0] for text in lines[2:]] == [
+    assert lines[1].startswith("deviation of a seed 0.0141; spread of mIoU 0.0")
+    pairs = [(a, b) for a in range(24) for b in range(a) if a // 8 == b // 8]
+    right = np.mean([TRUE[a] > TRUE[b] for a, b in pairs])  # parameters rise with the number
+    assert f"put {right:.0%} of pairs" in lines[2]
+    assert lines[2].endswith(f"a tau of {2 * right - 1:.2f}")
+    assert [text.split(":")[0] for text in lines[3:]] == [
         f"bin {b} ({b + 1} M MACs)" for b in range(3)
     ]
 
 
 def test_a_part_of_a_table_is_judged_by_what_it_has() -> None:
     one_seed = made_up(seeds=(0,))
-    assert list(about_truth(table_of(one_seed))) == [
-        "2400 steps: 24 networks, 0 of them by two seeds"
-    ]
+    lines = list(about_truth(table_of(one_seed)))
+    assert lines[0] == "2400 steps: 24 networks, 0 of them by two seeds"
+    assert [text.split(" ")[0] for text in lines[1:]] == ["bin"] * 3
     assert line(one_seed, "150", "miou")[2] == "24"
     assert not line(one_seed, "another 2,400", "miou")
     some = [r for r in made_up() if r["steps"] != "150" or int(r["params"]) < 1010]
