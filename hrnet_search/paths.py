@@ -16,6 +16,11 @@ def absolute(path: str | Path, beside: str | Path = "") -> Path:
     return Path(beside, expanded(str(path))).absolute()
 
 
+def is_file(path: str | Path) -> bool:
+    """Return whether a file is there, also for a name that no file can have."""
+    return os.path.isfile(path)  # noqa: PTH113 -- Path.is_file raises if a name is too long
+
+
 def expanded(path: str) -> str:
     """Return a path with the user's home for `~`; that of an unknown user stays as it is."""
     return os.path.expanduser(path)  # noqa: PTH111 -- Path.expanduser raises there

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hrnet_search.arch.hrnet_yaml import Config
-from hrnet_search.paths import expanded
+from hrnet_search.paths import absolute, is_file
 
 PARENTS = 2
 """How far above its yaml a library's root is: `experiments/cityscapes/NAME.yaml`."""
@@ -21,14 +21,14 @@ def pretrained_places(config: Config) -> list[Path]:
     """Return where the file that MODEL.PRETRAINED names may lie, in order.
 
     A relative path is looked for from the working directory, as the official code does, then
-    beside the yaml and above it, where the library's own configs have the library's root.
+    beside the yaml and above it, where the library's own configs have the library's root. All
+    are absolute: workers of a study run in folders of their own.
     """
-    named = Path(expanded(pretrained_name(config)))
-    folder = Path(config.path).parent
+    named, folder = pretrained_name(config), Path(config.path).parent
     above = folder.resolve().parents[:PARENTS]
-    return list(dict.fromkeys([named, *(root / named for root in (folder, *above))]))
+    return list(dict.fromkeys(absolute(named, root) for root in (Path(), folder, *above)))
 
 
 def pretrained_file(config: Config) -> Path | None:
     """Return the file that MODEL.PRETRAINED names, None if it is at none of its places."""
-    return next((path for path in pretrained_places(config) if path.is_file()), None)
+    return next((path for path in pretrained_places(config) if is_file(path)), None)

@@ -14,10 +14,10 @@ from hrnet_search.data.places import (
     Place,
     better_root,
     chosen,
-    is_file,
     is_image_name,
 )
 from hrnet_search.errors import Fault, shown
+from hrnet_search.paths import is_file
 from hrnet_search.records import Split
 
 SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from hrnet_search.data.lists import listed
-from hrnet_search.data.places import Pairs, Place, is_file
+from hrnet_search.data.places import Found, Pairs, Place, is_same
 from hrnet_search.data.trees import matched
 from hrnet_search.errors import Fault, shown
-from hrnet_search.paths import expanded
+from hrnet_search.paths import expanded, is_file
 from hrnet_search.records import DataSpec, Split
 
 
@@ -52,11 +52,23 @@ def _given(spec: DataSpec, split: str) -> Pairs:
     place = Place(f"data.{split}", images, masks, spec.ends, spec)
     path = list_path(spec, split)
     found = listed(path, given, place) if path else matched(given, place)
+    found.faults.extend(_own_masks(found, place.key))
     if not found.pairs and not found.faults:
         where = str(path) if path else f"{place.images} with {place.masks}"
         wrong = f"{shown(where, 300)} holds no image with a mask"
         found.faults.append(("empty", Fault(place.key, where, wrong, "allowed: at least 1")))
     return found
+
+
+def _own_masks(found: Pairs, key: str) -> Found:
+    """Return a fault for each image that is given as its own mask, under whatever name."""
+    faults: Found = []
+    for pair in found.pairs:
+        if is_same(pair.image, pair.mask):
+            wrong = f"{shown(str(pair.image), 300)} is both an image and its own mask"
+            allowed = "allowed: two folders, or data.ends where both lie in one: ['', _mask]"
+            faults.append(("own mask", Fault(key, str(pair.image), wrong, allowed)))
+    return faults
 
 
 def _drawn(whole: Pairs, spec: DataSpec, split: str) -> Pairs:

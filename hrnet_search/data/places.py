@@ -64,7 +64,7 @@ class Place:
     @property
     def is_one_folder(self) -> bool:
         """Whether images and masks lie beside each other under names with one ending."""
-        return self.ends[0] == self.ends[1] and _is_same(self.images, self.masks)
+        return self.ends[0] == self.ends[1] and is_same(self.images, self.masks)
 
 
 @cache
@@ -81,14 +81,6 @@ def is_image_name(name: str) -> bool:
     `._x.jpg` and the like are what some systems put beside a file, and are not images.
     """
     return PurePath(name).suffix.lower() in suffixes() and not name.startswith(".")
-
-
-def is_file(path: Path) -> bool:
-    """Return whether a file is there, also for a name that no file can have."""
-    try:
-        return os.path.isfile(path)  # noqa: PTH113 -- is_file raises if a name is too long
-    except ValueError:
-        return False
 
 
 def is_jpeg(path: Path) -> bool:
@@ -133,5 +125,6 @@ def better_root(spec: DataSpec, part: str) -> str:
     return ""
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def is_same(one: Path, other: Path) -> bool:
+    """Return whether two paths are one file or folder, by links or not."""
     return os.path.realpath(one) == os.path.realpath(other)

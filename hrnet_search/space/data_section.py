@@ -78,7 +78,7 @@ def _shapes(reader: Reader, section: Section, crop: tuple[int, int]) -> DataSpec
     def images(key: str) -> int:
         return section.read(key, lambda n, p: reader.integer(n, p, 1, 10**6), SHAPES_IMAGES[key])
 
-    classes = section.read("classes", lambda n, p: reader.integer(n, p, 6, 8), SHAPES_CLASSES)
+    classes = section.read("classes", lambda n, p: reader.integer(n, p, 2, 8), SHAPES_CLASSES)
     return DataSpec(
         kind="shapes",
         classes=classes,

@@ -44,7 +44,7 @@ def read_init(
         return None
     file, there = reader.beside(named)
     if not there:
-        wrong = f"{shown(named)} is no file{nearest(named, WORDS)}"
+        wrong = f"{shown(named)} is not a file{nearest(named, WORDS)}"
         allowed = f"{', '.join(WORDS)}, {TRIAL_INIT}KEY or a weight file, relative to this file"
         reader.fault(node, path, wrong, allowed)
         return None
@@ -85,8 +85,8 @@ def _read_pretrained(
         reader.fault(node, path, f"the base names no {KEY}", "a base that does, or a weight file")
         return None
     if (file := pretrained_file(base)) is None:
-        wrong = f"{KEY} of the base, {shown(named, 200)}, is no file"
-        places = ", ".join(shown(str(place.absolute()), 200) for place in pretrained_places(base))
+        wrong = f"{KEY} of the base, {shown(named, 200)}, is not a file"
+        places = ", ".join(shown(str(place), 200) for place in pretrained_places(base))
         reader.fault(node, path, wrong, f"a file at one of {places}")
         return None
     return PRETRAINED_INIT, str(file)

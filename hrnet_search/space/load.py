@@ -266,7 +266,7 @@ def _base(reader: Reader, top: Section) -> Config | None:
         return None
     path, there = reader.beside(named)
     if not there:
-        wrong = f"{shown(os.path.realpath(path), 300)} is no file"
+        wrong = f"{shown(os.path.realpath(path), 300)} is not a file"
         allowed = "an HRNet-library yaml, its path relative to this file"
         reader.fault(top.node_of("base"), "base", wrong, allowed)
         return None

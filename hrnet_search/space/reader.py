@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import yaml
 
 from hrnet_search.arch.yaml_nodes import MAX_NUMBER, Trap, entries, place, read_scalar
 from hrnet_search.errors import Fault, nearest, shown
-from hrnet_search.paths import absolute
+from hrnet_search.paths import absolute, is_file
 
 T = TypeVar("T")
 PIXELS = 1 << 14
@@ -110,7 +109,7 @@ class Reader:
     def beside(self, named: str) -> tuple[Path, bool]:
         """Return the absolute path that a file names, and whether a file is there."""
         path = absolute(named, Path(self.file).parent)
-        return path, os.path.isfile(path)  # noqa: PTH113 -- is_file raises if a name is too long
+        return path, is_file(path)
 
     def text(self, node: yaml.Node, path: str) -> str | None:
         """Return a string; a number or truth value is no string unless it is quoted."""

@@ -336,6 +336,21 @@ def test_stems_find_files_whatever_the_case_of_their_suffix(line: str, spec: Dat
     assert (pair.image.suffix, pair.mask.suffix) == (".JPG", ".PNG")
 
 
+@pytest.mark.parametrize("masks", ["images", "linked"])
+def test_no_image_is_its_own_mask(spec: DataSpec, masks: str) -> None:
+    """Grey images can be read as masks: such a split would be trained without a word."""
+    root = Path(spec.root)
+    write_pair(root / "images/a.png", root / "images/a_mask.png")
+    (root / "linked").symlink_to("images")
+    both = replace(spec, train=Split("images", masks))
+    said = "is both an image and its own mask, allowed: two folders, or data.ends"
+    assert [said in fault for fault in faults(both)] == [True, True]
+    write(root / "t.lst", f"images/a.png {masks}/a.png\n")
+    assert said in faults(replace(spec, train=Split("", "", "t.lst")))[0]
+    one_folder = replace(spec, train=Split("images", "images"), ends=("", "_mask"))
+    assert names(one_folder) == ["a"]
+
+
 def test_a_stem_of_two_images_is_not_guessed(spec: DataSpec) -> None:
     write_pair(Path(spec.root, "images/a.png"), Path(spec.root, "masks/a.png"))
     write_pair(Path(spec.root, "images/a.jpg"), Path(spec.root, "masks/a.jpg"))

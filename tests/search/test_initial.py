@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def test_pretrained_is_the_file_that_the_base_names(
     made = weights(tmp_path / place / "pretrained_models" / "w.safetensors")
     path = with_base(tmp_path, "pretrained", "pretrained_models/w.safetensors")
     plan = plan_of(load_space_file(path), tmp_path / "study")
-    assert Path(plan.schedule.init_path).resolve() == made.resolve()
+    assert Path(plan.schedule.init_path) == made  # in full: workers run in folders of their own
     (line,) = plan.initial
     found = inherited_by(plan.space.base, plan.schedule.data.classes, made)
     assert line == f"schedule.init: {plan.schedule.init_path}: the base: {found}"
@@ -133,9 +134,14 @@ def test_pretrained_is_the_file_that_the_base_names(
 
 def test_pretrained_without_a_file_is_a_fault_of_the_space_file(tmp_path: Path) -> None:
     path = with_base(tmp_path, "pretrained", "gone.pth")
-    message = r":11:30: schedule\.init: MODEL\.PRETRAINED of the base, gone\.pth, is no file"
+    message = r":11:30: schedule\.init: MODEL\.PRETRAINED of the base, gone\.pth, is not a file"
     with pytest.raises(SpaceError, match=message):
         load_space_file(path)
+    named = re.escape(str(tmp_path / "configs" / "gone.pth"))
+    with pytest.raises(SpaceError, match=f"allowed: a file at one of .*{named}, "):
+        load_space_file(path)
+    with pytest.raises(SpaceError, match="is not a file"):
+        load_space_file(with_base(tmp_path, "pretrained", "a" * 5000))
     path = with_base(tmp_path, "pretrained", "")
     with pytest.raises(SpaceError, match=r"init: the base names no MODEL\.PRETRAINED"):
         load_space_file(path)

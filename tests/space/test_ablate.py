@@ -114,7 +114,7 @@ WRONG = [
         "schedule.unit cannot be ablated, did you mean schedule.init",
     ),
     ("schedule.init", "schedule.seeds", "every arm has the same seeds"),
-    ("base.pth]", "absent.pth]", "9:58: ablate.factors.inherit: absent.pth is no file"),
+    ("base.pth]", "absent.pth]", "9:58: ablate.factors.inherit: absent.pth is not a file"),
     ("base.pth]", "base]", "9:58: ablate.factors.inherit: base is trained by a search alone"),
     (
         "schedule.init, levels: [none, base.pth]",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hrnet_search.data.shapes import preflight
 from hrnet_search.presets import PRESETS, SHAPES
 from hrnet_search.records import DATA_KINDS, DataSpec, Schedule, Split
 from hrnet_search.space.data_section import DATA_KEYS, read_data
@@ -196,9 +197,18 @@ def test_what_is_wrong_is_named_where_it_stands(text: str, message: str) -> None
     assert any(message in fault for fault in faults), faults
 
 
-def test_shapes_have_names_for_as_many_classes_as_are_drawn() -> None:
-    spec, _ = read("{kind: shapes, classes: 6}")
-    assert spec.names == SHAPES[:6]
+@pytest.mark.parametrize("classes", [2, 6, 8])
+def test_shapes_have_names_for_as_many_classes_as_are_drawn(classes: int) -> None:
+    spec, faults = read(f"{{kind: shapes, classes: {classes}}}")
+    assert not faults
+    assert spec.names == SHAPES[:classes]
+    assert preflight(spec) == []  # as many as docs/space-yaml.md says, and as can be drawn
+
+
+@pytest.mark.parametrize("classes", [1, 9])
+def test_shapes_of_other_counts_of_classes_are_refused(classes: int) -> None:
+    _, faults = read(f"{{kind: shapes, classes: {classes}}}")
+    assert "an integer from 2 to 8" in faults[0]
 
 
 def test_where_data_lie_and_are_kept_is_no_part_of_a_schedule() -> None:

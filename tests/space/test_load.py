@@ -161,11 +161,11 @@ WRONG = [
     (
         "steps: 300",
         "init: absent.pth",
-        "absent.pth is no file, allowed: none, base, pretrained, trial:KEY",
+        "absent.pth is not a file, allowed: none, base, pretrained, trial:KEY",
     ),
-    ("steps: 300", "init: bass", "bass is no file, did you mean base?"),
-    ("steps: 300", f"init: {'a' * 5000}", "is no file"),
-    (str(BASE), "a" * 5000, "is no file, allowed: an HRNet-library yaml"),
+    ("steps: 300", "init: bass", "bass is not a file, did you mean base?"),
+    ("steps: 300", f"init: {'a' * 5000}", "is not a file"),
+    (str(BASE), "a" * 5000, "is not a file, allowed: an HRNet-library yaml"),
     (
         "steps: 300",
         "init: trial:7",
@@ -252,7 +252,7 @@ def test_each_wrong_thing_is_named_where_it_stands(
 def test_a_base_that_is_not_there_is_named_where_it_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "spaces").mkdir()
     (line,) = faults_of(tmp_path / "spaces", GOOD.replace(str(BASE), "../configs/x.yaml"))
-    wrong = f"2:7: base: {tmp_path.resolve()}/configs/x.yaml is no file"
+    wrong = f"2:7: base: {tmp_path.resolve()}/configs/x.yaml is not a file"
     assert line == f"{wrong}, allowed: an HRNet-library yaml, its path relative to this file"
 
 
