@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from hrnet_search.errors import nearest, shown
+from hrnet_search.errors import clean, nearest, shown
 from hrnet_search.paths import expanded
 from hrnet_search.records import DEVICES, is_device
 
@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, "".join(map(self._line, wrong)))
 
     def _line(self, message: str) -> str:
-        return f"{self.prog}: {message} ({self.prog} --help)\n"
+        return f"{self.prog}: {clean(message)} ({self.prog} --help)\n"
 
     def _near(self, option: str) -> str:
         return nearest(option, list(self._option_string_actions))
@@ -179,6 +179,13 @@ def add_ablate(sub: argparse.ArgumentParser) -> None:
 def add_study(sub: argparse.ArgumentParser) -> None:
     """Take one study."""
     sub.add_argument("study", type=expanded, metavar="STUDY", help="study folder")
+
+
+def add_sync(sub: argparse.ArgumentParser) -> None:
+    """Take what `sync` does."""
+    add_study(sub)
+    space = "its space file, for the passwords in it, which the study does not keep"
+    sub.add_argument("--space", type=expanded, metavar="SPACE", help=space)
 
 
 def add_repair(sub: argparse.ArgumentParser) -> None:

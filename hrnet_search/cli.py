@@ -22,6 +22,7 @@ from hrnet_search.errors import (
     InputError,
     StorageLostError,
     briefly,
+    clean,
     shown,
 )
 from hrnet_search.paths import absolute
@@ -91,6 +92,7 @@ def parser() -> arguments.Parser:
 
 def check(options: argparse.Namespace) -> int:
     """Look for every problem of a space file; else say how large and how dear the space is."""
+    from hrnet_search.search.tracking_uri import advice_on
     from hrnet_search.space.survey import survey
 
     file = _load(options)
@@ -99,19 +101,21 @@ def check(options: argparse.Namespace) -> int:
         return _check_ablation(file, data, options.json)
     initial = _initial(file)
     initial.settled(file.schedule)
+    advice = list(advice_on(file))
     decoded = _decoded_bytes(file) if data else None
     found = survey(file.space)
     if options.json:
         seen = {**_seen(data), "decoded_bytes": decoded, "initial": initial.lines}
+        seen["tracking"] = advice
         print(json.dumps({"name": file.name, **seen, **asdict(found)}))
         return DONE
-    print(f"{file.name}: no problems")
+    _print(f"{file.name}: no problems")
     for line in _data_lines(file, data):
-        print(line)
+        _print(line)
     if decoded is not None:
-        print(_decoded_line(decoded, file.schedule.data.cache))
-    for line in (*initial.lines, *found.lines()):
-        print(line)
+        _print(_decoded_line(decoded, file.schedule.data.cache))
+    for line in (*initial.lines, *advice, *found.lines()):
+        _print(line)
     return DONE
 
 
@@ -131,9 +135,9 @@ def generate(options: argparse.Namespace) -> int:
             path.write_text(writer.write(architecture, schedule).text, encoding="utf-8")
     except OSError as error:
         raise StorageLostError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    print(f"{len(found)} configs in {folder}")
+    _print(f"{len(found)} configs in {folder}")
     if len(found) < options.n:
-        print(f"the space has no more than {len(found)} distinct variants within its limits")
+        _print(f"the space has no more than {len(found)} distinct variants within its limits")
     return DONE
 
 
@@ -158,7 +162,7 @@ def run(options: argparse.Namespace) -> int:
     from hrnet_search.store.study import open_study
 
     study = open_study(folder)
-    print(f"\n{brain.why_ended}\n{summary(study, write_report(study).stamp)}")
+    _print(f"\n{brain.why_ended}\n{summary(study, write_report(study).stamp)}")
     return TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
 
 
@@ -174,9 +178,9 @@ def ablate(options: argparse.Namespace) -> int:
 
     ablation = ablation_of(file, folder)
     for line in _data_lines(file, ablation.data):
-        print(line)
+        _print(line)
     for line in prepare(file, ablation, folder, options.reuse):
-        print(line)
+        _print(line)
     if options.plan:
         return DONE
     brain = _ablate(file, ablation, folder, options)
@@ -185,7 +189,7 @@ def ablate(options: argparse.Namespace) -> int:
     from hrnet_search.store.study import open_study
 
     study = open_study(folder)
-    print(f"\n{brain.why_ended}\n{summary(study, write_report(study).stamp)}")
+    _print(f"\n{brain.why_ended}\n{summary(study, write_report(study).stamp)}")
     return TRIALS_FAILED if brain.counts["failed"] else DONE
 
 
@@ -204,14 +208,14 @@ def report(options: argparse.Namespace) -> int:
         raise InputError(Fault("--compare", options.study, wrong, "allowed: two different studies"))
     studies = [open_study(folder) for folder in options.study]
     for study in studies:
-        print(summary(study, write_report(study).stamp))
+        _print(summary(study, write_report(study).stamp))
     if options.compare:
         found, path = write_compared(*studies)
         print()
         for doubt in (*found.doubts, *found.latency_doubts):
-            print(f"doubt: {doubt}")
-        print(shown(verdict(found), 1000))
-        print(f"comparison: {path}")
+            _print(f"doubt: {doubt}")
+        _print(shown(verdict(found), 1000))
+        _print(f"comparison: {path}")
     return DONE
 
 
@@ -231,9 +235,9 @@ def export(options: argparse.Namespace) -> int:
         raise InputError(Fault("--latency", None, wrong, "allowed: with onnx in --format"))
     measure = _onnx_latency(how) if options.latency else None
     for name, result in export_front(study, folder, formats, how, measure).items():
-        print(f"{name}: {len(result.written)} files in {folder}")
+        _print(f"{name}: {len(result.written)} files in {folder}")
         for refusal in result.refused:
-            print(f"{name}: refused: {refusal}", file=sys.stderr)
+            _warn(f"{name}: refused: {refusal}")
     return DONE
 
 
@@ -241,11 +245,16 @@ def sync(options: argparse.Namespace) -> int:
     """Bring the mirrors of a study up to date."""
     from hrnet_search.search.mirrors import sync as sync_mirrors
 
-    found = sync_mirrors(Path(options.study), _warn)
+    file = None
+    if options.space is not None:
+        from hrnet_search.space.load import load_space_file
+
+        file = load_space_file(options.space)
+    found = sync_mirrors(Path(options.study), _warn, file)
     if not found:
-        print("tracking is off: there is nothing to sync")
+        _print("tracking is off: there is nothing to sync")
     for name, (sent, waiting) in found.items():
-        print(f"{name}: {sent} trials sent, {waiting} waiting")
+        _print(f"{name}: {sent} trials sent, {waiting} waiting")
     return TRIALS_FAILED if any(waiting for _, waiting in found.values()) else DONE
 
 
@@ -255,7 +264,7 @@ def repair(options: argparse.Namespace) -> int:
 
     said, whole = repair_study(options.study, options.take_over)
     for line in said:
-        print(line)
+        _print(line)
     return DONE if whole else TRIALS_FAILED
 
 
@@ -270,7 +279,7 @@ def _onnx_latency(how: ExportOptions) -> Callable[[Path, Member], Latency]:
         spec = LatencySpec(how.size or at.size, how.batch or at.batch)
         found = measure_onnx(path, spec, classes=member.classes)
         noisy = ", noisy" if found.noisy else ""
-        print(f"{path.name}: {found.median_ms:.3g} ms in onnxruntime on the CPU{noisy}")
+        _print(f"{path.name}: {found.median_ms:.3g} ms in onnxruntime on the CPU{noisy}")
         return found
 
     return measure
@@ -288,7 +297,7 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     console = Console(file=sys.stdout)  # which Ray's driver sends elsewhere
 
     def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
+        console.print(clean(text), soft_wrap=True, highlight=False, markup=False)
 
     plan = plan_of(file, folder, options.trials)
     for line in _data_lines(file, plan.data):
@@ -303,7 +312,7 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
         live = console.is_terminal and not options.plain
         planned = plan.trials + (plan.base is not None)
         with (
-            Outbox(folder, _warn) as outbox,
+            Outbox(folder, _warn, file) as outbox,
             _driver(file, folder, store.meta(), interrupt, options, say) as driver,
             watching(
                 folder, planned, plan.objectives, already, console, live, plan.initial
@@ -327,7 +336,7 @@ def _ablate(
     console = Console(file=sys.stdout)
 
     def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
+        console.print(clean(text), soft_wrap=True, highlight=False, markup=False)
 
     reuse = [open_study(other) for other in options.reuse]
     gone = options.take_over
@@ -336,7 +345,7 @@ def _ablate(
         live = console.is_terminal and not options.plain
         objectives = ("miou", "macs")
         with (
-            Outbox(folder, _warn) as outbox,
+            Outbox(folder, _warn, file) as outbox,
             _driver(file, folder, store.meta(), interrupt, options, say) as driver,
             watching(
                 folder, ablation.trainings, objectives, already, console, live, ablation.initial
@@ -347,23 +356,26 @@ def _ablate(
 
 def _check_ablation(file: SpaceFile, data: Inventory | None, as_json: bool) -> int:
     from hrnet_search.ablation.arms import settle
+    from hrnet_search.search.tracking_uri import advice_on
 
     initial = _initial(file)
     ablation = settle(file, file.schedule, initial.settled)
+    advice = list(advice_on(file))
     if as_json:
         arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
         found = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
         found["initial"] = initial.lines
+        found["tracking"] = advice
         print(json.dumps({"name": file.name, **_seen(data), **found}))
         return DONE
-    print(f"{file.name}: no problems")
-    for line in (*_data_lines(file, data), *initial.lines):
-        print(line)
+    _print(f"{file.name}: no problems")
+    for line in (*_data_lines(file, data), *initial.lines, *advice):
+        _print(line)
     seeds = len(ablation.spec.seeds)
-    print(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
+    _print(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
     for arm in ablation.arms:
         note = f", {arm.note}" if arm.note else ""
-        print(f"  {arm.name}: {arm.ratio:.1%} of the reference's MACs{note}")
+        _print(f"  {arm.name}: {arm.ratio:.1%} of the reference's MACs{note}")
     return DONE
 
 
@@ -399,8 +411,13 @@ def _driver(
         yield driver
 
 
+def _print(text: str) -> None:
+    """Print what a terminal may be shown: file names are what others made of them."""
+    print(clean(text))
+
+
 def _warn(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(clean(text), file=sys.stderr)
 
 
 def _load(options: argparse.Namespace) -> SpaceFile:
@@ -471,9 +488,9 @@ def _fail(text: str, code: int, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exc()
+        _warn(traceback.format_exc().rstrip())
     for line in briefly(text.splitlines() or ["failed"]):
-        print(line, file=sys.stderr)
+        _warn(line)
     return code
 
 
@@ -486,7 +503,7 @@ COMMANDS: dict[str, Command] = {
     "ablate": (arguments.add_ablate, ablate),
     "report": (arguments.add_report, report),
     "export": (arguments.add_export, export),
-    "sync": (arguments.add_study, sync),
+    "sync": (arguments.add_sync, sync),
     "repair": (arguments.add_repair, repair),
 }
 

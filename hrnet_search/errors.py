@@ -7,6 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from hrnet_search.redaction import redacted
+
+LONGEST_ADDRESS = 2000
+"""Characters of a value that are looked at for a password beyond those that are shown."""
+
 NEAR = 0.75
 """Likeness, as difflib counts it, from which a name is taken for another one misspelt."""
 
@@ -41,7 +46,7 @@ class Fault:
         what = f"{self.wrong}, {self.allowed}" if self.allowed else self.wrong
         text = ": ".join(part for part in (place, self.path, what) if part)
         # One line each, whatever a file name or a value had in it.
-        return _printable(text)
+        return printable(redacted(text))
 
 
 class HrnetSearchError(Exception):
@@ -108,10 +113,26 @@ class TrainingError(HrnetSearchError):
     exit_code = 1
 
 
+def printable(text: str) -> str:
+    """Return a text whose every character a terminal shows: no control, no change of direction."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def clean(text: str) -> str:
+    """Return lines as they may reach a terminal: printable, no passwords in addresses."""
+    return "\n".join(map(printable, redacted(text).split("\n")))
+
+
 def shown(value: object, limit: int = 60) -> str:
-    """Return `value` as it may stand in a message: printable, at most `limit` characters."""
+    """Return `value` as it may stand in a message: printable, at most `limit` characters.
+
+    Passwords in addresses are left out.
+    """
     text = value if isinstance(value, str) else repr(value)
-    text = _printable(text[: 4 * limit])
+    # What is cut would hide where a password ends.
+    text = printable(redacted(text[: 4 * limit + LONGEST_ADDRESS])[: 4 * limit])
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -121,12 +142,6 @@ def briefly(problems: Sequence[str]) -> list[str]:
         return list(problems)
     kept = list(problems[: MOST_LINES - 1])
     return [*kept, f"and {len(problems) - len(kept):,} more problems"]
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Sequence[str], said: int = 0) -> str:

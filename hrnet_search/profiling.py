@@ -13,7 +13,7 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
-from hrnet_search.errors import Fault, HrnetSearchError, InputError, briefly, shown
+from hrnet_search.errors import Fault, HrnetSearchError, InputError, briefly, clean, shown
 from hrnet_search.records import LatencySpec
 from hrnet_search.report.profile import Profile, as_json, table
 
@@ -28,9 +28,9 @@ def profile_configs(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(profiles)))
     elif profiles:
-        print(table(profiles, size, options.batch, options.train_batch))
+        print(clean(table(profiles, size, options.batch, options.train_batch)))
     for fault in briefly(faults):
-        print(fault, file=sys.stderr)
+        print(clean(fault), file=sys.stderr)
     return len(faults)
 
 

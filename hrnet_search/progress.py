@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hrnet_search.errors import clean
 from hrnet_search.evaluate.kept_latencies import is_reused
 from hrnet_search.records import COMPLETED, INFEASIBLE, TrialProgress, TrialResult, TrialTask
 from hrnet_search.store.front import hypervolume, non_dominated
@@ -185,7 +186,7 @@ def watching(
         log = PlainProgress(trials, standing.done, in_log)
         for line in first:
             for out in (console, in_log):
-                out.print(line, highlight=False, markup=False, soft_wrap=True)
+                out.print(clean(line), highlight=False, markup=False, soft_wrap=True)
         if not live:
             yield [PlainProgress(trials, standing.done, console), log]
             return

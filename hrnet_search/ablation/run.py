@@ -28,6 +28,7 @@ from hrnet_search.search.start import REFERENCE
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import META, AblationRecord
 from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.notes import SPACE_TEXT
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
@@ -164,7 +165,7 @@ def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict
     schedule = ablation.arms[0].schedule
     return {
         "name": file.name,
-        "space_text": file.text,
+        SPACE_TEXT: file.text,
         "base_yaml": config_text(file.space.base, file.base),
         "objectives": json.dumps(file.objectives),
         "choices": json.dumps([*(f.path for f in factors), "match"]),

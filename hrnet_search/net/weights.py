@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.pretrained import pretrained_file, pretrained_name
-from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.errors import Fault, WeightsError, clean, shown
 from hrnet_search.net.file_kind import NotWeightsError
 from hrnet_search.net.tensor_names import Found, hrnet_tensors, listed
 from hrnet_search.net.weight_file import read_content
@@ -140,7 +140,7 @@ def say(text: str) -> None:
     if LOGGER.hasHandlers():
         LOGGER.info(text)
     elif LOGGER.isEnabledFor(logging.INFO):
-        print(text, file=sys.stderr)
+        print(clean(text), file=sys.stderr)
 
 
 def save_weights(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from hrnet_search.paths import absolute
 from hrnet_search.records import BASE_INIT, NO_INIT, Schedule
+from hrnet_search.redaction import redacted_address
 from hrnet_search.space.load import SpaceFile
-from hrnet_search.space.rewrite import Keys, rewritten
+from hrnet_search.space.rewrite import Keys, rewritten, without_secrets
 from hrnet_search.store.database import storage
 from hrnet_search.store.files import write_whole
 
@@ -21,7 +22,7 @@ def keep_space(
     """Write a study's space.yaml, so that it reads the same from there, and what it names.
 
     Its base, and colours in a file, are copies beside it; where data, weights and mirrors lie is
-    said in full.
+    said in full, passwords of mirrors are left out.
     `schedules` are settled, and say what their starts stand for. Raise StorageLostError.
     """
     named = {BASE_FILE: Path(file.base.path)}
@@ -37,12 +38,12 @@ def keep_space(
             case ("data", "root"):
                 return file.schedule.data.root
             case ("tracking", name):
-                return tracking.get(name)
+                return redacted_address(tracking.get(name, written))
             case ("schedule", "init") | ("ablate", "factors", _, "levels", _):
                 return starts.get(written)
         return None
 
-    text = rewritten(file.text, value_of)
+    text = rewritten(without_secrets(file.text), value_of)
     with storage(folder):
         for name, path in named.items():
             write_whole(folder / name, path.read_bytes())

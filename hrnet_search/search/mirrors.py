@@ -6,20 +6,24 @@ whole again.
 
 from __future__ import annotations
 
-import json
 import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from hrnet_search.errors import Fault, InputError, StudyError, shown
 from hrnet_search.paths import absolute
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.redaction import is_redacted, redacted, secrets_of
 from hrnet_search.search.mlflow_mirror import MlflowMirror
 from hrnet_search.search.optuna_mirror import OptunaMirror
+from hrnet_search.search.tracking_uri import REDACTED, filled, noted_tracking, tracking_of
+from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.notes import TRACKING, addresses
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 
@@ -55,18 +59,63 @@ MIRRORS: dict[str, Callable[[str, Study], Mirror]] = {
 }
 
 
-def mirrors_of(study: Study) -> dict[str, Mirror]:
-    """Return the mirrors that the study's space file asks for, by name."""
-    text = study.meta.get("tracking", OFF)
-    # Studies begun before there were several mirrors have the address of the one.
-    places: Mapping[str, str] = json.loads(text) if text.startswith("{") else {"mlflow": text}
-    return {name: MIRRORS[name](uri, study) for name, uri in places.items() if uri != OFF}
+def mirrors_of(study: Study, file: SpaceFile | None = None) -> dict[str, Mirror]:
+    """Return the mirrors that a study asks for, by name."""
+    return {name: MIRRORS[name](uri, study) for name, uri in places_of(study, file).items()}
+
+
+def places_of(study: Study, file: SpaceFile | None = None) -> dict[str, str]:
+    """Return where a study is mirrored to, by mirror: as its space file says, else its notes.
+
+    The study keeps no password and no value of a variable. Raise SpaceError for a variable that
+    is not set.
+    """
+    if file is not None:
+        places = tracking_of(file)
+    else:
+        noted = addresses(study.meta.get(TRACKING, OFF))
+        places = {name: filled(uri, name) for name, uri in noted.items()}
+    return {name: uri for name, uri in places.items() if uri != OFF}
+
+
+def lines_of(
+    study: Study, warn: Callable[[str], None], file: SpaceFile | None = None
+) -> dict[str, Line]:
+    """Return a line to every mirror of a study."""
+    return {
+        name: Line(name, _mirror(name, uri, study), warn, uri)
+        for name, uri in places_of(study, file).items()
+    }
+
+
+def _mirror(name: str, uri: str, study: Study) -> Mirror:
+    return Nowhere(name) if is_redacted(uri) else MIRRORS[name](uri, study)
+
+
+class Nowhere:
+    """A mirror whose password is not known here; it is never looked for without one."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def known(self) -> set[str]:
+        """Raise InputError: what to do."""
+        raise InputError(f"{self._name}: {REDACTED}")
+
+    def send(self, ask: Ask, result: TrialResult) -> None:
+        """Send nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Line:
     """What waits for one mirror, in order; after a failure nothing is sent for a while."""
 
-    def __init__(self, name: str, mirror: Mirror, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, mirror: Mirror, warn: Callable[[str], None], uri: str = ""
+    ) -> None:
+        self._secrets = secrets_of(uri)
         self.waiting: deque[Trial] = deque()
         self.sent = 0
         self._name, self._mirror, self._warn = name, mirror, warn
@@ -101,7 +150,10 @@ class Line:
     def _say(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            what = " ".join(str(error).split())[:200]
+            if isinstance(error, InputError):
+                self._warn(str(error))
+                return
+            what = " ".join(redacted(str(error), self._secrets).split())[:200]
             self._warn(f"{self._name} cannot be reached, the search goes on ({what})")
 
 
@@ -111,11 +163,16 @@ class Outbox:
     A context manager: at its end the mirrors are brought up to date, if they answer.
     """
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None
+    ) -> None:
+        """`file` is the space file that is run, which knows the passwords that a study does not."""
         self._study, self._warn = open_study(folder), warn
-        self._sync = shlex.join(["hrnet-search", "sync", str(absolute(folder))])
-        mirrors = mirrors_of(self._study)
-        self._lines = {name: Line(name, mirror, warn) for name, mirror in mirrors.items()}
+        self._lines = lines_of(self._study, warn, file)
+        words = ["hrnet-search", "sync", str(absolute(folder))]
+        if file and any(map(is_redacted, noted_tracking(file).values())):
+            words += ["--space", str(absolute(file.path))]
+        self._sync = shlex.join(words)
         self._seen = 0
         self._ending = False
         self._wake = threading.Event()
@@ -168,12 +225,20 @@ class Outbox:
             line.push(time.monotonic() + FLUSH_S, again)
 
 
-def sync(folder: Path, warn: Callable[[str], None]) -> dict[str, tuple[int, int]]:
-    """Bring the mirrors of a study up to date; return how many trials were sent and wait."""
+def sync(
+    folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None
+) -> dict[str, tuple[int, int]]:
+    """Bring the mirrors of a study up to date; return how many trials were sent and wait.
+
+    `file` says where they are, and their passwords, instead of the study. Raise StudyError if
+    it is another study's.
+    """
     study = open_study(folder)
+    if file is not None and file.name != study.name:
+        wrong = f"is the space of {shown(file.name)}, the study is {shown(study.name)}"
+        raise StudyError(Fault("--space", file.path, wrong, "allowed: its own", file.path))
     found = {}
-    for name, mirror in mirrors_of(study).items():
-        line = Line(name, mirror, warn)
+    for name, line in lines_of(study, warn, file).items():
         line.waiting.extend(study.ended(0))
         line.push(float("inf"), again=True)
         line.close()

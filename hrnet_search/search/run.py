@@ -33,8 +33,9 @@ from hrnet_search.search.same import IDENTITY, TRAINING, check_same
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
-from hrnet_search.search.tracking_uri import tracking_of
+from hrnet_search.search.tracking_uri import noted_tracking, tracking_of
 from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.notes import SPACE_TEXT, TRACKING, redacted_notes
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import FILE
@@ -43,7 +44,7 @@ from hrnet_search.store.writer import StudyStore
 T = TypeVar("T")
 
 PROBE = "probe"
-MAY_CHANGE = ("tracking", "space_text", "base_yaml", "schedule", HOLDS)
+MAY_CHANGE = (TRACKING, SPACE_TEXT, "base_yaml", "schedule", HOLDS)
 """Notes of a study that are as its space file was last: with `tracking` and where data lie."""
 
 
@@ -129,10 +130,13 @@ def take_up(
     What may change then is as the file has it now. `schedules` are those that trials start
     from. Of several that begin one study together one does, and the others find it in use.
     `take_over` takes a driver that cannot be looked at for one that is gone. Raises StudyError
-    naming what differs, StudyInUseError if another driver holds it.
+    naming what differs, StudyInUseError if another driver holds it, SpaceError for a variable
+    of `tracking` that is not set.
     """
-    tracking = tracking_of(file)
-    noted = {**meta, "tracking": json.dumps(tracking), IDENTITY: json.dumps(identity)}
+    tracking_of(file)  # a variable that is not set is said before anything is begun
+    tracking = noted_tracking(file)
+    facts = {**meta, TRACKING: json.dumps(tracking), IDENTITY: json.dumps(identity)}
+    noted = redacted_notes(facts)
     try:
         store = StudyStore.begin(folder, noted)
     except StudyExistsError:
@@ -231,7 +235,7 @@ def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
     choices = plan.space.choices
     return {
         "name": file.name,
-        "space_text": file.text,
+        SPACE_TEXT: file.text,
         "base_yaml": config_text(plan.space.base, file.base),
         "objectives": json.dumps(plan.objectives),
         "choices": json.dumps([c.path for c in choices]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,11 +12,21 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
+from hrnet_search.errors import Fault, SpaceError, shown
 from hrnet_search.paths import absolute
-from hrnet_search.space.load import SpaceFile
+from hrnet_search.redaction import holds_secret, is_redacted, redacted_address
+from hrnet_search.space.load import SpaceFile, placed
 
 WORDS = re.compile(r"databricks(-[a-z]+)?|uc")
 """What MLflow takes for a place without a scheme that is not a path."""
+
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""A variable of the environment in an address."""
+
+REDACTED = (
+    "its password is kept in the space file alone, nothing is sent without it: hrnet-search sync "
+    "STUDY --space SPACE sends, or ${NAME} in its place there, and NAME in the environment"
+)
 
 DRIVER = "sqlite+pysqlite"
 MEMORY = (None, "", ":memory:")
@@ -30,10 +42,61 @@ def sqlite_url(path: str | Path) -> str:
 
 
 def tracking_of(file: SpaceFile) -> dict[str, str]:
-    """Return where a space file wants its mirrors, by mirror, in words that hold everywhere."""
+    """Return where a space file wants its mirrors, by mirror, in words that hold everywhere.
+
+    Variables have their values, so what is returned is never stored. Raise SpaceError for one
+    that is not set.
+    """
     beside = Path(file.path).parent
-    places = asdict(file.tracking).items()
-    return {mirror: settled_uri(mirror, uri, beside) for mirror, uri in places}
+    return {
+        mirror: settled_uri(mirror, filled(uri, mirror, file), beside)
+        for mirror, uri in asdict(file.tracking).items()
+    }
+
+
+def noted_tracking(file: SpaceFile) -> dict[str, str]:
+    """Return the same as a study keeps it: without passwords, and `${NAME}` as it is written."""
+    beside = Path(file.path).parent
+    return {
+        mirror: redacted_address(uri if VARIABLE.search(uri) else settled_uri(mirror, uri, beside))
+        for mirror, uri in asdict(file.tracking).items()
+    }
+
+
+def filled(uri: str, mirror: str, file: SpaceFile | None = None) -> str:
+    """Return an address with the environment's values for `${NAME}`; raise SpaceError."""
+
+    def value(found: re.Match[str]) -> str:
+        known = os.environ.get(found[1])
+        if known is None:
+            fault = Fault(f"tracking.{mirror}", uri, *_not_set(found[1]))
+            raise SpaceError(placed(file, [fault]) if file else fault)
+        return known
+
+    return VARIABLE.sub(value, uri)
+
+
+def advice_on(file: SpaceFile) -> Iterator[str]:
+    """Yield what `check` says of a space file's addresses: passwords, and names without a value."""
+    for mirror, uri in asdict(file.tracking).items():
+        where = f"tracking.{mirror}"
+        if is_redacted(uri):
+            yield f"{where}: {REDACTED}"
+        elif holds_secret(uri):
+            yield (
+                f"{where}: holds a password, better: ${{NAME}} in its place, and the password in "
+                "the environment variable NAME"
+            )
+        for name in dict.fromkeys(VARIABLE.findall(uri)):
+            if name not in os.environ:
+                yield f"{where}: {', '.join(_not_set(name))}"
+
+
+def _not_set(name: str) -> tuple[str, str]:
+    return (
+        f"the environment variable {shown(name)} is not set",
+        f"allowed: export {shown(name)}=...",
+    )
 
 
 def settled_uri(mirror: str, uri: str, beside: Path) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import yaml
 
 from hrnet_search.arch.yaml_nodes import compose
+from hrnet_search.redaction import redacted, redacted_address, secrets_of
 
 Keys = tuple[str, ...]
 NewValue = Callable[[Keys, str], str | None]
@@ -30,6 +32,35 @@ def rewritten(text: str, value_of: NewValue) -> str:
         rest = "\n" if text[start:end].endswith("\n") else ""
         text = f"{text[:start]}{json.dumps(new, ensure_ascii=False)}{rest}{text[end:]}"
     return text
+
+
+@lru_cache(maxsize=16)
+def without_secrets(text: str) -> str:
+    """Return a space file's text without the passwords of its mirrors, also in its comments.
+
+    It reads as before, but for `tracking`.
+    """
+    known: set[str] = set()
+
+    def value_of(keys: Keys, written: str) -> str | None:
+        if keys[:1] != ("tracking",):
+            return None
+        known.update(secrets_of(written))
+        return redacted_address(written)
+
+    changed = rewritten(text, value_of)
+    # A word of a comment that is a password is taken out, one that the file means is not.
+    everywhere = redacted(changed, known)
+    return everywhere if _said(everywhere) == _said(changed) else redacted(changed)
+
+
+def _said(text: str) -> list[tuple[Keys, str]] | None:
+    """Return what a file says beside `tracking`; None for what is not YAML."""
+    root, _ = compose(text, "")
+    if root is None:
+        return None
+    scalars = _scalars(root, ())
+    return [(keys, node.value) for keys, node in scalars if keys[:1] != ("tracking",)]
 
 
 def _scalars(node: yaml.Node, keys: Keys) -> Iterator[tuple[Keys, yaml.ScalarNode]]:

@@ -11,6 +11,7 @@ from hrnet_search.store.database import check_structure, connect, prepared
 from hrnet_search.store.files import free_name
 from hrnet_search.store.host import Host
 from hrnet_search.store.lock import Held, Owner
+from hrnet_search.store.notes import redacted_note
 from hrnet_search.store.tables import (
     FILE,
     META,
@@ -50,6 +51,7 @@ def migrate_in_place(connection: sqlite3.Connection, folder: Path) -> Path:
         # Another connection reads: SQLite copies nothing out of a transaction that may write.
         with closing(connect(folder / FILE, "ro")) as source, closing(_new(aside)) as copy:
             source.backup(copy)
+            _forget_secrets(copy)
         migrate(connection)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -90,10 +92,19 @@ def _new(path: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None)
 
 
+def _forget_secrets(copy: sqlite3.Connection) -> None:
+    """Take passwords out of the file that is kept, which is else as it was, byte by byte."""
+    notes = copy.execute(f"SELECT {', '.join(META_1)} FROM meta").fetchall()
+    changed = [(redacted_note(*note), note[0]) for note in notes if redacted_note(*note) != note[1]]
+    if changed:
+        copy.executemany("UPDATE meta SET value = ? WHERE name = ?", changed)
+        copy.execute("VACUUM")
+
+
 def note_of(row: Row) -> Row:
     """Return a note of schema 1 as a row of the present one; `schema` is that of the row."""
     name, value = row
-    return (name, 0, str(VERSION) if name == "schema" else value)
+    return (name, 0, str(VERSION) if name == "schema" else redacted_note(name, value))
 
 
 def trial_of(row: Row) -> Row:

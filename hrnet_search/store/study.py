@@ -15,6 +15,7 @@ from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, OBJECTIVES, TrialResult
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.front import non_dominated
+from hrnet_search.store.notes import redacted_notes
 from hrnet_search.store.reader import Reader
 from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
@@ -54,8 +55,8 @@ class Study:
 
     @property
     def meta(self) -> dict[str, str]:
-        """What is noted of the study, by name."""
-        return self._reader.meta()
+        """What is noted of the study, by name; a password that it was begun with is left out."""
+        return redacted_notes(self._reader.meta())
 
     @property
     def name(self) -> str:
@@ -63,7 +64,7 @@ class Study:
 
     @property
     def space_text(self) -> str:
-        """The space file as it was read."""
+        """The space file as it was read, without passwords."""
         return self.meta.get("space_text", "")
 
     def results(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hrnet_search.errors import clean
 from hrnet_search.store.tables import FILE
 
 SAID_AFTER_S = 5.0
@@ -24,7 +25,7 @@ Warn = Callable[[str], None]
 
 def warn_on_stderr(text: str) -> None:
     """Say it where warnings go."""
-    print(text, file=sys.stderr, flush=True)
+    print(clean(text), file=sys.stderr, flush=True)
 
 
 def patiently(

@@ -24,6 +24,7 @@ from hrnet_search.store.database import (
     storage,
 )
 from hrnet_search.store.files import place_new
+from hrnet_search.store.notes import redacted_note, redacted_notes
 from hrnet_search.store.rows import trusted
 from hrnet_search.store.tables import (
     FILE,
@@ -92,7 +93,7 @@ class StudyStore:
         with storage(folder):
             for name in ("", *FOLDERS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
-            _place(folder, {**meta, "schema": str(VERSION)}, owner)
+            _place(folder, {**redacted_notes(meta), "schema": str(VERSION)}, owner)
         store = cls.__new__(cls)
         store._open(folder, owner, warn)
         try:
@@ -120,10 +121,28 @@ class StudyStore:
         """Bring the second copy up to date, and show from now on that the driver lives."""
         with storage(self.folder):
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._forget_secrets()
             tables = (META, TRIALS, RUNGS)
             rows = [(table, row) for table in tables for row in self._rows(table)]
             second_copy.bring_up_to_date(self.folder, rows)
         self._beats.start()
+
+    def _forget_secrets(self) -> None:
+        """Take the passwords out of a study that was begun when notes still held them.
+
+        Nothing of them stays in pages that are free, nor in the second copy, which is made anew.
+        """
+        rows = self._rows(META)
+        kept = [(name, revision + 1, redacted_note(name, value)) for name, revision, value in rows]
+        changed = [new for old, new in zip(rows, kept, strict=True) if old[2] != new[2]]
+        if not changed:
+            return
+        with self._begin():
+            lock.confirm(self._connection, self._owner, self.folder)
+            for row in changed:
+                put(self._connection, META, row)
+        patiently(self._connection, "VACUUM", self.folder, self._warn)
+        (self.folder / second_copy.FILE).unlink(missing_ok=True)
 
     def _acquire(self, take_over: bool) -> None:
         """Become the driver once nobody else is.
@@ -194,7 +213,8 @@ class StudyStore:
         return {name: value for name, _, value in self._rows(META)}
 
     def set_meta(self, name: str, value: str) -> None:
-        """Note something of the study."""
+        """Note something of the study, without the passwords in it."""
+        value = redacted_note(name, value)
         with self._write() as (connection, changed):
             before = get(connection, META, (name,))
             row = (name, before[1] + 1 if before else 0, value)
