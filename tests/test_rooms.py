@@ -55,6 +55,7 @@ GUESTS = {
     "search.screening": {"scipy"},
     "search.samplers.optuna_samplers": {"optuna"},
     "search.samplers.surrogate": {"scipy", "sklearn"},
+    "search.samplers.pareto": {"threadpoolctl"},
     "search.samplers.acquisition": {"scipy"},
     "search.mlflow_mirror": {"mlflow"},
     "search.tracking_uri": {"sqlalchemy"},

@@ -115,19 +115,24 @@ def architecture_operations(
     return operations(_counted_exactly(architecture, size, classes), size, classes)
 
 
-def batch_costs(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
+def batch_costs(batch: ArchitectureBatch, size: Size, classes: int, safe: bool = False) -> Ints:
     """Return parameters, MACs and activations of each architecture, int64 [N, 3].
 
     Rows that are not valid give numbers without meaning. Raises InputError where a number
-    exceeds 64 bits.
+    exceeds 64 bits; `safe` says that none of them can, by `fit_64_bits`.
     """
     check_input(size, classes)
     if not len(batch):
         return np.zeros((0, 3), dtype=np.int64)
-    if _largest(batch, size, classes) > INT64_SAFE:
+    if not (safe or fit_64_bits(batch, size, classes)):
         wrong = "networks of this size cannot be counted in 64 bits"
         raise InputError(Fault("size", size, wrong, "allowed: smaller counts or a smaller size"))
     return _totals(batch, size, classes)
+
+
+def fit_64_bits(batch: ArchitectureBatch, size: Size, classes: int) -> bool:
+    """Return whether 64 bits hold every number of any mixture of these architectures."""
+    return _largest(batch, size, classes) <= INT64_SAFE
 
 
 def check_head(architecture: Architecture) -> None:

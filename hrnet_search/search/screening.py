@@ -19,6 +19,7 @@ from scipy.stats import kendalltau
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import Size, batch_costs, operations
+from hrnet_search.search.by_point import ByPoint
 from hrnet_search.space.generate import generate
 from hrnet_search.space.space import SearchSpace
 
@@ -42,6 +43,9 @@ TRIED, JUDGED = 30, 200
 CHUNK = 1 << 14
 KEPT_FROM = 1 << 10
 """Points from which it is worth keeping their features: a pool is asked about at every ask."""
+
+MOST_KEPT = 1 << 14
+"""Points, of those that are asked about by the few, whose features are kept."""
 
 SURE = 0.95
 """Share of leave-one-out errors that the margin of a limit covers."""
@@ -155,6 +159,7 @@ class LatencyScreen:
         self._fit: Fit | None = None
         self._ms_a_mac = 1.0
         self._kept: tuple[Points, Floats] | None = None
+        self._few = ByPoint(lambda points: self._features(space.batch(points)), MOST_KEPT)
 
     def add(self, architecture: Architecture, ms: float) -> None:
         """Take a measured latency."""
@@ -192,6 +197,8 @@ class LatencyScreen:
         """Return the features of points; those of the largest array, a pool, are kept."""
         if self._kept is not None and np.array_equal(self._kept[0], points):
             return self._kept[1]
+        if 0 < len(points) < KEPT_FROM:
+            return np.asarray(self._few(points), dtype=np.float64)
         parts = [self._features(self._space.batch(chunk)) for chunk in _chunks(points)]
         rows = np.concatenate([np.zeros((0, width)), *parts])
         if len(points) >= KEPT_FROM and len(points) >= len(self._kept[0] if self._kept else ()):

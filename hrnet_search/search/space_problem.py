@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from hrnet_search.records import OBJECTIVES
+from hrnet_search.search.by_point import ByPoint
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.screening import LatencyScreen
-from hrnet_search.space.space import SearchSpace, costs
+from hrnet_search.space.space import SearchSpace, costs, exact_limits
 
 COST_COLUMNS = ("params", "macs", "activations")
 EXACT = 2
 """Of these, parameters and MACs are what models learn from, whatever the objectives."""
 
 LATENCY = "latency_ms"
+
+MOST_KEPT = 1 << 15
+"""Points whose costs are kept."""
 
 
 def cost_objectives(objectives: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,23 +43,29 @@ def problem_of(
     """
     screen = screen or LatencyScreen(space)
     names = cost_objectives(objectives)
+    counted = [name for name in names if name != LATENCY]
+    known = ByPoint(partial(costs, space), MOST_KEPT)
 
     def cost(points: Points) -> Floats:
-        known = costs(space, points)
+        found = known(points) if counted else None
         columns = [
-            screen.predict(points) if name == LATENCY else known[:, COST_COLUMNS.index(name)]
+            screen.predict(points)
+            if found is None or name == LATENCY
+            else found[:, COST_COLUMNS.index(name)]
             for name in names
         ]
         return np.array(columns, dtype=np.float64).reshape(len(names), len(points)).T
 
     def exact(points: Points) -> Floats:
-        return costs(space, points)[:, :EXACT].astype(np.float64)
+        return known(points)[:, :EXACT].astype(np.float64)
 
     def valid(points: Points) -> Bools:
         kept = space.valid(points)
-        kept[kept] = space.within_limits(points[kept])
+        if limited and kept.any():
+            kept[kept] = space.keeps_limits(known(points[kept]))
         return kept
 
+    limited = bool(exact_limits(space))
     axes = tuple(Axis(c.path, c.values, c.ordered) for c in space.choices)
     at_most = [limit.at_most for limit in space.limits if limit.objective == LATENCY]
 

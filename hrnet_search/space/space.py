@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import EXPANSION, MAX_BRANCHES, MAX_COUNT, Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
-from hrnet_search.arch.cost import batch_costs
+from hrnet_search.arch.cost import batch_costs, fit_64_bits
 from hrnet_search.records import OBJECTIVES, Point
 
 Points = NDArray[np.int64]
@@ -88,6 +88,28 @@ class Limit:
     at_most: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """What a choice writes where: worked out once, for it is asked for with every array.
+
+    `table` [levels] or [levels, 4] is what each level writes; `distinct` says that no two levels
+    write the same number anywhere.
+    """
+
+    key: str
+    stages: tuple[int, ...]
+    branch: int | None
+    table: NDArray[np.int64]
+    distinct: bool
+
+    @classmethod
+    def of(cls, choice: Choice) -> _Write:
+        table = level_table(choice)
+        columns = table.reshape(len(table), -1).T
+        distinct = all(np.unique(column).size == len(table) for column in columns)
+        return cls(choice.key, choice.stages, choice.branch, table, distinct)
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """Choices around a base, and limits on what comes of them.
@@ -101,6 +123,9 @@ class SearchSpace:
     input_size: tuple[int, int] = (512, 1024)
     classes: int = 19
     _base: ArchitectureBatch = field(init=False, repr=False, compare=False)
+    _fitting: dict[tuple[tuple[int, int], int], bool] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_base", _filled(self.base))
@@ -133,22 +158,26 @@ class SearchSpace:
     def batch(self, points: Points) -> ArchitectureBatch:
         """Return the architectures of points [n, d], valid or not."""
         points = np.atleast_2d(np.asarray(points, dtype=np.int64))
+        levels = [write.table[points[:, column]] for column, write in enumerate(self._writes)]
+        return self._written(levels, len(points))
+
+    def _written(self, levels: Sequence[NDArray[np.int64]], count: int) -> ArchitectureBatch:
+        """Return the base, so many times, with what each choice writes into it [count, ...]."""
         arrays = {
-            name: np.repeat(getattr(self._base, name), len(points), axis=0)
+            name: np.repeat(getattr(self._base, name), count, axis=0)
             for name in ("modules", "expansion", "branches", "blocks", "channels", "cat")
         }
-        kernel = np.repeat(self._base.final_kernel, len(points))
-        for column, choice in enumerate(self.choices):
-            values = level_table(choice)[points[:, column]]
-            if choice.key == "FINAL_CONV_KERNEL":
+        kernel = np.repeat(self._base.final_kernel, count)
+        for values, write in zip(levels, self._writes, strict=True):
+            if write.key == "FINAL_CONV_KERNEL":
                 kernel = values
                 continue
-            target = arrays[ARRAYS[choice.key]]
-            for stage in choice.stages:
-                if choice.branch is None:
+            target = arrays[ARRAYS[write.key]]
+            for stage in write.stages:
+                if write.branch is None:
                     target[:, stage] = values
                 else:
-                    target[:, stage, choice.branch] = values
+                    target[:, stage, write.branch] = values
         present = np.arange(MAX_BRANCHES) < arrays["branches"][:, :, None]
         arrays["blocks"] = np.where(present, arrays["blocks"], 0)
         arrays["channels"] = np.where(present, arrays["channels"], 0)
@@ -158,6 +187,14 @@ class SearchSpace:
             head=self.base.head,
             align_corners=self.base.align_corners,
         )
+
+    def all_fit_64_bits(self, size: tuple[int, int], classes: int) -> bool:
+        """Return whether the costs of every point can be counted in 64 bits."""
+        known = self._fitting.get((size, classes))
+        if known is None:
+            most = self._written([write.table.max(axis=0)[None] for write in self._writes], 1)
+            known = self._fitting[size, classes] = fit_64_bits(most, size, classes)
+        return known
 
     def decode(self, point: Sequence[int]) -> Architecture:
         """Return the architecture of one point."""
@@ -170,13 +207,17 @@ class SearchSpace:
 
     def within_limits(self, points: Points) -> Bools:
         """Return which valid points keep the limits that are known without measuring, [n]."""
-        known = [limit for limit in self.limits if limit.objective in COST_NAMES]
+        known = any(limit.objective in COST_NAMES for limit in self.limits)
         if not known or not len(points):
             return np.ones(len(points), dtype=np.bool_)
-        found = costs(self, points)
+        return self.keeps_limits(costs(self, points))
+
+    def keeps_limits(self, found: NDArray[np.generic]) -> Bools:
+        """Return which exact costs [n, 3] keep the limits, [n]."""
         most = np.full(len(COST_NAMES), np.inf)
-        for limit in known:
-            most[COST_NAMES.index(limit.objective)] = limit.at_most
+        for limit in self.limits:
+            if limit.objective in COST_NAMES:
+                most[COST_NAMES.index(limit.objective)] = limit.at_most
         return np.asarray((found <= most).all(axis=1), dtype=np.bool_)
 
     def canonical(self, points: Points) -> Points:
@@ -223,11 +264,17 @@ class SearchSpace:
         kept = self.valid(np.array(found, dtype=np.int64).reshape(-1, len(self.choices)))
         return [tuple(map(int, p)) for p, good in zip(found, kept, strict=True) if good]
 
+    @cached_property
+    def _writes(self) -> tuple[_Write, ...]:
+        return tuple(_Write.of(choice) for choice in self.choices)
+
     def _canonical(self, points: Points) -> Points:
         rows = self.batch(points).rows()
-        for column, levels in enumerate(self.shape):
+        for column, write in enumerate(self._writes):
             undecided = np.ones(len(points), dtype=np.bool_)
-            for level in range(levels - 1):
+            # Where each level writes other numbers, either none of them is read or all are told
+            # apart: the first one alone says which.
+            for level in range(1 if write.distinct else len(write.table) - 1):
                 undecided &= points[:, column] > level
                 tried = points[undecided]
                 if not len(tried):
@@ -296,7 +343,8 @@ def costs(
     Points that are not valid give numbers without meaning.
     """
     size, classes = size or space.input_size, classes or space.classes
-    parts = [batch_costs(space.batch(chunk), size, classes) for chunk in _chunks(points)]
+    safe = space.all_fit_64_bits(size, classes)
+    parts = [batch_costs(space.batch(chunk), size, classes, safe) for chunk in _chunks(points)]
     return np.concatenate([np.zeros((0, 3), dtype=np.int64), *parts])
 
 

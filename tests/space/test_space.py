@@ -13,6 +13,7 @@ from scipy.stats import chisquare
 from hrnet_search import Architecture, cost, costs, generate, load_space
 from hrnet_search.arch.cost import Cost
 from hrnet_search.arch.hrnet_yaml import official_problems
+from hrnet_search.errors import InputError
 from hrnet_search.net.hrnet import build
 from hrnet_search.space.generate import reasons
 from hrnet_search.space.space import Choice, Limit, SearchSpace
@@ -113,6 +114,33 @@ def test_points_that_compute_the_same_come_to_one() -> None:
     for before, after in zip(points.tolist(), first.tolist(), strict=True):
         assert WIDE.decode(before).id == WIDE.decode(after).id
     assert (first != points).any()
+
+
+def test_the_one_they_come_to_is_found_level_by_level() -> None:
+    """By the definition: choice by choice, the lowest level that leaves what is read as it is."""
+    points = random_points(WIDE, 300, 6)
+    points = points[WIDE.valid(points)]
+    expected = points.copy()
+    for row in expected:
+        read = WIDE.batch(row[None]).rows()
+        for column in range(len(row)):
+            for level in range(row[column]):
+                tried = row.copy()
+                tried[column] = level
+                if (WIDE.batch(tried[None]).rows() == read).all():
+                    row[column] = level
+                    break
+    assert (WIDE.canonical(points) == expected).all()
+    assert (expected != points).any(axis=0).sum() >= 3
+
+
+def test_a_space_knows_whether_64_bits_hold_all_of_it() -> None:
+    assert WIDE.all_fit_64_bits((64, 96), 5)
+    huge = SearchSpace(SMALL, (Choice("width", (8, 4000)),), input_size=(2**21, 2**21))
+    assert not huge.all_fit_64_bits(huge.input_size, 19)
+    assert costs(huge, np.array([[0]]))[0, 1] > 0  # the small one of them can be counted
+    with pytest.raises(InputError, match="64 bits"):
+        costs(huge, np.array([[0], [1]]))
 
 
 def test_neighbours_are_valid_points_one_choice_away() -> None:

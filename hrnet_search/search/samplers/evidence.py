@@ -38,7 +38,7 @@ def accuracies(features: Features, rows: Sequence[Observation]) -> Data | None:
     points = np.array([o.point for o in rows], dtype=np.int64)
     return Data(
         features(points, fidelity=np.array([o.fidelity for o in rows])),
-        raised(np.array([np.mean(o.accuracies) for o in rows])),
+        raised(np.array([o.accuracy for o in rows])),
         np.array([float(len(o.accuracies)) for o in rows]),
         features.groups,
     )
@@ -78,7 +78,7 @@ def chosen(seen: Sequence[Observation], costs: Floats, most: int) -> list[Observ
     """
     if len(seen) <= most:
         return list(seen)
-    accuracy = np.array([np.mean(o.accuracies) for o in seen])
+    accuracy = np.array([o.accuracy for o in seen])
     whole = np.array([o.fidelity == 1 for o in seen])
     best = int(most * (1 - SPARE))
     order = np.lexsort((-accuracy, ~whole))

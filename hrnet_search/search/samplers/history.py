@@ -39,6 +39,11 @@ class Observation:
     fidelity: float = 0.0
     costs: tuple[float, ...] | None = None
 
+    @property
+    def accuracy(self) -> float:
+        """The mean of the accuracies, of which there is one at least."""
+        return sum(self.accuracies) / len(self.accuracies)
+
     def and_seen(
         self, accuracy: float | None, fidelity: float, costs: tuple[float, ...] | None
     ) -> Observation:
@@ -63,6 +68,7 @@ class History:
         self.pending: dict[Point, None] = {}
         self._results: list[_Result] = []
         self._canonicals: dict[Point, Point] = {}
+        self._valid: dict[Point, bool] = {}
         self._pool: _Pool | None = None
         self._cost_count: int | None = None
 
@@ -105,6 +111,7 @@ class History:
     def after(self, tells: int) -> History:
         """Return the history as it was after so many results, with nothing pending."""
         before = History(self.problem)
+        before._valid = self._valid  # of a point that never changes
         for result in self._results[:tells]:
             before._results.append(result)
             _add(before.told, result)
@@ -113,10 +120,10 @@ class History:
     def seen(self) -> list[Observation]:
         """Return what has an accuracy, of the points that are valid, in the order told."""
         some = [o for o in self.told.values() if o.accuracies]
-        if not some:
-            return []
-        valid = self.problem.valid(np.array([o.point for o in some], dtype=np.int64))
-        return [o for o, fits in zip(some, valid, strict=True) if fits]
+        if new := [o.point for o in some if o.point not in self._valid]:
+            valid = self.problem.valid(np.array(new, dtype=np.int64))
+            self._valid.update(zip(new, valid.tolist(), strict=True))
+        return [o for o in some if self._valid[o.point]]
 
     def failed(self) -> list[Point]:
         """Return the points that were told and have no accuracy, in the order told."""
@@ -124,12 +131,13 @@ class History:
 
     def costs(self, observations: Sequence[Observation]) -> Floats:
         """Return the costs of what was seen, [n, m]: measured where they are, else predicted."""
-        points = np.array([o.point for o in observations], dtype=np.int64)
-        costs = np.array(self.problem.cost(points), dtype=np.float64)
-        for row, observation in enumerate(observations):
-            if observation.costs is not None:
-                costs[row] = observation.costs
-        return costs
+        guessed = [row for row, o in enumerate(observations) if o.costs is None]
+        rows: list[Sequence[float]] = [o.costs or () for o in observations]
+        if guessed:  # counting thousands of networks at every ask would be most of it
+            points = np.array([observations[row].point for row in guessed], dtype=np.int64)
+            for row, costs in zip(guessed, self.problem.cost(points).tolist(), strict=True):
+                rows[row] = costs
+        return np.array(rows, dtype=np.float64).reshape(len(observations), -1)
 
     def fresh(self, points: Points) -> list[Point]:
         """Return the distinct valid points among these that may be asked for, in their order.

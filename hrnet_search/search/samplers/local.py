@@ -30,7 +30,7 @@ class Local:
         if len(history) < self._first or not finished:
             return
         points = np.array([o.point for o in finished], dtype=np.int64)
-        accuracy: Floats = np.array([np.mean(o.accuracies) for o in finished])
+        accuracy: Floats = np.array([o.accuracy for o in finished])
         values = np.column_stack([accuracy, history.costs(finished)])
         front = points[non_dominated(values, ("max", *["min"] * (values.shape[1] - 1)))]
         for member in rng.permutation(front):

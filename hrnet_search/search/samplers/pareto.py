@@ -7,9 +7,10 @@ is told the same goes on in the same way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Points, Problem
@@ -59,8 +60,14 @@ class Pareto:
         """Offer what is left of the start sample, then the best candidates."""
         if len(history) < self._count:
             yield self._start.points
-        elif (model := self._model(history)) is not None:
-            yield _best(model, history, rng)
+            return
+        # Matrices of a few hundred rows gain nothing by threads, which wait for each other where
+        # other work shares the cores; and the sums of one thread are the same on every machine.
+        with _libraries().limit(limits=1, user_api="blas"):
+            model = self._model(history)
+            offered = None if model is None else _best(model, history, rng)
+        if offered is not None:
+            yield offered
 
     def _model(self, history: History) -> Model | None:
         rows = observations(history, MOST_ROWS)
@@ -92,6 +99,11 @@ class Pareto:
     @cached_property
     def _success_fits(self) -> Fits:
         return Fits(lambda h: successes(self._features, h, MOST_FITTED))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _best(model: Model, history: History, rng: np.random.Generator) -> Points:
