@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,9 +59,7 @@ def make_study(
     StudyStore.create(folder, {**_meta(names), **(meta or {})})
     rows: list[tuple[Ask, TrialResult | None]] = []
     quality: list[float] = []
-    for place in rng.permutation(np.prod([len(v) for v in LEVELS]))[:trials]:
-        point = tuple(int(i) for i in np.unravel_index(place, [len(v) for v in LEVELS]))
-        architecture = _architecture(point)
+    for point, architecture in _variants(trials, rng):
         true = _quality(point, rng)
         quality.append(true)
         seen = true + rng.normal() * (noise + useless)
@@ -89,6 +88,20 @@ def _meta(names: tuple[str, ...]) -> dict[str, str]:
         "rung_audit": json.dumps({"audited": 17, "lost": 0, "stopped": 120}),
         "study_id": "0123456789ab",
     }
+
+
+def _variants(
+    count: int, rng: np.random.Generator
+) -> Iterator[tuple[tuple[int, ...], Architecture]]:
+    """Yield distinct points and their networks; where points run out, networks of other blocks."""
+    size = [len(v) for v in LEVELS]
+    places = rng.permutation(np.prod(size))
+    for number in range(count):
+        place, turn = places[number % len(places)], number // len(places)
+        point = tuple(int(i) for i in np.unravel_index(place, size))
+        architecture = _architecture(point)
+        first = replace(architecture.stages[0], blocks=(architecture.stages[0].blocks[0] + turn,))
+        yield point, replace(architecture, stages=(first, *architecture.stages[1:]))
 
 
 def _architecture(point: tuple[int, ...]) -> Architecture:

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 TRIAL, FRONT = "#0072B2", "#D55E00"
 INK, MUTED, GRID = "#222222", "#5A5A5A", "#E4E4E4"
 MOST_WIDTH_TICKS = 12
+MOST_SHAPES = 2000
+"""Points of an SVG that are shapes; of more, all but the front are one picture inside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def _points(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     # See-through, so that trials on one spot are darker than one alone.
     axes.scatter(
         picture.x[rest], picture.miou[rest], s=30, color=TRIAL, alpha=0.45, linewidths=0,
-        label="completed trial", zorder=3,
+        label="completed trial", zorder=3, rasterized=bool(rest.sum() > MOST_SHAPES),
     )  # fmt: skip
     order = np.argsort(picture.x[on_front], kind="stable")
     x, miou = picture.x[on_front][order], picture.miou[on_front][order]

@@ -215,7 +215,9 @@ def _spread(one: Judged, times: Floats) -> float:
 def _gap(table: pd.DataFrame, front: pd.DataFrame, names: Sequence[str]) -> Floats:
     """Return by how much each variant [n] falls short of the best that costs no more."""
     costs, bars = table[list(names)].to_numpy(float), front[list(names)].to_numpy(float)
-    affordable = (bars[None] <= costs[:, None]).all(axis=2)
-    best = np.where(affordable, front["miou"].to_numpy(float), 0.0).max(axis=1, initial=0.0)
+    best = np.zeros(len(costs))
+    for bar, miou in zip(bars, front["miou"].to_numpy(float), strict=True):
+        affordable = (bar <= costs).all(axis=1)
+        best[affordable] = np.maximum(best[affordable], miou)
     gap: Floats = best - table["miou"].to_numpy(float)
     return gap

@@ -99,18 +99,20 @@ def _one_hot(column: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
 
 def _fit(design: Floats, y: Floats, penalty: float) -> tuple[Floats, Floats]:
     """Return weights, and their standard errors under independent noise."""
-    inverse = np.linalg.inv(design.T @ design + penalty * np.eye(design.shape[1]))
-    weights = inverse @ design.T @ (y - y.mean())
-    free = max(len(y) - np.trace(design @ inverse @ design.T) - 1, 1.0)
+    gram = design.T @ design
+    inverse = np.linalg.inv(gram + penalty * np.eye(len(gram)))
+    weights = inverse @ (design.T @ (y - y.mean()))
+    # The trace of the hat matrix without that matrix, which has a row and a column a variant.
+    free = max(len(y) - np.trace(inverse @ gram) - 1, 1.0)
     variance = float(((y - y.mean() - design @ weights) ** 2).sum() / free)
-    covariance = variance * inverse @ design.T @ design @ inverse
+    covariance = variance * inverse @ gram @ inverse
     return weights, np.sqrt(np.diagonal(covariance))
 
 
 def _r2(design: Floats, y: Floats, penalty: float) -> float:
     """Return the share of variance that the model predicts of variants left out one by one."""
     inverse = np.linalg.inv(design.T @ design + penalty * np.eye(design.shape[1]))
-    leverage = np.einsum("ij,jk,ik->i", design, inverse, design) + 1 / len(y)
+    leverage = np.einsum("ij,ij->i", design @ inverse, design) + 1 / len(y)
     fitted = y.mean() + design @ (inverse @ (design.T @ (y - y.mean())))
     left_out = (y - fitted) / np.maximum(1 - leverage, 1e-9)
     alone = (y - y.mean()) / (1 - 1 / len(y))  # the mean of the others as the prediction

@@ -32,6 +32,7 @@ from hrnet_search.report.page.history import (
 )
 from hrnet_search.report.page.points import Points, condition_line, points_of
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
+from hrnet_search.report.page.thin import spread
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trials import Trial, noted, objectives_of
 from hrnet_search.store.ablation import from_meta
@@ -42,6 +43,9 @@ MOST_DRAWN = 24
 
 MOST_SHOWN = 1000
 """Characters of a fact."""
+
+MOST_BOTH = 1000
+"""Networks trained by both schedules that are drawn."""
 
 SCHEDULE_ORDER = ("id", "steps", "batch", "crop", "optimiser", "lr", "fingerprint")
 
@@ -156,7 +160,7 @@ def gather(study: Study) -> Page:
         base_width=network.width if network else None,
         history=_history(trials, objectives, str(schedule.get("id") or "*"), meta),
         choices=_choices(meta, by_number, rows, numbers),
-        long_short=tuple(_long_short(meta, trials)),
+        long_short=_long_short(meta, trials),
         classes=tuple(str(name) for name in schedule.get("data", {}).get("names", ())),
         preview_members=preview_members,
         previews=previews,
@@ -228,7 +232,12 @@ def _choices(
     return Choices(paths, levels, members, choice_model(points, mious, paths, levels))
 
 
-def _long_short(meta: Mapping[str, str], trials: Sequence[Trial]) -> Iterator[LongShort]:
+def _long_short(meta: Mapping[str, str], trials: Sequence[Trial]) -> tuple[LongShort, ...]:
+    both = list(_both(meta, trials))
+    return tuple(both[i] for i in spread(len(both), MOST_BOTH))
+
+
+def _both(meta: Mapping[str, str], trials: Sequence[Trial]) -> Iterator[LongShort]:
     ids = [noted(meta, name).get("id") for name in ("schedule", "long_schedule")]
     short: dict[str, tuple[int, float]] = {}
     for ask, result in trials:

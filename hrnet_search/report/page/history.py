@@ -11,6 +11,7 @@ import numpy as np
 
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STOPPED, TrialResult
+from hrnet_search.report.page.thin import spread
 from hrnet_search.report.trials import Trial, noted
 from hrnet_search.store.front import hypervolume
 
@@ -20,7 +21,10 @@ MOST_REASONS = 12
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Hypervolume after each training: `trainings` and `hours` so far, `volume` then, all [n]."""
+    """Hypervolume: `trainings` and `hours` so far, `volume` then, all [n].
+
+    After the first training, after each that changed it, and after the last.
+    """
 
     trainings: tuple[int, ...]
     hours: tuple[float, ...]
@@ -60,31 +64,37 @@ def growth(trials: Sequence[Trial], objectives: Sequence[str], schedule: str) ->
         return None
     reference = (min(p[0] for p in points), max(p[1] for p in points) + 0.05)
     front: list[tuple[float, float]] = []
-    hours, volumes, seconds = [], [], 0.0
-    for result, point in rows:
+    seconds, volume = 0.0, 0.0
+    steps: list[tuple[int, float, float]] = []
+    for number, (result, point) in enumerate(rows, start=1):
         seconds += result.wall_s
-        if point and not any(m >= point[0] and c <= point[1] for m, c in front):
+        new = point is not None and not any(m >= point[0] and c <= point[1] for m, c in front)
+        if point and new:
             front = [p for p in front if p[0] > point[0] or p[1] < point[1]] + [point]
-        hours.append(seconds / 3600)
-        volumes.append(hypervolume([p[0] for p in front], [p[1] for p in front], reference))
-    label = f"mIoU x ln({OBJECTIVES[name].label})"
-    return Growth(tuple(range(1, len(rows) + 1)), tuple(hours), tuple(volumes), label)
+            volume = hypervolume([p[0] for p in front], [p[1] for p in front], reference)
+        if new or number in (1, len(rows)):
+            steps.append((number, seconds / 3600, volume))
+    trainings, hours, volumes = zip(*steps, strict=True)
+    return Growth(trainings, hours, volumes, f"mIoU x ln({OBJECTIVES[name].label})")
 
 
 def learning_curves(trials: Sequence[Trial]) -> tuple[tuple[LearningCurve, ...], int]:
     """Return curves of trials with two rungs or more, spread evenly, and how many there are."""
     found = [
+        (ask.number, result)
+        for ask, result in trials
+        if result is not None and len(result.rungs) > 1 and result.status in (COMPLETED, STOPPED)
+    ]
+    curves = (
         LearningCurve(
-            ask.number,
+            number,
             result.status,
             tuple(rung.step for rung in result.rungs),
             tuple(rung.miou for rung in result.rungs),
         )
-        for ask, result in trials
-        if result is not None and len(result.rungs) > 1 and result.status in (COMPLETED, STOPPED)
-    ]
-    chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST_CURVES)).astype(int))
-    return tuple(found[i] for i in chosen), len(found)
+        for number, result in (found[i] for i in spread(len(found), MOST_CURVES))
+    )
+    return tuple(curves), len(found)
 
 
 def stops(trials: Sequence[Trial]) -> tuple[tuple[int, int], ...]:

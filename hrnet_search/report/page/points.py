@@ -14,12 +14,16 @@ from hrnet_search.latency_rule import interval_ms
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import Latency, LatencyCondition, TrialResult
 from hrnet_search.report.evidence import MAY_BELONG, Evidence
+from hrnet_search.report.page.thin import MOST_BEATEN, drawn
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trials import Trial
 from hrnet_search.store.trial_rows import Ask
 
 MOST_YAMLS = 300
 """Variants whose whole config is in the page: the front, its rivals, then the most accurate."""
+
+CONFIRM = "confirm"
+"""The purpose of trials that train a network again, to see whether it is as good as it seemed."""
 
 BEATEN, MAY_BE, ON_FRONT = 0, 1, 2
 
@@ -47,7 +51,7 @@ class Points:
     """Variants that completed: everything that hovering and clicking shows, as columns [n].
 
     `place` is BEATEN, MAY_BE or ON_FRONT. A config is the joined `blocks` that `yamls` lists,
-    empty where it was left out.
+    empty where it was left out. `in_all` counts also the variants that are not drawn.
     """
 
     number: tuple[int, ...]
@@ -62,6 +66,7 @@ class Points:
     yamls: tuple[tuple[int, ...], ...]
     blocks: tuple[str, ...]
     axes: tuple[Axis, ...]
+    in_all: int
 
 
 def points_of(
@@ -72,6 +77,8 @@ def points_of(
     writer: ConfigWriter,
 ) -> Points:
     """Return the columns of `variants`; `front` and `trials` are by trial number."""
+    in_all = len(variants)
+    variants = variants.iloc[_drawn(variants, set(front), trials, evidence)]
     numbers = [int(n) for n in variants["number"]]
     mious = [float(m) for m in variants["miou"]]
     intervals = [evidence.mious.get(n) for n in numbers]
@@ -95,7 +102,24 @@ def points_of(
         yamls=yamls,
         blocks=blocks,
         axes=axes_of(variants, [trials[n][1] for n in numbers]),
+        in_all=in_all,
     )
+
+
+def _drawn(
+    variants: pd.DataFrame, front: set[int], trials: Mapping[int, Trial], evidence: Evidence
+) -> list[int]:
+    """Return which rows are drawn: the front, its rivals and what was confirmed are."""
+    numbers = [int(n) for n in variants["number"]]
+    confirmed = {ask.key.architecture for ask, _ in trials.values() if ask.purpose == CONFIRM}
+    kept = [
+        _place(number, front, evidence) != BEATEN or architecture in confirmed
+        for number, architecture in zip(numbers, variants["architecture"], strict=True)
+    ]
+    if len(kept) - sum(kept) <= MOST_BEATEN:
+        return list(range(len(kept)))
+    axes = axes_of(variants, [trials[n][1] for n in numbers])
+    return drawn([float(m) for m in variants["miou"]], [axis.values for axis in axes], kept)
 
 
 def axes_of(variants: pd.DataFrame, results: Sequence[TrialResult | None]) -> tuple[Axis, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -59,9 +60,10 @@ def fill(template: str, data: Mapping[str, Any], **values: Any) -> bytes:
     """Return a template filled with values, and with `data` for its script to read."""
     code = (HERE / "page.js").read_text(encoding="utf-8")
     plotly = get_plotlyjs()
+    packed = base64.b64encode(gzip.compress(plotly.encode(), mtime=0)).decode()
     parts = {
         "css": Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        "plotly": Markup(plotly),
+        "plotly": Markup(packed),
         "code": Markup(code),
         "data": Markup(script_json(data)),
         "policy": policy(plotly, code),

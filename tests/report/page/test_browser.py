@@ -125,7 +125,7 @@ def test_a_thousand_trials_load_within_a_second(browser: Browser, page: Path) ->
     for _ in range(5):
         browser.open(page)
         browser.wait(DRAWN)
-        taken.append(browser.value("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+        taken.append(browser.value("performance.getEntriesByName('drawn')[0].startTime"))
     print(f"\nload of a page of 1,000 trials: {', '.join(f'{t:.0f} ms' for t in taken)}")
     assert min(taken) < 1000
 
@@ -135,7 +135,7 @@ def test_ten_thousand_trials_stay_usable(browser: Browser, tmp_path: Path) -> No
     path = write_page(gather(make_study(tmp_path / "s", 10_000)), tmp_path)
     browser.open(path)
     browser.wait(DRAWN)
-    load = browser.value("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    load = browser.value("performance.getEntriesByName('drawn')[0].startTime")
     start = "const start = performance.now();"
     taken = browser.value(
         f"(() => {{{start} {SWITCH.format(1)} return performance.now() - start;}})()"

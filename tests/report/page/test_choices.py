@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from hrnet_search.report.page import choices
 from hrnet_search.report.page.choices import choice_model, choice_names
 
 PATHS = ("width", "FUSE", "NOTHING")
@@ -61,3 +64,28 @@ def test_names_of_levels_are_text() -> None:
     meta = {"choices": '["width", "x"]', "levels": "[[16, 18], [[1, 2], [3, 4]]]"}
     assert choice_names(meta) == (("width", "x"), (("16", "18"), ("[1, 2]", "[3, 4]")))
     assert choice_names({}) == ((), ())
+
+
+def test_memory_grows_with_the_variants_and_not_with_their_square() -> None:
+    """4,000 variants: a matrix of each against each would take 128 MB."""
+    points, mious = made(4000)
+    tracemalloc.start()
+    model = choice_model(points, mious, PATHS, LEVELS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert model is not None
+    assert peak < 20e6
+
+
+def test_standard_errors_are_those_of_the_whole_hat_matrix() -> None:
+    """Against the textbook's formulas written out, with a row and a column a variant."""
+    rng = np.random.default_rng(3)
+    design, y = rng.normal(size=(40, 5)), rng.normal(size=40)
+    weights, errors = choices._fit(design, y, 0.3)
+    inverse = np.linalg.inv(design.T @ design + 0.3 * np.eye(5))
+    hat = design @ inverse @ design.T
+    left = y - y.mean() - hat @ (y - y.mean())
+    variance = (left**2).sum() / (40 - np.trace(hat) - 1)
+    assert weights == pytest.approx(inverse @ design.T @ (y - y.mean()))
+    expected = np.sqrt(variance * np.diag(inverse @ design.T @ design @ inverse))
+    assert errors == pytest.approx(expected)
