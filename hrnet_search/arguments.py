@@ -134,6 +134,11 @@ def add_take_over(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--take-over", action="store_true", help=gone)
 
 
+def add_retry_failed(sub: argparse.ArgumentParser) -> None:
+    """Take whether what failed in an earlier run is tried again."""
+    sub.add_argument("--retry-failed", action="store_true", help="run trials that failed again")
+
+
 def add_workers(sub: argparse.ArgumentParser) -> None:
     """Take how many trials run at once, and where."""
     ray = sub.add_argument_group("several workers (docs/cluster.md)")
@@ -157,6 +162,7 @@ def add_run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--trials", type=_positive, metavar="N", help="instead of the file's")
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
     add_take_over(sub)
+    add_retry_failed(sub)
     add_workers(sub)
 
 
@@ -173,6 +179,7 @@ def add_ablate(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
     add_take_over(sub)
+    add_retry_failed(sub)
     add_workers(sub)
 
 

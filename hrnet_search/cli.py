@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.study import Brain
     from hrnet_search.space.load import SpaceFile
+    from hrnet_search.store.writer import StudyStore
 
 DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, arguments.BAD_INPUT, 130
+STORAGE_LOST = StorageLostError.exit_code
 RESULTS = Path("results")
 EXAMPLE = "example: hrnet-search run search_spaces/quickstart.yaml"
 
@@ -56,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         code: int = options.command(options)
+    except StorageLostError as error:
+        return _lost(str(error), options.debug)
     except HrnetSearchError as error:
         return _fail(str(error), error.exit_code, options.debug)
     except KeyboardInterrupt:
@@ -64,6 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
+        from hrnet_search.store.files import lost_storage
+
+        if lost := lost_storage(error, getattr(options, "output", None) or "."):
+            return _lost(str(lost), options.debug)
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return _fail(f"defect in hrnet-search (--debug shows where): {what}", 1, options.debug)
     return code
@@ -123,18 +131,17 @@ def generate(options: argparse.Namespace) -> int:
     """Write N distinct valid HRNet yamls within the limits."""
     from hrnet_search.library.writer import ConfigWriter
     from hrnet_search.space import generate as generator
+    from hrnet_search.store.files import write_whole, writing
 
     file = _load(options)
     writer, schedule = ConfigWriter.planned(file.base, file.schedule), file.schedule.id
     found = generator.generate(file.space, options.n, options.seed)
     folder = Path(options.output)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for architecture in found:
-            path = folder / f"{file.name}_{architecture.id}.yaml"
-            path.write_text(writer.write(architecture, schedule).text, encoding="utf-8")
-    except OSError as error:
-        raise StorageLostError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    for architecture in found:
+        path = folder / f"{file.name}_{architecture.id}.yaml"
+        write_whole(path, writer.write(architecture, schedule).text.encode())
     _print(f"{len(found)} configs in {folder}")
     if len(found) < options.n:
         _print(f"the space has no more than {len(found)} distinct variants within its limits")
@@ -306,6 +313,7 @@ def _search(file: SpaceFile, folder: Path, options: argparse.Namespace) -> Brain
     if (decoded := _decoded_bytes(file)) > limit:
         say(_decoded_line(decoded, limit))
     with Interrupt() as interrupt, open_store(file, plan, folder, options.take_over) as store:
+        _retry_failed(store, options, say)
         already = store.finished()
         if already:
             say(f"going on with {folder}: {have_ended(len(already))}")
@@ -341,6 +349,7 @@ def _ablate(
     reuse = [open_study(other) for other in options.reuse]
     gone = options.take_over
     with Interrupt() as interrupt, open_ablation(file, ablation, folder, gone) as store:
+        _retry_failed(store, options, say)
         already = store.finished()
         live = console.is_terminal and not options.plain
         objectives = ("miou", "macs")
@@ -352,6 +361,13 @@ def _ablate(
             ) as views,
         ):
             return run_ablation(file, ablation, store, [*views, outbox], say, reuse, driver)
+
+
+def _retry_failed(
+    store: StudyStore, options: argparse.Namespace, say: Callable[[str], None]
+) -> None:
+    if options.retry_failed and (again := store.retry_failed()):
+        say(f"failed trials that run again: {again}")
 
 
 def _check_ablation(file: SpaceFile, data: Inventory | None, as_json: bool) -> int:
@@ -482,6 +498,10 @@ def _decoded_line(taken: int, limit: int) -> str:
         kept = "kept in the study's folder"
     size = f"{taken / 1e9:.3g} GB" if taken >= 1e9 else f"{taken / 1e6:.3g} MB"
     return f"decoded images: {size}, {kept}"
+
+
+def _lost(text: str, debug: bool) -> int:
+    return _fail(f"{text}; when this is fixed, the same command goes on", STORAGE_LOST, debug)
 
 
 def _fail(text: str, code: int, debug: bool) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,6 +16,7 @@ from rich.table import Table
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.kept_latencies import is_reused
 from hrnet_search.records import COMPLETED, INFEASIBLE, TrialProgress, TrialResult, TrialTask
+from hrnet_search.store.files import writing
 from hrnet_search.store.front import hypervolume, non_dominated
 
 LAST = 8
@@ -181,8 +183,8 @@ def watching(
     standing = Standing(objectives)
     for _, result in already:
         standing.take(result)
-    with (folder / LOG).open("a", encoding="utf-8", buffering=1) as file:
-        in_log = Console(file=file)
+    with closing(_LogFile(folder / LOG)) as file:
+        in_log = Console(file=cast(IO[str], file))
         log = PlainProgress(trials, standing.done, in_log)
         for line in first:
             for out in (console, in_log):
@@ -192,6 +194,26 @@ def watching(
             return
         with LiveProgress(trials, standing, console) as view:
             yield [view, log]
+
+
+class _LogFile:
+    """A log that a console writes, line by line; StorageLostError where it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with writing(path):
+            self._file = path.open("ab", buffering=0)
+
+    def write(self, text: str) -> int:
+        with writing(self._path, len(text)):
+            self._file.write(text.encode(errors="backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: what was written is written."""
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _cost(name: str, result: TrialResult) -> float | None:

@@ -16,13 +16,11 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
+from hrnet_search.search.failures import Failures
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
 PURPOSE = "ablate"
-LEAST_FAILURES = 5
-"""Failures that end an ablation when they are half of its trials, or more."""
-
 MOST_GIVEN_BACK = 2
 """Times that a trial whose worker died is tried again."""
 
@@ -55,6 +53,7 @@ class AblationBrain:
         self._ended = {n: result.status for n, result in store.finished()}
         self._waiting = deque(a for n, a in self._asks.items() if n not in self._ended)
         self._given_back: Counter[int] = Counter()
+        self._failures = Failures(self._planned)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -67,9 +66,8 @@ class AblationBrain:
 
         Trials that were cut off come first. `why_ended` says why there is none.
         """
-        failed = self.counts[FAILED]
-        if failed >= max(LEAST_FAILURES, self._planned / 2):
-            self.why_ended = f"{failed} trials failed: the study stops until the cause is mended"
+        if len(self._ended) < self._planned and (why := self._failures.why_stop):
+            self.why_ended = why
             return None
         ask = self._waiting.popleft() if self._waiting else self._next()
         if ask is None:
@@ -91,6 +89,7 @@ class AblationBrain:
         first = self._store.finish(number, result)
         if first:
             self._ended[number] = result.status
+            self._failures.take(result)
         return first
 
     def give_back(self, number: int, reason: str) -> TrialResult | None:

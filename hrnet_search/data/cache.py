@@ -102,7 +102,7 @@ def open_cache(dataset: Dataset, folder: Path, limit: int) -> Decoded | Unkept:
     if found is not None:
         return found
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         with _locked(folder / "lock"):
             if _state(path) == before and (refused := _build(dataset, path, stamp, limit)):
                 return refused

@@ -12,9 +12,13 @@ from typing import Any
 
 import torch
 
-from hrnet_search.store.files import write_whole
+from hrnet_search.store.files import make_folder, write_whole
 
 EVERY_S = 120.0
+
+
+class OtherLayoutError(Exception):
+    """A checkpoint is whole, but not of this training: another version's, or another network's."""
 
 
 class Checkpoints:
@@ -37,11 +41,12 @@ class Checkpoints:
         return self._clock() - self._saved >= self._every_s
 
     def save(self, content: dict[str, Any]) -> None:
-        """Replace the checkpoint. Raise OSError where the file system does."""
+        """Replace the checkpoint. Raise StorageLostError where it cannot be written."""
         buffer = io.BytesIO()
         torch.save(content, buffer)
         payload = buffer.getvalue()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder.parent)
+        make_folder(self._folder)
         # torch reads past flipped bits in tensors, so the file ends with a sum of its own.
         write_whole(self._path, payload + _checksum(payload))
         self._saved = self._clock()

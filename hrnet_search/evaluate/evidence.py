@@ -10,21 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.train import Training
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import TrialTask
 from hrnet_search.store.evaluations import evaluation_path
-from hrnet_search.store.files import write_whole
+from hrnet_search.store.files import make_folder, write_whole
 
 
 def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:
-    """Write the last confusion matrices by image, and the weights if they are those judged."""
+    """Write the last confusion matrices by image, and the weights if they are those judged.
+
+    Raise StorageLostError where they cannot be written.
+    """
     last = training.last
     if not task.folder or last is None:
         return
     for name in ("weights", "evaluation"):
-        Path(task.folder, name).mkdir(parents=True, exist_ok=True)
+        make_folder(Path(task.folder, name))
     if last.rung.step == training.step:
         metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
         save_weights(network, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
@@ -40,9 +44,9 @@ def log_error(task: TrialTask) -> None:
     """Append the traceback of the error being handled to the trial's log."""
     if not task.folder:
         return
-    # A full disk must not turn the failure of one trial into that of the study.
-    with contextlib.suppress(OSError):
+    # A log is not worth a study: whatever else is written to a full disk says that it is full.
+    with contextlib.suppress(OSError, StorageLostError):
         path = Path(task.folder, "logs", f"{task.key}.log")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with path.open("a", encoding="utf-8") as file:
             traceback.print_exc(file=file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hrnet_search.errors import DataError, Fault, InputError, TrainingError
+from hrnet_search.errors import (
+    DataError,
+    Fault,
+    InputError,
+    StorageLostError,
+    TrainingError,
+    shown,
+)
 from hrnet_search.evaluate import metrics
-from hrnet_search.evaluate.checkpoint import Checkpoints
+from hrnet_search.evaluate.allocator import out_of_memory
+from hrnet_search.evaluate.checkpoint import Checkpoints, OtherLayoutError
 from hrnet_search.evaluate.condition import DTYPES, FORMATS
 from hrnet_search.evaluate.descent import Descent
 from hrnet_search.evaluate.loss import Loss
@@ -200,7 +209,8 @@ def train(
     """Train to the end, judge at each rung, and leave the network as judged if it ends at one.
 
     `rungs` rise, the last one is the schedule's steps. Goes on from a checkpoint if there is
-    one; the rung at which it was made is judged and reported (again), earlier ones are not.
+    one; the rung at which it was made is judged and reported (again), earlier ones are not. Raise
+    OtherLayoutError, and leave the trainer as it may be, for a checkpoint that is not of it.
     """
     steps = trainer.schedule.steps
     assert rungs[-1:] == (steps,), "the last rung is the end of the schedule"
@@ -223,9 +233,12 @@ def train(
             loss = trainer.advance()
             try:
                 going = report(TrialProgress("train", trainer.step, steps, loss))
-            except KeyboardInterrupt:  # an interrupted study goes on from here
+            except (KeyboardInterrupt, StorageLostError) as error:  # a study goes on from here
                 if checkpoints and trainer.step not in rungs:
-                    _save(trainer, results, checkpoints)
+                    # Of a storage that is lost the first that was met says why.
+                    lost = isinstance(error, StorageLostError)
+                    with suppress(StorageLostError) if lost else nullcontext():
+                        _save(trainer, results, checkpoints)
                 raise
     if last and last.rung.step == trainer.step:
         trainer.network.load_state_dict(last.judged, strict=False)
@@ -243,11 +256,16 @@ def _resume(
     stored = checkpoints.load() if checkpoints else None
     if stored is None:
         return []
-    results = [RungResult(**result) for result in stored["rungs"]]
-    # A checkpoint is made before its own rung is judged. Other rungs asked for: start anew.
-    if [result.step for result in results] != [rung for rung in rungs if rung < stored["step"]]:
-        return []
-    trainer.restore(stored)
+    try:
+        results = [RungResult(**result) for result in stored["rungs"]]
+        # A checkpoint is made before its own rung is judged. Other rungs asked for: start anew.
+        if [result.step for result in results] != [rung for rung in rungs if rung < stored["step"]]:
+            return []
+        trainer.restore(stored)
+    except Exception as error:  # whatever torch says of tensors that are not those it expects
+        if out_of_memory(error):
+            raise
+        raise OtherLayoutError(shown(str(error), 200) or type(error).__name__) from error
     return results
 
 

@@ -25,7 +25,7 @@ from hrnet_search.errors import (
     shown,
 )
 from hrnet_search.evaluate.allocator import keep_freed_memory, out_of_memory
-from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints
+from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints, OtherLayoutError
 from hrnet_search.evaluate.devices import device_name, gpu_uuid, resolve_device, versions
 from hrnet_search.evaluate.evidence import keep, log_error
 from hrnet_search.evaluate.gate import CPU, DeviceGate
@@ -49,6 +49,7 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
+from hrnet_search.store.files import checkpoint_folder, lost_storage
 
 Notes = tuple[str, ...]
 
@@ -86,8 +87,9 @@ class Worker:
 
         `report` is told every step and returns False to stop. Whatever goes wrong becomes a
         failed result of one line, with the traceback in `logs/KEY.log` of the study. Only
-        KeyboardInterrupt, SystemExit and the study's own errors, which `report` may raise,
-        pass, and leave the checkpoint.
+        KeyboardInterrupt, SystemExit and what is the study's trouble pass: its own errors, which
+        `report` may raise, and StorageLostError where a disk is full, gone or read-only. The
+        checkpoint is left for whoever commits the result, or goes on with the trial.
         """
         start, found = time.monotonic(), _Found()
         checkpoints = self._checkpoints(task)
@@ -100,12 +102,12 @@ class Worker:
 
                 self._judge(task, told, gate, checkpoints, found)
         except (StorageLostError, StudyInUseError):
-            raise  # from `report`: the study failed, not the trial
+            raise  # the study failed, not the trial
         except Exception as error:
+            if lost := _lost_storage(error, task.folder):
+                raise lost from error
             found.status, found.error = FAILED, one_line(error)
             log_error(task)
-        if checkpoints:
-            checkpoints.remove()
         empty_cache()
         return TrialResult(
             key=task.key,
@@ -195,11 +197,21 @@ class Worker:
     def _train(
         self, task: TrialTask, parts: int, report: Report, checkpoints: Checkpoints | None
     ) -> tuple[Trainer, Training, Notes]:
+        trainer, notes = self._trainer(task, parts)
+        try:
+            return trainer, train(trainer, task.rungs, report, checkpoints), notes
+        except OtherLayoutError as error:
+            anew = f"started anew: its checkpoint is of another layout ({error})"
+        if checkpoints:
+            checkpoints.remove()
+        trainer, notes = self._trainer(task, parts)  # of the other one half may be restored
+        return trainer, train(trainer, task.rungs, report, checkpoints), (*notes, anew)
+
+    def _trainer(self, task: TrialTask, parts: int) -> tuple[Trainer, Notes]:
         device = resolve_device(task.device)
         data = self._data(task, device, parts)
         network, inherited = start_network(task)
-        trainer = Trainer(network.to(device), data, task.schedule, parts)
-        return trainer, train(trainer, task.rungs, report, checkpoints), inherited
+        return Trainer(network.to(device), data, task.schedule, parts), inherited
 
     def _data(self, task: TrialTask, device: torch.device, parts: int) -> TrainingData:
         schedule = task.schedule
@@ -242,7 +254,7 @@ class Worker:
     def _checkpoints(self, task: TrialTask) -> Checkpoints | None:
         if not task.folder:
             return None
-        folder = Path(task.folder, "checkpoints", str(task.key))
+        folder = checkpoint_folder(task.folder, task.key)
         return Checkpoints(folder, every_s=self._checkpoint_s)
 
 
@@ -296,6 +308,13 @@ def one_line(error: Exception) -> str:
     if not isinstance(error, HrnetSearchError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return shown(text, MESSAGE_LENGTH)
+
+
+def _lost_storage(error: Exception, folder: str) -> StorageLostError | None:
+    """Return what an error says of the study's storage; None if a trial failed for its own part."""
+    if folder and not Path(folder).is_dir():
+        return StorageLostError(f"{folder}: the study's folder is gone")
+    return None if isinstance(error, HrnetSearchError) else lost_storage(error, folder)
 
 
 def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:

@@ -148,7 +148,7 @@ def save_weights(
 ) -> None:
     """Write a state dict and its metadata as safetensors: the whole file or none.
 
-    Raise OSError where the file system does.
+    Raise StorageLostError where it cannot be written.
     """
     path = Path(path)
     tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hrnet_search.errors import StorageLostError
-from hrnet_search.store.files import write_whole
+from hrnet_search.store.files import write_whole, writing
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -13,9 +12,7 @@ def write_file(path: Path, content: bytes) -> Path:
 
     Raises StorageLostError naming the file.
     """
-    try:
+    with writing(path, len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:
-        raise StorageLostError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_whole(path, content)
     return path

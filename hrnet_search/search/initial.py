@@ -11,6 +11,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, SpaceError
 from hrnet_search.records import (
     BASE_INIT,
+    FAILED,
     NO_INIT,
     TRIAL_INIT,
     Schedule,
@@ -86,7 +87,8 @@ def why_no_base(result: TrialResult, folder: str) -> str:
     """Return why nothing can inherit from the base's trial, empty if it can."""
     if result.status != "completed":
         why = result.error or "it left no weights"
-        return f"the base, from which all variants inherit, ended as {result.status}: {why}"
+        again = "; --retry-failed trains it again" if result.status == FAILED else ""
+        return f"the base, from which all variants inherit, ended as {result.status}: {why}{again}"
     path = weights_path(Path(folder), result.key)
     if folder and not path.is_file():
         return f"the base's weights are gone: {path}"

@@ -40,8 +40,8 @@ FLUSH_S = 60.0
 class Mirror(Protocol):
     """One place where trials that ended are shown. Methods raise whatever goes wrong."""
 
-    def known(self) -> set[str]:
-        """Return the keys of the trials that are there whole; called before the first `send`."""
+    def known(self) -> dict[str, str]:
+        """Return the statuses of the trials that are there whole, by key; called before `send`."""
         ...
 
     def send(self, ask: Ask, result: TrialResult) -> None:
@@ -98,7 +98,7 @@ class Nowhere:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def known(self) -> set[str]:
+    def known(self) -> dict[str, str]:
         """Raise InputError: what to do."""
         raise InputError(f"{self._name}: {REDACTED}")
 
@@ -119,7 +119,7 @@ class Line:
         self.waiting: deque[Trial] = deque()
         self.sent = 0
         self._name, self._mirror, self._warn = name, mirror, warn
-        self._known: set[str] | None = None
+        self._known: dict[str, str] | None = None
         self._not_before = float("-inf")
         self._warned = False
 
@@ -132,9 +132,10 @@ class Line:
                 self._known = self._mirror.known()
             while self.waiting and time.monotonic() < deadline:
                 ask, result = self.waiting[0]
-                if str(ask.key) not in self._known:
+                # A trial that failed may have run again since it was sent.
+                if self._known.get(str(ask.key)) != result.status:
                     self._mirror.send(ask, result)
-                    self._known.add(str(ask.key))
+                    self._known[str(ask.key)] = result.status
                     self.sent += 1
                 self.waiting.popleft()
         except Exception as error:  # whatever a server, its database or the network come up with

@@ -48,16 +48,16 @@ class MlflowMirror:
         self._experiment = self._parent = ""
         self._runs: dict[str, str] = {}
 
-    def known(self) -> set[str]:
-        """Return the keys of the trials that were sent to their end."""
+    def known(self) -> dict[str, str]:
+        """Return the statuses of the trials that were sent to their end, by key."""
         with _quiet():
             self._open()
-            whole = set()
+            whole = {}
             for run in self._children():
                 key = run.data.tags[TRIAL_TAG]
                 self._runs[key] = run.info.run_id
                 if run.data.tags.get(WHOLE_TAG) == "yes":
-                    whole.add(key)
+                    whole[key] = run.data.tags.get("status", "")
             return whole
 
     def send(self, ask: Ask, result: TrialResult) -> None:

@@ -46,13 +46,14 @@ class OptunaMirror:
         self._study: Any = None
         self._storage: Any = None
 
-    def known(self) -> set[str]:
-        """Return the keys of the trials that are there."""
+    def known(self) -> dict[str, str]:
+        """Return the statuses of the trials that are there, by key: the last if one ran twice."""
         self.close()  # connections to a server that went away
         with _quiet():
             self._study = self._open()
             trials = self._study.get_trials(deepcopy=False)
-        return {trial.user_attrs[KEY] for trial in trials if KEY in trial.user_attrs}
+        told = [trial.user_attrs for trial in trials if KEY in trial.user_attrs]
+        return {told_of[KEY]: told_of.get("status", "") for told_of in told}
 
     def send(self, ask: Ask, result: TrialResult) -> None:
         """Add one trial, in one transaction."""

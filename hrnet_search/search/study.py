@@ -25,6 +25,7 @@ from hrnet_search.records import (
     TrialTask,
 )
 from hrnet_search.search import confirm, rungs
+from hrnet_search.search.failures import Failures
 from hrnet_search.search.initial import why_no_base
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import SAMPLERS
@@ -43,9 +44,6 @@ INFEASIBLE_A_TRIAL = 10
 
 MOST_RETURNS = 2
 """Times that a trial whose worker died is asked for again."""
-
-LEAST_FAILURES = 5
-"""Failures that end a study when they are half of what was planned, or more."""
 
 
 class Brain:
@@ -69,6 +67,7 @@ class Brain:
         self._told: list[int] = []
         self._noted: dict[str, float] = {}
         self._returns: Counter[int] = Counter()
+        self._failures = Failures(plan.trials)
         self._resume()
 
     @property
@@ -115,6 +114,7 @@ class Brain:
         first = self._store.finish(number, result)
         if first:
             self._take(number, result)
+            self._failures.take(result)
             self._told.append(number)
         return first
 
@@ -278,8 +278,8 @@ class Brain:
             return why
         if self.ended >= self.plan.trials:
             return ""
-        if counts[FAILED] >= max(LEAST_FAILURES, self.plan.trials / 2):
-            return f"{counts[FAILED]} trials failed: the study stops until the cause is mended"
+        if why := self._failures.why_stop:
+            return why
         if counts[INFEASIBLE] >= INFEASIBLE_A_TRIAL * self.plan.trials:
             return f"{counts[INFEASIBLE]} networks were measured over the latency limit"
         return ""

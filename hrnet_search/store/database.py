@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hrnet_search.errors import Fault, StorageLostError, StudyDamagedError, StudyError
+from hrnet_search.store.files import FULL, room
 from hrnet_search.store.tables import FILE, META, TABLES, VERSION, checked, damage
 
 OLDEST = 1
@@ -119,14 +120,17 @@ def _told(folder: Path, done: str) -> Iterator[None]:
         raise StorageLostError(f"{folder}: the study cannot be {done}: {_line(error)}") from error
     except sqlite3.DatabaseError as error:
         if _code(error) in UNWRITABLE:
-            what = f"{folder}: the study cannot be {done}: {_line(error)}"
+            free = room(folder) if _code(error) == sqlite3.SQLITE_FULL else ""
+            what = f"{folder}: the study cannot be {done}: {_line(error)}{free}"
             raise StorageLostError(what) from error
         if _code(error) == sqlite3.SQLITE_NOTADB:
             what = f"is no study: {FILE} is damaged or no study ({_line(error)})"
             raise _damaged(folder, what) from None
         raise _damaged(folder, f"{FILE} is damaged: {_line(error)}") from None
     except OSError as error:
-        raise StorageLostError(f"{folder}: the study cannot be {done}: {_line(error)}") from error
+        free = room(folder) if error.errno in FULL else ""
+        what = f"{folder}: the study cannot be {done}: {_line(error)}{free}"
+        raise StorageLostError(what) from error
     except (MemoryError, UnicodeError, OverflowError) as error:
         # A length, a name or a number that no study has: what SQLite was told by a damaged file.
         what = f"{FILE} is damaged: {type(error).__name__} while it was {done}"

@@ -2,22 +2,103 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from hrnet_search.errors import StorageLostError
+from hrnet_search.records import TrialKey
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says that has no more room, for anybody or for this user."""
+
+DISK = (*FULL, errno.EROFS, errno.EIO, errno.ESTALE)
+"""What it says of a disk alone: no file and no content is to blame."""
 
 
 def write_whole(path: Path, payload: bytes) -> None:
-    """Write a file so that its name never stands for half of it. Raise OSError."""
+    """Write a file so that its name never stands for half of it. Raise StorageLostError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path, len(payload)):
+        try:
+            with temporary.open("wb") as file:
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):  # what went wrong before is the cause
+                temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder in one that is there: a study that was removed is not begun again by half.
+
+    Raise StorageLostError.
+    """
+    with writing(path):
+        path.mkdir(exist_ok=True)
+
+
+@contextmanager
+def writing(path: Path, needed: int = 0) -> Iterator[None]:
+    """Turn what the system says against writing a file of `needed` bytes into StorageLostError."""
     try:
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise unwritable(path, error, needed) from error
+
+
+def unwritable(path: Path, error: OSError, needed: int = 0) -> StorageLostError:
+    """Return the error for a file that cannot be written: why, and how much room it needs."""
+    why = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    if error.errno in FULL:
+        why += room(path, needed)
+    elif error.errno == errno.ENOENT and (gone := _gone(path)) is not None:
+        why = f"the folder {gone} is gone"
+    return StorageLostError(f"{path}: cannot be written: {why}")
+
+
+def checkpoint_folder(folder: str | Path, key: TrialKey) -> Path:
+    """Return where a study keeps the checkpoint of a trial, until its result is committed."""
+    return Path(folder, "checkpoints", str(key))
+
+
+def room(path: Path, needed: int = 0) -> str:
+    """Return what a file needs, where that is known, and what is free there, to follow an error."""
+    said = f"needs {_amount(needed)}" if needed else ""
+    with suppress(OSError):
+        free = shutil.disk_usage(_nearest(path)).free
+        said += f"{', ' if said else ''}{_amount(free)} free"
+    return f" ({said})" if said else ""
+
+
+def lost_storage(error: BaseException, place: str | Path) -> StorageLostError | None:
+    """Return what an error says of a disk, if that is where it comes from; `place` is on it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in DISK:
+            named = cause.filename if isinstance(cause.filename, str) else place
+            return unwritable(Path(named), cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _gone(path: Path) -> Path | None:
+    """Return the uppermost folder of a path that is not there."""
+    return next((p for p in reversed(path.parents) if not p.exists()), None)
+
+
+def _nearest(path: Path) -> Path:
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 def place_new(temporary: Path, path: Path) -> None:

@@ -38,7 +38,7 @@ from hrnet_search.store.tables import (
     create,
     insert,
 )
-from hrnet_search.store.trial_rows import FINISHED, PLACES, in_order_of_commits
+from hrnet_search.store.trial_rows import FINISHED, in_order_of_commits, key_of
 
 NEEDED = ("identity", "schedule")
 """Notes without which a study cannot go on."""
@@ -227,8 +227,7 @@ def _summed(total: Row) -> Row:
 def _lost_trials(folder: Path, found: Found) -> list[str]:
     """Return the trials of which there are files, but no row."""
     trials = found.list(TRIALS)
-    places = [PLACES[name] for name in ("architecture", "schedule", "seed")]
-    known = {str(TrialKey(*(row[place] for place in places))) for row in trials}
+    known = {str(key_of(row)) for row in trials}
     left: dict[str, list[str]] = {}
     for name, suffix in LEFT.items():
         for path in sorted((folder / name).glob(f"*{suffix}")):

@@ -81,6 +81,11 @@ def check_columns(row: Row) -> None:
         raise damage(f"table trials, {TRIALS.named(row)}: {what}")
 
 
+def key_of(row: Row) -> TrialKey:
+    """Return which trial a row is of."""
+    return TrialKey(*(row[PLACES[name]] for name in ("architecture", "schedule", "seed")))
+
+
 def ask_of(row: Row) -> Ask:
     """Return the ask that a row holds; raise StudyDamagedError."""
     values = dict(zip(TRIALS.columns, row, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -13,7 +14,7 @@ from types import TracebackType
 
 from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError
 from hrnet_search.paths import absolute
-from hrnet_search.records import RungResult, TrialResult
+from hrnet_search.records import FAILED, RungResult, TrialResult
 from hrnet_search.store import lock, migration, second_copy
 from hrnet_search.store.database import (
     check_whole,
@@ -23,7 +24,7 @@ from hrnet_search.store.database import (
     schema_version,
     storage,
 )
-from hrnet_search.store.files import place_new
+from hrnet_search.store.files import checkpoint_folder, place_new
 from hrnet_search.store.notes import redacted_note, redacted_notes
 from hrnet_search.store.rows import trusted
 from hrnet_search.store.tables import (
@@ -43,12 +44,14 @@ from hrnet_search.store.tables import (
 )
 from hrnet_search.store.trial_rows import (
     FINISHED,
+    STATUS,
     Ask,
     ask_of,
     asked,
     check_columns,
     ended,
     in_order_of_commits,
+    key_of,
     result_of,
 )
 from hrnet_search.store.waiting import Warn, patiently, warn_on_stderr
@@ -125,6 +128,9 @@ class StudyStore:
             tables = (META, TRIALS, RUNGS)
             rows = [(table, row) for table in tables for row in self._rows(table)]
             second_copy.bring_up_to_date(self.folder, rows)
+        for table, row in rows:  # a driver may have been killed between a commit and this
+            if table is TRIALS and row[FINISHED] is not None:
+                self._remove_checkpoint(row)
         self._beats.start()
 
     def _forget_secrets(self) -> None:
@@ -236,7 +242,10 @@ class StudyStore:
             changed.append((RUNGS, row))
 
     def finish(self, number: int, result: TrialResult) -> bool:
-        """Commit a trial's result; False, and nothing changed, if it has one already."""
+        """Commit a trial's result; False, and nothing changed, if it has one already.
+
+        Its checkpoint goes when the result is safe: killed before that, the trial goes on from it.
+        """
         with self._write() as (connection, changed):
             before = get(connection, TRIALS, (number,))
             if before is None or before[FINISHED] is not None:
@@ -245,7 +254,18 @@ class StudyStore:
             row = ended(before, trusted(result), connection.execute(query).fetchone()[0])
             put(connection, TRIALS, row)
             changed.append((TRIALS, row))
+        self._remove_checkpoint(row)
         return True
+
+    def retry_failed(self) -> int:
+        """Take back the results of failed trials, which are then asked for again; their number."""
+        failed = [row for row in self._rows(TRIALS) if row[STATUS] == FAILED]
+        rows = [asked(ask) for ask in self._asks(failed)]
+        with self._write() as (connection, changed):
+            for row in rows:
+                put(connection, TRIALS, row)
+                changed.append((TRIALS, row))
+        return len(rows)
 
     def heartbeat(self) -> None:
         """Show that the driver lives, if it is time to: a write a step would be dear."""
@@ -266,6 +286,9 @@ class StudyStore:
         rows = in_order_of_commits(self._rows(TRIALS))
         with storage(self.folder):
             return [(row[0], result_of(row)) for row in rows]
+
+    def _remove_checkpoint(self, row: Row) -> None:
+        shutil.rmtree(checkpoint_folder(self.folder, key_of(row)), ignore_errors=True)
 
     def _asks(self, rows: Sequence[Row]) -> list[Ask]:
         with storage(self.folder):

@@ -18,12 +18,13 @@ import pytest
 from ablation import made_up_ablation as made_up
 from ablation.made_up_ablation import TEXT, drive, failing, run_made_up, settled, space_file
 
-from hrnet_search.ablation.brain import LEAST_FAILURES, AblationBrain, Conditions, trials
+from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
 from hrnet_search.ablation.run import open_ablation, prepare, take_over, write_record
 from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.report.ablation import ablation_lines
+from hrnet_search.search.failures import ALIKE
 from hrnet_search.search.inline import Report
 from hrnet_search.store.ablation import AblationRecord, EffectRow, from_meta
 from hrnet_search.store.evaluations import evaluation_path
@@ -267,8 +268,8 @@ def test_a_result_told_twice_counts_once(tmp_path: Path) -> None:
 
 def test_an_ablation_in_which_half_fails_stops(tmp_path: Path) -> None:
     brain = drive(space_file(tmp_path), tmp_path / "study", failing(*range(1000)))
-    assert brain.counts[FAILED] == max(LEAST_FAILURES, ARMS * 3)
-    assert "until the cause is mended" in brain.why_ended
+    assert brain.counts[FAILED] == ALIKE
+    assert "3 trials in a row failed alike (the loss is nan at step 7 of 10)" in brain.why_ended
 
 
 def test_what_is_asked_may_not_change_once_it_has_begun(tmp_path: Path, finished: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.checkpoint import Checkpoints
 
 
@@ -53,7 +54,7 @@ def test_a_failed_save_leaves_the_last_checkpoint_and_no_litter(
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageLostError, match=r"last\.pt: cannot be written: disk full"):
         Checkpoints(tmp_path).save({"step": 4})
     content = Checkpoints(tmp_path).load()
     assert content is not None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError
 from hrnet_search.evaluate import trial
+from hrnet_search.evaluate.checkpoint import Checkpoints
 from hrnet_search.evaluate.loss import balanced_weights
 from hrnet_search.evaluate.train import Trainer, Training, train
 from hrnet_search.evaluate.trial import Worker, one_line, start_network, validation_batch
@@ -33,6 +37,7 @@ from hrnet_search.records import (
     TrialProgress,
     TrialTask,
 )
+from hrnet_search.store.files import checkpoint_folder
 
 TINY = Architecture(
     (
@@ -55,6 +60,16 @@ def task(folder: Path | None = None, **changed: Any) -> TrialTask:
 
 def always(_: TrialProgress) -> bool:
     return True
+
+
+def hearing(heard: list[int]) -> Callable[[TrialProgress], bool]:
+    """Return a report that notes its steps."""
+
+    def report(progress: TrialProgress) -> bool:
+        heard.append(progress.step)
+        return True
+
+    return report
 
 
 class FakeBatches:
@@ -144,7 +159,7 @@ def test_a_trial_leaves_matrices_and_the_weights_that_were_judged(tmp_path: Path
         logits = nn.functional.interpolate(network.eval()(images), (32, 32), mode="bilinear")
     assert (logits.argmax(dim=1) == labels).sum().item() == matrices.sum(axis=0).trace()
     assert result.status == "completed"
-    assert not (tmp_path / "checkpoints" / str(one.key)).exists()
+    assert checkpoint_folder(tmp_path, one.key).exists()  # until its result is committed
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -167,6 +182,7 @@ def test_images_that_cannot_be_kept_are_noted_and_give_the_same_result(tmp_path:
     tight = replace(SCHEDULE, data=replace(SPEC, cache=1))
     results = []
     for name, schedule in (("kept", SCHEDULE), ("tight", tight)):
+        (tmp_path / name).mkdir()
         results.append(Worker().run(task(tmp_path / name, schedule=schedule), always))
     assert not any("decoded" in note for note in results[0].notes)
     assert len(list((tmp_path / "kept/cache").glob("*.images"))) == 2
@@ -188,12 +204,7 @@ def test_an_interrupted_trial_goes_on_where_it_was(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Worker().run(task(tmp_path), interrupt)
     heard: list[int] = []
-
-    def listen(progress: TrialProgress) -> bool:
-        heard.append(progress.step)
-        return True
-
-    result = Worker().run(task(tmp_path), listen)
+    result = Worker().run(task(tmp_path), hearing(heard))
     assert result.rungs == expected.rungs
     assert heard == [0, 4, 4]  # its third step was done and saved
 
@@ -205,6 +216,105 @@ def test_a_study_that_is_lost_is_no_failed_trial() -> None:
 
     with pytest.raises(StorageLostError):
         Worker().run(task(), lost)
+
+
+def full_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the system say that the disk is full whenever a file below a folder is to be kept."""
+    fsync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if f"/{name}/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", refuse)
+
+
+@pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize("name", ["weights", "evaluation", "checkpoints"])
+def test_a_full_disk_is_no_failed_trial_which_goes_on_once_there_is_room(
+    tmp_path: Path, name: str
+) -> None:
+    expected = Worker().run(task(), always)
+    with pytest.MonkeyPatch.context() as patch:
+        full_for(patch, name)
+        with pytest.raises(StorageLostError) as caught:
+            Worker().run(task(tmp_path), always)
+    file = re.escape(str(tmp_path / name))
+    room = r"No space left on device \(needs [\d.]+ MB, [\d.]+ [MG]B free\)"
+    assert re.fullmatch(rf"{file}/\S+: cannot be written: {room}", str(caught.value))
+    heard: list[int] = []
+    result = Worker().run(task(tmp_path), hearing(heard))
+    assert (result.status, result.rungs) == ("completed", expected.rungs)
+    assert heard[1:] == ([1, 2, 2, 3, 4, 4] if name == "checkpoints" else [4])
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_study_folder_that_vanished_is_not_begun_again_and_no_trial_failed(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+
+    def vanish(progress: TrialProgress) -> bool:
+        if progress.step == 1 and folder.exists():
+            folder.rmdir()
+        return True
+
+    with pytest.raises(StorageLostError, match=f"the folder {folder} is gone"):
+        Worker().run(task(folder), vanish)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+@pytest.mark.usefixtures("opened")
+def test_what_the_system_says_of_a_disk_is_never_the_trials_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(*_: object) -> None:
+        try:
+            raise OSError(code, os.strerror(code), "/tmp/kernels/a")
+        except OSError as error:
+            raise RuntimeError("a compiler failed") from error
+
+    monkeypatch.setattr(trial, "train", fail)
+    with pytest.raises(StorageLostError, match=r"^/tmp/kernels/a: cannot be written: "):
+        Worker().run(task(tmp_path), always)
+
+
+@pytest.mark.usefixtures("opened")
+def test_storage_that_is_lost_at_a_step_leaves_the_trial_saved(tmp_path: Path) -> None:
+    def lost(progress: TrialProgress) -> bool:
+        if progress.step == 3:
+            raise StorageLostError("study.db is full")
+        return True
+
+    with pytest.raises(StorageLostError, match=r"^study.db is full$"):
+        Worker().run(task(tmp_path), lost)
+    heard: list[int] = []
+    assert Worker().run(task(tmp_path), hearing(heard)).status == "completed"
+    assert heard == [0, 4, 4]
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_result_that_was_not_committed_is_had_back_without_a_step(tmp_path: Path) -> None:
+    first = Worker().run(task(tmp_path), always)
+    heard: list[int] = []
+    again = Worker().run(task(tmp_path), hearing(heard))
+    assert (again.status, again.rungs) == ("completed", first.rungs)
+    assert heard == [0, 4]  # judged again, not trained
+
+
+@pytest.mark.parametrize("content", [{}, {"step": 2, "rungs": [], "network": {"a": 1}}])
+@pytest.mark.usefixtures("opened")
+def test_a_checkpoint_of_another_layout_is_said_and_the_trial_starts_anew(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    expected = Worker().run(task(), always)
+    Checkpoints(checkpoint_folder(tmp_path, task().key)).save(content)
+    result = Worker().run(task(tmp_path), always)
+    assert (result.status, result.rungs) == ("completed", expected.rungs)
+    assert any("started anew: its checkpoint is of another layout" in n for n in result.notes)
 
 
 @pytest.mark.usefixtures("opened")

@@ -97,7 +97,7 @@ def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", f'{{"{name}": "auto"}}', RESULTS)
     warnings: list[str] = []
     first = mirrors_of(open_study(folder))[name]
-    assert first.known() == set()
+    assert first.known() == {}
     first.send(asked(0), RESULTS[0])
     first.close()
     assert sync(folder, warnings.append) == {name: (3, 0)}
@@ -106,6 +106,22 @@ def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     expected = sorted((str(r.key), s) for r, s in zip(RESULTS, states, strict=True))
     assert look(folder) == expected
     assert warnings == []
+
+
+@pytest.mark.parametrize("name", MIRRORS)
+def test_a_trial_that_failed_and_ran_again_is_shown_as_it_ended_last(
+    name: str, tmp_path: Path
+) -> None:
+    failed = replace(RESULTS[0], status=FAILED, error="broken", miou=None, rungs=())
+    folder = make_study(tmp_path / "study", f'{{"{name}": "auto"}}', [failed])
+    assert sync(folder, print) == {name: (1, 0)}
+    with StudyStore(folder) as store:
+        assert store.retry_failed() == 1
+        store.finish(0, RESULTS[0])
+    assert sync(folder, print) == {name: (1, 0)}
+    assert sync(folder, print) == {name: (0, 0)}
+    look, states = SEEN[name]
+    assert (str(RESULTS[0].key), states[0]) in look(folder)
 
 
 def test_a_run_of_mlflow_that_was_cut_off_is_completed(tmp_path: Path) -> None:
@@ -169,9 +185,9 @@ class Flaky:
         self.keys: list[str] = []
         self.down, self.late, self.slow = False, False, 0.0
 
-    def known(self) -> set[str]:
+    def known(self) -> dict[str, str]:
         self._maybe()
-        return set(self.keys)
+        return dict.fromkeys(self.keys, "completed")
 
     def send(self, ask: Ask, result: TrialResult) -> None:
         time.sleep(self.slow)

@@ -191,8 +191,30 @@ def test_a_study_in_which_everything_fails_stops(tmp_path: Path) -> None:
         while (task := brain.ask()) is not None:
             result = run_made_up(task, lambda _: True)
             brain.tell(task.number, replace(result, status="failed", miou=None, error="broken"))
-    assert brain.counts["failed"] == 50
-    assert "until the cause is mended" in brain.why_ended
+    assert brain.counts["failed"] == 3
+    stops = "3 trials in a row failed alike (broken): the study stops until the cause is fixed"
+    assert brain.why_ended.startswith(stops)
+    assert "--retry-failed" in brain.why_ended
+
+
+def test_what_failed_before_this_start_stops_nothing_and_runs_again_if_asked(
+    tmp_path: Path,
+) -> None:
+    def fail(task: TrialTask, report: object) -> TrialResult:
+        return TrialResult(task.key, "failed", error="broken")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tabulated, "run_made_up", fail)
+        for ended in (3, 6):  # the cause is still there: no study ends for good
+            assert drive(tmp_path, plan(trials=10)).counts["failed"] == ended
+    with StudyStore(tmp_path) as store:
+        assert store.retry_failed() == 6
+    assert [row[3] for row in rows(tmp_path)] == ["running"] * 6
+    drive(tmp_path, plan(trials=10))
+    drive(tmp_path / "whole", plan(trials=10))
+    made_to_fail = {row[1] for row in rows(tmp_path) if row[3] == "failed"}
+    assert all(str(name).endswith("0") for name in made_to_fail)
+    assert len(finished(tmp_path)) == 10
 
 
 def test_a_result_told_twice_counts_once(tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ def test_a_full_disk_is_said_as_what_it_is(study: Path) -> None:
         connection = store._connection
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StorageLostError, match=r"database or disk is full$"):
+        with pytest.raises(
+            StorageLostError, match=r"database or disk is full \([\d.]+ [MG]B free\)$"
+        ):
             fill_up(store)
         assert not connection.in_transaction
         connection.execute("PRAGMA max_page_count = 100000")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from hrnet_search.errors import StorageLostError, StudyError, StudyInUseError
 from hrnet_search.records import RungResult
 from hrnet_search.store import host, lock
 from hrnet_search.store.database import connect
+from hrnet_search.store.files import checkpoint_folder
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import VERSION
 from hrnet_search.store.writer import StudyStore
@@ -128,6 +130,39 @@ def test_a_process_that_is_gone_has_no_start() -> None:
         process.wait()
     assert host.process_start(process.pid) == ""
     assert host.process_start(os.getpid()) != ""
+
+
+def test_a_checkpoint_goes_when_the_result_is_committed_and_at_the_next_start(
+    study: Path,
+) -> None:
+    folders = [checkpoint_folder(study, ask(number).key) for number in (0, 1, 2)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    with StudyStore(study) as store:
+        for number in (0, 1, 2):
+            store.ask(ask(number))
+        store.finish(0, result(0))
+        assert [folder.exists() for folder in folders] == [False, True, True]
+        store.finish(1, result(1))
+    folders[1].mkdir()  # as if the driver had been killed right after the commit
+    with StudyStore(study):
+        assert [folder.exists() for folder in folders] == [False, False, True]
+
+
+def test_failed_trials_run_again_if_asked_for_and_no_others(study: Path) -> None:
+    with StudyStore(study) as store:
+        for number in (0, 1):
+            store.ask(ask(number))
+        broken = replace(result(0), status="failed", miou=None, error="broken")
+        store.finish(0, broken)
+        store.finish(1, result(1))
+        assert store.retry_failed() == 1
+        assert store.running() == [ask(0)]
+        assert [number for number, _ in store.finished()] == [1]
+        assert store.finish(0, result(0))
+    with StudyStore(study) as store:
+        assert dict(store.finished()) == {1: result(1), 0: result(0)}
+        assert store.retry_failed() == 0
 
 
 def test_a_folder_that_goes_away_is_storage_lost(study: Path) -> None:

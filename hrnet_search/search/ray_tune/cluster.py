@@ -26,6 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.search.ray_tune import keeper
+from hrnet_search.store.files import make_folder
 
 T = TypeVar("T")
 
@@ -191,7 +192,7 @@ def _logging_to(logs: Path) -> Iterator[None]:
     It prints deaths of workers to standard output whatever it is told, so that is a file too:
     who has something for the terminal keeps a console of its own.
     """
-    logs.mkdir(parents=True, exist_ok=True)
+    make_folder(logs)
     ray_logger = logging.getLogger("ray")
     with (logs / DRIVER_LOG).open("a", encoding="utf-8", buffering=1) as file:
         handler = logging.StreamHandler(file)

@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from hrnet_search.errors import StorageLostError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.inline import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
@@ -24,6 +25,7 @@ from hrnet_search.search.ray_tune.worker import (
     GO_ON,
     LEAVE,
     LEFT,
+    LOST,
     PROGRESS,
     RESULT,
     STOP,
@@ -70,7 +72,9 @@ class Conductor:
         if not self.leaving or self._leaving_since is None:
             return False
         late = time.monotonic() - self._leaving_since > LEAVING_S
-        return late or not self._open or self.error is not None
+        # Of a storage that is lost a worker may still see enough to save its trial.
+        at_once = self.error is not None and not isinstance(self.error, StorageLostError)
+        return late or not self._open or at_once
 
     def suggest(self, trial_id: str) -> dict[str, TrialTask] | str | None:
         """Return the next trial's config, None for not now, or that there is no more."""
@@ -104,6 +108,11 @@ class Conductor:
         """Note why a worker died; `ended` follows."""
         self._reasons[trial_id] = reason
 
+    def lost(self, trial_id: str, reason: str) -> None:
+        """Stop the study: a worker could not write what it had to; no trial has failed."""
+        self.error = self.error or StorageLostError(reason)
+        self._open.pop(trial_id, None)
+
     def ended(self, trial_id: str, result: TrialResult | None, error: bool) -> None:
         """Tell the brain how a trial ended; without a result it was left for later."""
         self._idle = False
@@ -117,6 +126,8 @@ class Conductor:
             if self._courier:
                 self._guarded(self._courier.fetch, task)
             self._guarded(self._brain.tell, task.number, result)
+            if self._courier and self.error is None:
+                self._guarded(self._courier.committed, task)
         if result is not None and self.error is None:
             for listener in self._listeners:
                 self._guarded(listener.ended, task, result)
@@ -152,7 +163,10 @@ class BrainSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._conductor.ended(trial_id, (result or {}).get(RESULT), error)
+        said = result or {}
+        if LOST in said:
+            self._conductor.lost(trial_id, said[LOST])
+        self._conductor.ended(trial_id, said.get(RESULT), error)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the study is the state."""
@@ -177,7 +191,7 @@ class BrainScheduler(FIFOScheduler):  # type: ignore[misc]
             verdict = self._conductor.verdict(trial.trial_id, result[PROGRESS])
             if verdict != GO_ON:
                 trial.temporary_state.ray_actor.told.remote(verdict)
-        assert PROGRESS in result or RESULT in result or LEFT in result
+        assert {PROGRESS, RESULT, LEFT, LOST} & set(result)
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

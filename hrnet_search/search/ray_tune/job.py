@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.gate import shared_folder
 from hrnet_search.evaluate.trial import Worker
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune.storage import Storage
 from hrnet_search.search.ray_tune.worker import Report, Run
+from hrnet_search.store.files import checkpoint_folder, writing
 
 KEPT = ("weights", "evaluation", "logs")
 CHECKPOINT = "last.pt"
@@ -37,8 +41,10 @@ def stored(run: Run, storage: Storage, study: str) -> Run:
     folder = shared_folder() / study
 
     def run_stored(task: TrialTask, report: Report) -> TrialResult:
-        name = f"{study}/checkpoints/{task.key}/{CHECKPOINT}"
-        local = folder / "checkpoints" / str(task.key) / CHECKPOINT
+        name = _checkpoint(task, study)
+        local = checkpoint_folder(folder, task.key) / CHECKPOINT
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         storage.get(name, local)
         upload = _uploader(storage, local, name)
 
@@ -51,11 +57,16 @@ def stored(run: Run, storage: Storage, study: str) -> Run:
         except KeyboardInterrupt:
             upload()
             raise
+        except StorageLostError:
+            with suppress(StorageLostError):  # of the same, most likely; the first says why
+                upload()
+            raise
+        upload()
         for kept in KEPT:
             for path in (folder / kept).glob(f"{task.key}.*"):
                 storage.put(path, f"{study}/{kept}/{path.name}")
                 path.unlink()
-        storage.remove(name)
+        shutil.rmtree(local.parent, ignore_errors=True)
         return result
 
     return run_stored
@@ -83,6 +94,15 @@ class Courier:
                 if base.startswith(f"{task.key}."):
                     self._storage.get(name, self._folder / kept / base)
                     self._storage.remove(name)
+
+    def committed(self, task: TrialTask) -> None:
+        """Remove the checkpoint of a trial whose result is safe."""
+        self._storage.remove(_checkpoint(task, self._study))
+
+
+def _checkpoint(task: TrialTask, study: str) -> str:
+    """Return the name under which a trial's checkpoint is stored."""
+    return f"{study}/checkpoints/{task.key}/{CHECKPOINT}"
 
 
 def _initial(task: TrialTask, study: str) -> str:

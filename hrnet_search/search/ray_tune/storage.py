@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyarrow import fs
 
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, StorageLostError
 from hrnet_search.paths import absolute
 
 
 class Storage:
-    """A folder at a URL; names are relative paths. Raise OSError where the file system does."""
+    """A folder at a URL; names are relative paths. What cannot be reached is StorageLostError."""
 
     def __init__(self, url: str) -> None:
         """Raise InputError for a URL that no file system knows."""
@@ -28,39 +30,50 @@ class Storage:
     def put(self, local: Path, name: str) -> None:
         """Store a file; its name never stands for half of it."""
         place = f"{self._root}/{name}"
-        self._files.create_dir(place.rpartition("/")[0], recursive=True)
-        with (
-            local.open("rb") as source,
-            self._files.open_output_stream(f"{place}.part") as target,
-        ):
-            shutil.copyfileobj(source, target, 1 << 20)
-        self._files.move(f"{place}.part", place)
+        with self._reached(name):
+            self._files.create_dir(place.rpartition("/")[0], recursive=True)
+            with (
+                local.open("rb") as source,
+                self._files.open_output_stream(f"{place}.part") as target,
+            ):
+                shutil.copyfileobj(source, target, 1 << 20)
+            self._files.move(f"{place}.part", place)
 
     def get(self, name: str, local: Path) -> bool:
         """Fetch a file; False if it is not there."""
-        try:
-            source = self._files.open_input_stream(f"{self._root}/{name}")
-        except FileNotFoundError:
-            return False
-        local.parent.mkdir(parents=True, exist_ok=True)
         part = local.with_name(f".{local.name}.{os.getpid()}.part")
-        with source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        part.replace(local)
+        with self._reached(name):
+            try:
+                source = self._files.open_input_stream(f"{self._root}/{name}")
+            except FileNotFoundError:
+                return False
+            local.parent.mkdir(parents=True, exist_ok=True)
+            with source, part.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+            part.replace(local)
         return True
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the files in a folder, empty if it is not there."""
         selector = fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
-        found = [i for i in self._files.get_file_info(selector) if i.type == fs.FileType.File]
+        with self._reached(folder):
+            found = [i for i in self._files.get_file_info(selector) if i.type == fs.FileType.File]
         return sorted(f"{folder}/{info.base_name}" for info in found)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        try:
+        with self._reached(name), suppress(FileNotFoundError):
             self._files.delete_file(f"{self._root}/{name}")
-        except FileNotFoundError:
-            return
+
+    @contextmanager
+    def _reached(self, name: str) -> Iterator[None]:
+        """Say of what goes wrong with a file that it is the storage's trouble, not a trial's."""
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or " ".join(str(error).split())
+            what = f"{self._root}/{name}: cannot be stored or fetched: {why}"
+            raise StorageLostError(what) from error
 
 
 def _open(url: str) -> tuple[fs.FileSystem, str]:

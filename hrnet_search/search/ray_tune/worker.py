@@ -10,12 +10,13 @@ from typing import Any
 
 from ray import tune
 
+from hrnet_search.errors import StorageLostError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 
 Report = Callable[[TrialProgress], bool]
 Run = Callable[[TrialTask, Report], TrialResult]
 
-TASK, PROGRESS, RESULT, LEFT = "task", "progress", "result", "left"
+TASK, PROGRESS, RESULT, LEFT, LOST = "task", "progress", "result", "left", "lost"
 """Keys of what goes to a worker, and of what it sends back."""
 
 GO_ON, STOP, LEAVE = "go on", "stop", "leave"
@@ -102,6 +103,8 @@ class RunningTrial:
             self._said.put({RESULT: run(task, self._report), "done": True})
         except KeyboardInterrupt:
             self._said.put({LEFT: True, "done": True})
+        except StorageLostError as error:  # the study's trouble: its driver stops it
+            self._said.put({LOST: str(error), "done": True})
         except BaseException as error:
             self._said.put({"raised": error})
 

@@ -81,7 +81,10 @@ def test_a_trial_goes_on_where_another_node_left_it(
         on_node("one", upto=4)
     on_node("two", upto=10)
     assert seen == ["", "4"]
+    assert storage.names(f"s1/checkpoints/{TASK.key}")  # until its result is committed
     Courier(storage, "s1", study).fetch(TASK)
+    Courier(storage, "s1", study).committed(TASK)
+    assert storage.names(f"s1/checkpoints/{TASK.key}") == []
     assert (study / "weights" / f"{TASK.key}.safetensors").read_text() == "trained"
     for folder in ("weights", f"checkpoints/{TASK.key}"):
         assert storage.names(f"s1/{folder}") == [], "nothing is left where it passed through"

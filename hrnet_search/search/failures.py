@@ -1,0 +1,53 @@
+"""What failures end a study: those since it was started this time, for what was before is known."""
+
+from __future__ import annotations
+
+import re
+
+from hrnet_search.errors import shown
+from hrnet_search.records import FAILED, INFEASIBLE, TrialResult
+
+LEAST_FAILURES = 5
+"""Failures that end a study when they are half of what was planned, or more."""
+
+ALIKE = 3
+"""Failures in a row that end a study if they say the same: the next would be one more."""
+
+GOES_ON = "the study stops until the cause is fixed; --retry-failed runs what failed again"
+
+
+class Failures:
+    """Counts what fails in one run of a study's driver, of `planned` trials in all."""
+
+    def __init__(self, planned: int) -> None:
+        self._planned = planned
+        self._count = self._alike = 0
+        self._last = ""
+
+    def take(self, result: TrialResult) -> None:
+        """Take a trial that has ended; one that was not trained says nothing."""
+        if result.status == INFEASIBLE:
+            return
+        reason = _kind(result.error) if result.status == FAILED else ""
+        self._count += result.status == FAILED
+        self._alike = (self._alike + 1 if reason == self._kind_of_last else 1) if reason else 0
+        self._last = result.error
+
+    @property
+    def why_stop(self) -> str:
+        """Why the study has to stop, empty if it has not."""
+        if self._alike >= ALIKE:
+            alike = f"{self._alike} trials in a row failed alike ({shown(self._last, 200)})"
+            return f"{alike}: {GOES_ON}"
+        if self._count >= max(LEAST_FAILURES, self._planned / 2):
+            return f"{self._count} trials failed: {GOES_ON}"
+        return ""
+
+    @property
+    def _kind_of_last(self) -> str:
+        return _kind(self._last)
+
+
+def _kind(error: str) -> str:
+    """Return what an error has in common with others of its kind: no numbers, keys and files."""
+    return re.sub(r"[0-9a-f]*[0-9][0-9a-f]*", "#", error.lower()) or "failed"

@@ -1,0 +1,50 @@
+"""Failures end a study when many trials fail, or three say the same in a row."""
+
+from __future__ import annotations
+
+import pytest
+
+from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, TrialKey, TrialResult
+from hrnet_search.search.failures import Failures
+
+
+def taken(planned: int, *trials: tuple[str, str]) -> str:
+    failures = Failures(planned)
+    for status, error in trials:
+        failures.take(TrialResult(TrialKey("a", "b", 0), status, error=error))
+    return failures.why_stop
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        ["no such device"] * 3,
+        [f"the loss is nan at step {step} of 90" for step in (7, 18, 66)],
+        [f"data.train: /d/0001TP_{n:06d}.png cannot be read" for n in (1, 22, 333)],
+        [""] * 3,
+    ],
+)
+def test_three_that_say_the_same_are_enough(errors: list[str]) -> None:
+    trials = [(FAILED, error) for error in errors]
+    assert taken(100, *trials[:2]) == ""
+    assert taken(100, *trials).startswith("3 trials in a row failed alike (")
+
+
+@pytest.mark.parametrize(
+    "between", [(COMPLETED, ""), (FAILED, "something else")], ids=["success", "another failure"]
+)
+def test_what_comes_between_breaks_the_row(between: tuple[str, str]) -> None:
+    failed = (FAILED, "no such device")
+    assert taken(100, failed, failed, between, failed) == ""
+
+
+def test_a_network_that_was_not_trained_does_not_break_the_row() -> None:
+    failed = (FAILED, "no such device")
+    assert taken(100, failed, (INFEASIBLE, "too slow"), failed, failed)
+
+
+@pytest.mark.parametrize(("planned", "enough"), [(4, 5), (12, 6)])
+def test_half_of_what_was_planned_is_enough_and_five_at_least(planned: int, enough: int) -> None:
+    different = [(FAILED, name) for name in "ghijklmnop"[:enough]]
+    assert taken(planned, *different[:-1]) == ""
+    assert taken(planned, *different).startswith(f"{enough} trials failed: the study stops until")
