@@ -233,7 +233,9 @@ def export(options: argparse.Namespace) -> int:
     from hrnet_search.store.study import open_study
 
     study = open_study(options.study)
-    folder = Path(options.output) if options.output else Path(options.study) / "export"
+    folder = Path(options.study) / "export"
+    if options.output:  # a link that the user names is meant
+        folder = Path(os.path.realpath(options.output))
     size = tuple(options.size) if options.size else None
     how = ExportOptions(options.weights, options.as_is, size, options.batch)
     formats = list(dict.fromkeys(options.format.split(",")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from rich.table import Table
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.kept_latencies import is_reused
 from hrnet_search.records import COMPLETED, INFEASIBLE, TrialProgress, TrialResult, TrialTask
-from hrnet_search.store.files import writing
+from hrnet_search.store.files import append_only, writing
 from hrnet_search.store.front import hypervolume, non_dominated
 
 LAST = 8
@@ -202,7 +203,7 @@ class _LogFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         with writing(path):
-            self._file = path.open("ab", buffering=0)
+            self._file = os.fdopen(append_only(path), "ab", buffering=0)
 
     def write(self, text: str) -> int:
         with writing(self._path, len(text)):

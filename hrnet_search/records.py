@@ -87,7 +87,7 @@ CACHE_BYTES = 32 * 10**9
 MAX_PIXELS = 10**9
 """Pixels of the largest image that is decoded unless a space file says otherwise."""
 
-NO_IDENTITY = ("root", "cache", "max_pixels")
+NO_IDENTITY = ("root", "cache", "max_pixels", "outside")
 """Fields of DataSpec that change nothing of what is trained on."""
 
 WHERE_SET = ("colors", "val_fraction")
@@ -121,7 +121,8 @@ class DataSpec:
     blue) of masks to class ids; the colour () stands for all others. `val_fraction` of the
     images of `train` are for validation instead, if it is not 0. `seed` is what shapes, or that
     part, are drawn by. `root` is where files lie, `cache` the bytes that decoded images may take
-    on disk and `max_pixels` the largest image that is decoded: no part of the identity.
+    on disk, `max_pixels` the largest image that is decoded and `outside` whether a list may name
+    files that are not below the root: no part of the identity.
     """
 
     kind: str
@@ -145,6 +146,7 @@ class DataSpec:
     cache: int = CACHE_BYTES
     colors: tuple[tuple[tuple[int, ...], int], ...] = ()
     max_pixels: int = MAX_PIXELS
+    outside: bool = False
 
     @property
     def in_files(self) -> bool:

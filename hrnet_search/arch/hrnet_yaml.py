@@ -8,8 +8,7 @@ config for `tools/train.py`.
 from __future__ import annotations
 
 import copy
-import os
-import tempfile
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,12 +68,14 @@ def write_config(architecture: Architecture, path: str | Path, like: str | Path 
     source = read_config(like) if like is not None else None
     text = config_text(architecture, source)
     target = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=target.parent, prefix=f".{target.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(text)
-    Path(file.name).chmod(0o666 & ~_umask())
-    Path(file.name).replace(target)
+    # Made anew, with the rights that the user's umask leaves, and named when it is whole.
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def config_text(
@@ -208,9 +209,3 @@ def _comment(architecture: Architecture) -> list[str]:
         lines.append("NOT for the official HRNet library as it is:")
         return lines + [f"  {reason}" for reason in reasons]
     return [*lines, "the official HRNet library runs it as meant"]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

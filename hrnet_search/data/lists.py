@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -50,6 +51,7 @@ def listed(path: Path, given: Split, place: Place) -> Pairs:
         ways = reader.ways(line)
         if len(ways) == 1:
             found += _strangers(ways[0], place)
+            found += reader.outside(number, ways[0])
             pairs.append(ways[0])
         else:
             found += reader.faults(number, line, ways)
@@ -72,6 +74,8 @@ class _Reader:
     def __init__(self, path: Path, place: Place) -> None:
         self._path, self._place = path, place
         self._folders: dict[Path, dict[str, list[Path]]] = {}
+        self._root = Path(os.path.realpath(place.spec.root))
+        self._places: dict[Path, Path] = {}
 
     def ways(self, line: str) -> list[Pair]:
         """Return the pairs of files that a line can mean; one if it is clear, none if wrong."""
@@ -105,6 +109,34 @@ class _Reader:
             return [("line", self._fault(line, wrong, allowed + "or a stem of both"))]
         image, mask = self._files(*columns[0])
         return [("missing", self._missing(file)) for file in (image, mask) if not is_file(file)]
+
+    def outside(self, number: int, pair: Pair) -> Found:
+        """Return faults for files that are not below the root, by whatever way they are reached."""
+        if self._place.spec.outside:
+            return []
+        where = f"{shown(str(self._path), 300)} line {number}"
+        return [
+            (
+                "outside",
+                Fault(
+                    f"{self._place.key}.list",
+                    str(path),
+                    f"{where} names {shown(str(path), 300)}, which is outside of the root",
+                    "allowed: files below it, or data.outside: true",
+                ),
+            )
+            for path in (pair.image, pair.mask)
+            if not self._real(path).is_relative_to(self._root)
+        ]
+
+    def _real(self, path: Path) -> Path:
+        """Return where a file lies; the way to each folder is looked up once."""
+        if path.is_symlink():
+            return Path(os.path.realpath(path))
+        folder = path.parent
+        if folder not in self._places:
+            self._places[folder] = Path(os.path.realpath(folder))
+        return self._places[folder] / path.name
 
     def _spelled(self, image: str, mask: str) -> Pair | None:
         """Return the pair of an image and a mask that are there by these names."""

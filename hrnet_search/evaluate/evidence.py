@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_search.errors import StorageLostError
+from hrnet_search.errors import StorageLostError, StudyError
 from hrnet_search.evaluate.train import Training
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import TrialTask
 from hrnet_search.store.evaluations import evaluation_path
-from hrnet_search.store.files import make_folder, write_whole
+from hrnet_search.store.files import make_folder, open_log, write_whole
 
 
 def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:
@@ -45,8 +45,6 @@ def log_error(task: TrialTask) -> None:
     if not task.folder:
         return
     # A log is not worth a study: whatever else is written to a full disk says that it is full.
-    with contextlib.suppress(OSError, StorageLostError):
-        path = Path(task.folder, "logs", f"{task.key}.log")
-        make_folder(path.parent)
-        with path.open("a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
+    path = Path(task.folder, "logs", f"{task.key}.log")
+    with contextlib.suppress(OSError, StorageLostError, StudyError), open_log(path) as file:
+        traceback.print_exc(file=file)

@@ -14,6 +14,7 @@ from hrnet_search.report.page.render import write_comparison, write_page
 from hrnet_search.report.plots import write_plots
 from hrnet_search.report.tables import write_front, write_trials
 from hrnet_search.report.trust import Stamp
+from hrnet_search.store.files import refuse_links
 from hrnet_search.store.study import Study
 
 FOLDER = "report"
@@ -35,8 +36,10 @@ class ReportFiles:
 def write_report(study: Study) -> ReportFiles:
     """Write tables, plots and the page to STUDY/report, the front's configs to STUDY/configs.
 
-    The study may be unfinished. Raises StorageLostError where a file cannot be written.
+    The study may be unfinished. Raises StorageLostError where a file cannot be written,
+    StudyError for a symbolic link in the place of one.
     """
+    refuse_links(study.folder)
     folder = study.folder / FOLDER
     page = gather(study)
     return ReportFiles(

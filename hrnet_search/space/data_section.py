@@ -22,7 +22,7 @@ FOLDER = Preset("folder", (), home="", images="", masks="")
 """A data set of which nothing is known."""
 
 COMMON_DATA = ("kind", "size", "mean", "std", "cache", "train", "val")
-IN_FILES = (*COMMON_DATA, "root", "max_pixels")
+IN_FILES = (*COMMON_DATA, "root", "max_pixels", "outside")
 OWN = ("classes", "names", "ignore", "mapping", "colors", "ends", "swaps")
 DATA_KEYS = {
     "shapes": (*COMMON_DATA, "classes", "names", "seed"),
@@ -113,6 +113,7 @@ def _files(
             "colors", lambda n, p: read_colors(reader, n, p, classes, common["names"]), ()
         ),
         max_pixels=section.read("max_pixels", lambda n, p: _count(reader, n, p), MAX_PIXELS),
+        outside=section.read("outside", reader.boolean, default.outside),
         size=section.read("size", lambda n, p: reader.size(n, p, 1), default.size),
         swaps=section.read("swaps", lambda n, p: _swaps(reader, n, p, classes), default.swaps),
         home=default.home,

@@ -9,8 +9,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-from hrnet_search.errors import StorageLostError
+from hrnet_search.errors import Fault, StorageLostError, StudyError
 from hrnet_search.records import TrialKey
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -19,13 +20,52 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK = (*FULL, errno.EROFS, errno.EIO, errno.ESTALE)
 """What it says of a disk alone: no file and no content is to blame."""
 
+OWN = ("report", "configs", "export", "logs", "study.jsonl")
+"""What a study writes again and again under fixed names: never through a link."""
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise StudyError if one of a study's own names is a symbolic link."""
+    for name in OWN:
+        refuse_link(folder / name)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise StudyError if a path is a symbolic link: what it points to is another's."""
+    if path.is_symlink():
+        allowed = "allowed: a file or folder of the study itself"
+        raise StudyError(
+            Fault("", str(path), "is a symbolic link, not followed", allowed, str(path))
+        )
+
+
+def open_log(path: Path) -> TextIO:
+    """Open a log of a study to append lines; its folder is made in the study's.
+
+    Raise StorageLostError, StudyError.
+    """
+    make_folder(path.parent)
+    with writing(path):
+        return os.fdopen(append_only(path), "a", encoding="utf-8", buffering=1)
+
+
+def append_only(path: Path) -> int:
+    """Return the descriptor of a file of a study that is added to. Raise OSError, StudyError."""
+    refuse_link(path.parent)
+    refuse_link(path)
+    return os.open(
+        path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+    )
+
 
 def write_whole(path: Path, payload: bytes) -> None:
     """Write a file so that its name never stands for half of it. Raise StorageLostError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path, len(payload)):
         try:
-            with temporary.open("wb") as file:
+            # Of a process that died, or a link that leads elsewhere.
+            temporary.unlink(missing_ok=True)
+            with temporary.open("xb") as file:
                 file.write(payload)
                 file.flush()
                 os.fsync(file.fileno())

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hrnet_search.store.files import write_whole
+from hrnet_search.store.files import append_only, write_whole
 from hrnet_search.store.tables import META, RUNGS, TRIALS, Row, Table, checksum
 
 FILE = "study.jsonl"
@@ -28,7 +28,7 @@ def append(folder: Path, rows: Rows) -> None:
     text = _lines(rows)
     if not text:
         return
-    with (folder / FILE).open("ab") as file:
+    with os.fdopen(append_only(folder / FILE), "ab") as file:
         if file.tell() and not _ends_with_newline(folder / FILE):
             text = b"\n" + text  # what was cut off stays a line of its own
         file.write(text)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from hrnet_search.store.database import (
     schema_version,
     storage,
 )
-from hrnet_search.store.files import checkpoint_folder, place_new
+from hrnet_search.store.files import checkpoint_folder, place_new, refuse_links
 from hrnet_search.store.notes import redacted_note, redacted_notes
 from hrnet_search.store.rows import trusted
 from hrnet_search.store.tables import (
@@ -93,6 +92,7 @@ class StudyStore:
         folder, owner = absolute(folder), lock.this_process()
         if (folder / FILE).exists():
             raise _exists(folder)
+        refuse_links(folder)
         with storage(folder):
             for name in ("", *FOLDERS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
@@ -116,6 +116,7 @@ class StudyStore:
         path = folder / FILE
         if not path.is_file():
             raise not_a_study(folder, f"it has no {FILE}")
+        refuse_links(folder)
         self._beats = lock.Beats(folder, owner)
         with storage(folder):
             self._connection = connect(path)
@@ -335,29 +336,20 @@ class StudyStore:
 
 def _place(folder: Path, meta: Mapping[str, str], owner: lock.Owner) -> None:
     """Write a study under a name of its own, then give it the one that all look for."""
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{FILE}.")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = folder / f".{FILE}.{uuid.uuid4().hex}"
     try:
+        temporary.touch(exist_ok=False)  # with the rights that the user's umask leaves
         with closing(prepared(sqlite3.connect(temporary, isolation_level=None))) as connection:
             connection.execute("BEGIN")
             create(connection)
             insert(connection, META, [(key, 0, value) for key, value in meta.items()])
             lock.take(connection, owner)
             connection.execute("COMMIT")
-        temporary.chmod(0o666 & ~_umask())
         place_new(temporary, folder / FILE)
     except FileExistsError:
         raise _exists(folder) from None
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Return the mask that takes rights from new files; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _exists(folder: Path) -> StudyExistsError:

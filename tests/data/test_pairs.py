@@ -411,3 +411,37 @@ def test_the_part_belongs_to_a_study_only_where_it_is_asked_for(spec: DataSpec) 
     assert Schedule(spec).id == Schedule(replace(spec, val_fraction=0.0)).id
     ids = {Schedule(replace(spec, val_fraction=0.2, seed=seed)).id for seed in (0, 1)}
     assert len(ids | {Schedule(spec).id}) == 3
+
+
+@pytest.mark.parametrize("way", ["up", "in full", "by a link", "by a folder's link", "by a stem"])
+def test_a_list_names_no_file_outside_of_the_root(way: str, spec: DataSpec, tmp_path: Path) -> None:
+    """CWE-22 and CWE-59; a root that is a link itself is none of these."""
+    root, far = tmp_path / "root", tmp_path / "far"
+    write_pair(far / "images" / "a.png", far / "masks" / "a.png")
+    root.mkdir()
+    line = "images/a.png\tmasks/a.png"
+    if way == "up":
+        line = "../far/images/a.png\t../far/masks/a.png"
+    elif way == "in full":
+        line = f"{far}/images/a.png\t{far}/masks/a.png"
+    elif way == "by a link":
+        for part in ("images", "masks"):
+            (root / part).mkdir()
+            (root / part / "a.png").symlink_to(far / part / "a.png")
+    else:
+        for part in ("images", "masks"):
+            (root / part).symlink_to(far / part)
+        line = "a" if way == "by a stem" else line
+    folders = ("images", "masks") if way == "by a stem" else ("", "")
+    write(root / "t.lst", line)
+    listed = replace(spec, root=str(root), train=Split(*folders, list="t.lst"))
+    assert len(faults(listed)) == 2
+    for fault in faults(listed):
+        assert "t.lst line 1 names " in fault
+        assert fault.endswith(
+            "which is outside of the root, allowed: files below it, or data.outside: true"
+        )
+    assert len(names(replace(listed, outside=True))) == 1
+    (tmp_path / "link").symlink_to(far)
+    write(far / "t.lst", "images/a.png\tmasks/a.png")
+    assert len(names(replace(listed, root=str(tmp_path / "link"), train=Split(list="t.lst")))) == 1

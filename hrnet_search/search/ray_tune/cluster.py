@@ -26,7 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.search.ray_tune import keeper
-from hrnet_search.store.files import make_folder
+from hrnet_search.store.files import open_log
 
 T = TypeVar("T")
 
@@ -192,9 +192,8 @@ def _logging_to(logs: Path) -> Iterator[None]:
     It prints deaths of workers to standard output whatever it is told, so that is a file too:
     who has something for the terminal keeps a console of its own.
     """
-    make_folder(logs)
     ray_logger = logging.getLogger("ray")
-    with (logs / DRIVER_LOG).open("a", encoding="utf-8", buffering=1) as file:
+    with open_log(logs / DRIVER_LOG) as file:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         before, propagate = ray_logger.handlers, ray_logger.propagate

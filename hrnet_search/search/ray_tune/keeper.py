@@ -61,7 +61,10 @@ def keep_logs(folder: Path, logs: Path) -> None:
     """Move what the session wrote to its logs, leaving out what is empty."""
     for written in sorted(folder.glob("session_*/logs/*")):
         if written.is_file() and not written.is_symlink() and written.stat().st_size:
+            if logs.is_symlink():
+                return
             logs.mkdir(parents=True, exist_ok=True)
+            (logs / written.name).unlink(missing_ok=True)  # a link would be followed
             shutil.move(written, logs / written.name)
 
 

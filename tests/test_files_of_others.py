@@ -1,0 +1,128 @@
+"""What others could make of a study's files: links, rights, names that a terminal obeys."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from made_up import META, ask, result
+
+from hrnet_search.arch.hrnet_yaml import read_config, write_config
+from hrnet_search.cli import main
+from hrnet_search.errors import StudyError
+from hrnet_search.evaluate.evidence import log_error
+from hrnet_search.report.files import write_file
+from hrnet_search.store.files import OWN, open_log, write_whole
+from hrnet_search.store.writer import StudyStore
+
+ROOT = Path(__file__).parents[1]
+BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+def make_study(folder: Path) -> None:
+    StudyStore.create(folder, META)
+    with StudyStore(folder) as store:
+        store.ask(ask(0))
+        store.finish(0, result(0))
+
+
+@pytest.mark.usefixtures("umask")
+def test_every_file_has_the_rights_that_the_umask_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody sets it to read it: files of other threads would be open to all meanwhile."""
+    monkeypatch.setattr(os, "umask", None)
+    folder = tmp_path / "study"
+    make_study(folder)
+    write_file(folder / "report" / "report.html", b"x")
+    open_log(folder / "logs" / "progress.log").close()
+    write_config(read_config(BASE).architecture, tmp_path / "config.yaml", BASE)
+    monkeypatch.undo()
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    rights = {p.name: stat.S_IMODE(p.stat().st_mode) for p in files}
+    assert rights == dict.fromkeys(rights, 0o640)
+    assert {"study.db", "study.jsonl", "report.html", "progress.log", "config.yaml"} == set(rights)
+    os.umask(0o027)
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("whole", [True, False], ids=["to-something", "to-nothing"])
+def test_links_in_the_place_of_what_a_study_writes_are_refused(
+    name: str, whole: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, mine = tmp_path / "study", tmp_path / "mine"
+    make_study(folder)
+    if name == "logs":
+        (folder / name).rmdir()
+    (folder / name).unlink(missing_ok=True)
+    if whole and name == "study.jsonl":
+        mine.write_text("mine")
+    elif whole:
+        mine.mkdir()
+    (folder / name).symlink_to(mine)
+    line = f"{folder / name}: is a symbolic link, not followed"
+    with pytest.raises(StudyError, match="symbolic link"):
+        StudyStore(folder)
+    for command in {"report", name} & {"report", "export"}:
+        assert main([command, str(folder)]) == 2
+        said = capsys.readouterr()
+        assert line in said.err
+        assert said.err.count("\n") == 1
+    assert not whole or mine.is_file() or list(mine.iterdir()) == []
+    assert whole or not mine.exists()
+
+
+def test_links_in_the_place_of_files_are_refused(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (tmp_path / "logs").mkdir()
+    for name in ("report.html", f".whole.{os.getpid()}.tmp", "logs/key.log"):
+        (tmp_path / name).symlink_to(mine)
+    with pytest.raises(StudyError):
+        write_file(tmp_path / "report.html", b"x")
+    write_whole(tmp_path / "whole", b"x")
+    with pytest.raises(StudyError):
+        open_log(tmp_path / "logs" / "key.log")
+    task: Any = SimpleNamespace(folder=str(tmp_path), key="key")
+    log_error(task)
+    assert mine.read_text() == "mine"
+
+
+def test_no_command_sends_control_characters_of_a_name(tmp_path: Path) -> None:
+    """CVE-2021-42574 has the marks that turn text around; the rest is ECMA-48."""
+    name = "a\x1b[31m\u202e\x07\x9b\u2066b"
+    folder = tmp_path / name
+    make_study(folder)
+    (folder / "x.yaml").write_text("name: 1\n")
+    config = str(folder / "config.yaml")
+    (folder / "config.yaml").write_bytes(BASE.read_bytes())
+    commands = [
+        ["report", str(folder)], ["export", str(folder)], ["repair", str(folder)],
+        ["check", str(folder / "x.yaml")], ["profile", config, "--size", "64", "64"],
+        ["sync", str(folder / "none")], ["run", str(folder / name)], ["--" + name],
+        ["generate", str(ROOT / "search_spaces" / "quickstart.yaml"), "-n", "1", "-o", str(folder)],
+    ]  # fmt: skip
+    code = (
+        "import sys; from hrnet_search.cli import main\n"
+        f"for words in {commands!r}:\n"
+        "    try: main(words)\n"
+        "    except SystemExit: pass\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = ended.stdout + ended.stderr
+    assert said.count("\\u202e") >= len(commands)
+    assert [c for c in said if not c.isprintable() and c != "\n"] == []
