@@ -74,8 +74,8 @@ class _Reader:
     def __init__(self, path: Path, place: Place) -> None:
         self._path, self._place = path, place
         self._folders: dict[Path, dict[str, list[Path]]] = {}
-        self._root = Path(os.path.realpath(place.spec.root))
-        self._places: dict[Path, Path] = {}
+        own = (Path(place.spec.root), place.images, place.masks)
+        self._roots = tuple(Path(os.path.normpath(folder)) for folder in own)
 
     def ways(self, line: str) -> list[Pair]:
         """Return the pairs of files that a line can mean; one if it is clear, none if wrong."""
@@ -111,7 +111,7 @@ class _Reader:
         return [("missing", self._missing(file)) for file in (image, mask) if not is_file(file)]
 
     def outside(self, number: int, pair: Pair) -> Found:
-        """Return faults for files that are not below the root, by whatever way they are reached."""
+        """Return faults for files that are named by a way out of the root."""
         if self._place.spec.outside:
             return []
         where = f"{shown(str(self._path), 300)} line {number}"
@@ -126,17 +126,16 @@ class _Reader:
                 ),
             )
             for path in (pair.image, pair.mask)
-            if not self._real(path).is_relative_to(self._root)
+            if not self._is_below(path)
         ]
 
-    def _real(self, path: Path) -> Path:
-        """Return where a file lies; the way to each folder is looked up once."""
-        if path.is_symlink():
-            return Path(os.path.realpath(path))
-        folder = path.parent
-        if folder not in self._places:
-            self._places[folder] = Path(os.path.realpath(folder))
-        return self._places[folder] / path.name
+    def _is_below(self, path: Path) -> bool:
+        """Return whether a path leads into a folder that the space file names.
+
+        By its words: links below the root are its owner's, who lays data sets out by them.
+        """
+        spelled = Path(os.path.normpath(path))
+        return any(map(spelled.is_relative_to, self._roots))
 
     def _spelled(self, image: str, mask: str) -> Pair | None:
         """Return the pair of an image and a mask that are there by these names."""
