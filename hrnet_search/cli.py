@@ -6,6 +6,7 @@ Rooms are imported inside each command, so that `--help` and `check` answer at o
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, arguments.BAD_INPUT, 130
 STORAGE_LOST = StorageLostError.exit_code
+UNREACHABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP)
+"""Errors of a path that a user gave: no defect, wherever it was first looked at."""
+
 RESULTS = Path("results")
 EXAMPLE = "example: hrnet-search run search_spaces/quickstart.yaml"
 
@@ -72,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if lost := lost_storage(error, getattr(options, "output", None) or "."):
             return _lost(str(lost), options.debug)
+        if isinstance(error, OSError) and error.errno in UNREACHABLE and error.filename:
+            line = f"{shown(str(error.filename), 300)}: {error.strerror}"
+            return _fail(line, BAD_INPUT, options.debug)
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return _fail(f"defect in hrnet-search (--debug shows where): {what}", 1, options.debug)
     return code

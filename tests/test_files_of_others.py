@@ -126,3 +126,16 @@ def test_no_command_sends_control_characters_of_a_name(tmp_path: Path) -> None:
     said = ended.stdout + ended.stderr
     assert said.count("\\u202e") >= len(commands)
     assert [c for c in said if not c.isprintable() and c != "\n"] == []
+
+
+@pytest.mark.parametrize(
+    "command", ["report", "export", "sync", "repair", "check", "run", "profile"]
+)
+def test_a_path_that_is_too_long_is_one_line(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NAME_MAX of Linux is 255 bytes."""
+    assert main([command, "x" * 300]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert "File name too long" in said.err
