@@ -409,6 +409,7 @@ Worker(checkpoint_s=0).run(one, report)
 
 
 def run_apart(folder: Path) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)  # the study's: whoever trains in it does not make it
     command = [sys.executable, "-c", KILLED, str(folder)]
     tests = str(Path(__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, tests])}
