@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
+from hrnet_search.device_names import DEVICES, is_device
 from hrnet_search.errors import clean, nearest, shown
 from hrnet_search.paths import expanded
-from hrnet_search.records import DEVICES, is_device
 
 N = TypeVar("N", int, float)
 BAD_INPUT = 2

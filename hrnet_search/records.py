@@ -25,9 +25,6 @@ DATA_KINDS = (
     "shapes", "folder", "cityscapes", "ade20k", "pascal-context-59", "pascal-context-60", "lip",
     "coco-stuff", "camvid",
 )  # fmt: skip
-DEVICES = "auto, cpu, cuda, cuda:N, or cuda:MODEL"
-"""The names of devices, as messages say them; `is_device` knows them."""
-
 OPTIMISERS = ("sgd", "adamw")
 LOSSES = ("cross_entropy", "ohem")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -392,19 +389,6 @@ class TrialResult:
     @property
     def latency_ms(self) -> float | None:
         return self.latency.ms if self.latency else None
-
-
-def is_device(name: str) -> bool:
-    """Return whether a name is spelled like a device's, wherever one is asked for.
-
-    N is the number of a GPU, MODEL what its maker calls it; whether it is there is another
-    question.
-    """
-    kind, colon, which = name.partition(":")
-    if not colon:
-        return name in ("auto", "cpu", "cuda")
-    number = which.isascii() and which.isdigit()
-    return kind == "cuda" and (len(which) < 4 if number else which[:1].isalpha())
 
 
 def hash_of(content: Any) -> str:

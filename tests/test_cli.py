@@ -21,7 +21,7 @@ import pytest
 from hrnet_search import Architecture, __version__, open_study
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.cli import COMMANDS, main, parser
-from hrnet_search.records import DEVICES
+from hrnet_search.device_names import DEVICES
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.writer import StudyStore
 

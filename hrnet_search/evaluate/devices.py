@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from hrnet_search.device_names import is_device
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.evaluate.machine import cpu_model
-from hrnet_search.records import is_device
 
 PACKAGES = ("hrnet-search", "torch", "numpy")
 

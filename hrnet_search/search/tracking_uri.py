@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-
-from sqlalchemy import make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING
 
 from hrnet_search.errors import Fault, SpaceError, shown
 from hrnet_search.paths import absolute
 from hrnet_search.redaction import holds_secret, is_redacted, redacted_address
 from hrnet_search.space.load import SpaceFile, placed
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 WORDS = re.compile(r"databricks(-[a-z]+)?|uc")
 """What MLflow takes for a place without a scheme that is not a path."""
@@ -38,6 +38,8 @@ def sqlite_url(path: str | Path) -> str:
     In a URL `?` begins a query and `%` an escape, in a path they are characters as all others.
     The driver is named, for MLflow makes the folder of a plain `sqlite:///` as it is escaped.
     """
+    from sqlalchemy.engine import URL  # half a second, which `check` has no need of
+
     return _sqlite(URL.create(DRIVER, database=str(absolute(path))))
 
 
@@ -114,6 +116,9 @@ def settled_uri(mirror: str, uri: str, beside: Path) -> str:
 
 
 def _settled_sqlite(uri: str, beside: Path) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(uri)
     except (ArgumentError, ValueError):  # whoever opens it says what is wrong with it

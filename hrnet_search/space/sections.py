@@ -10,13 +10,13 @@ import yaml
 
 from hrnet_search.arch.architecture import MAX_COUNT
 from hrnet_search.arch.hrnet_yaml import Config
+from hrnet_search.device_names import DEVICES, is_device
 from hrnet_search.errors import shown
 from hrnet_search.paths import expanded
 from hrnet_search.records import (
     AUTO,
     BASE_INIT,
     CLASS_WEIGHTS,
-    DEVICES,
     LOSSES,
     MEMORY_FORMATS,
     NO_INIT,
@@ -27,7 +27,6 @@ from hrnet_search.records import (
     DataSpec,
     LatencySpec,
     Schedule,
-    is_device,
 )
 from hrnet_search.space.initial_weights import read_init
 from hrnet_search.space.reader import Reader, Section

@@ -119,7 +119,8 @@ def _drawn(
     if len(kept) - sum(kept) <= MOST_BEATEN:
         return list(range(len(kept)))
     axes = axes_of(variants, [trials[n][1] for n in numbers])
-    return drawn([float(m) for m in variants["miou"]], [axis.values for axis in axes], kept)
+    mious = [float(m) for m in variants["miou"]]
+    return drawn(mious, [axis.values for axis in axes], kept, MOST_BEATEN)
 
 
 def axes_of(variants: pd.DataFrame, results: Sequence[TrialResult | None]) -> tuple[Axis, ...]:
