@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from hrnet_search.search.ray_tune import keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster
 from hrnet_search.search.ray_tune.conductor import reason_of
 from hrnet_search.search.study import Brain
+from hrnet_search.store import lock
+from hrnet_search.store.database import connect
 from hrnet_search.store.front import hypervolume
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
@@ -150,11 +153,10 @@ class TakenOver:
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         self.left -= 1
         if self.left == 0:
-            import sqlite3
-
-            with sqlite3.connect(self.folder / "study.db") as connection:
-                connection.execute("UPDATE driver SET token = 'other'")
-            connection.close()
+            with closing(connect(self.folder / "study.db")) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                lock.take(connection, lock.this_process())
+                connection.execute("COMMIT")
 
 
 def test_a_driver_that_was_taken_over_ends_in_its_next_write(ray: Cluster, tmp_path: Path) -> None:
