@@ -78,6 +78,7 @@ def drive_on(
 
 def main(folder: Path, workers: int, trials: int, seconds: float) -> int:
     job = Simulated(str(folder / "journal"), seconds)
+    (folder / "logs").mkdir(parents=True, exist_ok=True)  # a driver has its study before its Ray
     try:
         with Interrupt() as interrupt, private_cluster(workers, 0, folder / "logs" / "ray") as ray:
             print("ready", file=sys.__stdout__, flush=True)
