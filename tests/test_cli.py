@@ -81,11 +81,18 @@ def command(*words: object) -> list[str]:
 
 
 def seconds(*words: object) -> float:
-    """Return the processor time of a command, the best of three: the machine may be busy."""
+    """Return the processor time of a command over that of importing numpy: machines differ.
+
+    Each is the best of three, for the machine may be busy. Importing torch takes about 15.
+    """
+    return _seconds(command(*words)) / _seconds((sys.executable, "-c", "import numpy"))
+
+
+def _seconds(words: Sequence[str]) -> float:
     taken = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command(*words), check=True, capture_output=True, cwd=ROOT)
+        subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return min(taken)
@@ -93,13 +100,13 @@ def seconds(*words: object) -> float:
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda p: p.stem)
 def test_check_answers_at_once(path: Path) -> None:
-    assert seconds("check", path) < 0.5
+    assert seconds("check", path) < 7
 
 
 def test_help_and_profile_answer_at_once() -> None:
-    assert seconds("--help") < 0.5
-    assert seconds("run", "--help") < 0.5
-    assert seconds("profile", *CONFIGS) < 0.5
+    assert seconds("--help") < 2
+    assert seconds("run", "--help") < 2
+    assert seconds("profile", *CONFIGS) < 7
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
