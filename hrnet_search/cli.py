@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from hrnet_search import __version__, arguments
 from hrnet_search.errors import (
-    DataError,
     Fault,
     HrnetSearchError,
     InputError,
@@ -470,16 +469,9 @@ def _look_at_data(file: SpaceFile) -> Inventory | None:
     """Raise DataError for what is wrong with the data; None if nobody says where they are."""
     if file.schedule.data.in_files and not file.schedule.data.root:
         return None
-    from hrnet_search.space.load import placed
+    from hrnet_search.data.dataset import inspect_data
 
-    if file.schedule.data.in_files:
-        from hrnet_search.data.inspection import inspect
-    else:  # without Pillow
-        from hrnet_search.data.shapes import inspect
-    inventory, faults = inspect(file.schedule.data)
-    if faults:
-        raise DataError(placed(file, faults))
-    return inventory
+    return inspect_data(file)
 
 
 def _seen(data: Inventory | None) -> dict[str, object]:

@@ -103,6 +103,15 @@ def test_check_answers_at_once(path: Path) -> None:
     assert seconds("check", path) < 7
 
 
+def test_check_of_drawn_data_loads_no_library_for_images() -> None:
+    space = ROOT / "search_spaces" / "quickstart.yaml"
+    run = "import sys; from hrnet_search.cli import main; assert main(sys.argv[1:]) == 0"
+    seen = f"{run}; print(sorted({{'PIL', 'torch', 'numpy.ma'}} & sys.modules.keys()))"
+    words = [sys.executable, "-c", seen, "check", str(space)]
+    out = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
 def test_help_and_profile_answer_at_once() -> None:
     assert seconds("--help") < 2
     assert seconds("run", "--help") < 2

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.data import folder, inspection, shapes
+from hrnet_search.data import shapes
 from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.presets import PRESETS
@@ -65,9 +65,17 @@ class Kind:
     update: Callable[[DataSpec, Callable[[bytes], None]], None]
 
 
-SHAPES = Kind(shapes.Shapes, shapes.inspect, shapes.update)
-FOLDER = Kind(folder.Folder, inspection.inspect, folder.update)
-DATASETS = {"shapes": SHAPES, "folder": FOLDER, **dict.fromkeys(PRESETS, FOLDER)}
+def _drawn() -> Kind:
+    return Kind(shapes.Shapes, shapes.inspect, shapes.update)
+
+
+def _in_files() -> Kind:
+    from hrnet_search.data import folder, inspection  # Pillow, which drawn data have no need of
+
+    return Kind(folder.Folder, inspection.inspect, folder.update)
+
+
+DATASETS = {"shapes": _drawn, "folder": _in_files, **dict.fromkeys(PRESETS, _in_files)}
 
 
 def open_dataset(spec: DataSpec, split: str) -> Dataset:
@@ -119,4 +127,4 @@ def _kind(spec: DataSpec) -> Kind:
     if spec.kind not in DATASETS:
         wrong = f"{spec.kind!r} is no kind of data"
         raise DataError(Fault("data.kind", spec.kind, wrong, f"allowed: {', '.join(DATASETS)}"))
-    return DATASETS[spec.kind]
+    return DATASETS[spec.kind]()

@@ -106,7 +106,7 @@ class _Write:
     def of(cls, choice: Choice) -> _Write:
         table = level_table(choice)
         columns = table.reshape(len(table), -1).T
-        distinct = all(np.unique(column).size == len(table) for column in columns)
+        distinct = all(len(set(column.tolist())) == len(table) for column in columns)
         return cls(choice.key, choice.stages, choice.branch, table, distinct)
 
 
