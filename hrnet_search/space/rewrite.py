@@ -68,7 +68,8 @@ def _scalars(node: yaml.Node, keys: Keys) -> Iterator[tuple[Keys, yaml.ScalarNod
         yield keys, node
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield from _scalars(value, (*keys, key.value))
+            # A colour is a list for a key: its nodes are equal by what they say alone.
+            yield from _scalars(value, (*keys, str(key.value)))
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield from _scalars(value, (*keys, str(number)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from hrnet_search.space.rewrite import rewritten
+from hrnet_search.space.rewrite import rewritten, without_secrets
 
 TEXT = """\
 # a comment with base: x
@@ -42,3 +42,11 @@ def test_values_are_replaced_where_they_stand() -> None:
 def test_what_is_left_is_left_to_the_byte(text: str) -> None:
     assert rewritten(text, lambda *_: None) == text
     assert rewritten(text, lambda _, written: written) == text
+
+
+@pytest.mark.parametrize("data", ["{kind: shapes}", "{colors: {[0, 0, 0]: 0, [128, 0, 0]: 1}}"])
+def test_a_password_in_a_comment_is_taken_out_whatever_keys_a_file_has(data: str) -> None:
+    text = f"data: {data}\ntracking: {{mlflow: 'http://me:hunter22@host'}} # not hunter23\n"
+    assert "hunter22" not in without_secrets(f"{text}# hunter22, as on the wall\n")
+    assert without_secrets(text).startswith(f"data: {data}\n")
+    assert "hunter23" in without_secrets(text)
