@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,25 +17,29 @@ from hrnet_search.data.folder import decode_pair, option_faults, shortened, trie
 from hrnet_search.data.inventory import NAMED_FILES, Inventory, SplitInventory, some
 from hrnet_search.data.labels import Meaning, labels_of, meaning_of, palette_of
 from hrnet_search.data.pairs import find_pairs
-from hrnet_search.data.places import Found, Pair, Pairs, is_jpeg
+from hrnet_search.data.places import Found, Pair, Pairs
 from hrnet_search.errors import Fault, shown
 from hrnet_search.records import IGNORED, DataSpec
 
 SPLITS = ("train", "val")
+
+LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "WEBP": "WebP", "AVIF": "AVIF"}
+"""What Pillow calls formats that change pixels, and what people do; JPEG always does."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
     """A pair as it was decoded: what is wrong, which classes it holds, what its image shows.
 
-    `palette` is the colour of each index of its mask, if it is one of indices.
+    `palette` is the colour of each index of its mask, if it is one of indices; `lossy` the format
+    of its mask, if it changes pixels.
     """
 
     pair: Pair
     found: Found
     classes: frozenset[int]
     content: bytes
-    jpeg: bool
+    lossy: str
     palette: Mapping[int, tuple[int, ...]]
 
 
@@ -51,10 +55,10 @@ def inspect(spec: DataSpec) -> tuple[Inventory, list[Fault]]:
         looks[split] = _looks(parts[split].pairs, meaning, f"data.{split}", spec.max_pixels)
         faults = [fault for look in looks[split] for fault in look.found]
         found += faults
-        if not (spec.mapping or spec.colors):
-            found += _two_palettes(looks[split], f"data.{split}")
         if looks[split] and not faults and meaning is not None:
             found += _too_few_classes(looks[split], f"data.{split}")
+    if not (spec.mapping or spec.colors):
+        found += _two_palettes(looks)
     train, val = (_inventory(parts[split], looks[split]) for split in SPLITS)
     warnings = _warnings(looks["train"], looks["val"])
     return Inventory(train, val, tuple(warnings)), shortened(found)
@@ -73,7 +77,15 @@ def _look(pair: Pair, meaning: Meaning | None, key: str, most: int) -> _Look:
     counts = np.bincount(labels.ravel(), minlength=256) if labels is not None else np.zeros(256)
     classes = frozenset(np.flatnonzero(counts).tolist()) - {IGNORED}
     palette = palette_of(mask) if mask is not None and labels is not None else {}
-    return _Look(pair, found, classes, _content(image), is_jpeg(pair.mask), palette)
+    return _Look(pair, found, classes, _content(image), _lossy(mask), palette)
+
+
+def _lossy(mask: Image.Image | None) -> str:
+    """Return the format of a mask that changes pixels, or may; empty for none."""
+    if mask is None:
+        return ""
+    in_tiff = mask.info.get("compression") == "jpeg"
+    return "JPEG" if in_tiff else LOSSY.get(mask.format or "", "")
 
 
 def _content(image: Image.Image | None) -> bytes:
@@ -85,7 +97,7 @@ def _content(image: Image.Image | None) -> bytes:
     return digest.digest()
 
 
-def _two_palettes(looks: list[_Look], key: str) -> Found:
+def _two_palettes(looks: Mapping[str, list[_Look]]) -> Found:
     """Return a fault for each mask whose palette gives an index another colour than one before.
 
     Colours are drawn, indices are chosen by programs: those that make files smaller, and Pillow
@@ -93,7 +105,7 @@ def _two_palettes(looks: list[_Look], key: str) -> Found:
     """
     seen: dict[int, tuple[tuple[int, ...], Pair]] = {}
     found: Found = []
-    for look in looks:
+    for key, look in ((f"data.{split}", look) for split, part in looks.items() for look in part):
         for index, colour in look.palette.items():
             first, other = seen.setdefault(index, (colour, look.pair))
             if first != colour:
@@ -131,8 +143,12 @@ def _inventory(found: Pairs, looks: list[_Look]) -> SplitInventory:
     )
 
 
-def _warnings(train: Sequence[_Look], val: Sequence[_Look]) -> list[str]:
-    return [line for line in (_shared(train, val), _jpeg_masks([*train, *val])) if line]
+def _warnings(train: Sequence[_Look], val: Sequence[_Look]) -> Iterator[str]:
+    if shared := _shared(train, val):
+        yield shared
+    for what in dict.fromkeys(LOSSY.values()):
+        if masks := sorted({look.pair.mask for look in (*train, *val) if look.lossy == what}):
+            yield _changed(masks, what)
 
 
 def _shared(train: Sequence[_Look], val: Sequence[_Look]) -> str:
@@ -158,13 +174,12 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-2:])
 
 
-def _jpeg_masks(looks: Sequence[_Look]) -> str:
-    paths = sorted({look.pair.mask for look in looks if look.jpeg})
-    if not paths:
-        return ""
+def _changed(paths: Sequence[Path], what: str) -> str:
+    """Return a warning of masks in a format that changes pixels."""
     names = tuple(map(_short, paths))
     masks = "1 mask is" if len(names) == 1 else f"{len(names)} masks are"
+    unless = "" if what == "JPEG" else " unless written as lossless"
     return (
-        f"{masks} JPEG ({some(names, len(names))}), which changes labels at edges: "
+        f"{masks} {what} ({some(names, len(names))}), which changes labels at edges{unless}: "
         "PNG keeps them as they were drawn"
     )

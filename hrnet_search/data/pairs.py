@@ -92,4 +92,6 @@ def _drawn(whole: Pairs, spec: DataSpec, split: str) -> Pairs:
     count = min(len(names) - 1, max(1, round(spec.val_fraction * len(names))))
     held_out = set(sorted(names, key=draw)[: max(0, count)])
     pairs = [pair for pair in whole.pairs if (pair.image in held_out) == (split == "val")]
+    if split == "val":  # what is left over is that of train, and counted there
+        whole = Pairs([], whole.faults)
     return replace(whole, pairs=pairs)

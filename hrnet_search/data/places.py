@@ -20,7 +20,6 @@ NO_PIXELS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 IMAGES_FIRST = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp"})
 MASKS_FIRST = frozenset({".png", ".bmp", ".pgm", ".tif", ".tiff", ".gif"})
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
-JPEG_START = b"\xff\xd8\xff"
 
 MOST_BESIDE = 1000
 """Entries of a root that are looked at for a better one."""
@@ -81,15 +80,6 @@ def is_image_name(name: str) -> bool:
     `._x.jpg` and the like are what some systems put beside a file, and are not images.
     """
     return PurePath(name).suffix.lower() in suffixes() and not name.startswith(".")
-
-
-def is_jpeg(path: Path) -> bool:
-    """Return whether a file is JPEG by its content, whatever its name."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(JPEG_START)) == JPEG_START
-    except OSError:
-        return False
 
 
 def chosen(part: str, files: Sequence[Path], one_folder: bool) -> list[Path]:

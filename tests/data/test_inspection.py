@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from hrnet_search.data.dataset import preflight
 from hrnet_search.data.inspection import inspect
+from hrnet_search.data.places import suffixes
 from hrnet_search.records import DataSpec, Split
 
 TRAIN, VAL = (Split(f"images/{s}", f"masks/{s}") for s in ("train", "val"))
@@ -103,6 +105,63 @@ def test_masks_that_are_jpeg_are_a_warning_whatever_their_name(spec: DataSpec) -
     (fault,) = preflight(both)
     assert "masks/train/a.png holds label" in str(fault)
     assert str(fault).endswith("JPEG changes labels at edges: masks have to be PNG")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "what", "unless"),
+    [
+        (".webp", "WebP", " unless written as lossless"),
+        (".jp2", "JPEG 2000", " unless written as lossless"),
+        (".avif", "AVIF", " unless written as lossless"),
+        (".tif", "JPEG", ""),
+    ],
+)
+def test_masks_in_other_formats_that_change_pixels_are_a_warning(
+    suffix: str, what: str, unless: str, spec: DataSpec
+) -> None:
+    """Authority: what Pillow reads back of classes that are drawn next to each other."""
+    if suffix not in suffixes():
+        pytest.skip(f"this Pillow does not read {what}")
+    path = Path(spec.root, "masks/train/a.png")
+    drawn = np.zeros((64, 64), dtype=np.uint8)
+    drawn[10:40, 10:40], drawn[30:, 30:] = 3, 7
+    Image.new("RGB", (64, 64)).save(Path(spec.root, "images/train/a.png"))
+    options: dict[str, Any] = {
+        ".tif": {"compression": "jpeg"},
+        ".jp2": {"quality_mode": "rates", "quality_layers": [20]},
+        ".avif": {"quality": 20},
+    }
+    Image.fromarray(drawn).save(path.with_suffix(suffix), **options.get(suffix, {}))
+    path.unlink()
+    with Image.open(path.with_suffix(suffix)) as stored:
+        assert (np.asarray(stored.convert("L")) != drawn).any()
+    assert lines(replace(spec, classes=32))[-1] == (
+        f"warning: 1 mask is {what} (train/a{suffix}), which changes labels at edges{unless}: "
+        "PNG keeps them as they were drawn"
+    )
+
+
+def test_one_palette_is_asked_of_both_splits(spec: DataSpec) -> None:
+    """As where each split was exported by itself by what numbers colours anew."""
+    for split, colour in (("train/a", 200), ("train/b", 200), ("val/c", 90)):
+        mask = Image.fromarray(np.repeat(np.array([[0], [1]], dtype=np.uint8), 36).reshape(8, 9))
+        mask = mask.convert("P")
+        mask.putpalette([0, 0, 0, colour, 0, 0])
+        mask.save(Path(spec.root, f"masks/{split}.png"))
+    (fault,) = preflight(spec)
+    assert str(fault).startswith(
+        f"data.val: {spec.root}/masks/val/c.png has label 1 in the colour [90, 0, 0], a.png in "
+        "[200, 0, 0], allowed: one palette"
+    )
+    assert preflight(replace(spec, mapping=((0, 0), (1, 1)))) == []
+
+
+def test_what_a_drawn_part_leaves_over_is_counted_once(spec: DataSpec) -> None:
+    Path(spec.root, "images/train/Thumbs.db").write_text("")
+    part = replace(spec, val=Split(), val_fraction=0.5)
+    assert [line for line in lines(part) if "not used" in line] == [
+        "train: 1 file not used: Thumbs.db"
+    ]
 
 
 def test_a_part_of_the_training_images_is_looked_at_once(spec: DataSpec) -> None:
