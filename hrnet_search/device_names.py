@@ -7,10 +7,9 @@ DEVICES = "auto, cpu, cuda, cuda:N, or cuda:MODEL"
 
 
 def is_device(name: str) -> bool:
-    """Return whether a name is spelled like a device's, wherever one is asked for.
+    """Return whether a name is spelled like a device's.
 
-    N is the number of a GPU, MODEL what its maker calls it; whether it is there is another
-    question.
+    N is the number of a GPU, MODEL what its maker calls it.
     """
     kind, colon, which = name.partition(":")
     if not colon:

@@ -23,7 +23,7 @@ KEYS = ("accumulate", "batch", "crop")
 
 def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section: Section) -> None:
     """Add a fault if a variant, or the base where that is trained too, cannot be trained."""
-    if not parts_are_read(reader):
+    if not _parts_are_read(reader):
         return
     counts = [v for c in space.choices if c.key == "NUM_BRANCHES" and 3 in c.stages
               for v in c.values]  # fmt: skip
@@ -31,14 +31,14 @@ def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section:
         counts.append(space.base.stages[3].branches)  # which is trained first, or tried
     why = schedule.untrainable(max(counts, default=space.base.stages[3].branches))
     if why:
-        reader.fault(node_of_parts(section), "schedule", why, ONE_IMAGE.removeprefix("allowed: "))
+        reader.fault(_node_of_parts(section), "schedule", why, ONE_IMAGE.removeprefix("allowed: "))
 
 
 def check_arms(
     reader: Reader, spec: AblateSpec, space: SearchSpace, schedule: Schedule, section: Section
 ) -> None:
     """Add a fault if an arm of an ablation cannot take its batches in parts, or be trained."""
-    if spec.too_many or not parts_are_read(reader):
+    if spec.too_many or not _parts_are_read(reader):
         return
     for point in points_of(spec):
         levels = list(zip(spec.factors, point, strict=True))
@@ -46,7 +46,7 @@ def check_arms(
             names = ", ".join(f"{f.name}={shown(f.levels[level])}" for f, level in levels if level)
             where = f"with {names} " if names else ""
             allowed = ONE_IMAGE.removeprefix("allowed: ")
-            reader.fault(node_of_parts(section), "schedule", where + why, allowed)
+            reader.fault(_node_of_parts(section), "schedule", where + why, allowed)
             return
 
 
@@ -63,12 +63,12 @@ def _wrong_with(
     return own.untrainable(network.stages[3].branches)
 
 
-def parts_are_read(reader: Reader) -> bool:
+def _parts_are_read(reader: Reader) -> bool:
     """Return whether crop, batch and accumulate of the schedule are without faults."""
     wrong = {fault.path for fault in reader.faults}
     return not wrong & {f"schedule.{key}" for key in KEYS}
 
 
-def node_of_parts(section: Section) -> yaml.Node | None:
+def _node_of_parts(section: Section) -> yaml.Node | None:
     """Return where a schedule says how it takes its batches."""
     return next((section.key_node(key) for key in KEYS if key in section), section.node)
