@@ -33,7 +33,8 @@ _USER = re.compile(r"([^:/?#@]*)(?::(.*))?@", re.DOTALL)
 _PAIR = re.compile(r"([^=&;#]+)=([^&;#]*)")
 _SUSPECT = re.compile(r"(?i)(?:pass|pwd|secret|token|key)[a-z]*=")
 _ASSIGNED = re.compile(
-    r"(?i)\b((?:[a-z]{1,20}_?)?(?:password|passwd|pwd|secret|token|api_?key|access_?key))=([^\s&,;)\"']+)"
+    r"(?i)\b((?:[a-z0-9]{1,20}_){0,5}(?:[a-z]{1,20})?"
+    r"(?:password|passwd|pwd|secret|token|api_?key|access_?key))=([^\s&,;)\"']+)"
 )
 
 

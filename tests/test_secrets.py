@@ -58,6 +58,10 @@ ADDRESSES = {
     "sqlite:////home/a@b:c@d/x.db?timeout=5": "sqlite:////home/a@b:c@d/x.db?timeout=5",
     "https://u:${PASSWORD}@h/?token=${TOKEN}": "https://u:${PASSWORD}@h/?token=${TOKEN}",
     "host=h user=u password=secret": "host=h user=u password=***",
+    "host=h sslpassword=secret": "host=h sslpassword=***",
+    # As MLflow and boto name what they read in the environment.
+    "MLFLOW_TRACKING_PASSWORD=secret": "MLFLOW_TRACKING_PASSWORD=***",
+    "AWS_SECRET_ACCESS_KEY=secret": "AWS_SECRET_ACCESS_KEY=***",
     "auto": "auto",
 }
 

@@ -98,7 +98,7 @@ def _files(
     classes = default.classes or _class_count(reader, section)
     common = _common(reader, section, default)
     if {"mapping", "colors"} <= section.found.keys():
-        wrong = "stands beside data.mapping"
+        wrong = "is given together with data.mapping"
         reader.fault(section.key_node("colors"), "data.colors", wrong, "one of the two")
     drawn = _drawn_part(reader, section)
     val = drawn or {"val": _split(reader, section, "val", default.val, preset.begin)}

@@ -105,6 +105,14 @@ CHANGES = {
     ),
     "data.cache": Change("1G", "2G", lambda p, s: (p.schedule.data.cache, data_of(s).cache),
                          (2 * 10**9,) * 2),
+    "data.max_pixels": Change(
+        "1G", "1G\n  max_pixels: 5000", lambda p, s: (p.schedule.data.max_pixels,
+        data_of(s).max_pixels), (5000,) * 2,
+    ),
+    "data.outside": Change(
+        "1G", "1G\n  outside: true", lambda p, s: (p.schedule.data.outside, data_of(s).outside),
+        (True,) * 2,
+    ),
     "data.root": Change(
         "root: data", "root: moved", lambda _, s: Path(data_of(s).root).name, "moved"
     ),

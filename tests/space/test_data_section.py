@@ -179,7 +179,7 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
         ),
         (
             "{kind: folder, classes: 3, mapping: {0: 0}, colors: {[0, 0, 0]: 0}}",
-            "1:45: data.colors: stands beside data.mapping, allowed: one of the two",
+            "1:45: data.colors: is given together with data.mapping, allowed: one of the two",
         ),
         ("{kind: lip, colors: {[0, 0, 0]: 0}}", "data.colors: is not a known key"),
         ("{kind: lip, max_pixels: 0}", "data.max_pixels: 0 is not an amount"),
