@@ -28,9 +28,12 @@ class Failures:
         """Take a trial that has ended; one that was not trained says nothing."""
         if result.status == INFEASIBLE:
             return
-        reason = _kind(result.error) if result.status == FAILED else ""
-        self._count += result.status == FAILED
-        self._alike = (self._alike + 1 if reason == self._kind_of_last else 1) if reason else 0
+        if result.status != FAILED:
+            self._alike = 0
+            return
+        same = self._alike and _kind(result.error) == _kind(self._last)
+        self._alike = self._alike + 1 if same else 1
+        self._count += 1
         self._last = result.error
 
     @property
@@ -43,11 +46,7 @@ class Failures:
             return f"{self._count} trials failed: {GOES_ON}"
         return ""
 
-    @property
-    def _kind_of_last(self) -> str:
-        return _kind(self._last)
-
 
 def _kind(error: str) -> str:
     """Return what an error has in common with others of its kind: no numbers, keys and files."""
-    return re.sub(r"[0-9a-f]*[0-9][0-9a-f]*", "#", error.lower()) or "failed"
+    return re.sub(r"\S*[/\\]\S*|[0-9a-f]*[0-9][0-9a-f]*", "#", error.lower())

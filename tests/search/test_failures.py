@@ -21,6 +21,8 @@ def taken(planned: int, *trials: tuple[str, str]) -> str:
         ["no such device"] * 3,
         [f"the loss is nan at step {step} of 90" for step in (7, 18, 66)],
         [f"data.train: /d/0001TP_{n:06d}.png cannot be read" for n in (1, 22, 333)],
+        [f"/d/{name}.png: data.train: cannot be read" for name in ("cat", "dog", "gnu")],
+        [rf"D:\d\{name}: cannot be read" for name in ("cat", "dog", "gnu")],
         [""] * 3,
     ],
 )
