@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -19,7 +20,7 @@ from hrnet_search.search.mirrors import sync
 from hrnet_search.search.tracking_uri import noted_tracking
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.rewrite import without_secrets
-from hrnet_search.store import migration, writer
+from hrnet_search.store import migration, waiting, writer
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -179,10 +180,36 @@ def test_sync_takes_no_space_of_another_study(space: Path) -> None:
         sync(Path("study"), print, load_space_file(space))
 
 
+@pytest.fixture
+def plain_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what SQLite is where it was built without SQLITE_SECURE_DELETE, as by default."""
+    connect = sqlite3.connect
+
+    def plain(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*args, **options)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", plain)
+
+
+def killed_at(statement: str) -> Callable[..., None]:
+    """Return what executes statements until the process is killed at this one."""
+
+    def patiently(connection: sqlite3.Connection, asked: str, *others: Any) -> None:
+        if asked == statement:
+            raise KeyboardInterrupt
+        waiting.patiently(connection, asked, *others)
+
+    return patiently
+
+
+@pytest.mark.usefixtures("plain_sqlite")
+@pytest.mark.parametrize("killed", ["", "VACUUM"])
 def test_a_study_from_before_loses_its_secret_when_it_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
 ) -> None:
-    """Also from pages of study.db that are free and from the second copy."""
+    """Also from pages of study.db that are free and from the second copy, and after a kill."""
     folder = tmp_path / "study"
     with monkeypatch.context() as before:
         before.setattr(writer, "redacted_notes", dict)
@@ -193,11 +220,16 @@ def test_a_study_from_before_loses_its_secret_when_it_goes_on(
     assert list(leaks(folder))
     study = open_study(folder)
     assert not any(form in study.space_text + str(study.meta) for form in FORMS)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "patiently", killed_at(killed))
+        with pytest.raises(KeyboardInterrupt) if killed else nullcontext():
+            StudyStore(folder).close()
     StudyStore(folder).close()
     assert list(leaks(folder)) == []
     open_study(folder)._reader.check_all()
 
 
+@pytest.mark.usefixtures("plain_sqlite")
 def test_a_migration_keeps_no_secret(tmp_path: Path) -> None:
     script = (Path(__file__).parent / "store" / "data" / "schema-1.sql").read_text()
     folder = tmp_path / "study"

@@ -31,7 +31,11 @@ def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
 
 
 def prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a connection that gives damaged text as it is, for its checksum to find it."""
+    """Return a connection that gives damaged text as it is, for its checksum to find it.
+
+    What it deletes it overwrites, for a password may be in it: not every SQLite is built to.
+    """
+    connection.execute("PRAGMA secure_delete = ON")
     connection.text_factory = lambda data: str(data, "utf-8", "surrogateescape")
     return connection
 

@@ -61,7 +61,7 @@ def migrate_in_place(connection: sqlite3.Connection, folder: Path) -> Path:
 
 def up_to_date_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Return a copy in memory of a study of an older schema, brought up to date."""
-    copy = prepared(_new(":memory:"))
+    copy = _new(":memory:")
     try:
         connection.backup(copy)
         copy.execute("BEGIN")
@@ -89,7 +89,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _new(path: Path | str) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None)
+    return prepared(sqlite3.connect(path, isolation_level=None))
 
 
 def _forget_secrets(copy: sqlite3.Connection) -> None:

@@ -76,10 +76,10 @@ class StudyStore:
         self._open(absolute(folder), lock.this_process(), warn)
         try:
             self._acquire(take_over)
-            self._begin_to_drive()
         except BaseException:
             self._connection.close()
             raise
+        self._begin_to_drive()
 
     @classmethod
     def begin(
@@ -99,11 +99,7 @@ class StudyStore:
             _place(folder, {**redacted_notes(meta), "schema": str(VERSION)}, owner)
         store = cls.__new__(cls)
         store._open(folder, owner, warn)
-        try:
-            store._begin_to_drive()
-        except BaseException:
-            store._connection.close()
-            raise
+        store._begin_to_drive()
         return store
 
     @classmethod
@@ -122,17 +118,25 @@ class StudyStore:
             self._connection = connect(path)
 
     def _begin_to_drive(self) -> None:
-        """Bring the second copy up to date, and show from now on that the driver lives."""
+        """Make ready for the first write, and let go of the lock if that fails."""
+        try:
+            self._bring_up_to_date()
+        except BaseException:
+            self.close()
+            raise
+        self._beats.start()
+
+    def _bring_up_to_date(self) -> None:
+        """Make secrets, the second copy and checkpoints what they should be after any end."""
         with storage(self.folder):
             self._connection.execute("PRAGMA synchronous = FULL")
             self._forget_secrets()
-            tables = (META, TRIALS, RUNGS)
-            rows = [(table, row) for table in tables for row in self._rows(table)]
+            copied = second_copy.COPIED.values()
+            rows = [(table, row) for table in copied for row in self._rows(table)]
             second_copy.bring_up_to_date(self.folder, rows)
         for table, row in rows:  # a driver may have been killed between a commit and this
             if table is TRIALS and row[FINISHED] is not None:
                 self._remove_checkpoint(row)
-        self._beats.start()
 
     def _forget_secrets(self) -> None:
         """Take the passwords out of a study that was begun when notes still held them.
@@ -144,12 +148,13 @@ class StudyStore:
         changed = [new for old, new in zip(rows, kept, strict=True) if old[2] != new[2]]
         if not changed:
             return
+        # The notes last: whoever is killed before they are committed does all of it again.
+        (self.folder / second_copy.FILE).unlink(missing_ok=True)
         with self._begin():
             lock.confirm(self._connection, self._owner, self.folder)
             for row in changed:
                 put(self._connection, META, row)
         patiently(self._connection, "VACUUM", self.folder, self._warn)
-        (self.folder / second_copy.FILE).unlink(missing_ok=True)
 
     def _acquire(self, take_over: bool) -> None:
         """Become the driver once nobody else is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from driver_process import start_writer
-from made_up import ask
+from made_up import META, ask
 
-from hrnet_search.errors import StudyInUseError
-from hrnet_search.store import lock
+from hrnet_search.errors import StorageLostError, StudyInUseError
+from hrnet_search.store import lock, second_copy
 from hrnet_search.store.database import connect
 from hrnet_search.store.host import FIRST_NAMESPACE, Host, this_host
 from hrnet_search.store.tables import DRIVER, put
@@ -159,3 +160,21 @@ def test_a_driver_that_computes_for_long_still_beats(
     assert after
     assert after.owner == before.owner
     assert after.beat > before.beat
+
+
+def test_a_driver_that_cannot_begin_lets_go(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody elsewhere has to watch it for a lease, and in this process it is not in the way."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(second_copy, "bring_up_to_date", full)
+        with pytest.raises(StorageLostError, match="No space left"):
+            StudyStore(study)
+        with pytest.raises(StorageLostError, match="No space left"):
+            StudyStore.begin(study.parent / "another", META)
+    for folder in (study, study.parent / "another"):
+        with closing(connect(folder / "study.db")) as connection:
+            assert lock.holder(connection) is None
+        StudyStore(folder).close()
