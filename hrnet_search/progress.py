@@ -17,7 +17,7 @@ from rich.table import Table
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.kept_latencies import is_reused
 from hrnet_search.records import COMPLETED, INFEASIBLE, TrialProgress, TrialResult, TrialTask
-from hrnet_search.store.files import append_only, writing
+from hrnet_search.store.files import log_descriptor, writing
 from hrnet_search.store.front import hypervolume, non_dominated
 
 LAST = 8
@@ -202,8 +202,7 @@ class _LogFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with writing(path):
-            self._file = os.fdopen(append_only(path), "ab", buffering=0)
+        self._file = os.fdopen(log_descriptor(path), "ab", buffering=0)
 
     def write(self, text: str) -> int:
         with writing(self._path, len(text)):

@@ -32,7 +32,7 @@ def test_a_latency_is_marked(changes: dict[str, object], said: str) -> None:
 
 
 def test_what_a_study_starts_from_is_said_on_the_console_and_in_its_log(tmp_path: Path) -> None:
-    (tmp_path / LOG).parent.mkdir()
+    """Also where somebody has removed the folder of logs."""
     console = Console(file=io.StringIO(), width=40)
     line = "schedule.init: w.pth: the base: 260 of 268 tensors match [a, b]"
     with watching(tmp_path, 1, ("miou",), (), console, live=False, first=[line]):

@@ -44,9 +44,17 @@ def open_log(path: Path) -> TextIO:
 
     Raise StorageLostError, StudyError.
     """
+    return os.fdopen(log_descriptor(path), "a", encoding="utf-8", buffering=1)
+
+
+def log_descriptor(path: Path) -> int:
+    """Return the descriptor of a log that is added to; its folder is made in the study's.
+
+    Raise StorageLostError, StudyError.
+    """
     make_folder(path.parent)
     with writing(path):
-        return os.fdopen(append_only(path), "a", encoding="utf-8", buffering=1)
+        return append_only(path)
 
 
 def append_only(path: Path) -> int:

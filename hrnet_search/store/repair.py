@@ -205,7 +205,7 @@ def _lost(found: Found) -> list[str]:
     if META.name not in found.totals:
         notes = found.rows[META.name]
         lost = [f"what was noted as {name}" for name in NEEDED if (name,) not in notes]
-    for table in (META, TRIALS, RUNGS):
+    for table in second_copy.COPIED.values():
         rows, total = found.list(table), found.totals.get(table.name)
         if total is None:
             continue
