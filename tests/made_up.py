@@ -17,6 +17,14 @@ from hrnet_search.records import (
 from hrnet_search.store.trial_rows import Ask
 
 META = {"name": "made-up", "objectives": '["miou", "macs"]', "choices": "[]", "levels": "[]"}
+TINY = Architecture(
+    (
+        Stage(1, "BOTTLENECK", (1,), (4,)),
+        Stage(1, "BASIC", (1, 1), (4, 8)),
+        Stage(1, "BASIC", (1, 1, 1), (4, 8, 16)),
+        Stage(1, "BASIC", (1, 1, 1, 1), (4, 8, 16, 32)),
+    )
+)
 
 
 def network(width: int) -> Architecture:

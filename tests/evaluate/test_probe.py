@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from evaluate.test_train import TINY
+from made_up import TINY
 
 from hrnet_search.evaluate import probe
 from hrnet_search.evaluate.probe import candidates, has_bf16, is_open, record, settle

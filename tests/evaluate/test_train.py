@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_up import TINY
 from torch import Tensor, nn
 
-from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.errors import DataError, InputError, TrainingError
 from hrnet_search.evaluate import metrics
 from hrnet_search.evaluate.checkpoint import Checkpoints
@@ -28,14 +28,6 @@ from hrnet_search.evaluate.train import Trainer, Training, TrainingData, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.records import IGNORED, DataSpec, Schedule, TrialProgress
 
-TINY = Architecture(
-    (
-        Stage(1, "BOTTLENECK", (1,), (4,)),
-        Stage(1, "BASIC", (1, 1), (4, 8)),
-        Stage(1, "BASIC", (1, 1, 1), (4, 8, 16)),
-        Stage(1, "BASIC", (1, 1, 1, 1), (4, 8, 16, 32)),
-    )
-)
 SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=3, size=(32, 32))
 SCHEDULE = Schedule(SPEC, steps=6, batch=4, crop=(32, 32), lr=0.05)
 RUNGS = (2, 4, 6)

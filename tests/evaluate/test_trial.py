@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_up import TINY
 from torch import Tensor, nn
 
-from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import cost
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError
@@ -39,14 +39,6 @@ from hrnet_search.records import (
 )
 from hrnet_search.store.files import checkpoint_folder
 
-TINY = Architecture(
-    (
-        Stage(1, "BOTTLENECK", (1,), (4,)),
-        Stage(1, "BASIC", (1, 1), (4, 8)),
-        Stage(1, "BASIC", (1, 1, 1), (4, 8, 16)),
-        Stage(1, "BASIC", (1, 1, 1, 1), (4, 8, 16, 32)),
-    )
-)
 SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=4, size=(32, 32))
 SCHEDULE = Schedule(SPEC, steps=4, batch=4, crop=(32, 32))
 

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from made_up import TINY
 from rich.console import Console
 
-from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.trial import Worker
 from hrnet_search.progress import watching
@@ -34,14 +34,6 @@ from hrnet_search.search.inline import Listener, run_inline
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
-TINY = Architecture(
-    (
-        Stage(1, "BOTTLENECK", (1,), (4,)),
-        Stage(1, "BASIC", (1, 1), (4, 8)),
-        Stage(1, "BASIC", (1, 1, 1), (4, 8, 16)),
-        Stage(1, "BASIC", (1, 1, 1, 1), (4, 8, 16, 32)),
-    )
-)
 SPEC = DataSpec("shapes", classes=3, train_images=4, val_images=2, size=(32, 32))
 SCHEDULE = Schedule(SPEC, steps=3, batch=2, crop=(32, 32))
 TASK = TrialTask(
