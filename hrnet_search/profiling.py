@@ -11,9 +11,9 @@ from pathlib import Path
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
-from hrnet_search.arch.hrnet_yaml import Config, read_config
+from hrnet_search.arch.hrnet_yaml import Config, class_count, read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
-from hrnet_search.errors import Fault, HrnetSearchError, InputError, briefly, clean, shown
+from hrnet_search.errors import Fault, HrnetSearchError, InputError, briefly, clean
 from hrnet_search.records import LatencySpec
 from hrnet_search.report.profile import Profile, as_json, table
 
@@ -44,7 +44,7 @@ def _profiles(
         found: Profile | None = None
         try:
             config = read_config(path, to_build=True)
-            classes = options.classes or _classes(config)
+            classes = options.classes or class_count(config)
             found = _counted(path, config, size, classes, options)
             if spec:  # what is counted stays in the table, whatever cannot be measured
                 found = _measured(found, classes, spec, options)
@@ -123,18 +123,6 @@ def _check_counts(options: argparse.Namespace) -> None:
     ]
     if faults:
         raise InputError(faults)
-
-
-def _classes(config: Config) -> int:
-    section = config.sections.get("DATASET") or {}
-    if not isinstance(section, dict):
-        wrong = f"{shown(section)} is not a section"
-        raise InputError(Fault("DATASET", section, wrong, "allowed: keys and values"))
-    classes = section.get("NUM_CLASSES", 19)
-    if type(classes) is not int:
-        wrong = f"{shown(classes)} is not an integer"
-        raise InputError(Fault("DATASET.NUM_CLASSES", classes, wrong, "allowed: a class count"))
-    return classes
 
 
 def _lines(error: HrnetSearchError) -> list[str]:

@@ -273,6 +273,17 @@ def test_other_device_names_are_refused_in_the_same_words(
     assert f"latency.device: {said}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("count", ["nineteen", "-3", "0", "999999999999"])
+def test_profile_refuses_what_is_not_a_class_count(
+    count: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(CONFIGS[0].read_text().replace("NUM_CLASSES: 19", f"NUM_CLASSES: {count}"))
+    assert main(["profile", str(path)]) == 2
+    said = f"{path}: DATASET.NUM_CLASSES: {count} is not a class count, allowed: an integer from 1"
+    assert said in capsys.readouterr().err
+
+
 def _with_device(space: Path, name: str) -> str:
     kept = [line for line in space.read_text().splitlines() if not line.startswith("latency")]
     return "\n".join([*kept, f'latency: {{size: [64, 64], device: "{name}"}}', ""])

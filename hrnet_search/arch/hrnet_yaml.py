@@ -16,10 +16,13 @@ from typing import Any
 
 import yaml
 
-from hrnet_search.arch.architecture import MAX_BRANCHES, Architecture
+from hrnet_search.arch.architecture import MAX_BRANCHES, MAX_COUNT, Architecture
 from hrnet_search.arch.config_reader import ConfigReader, python_config
 from hrnet_search.arch.yaml_nodes import compose, read_text
-from hrnet_search.errors import ArchitectureError, Fault
+from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
+
+DEFAULT_CLASSES = 19
+"""Cityscapes, and the official default where a yaml has no DATASET.NUM_CLASSES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,25 @@ def _read(text: str, name: str, faults: list[Fault], to_build: bool = False) -> 
     if architecture is None or reader.faults:
         raise ArchitectureError(sorted(reader.faults, key=lambda f: (f.line, f.column)))
     return Config(architecture, sections, name)
+
+
+def class_count(config: Config) -> int:
+    """Return the DATASET.NUM_CLASSES of a config; raise InputError if it is not a class count."""
+    data: object = config.sections.get("DATASET", {})
+    if not isinstance(data, dict):
+        wrong = f"{shown(data)} is not a section"
+        raise InputError(Fault("DATASET", data, wrong, "allowed: keys and values", config.path))
+    classes: int = data.get("NUM_CLASSES", DEFAULT_CLASSES)
+    check_classes("DATASET.NUM_CLASSES", classes, config.path)
+    return classes
+
+
+def check_classes(key: str, classes: object, file: str = "") -> None:
+    """Raise InputError where a network with so many classes cannot be built."""
+    if type(classes) is not int or not 1 <= classes <= MAX_COUNT:
+        wrong = f"{shown(classes)} is not a class count"
+        allowed = f"allowed: an integer from 1 to {MAX_COUNT}"
+        raise InputError(Fault(key, classes, wrong, allowed, file))
 
 
 def write_config(architecture: Architecture, path: str | Path, like: str | Path | None) -> None:

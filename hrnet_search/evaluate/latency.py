@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from hrnet_search.arch.architecture import Architecture, Stage
+from hrnet_search.arch.hrnet_yaml import DEFAULT_CLASSES
 from hrnet_search.evaluate import machine
 from hrnet_search.evaluate.calls import fixed_input, measuring, peak_memory, prepare, timer
 from hrnet_search.evaluate.condition import Setting, resolve
@@ -28,7 +29,7 @@ from hrnet_search.evaluate.timing import (
     median_interval,
     time_alone,
 )
-from hrnet_search.net.hrnet import DEFAULT_CLASSES, build
+from hrnet_search.net.hrnet import build
 from hrnet_search.records import Latency, LatencyCondition, LatencySpec
 
 REFERENCE = Architecture(

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hrnet_search.arch.hrnet_yaml import DEFAULT_CLASSES
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.evaluate.condition import resolve
 from hrnet_search.evaluate.latency import measure_latency
-from hrnet_search.net.hrnet import DEFAULT_CLASSES
 from hrnet_search.records import Latency, LatencySpec
 
 MODE = "onnxruntime"

@@ -19,19 +19,21 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import (
     EXPANSION,
-    MAX_COUNT,
     STEM_CHANNELS,
     Architecture,
     Stage,
 )
-from hrnet_search.arch.hrnet_yaml import read_config
-from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
+from hrnet_search.arch.hrnet_yaml import (
+    DEFAULT_CLASSES,
+    check_classes,
+    class_count,
+    read_config,
+)
+from hrnet_search.errors import ArchitectureError, Fault
 from hrnet_search.net.weights import load_pretrained
 
 BN_MOMENTUM = 0.1
 INIT_STD = 0.001
-DEFAULT_CLASSES = 19
-"""Cityscapes, and the official default where a yaml has no DATASET.NUM_CLASSES."""
 
 
 def build(architecture: Architecture, classes: int = DEFAULT_CLASSES) -> HighResolutionNet:
@@ -44,7 +46,7 @@ def build(architecture: Architecture, classes: int = DEFAULT_CLASSES) -> HighRes
     if architecture.head != "seg_hrnet":
         wrong = f"the head {architecture.head} cannot be built"
         raise ArchitectureError(Fault("MODEL.NAME", architecture.head, wrong, "allowed: seg_hrnet"))
-    _check_classes("classes", classes)
+    check_classes("classes", classes)
     return HighResolutionNet(architecture, classes)
 
 
@@ -68,27 +70,11 @@ def HRNet(  # noqa: N802 (the name that HRNet users know)
     if align_corners is not None:
         architecture = replace(architecture, align_corners=align_corners)
     if classes is None:
-        classes = _config_classes(config.sections.get("DATASET", {}), str(cfg_path))
+        classes = class_count(config)
     network = build(architecture, classes)
     if use_pretrain:
         load_pretrained(network, config)
     return network
-
-
-def _config_classes(data: object, file: str) -> int:
-    if not isinstance(data, dict):
-        wrong = f"{shown(data)} is not a section"
-        raise InputError(Fault("DATASET", data, wrong, "allowed: keys and values", file=file))
-    classes: int = data.get("NUM_CLASSES", DEFAULT_CLASSES)
-    _check_classes("DATASET.NUM_CLASSES", classes, file)
-    return classes
-
-
-def _check_classes(key: str, classes: object, file: str = "") -> None:
-    if type(classes) is not int or not 1 <= classes <= MAX_COUNT:
-        wrong = f"{shown(classes)} is not a class count"
-        allowed = f"allowed: an integer from 1 to {MAX_COUNT}"
-        raise InputError(Fault(key, classes, wrong, allowed, file=file))
 
 
 class HighResolutionNet(nn.Module):
