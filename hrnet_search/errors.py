@@ -136,6 +136,13 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def listed(names: Iterable[str], most: int = 3) -> str:
+    """Return the first of some names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
+
+
 def briefly(problems: Sequence[str]) -> list[str]:
     """Return as many lines as a person reads, the last one a count of what was left out."""
     if len(problems) <= MOST_LINES:

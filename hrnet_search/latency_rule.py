@@ -11,8 +11,6 @@ from collections.abc import Iterable
 
 from hrnet_search.records import Latency
 
-NOISY = "its interval did not close in time"
-
 
 def closed(*latencies: Latency) -> bool:
     """Return whether anything may be concluded from these latencies together."""

@@ -6,15 +6,14 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 
-from hrnet_search.errors import shown
+from hrnet_search.errors import listed, shown
 
 TORCH_ZIP, TORCH_PICKLE, SAFETENSORS = "torch zip", "torch pickle", "safetensors"
 
 ZIP = b"PK\x03\x04"
-LEGACY = bytes.fromhex("8a0a6cfc9c46f920 6aa85019".replace(" ", ""))
+LEGACY = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
 """The number that torch.save put first before torch 1.6 (`torch.serialization.MAGIC_NUMBER`)."""
 
 AGAIN = "download it again"
@@ -110,8 +109,8 @@ def _check_members(names: list[str]) -> None:
     if "data.pkl" in parts:
         return
     if any(name.endswith(".npy") for name in names):
-        raise NotWeightsError(f"is a NumPy archive of {_some(names)}", CONVERT)
-    raise NotWeightsError(f"is a zip archive of {_some(names)}", UNPACK)
+        raise NotWeightsError(f"is a NumPy archive of {listed(names)}", CONVERT)
+    raise NotWeightsError(f"is a zip archive of {listed(names)}", UNPACK)
 
 
 def _check_safetensors(path: Path, size: int) -> None:
@@ -160,9 +159,3 @@ def _text(head: bytes) -> NotWeightsError | None:
         return None
     kind = {"{": "JSON", "[": "JSON", "<": "XML"}.get(text.lstrip()[:1], "text")
     return NotWeightsError(f"is {kind}: {shown(' '.join(text.split()))!r}", AGAIN)
-
-
-def _some(names: Iterable[str], most: int = 3) -> str:
-    names = [shown(name) for name in names]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.growth import contains
-from hrnet_search.errors import WeightsError
+from hrnet_search.errors import WeightsError, listed
 from hrnet_search.net.file_kind import NotWeightsError
 from hrnet_search.net.hrnet import (
     BasicBlock,
@@ -36,7 +36,7 @@ from hrnet_search.net.hrnet import (
     build,
 )
 from hrnet_search.net.structure import has_head, network_of
-from hrnet_search.net.tensor_names import Found, listed
+from hrnet_search.net.tensor_names import Found
 from hrnet_search.net.transfer import Transfer, concatenated
 from hrnet_search.net.weights import (
     COUNTER,

@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from torch import Tensor
 
-from hrnet_search.errors import shown
+from hrnet_search.errors import listed, shown
 from hrnet_search.net.file_kind import NotWeightsError
 from hrnet_search.net.mmseg_names import BACKBONE, DECODE_HEAD, head_from_mmseg
 from hrnet_search.net.weight_file import SAVE_TENSORS, StandIn
@@ -71,13 +71,6 @@ def hrnet_tensors(content: object) -> Found:
     under, tensors = next(one for one in trunks or found if _size(one[1]) == most)
     notes = [f"{other} is there too" for other, _ in trunks if other != under]
     return _bare(tensors, under, notes)
-
-
-def listed(names: Iterable[str], most: int = 3) -> str:
-    """Return the first of some names, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(shown, names[:most])) + more
 
 
 def _state_dicts(content: object, under: str = "") -> Iterator[tuple[str, Tensors]]:

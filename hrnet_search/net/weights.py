@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.pretrained import pretrained_file, pretrained_name
-from hrnet_search.errors import Fault, WeightsError, clean, shown
+from hrnet_search.errors import Fault, WeightsError, clean, listed, shown
 from hrnet_search.net.file_kind import NotWeightsError
-from hrnet_search.net.tensor_names import Found, hrnet_tensors, listed
+from hrnet_search.net.tensor_names import Found, hrnet_tensors
 from hrnet_search.net.weight_file import read_content
 from hrnet_search.store.files import write_whole
 
@@ -178,7 +178,6 @@ def compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsRe
 
 
 def _counted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # The counters are never read with a fixed momentum, and files of torch 0.4 lack them.
     return {n: tensor for n, tensor in tensors.items() if not n.endswith(COUNTER)}
 
 
