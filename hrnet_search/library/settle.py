@@ -79,8 +79,8 @@ class Settling:
             self._own_reader(self._reader)
         elif self._added:
             self.notes.append(
-                f"DATASET.DATASET {shown(self._named)} is none of the library's own readers: ROOT"
-                " and lists are the base's"
+                f"DATASET.DATASET {shown(self._named)} is not one of the library's own readers:"
+                " ROOT and lists are the base's"
             )
         else:
             self._list_reader()

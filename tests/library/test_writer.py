@@ -164,6 +164,35 @@ def test_loss_and_training_are_those_of_the_schedule() -> None:
     assert "300 steps of 8 images" in written(OWN, base, **how)[2]
 
 
+def test_what_a_base_has_for_its_own_training_and_test_does_not_stay() -> None:
+    """The library's `gen_sample` crops with MULTI_SCALE alone; `test.py` judges by TEST."""
+    base = cityscapes_sections()
+    base["TRAIN"].update(MULTI_SCALE=False, DOWNSAMPLERATE=2, RANDOM_BRIGHTNESS=True)
+    base["TEST"].update(
+        FLIP_TEST=True, MULTI_SCALE=True, SCALE_LIST=[0.5, 1, 2], MODEL_FILE="theirs.pth"
+    )
+    found = sections_of(OWN, base)
+    train, test = found["TRAIN"], found["TEST"]
+    assert (train["MULTI_SCALE"], train["DOWNSAMPLERATE"]) == (True, 1)
+    assert train["RANDOM_BRIGHTNESS"] is False
+    assert (test["FLIP_TEST"], test["MULTI_SCALE"]) == (False, False)
+    assert not {"SCALE_LIST", "MODEL_FILE"} & set(test)
+
+
+def test_a_root_that_is_known_only_relatively_is_not_named() -> None:
+    """Studies that noted relative roots do not say what they were relative to."""
+    plan = noted(Schedule(OWN))
+    plan["data"]["root"] = "data/own"
+    found = ConfigWriter.of({"schedule": json.dumps(plan)}).write(NETWORK, plan["id"])
+    assert parse_config(found.text).sections["DATASET"]["ROOT"] == ""
+
+
+def test_pascal_context_says_how_branches_read_its_splits() -> None:
+    said = "takes TRAIN_SET and TEST_SET as lists of 'IMAGE MASK' below ROOT"
+    assert said in written(PRESETS["pascal-context-59"].spec)[2]
+    assert said not in written(PRESETS["lip"].spec)[2]
+
+
 def test_a_batch_goes_to_as_many_gpus_as_take_equal_parts() -> None:
     found = sections_of(OWN, batch=6)
     assert (found["GPUS"], found["TRAIN"]["BATCH_SIZE_PER_GPU"]) == ("(0, 1, 2)", 2)
