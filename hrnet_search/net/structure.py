@@ -12,7 +12,7 @@ from torch import Tensor
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.errors import ArchitectureError
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.weights import absent_edges, compare
+from hrnet_search.net.weights import absent_edges, compare, fitting
 
 Tensors = Mapping[str, Tensor]
 
@@ -37,8 +37,7 @@ def network_of(tensors: Tensors) -> HighResolutionNet:
     report = replace(compare(own, tensors), edges=absent_edges(own, tensors))
     if lost := [name for name in report.untrained if not name.startswith(HEAD)]:
         raise ValueError(f"{len(lost)} tensors of its trunk do not fit ({lost[0]})")
-    fitting = {n: t for n, t in tensors.items() if n in own and own[n].shape == t.shape}
-    network.load_state_dict(fitting, strict=False, assign=True)
+    network.load_state_dict(fitting(own, tensors), strict=False, assign=True)
     return network.requires_grad_(False)
 
 

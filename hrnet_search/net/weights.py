@@ -101,14 +101,14 @@ def load_weights(
     own = network.state_dict()
     try:
         found = named_tensors(path, map_location)
+        taken = fitting(own, found.tensors)
     except NotWeightsError as error:
         raise _no_match(own, error, path) from error
     edges = absent_edges(own, found.tensors)
     report = replace(compare(own, found.tensors), edges=edges, origin=str(found))
     if not report.matched:
         raise _no_match(own, NotWeightsError(f"holds {found.described}"), path)
-    fitting = {n: t for n, t in found.tensors.items() if n in own and own[n].shape == t.shape}
-    network.load_state_dict(fitting, strict=False)
+    network.load_state_dict(taken, strict=False)
     for edge in edges:
         silence(network.get_submodule(edge))
     return report
@@ -175,6 +175,30 @@ def compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsRe
         unexpected=tuple(n for n in found if n not in own),
         reshaped=tuple(n for n in shared if own[n].shape != found[n].shape),
     )
+
+
+def fitting(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that a network takes from a file, by name and shape.
+
+    Raise NotWeightsError if one of them is not of finite real numbers: torch would copy quantised
+    or complex ones without a word, as another network.
+    """
+    taken = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
+    for name, tensor in taken.items():
+        if own[name].is_floating_point() and (wrong := _unusable(tensor)):
+            remedy = "save its weights as dense tensors of finite floating-point numbers"
+            raise NotWeightsError(f"holds {shown(name)} {wrong}", remedy)
+    return taken
+
+
+def _unusable(tensor: Tensor) -> str:
+    if tensor.is_meta:
+        return "without its values (on the meta device)"
+    if tensor.layout != torch.strided:
+        return f"as {tensor.layout}"
+    if not tensor.is_floating_point():
+        return f"as {tensor.dtype}"
+    return "" if tensor.isfinite().all() else "with values that are not finite"
 
 
 def _counted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -187,6 +187,36 @@ def test_the_ending_of_a_name_says_nothing(tmp_path: Path) -> None:
         assert_whole(saved(state, path, _use_new_zipfile_serialization=zipped), state)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.to_sparse(), "as torch.sparse_coo"),
+        (lambda t: t.to("meta"), "without its values (on the meta device)"),
+        (lambda t: t.to(torch.complex64), "as torch.complex64"),
+        (lambda t: (100 * t).to(torch.int8), "as torch.int8"),
+        (lambda t: t * 1e9 * 1e38, "with values that are not finite"),
+    ],
+)
+def test_tensors_that_are_not_finite_real_numbers_are_refused(
+    tmp_path: Path, change: Callable[[Tensor], Tensor], said: str
+) -> None:
+    """torch copies the last three without a word, and crashes on the first two."""
+    state = noisy().state_dict()
+    path = saved({**state, "conv1.weight": change(state["conv1.weight"])}, tmp_path / "w.pth")
+    for read in (loaded, source_of):
+        with pytest.raises(WeightsError) as error:
+            read(path)
+        assert f"holds conv1.weight {said}" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precisions_are_read(tmp_path: Path, kind: torch.dtype) -> None:
+    state = {n: t.to(kind) if t.is_floating_point() else t for n, t in noisy().state_dict().items()}
+    report, found = loaded(saved(state, tmp_path / "w.pth"))
+    assert set(report.matched) == counted(state)
+    assert found["conv1.weight"].equal(state["conv1.weight"].float())
+
+
 def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
     """`torch.serialization.set_crc32_options(False)` writes such."""
     state = noisy().state_dict()
