@@ -186,7 +186,7 @@ def plain_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = sqlite3.connect
 
     def plain(*args: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*args, **options)
+        connection: sqlite3.Connection = connect(*args, **options)
         connection.execute("PRAGMA secure_delete = OFF")
         return connection
 

@@ -27,11 +27,12 @@ class ByPoint:
         if len(points) > self._most:
             return self._compute(points)
         keys = [point.tobytes() for point in np.ascontiguousarray(points)]
-        unknown = [row for row, key in enumerate(keys) if key not in self._rows]
+        rows = {key: row for row, key in enumerate(keys)}
+        unknown = [key for key in rows if key not in self._rows]
         if len(self._rows) + len(unknown) > self._most:
             self._rows.clear()
-            unknown = list(range(len(keys)))
+            unknown = list(rows)
         if unknown:
-            found = self._compute(points[unknown])
-            self._rows.update(zip((keys[row] for row in unknown), found, strict=True))
+            found = self._compute(points[[rows[key] for key in unknown]])
+            self._rows.update(zip(unknown, found, strict=True))
         return np.array([self._rows[key] for key in keys])

@@ -93,7 +93,7 @@ def test_a_base_that_leaves_nothing_says_why(tmp_path: Path) -> None:
     plan = plan_of(space(tmp_path, "base"), tmp_path)
     key = base_key(plan.space.base, plan.schedule, plan.seeds)
     failed = TrialResult(key, FAILED, error="the loss is nan")
-    assert why_no_base(failed, plan.folder).endswith("ended as failed: the loss is nan")
+    assert "ended as failed: the loss is nan; --retry-failed" in why_no_base(failed, plan.folder)
     done = replace(failed, status=COMPLETED, miou=0.5, error="")
     assert "weights are gone" in why_no_base(done, plan.folder)
     weights(Path(plan.schedule.init_path))
