@@ -1,28 +1,33 @@
 # `make demo` and `make test` do everything on a fresh machine with Python 3.11 to 3.13.
+# A line of help is the comment behind a target.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := search_spaces/quickstart.yaml
+CONSTRAINTS ?= constraints.txt
 
-.PHONY: demo test check bench table clean
+.PHONY: help demo test check bench table clean
 
-demo: $(STAMP)
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(STAMP) ## search the built-in data for a few minutes, up to the report
 	$(BIN)/hrnet-search run $(DEMO)
 
-test: $(STAMP)
+test: $(STAMP) ## lint, format, types and all tests but the benchmarks; what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-check: $(STAMP)
+check: $(STAMP) ## the same without the slow tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -m 'not bench and not slow'
 
-bench: $(STAMP)
+bench: $(STAMP) ## the long comparisons: hours
 	$(BIN)/pytest -m bench
 	$(BIN)/python benchmarks/driver.py overhead
 	$(BIN)/python benchmarks/driver.py own
@@ -36,13 +41,13 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.search run --problems interactions dtlz2 --samplers pareto local \
 		--seeds 3 --trials 120 --results results/bench-search.jsonl
 
-table: $(STAMP)
+table: $(STAMP) ## go on training the table of equal MACs: days
 	$(BIN)/python -m benchmarks.tables.fill
 
-clean:
+clean: ## remove the environment
 	rm -rf $(VENV)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
