@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
@@ -217,6 +217,14 @@ class Schedule:
             f" pixel, and batch {self.batch} with accumulate {parts} makes a part of one image:"
             " batch norm needs two values of a channel"
         )
+
+    def from_scratch(self) -> Schedule:
+        """Return the schedule by which a network of random weights is trained as this one is.
+
+        Where variants inherit from the base, at the base's learning rate.
+        """
+        fresh = replace(self, init=NO_INIT, init_steps=0, init_lr=0.0)
+        return replace(fresh, init_fingerprint="", init_path="", lr=self.init_lr or self.lr)
 
     @property
     def id(self) -> str:

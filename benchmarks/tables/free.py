@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables.ranking import Floats, partial_tau
-from hrnet_search.report.trust import bca, tau_b
+from hrnet_search.report.trust import Floats, bca, partial_tau, tau_b
 
 TABLE = Path(__file__).parent / "shapes.csv"
 SHORT, LONG = (24, 80), 240

@@ -26,11 +26,10 @@ from benchmarks.tables.ranking import (
     front_and_fewest,
     noise,
     pairs_in_order,
-    partial_tau,
     regret,
     three_budgets,
 )
-from hrnet_search.report.trust import bca, tau_b
+from hrnet_search.report.trust import bca, partial_tau, tau_b
 
 SIGNALS = {
     "miou": 1,

@@ -1,25 +1,20 @@
-"""How well a score ranks networks: Kendall's tau, partial tau, pairs of equal MACs, regret.
+"""How well a score ranks networks: pairs of equal MACs, regret.
 
 All of arrays [..., n] over networks; leading axes are resamples. Missing numbers are not allowed.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.problems.benchmark import area
-from hrnet_search.report.trust import tau_b
 from hrnet_search.store.front import non_dominated
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-DETERMINED = 1e-6
-"""What may be left of a tau of 1 by rounding, where others determine a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +46,6 @@ def noise(values: Floats, bins: Ints) -> Noise:
     overall = spread(float(((means - means.mean()) ** 2).sum()), len(means) - 1)
     within = spread(float((centred**2).sum()), len(means) - len(labels))
     return Noise(float(np.sqrt(own)), overall, within)
-
-
-def partial_tau(x: Floats, y: Floats, *given: Floats) -> Floats:
-    """Return Kendall's partial tau of x and y with all of `given` held fixed.
-
-    With T the taus of all columns, what is left of T_xy, T_xx and T_yy when `given` is taken out:
-    R = T_xy - T_xg T_gg^-1 T_gy, scaled by the other two. For one column it is Kendall's own
-    formula (1942). 0 where `given` determines x or y.
-    """
-    columns = (x, y, *given)
-    taus = np.ones((*x.shape[:-1], len(columns), len(columns)))
-    for i, j in itertools.combinations(range(len(columns)), 2):
-        taus[..., i, j] = taus[..., j, i] = tau_b(columns[i], columns[j])
-    across = taus[..., :2, 2:]
-    left = taus[..., :2, :2] - across @ np.linalg.pinv(taus[..., 2:, 2:]) @ across.swapaxes(-1, -2)
-    scale = np.sqrt(np.maximum(left[..., 0, 0] * left[..., 1, 1], 0))
-    found = np.where(scale > DETERMINED, left[..., 0, 1] / np.maximum(scale, DETERMINED), 0.0)
-    return np.clip(found, -1, 1)
 
 
 def pairs_in_order(score: Floats, truth: Floats, bins: Ints) -> float:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hrnet_search.records import OBJECTIVES
 from hrnet_search.report.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trials import (
@@ -73,7 +72,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
     aa_check = noted(meta, "aa_check")
-    ranking = _ranking(study, trials, meta)
+    ranking = _ranking(trials, meta)
     doubts = latency_doubts(aa_check, trials) if "latency_ms" in objectives_of(study) else ()
     return Evidence(
         noise=noise,
@@ -92,20 +91,19 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     )
 
 
-def _ranking(study: Study, trials: Sequence[Trial], meta: Mapping[str, str]) -> Ranking | None:
+def _ranking(trials: Sequence[Trial], meta: Mapping[str, str]) -> Ranking | None:
     """Return how the search's schedule ranks beside the long one, of architectures with both.
 
     The short accuracy is that of the search's own seed, as the search saw it.
     """
     long = seeds_of(trials, schedule_id(meta, "long_schedule"))
     short = seeds_of(trials, schedule_id(meta, "schedule"))
-    names = [n for n in objectives_of(study) if OBJECTIVES[n].direction == "min"]
-    costs = costs_of(trials, names[0] if names else "macs")
-    both = [name for name in long if name in short and costs.get(name, 0) > 0]
+    macs, params = (costs_of(trials, name) for name in ("macs", "params"))
+    both = [name for name in long if name in short and macs.get(name, 0) > 0]
     return rank_agreement(
         short=np.array([short[name][0] for name in both]),
         long=np.array([np.mean(long[name]) for name in both]),
-        cost=np.array([costs[name] for name in both]),
+        costs=(np.array([macs[name] for name in both]), np.array([params[name] for name in both])),
     )
 
 

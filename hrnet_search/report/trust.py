@@ -6,7 +6,9 @@ Numbers in, numbers out; `near_front.py` and `evidence.py` take them from a stud
 
 from __future__ import annotations
 
+import itertools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,10 +26,16 @@ FEWEST_RANKED = 6
 
 RESAMPLES = 1000
 STRONG, USABLE, NOT_TRUSTWORTHY = "strong", "usable", "not trustworthy"
+NOT_CHECKED = "not checked"
 STRONG_FROM, USABLE_FROM = 0.6, 0.4
 """Lower ends of the interval of partial tau from which a ranking is called so."""
 
-TIE = 1e-12
+FREE = ("log MACs", "log parameters")
+"""What ranks networks without any training, in the order of the columns given to functions."""
+
+DETERMINED = 1e-6
+"""What may be left of a tau of 1 by rounding, where others determine a column."""
+
 PAIRS_AT_ONCE = 4_000_000
 """Bounds what the bootstrap of many architectures takes in memory."""
 
@@ -54,13 +62,16 @@ class SeedNoise:
 class Ranking:
     """How the search's schedule ranks beside a longer one, over `n` architectures.
 
-    `tau` is Kendall's tau-b of the two mIoUs, `partial` the same with log cost held fixed: size
-    alone makes rankings agree. `regret` is (k, mIoU lost) by training only the first k of the
-    short ranking for long.
+    `tau` is Kendall's tau-b of the two mIoUs, `free` that of each of FREE with the long one.
+    `gain` is tau less the better of the free ones: what training told beyond counting. `partial`
+    is tau with both free ones held fixed: size alone makes rankings agree. `regret` is (k, mIoU
+    lost) by training only the first k of the short ranking for long.
     """
 
     n: int
     tau: Interval
+    free: tuple[Interval, ...]
+    gain: Interval
     partial: Interval
     regret: tuple[tuple[int, float], ...]
 
@@ -125,20 +136,25 @@ def chance_on_front(accuracy: Floats, costs: Floats) -> Floats:
     return chances
 
 
-def rank_agreement(short: Floats, long: Floats, cost: Floats, seed: int = 0) -> Ranking | None:
+def rank_agreement(
+    short: Floats, long: Floats, costs: tuple[Floats, Floats], seed: int = 0
+) -> Ranking | None:
     """Return how two schedules rank the same architectures [n]; None for too few.
 
-    Raw mIoUs; `cost` positive. Intervals are BCa bootstraps over architectures.
+    Raw mIoUs; `costs` are MACs and parameters, positive. Intervals are BCa bootstraps over
+    architectures.
     """
     if len(short) < FEWEST_RANKED:
         return None
-    size = np.log(cost)
+    free = tuple(np.log(cost) for cost in costs)
     by_short = np.argsort(-short, kind="stable")
     regret = tuple((k, float(long.max() - long[by_short[:k]].max())) for k in (1, 3))
     return Ranking(
         n=len(short),
         tau=bca(tau_b, (short, long), seed),
-        partial=bca(partial_tau, (short, long, size), seed),
+        free=tuple(bca(tau_b, (column, long), seed) for column in free),
+        gain=bca(tau_gain, (short, long, *free), seed),
+        partial=bca(partial_tau, (short, long, *free), seed),
         regret=regret,
     )
 
@@ -153,71 +169,111 @@ def tau_b(x: Floats, y: Floats) -> Floats:
     return found
 
 
-def partial_tau(x: Floats, y: Floats, given: Floats) -> Floats:
-    """Return Kendall's partial tau of `x` and `y` with `given` held fixed, all [..., n].
+def tau_gain(x: Floats, y: Floats, *free: Floats) -> Floats:
+    """Return by how much x [..., n] ranks y better than the best of `free` does."""
+    return tau_b(x, y) - np.max([tau_b(column, y) for column in free], axis=0)
 
-    (tau_xy - tau_xz tau_yz) / sqrt((1 - tau_xz^2)(1 - tau_yz^2)); Kendall, 1942.
+
+def partial_tau(x: Floats, y: Floats, *given: Floats) -> Floats:
+    """Return Kendall's partial tau of x and y with all of `given` held fixed, all [..., n].
+
+    With T the taus of all columns, what is left of T_xy, T_xx and T_yy when `given` is taken out:
+    R = T_xy - T_xg T_gg^-1 T_gy, scaled by the other two. For one column it is Kendall's own
+    formula (1942). 0 where `given` determines x or y.
     """
-    both, first, second = tau_b(x, y), tau_b(x, given), tau_b(y, given)
-    rest = np.sqrt(np.maximum((1 - first**2) * (1 - second**2), 0))
-    found: Floats = np.where(rest > TIE, (both - first * second) / np.maximum(rest, TIE), 0.0)
+    columns = (x, y, *given)
+    taus = np.ones((*x.shape[:-1], len(columns), len(columns)))
+    for i, j in itertools.combinations(range(len(columns)), 2):
+        taus[..., i, j] = taus[..., j, i] = tau_b(columns[i], columns[j])
+    across = taus[..., :2, 2:]
+    left = taus[..., :2, :2] - across @ np.linalg.pinv(taus[..., 2:, 2:]) @ across.swapaxes(-1, -2)
+    scale = np.sqrt(np.maximum(left[..., 0, 0] * left[..., 1, 1], 0))
+    found = np.where(scale > DETERMINED, left[..., 0, 1] / np.maximum(scale, DETERMINED), 0.0)
     return np.clip(found, -1, 1)
 
 
-def bca(statistic: Callable[..., Floats], columns: tuple[Floats, ...], seed: int = 0) -> Interval:
-    """Return a statistic of paired columns [n] with its BCa bootstrap interval (Efron, 1987)."""
+def bca(
+    statistic: Callable[..., Floats],
+    columns: tuple[Floats, ...],
+    seed: int = 0,
+    level: float = 1 - 2 * TAIL,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Return a statistic of paired columns [n] with its BCa bootstrap interval (Efron, 1987).
+
+    `statistic` takes columns [..., n] of resamples at once.
+    """
     n = len(columns[0])
-    rows = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
     value = float(statistic(*columns))
-    parts = np.array_split(rows, math.ceil(RESAMPLES * n * n / PAIRS_AT_ONCE))
-    drawn = np.concatenate([statistic(*(column[part] for column in columns)) for part in parts])
-    below = float((drawn < value).mean() + (drawn == value).mean() / 2)
-    bias = stats.norm.ppf(min(max(below, 1 / RESAMPLES), 1 - 1 / RESAMPLES))
-    left_out = np.array([statistic(*(np.delete(c, i) for c in columns)) for i in range(n)])
-    away = left_out.mean() - left_out
-    skew = float((away**3).sum() / (6 * (away**2).sum() ** 1.5 + TIE))
-    ends = [bias + stats.norm.ppf(q) for q in (TAIL, 1 - TAIL)]
-    shares = [float(stats.norm.cdf(bias + z / (1 - skew * z))) for z in ends]
-    low, high = np.quantile(drawn, shares)
-    return Interval(value, min(float(low), value), max(float(high), value))
+    with warnings.catch_warnings():
+        # Where all resamples give one value there is nothing to correct, and the interval is nan.
+        warnings.simplefilter("ignore")
+        found = stats.bootstrap(
+            columns,
+            lambda *drawn, **_: statistic(*drawn),  # always over the last axis
+            paired=True,
+            vectorized=True,
+            axis=-1,
+            confidence_level=level,
+            n_resamples=resamples,
+            batch=max(1, PAIRS_AT_ONCE // n**2),
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    low, high = (value if math.isnan(end) else float(end) for end in (found.low, found.high))
+    return Interval(value, min(low, value), max(high, value))
 
 
 def stamp(ranking: Ranking | None, latency_doubt: str = "") -> Stamp:
     """Return the verdict: how surely the study's schedule ranks as a longer one would.
 
-    `latency_doubt` says why latencies that are an objective cannot be relied on, if so.
+    A ranking is worth its training only as far as it beats what counting gives for nothing:
+    besides the partial tau, the interval of the gain has to lie above 0. `latency_doubt` says
+    why latencies that are an objective cannot be relied on, if so.
     """
     if ranking is None:
         return Stamp(
-            NOT_TRUSTWORTHY,
+            NOT_CHECKED,
             "no ranking by a longer schedule stands beside the search's own",
             "a study of 80 trials or more (search.confirm 0.2) trains at least 12 architectures by"
-            " a longer schedule; where the interval of their partial tau begins at 0.4 or more,"
-            " this says usable",
+            " a longer schedule, which says how far this ranking is to be trusted",
         )
-    low = ranking.partial.low
-    verdict = STRONG if low >= STRONG_FROM else USABLE if low >= USABLE_FROM else NOT_TRUSTWORTHY
-    why = (
-        f"given cost, the short and the long schedule agree with a partial tau of"
-        f" {ranking.partial.value:.2f} ({low:.2f} to {ranking.partial.high:.2f},"
-        f" {ranking.n} architectures)"
-    )
+    verdict, better = _verdict(ranking)
     if latency_doubt and verdict == STRONG:
-        return Stamp(USABLE, f"{why}; but {latency_doubt}", "latencies measured on a quiet machine")
-    return Stamp(verdict, f"{why}{f'; and {latency_doubt}' if latency_doubt else ''}", _next(low))
+        verdict, better = USABLE, "latencies measured on a quiet machine"
+    doubt = f"; and {latency_doubt}" if latency_doubt else ""
+    return Stamp(verdict, f"{_why(ranking)}{doubt}", better)
 
 
-def _next(low: float) -> str:
+def _verdict(ranking: Ranking) -> tuple[str, str]:
+    """Return what a ranking is called, and what would change it."""
+    low = ranking.partial.low
+    more = "more trainings by the long schedule narrow its interval"
+    if ranking.gain.low <= 0:
+        needed = "a gain over the better of MACs and parameters whose interval is above 0"
+        return NOT_TRUSTWORTHY, f"{needed}: {more}, more steps or seeds in the search raise it"
     if low >= STRONG_FROM:
-        return (
-            "a lower end of that interval under 0.6 would make it usable: more long trainings show"
-            " whether it holds"
-        )
+        return STRONG, f"a partial tau whose interval begins under {STRONG_FROM}"
     bar, better = (STRONG_FROM, STRONG) if low >= USABLE_FROM else (USABLE_FROM, USABLE)
-    return (
-        f"a lower end of at least {bar} would make it {better}: more trainings by the long schedule"
-        " narrow the interval, more steps in the search's own schedule raise it"
+    needed = f"a partial tau whose interval begins at {bar} would make it {better}"
+    verdict = USABLE if low >= USABLE_FROM else NOT_TRUSTWORTHY
+    return verdict, f"{needed}: {more}, more steps or seeds in the search raise it"
+
+
+def _why(ranking: Ranking) -> str:
+    free = ", ".join(
+        f"{name} {one.value:.2f}" for name, one in zip(FREE, ranking.free, strict=True)
     )
+    return (
+        f"over {ranking.n} networks the search ranks as the long schedule does with a tau of"
+        f" {ranking.tau.value:.2f}, where {free} cost no training (gain {_signed(ranking.gain)});"
+        f" given both, a partial tau of {ranking.partial.value:.2f} ({ranking.partial.low:.2f} to"
+        f" {ranking.partial.high:.2f})"
+    )
+
+
+def _signed(one: Interval) -> str:
+    return f"{one.value:+.2f}, {one.low:+.2f} to {one.high:+.2f}"
 
 
 def _signs(values: Floats) -> Floats:

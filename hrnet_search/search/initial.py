@@ -73,9 +73,7 @@ class Initial:
 
 def base_schedule(schedule: Schedule) -> Schedule:
     """Return the schedule by which the base is trained that variants inherit from."""
-    steps, lr = schedule.init_steps or schedule.steps, schedule.init_lr or schedule.lr
-    fresh = replace(schedule, init=NO_INIT, init_steps=0, init_lr=0.0)
-    return replace(fresh, init_fingerprint="", init_path="", steps=steps, lr=lr)
+    return replace(schedule.from_scratch(), steps=schedule.init_steps or schedule.steps)
 
 
 def base_key(base: Architecture, schedule: Schedule, seeds: tuple[int, ...]) -> TrialKey:

@@ -44,8 +44,11 @@ class Plan:
 
     @property
     def long_schedule(self) -> Schedule:
-        """The schedule that confirms, or not, how the search's ranks architectures."""
-        return replace(self.schedule, steps=self.long * self.schedule.steps)
+        """The schedule that confirms, or not, how the search's ranks architectures.
+
+        From scratch: what inherits is ranked by its likeness to the source, for long too.
+        """
+        return replace(self.schedule.from_scratch(), steps=self.long * self.schedule.steps)
 
     @property
     def confirming(self) -> int:

@@ -13,7 +13,7 @@ from made_up import network, result
 
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.near_front import front_accuracy
-from hrnet_search.report.trust import NOT_TRUSTWORTHY, STRONG
+from hrnet_search.report.trust import NOT_CHECKED, NOT_TRUSTWORTHY, STRONG
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -50,13 +50,13 @@ def test_latencies_that_do_not_repeat_are_never_strong(
 
 def test_a_study_without_repeats_images_or_long_trainings_says_so(make_study: MakeStudy) -> None:
     found = evidence_of(make_study(*((network(n + 8), result(n)) for n in range(1, 8))))
-    assert found.stamp.verdict == NOT_TRUSTWORTHY
+    assert found.stamp.verdict == NOT_CHECKED
     assert (found.noise, found.optimism, found.ranking) == (None, None, None)
     assert (found.mious, found.chances, found.pairs, found.ious) == ({}, {}, (), {})
 
 
 def test_an_empty_study_says_nothing_and_breaks_nothing(make_study: MakeStudy) -> None:
-    assert evidence_of(make_study()).stamp.verdict == NOT_TRUSTWORTHY
+    assert evidence_of(make_study()).stamp.verdict == NOT_CHECKED
 
 
 def test_repeats_give_intervals_chances_and_rivals(make_study: MakeStudy) -> None:

@@ -33,7 +33,7 @@ def test_the_front_is_a_table_for_people(make_study: MakeStudy) -> None:
     assert "only the width" in next(line for line in lines if "#1" in line)
     assert str(study.folder / "configs") in lines[-1]
     assert f"page:  {study.folder / 'report' / 'report.html'}" in lines
-    assert any(line.startswith("ranking: not trustworthy (") for line in lines)
+    assert any(line.startswith("ranking: not checked (") for line in lines)
 
 
 def test_no_completed_trial_is_said(make_study: MakeStudy) -> None:

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from hrnet_search.report.trust import (
+    NOT_CHECKED,
     NOT_TRUSTWORTHY,
     STRONG,
     USABLE,
@@ -24,12 +25,67 @@ from hrnet_search.report.trust import (
     seed_noise,
     stamp,
     tau_b,
+    tau_gain,
 )
 
 
-def ranking(low: float) -> Ranking:
-    partial = Interval(low + 0.1, low, low + 0.2)
-    return Ranking(14, partial, partial, ((1, 0.0), (3, 0.0)))
+def ranking(low: float, gain: float = 0.01) -> Ranking:
+    partial, free = Interval(low + 0.1, low, low + 0.2), Interval(0.3, 0.1, 0.5)
+    beyond = Interval(gain + 0.1, gain, gain + 0.2)
+    return Ranking(14, partial, (free, free), beyond, partial, ((1, 0.0), (3, 0.0)))
+
+
+def columns(count: int, n: int = 60, seed: int = 0) -> list[Floats]:
+    """Return columns that agree in part: each is another mixture of the same three."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=(3, n))
+    return [rng.uniform(0.2, 1, 3) @ base + 0.5 * rng.normal(size=n) for _ in range(count)]
+
+
+def kendall(x: Floats, y: Floats) -> float:
+    return float(stats.kendalltau(x, y).statistic)
+
+
+def partial_of_scipy(x: Floats, y: Floats, z: Floats, *others: Floats) -> float:
+    """Return the partial tau by Kendall's formula, again and again, from scipy's taus."""
+    xy, xz, yz = (
+        partial_of_scipy(a, b, *others) if others else kendall(a, b)
+        for a, b in ((x, y), (x, z), (y, z))
+    )
+    return (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
+
+
+@pytest.mark.parametrize("given", [1, 2, 3])
+def test_partial_tau_is_that_of_the_recursion(given: int) -> None:
+    found = columns(2 + given)
+    assert float(partial_tau(*found)) == pytest.approx(partial_of_scipy(*found), abs=1e-9)
+
+
+def test_resamples_are_judged_one_by_one() -> None:
+    rows = np.random.default_rng(2).integers(0, 60, (7, 60))
+    drawn = [column[rows] for column in columns(4)]
+    for statistic in (partial_tau, tau_gain):
+        one_by_one = [float(statistic(*each)) for each in zip(*drawn, strict=True)]
+        assert statistic(*drawn) == pytest.approx(one_by_one, abs=1e-12)
+
+
+def test_what_the_rest_determines_has_no_partial_tau() -> None:
+    x, y, z = columns(3, seed=3)
+    assert float(partial_tau(x, y, x, z)) == 0
+
+
+def test_two_costs_of_one_order_count_once() -> None:
+    x, y, z = columns(3, seed=4)
+    twice = float(partial_tau(x, y, z, 2 * z))
+    assert twice == pytest.approx(partial_of_scipy(x, y, z), abs=1e-9)
+
+
+def test_the_gain_is_over_the_better_of_what_is_free() -> None:
+    x, y, poor, good = columns(4, seed=5)
+    assert kendall(poor, y) != pytest.approx(kendall(good, y))
+    expected = kendall(x, y) - max(kendall(poor, y), kendall(good, y))
+    assert float(tau_gain(x, y, poor, good)) == pytest.approx(expected)
+    assert float(tau_gain(good, y, good, good)) == 0
 
 
 def test_tau_is_that_of_scipy_with_ties_too() -> None:
@@ -102,7 +158,8 @@ def covered_tau(runs: int) -> tuple[float, float]:
     true = float(tau_b(short, long)), float(partial_tau(short, long, np.log(cost)))
     hits = np.zeros(2)
     for run in range(runs):
-        found = rank_agreement(*draw(14), seed=run)
+        short, long, cost = draw(14)
+        found = rank_agreement(short, long, (cost, cost), seed=run)
         assert found is not None
         for i, interval in enumerate((found.tau, found.partial)):
             hits[i] += interval.low <= true[i] <= interval.high
@@ -131,13 +188,13 @@ def test_intervals_cover_at_size() -> None:
 
 def test_few_architectures_rank_nothing() -> None:
     five = np.arange(1.0, 6.0)
-    assert rank_agreement(five, five, five) is None
+    assert rank_agreement(five, five, (five, five)) is None
 
 
 def test_regret_is_what_the_first_choices_lose() -> None:
     long = np.array([0.5, 0.6, 0.7, 0.8, 0.55, 0.65, 0.52])
     short = np.array([0.9, 0.8, 0.7, 0.1, 0.2, 0.3, 0.4])
-    found = rank_agreement(short, long, np.arange(1.0, 8.0))
+    found = rank_agreement(short, long, (np.arange(1.0, 8.0),) * 2)
     assert found is not None
     assert [k for k, _ in found.regret] == [1, 3]
     assert [lost for _, lost in found.regret] == pytest.approx([0.3, 0.1])
@@ -177,4 +234,28 @@ def test_the_stamp_follows_the_lower_end_of_the_interval(low: float, verdict: st
 def test_nothing_strong_rests_on_latencies_that_are_in_doubt() -> None:
     assert stamp(ranking(0.7), "the clock is wrong").verdict == USABLE
     assert "the clock is wrong" in stamp(ranking(0.5), "the clock is wrong").why
-    assert stamp(None).verdict == NOT_TRUSTWORTHY
+
+
+def test_what_was_not_checked_is_called_so() -> None:
+    assert stamp(None).verdict == NOT_CHECKED
+
+
+def test_no_ranking_is_trusted_that_counting_may_give_for_nothing() -> None:
+    found = stamp(ranking(0.9, gain=0.0))
+    assert found.verdict == NOT_TRUSTWORTHY
+    assert "log parameters 0.30 cost no training" in found.why
+    assert "above 0" in found.change
+
+
+def test_an_interval_is_that_of_bca_and_not_of_percentiles() -> None:
+    """Efron and Tibshirani (1993), table 14.2: the variance of 26 spatial test scores.
+
+    Their interval of 90% is 115.8 to 259.6 by BCa, 100.8 to 233.9 by percentiles.
+    """
+    scores = np.array([
+        48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24,
+        26, 30, 41,
+    ], dtype=np.float64)  # fmt: skip
+    found = bca(lambda drawn: drawn.var(axis=-1), (scores,), level=0.9, resamples=20_000)
+    assert found.value == pytest.approx(171.5, abs=0.1)
+    assert (found.low, found.high) == pytest.approx((115.8, 259.6), rel=0.02)

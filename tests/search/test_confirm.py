@@ -73,6 +73,22 @@ def test_long_trainings_spread_over_cost_and_accuracy() -> None:
     assert stratified(found[:5], OBJECTIVES, 12) == found[:5]
 
 
+@pytest.mark.parametrize("seeds", [(0,), (3, 0), (1, 2, 3, 4, 5)])
+def test_long_trainings_have_a_seed_that_nothing_else_had(seeds: tuple[int, ...]) -> None:
+    found = [key for _, key in confirming(candidates(40), OBJECTIVES, seeds, ("short", "long"), 90)]
+    long = {key.seed for key in found if key.schedule == "long"}
+    assert len(long) == 1
+    assert long.isdisjoint({*seeds, *(key.seed for key in found if key.schedule == "short")})
+
+
+def test_long_trainings_of_variants_that_inherit_are_from_scratch() -> None:
+    """At the base's rate: that of inherited weights is measured for those."""
+    schedule = replace(plan().schedule, init="base", init_steps=90, init_lr=0.1, lr=0.01)
+    long = replace(plan(), schedule=schedule, long=3).long_schedule
+    assert (long.init, long.init_steps, long.lr) == ("none", 0, 0.1)
+    assert long.steps == 3 * schedule.steps
+
+
 def test_without_a_completed_trial_nothing_confirms() -> None:
     assert confirming([], OBJECTIVES, (0,), ("a", "b"), 20) == []
 
@@ -91,6 +107,8 @@ def test_the_last_part_of_a_budget_confirms(tmp_path: Path) -> None:
     assert asks[-24:] == confirmed
     long = [a for a in confirmed if a.key.schedule == planned.long_schedule.id]
     assert len(long) == long_trials(24) >= LONG_FEWEST
+    others = {ask.key.seed for ask in asks if ask not in long}
+    assert {a.key.seed for a in long}.isdisjoint(others)
     assert brain.why_ended == "60 trials of 60 have ended"
 
 

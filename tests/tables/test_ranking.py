@@ -4,64 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy import stats
 
 from benchmarks.tables.ranking import (
     front_and_fewest,
     noise,
     pairs_in_order,
-    partial_tau,
     regret,
     three_budgets,
 )
-from hrnet_search.report import trust
-
-Floats = NDArray[np.float64]
-
-
-def columns(count: int, n: int = 60, seed: int = 0) -> list[Floats]:
-    """Return columns that agree in part: each is another mixture of the same three."""
-    rng = np.random.default_rng(seed)
-    base = rng.normal(size=(3, n))
-    return [rng.uniform(0.2, 1, 3) @ base + 0.5 * rng.normal(size=n) for _ in range(count)]
-
-
-def kendall(x: Floats, y: Floats) -> float:
-    return float(stats.kendalltau(x, y).statistic)
-
-
-def of_order_two(x: Floats, y: Floats, z: Floats, w: Floats) -> float:
-    """Return the partial tau given two by recursion over that given one, from scipy's taus."""
-
-    def given_z(a: Floats, b: Floats) -> float:
-        ab, az, bz = kendall(a, b), kendall(a, z), kendall(b, z)
-        return (ab - az * bz) / float(np.sqrt((1 - az**2) * (1 - bz**2)))
-
-    xy, xw, yw = given_z(x, y), given_z(x, w), given_z(y, w)
-    return (xy - xw * yw) / float(np.sqrt((1 - xw**2) * (1 - yw**2)))
-
-
-def test_partial_tau_given_two_is_that_of_the_recursion() -> None:
-    x, y, z, w = columns(4)
-    assert float(partial_tau(x, y, z, w)) == pytest.approx(of_order_two(x, y, z, w), abs=1e-9)
-
-
-def test_partial_tau_given_one_is_kendalls_own() -> None:
-    x, y, z = columns(3, seed=1)
-    assert float(partial_tau(x, y, z)) == pytest.approx(float(trust.partial_tau(x, y, z)), abs=1e-9)
-
-
-def test_resamples_are_judged_one_by_one() -> None:
-    rows = np.random.default_rng(2).integers(0, 60, (7, 60))
-    x, y, z, w = (column[rows] for column in columns(4))
-    one_by_one = [float(partial_tau(*each)) for each in zip(x, y, z, w, strict=True)]
-    assert partial_tau(x, y, z, w) == pytest.approx(one_by_one, abs=1e-12)
-
-
-def test_what_the_rest_determines_has_no_partial_tau() -> None:
-    x, y, z = columns(3, seed=3)
-    assert float(partial_tau(x, y, x, z)) == 0
 
 
 def test_noise_is_what_was_put_in() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hrnet_search.errors import shown
 from hrnet_search.report.compare import Comparison
 from hrnet_search.report.evidence import Evidence
-from hrnet_search.report.trust import Interval
+from hrnet_search.report.trust import FREE, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _larger(volume: float) -> str:
 def _facts(found: Evidence) -> Iterator[Fact]:
     for warning in found.warnings:
         yield Fact("Data", "warning", shown(warning, 400))
-    yield _ranking(found)
+    yield from _ranking(found)
     yield _neighbours(found)
     yield _noise(found)
     if found.optimism:
@@ -75,16 +75,27 @@ def _facts(found: Evidence) -> Iterator[Fact]:
     yield _aa_check(found)
 
 
-def _ranking(found: Evidence) -> Fact:
+def _ranking(found: Evidence) -> Iterator[Fact]:
     title = "Short against long schedule"
     if found.ranking is None:
-        return Fact(title, UNKNOWN, "no network was trained by both schedules, or fewer than six")
+        text = "no network was trained by both schedules, or fewer than six"
+        yield Fact(title, "not checked", text)
+        return
     rank = found.ranking
-    text = (
-        f"partial Kendall tau given cost, over {rank.n} networks ({_range(rank.partial)}). Plain"
-        f" tau is {rank.tau.value:.2f} ({_range(rank.tau)}), which size alone inflates"
+    free = " and ".join(
+        f"{name} {one.value:.2f} ({_range(one)})" for name, one in zip(FREE, rank.free, strict=True)
     )
-    return Fact(title, f"{rank.partial.value:.2f}", text)
+    text = (
+        f"Kendall tau over {rank.n} networks ({_range(rank.tau)}). What costs no training ranks"
+        f" them too: {free}. Given both, the partial tau is {rank.partial.value:.2f}"
+        f" ({_range(rank.partial)})"
+    )
+    yield Fact(title, f"{rank.tau.value:.2f}", text)
+    text = (
+        f"tau of the short schedule less the better of those two ({_range(rank.gain)}): where the"
+        " interval holds 0, training is not shown to rank better than counting"
+    )
+    yield Fact("Gain over counting", f"{rank.gain.value:+.2f}", text)
 
 
 def _neighbours(found: Evidence) -> Fact:

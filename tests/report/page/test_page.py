@@ -140,7 +140,7 @@ def test_an_unfinished_study_has_a_page(make_study: MakeStudy, state: str) -> No
         "one": [(network(9), result(1, miou=0.5)), (network(10), None)],
     }
     found = Read(page_html(gather(make_study(*states[state]))))
-    assert "Ranking: not trustworthy" in found.text
+    assert "Ranking: not checked" in found.text
     assert ("there is no front" in found.text) == (state != "one")
     assert ("no room" in found.text) == (state == "failed")
 
