@@ -171,7 +171,8 @@ def tau_b(x: Floats, y: Floats) -> Floats:
 
 def tau_gain(x: Floats, y: Floats, *free: Floats) -> Floats:
     """Return by how much x [..., n] ranks y better than the best of `free` does."""
-    return tau_b(x, y) - np.max([tau_b(column, y) for column in free], axis=0)
+    best: Floats = np.max([tau_b(column, y) for column in free], axis=0)
+    return tau_b(x, y) - best
 
 
 def partial_tau(x: Floats, y: Floats, *given: Floats) -> Floats:
