@@ -57,26 +57,29 @@ class Inheritance:
     """What became of every tensor of a variant, by name.
 
     `matched` ones came whole, `inherited` ones in part, `fresh` ones start as a new network's,
-    or as the identity. `same_function`: in evaluation mode the variant computes what its source
-    does. `edges` of its last fusion were not in a file, `unused` tensors of it have no place in
-    any network of this family; `origin` is how the file was read.
+    or as the identity. `kept` is the share of the source's parameters that the variant has.
+    `same_function`: in evaluation mode the variant computes what its source does. `edges` of its
+    last fusion were not in a file, `unused` tensors of it have no place in any network of this
+    family; `origin` is how the file was read.
     """
 
     matched: tuple[str, ...]
     inherited: tuple[str, ...]
     fresh: tuple[str, ...]
     same_function: bool
+    kept: float
     edges: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     origin: str = ""
 
     def __str__(self) -> str:
         total = len(self.matched) + len(self.inherited) + len(self.fresh)
-        kept = "the function is the source's" if self.same_function else "not the whole function"
+        whole = "the function is the source's" if self.same_function else "not the whole function"
         fresh = f" ({listed(self.fresh)})" if self.fresh else ""
         return (
             f"{len(self.matched)} of {total} tensors match, {len(self.inherited)} inherited"
-            f" in part, {len(self.fresh)} fresh{fresh}: {kept}"
+            f" in part, {len(self.fresh)} fresh{fresh}: {whole},"
+            f" {self.kept:.0%} of its weights"
             f"{how_read(self.origin, self.edges, self.unused)}"
         )
 
@@ -367,4 +370,5 @@ def _account(
         same_function=headed
         and classes[0] == classes[1]
         and contains(network.architecture, before),
+        kept=transfer.copied / sum(tensor.numel() for tensor in source.parameters()),
     )

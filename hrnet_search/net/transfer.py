@@ -44,6 +44,7 @@ def concatenated(new: Sequence[int], old: Sequence[int]) -> Channels:
 class Transfer:
     """Copies from a source's layers into a variant's, and notes what became of each tensor.
 
+    `copied` is how many of the source's parameters the variant has; statistics are none.
     A channel that the source has never hears of one that it has not: its weights for them are
     zero. New channels keep their random start, so that what they learn to say is heard once a
     step has moved those zeros.
@@ -52,6 +53,7 @@ class Transfer:
     def __init__(self) -> None:
         self.whole: set[int] = set()
         self.part: set[int] = set()
+        self.copied = 0
 
     @torch.no_grad()
     def conv(
@@ -68,10 +70,12 @@ class Transfer:
         rows = new.weight.new_zeros(len(outs), *new.weight.shape[1:])
         rows[:, ins.new] = weight[outs.old][:, ins.old]
         new.weight[outs.new] = rows
+        self.copied += len(outs) * len(ins) * min(new.kernel_size[0], old.kernel_size[0]) ** 2
         same = new.weight.shape == old.weight.shape and len(ins) == new.in_channels
         self._note(new.weight, same and not changed)
         if new.bias is not None and old.bias is not None:
             new.bias[outs.new] = old.bias[outs.old].to(new.bias)
+            self.copied += len(outs)
             self._note(new.bias, len(outs) == new.out_channels == old.out_channels)
 
     @torch.no_grad()
@@ -82,6 +86,7 @@ class Transfer:
         outs = first(min(wide, narrow))
         copied = old.weight[outs.old][:, ins.old].to(new.weight)
         new.weight[outs.new[:, None], ins.new] = copied
+        self.copied += copied.numel()
         self._note(new.weight, new.weight.shape == old.weight.shape)
 
     @torch.no_grad()
@@ -89,6 +94,7 @@ class Transfer:
         """Copy a batch norm with its statistics."""
         count = min(new.num_features, old.num_features)
         same = new.num_features == old.num_features and not changed
+        self.copied += 2 * count
         for name in NORM_TENSORS:
             tensor, given = getattr(new, name), getattr(old, name)
             tensor[:count] = given[:count].to(tensor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +102,9 @@ def check_pair(seed: int) -> tuple[bool, bool]:
     assert len(set(names(report))) == len(names(report)) == counted(variant)
     if not report.same_function:
         assert all(torch.isfinite(y).all() for y in outputs(variant))
+        assert 0 < report.kept <= 1
         return False, False
+    assert report.kept == 1
     assert distance(source, variant) < 1e-9, (first, second)
     rests = keeps_statistics(second, first)
     assert (distance(source, variant, training=True) < 1e-9) == rests, (first, second)
@@ -176,8 +179,13 @@ def test_a_narrower_variant_is_the_source_without_its_last_channels() -> None:
     source = loud(SOURCE, 4)
     inherit(source, network_of(shaken(narrow, 1).state_dict()))
     variant = loud(narrow, 5)
-    inherit(variant, network_of(source.state_dict()))
+    report = inherit(variant, network_of(source.state_dict()))
     assert distance(shaken(narrow, 1), variant) < 1e-9
+    given, own = dict(source.named_parameters()), dict(variant.named_parameters())
+    shared = sum(
+        math.prod(map(min, tensor.shape, own[name].shape)) for name, tensor in given.items()
+    )
+    assert report.kept == shared / sum(tensor.numel() for tensor in given.values())
 
 
 def test_cat_becomes_sum_exactly_where_it_adds_itself_unchanged() -> None:
@@ -241,7 +249,7 @@ def test_a_report_is_one_line() -> None:
     report = inherit(loud(LARGER["more blocks"], 1), network_of(shaken(SOURCE, 1).state_dict()))
     text = str(report)
     assert "0 inherited in part, 45 fresh (layer1.2.conv1.weight, " in text
-    assert text.endswith("and 42 more): the function is the source's")
+    assert text.endswith("and 42 more): the function is the source's, 100% of its weights")
 
 
 def test_the_source_stays_as_it_was() -> None:
