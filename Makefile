@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := search_spaces/quickstart.yaml
 CONSTRAINTS ?= constraints.txt
+# Tests of one group (Ray) run in one process.
+ALONGSIDE ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 .PHONY: help demo test check bench table clean
 
@@ -19,13 +21,13 @@ test: $(STAMP) ## lint, format, types and all tests but the benchmarks; what CI 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest $(ALONGSIDE)
 
 check: $(STAMP) ## the same without the slow tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m 'not bench and not slow'
+	$(BIN)/pytest $(ALONGSIDE) -m 'not bench and not slow'
 
 bench: $(STAMP) ## the long comparisons: hours
 	$(BIN)/pytest -m bench

@@ -1,6 +1,41 @@
-"""What holds for every test: threads soon sleep while they wait; no latency is kept."""
+"""What holds for every test: threads soon sleep while they wait; no latency is kept.
+
+Where tests run beside each other (`pytest -n`), each process has its share of the cores and a folder
+for temporary files of its own, so that none waits for another's turn at measuring latency.
+"""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 os.environ["HRNET_SEARCH_LATENCIES"] = "off"  # no test measures for another
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is loaded
+
+ALONGSIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if ALONGSIDE > 1:
+    threads = max(1, len(os.sched_getaffinity(0)) // ALONGSIDE)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_files() -> Iterator[None]:
+    if ALONGSIDE == 1:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="hrnet-search-tests-")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process have all tests that start a Ray: two at once starve each other."""
+    for item in items:
+        if "ray_tune" in Path(item.path).parts or item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))

@@ -133,6 +133,7 @@ def listing(folder: Path) -> list[str]:
     return [name for name in names if not name.endswith(("-wal", "-shm", "-journal"))]
 
 
+@pytest.mark.ray
 @pytest.mark.slow  # Ray starts twice
 def test_workers_leave_in_a_relative_folder_what_an_inline_run_does(
     project: Path, tmp_path: Path
