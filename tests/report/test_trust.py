@@ -186,6 +186,22 @@ def test_intervals_cover_at_size() -> None:
     assert min(found["tau"], found["partial tau"]) > 0.93
 
 
+def test_variances_of_images_and_seeds_are_combined_as_welch_does() -> None:
+    """scipy's interval of a difference of means of unequal variances: Welch, Satterthwaite."""
+    rng = np.random.default_rng(7)
+    images, seeds = rng.normal(0.5, 0.06, 9), rng.normal(0.1, 0.01, 4)
+    expected = stats.ttest_ind(images, seeds, equal_var=False).confidence_interval()
+    sd = float(seeds.std(ddof=1))
+    found = combined(
+        float(images.mean() - seeds.mean()),
+        float(images.std(ddof=1) / math.sqrt(len(images))),
+        len(images),
+        SeedNoise(Interval(sd, sd, sd), len(seeds) - 1, 1),
+        1 / len(seeds),
+    )
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
 def test_few_architectures_rank_nothing() -> None:
     five = np.arange(1.0, 6.0)
     assert rank_agreement(five, five, (five, five)) is None
