@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hrnet_search.arch.yaml_nodes import MAX_BYTES, MAX_VALUES
-from hrnet_search.cli import BAD_INPUT, main
+from hrnet_search.cli import main
+from hrnet_search.commands.outcome import BAD_INPUT
 from hrnet_search.errors import MOST_LINES
 from hrnet_search.space.load import load_space
 

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 ROOMS = (
     "redaction", "errors", "paths", "device_names", "arch", "records", "latency_rule", "presets",
     "library", "space", "store", "net", "data", "evaluate", "search", "ablation", "report",
-    "progress", "profiling", "arguments", "cli", "__main__",
+    "progress", "commands", "cli", "__main__",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
 
@@ -77,7 +77,7 @@ GUESTS = {
     "report.export.safetensors_file": {"safetensors"},
     "report.export.trained": {"torch", "safetensors"},
     "progress": {"rich"},
-    "cli": {"rich"},
+    "commands.terminal": {"rich"},
 }
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "misc"}
 

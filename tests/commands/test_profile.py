@@ -16,7 +16,7 @@ from hrnet_search.evaluate import kept_latencies, machine
 from hrnet_search.evaluate.latency import measure_latency
 from hrnet_search.records import Latency
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 SMALL = str(CONFIGS[1])
 QUICK = ["--size", "32", "32", "--latency", "--seconds", "0.1", "--device", "cpu"]
 

@@ -11,8 +11,8 @@ from made_up import network, result
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
+from hrnet_search.commands.profile_table import Profile, as_json, inversions, roundings, table
 from hrnet_search.records import Latency
-from hrnet_search.report.profile import Profile, as_json, inversions, roundings, table
 
 SIZE = (64, 64)
 

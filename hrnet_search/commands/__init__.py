@@ -1,0 +1,1 @@
+"""The commands: a file each, with `add`, `command`, and the same as a function from Python."""

@@ -1,0 +1,121 @@
+"""`ablate`: an ablation, from a space file to a report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.driver import (
+    Driving,
+    add_driving,
+    driven,
+    reported,
+    retry_failed,
+    spin_less,
+)
+from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
+from hrnet_search.commands.space_file import data_lines, load_ablation, study_folder
+from hrnet_search.paths import expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.ablation.arms import Ablation
+    from hrnet_search.ablation.brain import AblationBrain
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.space.load import SpaceFile
+    from hrnet_search.store.study import Study
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `ablate` does."""
+    sub.add_argument("--plan", action="store_true", help="say what it takes and can show, and end")
+    sub.add_argument(
+        "--reuse", action="append", default=[], type=expanded, metavar="STUDY",
+        help="take over finished trials of another study (may be repeated)",
+    )  # fmt: skip
+    add_driving(sub)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run the ablation that a file asks for; the same command again goes on where it was."""
+    from hrnet_search.commands.terminal import Terminal
+
+    file = load_ablation(options.space, options.data_root, warn)
+    folder = study_folder(file, options.output)
+    terminal = Terminal(options.plain)
+    ablation = _planned(file, folder, options.reuse, terminal)
+    if options.plan:
+        return DONE
+    brain = _ablate(file, ablation, folder, options.reuse, Driving.of(options), terminal)
+    say(f"\n{brain.why_ended}\n{reported(folder)[1]}")
+    return TRIALS_FAILED if brain.counts["failed"] else DONE
+
+
+def ablate(
+    space: str | Path,
+    folder: str | Path,
+    reuse: Sequence[str | Path] = (),
+    *,
+    data_root: str | Path | None = None,
+    workers: int | None = None,
+    gpus_per_trial: float | None = None,
+    memory_per_trial: float | None = None,
+    ray: str | None = None,
+    storage: str | None = None,
+    take_over: bool = False,
+    retry_failed: bool = False,
+    progress: bool = False,
+) -> Study:
+    """Run the ablation of a space file, write the report, and return the study in `folder`.
+
+    `reuse` are studies whose finished trials are taken over where they are the same. The rest,
+    and what is raised, is as for `run`; SpaceError also for a design that cannot show what the
+    file asks of it.
+    """
+    from hrnet_search.commands.terminal import Quiet, Terminal
+
+    how = Driving(workers, gpus_per_trial, memory_per_trial, ray, storage, take_over, retry_failed)
+    terminal = Terminal() if progress else Quiet()
+    file = load_ablation(space, data_root, terminal.warn)
+    place = study_folder(file, folder)
+    ablation = _planned(file, place, reuse, terminal)
+    _ablate(file, ablation, place, reuse, how, terminal)
+    return reported(place)[0]
+
+
+def _planned(
+    file: SpaceFile, folder: Path, reuse: Sequence[str | Path], terminal: Terminal
+) -> Ablation:
+    """Return the ablation, after what it takes and can show was said."""
+    spin_less()
+    from hrnet_search.ablation.run import ablation_of, prepare
+
+    ablation = ablation_of(file, folder)
+    for line in data_lines(file, ablation.data):
+        terminal.say(line)
+    for line in prepare(file, ablation, folder, reuse):
+        terminal.say(line)
+    return ablation
+
+
+def _ablate(
+    file: SpaceFile,
+    ablation: Ablation,
+    folder: Path,
+    reuse: Sequence[str | Path],
+    how: Driving,
+    terminal: Terminal,
+) -> AblationBrain:
+    from hrnet_search.ablation.run import ablate as run_ablation
+    from hrnet_search.ablation.run import open_ablation
+    from hrnet_search.search.interrupt import Interrupt
+    from hrnet_search.store.study import open_study
+
+    others = [open_study(other) for other in reuse]
+    with Interrupt() as interrupt, open_ablation(file, ablation, folder, how.take_over) as store:
+        retry_failed(store, how, terminal)
+        with driven(
+            file, store, ablation.trainings, ablation.initial, interrupt, how, terminal
+        ) as (driver, listeners):
+            return run_ablation(file, ablation, store, listeners, terminal.say, others, driver)

@@ -1,0 +1,123 @@
+"""What commands take from the command line: the parser, numbers, and what several take."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from hrnet_search.commands.outcome import BAD_INPUT
+from hrnet_search.device_names import DEVICES, is_device
+from hrnet_search.errors import Fault, InputError, clean, nearest, shown
+from hrnet_search.paths import expanded
+
+N = TypeVar("N", int, float)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line that names the command and where it is explained."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and leave."""
+        self.exit(BAD_INPUT, self._line(message))
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Say which of these words are not known, and leave.
+
+        Words beside unknown options are most likely their values.
+        """
+        options = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not options:
+            self.error(f"{shown(' '.join(words))} is more than it takes")
+        wrong = (f"{shown(option)} is not a known option{self._near(option)}" for option in options)
+        self.exit(BAD_INPUT, "".join(map(self._line, wrong)))
+
+    def _line(self, message: str) -> str:
+        return f"{self.prog}: {clean(message)} ({self.prog} --help)\n"
+
+    def _near(self, option: str) -> str:
+        return nearest(option, list(self._option_string_actions))
+
+
+def _read(
+    kind: Callable[[str], N], text: str, fits: Callable[[N], bool], wrong: str, allowed: str
+) -> N:
+    """Return a number; what is none is said to be none."""
+    try:
+        number = kind(text)
+    except ValueError:
+        wrong = "is not an integer" if kind is int else "is not a number"
+    else:
+        if fits(number):
+            return number
+    raise argparse.ArgumentTypeError(f"{shown(text)} {wrong}, allowed: {allowed}")
+
+
+def positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    return _read(int, text, lambda n: n > 0, "is not positive", "1 or more")
+
+
+def whole(text: str) -> int:
+    """Read an integer of at least 0."""
+    return _read(int, text, lambda n: n >= 0, "is not allowed", "an integer of at least 0")
+
+
+def integer(text: str) -> int:
+    """Read an integer."""
+    return _read(int, text, lambda _: True, "", "an integer")
+
+
+def number(text: str) -> float:
+    """Read a finite number."""
+    return _read(float, text, math.isfinite, "is not a number", "a number")
+
+
+def share(text: str) -> float:
+    """Read a number of at least 0."""
+    return _read(float, text, lambda n: 0 <= n < 1e6, "is not allowed", "0 or more, below 1e6")
+
+
+def device(text: str) -> str:
+    """Read the name of a device."""
+    if is_device(text):
+        return text
+    wrong = f"{shown(text)} is not known, allowed: {DEVICES}"
+    raise argparse.ArgumentTypeError(wrong)
+
+
+def add_space(sub: argparse.ArgumentParser) -> None:
+    """Take a space file, and where its data lie."""
+    sub.add_argument("space", type=expanded, metavar="SPACE", help="space file (yaml)")
+    sub.add_argument(
+        "--data-root", type=expanded, metavar="DIR", help="where the images and masks lie"
+    )
+
+
+def add_study(sub: argparse.ArgumentParser) -> None:
+    """Take one study."""
+    sub.add_argument("study", type=expanded, metavar="STUDY", help="study folder")
+
+
+def add_take_over(sub: argparse.ArgumentParser) -> None:
+    """Take whether a driver that cannot be looked at is known to be gone."""
+    gone = "the driver on another host, which holds the study, is known to be gone"
+    sub.add_argument("--take-over", action="store_true", help=gone)
+
+
+def require_positive(**counts: int | None) -> None:
+    """Raise InputError for counts of a caller from Python that are not integers of at least 1."""
+    faults = [
+        Fault(name, count, f"{shown(count)} {wrong}", "allowed: 1 or more")
+        for name, count in counts.items()
+        if count is not None and (wrong := _wrong_count(count))
+    ]
+    if faults:
+        raise InputError(faults)
+
+
+def _wrong_count(count: object) -> str:
+    if isinstance(count, bool) or not isinstance(count, int):
+        return "is not an integer"
+    return "" if count > 0 else "is not positive"

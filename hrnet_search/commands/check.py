@@ -1,0 +1,103 @@
+"""`check`: every problem of a space file and its data; else how large and expensive it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrnet_search.commands.arguments import add_space
+from hrnet_search.commands.outcome import DONE, say, warn
+from hrnet_search.commands.space_file import (
+    data_lines,
+    decoded_line,
+    initial_weights,
+    load,
+    look_at_data,
+    seen,
+)
+
+if TYPE_CHECKING:
+    from hrnet_search.data.inventory import Inventory
+    from hrnet_search.space.load import SpaceFile
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a space file without problems says: in lines for people, and plain for programs."""
+
+    lines: tuple[str, ...]
+    plain: dict[str, Any]
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `check` does."""
+    add_space(sub)
+    sub.add_argument("--json", action="store_true", help="for programs to read")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Look for every problem of a space file; else say how large and how dear the space is."""
+    found = check(options.space, options.data_root, warn)
+    if options.json:
+        print(json.dumps(found.plain))
+        return DONE
+    for line in found.lines:
+        say(line)
+    return DONE
+
+
+def check(
+    space: str | Path,
+    data_root: str | Path | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Checked:
+    """Return what a space file asks for; raise InputError with every problem of it.
+
+    Data and initial weights are looked at as `run` does, data only if it is known where they are.
+    """
+    file = load(space, data_root, warn)
+    data = look_at_data(file)
+    return _space(file, data) if file.ablation is None else _ablation(file, data)
+
+
+def _space(file: SpaceFile, data: Inventory | None) -> Checked:
+    from hrnet_search.data.cache import decoded_bytes
+    from hrnet_search.search.tracking_uri import advice_on
+    from hrnet_search.space.survey import survey
+
+    initial = initial_weights(file)
+    initial.settled(file.schedule)
+    advice = list(advice_on(file))
+    decoded = decoded_bytes(file.schedule.data) if data else None
+    found = survey(file.space)
+    lines = [f"{file.name}: no problems", *data_lines(file, data)]
+    if decoded is not None:
+        lines.append(decoded_line(decoded, file.schedule.data.cache))
+    plain = {**seen(data), "decoded_bytes": decoded, "initial": initial.lines, "tracking": advice}
+    return Checked(
+        (*lines, *initial.lines, *advice, *found.lines()),
+        {"name": file.name, **plain, **asdict(found)},
+    )
+
+
+def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:
+    from hrnet_search.ablation.arms import settle
+    from hrnet_search.search.tracking_uri import advice_on
+
+    initial = initial_weights(file)
+    ablation = settle(file, file.schedule, initial.settled)
+    advice = list(advice_on(file))
+    arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
+    plain = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
+    plain |= {"initial": initial.lines, "tracking": advice}
+    seeds = len(ablation.spec.seeds)
+    lines = [f"{file.name}: no problems", *data_lines(file, data), *initial.lines, *advice]
+    lines.append(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
+    for arm in ablation.arms:
+        note = f", {arm.note}" if arm.note else ""
+        lines.append(f"  {arm.name}: {arm.ratio:.1%} of the reference's MACs{note}")
+    return Checked(tuple(lines), {"name": file.name, **seen(data), **plain})

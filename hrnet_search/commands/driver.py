@@ -1,0 +1,158 @@
+"""What drives a study, whatever it is of: this process, or Ray with many workers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.arguments import (
+    add_space,
+    add_take_over,
+    positive,
+    require_positive,
+    share,
+)
+from hrnet_search.paths import expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.search.inline import Driver, Listener
+    from hrnet_search.search.interrupt import Interrupt
+    from hrnet_search.space.load import SpaceFile
+    from hrnet_search.store.study import Study
+    from hrnet_search.store.writer import StudyStore
+
+
+@dataclass(frozen=True, slots=True)
+class Driving:
+    """How a study is driven; without `workers` and `ray` in this process.
+
+    `memory_per_trial` is in GiB. The names are those of the command line and of `run`.
+    """
+
+    workers: int | None = None
+    gpus_per_trial: float | None = None
+    memory_per_trial: float | None = None
+    ray: str | None = None
+    storage: str | None = None
+    take_over: bool = False
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        require_positive(workers=self.workers)
+
+    @staticmethod
+    def of(options: argparse.Namespace) -> Driving:
+        """Return what the command line asks for."""
+        return Driving(**{name: getattr(options, name) for name in Driving.__slots__})
+
+
+def add_driving(sub: argparse.ArgumentParser) -> None:
+    """Take a space file, the study's folder, and how the study is driven."""
+    add_space(sub)
+    sub.add_argument(
+        "-o", "--output", type=expanded, metavar="STUDY", help="study folder (results/NAME)"
+    )
+    sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+    add_take_over(sub)
+    sub.add_argument("--retry-failed", action="store_true", help="run trials that failed again")
+    ray = sub.add_argument_group("several workers (docs/cluster.md)")
+    ray.add_argument("--workers", type=positive, metavar="N", help="trials at once, through Ray")
+    gpus = "share of a GPU for each trial (1 where there are GPUs)"
+    ray.add_argument("--gpus-per-trial", type=share, metavar="G", help=gpus)
+    memory = "what one worker may use, in GiB (estimated, 2 or more)"
+    ray.add_argument("--memory-per-trial", type=share, metavar="M", help=memory)
+    address = "join this Ray cluster (without it, --workers starts one on this machine)"
+    ray.add_argument("--ray", metavar="ADDRESS", help=address)
+    storage = "path or URL that all nodes see, if they do not see the study folder"
+    ray.add_argument("--storage", type=expanded, metavar="URL", help=storage)
+
+
+def spin_less() -> None:
+    """Let threads sleep soon at a barrier; read when torch loads.
+
+    Spinning while another process has the core made a training 60 times slower (docs/LOG.md).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+@contextmanager
+def driven(
+    file: SpaceFile,
+    store: StudyStore,
+    planned: int,
+    first: Sequence[str],
+    interrupt: Interrupt,
+    how: Driving,
+    terminal: Terminal,
+) -> Iterator[tuple[Driver, Sequence[Listener]]]:
+    """Yield what runs the trials of an open study, and all that watch them.
+
+    `planned` trials are shown as the whole; `first` is said before them.
+    """
+    from hrnet_search.progress import watching
+    from hrnet_search.search.mirrors import Outbox
+
+    already, folder = store.finished(), store.folder
+    with (
+        Outbox(folder, terminal.warn, file) as outbox,
+        _driver(file, folder, store.meta(), interrupt, how, terminal) as driver,
+        watching(
+            folder, planned, file.objectives, already, terminal.console, terminal.live, first
+        ) as views,
+    ):
+        yield driver, [*views, outbox]
+
+
+def retry_failed(store: StudyStore, how: Driving, terminal: Terminal) -> None:
+    """Put trials back that failed, if that is asked for."""
+    if how.retry_failed and (again := store.retry_failed()):
+        terminal.say(f"failed trials that run again: {again}")
+
+
+def reported(folder: Path) -> tuple[Study, str]:
+    """Write the report of a study; return the study and its summary in lines."""
+    from hrnet_search.report.report import write_report
+    from hrnet_search.report.summary import summary
+    from hrnet_search.store.study import open_study
+
+    study = open_study(folder)
+    return study, summary(study, write_report(study).stamp)
+
+
+@contextmanager
+def _driver(
+    file: SpaceFile,
+    folder: Path,
+    meta: Mapping[str, str],
+    interrupt: Interrupt,
+    how: Driving,
+    terminal: Terminal,
+) -> Iterator[Driver]:
+    """Yield what runs the trials: this process, or Ray if workers or a cluster are asked for."""
+    if how.workers is None and not how.ray:
+        from hrnet_search.search.run import Inline
+
+        yield Inline(interrupt)
+        return
+    from hrnet_search.search.ray_tune.room import GIB, Asked, memory_of_a_worker
+    from hrnet_search.search.ray_tune.start import ray_driver
+
+    device, measured_on = file.latency.device, meta.get("device")
+    memory = (how.memory_per_trial or 0) * GIB
+    asked = Asked(
+        workers=how.workers or 1,
+        gpus=how.gpus_per_trial,
+        address=how.ray or "",
+        storage=how.storage or "",
+        memory=int(memory) or memory_of_a_worker(file.space, file.schedule, device),
+    )
+    study = meta["study_id"]
+    with ray_driver(asked, folder, study, device, measured_on, interrupt, terminal.say) as driver:
+        yield driver

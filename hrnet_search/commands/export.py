@@ -1,0 +1,124 @@
+"""`export`: the front of a study, as files of other libraries."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.arguments import add_study, positive, require_positive
+from hrnet_search.commands.outcome import DONE, say, warn
+from hrnet_search.commands.report import opened
+from hrnet_search.errors import Fault, InputError
+from hrnet_search.paths import expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.records import Latency
+    from hrnet_search.report.export.member import Member
+    from hrnet_search.report.export.result import ExportOptions, ExportResult
+    from hrnet_search.store.study import Study
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `export` does."""
+    add_study(sub)
+    sub.add_argument(
+        "-o", "--output", type=expanded, metavar="DIR", help="folder for the files (STUDY/export)"
+    )
+    sub.add_argument(
+        "--format",
+        default="hrnet",
+        help="hrnet, mmseg, onnx, safetensors; with commas between (hrnet)",
+    )
+    sub.add_argument("--latency", action="store_true", help="measure ONNX files in onnxruntime")
+    sub.add_argument("--weights", action="store_true", help="trained weights beside the configs")
+    sub.add_argument("--as-is", action="store_true", help="also what the target would change")
+    size = {"nargs": 2, "type": positive, "metavar": ("H", "W")}
+    sub.add_argument("--size", help="fix the image size of ONNX files (open)", **size)  # type: ignore[arg-type]
+    sub.add_argument("--batch", type=positive, metavar="N", help="fix their batch (open)")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Write the front's files for other libraries; name what those would not run as meant."""
+    study = opened(options.study)
+    folder = _folder(study, options.output)
+    size = (options.size[0], options.size[1]) if options.size else None
+    how = (options.weights, options.as_is, size, options.batch)
+    found = _export(study, folder, options.format.split(","), how, options.latency, say)
+    for name, result in found.items():
+        say(f"{name}: {len(result.written)} files in {folder}")
+        for refusal in result.refused:
+            warn(f"{name}: refused: {refusal}")
+    return DONE
+
+
+def export(
+    study: str | Path | Study,
+    folder: str | Path | None = None,
+    formats: str | Sequence[str] = "hrnet",
+    *,
+    weights: bool = False,
+    as_is: bool = False,
+    size: tuple[int, int] | None = None,
+    batch: int | None = None,
+    latency: bool = False,
+) -> dict[str, ExportResult]:
+    """Write the front of a study into `folder` (STUDY/export); return what was written by format.
+
+    `formats` are of hrnet, mmseg, onnx and safetensors; "cards" are written with all. `weights`
+    adds trained weights to formats that are configs, `as_is` writes also what the target would
+    change. `size` (height, width) and `batch` fix those of ONNX files, `latency` times those in
+    onnxruntime. What was not written is in `refused` of its format, with the reasons. Raise
+    InputError for what cannot be asked for and for a study without a front, StorageLostError.
+    """
+    require_positive(batch=batch, **dict(zip(("height", "width"), size or (), strict=False)))
+    names = formats.split(",") if isinstance(formats, str) else formats
+    found = opened(study)
+    how = (weights, as_is, size, batch)
+    return _export(found, _folder(found, folder), names, how, latency, lambda _: None)
+
+
+def _folder(study: Study, folder: str | Path | None) -> Path:
+    if folder is None:
+        return study.folder / "export"
+    return Path(os.path.realpath(expanded(str(folder))))  # a link that the user names is meant
+
+
+def _export(
+    study: Study,
+    folder: Path,
+    formats: Sequence[str],
+    how: tuple[bool, bool, tuple[int, int] | None, int | None],
+    latency: bool,
+    say: Callable[[str], None],
+) -> dict[str, ExportResult]:
+    from hrnet_search.report.export.result import ExportOptions
+    from hrnet_search.report.export.table import export_front
+
+    if latency and "onnx" not in formats:
+        wrong = "only ONNX files are timed here"
+        raise InputError(Fault("--latency", None, wrong, "allowed: with onnx in --format"))
+    options = ExportOptions(*how)
+    measure = _onnx_latency(options, say) if latency else None
+    return export_front(study, folder, list(dict.fromkeys(formats)), options, measure)
+
+
+def _onnx_latency(
+    how: ExportOptions, say: Callable[[str], None]
+) -> Callable[[Path, Member], Latency]:
+    """Return what times an exported file in onnxruntime, at the size its network was timed at."""
+    from hrnet_search.evaluate.onnx_latency import measure_onnx
+    from hrnet_search.records import LatencySpec
+
+    def measure(path: Path, member: Member) -> Latency:
+        timed = member.result.latency
+        at = timed.condition if timed else LatencySpec()
+        spec = LatencySpec(how.size or at.size, how.batch or at.batch)
+        found = measure_onnx(path, spec, classes=member.classes)
+        noisy = ", noisy" if found.noisy else ""
+        say(f"{path.name}: {found.median_ms:.3g} ms in onnxruntime on the CPU{noisy}")
+        return found
+
+    return measure

@@ -1,0 +1,57 @@
+"""`generate`: distinct valid variants of a space, as configs of the HRNet library."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.arguments import add_space, positive, whole
+from hrnet_search.commands.outcome import DONE, say, warn
+from hrnet_search.commands.space_file import load
+from hrnet_search.paths import expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.space.load import SpaceFile
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `generate` does."""
+    add_space(sub)
+    sub.add_argument("-n", type=positive, required=True, metavar="N", help="how many")
+    sub.add_argument("--seed", type=whole, default=0, metavar="S", help="of the draw (0)")
+    sub.add_argument(
+        "-o", "--output", required=True, type=expanded, metavar="DIR", help="folder for the yamls"
+    )
+
+
+def command(options: argparse.Namespace) -> int:
+    """Write N distinct valid HRNet yamls within the limits."""
+    file = load(options.space, options.data_root, warn)
+    written = write_variants(file, options.output, options.n, options.seed)
+    say(f"{len(written)} configs in {Path(options.output)}")
+    if len(written) < options.n:
+        say(f"the space has no more than {len(written)} distinct variants within its limits")
+    return DONE
+
+
+def write_variants(file: SpaceFile, folder: str | Path, count: int, seed: int = 0) -> list[Path]:
+    """Write up to `count` variants into a folder; return the files.
+
+    Raise StorageLostError where they cannot be written.
+    """
+    from hrnet_search.library.writer import ConfigWriter
+    from hrnet_search.space.generate import generate
+    from hrnet_search.store.files import write_whole, writing
+
+    place, schedule = Path(expanded(str(folder))), file.schedule.id
+    writer = ConfigWriter.planned(file.base, file.schedule)
+    found = generate(file.space, count, seed)
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+    written = []
+    for architecture in found:
+        path = place / f"{file.name}_{architecture.id}.yaml"
+        write_whole(path, writer.write(architecture, schedule).text.encode())
+        written.append(path)
+    return written

@@ -1,0 +1,98 @@
+"""`profile`: what configs cost, beside each other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.arguments import device, integer, number, positive, require_positive
+from hrnet_search.commands.driver import spin_less
+from hrnet_search.commands.outcome import BAD_INPUT, DONE, say, warn
+from hrnet_search.device_names import DEVICES
+from hrnet_search.errors import Fault, InputError, briefly
+from hrnet_search.paths import expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.commands.profile_table import Profile
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `profile` does."""
+    add = sub.add_argument
+    add("config", nargs="+", type=expanded, metavar="CONFIG", help="HRNet-library yaml")
+    size = {"nargs": 2, "type": integer, "default": (1024, 2048), "metavar": ("H", "W")}
+    add("--size", help="image size in pixels (1024 2048)", **size)  # type: ignore[arg-type]
+    add("--classes", type=positive, metavar="K", help="instead of the config's")
+    add("--by-stage", action="store_true", help="also by stage, branch and operation")
+    add("--batch", type=integer, default=1, help="images of an inference (1)")
+    training = "images of a training step (8)"
+    add("--train-batch", type=integer, default=8, metavar="N", help=training)
+    add("--latency", action="store_true", help="measure it too (loads torch)")
+    add("--device", type=device, default="auto", help=DEVICES)
+    add("--mode", default="auto", help="auto, eager, cudagraph or compile")
+    add("--precision", default="fp32", help="fp32, fp16 or bf16")
+    add("--threads", type=integer, default=0, help="of the CPU (0: all cores but one)")
+    add("--seconds", type=number, default=5.0, help="cap on one measurement (5)")
+    throughput = "images a second at this batch too"
+    add("--throughput", type=integer, default=0, metavar="N", help=throughput)
+    add("--again", action="store_true", help="measure what was measured before")
+    add("--json", action="store_true", help="for programs to read")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Show what configs cost: parameters, MACs, memory, and measured latency if asked."""
+    from hrnet_search.commands.profile_table import as_json, table
+    from hrnet_search.commands.profiling import Asked, profiled
+
+    given = {name: getattr(options, name) for name in Asked.__slots__}
+    asked = Asked(**{**given, "size": (options.size[0], options.size[1])})
+    profiles, lines = profiled(options.config, asked, "--")
+    if options.json:
+        print(json.dumps(as_json(profiles)))
+    elif profiles:
+        say(table(profiles, asked.size, asked.batch, asked.train_batch))
+    for line in briefly(lines):
+        warn(line)
+    return BAD_INPUT if lines else DONE
+
+
+def profile(
+    configs: str | Path | Sequence[str | Path],
+    size: tuple[int, int] = (1024, 2048),
+    *,
+    classes: int | None = None,
+    by_stage: bool = False,
+    batch: int = 1,
+    train_batch: int = 8,
+    latency: bool = False,
+    device: str = "auto",
+    mode: str = "auto",
+    precision: str = "fp32",
+    threads: int = 0,
+    seconds: float = 5.0,
+    throughput: int = 0,
+    again: bool = False,
+) -> list[Profile]:
+    """Return what configs of the HRNet library cost for images of `size` (height, width).
+
+    Each has exact parameters, MACs and activations (`cost`), estimates of memory in bytes, and
+    with `latency` what was measured under the given condition; with `throughput` also images a
+    second at that batch. `by_stage` adds a row a stage, branch and operation. `classes` are those
+    of the config if not given. Raise InputError with every problem of every config.
+    """
+    from hrnet_search.commands.profiling import Asked, profiled
+
+    spin_less()
+    require_positive(classes=classes)
+    paths = [configs] if isinstance(configs, str | Path) else configs
+    asked = Asked(
+        size, classes, by_stage, batch, train_batch, latency, device, mode, precision, threads,
+        seconds, throughput, again,
+    )  # fmt: skip
+    profiles, lines = profiled([expanded(str(path)) for path in paths], asked)
+    if lines:
+        raise InputError(Fault("", None, line) for line in lines)
+    return profiles

@@ -1,0 +1,133 @@
+"""What is known of configs: counted, and measured where asked; bad ones are said beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hrnet_search.arch.cost import cost
+from hrnet_search.arch.cost_table import cost_table
+from hrnet_search.arch.hrnet_yaml import Config, class_count, read_config
+from hrnet_search.arch.memory import inference_memory, training_memory
+from hrnet_search.commands.profile_table import Profile
+from hrnet_search.errors import Fault, HrnetSearchError, InputError
+from hrnet_search.records import LatencySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of every config: the arguments of `profile`, by its names."""
+
+    size: tuple[int, int]
+    classes: int | None
+    by_stage: bool
+    batch: int
+    train_batch: int
+    latency: bool
+    device: str
+    mode: str
+    precision: str
+    threads: int
+    seconds: float
+    throughput: int
+    again: bool
+
+
+def profiled(
+    configs: Sequence[str | Path], asked: Asked, option: str = ""
+) -> tuple[list[Profile], list[str]]:
+    """Return what is known of configs, and a line for each problem.
+
+    `option` is what stands before the names of arguments in messages. Raise InputError for
+    counts that are not positive.
+    """
+    _check_counts(asked, option)
+    lines: list[str] = []
+    spec = _spec(asked, lines, option)
+    profiles = list(_profiles(configs, asked, spec, lines))
+    return profiles, lines
+
+
+def _profiles(
+    configs: Sequence[str | Path], asked: Asked, spec: LatencySpec | None, faults: list[str]
+) -> Iterator[Profile]:
+    for path in configs:
+        found: Profile | None = None
+        try:
+            config = read_config(path, to_build=True)
+            classes = asked.classes or class_count(config)
+            found = _counted(path, config, classes, asked)
+            if spec:  # what is counted stays in the table, whatever cannot be measured
+                found = _measured(found, classes, spec, asked)
+        except HrnetSearchError as error:
+            lines = _as_space_file(path) or str(error).splitlines()
+            faults += [t if t.startswith(str(path)) else f"{path}: {t}" for t in lines]
+        if found:
+            yield found
+
+
+def _as_space_file(path: str | Path) -> list[str]:
+    """Return what to say of a space file where a config belongs; empty if it is none."""
+    from hrnet_search.space.load import is_space_file
+
+    allowed = "allowed: HRNet-library configs; hrnet-search check reads it"
+    wrong = Fault("", path, "is a space file", allowed, str(path))
+    return [str(wrong)] if is_space_file(path) else []
+
+
+def _counted(path: str | Path, config: Config, classes: int, asked: Asked) -> Profile:
+    architecture, size = config.architecture, asked.size
+    return Profile(
+        config=str(path),
+        name=Path(path).stem,
+        architecture=architecture,
+        cost=cost(architecture, size, classes),
+        inference_bytes=inference_memory(architecture, size, classes, asked.batch),
+        training_bytes=training_memory(architecture, size, classes, asked.train_batch),
+        rows=cost_table(architecture, size, classes) if asked.by_stage else (),
+    )
+
+
+def _measured(found: Profile, classes: int, spec: LatencySpec, asked: Asked) -> Profile:
+    from hrnet_search.evaluate.profile import measure
+
+    seen = measure(found.architecture, classes, spec, asked.throughput, asked.again)
+    return replace(found, latency=seen.latency, images_per_s=seen.images_per_s, reused=seen.reused)
+
+
+def _spec(asked: Asked, lines: list[str], option: str) -> LatencySpec | None:
+    """Return how latency is measured; None if it is not asked for or cannot be, said once."""
+    if not asked.latency:
+        return None
+    from hrnet_search.evaluate.condition import resolve
+
+    spec = LatencySpec(
+        size=asked.size,
+        batch=asked.batch,
+        device=asked.device,
+        mode=asked.mode,
+        precision=asked.precision,
+        seconds=asked.seconds,
+        threads=asked.threads,
+    )
+    try:
+        resolve(spec)
+    except InputError as error:
+        for fault in error.faults:
+            path = fault.path.removeprefix("latency.")
+            lines.append(str(replace(fault, path=f"{option}{path}")))
+        return None
+    return spec
+
+
+def _check_counts(asked: Asked, option: str) -> None:
+    counts = [("size", side) for side in asked.size]
+    counts += [("batch", asked.batch), ("train-batch", asked.train_batch)]
+    faults = [
+        Fault(f"{option}{name}", count, f"{count} is not positive", "allowed: 1 or more")
+        for name, count in counts
+        if count < 1
+    ]
+    if faults:
+        raise InputError(faults)

@@ -1,0 +1,76 @@
+"""`report`: what a study has found so far, as tables, plots and a page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.outcome import DONE, say
+from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.paths import expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.report.report import ReportFiles
+    from hrnet_search.store.study import Study
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `report` does."""
+    sub.add_argument("study", nargs="+", type=expanded, metavar="STUDY", help="study folder")
+    sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Write tables, plots and one page of a study, finished or not; --compare two of them."""
+    from hrnet_search.report.summary import summary
+    from hrnet_search.store.study import open_study
+
+    if options.compare:
+        _require_two(options.study)
+    studies = [open_study(folder) for folder in options.study]
+    for study in studies:
+        say(summary(study, report(study).stamp))
+    if options.compare:
+        _compare(*studies)
+    return DONE
+
+
+def report(study: str | Path | Study) -> ReportFiles:
+    """Write tables, plots and the page of a study, finished or not, and the configs of its front.
+
+    Return where they are: `page`, `trials`, `front`, `plots`, `configs`, and the `stamp` that
+    says how far to trust the study. Raise StudyError for what is not a study, StorageLostError
+    where a file cannot be written.
+    """
+    from hrnet_search.report.report import write_report
+
+    return write_report(opened(study))
+
+
+def opened(study: str | Path | Study) -> Study:
+    """Return a study that is given, or named by its folder."""
+    from hrnet_search.store.study import Study, open_study
+
+    return study if isinstance(study, Study) else open_study(expanded(str(study)))
+
+
+def _require_two(folders: list[str]) -> None:
+    if len(folders) != 2:
+        wrong = f"{len(folders)} given"
+        raise InputError(Fault("--compare", folders, wrong, "allowed: exactly two studies"))
+    if len({Path(folder).resolve() for folder in folders}) != 2:
+        wrong = f"{shown(folders[0], 300)} is given twice"
+        raise InputError(Fault("--compare", folders, wrong, "allowed: two different studies"))
+
+
+def _compare(first: Study, second: Study) -> None:
+    from hrnet_search.report.page.sentences import verdict
+    from hrnet_search.report.report import write_compared
+
+    found, path = write_compared(first, second)
+    print()
+    for doubt in (*found.doubts, *found.latency_doubts):
+        say(f"doubt: {doubt}")
+    say(shown(verdict(found), 1000))
+    say(f"comparison: {path}")

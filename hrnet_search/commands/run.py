@@ -1,0 +1,104 @@
+"""`run`: a search, from a space file to a report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.arguments import positive, require_positive
+from hrnet_search.commands.driver import (
+    Driving,
+    add_driving,
+    driven,
+    reported,
+    retry_failed,
+    spin_less,
+)
+from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
+from hrnet_search.commands.space_file import data_lines, decoded_line, load_search, study_folder
+
+if TYPE_CHECKING:
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.search.study import Brain
+    from hrnet_search.space.load import SpaceFile
+    from hrnet_search.store.study import Study
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `run` does."""
+    sub.add_argument("--trials", type=positive, metavar="N", help="instead of the file's")
+    add_driving(sub)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Search a space; the same command again goes on where it was."""
+    file = load_search(options.space, options.data_root, warn)
+    folder = study_folder(file, options.output)
+    from hrnet_search.commands.terminal import Terminal
+
+    brain = _search(file, folder, options.trials, Driving.of(options), Terminal(options.plain))
+    say(f"\n{brain.why_ended}\n{reported(folder)[1]}")
+    return TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
+
+
+def run(
+    space: str | Path,
+    folder: str | Path,
+    trials: int | None = None,
+    *,
+    data_root: str | Path | None = None,
+    workers: int | None = None,
+    gpus_per_trial: float | None = None,
+    memory_per_trial: float | None = None,
+    ray: str | None = None,
+    storage: str | None = None,
+    take_over: bool = False,
+    retry_failed: bool = False,
+    progress: bool = False,
+) -> Study:
+    """Search the space of a space file, write the report, and return the study in `folder`.
+
+    The same call again goes on where it was. `trials` and `data_root` replace what the file
+    says. `workers` trials run at once through Ray, with a share of a GPU and GiB of memory each,
+    on the cluster at `ray` or on this machine. Trials that fail are rows of the study, no error.
+    Nothing is printed unless `progress` is set: lines go to the logger `hrnet_search`. Raise
+    SpaceError, DataError, WeightsError or StudyError for input that is wrong, StudyInUseError,
+    StorageLostError, and KeyboardInterrupt after Ctrl-C.
+    """
+    from hrnet_search.commands.terminal import Quiet, Terminal
+
+    require_positive(trials=trials)
+    how = Driving(workers, gpus_per_trial, memory_per_trial, ray, storage, take_over, retry_failed)
+    terminal = Terminal() if progress else Quiet()
+    file = load_search(space, data_root, terminal.warn)
+    place = study_folder(file, folder)
+    _search(file, place, trials, how, terminal)
+    return reported(place)[0]
+
+
+def _search(
+    file: SpaceFile, folder: Path, trials: int | None, how: Driving, terminal: Terminal
+) -> Brain:
+    spin_less()
+    from hrnet_search.data.cache import decoded_bytes
+    from hrnet_search.search.interrupt import Interrupt
+    from hrnet_search.search.run import open_store, plan_of, search
+    from hrnet_search.search.trials import have_ended
+
+    plan = plan_of(file, folder, trials)
+    for line in data_lines(file, plan.data):
+        terminal.say(line)
+    limit = file.schedule.data.cache
+    if (decoded := decoded_bytes(file.schedule.data)) > limit:
+        terminal.say(decoded_line(decoded, limit))
+    with Interrupt() as interrupt, open_store(file, plan, folder, how.take_over) as store:
+        retry_failed(store, how, terminal)
+        if already := store.finished():
+            terminal.say(f"going on with {folder}: {have_ended(len(already))}")
+        whole = plan.trials + (plan.base is not None)
+        with driven(file, store, whole, plan.initial, interrupt, how, terminal) as (
+            driver,
+            listeners,
+        ):
+            return search(plan, store, listeners, terminal.say, driver)

@@ -1,0 +1,107 @@
+"""What several commands ask of a space file and of the data that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.errors import Fault, InputError
+from hrnet_search.paths import absolute, expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.data.inventory import Inventory
+    from hrnet_search.search.initial import Initial
+    from hrnet_search.space.load import SpaceFile
+
+RESULTS = Path("results")
+
+
+def load(space: str | Path, data_root: str | Path | None, warn: Callable[[str], None]) -> SpaceFile:
+    """Return a space file; raise SpaceError with every problem of it."""
+    from hrnet_search.space.load import load_space_file
+
+    root = None if data_root is None else str(data_root)
+    file = load_space_file(expanded(str(space)), root)
+    if data_root is not None and not file.schedule.data.in_files:
+        warn(f"--data-root: not used: data of kind {file.schedule.data.kind} need no files")
+    return file
+
+
+def load_search(
+    space: str | Path, data_root: str | Path | None, warn: Callable[[str], None]
+) -> SpaceFile:
+    """Return the space file of a search whose data are somewhere; raise InputError for others."""
+    file = load(space, data_root, warn)
+    if file.ablation is not None:
+        wrong = "is an ablation, nothing is searched"
+        raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search ablate", file.path))
+    _require_root(file)
+    return file
+
+
+def load_ablation(
+    space: str | Path, data_root: str | Path | None, warn: Callable[[str], None]
+) -> SpaceFile:
+    """Return the space file of an ablation whose data are somewhere; InputError for others."""
+    file = load(space, data_root, warn)
+    if file.ablation is None:
+        wrong = "is missing, the file asks for a search"
+        raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search run", file.path))
+    _require_root(file)
+    return file
+
+
+def study_folder(file: SpaceFile, folder: str | Path | None) -> Path:
+    """Return where the study is, for this process and all others."""
+    return absolute(folder or RESULTS / file.name)
+
+
+def look_at_data(file: SpaceFile) -> Inventory | None:
+    """Raise DataError for what is wrong with the data; None if nobody says where they are."""
+    if _has_no_root(file):
+        return None
+    from hrnet_search.data.dataset import inspect_data
+
+    return inspect_data(file)
+
+
+def seen(data: Inventory | None) -> dict[str, object]:
+    """Return what was seen of the data, for programs to read."""
+    return {"data_looked_at": data is not None, "data": asdict(data) if data else None}
+
+
+def data_lines(file: SpaceFile, data: Inventory | None) -> Iterator[str]:
+    """Yield what was seen of the data, for people."""
+    if data is None:
+        yield "the data were not looked at: no root (--data-root DIR)"
+    else:
+        yield from data.lines(file.schedule.data)
+
+
+def initial_weights(file: SpaceFile) -> Initial:
+    """Return what `check` looks at initial weights with: as a run in the usual folder does."""
+    from hrnet_search.search.initial import Initial
+
+    return Initial(file, RESULTS / file.name, elsewhere=True)
+
+
+def decoded_line(taken: int, limit: int) -> str:
+    """Return how large the decoded images are, and what that means for a study."""
+    if taken > limit:
+        kept = f"more than data.cache allows ({limit / 1e9:.3g} GB): decoded on every access"
+    else:
+        kept = "kept in the study's folder"
+    size = f"{taken / 1e9:.3g} GB" if taken >= 1e9 else f"{taken / 1e6:.3g} MB"
+    return f"decoded images: {size}, {kept}"
+
+
+def _require_root(file: SpaceFile) -> None:
+    if _has_no_root(file):
+        wrong = "the data have no root"
+        raise InputError(Fault("data.root", None, wrong, "allowed: --data-root DIR", file.path))
+
+
+def _has_no_root(file: SpaceFile) -> bool:
+    return file.schedule.data.in_files and not file.schedule.data.root

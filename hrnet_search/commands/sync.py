@@ -1,0 +1,42 @@
+"""`sync`: the mirrors of a study, brought up to date."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from hrnet_search.commands.arguments import add_study
+from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
+from hrnet_search.commands.space_file import load
+from hrnet_search.paths import expanded
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `sync` does."""
+    add_study(sub)
+    space = "its space file, for the passwords in it, which the study does not keep"
+    sub.add_argument("--space", type=expanded, metavar="SPACE", help=space)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Bring the mirrors of a study up to date."""
+    found = sync(options.study, options.space, warn)
+    if not found:
+        say("tracking is off: there is nothing to sync")
+    for name, (sent, waiting) in found.items():
+        say(f"{name}: {sent} trials sent, {waiting} waiting")
+    return TRIALS_FAILED if any(waiting for _, waiting in found.values()) else DONE
+
+
+def sync(
+    study: str | Path, space: str | Path | None, warn: Callable[[str], None]
+) -> dict[str, tuple[int, int]]:
+    """Send what waits; return by mirror how many trials were sent, and how many still wait.
+
+    Raise StudyError for what is not a study, or a space file that is not its own.
+    """
+    from hrnet_search.search.mirrors import sync as sync_mirrors
+
+    file = None if space is None else load(space, None, warn)
+    return sync_mirrors(Path(expanded(str(study))), warn, file)
