@@ -18,6 +18,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import parse_config, read_config
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.report.export import onnx_file
 from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.onnx_file import (
     TOLERANCE,
@@ -146,7 +147,7 @@ def test_a_file_that_differs_from_torch_is_refused_with_the_figure(
         if weights.name.endswith("last_layer.3.weight"):
             scaled = 1.01 * onnx.numpy_helper.to_array(weights)
             weights.CopyFrom(onnx.numpy_helper.from_array(scaled, weights.name))
-    monkeypatch.setattr("hrnet_search.report.export.onnx_file.to_onnx", lambda *_, **__: wrong)
+    monkeypatch.setattr(onnx_file, "to_onnx", lambda *_, **__: wrong)
     found = export_onnx(member, tmp_path / "out", ExportOptions())
     assert found.written == ()
     assert "differs from torch by 0.0" in found.refused[0]
