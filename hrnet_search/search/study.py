@@ -7,14 +7,11 @@ that a study killed at any moment goes on as if it had not been.
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
 from dataclasses import asdict, replace
 
-from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.records import (
     COMPLETED,
-    FAILED,
     INFEASIBLE,
     STOPPED,
     Point,
@@ -25,7 +22,7 @@ from hrnet_search.records import (
     TrialTask,
 )
 from hrnet_search.search import confirm, rungs
-from hrnet_search.search.failures import Failures
+from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.initial import why_no_base
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import SAMPLERS
@@ -41,9 +38,6 @@ KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
 
 INFEASIBLE_A_TRIAL = 10
 """Networks over the latency limit that may be tried for each trial before the search gives up."""
-
-MOST_RETURNS = 2
-"""Times that a trial whose worker died is asked for again."""
 
 
 class Brain:
@@ -61,19 +55,16 @@ class Brain:
         self._sampler = SAMPLERS[plan.sampler](
             problem, seed=plan.seed, trials=plan.trials, anchors=known_designs(plan.space)
         )
-        self._trials = Trials(plan.objectives)
+        self._book = AskBook(store, plan.trials)
+        self._trials = Trials(plan.objectives, self._book)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
-        self._waiting: deque[Ask] = deque()
-        self._told: list[int] = []
         self._noted: dict[str, float] = {}
-        self._returns: Counter[int] = Counter()
-        self._failures = Failures(plan.trials)
         self._resume()
 
     @property
     def counts(self) -> dict[str, int]:
         """Trials that have ended, by status."""
-        return self._trials.counts
+        return self._book.counts
 
     @property
     def ended(self) -> int:
@@ -91,17 +82,17 @@ class Brain:
         Trials that were cut off come first. `why_ended` says why there is none left; while it
         is empty there may be one after the next `tell`.
         """
-        if not self._waiting:
-            self.why_ended = self._reason_to_end()
-            if self.why_ended or not self._ask_next():
-                self._note_audit()
-                return None
-        return self._task(self._waiting.popleft())
+        self.why_ended = self._obstacle = self._find_obstacle()
+        ask = None if self._obstacle else self._book.waiting() or self._new()
+        if ask is None:
+            self._note_audit()
+            return None
+        return self._task(ask)
 
     def report(self, number: int, progress: TrialProgress) -> bool:
         """Take a trial's progress, commit what a rung showed; False stops the trial."""
         if progress.latency is not None:
-            exact = self._exact_cost(self._trials.asks[number])
+            exact = self._exact_cost(self._book.asks[number])
             self._costs[number] = self._trials.costs(exact, progress.latency.ms)
         if progress.rung is None:
             self._store.heartbeat()
@@ -111,60 +102,49 @@ class Brain:
 
     def tell(self, number: int, result: TrialResult) -> bool:
         """Commit a result; False if the trial had one already, which then stands."""
-        first = self._store.finish(number, result)
+        first = self._book.tell(number, result)
         if first:
-            self._take(number, result)
-            self._failures.take(result)
-            self._told.append(number)
+            self._learn(number)
         return first
 
     def give_back(self, number: int, reason: str) -> TrialResult | None:
-        """Take back a trial whose worker died: it is asked for again, from its checkpoint.
-
-        After two returns it has failed for `reason`, and that result is returned. Returns are
-        not kept: the death of a driver, and what it ended, counts for nothing.
-        """
-        if number in self._trials.results:
-            return None
-        ask = self._trials.asks[number]
-        self._returns[number] += 1
-        if self._returns[number] <= MOST_RETURNS:
-            self._waiting.appendleft(ask)
-            return None
-        error = f"{reason} ({self._returns[number]} times)"
-        result = TrialResult(ask.key, FAILED, self._exact_cost(ask), error=error)
-        self.tell(number, result)
-        return result
+        """Take back a trial whose worker died; its result if that was once too often."""
+        exact = self._exact_cost(self._book.asks[number])
+        failed = self._book.give_back(number, reason, exact)
+        if failed is not None:
+            self._learn(number)
+        return failed
 
     def _resume(self) -> None:
         for architecture, ms in measured_at_start(self._store.meta()):
             self._screen.add(architecture, ms)
-        finished = dict(self._store.finished())
-        asks = {ask.number: ask for ask in self._store.asks()}
-        for number, result in finished.items():  # all first, so that they are fitted once
+        asks, results = self._book.asks, self._book.results
+        for number, result in results.items():  # all first, so that they are fitted once
             if result.latency is not None:
                 self._screen.add(asks[number].architecture, result.latency.ms)
         self._sampler.pend([ask.point for ask in asks.values() if ask.purpose != BASE])
-        for ask in asks.values():
-            self._trials.add(ask)
-            if ask.number not in finished:
-                self._waiting.append(ask)
-        for number, result in finished.items():
-            self._take(number, result)
+        for number in results:
+            self._learn(number)
         for point in self._known_points():
             self._tell_known(point)
-        searched = [ask for ask in self._trials.asks.values() if ask.purpose == SEARCH]
+        searched = [ask for ask in asks.values() if ask.purpose == SEARCH]
         if searched:  # a kill may have come between the seeds of one architecture
             self._ask_seeds(searched[-1].point)
 
-    def _take(self, number: int, result: TrialResult) -> None:
+    def _learn(self, number: int) -> None:
         """Learn from a committed result."""
-        self._trials.results[number] = result
+        ask, result = self._book.asks[number], self._book.results[number]
         self._costs.pop(number, None)
-        ask = self._trials.asks[number]
         if result.latency is not None:
             self._screen.add(ask.architecture, result.latency.ms)
         self._tell_sampler(ask, result)
+
+    def _new(self) -> Ask | None:
+        """Return a trial that was not asked for before, None if there is none to ask for."""
+        if self.ended >= self.plan.trials:
+            self.why_ended = have_ended(self.ended, self.plan.trials)
+            return None
+        return self._book.waiting() if self._ask_next() else None
 
     def _ask_next(self) -> bool:
         """Commit what is to be tried next; False if there is nothing now, or nothing left."""
@@ -172,11 +152,11 @@ class Brain:
         if plan.base and not self._trials.base:
             base = plan.space.base  # False while it is trained: nothing starts before it ends
             key = TrialKey(base.id, plan.base.id, plan.seeds[0])
-            return self._commit(key, (), base, BASE)
+            return self._book.commit(key, (), base, BASE)
         searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
         if searching and self._propose():
             return True
-        if self._trials.running:
+        if self._book.running:
             return False  # what confirms is chosen from all that was found
         if self._trials.asked(CONFIRM) < plan.confirming and self._ask_confirming():
             return True
@@ -217,7 +197,7 @@ class Brain:
         architecture = self.plan.space.decode(point)
         keys = [TrialKey(architecture.id, self._schedule, s) for s in self.plan.seeds]
         # All of them, whatever the first says: a generator would end at the first new one.
-        committed = [self._commit(key, point, architecture, SEARCH) for key in keys]
+        committed = [self._book.commit(key, point, architecture, SEARCH) for key in keys]
         return any(committed)
 
     def _ask_confirming(self) -> bool:
@@ -227,24 +207,10 @@ class Brain:
         for number, key in confirm.confirming(
             self._trials.candidates(), plan.objectives, plan.seeds, schedules, plan.confirming
         ):
-            ask = self._trials.asks[number]
-            if self._commit(key, ask.point, ask.architecture, CONFIRM):
+            ask = self._book.asks[number]
+            if self._book.commit(key, ask.point, ask.architecture, CONFIRM):
                 return True
         return False
-
-    def _commit(
-        self, key: TrialKey, point: Point, architecture: Architecture, purpose: str
-    ) -> bool:
-        """Commit one ask, unless its trial was asked for before."""
-        if key in self._trials:
-            return False
-        number = self._trials.next_number
-        ask = Ask(number, key, point, architecture, purpose, tuple(self._told))
-        self._store.ask(ask)
-        self._told = []
-        self._trials.add(ask)
-        self._waiting.append(ask)
-        return True
 
     def _known_points(self) -> list[Point]:
         """Return points that turned out to spell a computation asked for before."""
@@ -258,18 +224,10 @@ class Brain:
     def _tell_known(self, point: Point) -> None:
         self._sampler.pend([point])
         architecture = self.plan.space.decode(point)
-        for number, result in self._trials.results.items():
-            ask = self._trials.asks[number]
+        for number, result in self._book.results.items():
+            ask = self._book.asks[number]
             if ask.key.architecture == architecture.id:
                 self._tell_sampler(replace(ask, point=point), result)
-
-    def _reason_to_end(self) -> str:
-        self._obstacle = self._find_obstacle()
-        if self._obstacle:
-            return self._obstacle
-        if self.ended >= self.plan.trials:
-            return have_ended(self.ended, self.plan.trials)
-        return ""
 
     def _find_obstacle(self) -> str:
         """Return why what was asked for cannot be trained, empty if it can or is."""
@@ -278,7 +236,7 @@ class Brain:
             return why
         if self.ended >= self.plan.trials:
             return ""
-        if why := self._failures.why_stop:
+        if why := self._book.why_stop:
             return why
         if counts[INFEASIBLE] >= INFEASIBLE_A_TRIAL * self.plan.trials:
             return f"{counts[INFEASIBLE]} networks were measured over the latency limit"
@@ -328,7 +286,7 @@ class Brain:
         """Return whether a trial will hardly end on the front of its cost neighbourhood."""
         if not self.plan.stop:
             return False  # without looking at every trial there is
-        ask, costs = self._trials.asks[number], self._costs.get(number)
+        ask, costs = self._book.asks[number], self._costs.get(number)
         last = rung.step >= self.plan.rungs[-1]
         if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
             return False

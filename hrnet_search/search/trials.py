@@ -11,14 +11,13 @@ from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
     OBJECTIVES,
-    STATUSES,
     TrialKey,
     TrialResult,
 )
+from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm import Candidate
 from hrnet_search.search.space_problem import cost_objectives
 from hrnet_search.store.front import non_dominated
-from hrnet_search.store.trial_rows import Ask
 
 SEARCH, CONFIRM, BASE = "search", "confirm", "base"
 
@@ -35,33 +34,12 @@ class Searched:
 
 
 class Trials:
-    """Asks by number, and results in the order of their commits."""
+    """What the asks and results of a search's book say, by its objectives."""
 
-    def __init__(self, objectives: tuple[str, ...]) -> None:
+    def __init__(self, objectives: tuple[str, ...], book: AskBook) -> None:
         self.objectives = objectives
-        self.asks: dict[int, Ask] = {}
-        self.results: dict[int, TrialResult] = {}
-        self.next_number = 0
-        self._base: int | None = None
-        self._keys: set[TrialKey] = set()
-
-    def __contains__(self, key: TrialKey) -> bool:
-        return key in self._keys
-
-    def add(self, ask: Ask) -> None:
-        self.asks[ask.number] = ask
-        self.next_number = max(self.next_number, ask.number + 1)
-        if ask.purpose == BASE:
-            self._base = ask.number
-        self._keys.add(ask.key)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Trials that have ended, by status."""
-        counts = dict.fromkeys(STATUSES, 0)
-        for result in self.results.values():
-            counts[result.status] += 1
-        return counts
+        self._book = book
+        self._asks, self._results = book.asks, book.results
 
     @property
     def ended(self) -> int:
@@ -69,43 +47,40 @@ class Trials:
 
         The one that variants inherit from is not one of them.
         """
-        return len(self.results) - self.counts[INFEASIBLE] - (self.base is not None)
+        free = self._book.counts[INFEASIBLE]
+        return len(self._results) - free - (self.base is not None)
 
     @property
     def base(self) -> TrialResult | None:
         """The result of the trial that variants inherit from, if there is one."""
-        return None if self._base is None else self.results.get(self._base)
+        asked = (n for n, ask in self._asks.items() if ask.purpose == BASE)
+        return self._results.get(next(asked, -1))
 
     @property
     def trained(self) -> int:
         """Variants' trials that completed."""
         base = self.base
-        return self.counts[COMPLETED] - (base is not None and base.status == COMPLETED)
-
-    @property
-    def running(self) -> int:
-        """Trials that were asked for and have no result."""
-        return len(self.asks) - len(self.results)
+        return self._book.counts[COMPLETED] - (base is not None and base.status == COMPLETED)
 
     def asked(self, purpose: str) -> int:
         """Return how many trials of a purpose were asked for, without infeasible ones."""
-        free = {n for n, result in self.results.items() if result.status == INFEASIBLE}
-        return sum(a.purpose == purpose for n, a in self.asks.items() if n not in free)
+        free = {n for n, result in self._results.items() if result.status == INFEASIBLE}
+        return sum(a.purpose == purpose for n, a in self._asks.items() if n not in free)
 
     def searched(self) -> list[Searched]:
         """Return the trials of the search whose costs are known, in the order they ended."""
         return [
-            Searched(self.asks[number].key, result, costs)
-            for number, result in self.results.items()
-            if self.asks[number].purpose == SEARCH
+            Searched(self._asks[number].key, result, costs)
+            for number, result in self._results.items()
+            if self._asks[number].purpose == SEARCH
             and (costs := self.result_costs(result)) is not None
         ]
 
     def candidates(self) -> list[Candidate]:
         """Return what the search found: architectures, with the means over their seeds."""
         found: dict[str, list[tuple[int, Costs]]] = {}
-        for number, result in sorted(self.results.items()):
-            ask, values = self.asks[number], self.values(result)
+        for number, result in sorted(self._results.items()):
+            ask, values = self._asks[number], self.values(result)
             if ask.purpose == SEARCH and result.status == COMPLETED and values:
                 found.setdefault(ask.key.architecture, []).append((number, values))
         return [

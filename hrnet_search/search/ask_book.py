@@ -1,0 +1,101 @@
+"""The asks of a study and what came of them: one book for the brains of searches and ablations."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import Cost
+from hrnet_search.records import FAILED, STATUSES, Point, TrialKey, TrialResult
+from hrnet_search.search.failures import Failures
+from hrnet_search.store.rows import trusted
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
+
+MOST_RETURNS = 2
+"""Times that a trial whose worker died is asked for again."""
+
+
+class AskBook:
+    """What was asked for, what waits to run, what was given back, and when failures end it all.
+
+    `asks` are by number, `results` by number in the order of their commits. Whatever changes is
+    committed in the store first, and a book that is opened again goes on from there: trials that
+    were cut off wait. Returns and failures are not kept: the death of a driver, and what it
+    ended, counts for nothing.
+    """
+
+    def __init__(self, store: StudyStore, planned: int) -> None:
+        """`planned` is how many trials the study is of, half of which may not fail."""
+        self.results = dict(store.finished())
+        self.asks = {ask.number: ask for ask in store.asks()}
+        self._store = store
+        self._keys = {ask.key for ask in self.asks.values()}
+        self._waiting = deque(ask for n, ask in self.asks.items() if n not in self.results)
+        self._told: list[int] = []
+        self._returns: Counter[int] = Counter()
+        self._failures = Failures(planned)
+
+    def __contains__(self, key: TrialKey) -> bool:
+        return key in self._keys
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials that have ended, by status."""
+        found = Counter(result.status for result in self.results.values())
+        return {status: found[status] for status in STATUSES}
+
+    @property
+    def running(self) -> int:
+        """Trials that were asked for and have no result."""
+        return len(self.asks) - len(self.results)
+
+    @property
+    def why_stop(self) -> str:
+        """Why failures end the study, empty if they do not."""
+        return self._failures.why_stop
+
+    def waiting(self) -> Ask | None:
+        """Return the next trial to run, which no longer waits then; None if none does."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def commit(self, key: TrialKey, point: Point, architecture: Architecture, purpose: str) -> bool:
+        """Commit one ask, whose trial waits then; False if it was asked for before."""
+        if key in self._keys:
+            return False
+        number = next(reversed(self.asks), -1) + 1
+        ask = Ask(number, key, point, architecture, purpose, tuple(self._told))
+        self._store.ask(ask)
+        self._told = []
+        self.asks[number] = ask
+        self._keys.add(key)
+        self._waiting.append(ask)
+        return True
+
+    def tell(self, number: int, result: TrialResult) -> bool:
+        """Commit a result; False if the trial had one already, which then stands."""
+        result = trusted(result)
+        first = self._store.finish(number, result)
+        if first:
+            self.results[number] = result
+            self._failures.take(result)
+            self._told.append(number)
+        return first
+
+    def give_back(self, number: int, reason: str, cost: Cost | None) -> TrialResult | None:
+        """Take back a trial whose worker died: it waits again, to go on from its checkpoint.
+
+        After MOST_RETURNS it has failed for `reason`, with its exact `cost`: that result is
+        committed and returned. A trial that has ended stays as it is.
+        """
+        if number in self.results:
+            return None
+        ask = self.asks[number]
+        self._returns[number] += 1
+        if self._returns[number] <= MOST_RETURNS:
+            self._waiting.appendleft(ask)
+            return None
+        error = f"{reason} ({self._returns[number]} times)"
+        result = TrialResult(ask.key, FAILED, cost, error=error)
+        self.tell(number, result)
+        return result

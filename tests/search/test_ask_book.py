@@ -1,0 +1,122 @@
+"""One book of asks for the brains of searches and of ablations: both keep the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ablation import made_up_ablation
+from search import tabulated
+
+from hrnet_search.ablation.brain import AblationBrain, Conditions
+from hrnet_search.ablation.run import open_ablation
+from hrnet_search.records import COMPLETED, FAILED, TrialResult, TrialTask
+from hrnet_search.search.failures import ALIKE
+from hrnet_search.search.inline import Asking
+from hrnet_search.search.study import Brain
+from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
+
+
+@contextmanager
+def searching(folder: Path) -> Iterator[Asking]:
+    if not (folder / "study.db").exists():
+        StudyStore.create(folder, {"objectives": '["miou", "macs"]'})
+    with StudyStore(folder) as store:
+        yield Brain(tabulated.plan(trials=20), store, None)
+
+
+@contextmanager
+def ablating(folder: Path) -> Iterator[Asking]:
+    folder.mkdir(exist_ok=True)
+    file = made_up_ablation.space_file(folder)
+    ablation = made_up_ablation.settled(file)
+    with open_ablation(file, ablation, folder) as store:
+        yield AblationBrain(ablation, store, Conditions(file.latency), 1.0)
+
+
+Brains = Callable[[Path], AbstractContextManager[Asking]]
+both = pytest.mark.parametrize("brain_in", [searching, ablating])
+
+
+def asked(brain: Asking) -> TrialTask:
+    task = brain.ask()
+    assert task
+    return task
+
+
+def completed(task: TrialTask) -> TrialResult:
+    return made_up_ablation.run_made_up(task, lambda _: True)
+
+
+def failed(task: TrialTask) -> TrialResult:
+    return TrialResult(task.key, FAILED, error="broken")
+
+
+@both
+def test_a_trial_that_has_ended_is_not_taken_back(brain_in: Brains, tmp_path: Path) -> None:
+    with brain_in(tmp_path / "study") as brain:
+        first = asked(brain)
+        brain.tell(first.number, completed(first))
+        for _ in range(4):  # a worker may die after its trial's result is safe, and be noticed late
+            assert brain.give_back(first.number, "its worker died") is None
+        assert asked(brain).number == first.number + 1
+    table = open_study(tmp_path / "study").results()
+    assert table["status"].tolist() == [COMPLETED, "running"]
+
+
+@both
+def test_a_trial_given_back_too_often_has_failed_with_its_cost(
+    brain_in: Brains, tmp_path: Path
+) -> None:
+    with brain_in(tmp_path / "study") as brain:
+        first = asked(brain)
+        for _ in range(2):
+            assert brain.give_back(first.number, "its worker died") is None
+            assert asked(brain) == first  # before any new one
+        result = brain.give_back(first.number, "its worker died")
+        assert result
+        assert asked(brain).number == first.number + 1
+    ((_, kept),) = open_study(tmp_path / "study").ended()
+    assert kept == result
+    assert kept.error == "its worker died (3 times)"
+    assert kept.cost
+    assert kept.cost.params > 0
+
+
+@both
+def test_what_was_cut_off_comes_first_when_a_study_goes_on(
+    brain_in: Brains, tmp_path: Path
+) -> None:
+    with brain_in(tmp_path / "study") as brain:
+        tasks = [asked(brain) for _ in range(3)]
+        brain.tell(tasks[1].number, completed(tasks[1]))
+    with brain_in(tmp_path / "study") as brain:
+        assert [asked(brain).number for _ in range(3)] == [0, 2, 3]
+
+
+@both
+def test_failures_end_a_study_though_trials_wait(brain_in: Brains, tmp_path: Path) -> None:
+    with brain_in(tmp_path / "study") as brain:
+        tasks = [asked(brain) for _ in range(ALIKE + 2)]
+        for task in tasks[:ALIKE]:
+            brain.tell(task.number, failed(task))
+        brain.give_back(tasks[-1].number, "its worker died")
+        assert brain.ask() is None
+        assert brain.why_ended.startswith(f"{ALIKE} trials in a row failed alike (broken)")
+    with brain_in(tmp_path / "study") as brain:  # the next start tries again, those first
+        assert asked(brain).number == tasks[ALIKE].number
+
+
+@both
+def test_a_result_that_cannot_be_counts_as_it_is_kept(brain_in: Brains, tmp_path: Path) -> None:
+    with brain_in(tmp_path / "study") as brain:
+        for _ in range(ALIKE):
+            task = asked(brain)
+            brain.tell(task.number, replace(completed(task), miou=float("nan")))
+        assert brain.ask() is None
+        assert "failed alike (its mIoU of nan is outside 0 to 1)" in brain.why_ended
+    assert set(open_study(tmp_path / "study").results()["status"]) == {FAILED}
