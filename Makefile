@@ -9,7 +9,7 @@ CONSTRAINTS ?= constraints.txt
 # Tests of one group (Ray) run in one process.
 ALONGSIDE ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: help demo test check bench table clean
+.PHONY: help demo test check bench table gpu clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,9 @@ bench: $(STAMP) ## the long comparisons: hours
 
 table: $(STAMP) ## go on training the table of equal MACs: days
 	$(BIN)/python -m benchmarks.tables.fill
+
+gpu: $(STAMP) ## prove on a GPU what needs one, and goes on where it was: GPU='--minutes 25'
+	$(BIN)/python benchmarks/gpu.py $(GPU)
 
 clean: ## remove the environment
 	rm -rf $(VENV)

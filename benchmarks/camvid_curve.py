@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def main() -> None:
     options = parse()
     if options.threads:
         torch.set_num_threads(options.threads)
+    print(trained(options))
+
+
+def trained(options: argparse.Namespace, check: Callable[[], object] = lambda: None) -> Path:
+    """Train to the end and return the curve's file; goes on where it was.
+
+    `check` is called at every step: what it raises as KeyboardInterrupt leaves a checkpoint.
+    Raise SystemExit if the training failed.
+    """
     folder = Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)
     task = task_of(options, folder)
@@ -36,6 +46,7 @@ def main() -> None:
     start = time.perf_counter()
 
     def report(progress: TrialProgress) -> bool:
+        check()
         if progress.rung:
             rung = progress.rung
             seconds = f"{time.perf_counter() - start:.1f}"
@@ -47,7 +58,7 @@ def main() -> None:
     if result.status != COMPLETED:
         raise SystemExit(f"{result.status}: {result.error}")
     print("; ".join(result.notes))
-    print(curve)
+    return curve
 
 
 def task_of(options: argparse.Namespace, folder: Path) -> TrialTask:
@@ -95,7 +106,7 @@ def write(path: Path, row: tuple[str, ...]) -> None:
     )
 
 
-def parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -111,7 +122,7 @@ def parse() -> argparse.Namespace:
     add("--device", default="auto")
     add("--threads", type=int, default=0, help="0: torch's own choice")
     add("-o", "--output", default="results/camvid_curve", help="folder of checkpoint and curve")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

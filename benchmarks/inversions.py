@@ -65,22 +65,31 @@ def parse() -> argparse.Namespace:
 def measured(base: Architecture, widths: range, spec: LatencySpec) -> Iterator[Profile]:
     """Yield the profile of each width; what the device cannot do is said and passed over."""
     for width in widths:
-        architecture = widened(base, width)
         try:
-            seen = measure(architecture, CLASSES, spec)
+            yield profiled(f"W{width}", widened(base, width), spec)
         except InputError as error:
             print(f"width {width}, {spec.mode}: {error}")
-            continue
-        yield Profile(
-            config=f"W{width}",
-            name=f"W{width}",
-            architecture=architecture,
-            cost=cost(architecture, spec.size, CLASSES),
-            inference_bytes=inference_memory(architecture, spec.size, CLASSES, spec.batch),
-            training_bytes=training_memory(architecture, spec.size, CLASSES, 1),
-            latency=seen.latency,
-            reused=seen.reused,
-        )
+
+
+def profiled(
+    name: str, architecture: Architecture, spec: LatencySpec, throughput_batch: int = 0
+) -> Profile:
+    """Measure a network by a spec, and images a second at a batch of its own if that is not 0.
+
+    Raise InputError for what the device cannot do.
+    """
+    seen = measure(architecture, CLASSES, spec, throughput_batch)
+    return Profile(
+        config=name,
+        name=name,
+        architecture=architecture,
+        cost=cost(architecture, spec.size, CLASSES),
+        inference_bytes=inference_memory(architecture, spec.size, CLASSES, spec.batch),
+        training_bytes=training_memory(architecture, spec.size, CLASSES, 1),
+        latency=seen.latency,
+        images_per_s=seen.images_per_s,
+        reused=seen.reused,
+    )
 
 
 def widened(base: Architecture, width: int) -> Architecture:

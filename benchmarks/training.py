@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from multiprocessing.connection import Connection
@@ -28,7 +29,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from torch.profiler import record_function
 
+from benchmarks.gpu_steps.trace import DATA
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.data.batches import Batches, ImageStore
 from hrnet_search.data.dataset import open_dataset
@@ -56,6 +59,13 @@ def settings(root: str, size: tuple[int, int], precision: str) -> tuple[Architec
     data = replace(file.schedule.data, size=size)
     schedule = Schedule(data, steps=10**6, batch=BATCH, crop=size, precision=precision)
     return file.space.base, schedule
+
+
+@contextmanager
+def waiting_for_data() -> Iterator[None]:
+    """Mark a wait for a batch in the trace of torch's profiler, if one watches."""
+    with record_function(DATA):
+        yield
 
 
 def load_sample(image: Path, mask: Path, one: Schedule, seed: int) -> Sample:
@@ -102,7 +112,9 @@ class PlainLoop:
         images = 0
         while time.perf_counter() < end:
             waiting.append(self._ask())
-            images += self._train([sample.result() for sample in waiting.pop(0)])
+            with waiting_for_data():
+                samples = [sample.result() for sample in waiting.pop(0)]
+            images += self._train(samples)
         taken = time.perf_counter() - start
         for sample in (s for batch in waiting for s in batch):
             sample.result()  # nothing may be at work in the others' turns
@@ -138,7 +150,13 @@ class OurLoop:
     def __init__(self, base: Architecture, one: Schedule, device: torch.device) -> None:
         keep_freed_memory()
         store = ImageStore(open_dataset(one.data, "train"), device)
-        data = TrainingData(Batches(store, one, 0, device).batch, lambda: (), images=1)
+        batches = Batches(store, one, 0, device)
+
+        def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+            with waiting_for_data():
+                return batches.batch(step)
+
+        data = TrainingData(batch, lambda: (), images=1)
         self._trainer = Trainer(build(base, one.data.classes).to(device), data, one)
 
     def turn(self, seconds: float) -> tuple[int, float]:

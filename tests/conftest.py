@@ -1,7 +1,8 @@
-"""What holds for every test: threads soon sleep while they wait; no latency is kept.
+"""What holds for every test: threads soon sleep while they wait; no latency is kept; what needs a
+GPU is skipped where there is none.
 
-Where tests run beside each other (`pytest -n`), each process has its share of the cores and a folder
-for temporary files of its own, so that none waits for another's turn at measuring latency.
+Where tests run beside each other (`pytest -n`), each process has its share of the cores and a
+folder for temporary files of its own, so that none waits for another's turn at measuring latency.
 """
 
 import os
@@ -39,3 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "ray_tune" in Path(item.path).parts or item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")

@@ -3,8 +3,12 @@
     taskset -c 1 python benchmarks/tables/fill.py
 
 goes on where the last run ended: a training whose last row is there is not repeated. One process
-at a time. The rows of a training are appended together when it has ended; README.md tells what
-the columns mean and in which order the work is done.
+at a time writes a table. The rows of a training are appended together when it has ended; README.md
+tells what the columns mean and in which order the work is done.
+
+    python benchmarks/tables/fill.py --add FILE
+
+adds the trainings of another file of rows, such as `benchmarks/gpu.py` leaves, to the table.
 """
 
 from __future__ import annotations
@@ -17,17 +21,22 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
+from benchmarks.fp32 import FP32, set_fp32
 from benchmarks.tables.variants import CLASSES, SIZE, Variant, read_variants
+from hrnet_search.arch.cost import cost
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.data.shapes import VERSION
 from hrnet_search.evaluate.allocator import keep_freed_memory
+from hrnet_search.evaluate.devices import device_name
 from hrnet_search.evaluate.train import Trainer, TrainingData
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import DataSpec, Schedule
@@ -70,16 +79,40 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     keep_freed_memory()
-    with options.table.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        repair(file.fileno(), options.table)
-        done = {_key(row) for row in read_table(options.table) if row["step"] == row["steps"]}
+    with opened(options.table) as file:
+        done = trainings(options.table)
+        if options.add:
+            added = trainings(options.add)
+            for key in added.keys() - done.keys():
+                append(file.fileno(), added[key])
+            return
         for job in jobs(read_variants()):
             if job.key(str(VERSION)) not in done:
                 rows = trained(job)
                 append(file.fileno(), rows)
-                last = rows[-1]
-                print(*(last[c] for c in ("variant", "steps", "seed", "miou", "cpu_s")), flush=True)
+                print(said(rows), flush=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a table to append to, mended and for this process alone."""
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        repair(file.fileno(), path)
+        yield file
+
+
+def trainings(path: Path) -> dict[Key, list[Row]]:
+    """Return the rows of every training that has ended."""
+    found: dict[Key, list[Row]] = {}
+    for row in read_table(path):
+        found.setdefault(_key(row), []).append(row)
+    return {key: rows for key, rows in found.items() if rows[-1]["step"] == rows[-1]["steps"]}
+
+
+def said(rows: list[Row]) -> str:
+    """Return what came of a training, for people."""
+    return " ".join(rows[-1][column] for column in ("variant", "steps", "seed", "miou", "cpu_s"))
 
 
 def jobs(variants: list[Variant]) -> Iterator[Job]:
@@ -102,22 +135,26 @@ def jobs(variants: list[Variant]) -> Iterator[Job]:
 def schedule_of(steps: int, data: DataSpec = SPEC) -> Schedule:
     """Return a schedule of its own, annealed to zero; its warm-up is 13% of the shortest."""
     return Schedule(
-        data, steps=steps, batch=8, crop=SIZE, scale=(0.75, 1.5), optimiser="adamw", lr=0.005,
-        warmup=10, precision="fp32",
+        data, steps=steps, batch=8, crop=data.size or SIZE, scale=(0.75, 1.5), optimiser="adamw",
+        lr=0.005, warmup=10, precision="fp32",
     )  # fmt: skip
 
 
-def trained(job: Job, data: DataSpec = SPEC) -> list[Row]:
-    """Train as a study does, and return a row for each rung, the last for the end."""
+def trained(job: Job, data: DataSpec = SPEC, device: str = "cpu") -> list[Row]:
+    """Train as a study does, and return a row for each rung, the last for the end.
+
+    On CUDA, too, fp32 is exact.
+    """
+    set_fp32(FP32)
     schedule = schedule_of(job.steps, data)
-    training, validation = stores(data)
+    training, validation = stores(data, device)
     torch.manual_seed(job.seed)
-    network = build(job.variant.architecture, data.classes)
+    network = build(job.variant.architecture, data.classes).to(device)
     trainer = Trainer(
         network,
         TrainingData(
-            Batches(training, schedule, job.seed).batch,
-            lambda: validation_batches(validation, data, VALIDATION_BATCH, "cpu"),
+            Batches(training, schedule, job.seed, device).batch,
+            lambda: validation_batches(validation, data, VALIDATION_BATCH, device),
             len(validation),
         ),
         schedule,
@@ -131,23 +168,33 @@ def trained(job: Job, data: DataSpec = SPEC) -> list[Row]:
 
 
 @cache
-def stores(data: DataSpec) -> tuple[ImageStore, ImageStore]:
-    training, validation = (ImageStore(open_dataset(data, split)) for split in ("train", "val"))
+def stores(data: DataSpec, device: str = "cpu") -> tuple[ImageStore, ImageStore]:
+    training, validation = (
+        ImageStore(open_dataset(data, split), device) for split in ("train", "val")
+    )
     return training, validation
 
 
 def _row(job: Job, trainer: Trainer, losses: float, start: float) -> Row:
     seconds = time.process_time() - start  # judging at earlier rungs included
     judged = trainer.judge()
-    signals, variant = judged.signals, job.variant
+    signals, variant, data = judged.signals, job.variant, trainer.schedule.data
+    counted = cost(variant.architecture, data.size or SIZE, data.classes)
     values = (
-        VERSION, variant.id, variant.bin, variant.params, variant.macs, job.steps, job.seed,
+        VERSION, variant.id, variant.bin, counted.params, counted.macs, job.steps, job.seed,
         trainer.step, f"{judged.rung.miou:.5f}", f"{signals.soft_iou:.5f}",
         f"{signals.cross_entropy:.5f}", f"{signals.balanced_cross_entropy:.5f}",
         f"{losses / trainer.step:.5f}", f"{seconds:.1f}", trainer.schedule.precision,
-        platform.processor() or platform.machine(), torch.__version__,
+        _device(trainer), torch.__version__,
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def _device(trainer: Trainer) -> str:
+    device = next(trainer.network.parameters()).device
+    if device.type == "cuda":
+        return device_name(device)
+    return platform.processor() or platform.machine()
 
 
 def read_table(path: Path = TABLE) -> list[Row]:
@@ -188,6 +235,7 @@ def _key(row: Row) -> Key:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--table", type=Path, default=TABLE, help="the file of rows")
+    parser.add_argument("--add", type=Path, metavar="FILE", help="add its trainings, train none")
     return parser.parse_args()
 
 

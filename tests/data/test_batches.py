@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from hrnet_search.data import batches
 from hrnet_search.data.augment import trade_places
 from hrnet_search.data.batches import Batches, ImageStore, fits, validation_batches
 from hrnet_search.data.dataset import Array, open_dataset
@@ -187,17 +186,3 @@ def test_a_gpu_takes_the_images_if_they_leave_most_of_it_free(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10**9))
     assert fits(250, torch.device("cuda")) == there
     assert fits(10**12, torch.device("cpu"))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-@pytest.mark.parametrize("share", [0.25, 0.0])
-def test_items_are_on_the_gpu_wherever_the_images_lie(
-    share: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(batches, "GPU_SHARE", share)
-    store = ImageStore(Numbered([(4, 6), (2, 2)]), "cuda", tmp_path, 10**6)
-    for index in range(2):
-        image, mask = store[index]
-        assert (image.device.type, mask.device.type) == ("cuda", "cuda")
-        assert (image == index).all()
-        assert (mask == index).all()

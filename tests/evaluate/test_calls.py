@@ -17,8 +17,6 @@ from hrnet_search.evaluate.calls import fixed_input, measuring, peak_memory, pre
 from hrnet_search.evaluate.condition import Setting, resolve
 from hrnet_search.records import LatencySpec
 
-CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-
 
 def setting(**changed: Any) -> Setting:
     return resolve(LatencySpec(size=(16, 24), device="cpu", threads=1, **changed))
@@ -158,7 +156,7 @@ def test_memory_of_a_call_is_weights_images_and_what_is_alive() -> None:
     assert found == 4 * (3 * 4 * 9 + 4 + 3 * 16 * 24 + 4 * 14 * 22)
 
 
-@CUDA
+@pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["eager", "cudagraph"])
 def test_on_a_gpu_modes_compute_and_take_time(mode: str) -> None:
     spec = LatencySpec(size=(64, 64), device="cuda", mode=mode)
