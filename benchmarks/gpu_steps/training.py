@@ -13,7 +13,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -225,12 +224,12 @@ def _profiled(
 ) -> tuple[int, dict[str, Any]]:
     """Return the steps of a profiled turn, and its shares."""
     kinds = [ProfilerActivity.CPU]
-    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
     if device.type == "cuda":
         kinds.append(ProfilerActivity.CUDA)
-    watched = profile(activities=kinds)  # type: ignore[no-untyped-call]
+    watched = profile(activities=kinds)
     with watched, record_function(WINDOW):
         images, _ = loop.turn(seconds)
-        wait()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
     watched.export_chrome_trace(str(trace))
     return max(1, images // BATCH), asdict(shares_of(trace))
