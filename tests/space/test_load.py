@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -341,57 +340,6 @@ def test_labels_have_numbers_and_colours_as_keys(tmp_path: Path) -> None:
     )
     data = load_space_file(tmp_path / "space.yaml").schedule.data
     assert data.colors == (((0, 0, 9), 1), ((7, 0, 0), 255))
-
-
-def mutated(text: str, rng: random.Random) -> bytes:
-    """Change a file as typing, editing and broken disks do."""
-    content = bytearray(text.encode())
-    tokens = [*"[]{}:,-'\"#\t\n\0é", "&a", "*a", "!!x", "null", "no", "1e3", "010", "1:30"]
-    tokens += ["2020-99-99", "-1", "0", "9" * 400]
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(content))
-        kind = rng.randrange(4)
-        if kind == 0:
-            content[at] = rng.randrange(256)
-        elif kind == 1:
-            del content[at : at + rng.randint(1, 20)]
-        elif kind == 2:
-            content[at:at] = rng.choice(tokens).encode()
-        else:
-            lines = bytes(content).split(b"\n")
-            line = lines.pop(rng.randrange(len(lines)))
-            lines.insert(rng.randrange(len(lines) + 1), line)
-            content = bytearray(b"\n".join(lines))
-    return bytes(content)
-
-
-def load_mutations(folder: Path, count: int) -> int:
-    rng = random.Random(5)
-    refused = 0
-    path = folder / "space.yaml"
-    for _ in range(count):
-        path.write_bytes(mutated(GOOD, rng))
-        faults = refusal(path)
-        assert all("\n" not in fault for fault in faults)
-        refused += bool(faults)
-    return refused
-
-
-def refusal(path: Path) -> list[str]:
-    try:
-        load_space_file(path)
-    except SpaceError as error:
-        return [str(fault) for fault in error.faults]
-    return []
-
-
-def test_damaged_files_load_or_are_refused(tmp_path: Path) -> None:
-    assert load_mutations(tmp_path, 400) > 200
-
-
-@pytest.mark.bench
-def test_ten_thousand_damaged_files_load_or_are_refused(tmp_path: Path) -> None:
-    assert load_mutations(tmp_path, 10_000) > 5_000
 
 
 def test_how_variants_are_trained_is_read(tmp_path: Path) -> None:
