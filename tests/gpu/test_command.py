@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -76,13 +77,20 @@ def test_a_device_that_is_not_there_is_one_line() -> None:
     assert "cuda:97" in done.stderr
 
 
+def children_s() -> float:
+    """Return the CPU seconds of the processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.slow
 def test_a_dry_run_on_the_cpu_goes_through_every_step(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ("--device", "cpu", "--minutes", "5", "--out", str(out))
-    start = time.monotonic()
+    words = ("--device", "cpu", "--minutes", "30", "--out", str(out))
+    before = children_s()
     done = command(*words)
-    assert time.monotonic() - start < 330
+    # Five minutes on two cores that are its own; other tests may run beside it.
+    assert children_s() - before < 2 * 300
     assert done.returncode == 0, done.stdout + done.stderr
     for step in STEPS:
         found = json.loads((out / f"{step.name}.json").read_text())
@@ -95,9 +103,9 @@ def test_a_dry_run_on_the_cpu_goes_through_every_step(tmp_path: Path) -> None:
     assert {row["why"] for row in skipped} == {"there is no CUDA device"}
     with (out / "equal_macs.csv").open(newline="") as file:
         assert list(next(csv.reader(file))) == list(fill.COLUMNS)
-    before = (out / "steps.md").read_text()
+    table = (out / "steps.md").read_text()
     assert "up to" not in command(*words).stdout, "nothing is left to do"
-    assert (out / "steps.md").read_text() == before
+    assert (out / "steps.md").read_text() == table
 
 
 def test_rows_are_kept_one_by_one_and_errors_with_them(tmp_path: Path) -> None:
