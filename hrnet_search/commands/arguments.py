@@ -106,11 +106,11 @@ def add_take_over(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--take-over", action="store_true", help=gone)
 
 
-def require_positive(**counts: int | None) -> None:
-    """Raise InputError for counts of a caller from Python that are not integers of at least 1."""
+def require_positive(*counts: tuple[str, object]) -> None:
+    """Raise InputError for counts, by name, that are not integers of at least 1; None is none."""
     faults = [
         Fault(name, count, f"{shown(count)} {wrong}", "allowed: 1 or more")
-        for name, count in counts.items()
+        for name, count in counts
         if count is not None and (wrong := _wrong_count(count))
     ]
     if faults:

@@ -44,7 +44,7 @@ class Driving:
     retry_failed: bool = False
 
     def __post_init__(self) -> None:
-        require_positive(workers=self.workers)
+        require_positive(("workers", self.workers))
 
     @staticmethod
     def of(options: argparse.Namespace) -> Driving:

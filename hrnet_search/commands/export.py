@@ -13,11 +13,12 @@ from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.report import opened
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import expanded
+from hrnet_search.report.export.result import ExportOptions
 
 if TYPE_CHECKING:
     from hrnet_search.records import Latency
     from hrnet_search.report.export.member import Member
-    from hrnet_search.report.export.result import ExportOptions, ExportResult
+    from hrnet_search.report.export.result import ExportResult
     from hrnet_search.store.study import Study
 
 
@@ -45,7 +46,7 @@ def command(options: argparse.Namespace) -> int:
     study = opened(options.study)
     folder = _folder(study, options.output)
     size = (options.size[0], options.size[1]) if options.size else None
-    how = (options.weights, options.as_is, size, options.batch)
+    how = ExportOptions(options.weights, options.as_is, size, options.batch)
     found = _export(study, folder, options.format.split(","), how, options.latency, say)
     for name, result in found.items():
         say(f"{name}: {len(result.written)} files in {folder}")
@@ -73,10 +74,10 @@ def export(
     onnxruntime. What was not written is in `refused` of its format, with the reasons. Raise
     InputError for what cannot be asked for and for a study without a front, StorageLostError.
     """
-    require_positive(batch=batch, **dict(zip(("height", "width"), size or (), strict=False)))
+    require_positive(("batch", batch), *zip(("height", "width"), size or (), strict=False))
     names = formats.split(",") if isinstance(formats, str) else formats
     found = opened(study)
-    how = (weights, as_is, size, batch)
+    how = ExportOptions(weights, as_is, size, batch)
     return _export(found, _folder(found, folder), names, how, latency, lambda _: None)
 
 
@@ -90,19 +91,17 @@ def _export(
     study: Study,
     folder: Path,
     formats: Sequence[str],
-    how: tuple[bool, bool, tuple[int, int] | None, int | None],
+    how: ExportOptions,
     latency: bool,
     say: Callable[[str], None],
 ) -> dict[str, ExportResult]:
-    from hrnet_search.report.export.result import ExportOptions
     from hrnet_search.report.export.table import export_front
 
     if latency and "onnx" not in formats:
         wrong = "only ONNX files are timed here"
         raise InputError(Fault("--latency", None, wrong, "allowed: with onnx in --format"))
-    options = ExportOptions(*how)
-    measure = _onnx_latency(options, say) if latency else None
-    return export_front(study, folder, list(dict.fromkeys(formats)), options, measure)
+    measure = _onnx_latency(how, say) if latency else None
+    return export_front(study, folder, list(dict.fromkeys(formats)), how, measure)
 
 
 def _onnx_latency(

@@ -86,7 +86,7 @@ def profile(
     from hrnet_search.commands.profiling import Asked, profiled
 
     spin_less()
-    require_positive(classes=classes)
+    require_positive(("classes", classes))
     paths = [configs] if isinstance(configs, str | Path) else configs
     asked = Asked(
         size, classes, by_stage, batch, train_batch, latency, device, mode, precision, threads,

@@ -10,6 +10,7 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
 from hrnet_search.arch.hrnet_yaml import Config, class_count, read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
+from hrnet_search.commands.arguments import require_positive
 from hrnet_search.commands.profile_table import Profile
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
 from hrnet_search.records import LatencySpec
@@ -42,7 +43,9 @@ def profiled(
     `option` is what stands before the names of arguments in messages. Raise InputError for
     counts that are not positive.
     """
-    _check_counts(asked, option)
+    sides = [("size", side) for side in asked.size]
+    counts = [*sides, ("batch", asked.batch), ("train-batch", asked.train_batch)]
+    require_positive(*((f"{option}{name}", count) for name, count in counts))
     lines: list[str] = []
     spec = _spec(asked, lines, option)
     profiles = list(_profiles(configs, asked, spec, lines))
@@ -119,15 +122,3 @@ def _spec(asked: Asked, lines: list[str], option: str) -> LatencySpec | None:
             lines.append(str(replace(fault, path=f"{option}{path}")))
         return None
     return spec
-
-
-def _check_counts(asked: Asked, option: str) -> None:
-    counts = [("size", side) for side in asked.size]
-    counts += [("batch", asked.batch), ("train-batch", asked.train_batch)]
-    faults = [
-        Fault(f"{option}{name}", count, f"{count} is not positive", "allowed: 1 or more")
-        for name, count in counts
-        if count < 1
-    ]
-    if faults:
-        raise InputError(faults)

@@ -68,7 +68,7 @@ def run(
     """
     from hrnet_search.commands.terminal import Quiet, Terminal
 
-    require_positive(trials=trials)
+    require_positive(("trials", trials))
     how = Driving(workers, gpus_per_trial, memory_per_trial, ray, storage, take_over, retry_failed)
     terminal = Terminal() if progress else Quiet()
     file = load_search(space, data_root, terminal.warn)
