@@ -1,10 +1,11 @@
-"""A driver in a process of its own, which writes trials until it is ended."""
+"""Processes of their own: a driver that writes trials until it is ended, and any code."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -34,3 +35,16 @@ def start_writer(folder: Path, within: Sequence[str] = ()) -> subprocess.Popen[s
     code = WRITER.format(here=str(HERE), folder=str(folder))
     command = [*within, sys.executable, "-c", code]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def running(code: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run code until the block ends; it has printed `in` when its process is yielded."""
+    command = [sys.executable, "-c", code, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout
+        assert started.stdout.readline() == "in\n"
+        try:
+            yield started
+        finally:
+            started.kill()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from driver_process import running
 
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate import gate
@@ -35,19 +34,11 @@ with DeviceGate(gpu, measured or "cpu", Path(folder)) as gate:
 """
 
 
-@contextmanager
 def process(
     folder: Path, what: str, gpu: str = "", measured: str = ""
-) -> Iterator[subprocess.Popen[str]]:
-    """Start one that trains, or measures for some seconds; it is in when it is yielded."""
-    words = [sys.executable, "-c", PROCESS, gpu, measured, what, str(folder)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as started:
-        assert started.stdout
-        assert started.stdout.readline() == "in\n"
-        try:
-            yield started
-        finally:
-            started.kill()
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Return one that trains, or measures for some seconds."""
+    return running(PROCESS, gpu, measured, what, str(folder))
 
 
 def test_no_training_steps_while_somebody_measures(tmp_path: Path) -> None:

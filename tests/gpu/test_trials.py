@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from driver_process import running
 from gpu.on_devices import DEVICES, LATENCY, SLOW_DEVICES, always, network, result_of, task
 
 from hrnet_search.evaluate.latency import measure_latency
@@ -35,19 +32,6 @@ with gate_of({device!r}, {device!r}) as gate:
 """
 
 
-@contextmanager
-def training(device: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that trains on a device and says when each step ended."""
-    words = [sys.executable, "-c", TRAINING.format(device=device)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as started:
-        assert started.stdout
-        assert started.stdout.readline() == "in\n"
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
 @pytest.fixture
 def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep out of the way of whatever else this user computes."""
@@ -60,7 +44,7 @@ def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("own_locks")
 @pytest.mark.parametrize("device", DEVICES)
 def test_no_other_process_steps_on_a_device_while_it_measures(device: str) -> None:
-    with training(device) as other:
+    with running(TRAINING.format(device=device)) as other:
         with gate_of(device, device) as gate, gate.alone():
             begun = time.monotonic()
             found = measure_latency(network("cpu"), replace(LATENCY, device=device), classes=3)
