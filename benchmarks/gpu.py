@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 from benchmarks.gpu_steps.results import (
+    BROKEN,
     DONE,
     FAILED,
     LEFT_OUT,
@@ -211,7 +212,7 @@ def settle(results: Results, ended: int | str) -> bool:
         results.save()
         return False
     why = f"its process ended with {_spelled(int(ended))}"
-    died = results.bury_running(why) or results.note.count("CUDA error") > 0
+    died = results.bury_running(why) or BROKEN in results.note
     results.state = FAILED
     results.note = results.note or why
     results.save()

@@ -89,8 +89,8 @@ def test_a_dry_run_on_the_cpu_goes_through_every_step(tmp_path: Path) -> None:
     words = ("--device", "cpu", "--minutes", "30", "--out", str(out))
     before = children_s()
     done = command(*words)
-    # Five minutes on two cores that are its own; other tests may run beside it.
-    assert children_s() - before < 2 * 300
+    # Of the processor: other tests may run beside it.
+    assert children_s() - before < 300
     assert done.returncode == 0, done.stdout + done.stderr
     for step in STEPS:
         found = json.loads((out / f"{step.name}.json").read_text())
@@ -106,6 +106,28 @@ def test_a_dry_run_on_the_cpu_goes_through_every_step(tmp_path: Path) -> None:
     table = (out / "steps.md").read_text()
     assert "up to" not in command(*words).stdout, "nothing is left to do"
     assert (out / "steps.md").read_text() == table
+
+
+@pytest.mark.slow
+def test_a_command_that_is_asked_to_end_leaves_its_table_and_no_process(tmp_path: Path) -> None:
+    found = tmp_path / "inversions.json"
+    words = ("--device", "cpu", "--only", "inversions", "--out", str(tmp_path))
+    with subprocess.Popen([sys.executable, str(COMMAND), *words], cwd=ROOT) as process:
+        while process.poll() is None and not found.exists():
+            time.sleep(0.05)
+        (step,) = children(process.pid)
+        process.terminate()
+        assert process.wait(60) == 130
+    assert not Path("/proc", str(step)).exists()
+    content = json.loads(found.read_text())
+    assert (content["state"], content["note"]) == (PARTIAL, "stopped when its time was over")
+    assert "running" not in {row["state"] for row in content["rows"]}
+    assert "| inversions | partial |" in (tmp_path / "steps.md").read_text()
+
+
+def children(process: int) -> list[int]:
+    """Return the processes that one has started."""
+    return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def test_rows_are_kept_one_by_one_and_errors_with_them(tmp_path: Path) -> None:
