@@ -40,7 +40,7 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Look for every problem of a space file; else say how large and how dear the space is."""
+    """Look for every problem of a space file; else say how large and how expensive the space is."""
     found = check(options.space, options.data_root, warn)
     if options.json:
         print(json.dumps(found.plain))

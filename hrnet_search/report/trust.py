@@ -235,7 +235,7 @@ def stamp(ranking: Ranking | None, latency_doubt: str = "") -> Stamp:
     if ranking is None:
         return Stamp(
             NOT_CHECKED,
-            "no ranking by a longer schedule stands beside the search's own",
+            "fewer than six networks were trained by a longer schedule as well",
             "a study of 80 trials or more (search.confirm 0.2) trains at least 12 architectures by"
             " a longer schedule, which says how far this ranking is to be trusted",
         )
