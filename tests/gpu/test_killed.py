@@ -22,7 +22,7 @@ vary: {{width: [2, 4], STAGE3.NUM_MODULES: [1, 2]}}
 objectives: {{miou: max, latency_ms: min}}
 data: {{kind: shapes, size: [32, 32], train: 16, val: 4}}
 schedule: {{steps: 12, batch: 4, crop: [32, 32], rungs: [4, 12], optimiser: adamw}}
-latency: {{size: [32, 32], device: {device}, seconds: 0.1, threads: 1}}
+latency: {{size: [32, 32], device: {device}, seconds: 0.1}}
 search: {{sampler: random, trials: 4}}
 tracking: {{mlflow: "off"}}
 """
