@@ -9,6 +9,8 @@ FP32, TF32 = "fp32", "tf32"
 
 def set_fp32(precision: str) -> None:
     """Let CUDA multiply float32 as TF32 where that is asked for, and exactly elsewhere."""
-    wanted = TF32 if precision == TF32 else "ieee"
-    torch.backends.cudnn.conv.fp32_precision = wanted  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.fp32_precision = wanted
+    wanted = precision == TF32
+    # Not `fp32_precision`, which names convolutions alone: where the rest of cuDNN differs from
+    # them, torch's exporter refuses to work.
+    torch.backends.cudnn.allow_tf32 = wanted
+    torch.backends.cuda.matmul.allow_tf32 = wanted

@@ -105,6 +105,8 @@ def _unreadable(error: Exception) -> NotWeightsError:
     text = " ".join(str(error).split())
     if isinstance(error, EOFError) or "unexpected EOF" in text or "truncated" in text:
         return NotWeightsError(f"is cut short ({type(error).__name__} at its end)", AGAIN)
+    if "storage has wrong byte size" in text:  # torch counts none in a file that is whole
+        return NotWeightsError("is damaged (a part of it is missing or was changed)", AGAIN)
     if "Only persistent_load of storage" in text:
         return NotWeightsError("holds a pickled module, whose source would be run", SAVE_TENSORS)
     why = shown(text.rpartition("WeightsUnpickler error: ")[2], 120)

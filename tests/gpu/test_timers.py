@@ -118,14 +118,13 @@ def test_a_latency_is_whole(precision: str) -> None:
 
 
 def test_float32_that_is_convolved_in_tf32_is_recorded_as_such() -> None:
-    before = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
         for precision in ("tf32", "fp32"):
             set_fp32(precision)
             assert resolve(SPEC).condition.precision == precision
     finally:
-        torch.backends.cudnn.conv.fp32_precision = before  # type: ignore[attr-defined]
-        torch.backends.cuda.matmul.fp32_precision = before
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def test_the_instrument_agrees_with_itself() -> None:

@@ -250,6 +250,19 @@ def lost(content: bytes, part: str) -> bytes:
     }[part]
 
 
+@pytest.mark.parametrize("size", [1, 8, 1000])
+def test_a_file_of_old_torch_that_lost_bytes_among_its_values_says_so(
+    tmp_path: Path, size: int
+) -> None:
+    """Such files have no checksums: torch sees by the next tensor's size that it reads values."""
+    whole = saved(noisy().state_dict(), tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    content = whole.read_bytes()
+    for at in np.random.default_rng(size).integers(len(content) // 2, len(content) - size, 10):
+        whole.write_bytes(content[:at] + content[at + size :])
+        with pytest.raises(WeightsError, match=r"is (cut short|damaged).*, download it again"):
+            source_of(whole)
+
+
 @pytest.mark.parametrize("part", ["the end", "the middle", "the half", "all but the start"])
 @pytest.mark.parametrize("form", ["zip", "pickle", "safetensors"])
 def test_a_file_that_lost_a_part_says_so(tmp_path: Path, part: str, form: str) -> None:

@@ -26,8 +26,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     folder = tmp_path_factory.mktemp("postgres")
-    for part in (folder, *folder.parents[:2]):
-        part.chmod(0o755)  # user postgres has to come through
+    for part in (folder, *folder.parents[:3]):  # user postgres has to come through
+        part.chmod(part.stat().st_mode | 0o055)
     started = Postgres(folder / "cluster")
     yield started
     started.kill()
