@@ -143,6 +143,11 @@ def listed(names: Iterable[str], most: int = 3) -> str:
     return ", ".join(map(shown, names[:most])) + more
 
 
+def counted(count: int, what: str) -> str:
+    """Return a count of something that has a plural in s."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def briefly(problems: Sequence[str]) -> list[str]:
     """Return as many lines as a person reads, the last one a count of what was left out."""
     if len(problems) <= MOST_LINES:

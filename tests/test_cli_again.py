@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shlex
@@ -18,6 +19,7 @@ from PIL import Image
 
 from hrnet_search import open_study
 from hrnet_search.cli import main
+from hrnet_search.evaluate import devices, trial
 from hrnet_search.evaluate.latency import AACheck, aa_check
 from hrnet_search.records import LatencySpec
 from hrnet_search.report.page.gather import gather
@@ -107,6 +109,61 @@ def test_a_study_goes_on_with_the_tracking_of_its_file_now(project: Path) -> Non
     assert len(keys) == 2
     mirror.close()
     assert (project / "spaces" / "mine.db").is_file()
+
+
+def edit(path: Path) -> None:
+    """Change the last byte of a file that counts; its size and its times stay."""
+    before = path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_files_that_changed_between_two_runs_are_named_and_nothing_goes_on(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mask of the same size and time on disk is another; the study has both of its trials."""
+    for number in range(3):  # uncompressed: another pixel is another byte, and no other size
+        for part in ("i", "m"):
+            old = project / "data" / part / f"{number}.png"
+            Image.open(old).save(old.with_suffix(".bmp"))
+            old.unlink()
+    words = ["run", "spaces/tiny.yaml", "--data-root", "data", "--plain", "--trials"]
+    assert main([*words, "1"]) == 0
+    assert "the data are those" not in capsys.readouterr().out
+    assert main([*words, "2"]) == 0
+    said = "the data are those that it was begun with: 12 files compared, every byte"
+    assert said in capsys.readouterr().out
+    assert said in Path("results/tiny/logs/progress.log").read_text()
+    edit(project / "data" / "m" / "1.bmp")
+    assert main([*words, "3"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("spaces/tiny.yaml:5:7: data: files are not those that ")
+    assert "train mask 1.bmp, val mask 1.bmp have other content" in line
+    assert line.endswith("allowed: the files as they were, or another folder with -o")
+
+
+def test_going_on_under_another_version_is_in_the_log_the_page_and_the_summary(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "spaces/drawn.yaml", "--plain", "--trials"]
+    assert main([*words, "1"]) == 0
+    assert "versions" not in capsys.readouterr().out
+    later = tuple((k, "99.0" if k == "torch" else v) for k, v in devices.versions())
+    for module in (run, trial):
+        monkeypatch.setattr(module, "versions", lambda: later)
+    assert main([*words, "2"]) == 0
+    old = dict(devices.versions())["torch"]
+    out = capsys.readouterr().out
+    said = f"those of trials that have ended: now torch 99.0, before torch {old};"
+    both = f"torch {old} (1 trial, the first is #0); torch 99.0 (1 trial, the first is #1)"
+    assert said in out
+    assert f"warning: trials ran under 2 sets of versions: {both}" in out
+    assert said in Path("results/tiny/logs/progress.log").read_text()
+    assert both in Path("results/tiny/report/report.html").read_text()
+    table = Path("results/tiny/report/trials.csv").read_text().splitlines()
+    for row, version in zip(csv.DictReader(table), (old, "99.0"), strict=True):
+        assert f"torch {version}" in row["versions"]
 
 
 def test_a_study_without_its_base_or_any_trained_variant_is_not_done(

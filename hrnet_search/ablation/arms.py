@@ -11,6 +11,7 @@ from hrnet_search.ablation.fraction import Run
 from hrnet_search.ablation.matching import TOLERANCE, match_macs
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.data.contents import Contents
 from hrnet_search.data.inventory import Inventory
 from hrnet_search.records import Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor
@@ -79,6 +80,9 @@ class Ablation:
 
     data: Inventory = field(default_factory=Inventory)
     """What its data hold."""
+
+    contents: Contents = ()
+    """What each file of its data holds."""
 
     @property
     def distinct(self) -> tuple[Arm, ...]:

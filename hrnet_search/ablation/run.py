@@ -14,7 +14,7 @@ from hrnet_search.ablation.arms import MACS, NONE, Ablation, settle
 from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
 from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.data.dataset import fingerprint, inspect_data, largest_sizes
+from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
 from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import SpaceError
 from hrnet_search.library.writer import IMAGE_SIZES, SCHEDULES, noted
@@ -43,11 +43,14 @@ def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
     """
     folder = absolute(folder)
     data = inspect_data(file)
-    schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
+    contents = contents_of(file.schedule.data)
+    known = fingerprint(file.schedule.data, contents)
+    schedule = replace(file.schedule, fingerprint=known)
     schedule, probe = on_this_machine(schedule, file, folder)
     initial = Initial(file, folder)
     ablation = settle(file, schedule, initial.settled)
-    return replace(ablation, probe=probe, data=data, initial=tuple(initial.lines))
+    lines = tuple(initial.lines)
+    return replace(ablation, probe=probe, data=data, contents=contents, initial=lines)
 
 
 def prepare(
@@ -79,7 +82,7 @@ def open_ablation(
     identity = _identity(file, ablation)
     schedules = [arm.schedule for arm in ablation.arms]
     meta = _meta(file, ablation, identity)
-    return take_up(file, meta, identity, schedules, folder, take_over)
+    return take_up(file, meta, identity, schedules, ablation.contents, folder, take_over)
 
 
 def ablate(

@@ -110,12 +110,15 @@ def _ablate(
     from hrnet_search.ablation.run import ablate as run_ablation
     from hrnet_search.ablation.run import open_ablation
     from hrnet_search.search.interrupt import Interrupt
+    from hrnet_search.search.run import going_on
     from hrnet_search.store.study import open_study
 
     others = [open_study(other) for other in reuse]
     with Interrupt() as interrupt, open_ablation(file, ablation, folder, how.take_over) as store:
         retry_failed(store, how, terminal)
-        with driven(
-            file, store, ablation.trainings, ablation.initial, interrupt, how, terminal
-        ) as (driver, listeners):
+        first = [*ablation.initial, *going_on(ablation.contents, store.finished())]
+        with driven(file, store, ablation.trainings, first, interrupt, how, terminal) as (
+            driver,
+            listeners,
+        ):
             return run_ablation(file, ablation, store, listeners, terminal.say, others, driver)

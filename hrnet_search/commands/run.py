@@ -83,7 +83,7 @@ def _search(
     spin_less()
     from hrnet_search.data.cache import decoded_bytes
     from hrnet_search.search.interrupt import Interrupt
-    from hrnet_search.search.run import open_store, plan_of, search
+    from hrnet_search.search.run import going_on, open_store, plan_of, search
     from hrnet_search.search.trials import have_ended
 
     plan = plan_of(file, folder, trials)
@@ -97,7 +97,8 @@ def _search(
         if already := store.finished():
             terminal.say(f"going on with {folder}: {have_ended(len(already))}")
         whole = plan.trials + (plan.base is not None)
-        with driven(file, store, whole, plan.initial, interrupt, how, terminal) as (
+        first = [*plan.initial, *going_on(plan.contents, already)]
+        with driven(file, store, whole, first, interrupt, how, terminal) as (
             driver,
             listeners,
         ):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.data import shapes
+from hrnet_search.data.contents import Contents, to_text
 from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.presets import PRESETS
@@ -54,25 +55,27 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The three functions of a data kind.
+    """The functions of a data kind.
 
     `open(spec, split)` looks for files but decodes none; `inspect(spec)` looks at everything;
-    `update(spec, digest)` feeds all that tells two data sets apart, but not where they lie.
+    `contents(spec)` reads every file, and `identity(spec)` is all else that tells two data sets
+    apart, but not where they lie.
     """
 
     open: Callable[[DataSpec, str], Dataset]
     inspect: Callable[[DataSpec], tuple[Inventory, list[Fault]]]
-    update: Callable[[DataSpec, Callable[[bytes], None]], None]
+    identity: Callable[[DataSpec], object]
+    contents: Callable[[DataSpec], Contents]
 
 
 def _drawn() -> Kind:
-    return Kind(shapes.Shapes, shapes.inspect, shapes.update)
+    return Kind(shapes.Shapes, shapes.inspect, shapes.identity, shapes.contents)
 
 
 def _in_files() -> Kind:
     from hrnet_search.data import folder, inspection  # Pillow, which drawn data have no need of
 
-    return Kind(folder.Folder, inspection.inspect, folder.update)
+    return Kind(folder.Folder, inspection.inspect, folder.identity, folder.contents)
 
 
 DATASETS = {"shapes": _drawn, "folder": _in_files, **dict.fromkeys(PRESETS, _in_files)}
@@ -113,14 +116,23 @@ def largest_sizes(spec: DataSpec) -> dict[str, tuple[int, int]]:
     return found
 
 
-def fingerprint(spec: DataSpec) -> str:
-    """Return 12 hex digits of the content: equal for copies, whatever their place and times.
+def contents_of(spec: DataSpec) -> Contents:
+    """Return what every file holds, read whole; nothing of data that are drawn.
 
-    Raise DataError if the files cannot be listed.
+    Raise DataError if the files cannot be listed or read.
     """
-    digest = hashlib.sha256()
-    _kind(spec).update(spec, digest.update)
-    return digest.hexdigest()[:12]
+    return _kind(spec).contents(spec)
+
+
+def fingerprint(spec: DataSpec, contents: Contents | None = None) -> str:
+    """Return 12 hex digits over all bytes: equal for copies, whatever their place and times.
+
+    `contents` are those of its files if they have been read. Raise DataError if the files cannot
+    be listed or read.
+    """
+    files = contents_of(spec) if contents is None else contents
+    content = repr(_kind(spec).identity(spec)) + to_text(files)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def _kind(spec: DataSpec) -> Kind:

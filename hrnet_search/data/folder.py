@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrnet_search.data import decode
+from hrnet_search.data.contents import Contents, FileContent, digests_of
 from hrnet_search.data.decode import read_image, read_mask, read_size, unusable
 from hrnet_search.data.labels import labels_of, meaning_of
-from hrnet_search.data.pairs import find_pairs, list_path
+from hrnet_search.data.pairs import find_pairs, home_of, list_path, split_of
 from hrnet_search.data.places import Found, Pair
 from hrnet_search.errors import DataError, Fault, shown
+from hrnet_search.paths import expanded
 from hrnet_search.records import IGNORED, DataSpec, hash_of
 
-MASKS_HASHED = 64
+SPLITS = ("train", "val")
 NAMED = 2
 """Files with a fault of one sort that are named beside the first."""
 
@@ -79,25 +81,37 @@ class Folder:
         return self._pairs[index]
 
 
-def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
-    """Feed how files are decoded, what masks mean, and the files themselves.
+def identity(spec: DataSpec) -> object:
+    """Return what else tells data sets apart: how files are decoded, and what masks mean."""
+    return (decode.VERSION, spec.classes, spec.ignore, spec.mapping, spec.colors)
 
-    Of all files names and sizes, lists whole, up to 64 masks a split.
-    """
-    feed(repr((decode.VERSION, spec.classes, spec.ignore, spec.mapping, spec.colors)).encode())
-    for split in ("train", "val"):
+
+def contents(spec: DataSpec) -> Contents:
+    """Read every file whole: lists, images and masks of both splits. Raise DataError."""
+    named: list[tuple[str, str, str, Path]] = []
+    for split in SPLITS:
         found = find_pairs(spec, split)
         if found.faults:
             raise DataError(shortened(found.faults))
-        pairs = found.pairs
         if path := list_path(spec, split):
-            feed(path.read_bytes())
-        for pair in pairs:
-            sizes = (pair.image.stat().st_size, pair.mask.stat().st_size)
-            feed(repr((split, pair.name, pair.image.name, pair.mask.name, sizes)).encode())
-        count = min(MASKS_HASHED, len(pairs))
-        for place in np.linspace(0, len(pairs) - 1, count).round().astype(int):
-            feed(pairs[place].mask.read_bytes())
+            named.append((split, "list", path.name, path))
+        given = split_of(spec, split)
+        images, masks = (home_of(spec) / expanded(part) for part in (given.images, given.masks))
+        for pair in found.pairs:
+            named.append((split, "image", _below(pair.image, images), pair.image))
+            named.append((split, "mask", _below(pair.mask, masks), pair.mask))
+    try:
+        digests = digests_of(path for *_, path in named)
+    except OSError as error:
+        path = Path(error.filename)
+        raise unusable(
+            path, "data", f"cannot be read ({error.strerror})", "allowed: files"
+        ) from None
+    return tuple(FileContent(split, part, name, digests[path]) for split, part, name, path in named)
+
+
+def _below(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def _options(spec: DataSpec) -> list[object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hrnet_search.errors import shown
+from hrnet_search.errors import counted, shown
 from hrnet_search.records import DataSpec
 
 HOLDS = "data_holds"
@@ -44,14 +44,14 @@ class Inventory:
         for key in ("train", "val"):
             split: SplitInventory = getattr(self, key)
             if not spec.in_files:
-                yield f"{key}: {_many(split.images, 'image')}, drawn"
+                yield f"{key}: {counted(split.images, 'image')}, drawn"
                 continue
             occurring = _occurring(split.classes, spec)
-            counts = f"{_many(split.images, 'image')}, {_many(split.masks, 'mask')}"
+            counts = f"{counted(split.images, 'image')}, {counted(split.masks, 'mask')}"
             yield f"{key}: {counts}; {occurring}"
             if split.unused:
                 names = some(split.unused_names, split.unused)
-                yield f"{key}: {_many(split.unused, 'file')} not used: {names}"
+                yield f"{key}: {counted(split.unused, 'file')} not used: {names}"
             yield from (f"{key}: {note}" for note in split.notes)
         yield from (f"warning: {warning}" for warning in self.warnings)
 
@@ -60,10 +60,6 @@ def some(names: tuple[str, ...], count: int) -> str:
     """Return the first of `count` names."""
     rest = ["..."] if count > NAMED_FILES else []
     return ", ".join([*(shown(name, 80) for name in names[:NAMED_FILES]), *rest])
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _occurring(classes: tuple[int, ...], spec: DataSpec) -> str:

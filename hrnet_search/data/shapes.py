@@ -7,11 +7,11 @@ inside looks like the ground, or discs that only their place tells apart, need c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search.data.contents import Contents
 from hrnet_search.data.inventory import Inventory, SplitInventory
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.presets import SHAPES
@@ -61,9 +61,7 @@ class Shapes:
         return f"{self._split}-{self.stamp()[:12]}"
 
     def stamp(self) -> str:
-        digest = hashlib.sha256()
-        update(self._spec, digest.update)
-        return digest.hexdigest()
+        return hashlib.sha256(repr(identity(self._spec)).encode()).hexdigest()
 
 
 def preflight(spec: DataSpec) -> list[Fault]:
@@ -89,11 +87,16 @@ def inspect(spec: DataSpec) -> tuple[Inventory, list[Fault]]:
     return Inventory(train, val), preflight(spec)
 
 
-def update(spec: DataSpec, feed: Callable[[bytes], None]) -> None:
-    """Feed the options that decide the images, and the version of this file."""
+def identity(spec: DataSpec) -> object:
+    """Return the options that decide the images, and the version of this file."""
     size = spec.size or DEFAULT_SIZE
     options = (VERSION, spec.classes, *size, spec.train_images, spec.val_images, spec.seed)
-    feed(repr(("shapes", *options)).encode())
+    return ("shapes", *options)
+
+
+def contents(_spec: DataSpec) -> Contents:
+    """Return that no file is read."""
+    return ()
 
 
 class _Canvas:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 import torch
 
+from hrnet_search import __version__
 from hrnet_search.device_names import is_device
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.evaluate.machine import cpu_model
 
-PACKAGES = ("hrnet-search", "torch", "numpy")
+LIBRARIES = ("torch", "numpy")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -55,12 +56,8 @@ def gpu_uuid(device: torch.device) -> str:
 
 def versions() -> tuple[tuple[str, str], ...]:
     """Return name and version of what a result depends on: Python, packages, CUDA and cuDNN."""
-    found = [("python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            found.append((package, version(package)))
-        except PackageNotFoundError:  # run from a source tree that was never installed
-            found.append((package, "not installed"))
+    found = [("python", platform.python_version()), ("hrnet-search", __version__)]
+    found += [(library, version(library)) for library in LIBRARIES]
     if torch.version.cuda:
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         found += [("cuda", torch.version.cuda), ("cudnn", str(cudnn))]

@@ -14,6 +14,7 @@ from hrnet_search.report.ablation_plots import write_ablation_plots
 from hrnet_search.report.files import write_file
 from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.tables import csv_bytes
+from hrnet_search.report.trials import version_warning
 from hrnet_search.store.ablation import AblationRecord, ArmRow, EffectRow, from_meta
 from hrnet_search.store.study import Study
 
@@ -40,15 +41,21 @@ def write_ablation(study: Study, folder: Path) -> tuple[Path, ...]:
     record = from_meta(study.meta)
     if record is None:
         return ()
-    doubts = study_doubts(study)
+    remarks = study_remarks(study)
     content = json.dumps(asdict(record), indent=1, allow_nan=False) + "\n"
     return (
         write_file(folder / "ablation.csv", csv_bytes(effects_table(record))),
         write_file(folder / "ablation.json", content.encode()),
-        write_file(folder / "ablation.md", markdown(record, doubts).encode()),
-        write_file(folder / "ablation.tex", latex(record, doubts).encode()),
+        write_file(folder / "ablation.md", markdown(record, remarks).encode()),
+        write_file(folder / "ablation.tex", latex(record, remarks).encode()),
         *write_ablation_plots(record, folder),
     )
+
+
+def study_remarks(study: Study) -> list[str]:
+    """Return what speaks against an ablation by the study that it was made in."""
+    mixed = version_warning(study.trials())
+    return [*(f"latency: {doubt}" for doubt in study_doubts(study)), *filter(None, [mixed])]
 
 
 def effects_table(record: AblationRecord) -> pd.DataFrame:
@@ -60,7 +67,7 @@ def effects_table(record: AblationRecord) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*COLUMNS, "seeds"])
 
 
-def ablation_lines(record: AblationRecord, doubts: Sequence[str] = ()) -> list[str]:
+def ablation_lines(record: AblationRecord, beside: Sequence[str] = ()) -> list[str]:
     """Return the answer for a terminal: what is known of each difference, and what is missing.
 
     `doubts` are what speaks against its latencies.
@@ -69,11 +76,11 @@ def ablation_lines(record: AblationRecord, doubts: Sequence[str] = ()) -> list[s
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
              for row in rows]  # fmt: skip
-    remarks = _remarks(record, doubts)
+    remarks = _remarks(record, beside)
     return [f"{record.name}: {_progress(record)}", "", *lines, "", *remarks]
 
 
-def markdown(record: AblationRecord, doubts: Sequence[str] = ()) -> str:
+def markdown(record: AblationRecord, beside: Sequence[str] = ()) -> str:
     """Return the ablation as Markdown: the differences, the arms, what is missing, how counted."""
     effects = [_header(record), *(_cells(record, e) for e in record.effects)]
     arms = [("arm", *record.factors, "widths", "params", "MACs", "mIoU", "sd", "seeds")]
@@ -81,11 +88,11 @@ def markdown(record: AblationRecord, doubts: Sequence[str] = ()) -> str:
     lines = [f"# Ablation {record.name}", "", f"{_progress(record)}. {_reference(record)}", ""]
     lines += [*_pipes(effects), "", "## Arms", "", *_pipes(arms), ""]
     lines += ["## How to read it", ""]
-    lines += [f"- {line}" for line in _remarks(record, doubts)]
+    lines += [f"- {line}" for line in _remarks(record, beside)]
     return "\n".join(lines) + "\n"
 
 
-def latex(record: AblationRecord, doubts: Sequence[str] = ()) -> str:
+def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
     """Return the differences as a table in booktabs, ready for a paper."""
     rows = [_cells(record, e) for e in record.effects]
     lines = [
@@ -101,7 +108,7 @@ def latex(record: AblationRecord, doubts: Sequence[str] = ()) -> str:
             lines.append("\\midrule")
         kind = effect.kind
         lines.append(_tex_row(row))
-    notes = "\n".join(f"% {_ascii(line)}" for line in _remarks(record, doubts))
+    notes = "\n".join(f"% {_ascii(line)}" for line in _remarks(record, beside))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", notes]) + "\n"
 
 
@@ -161,7 +168,7 @@ def _reference(record: AblationRecord) -> str:
     return f"The reference is {', '.join(f'{name}={level}' for name, level in pairs)}."
 
 
-def _remarks(record: AblationRecord, doubts: Sequence[str]) -> list[str]:
+def _remarks(record: AblationRecord, beside: Sequence[str]) -> list[str]:
     """Return what the numbers are and what they are not."""
     sizes = [(k, sum(e.kind == kind for e in record.effects)) for kind, k in KINDS.items()]
     family = ", ".join(f"{count} {name}" for name, count in sizes if count)
@@ -193,7 +200,7 @@ def _remarks(record: AblationRecord, doubts: Sequence[str]) -> list[str]:
             "latency differences marked noisy say nothing of which arm is faster: an interval"
             f" behind them did not close ({'; '.join(noisy)})"
         )
-    return [*lines, *(f"latency: {doubt}" for doubt in doubts), *record.notes]
+    return [*lines, *beside, *record.notes]
 
 
 def _missing(record: AblationRecord) -> list[str]:

@@ -20,6 +20,7 @@ from hrnet_search.report.trials import (
     objectives_of,
     schedule_id,
     seeds_of,
+    version_warning,
 )
 from hrnet_search.report.trust import (
     Interval,
@@ -44,7 +45,8 @@ class Evidence:
     rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how much
     the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
     absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
-    if none were kept; `ious` are by class. `warnings` are of the data.
+    if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
+    trials ran under several, if so.
     """
 
     noise: SeedNoise | None
@@ -60,6 +62,7 @@ class Evidence:
     ious: dict[int, tuple[float, ...]]
     stamp: Stamp
     warnings: tuple[str, ...] = ()
+    versions: str = ""
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
@@ -88,6 +91,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         ious={near[i].number: _iou(near[i]) for i in members if near[i].counts},
         stamp=stamp(ranking, "; ".join(doubts)),
         warnings=data_warnings(meta),
+        versions=version_warning(trials),
     )
 
 

@@ -18,11 +18,11 @@ from hrnet_search.records import (
     STATUSES,
     Latency,
 )
-from hrnet_search.report.ablation import ablation_lines
+from hrnet_search.report.ablation import ablation_lines, study_remarks
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trials import data_warnings, objectives_of
+from hrnet_search.report.trials import data_warnings, objectives_of, version_warning
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
@@ -47,9 +47,11 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     """
     if (record := from_meta(study.meta)) is not None:
         files = f"files: {study.folder / 'report'} (ablation.md, .tex, .csv, .json and plots)"
-        lines = ablation_lines(record, study_doubts(study))
+        lines = ablation_lines(record, study_remarks(study))
         return "\n".join([*lines, "", files])
-    warnings = [f"warning: {shown(line, 300)}" for line in data_warnings(study.meta)]
+    mixed = version_warning(study.trials())
+    said = (*data_warnings(study.meta), *filter(None, [mixed]))
+    warnings = [f"warning: {shown(line, 1000)}" for line in said]
     front, table = study.front(), study.results()
     lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), *warnings, ""]
     if front.empty:

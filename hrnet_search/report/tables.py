@@ -9,14 +9,18 @@ import pandas as pd
 
 from hrnet_search.report.files import write_file
 from hrnet_search.store.study import Study
+from hrnet_search.version_rule import spelt
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 """What makes a spreadsheet run a cell, or hides such a start from the eye."""
 
 
 def write_trials(study: Study, folder: Path) -> Path:
-    """Write every trial, running ones too."""
-    return write_file(folder / "trials.csv", csv_bytes(study.results()))
+    """Write every trial, running ones too, and the versions that each ran under."""
+    table = study.results()
+    ran = ((ask.number, result.versions) for ask, result in study.trials() if result is not None)
+    table["versions"] = table["number"].map({number: spelt(found) for number, found in ran})
+    return write_file(folder / "trials.csv", csv_bytes(table))
 
 
 def write_front(study: Study, folder: Path) -> Path:

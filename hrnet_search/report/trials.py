@@ -10,6 +10,7 @@ from hrnet_search.data.inventory import HOLDS
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import Ask
+from hrnet_search.version_rule import mixed_versions
 
 Trial = tuple[Ask, TrialResult | None]
 
@@ -71,3 +72,8 @@ def noted(meta: Mapping[str, str], name: str) -> dict[str, Any]:
 def data_warnings(meta: Mapping[str, str]) -> tuple[str, ...]:
     """Return what makes results worth less by the data that they are from, as the study noted."""
     return tuple(map(str, noted(meta, HOLDS).get("warnings", ())))
+
+
+def version_warning(trials: Sequence[Trial]) -> str:
+    """Return that trials ran under several versions, if they did."""
+    return mixed_versions((ask.number, result) for ask, result in trials if result is not None)

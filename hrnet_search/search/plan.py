@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from hrnet_search.data.contents import Contents
 from hrnet_search.data.inventory import Inventory
 from hrnet_search.records import LatencySpec, Schedule
 from hrnet_search.search import confirm
@@ -20,7 +21,7 @@ class Plan:
     rung. `probe` is, as JSON, how what the schedule left open was settled; empty if nothing was;
     `initial` says in lines what variants start from. Where variants inherit from the base, `base`
     is the schedule that it is trained by, before all others and beside their count. `data` is what
-    the data hold.
+    the data hold, `contents` each of their files.
     """
 
     space: SearchSpace
@@ -41,6 +42,7 @@ class Plan:
     initial: tuple[str, ...] = ()
     base: Schedule | None = None
     data: Inventory = field(default_factory=Inventory)
+    contents: Contents = ()
 
     @property
     def long_schedule(self) -> Schedule:

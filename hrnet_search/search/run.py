@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.data.dataset import fingerprint, inspect_data, largest_sizes
+from hrnet_search.data.contents import Contents
+from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
 from hrnet_search.data.inventory import HOLDS
-from hrnet_search.errors import StudyExistsError
-from hrnet_search.evaluate.devices import device_name, resolve_device
+from hrnet_search.errors import StudyExistsError, counted
+from hrnet_search.evaluate.devices import device_name, resolve_device, versions
 from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.probe import is_open, record, settle
 from hrnet_search.evaluate.settled_check import settled_check
@@ -22,14 +23,23 @@ from hrnet_search.evaluate.trial import Worker, gate_of
 from hrnet_search.library.writer import IMAGE_SIZES, noted
 from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
-from hrnet_search.records import AUTO, BASE_INIT, INITIAL, Latency, LatencySpec, Schedule, hash_of
+from hrnet_search.records import (
+    AUTO,
+    BASE_INIT,
+    INITIAL,
+    Latency,
+    LatencySpec,
+    Schedule,
+    TrialResult,
+    hash_of,
+)
 from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.initial import Initial, base_schedule
 from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.same import IDENTITY, TRAINING, check_same
+from hrnet_search.search.same import IDENTITY, TRAINING, check_same, keep_contents
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
@@ -40,6 +50,7 @@ from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.writer import StudyStore
+from hrnet_search.version_rule import changed_versions
 
 T = TypeVar("T")
 
@@ -56,7 +67,9 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     """
     folder = absolute(folder)
     data = inspect_data(file)
-    schedule = replace(file.schedule, fingerprint=fingerprint(file.schedule.data))
+    contents = contents_of(file.schedule.data)
+    known = fingerprint(file.schedule.data, contents)
+    schedule = replace(file.schedule, fingerprint=known)
     initial = Initial(file, folder)
     schedule, probe = on_this_machine(initial.settled(schedule), file, folder)
     return Plan(
@@ -78,6 +91,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         initial=tuple(initial.lines),
         base=base_schedule(schedule) if schedule.init == BASE_INIT else None,
         data=data,
+        contents=contents,
     )
 
 
@@ -106,7 +120,7 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
     meta, identity = _meta(file, plan), _identity(plan)
-    store = take_up(file, meta, identity, [plan.schedule], folder, take_over)
+    store = take_up(file, meta, identity, [plan.schedule], plan.contents, folder, take_over)
     try:
         store.set_meta("trials", str(plan.trials))
         if long_trials(plan.confirming):
@@ -122,16 +136,17 @@ def take_up(
     meta: dict[str, str],
     identity: dict[str, Any],
     schedules: Iterable[Schedule],
+    contents: Contents,
     folder: Path,
     take_over: bool = False,
 ) -> StudyStore:
     """Create a study with `meta`, or take up the one that is there if its identity is the same.
 
     What may change then is as the file has it now. `schedules` are those that trials start
-    from. Of several that begin one study together one does, and the others find it in use.
-    `take_over` takes a driver that cannot be looked at for one that is gone. Raises StudyError
-    naming what differs, StudyInUseError if another driver holds it, SpaceError for a variable
-    of `tracking` that is not set.
+    from, `contents` what the files of the data hold. Of several that begin one study together
+    one does, and the others find it in use. `take_over` takes a driver that cannot be looked at
+    for one that is gone. Raises StudyError naming what differs, StudyInUseError if another
+    driver holds it, SpaceError for a variable of `tracking` that is not set.
     """
     tracking_of(file)  # a variable that is not set is said before anything is begun
     tracking = noted_tracking(file)
@@ -143,15 +158,29 @@ def take_up(
         store = StudyStore(folder, take_over)
     try:
         begun = store.meta()
-        check_same(file, begun, noted, folder)
+        check_same(file, begun, noted, contents, folder)
         for name in MAY_CHANGE:
             if begun.get(name) != noted[name]:
                 store.set_meta(name, noted[name])
         keep_space(file, schedules, tracking, store.folder)
+        keep_contents(contents, store.folder)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def going_on(contents: Contents, ended: Sequence[tuple[int, TrialResult]]) -> list[str]:
+    """Return what to say of the data and the versions that a study with ended trials goes on with.
+
+    Its data were compared when it was taken up.
+    """
+    if not ended:
+        return []
+    files = counted(len(contents), "file")
+    data = f"the data are those that it was begun with: {files} compared, every byte"
+    changed = changed_versions((result for _, result in ended), versions())
+    return [line for line in (data if contents else "", changed) if line]
 
 
 def search(

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_search.errors import Fault, StudyError, shown
+from hrnet_search.data.contents import Contents, differences, from_text, to_text
+from hrnet_search.errors import Fault, StudyError, counted, shown
 from hrnet_search.records import NO_IDENTITY, NO_INIT
 from hrnet_search.space.load import SpaceFile, placed
+from hrnet_search.store.database import storage
+from hrnet_search.store.files import write_whole
 
 IDENTITY = "identity"
 TRAINING = "schedule and data"
@@ -25,11 +28,21 @@ IMAGES = {"train_images": "train", "val_images": "val", "val_fraction": "val.fra
 FILES = "data"
 """Where a difference is reported that is none of keys but of the files that they name."""
 
+CONTENTS_FILE = "data.jsonl"
+OTHER_RULES = "none has changed, but this version decodes them by other rules"
+
 
 def check_same(
-    file: SpaceFile, begun: Mapping[str, str], now: Mapping[str, str], folder: Path
+    file: SpaceFile,
+    begun: Mapping[str, str],
+    now: Mapping[str, str],
+    contents: Contents,
+    folder: Path,
 ) -> None:
-    """Raise StudyError, a fault a key, if notes of a study differ in what may not change."""
+    """Raise StudyError, a fault a key, if notes of a study differ in what may not change.
+
+    `contents` are those of the data now: files that differ are named.
+    """
     old, new = (without_places(json.loads(meta[IDENTITY])) for meta in (begun, now))
     different = [key for key in new if new[key] != old.get(key)]
     if not different:
@@ -40,7 +53,32 @@ def check_same(
         key: f"is {_word(is_, key)}, was {_word(was, key)} when {folder} was begun" for key in keys
     } or dict.fromkeys(different, f"differs from what {folder} was begun with")
     allowed = f"allowed: what {folder / 'space.yaml'} says, or another folder with -o"
-    raise StudyError(placed(file, (Fault(key, None, w, allowed) for key, w in wrong.items())))
+    found = {key: Fault(key, None, w, allowed) for key, w in wrong.items()}
+    if FILES in found:
+        found[FILES] = _other_files(contents, folder)
+    raise StudyError(placed(file, found.values()))
+
+
+def keep_contents(contents: Contents, folder: Path) -> None:
+    """Write what each file of a study's data holds, so that what changes can be named.
+
+    Raise StorageLostError.
+    """
+    if contents:
+        with storage(folder):
+            write_whole(folder / CONTENTS_FILE, to_text(contents).encode())
+
+
+def _other_files(contents: Contents, folder: Path) -> Fault:
+    kept = folder / CONTENTS_FILE
+    try:
+        which = differences(from_text(kept.read_text()), contents) or OTHER_RULES
+    except (OSError, ValueError, TypeError):
+        which = f"which of them is not known, {kept} is missing or damaged"
+    compared = f"{counted(len(contents), 'file')} compared, every byte"
+    wrong = f"files are not those that {folder} was begun with: {which} ({compared})"
+    allowed = "allowed: the files as they were, or another folder with -o"
+    return Fault(FILES, None, wrong, allowed)
 
 
 def without_places(identity: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +125,7 @@ def _training(schedule: dict[str, Any]) -> dict[str, Any]:
             found[f"data.{IMAGES[key]}"] = value
         elif key not in NO_IDENTITY and key not in IMAGES and value != []:
             found.setdefault(f"data.{key}", value)
-    return found | {FILES: f"files {schedule['fingerprint']}"}
+    return found | {FILES: schedule["fingerprint"]}
 
 
 def _told(changed: Sequence[str]) -> list[str]:

@@ -158,6 +158,18 @@ def test_latex_is_a_table_that_compiles_by_the_look_of_it() -> None:
     assert all(line.startswith("%") for line in after)
 
 
+def test_arms_that_ran_under_several_versions_are_a_remark_of_every_table(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    trials = [(network(n), result(n, versions=(("torch", f"2.1{n}.0"),))) for n in (2, 3)]
+    study = make_study(*trials, **{META: to_json(RECORD)})
+    said = "torch 2.12.0 (1 trial, the first is #0); torch 2.13.0 (1 trial, the first is #1)"
+    write_ablation(study, tmp_path / "out")
+    for text in (summary(study), *((tmp_path / "out" / f"ablation.{kind}").read_text()
+                                   for kind in ("md", "tex"))):  # fmt: skip
+        assert said in text
+
+
 def test_the_terminal_gets_the_answer(make_study: MakeStudy) -> None:
     text = summary(make_study(**{META: to_json(RECORD)}))
     assert "made_up: one-factor" in text

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hrnet_search.errors import StudyError
 from hrnet_search.records import DataSpec
 from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.mirrors import mirrors_of
@@ -243,3 +244,35 @@ def test_a_study_in_a_relative_folder_is_that_of_its_full_name(
     inherited = put(spaces, SPACE.replace('"weights/w.safetensors"', "base"))
     plan = plan_of(load_space_file(inherited), Path("other"))
     assert Path(plan.schedule.init_path).parent == tmp_path / "other" / "weights"
+
+
+def test_a_study_names_the_files_that_are_gone_and_new(spaces: Path, tmp_path: Path) -> None:
+    path, folder = put(spaces, SPACE), tmp_path / "study"
+    begin(path, folder)
+    (spaces / "data" / "images" / "3.png").rename(spaces / "data" / "images" / "4.png")
+    (spaces / "data" / "masks" / "3.png").rename(spaces / "data" / "masks" / "4.png")
+    with pytest.raises(StudyError, match=r"image 4\.png, .* are new, .* image 3\.png, .*gone"):
+        begin(path, folder)
+
+
+def test_without_what_it_noted_of_its_files_a_study_goes_on_and_notes_it(
+    spaces: Path, tmp_path: Path
+) -> None:
+    path, folder = put(spaces, SPACE), tmp_path / "study"
+    begin(path, folder)
+    kept = folder / "data.jsonl"
+    whole, image = kept.read_text(), spaces / "data" / "images" / "0.png"
+    pixels = image.read_bytes()
+    for damaged in ("[]", whole[:-9], None):
+        if damaged is None:
+            kept.unlink()
+        else:
+            kept.write_text(damaged)
+        image.write_bytes(pixels + b"0")
+        with pytest.raises(
+            StudyError, match=r"which of them is not known, .*data\.jsonl is missing"
+        ):
+            begin(path, folder)
+        image.write_bytes(pixels)
+        begin(path, folder)
+        assert kept.read_text() == whole

@@ -37,6 +37,7 @@ from hrnet_search.report.summary import differences
 from hrnet_search.report.trials import Trial, noted, objectives_of
 from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
+from hrnet_search.version_rule import spelt
 
 MOST_DRAWN = 24
 """Members of the front that are drawn and compared by class: more are in front.csv."""
@@ -275,7 +276,7 @@ def _facts(
 
 def _machine(results: Sequence[TrialResult]) -> Iterator[tuple[str, str]]:
     for versions in sorted({r.versions for r in results if r.versions}):
-        yield "trained with", ", ".join(f"{name} {version}" for name, version in versions)
+        yield "trained with", spelt(versions)
     timed = [r.latency for r in results if r.latency]
     for line in sorted({condition_line(latency.condition) for latency in timed}):
         yield "latency measured on", line

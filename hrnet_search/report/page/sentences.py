@@ -59,6 +59,8 @@ def _larger(volume: float) -> str:
 def _facts(found: Evidence) -> Iterator[Fact]:
     for warning in found.warnings:
         yield Fact("Data", "warning", shown(warning, 400))
+    if found.versions:
+        yield Fact("Versions", "several", shown(found.versions, 1000))
     yield from _ranking(found)
     yield _neighbours(found)
     yield _noise(found)
