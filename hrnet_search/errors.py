@@ -107,6 +107,26 @@ class StorageLostError(HrnetSearchError):
     exit_code = 4
 
 
+class ClusterLostError(HrnetSearchError):
+    """What runs the workers has ended; what was committed stays."""
+
+    exit_code = 4
+
+
+class DeviceLostError(HrnetSearchError):
+    """A GPU answers no more in this process; `device` is its uuid."""
+
+    exit_code = 4
+
+    def __init__(self, device: str, why: str) -> None:
+        self.device = device
+        super().__init__(f"{device} answers no more ({why})")
+
+    def __reduce__(self) -> tuple[type[DeviceLostError], tuple[str, str]]:
+        why = str(self).partition(" (")[2][:-1]
+        return type(self), (self.device, why)
+
+
 class TrainingError(HrnetSearchError):
     """A trial cannot go on: a loss that is not finite, an empty validation set."""
 

@@ -45,6 +45,9 @@ COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infe
 STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
 """How a trial ends; stopped and infeasible trials are not failures."""
 
+HANG_S = 120.0
+"""Seconds without a sign of life after which, at the earliest, a trial's process hangs."""
+
 CONFIRMED_FROM = 30
 """A study of fewer trials spends none of them on confirming what it found."""
 

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 
 # In order: a room imports only rooms before it.
 ROOMS = (
-    "redaction", "errors", "paths", "device_names", "arch", "records", "latency_rule",
+    "redaction", "errors", "paths", "device_names", "heartbeat", "arch", "records", "latency_rule",
     "version_rule", "presets", "library", "space", "store", "net", "data", "evaluate", "search",
     "ablation", "report", "progress", "commands", "cli", "__main__",
 )  # fmt: skip

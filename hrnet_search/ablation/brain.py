@@ -14,6 +14,7 @@ from hrnet_search.records import (
     TrialTask,
 )
 from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.deaths import Death
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
@@ -74,9 +75,9 @@ class AblationBrain:
         """Commit a result; False if the trial had one already, which then stands."""
         return self._book.tell(number, result)
 
-    def give_back(self, number: int, reason: str) -> TrialResult | None:
+    def give_back(self, number: int, death: Death) -> TrialResult | None:
         """Take back a trial whose worker died; its result if that was once too often."""
-        return self._book.give_back(number, reason, self._arms[self._book.asks[number].key].cost)
+        return self._book.give_back(number, death, self._arms[self._book.asks[number].key].cost)
 
     def _new(self) -> Ask | None:
         """Return the next trial that was not asked for before, None if all were."""

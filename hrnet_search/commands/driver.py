@@ -139,7 +139,7 @@ def _driver(
     if how.workers is None and not how.ray:
         from hrnet_search.search.run import Inline
 
-        yield Inline(interrupt)
+        yield Inline(interrupt, file.hang_s)
         return
     from hrnet_search.search.ray_tune.room import GIB, Asked, memory_of_a_worker
     from hrnet_search.search.ray_tune.start import ray_driver
@@ -151,6 +151,7 @@ def _driver(
         gpus=how.gpus_per_trial,
         address=how.ray or "",
         storage=how.storage or "",
+        hang_s=file.hang_s,
         memory=int(memory) or memory_of_a_worker(file.space, file.schedule, device),
     )
     study = meta["study_id"]

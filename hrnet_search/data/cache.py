@@ -24,6 +24,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search import heartbeat
 from hrnet_search.data.dataset import SPLITS, Array, Dataset, open_dataset
 from hrnet_search.errors import DataError, Fault, shown
 from hrnet_search.records import DataSpec
@@ -253,14 +254,21 @@ def _state(path: Path) -> tuple[int, int, int] | None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock that the system lets go when the process ends, however it ends."""
     with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with heartbeat.waiting():
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _in_threads(function: Callable[[int], T], count: int) -> list[T]:
     """Return what `function` makes of each index; the first error of all ends the others."""
+
+    def one(index: int) -> T:
+        made = function(index)
+        heartbeat.beat()
+        return made
+
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        waiting = [pool.submit(function, index) for index in range(count)]
+        waiting = [pool.submit(one, index) for index in range(count)]
         try:
             return [future.result() for future in waiting]
         except BaseException:

@@ -10,6 +10,7 @@ import torch
 from hrnet_search import __version__
 from hrnet_search.device_names import is_device
 from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.evaluate.allocator import out_of_memory
 from hrnet_search.evaluate.machine import cpu_model
 
 LIBRARIES = ("torch", "numpy")
@@ -52,6 +53,28 @@ def gpu_count() -> int:
 def gpu_uuid(device: torch.device) -> str:
     """Return what names this GPU among all, `GPU-...`."""
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+
+
+def own_gpu(name: str) -> str:
+    """Return the uuid of the GPU that a trial on a device of this name uses, empty for a CPU."""
+    device = resolve_device(name)
+    return gpu_uuid(device) if device.type == "cuda" else ""
+
+
+def is_lost(device: torch.device) -> bool:
+    """Return whether a GPU computes no more for this process: an error of CUDA that sticks.
+
+    After one, every further call raises it again (CUDA runtime API, error handling); after most
+    errors of a trial the GPU goes on.
+    """
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+        torch.ones(1, device=device).item()
+    except RuntimeError as error:
+        return not out_of_memory(error)
+    return False
 
 
 def versions() -> tuple[tuple[str, str], ...]:

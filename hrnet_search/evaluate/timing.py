@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search import heartbeat
+
 Array = NDArray[np.float64]
 Clock = Callable[[], float]
 
@@ -114,6 +116,7 @@ def warm_up(timers: Sequence[Timer], clock: Clock, seconds: float) -> int:
     turns: list[tuple[float, ...]] = []
     while not turns or clock() < end:
         turns.append(tuple(timer() for timer in timers))
+        heartbeat.beat()
         if all(is_steady(times) for times in zip(*turns, strict=True)):
             break
     return len(turns)
@@ -162,6 +165,7 @@ def _collect(
     look = ENOUGH_ROWS
     while True:
         rows.append(draw())
+        heartbeat.beat()  # between two samples, and in none
         late = len(rows) >= fewest and clock() >= end
         if late or len(rows) >= look:
             table = np.array(rows)

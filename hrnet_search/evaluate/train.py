@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrnet_search import heartbeat
 from hrnet_search.errors import (
     DataError,
     Fault,
@@ -119,6 +120,7 @@ class Trainer:
             one = self._loss(self._logits(self._forward, part), truth) * share
             self._descent.backward(one)
             loss += one.detach()
+            heartbeat.beat()
         self._descent.step(self.step)
         value = loss.item()  # a GPU has all of the step to do before it is waited for
         if not math.isfinite(value):
@@ -150,6 +152,7 @@ class Trainer:
                 total += counted * metrics.cross_entropy(logits, labels, aligned).item()
                 pixels += counted
                 soft.add(logits, labels)
+                heartbeat.beat()
                 for place, index in enumerate(indices):
                     previews.look(index, images[place], labels[place], predicted[place])
             judged = statistics(self.network)
@@ -186,6 +189,7 @@ class Trainer:
         for step in range(min(batches, self.schedule.steps)):
             for part in self.data.batch(step)[0].chunk(self.parts):
                 self._logits(self.network, part)
+                heartbeat.beat()
 
     def _rung(self, counts: np.ndarray[Any, np.dtype[np.int64]], loss: float) -> RungResult:
         if not math.isfinite(loss):

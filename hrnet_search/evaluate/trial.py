@@ -16,6 +16,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import (
+    DeviceLostError,
     Fault,
     HrnetSearchError,
     InputError,
@@ -26,7 +27,7 @@ from hrnet_search.errors import (
 )
 from hrnet_search.evaluate.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints, OtherLayoutError
-from hrnet_search.evaluate.devices import device_name, gpu_uuid, resolve_device, versions
+from hrnet_search.evaluate.devices import device_name, gpu_uuid, is_lost, resolve_device, versions
 from hrnet_search.evaluate.evidence import keep, log_error
 from hrnet_search.evaluate.gate import CPU, DeviceGate
 from hrnet_search.evaluate.kept_latencies import latency_of
@@ -88,13 +89,16 @@ class Worker:
         `report` is told every step and returns False to stop. Whatever goes wrong becomes a
         failed result of one line, with the traceback in `logs/KEY.log` of the study. Only
         KeyboardInterrupt, SystemExit and what is the study's trouble pass: its own errors, which
-        `report` may raise, and StorageLostError where a disk is full, gone or read-only. The
+        `report` may raise, and StorageLostError where a disk is full, gone or read-only, and
+        DeviceLostError. The
         checkpoint is left for whoever commits the result, or goes on with the trial.
         """
         start, found = time.monotonic(), _Found()
+        passed: list[str] = []
         checkpoints = self._checkpoints(task)
         try:
             with gate_of(task.device, _latency_device(task)) as gate:
+                passed = gate.passed
 
                 def told(progress: TrialProgress) -> bool:
                     gate.pause()
@@ -108,6 +112,7 @@ class Worker:
                 raise lost from error
             found.status, found.error = FAILED, one_line(error)
             log_error(task)
+            _check_device(task.device, found.error)
         empty_cache()
         return TrialResult(
             key=task.key,
@@ -119,7 +124,7 @@ class Worker:
             wall_s=time.monotonic() - start,
             error=found.error,
             versions=versions(),
-            notes=(*found.notes, *self._remarks()),
+            notes=(*found.notes, *self._remarks(), *passed),
         )
 
     def _remarks(self) -> tuple[str, ...]:
@@ -256,6 +261,14 @@ class Worker:
             return None
         folder = checkpoint_folder(task.folder, task.key)
         return Checkpoints(folder, every_s=self._checkpoint_s)
+
+
+def _check_device(name: str, why: str) -> None:
+    """Raise DeviceLostError if what failed is the GPU, and not the trial on it."""
+    with contextlib.suppress(InputError):  # there is no such device
+        device = resolve_device(name)
+        if is_lost(device):
+            raise DeviceLostError(gpu_uuid(device), why)
 
 
 def empty_cache() -> None:

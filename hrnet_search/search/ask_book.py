@@ -6,14 +6,12 @@ from collections import Counter, deque
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
-from hrnet_search.records import FAILED, STATUSES, Point, TrialKey, TrialResult
+from hrnet_search.records import STATUSES, Point, TrialKey, TrialResult
+from hrnet_search.search.deaths import Death, Deaths
 from hrnet_search.search.failures import Failures
 from hrnet_search.store.rows import trusted
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
-
-MOST_RETURNS = 2
-"""Times that a trial whose worker died is asked for again."""
 
 
 class AskBook:
@@ -21,7 +19,7 @@ class AskBook:
 
     `asks` are by number, `results` by number in the order of their commits. Whatever changes is
     committed in the store first, and a book that is opened again goes on from there: trials that
-    were cut off wait. Returns and failures are not kept: the death of a driver, and what it
+    were cut off wait. Deaths and failures are not kept: the death of a driver, and what it
     ended, counts for nothing.
     """
 
@@ -33,7 +31,7 @@ class AskBook:
         self._keys = {ask.key for ask in self.asks.values()}
         self._waiting = deque(ask for n, ask in self.asks.items() if n not in self.results)
         self._told: list[int] = []
-        self._returns: Counter[int] = Counter()
+        self._deaths = Deaths()
         self._failures = Failures(planned)
 
     def __contains__(self, key: TrialKey) -> bool:
@@ -82,20 +80,18 @@ class AskBook:
             self._told.append(number)
         return first
 
-    def give_back(self, number: int, reason: str, cost: Cost | None) -> TrialResult | None:
+    def give_back(self, number: int, death: Death, cost: Cost | None) -> TrialResult | None:
         """Take back a trial whose worker died: it waits again, to go on from its checkpoint.
 
-        After MOST_RETURNS it has failed for `reason`, with its exact `cost`: that result is
-        committed and returned. A trial that has ended stays as it is.
+        If that was too often it has ended, with its exact `cost`: that result is committed and
+        returned. A trial that has ended stays as it is.
         """
         if number in self.results:
             return None
         ask = self.asks[number]
-        self._returns[number] += 1
-        if self._returns[number] <= MOST_RETURNS:
+        result = self._deaths.result(number, ask.key, death, cost)
+        if result is None:
             self._waiting.appendleft(ask)
-            return None
-        error = f"{reason} ({self._returns[number]} times)"
-        result = TrialResult(ask.key, FAILED, cost, error=error)
-        self.tell(number, result)
+        else:
+            self.tell(number, result)
         return result

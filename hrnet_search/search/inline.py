@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.deaths import Death, hung
+from hrnet_search.search.ended import Mark
 from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.search.watchdog import TrialHungError, Watchdog
 
 T = TypeVar("T")
 
@@ -25,7 +28,7 @@ class Asking(Protocol):
 
     def tell(self, number: int, result: TrialResult) -> bool: ...
 
-    def give_back(self, number: int, reason: str) -> TrialResult | None: ...
+    def give_back(self, number: int, death: Death) -> TrialResult | None: ...
 
 
 class Listener(Protocol):
@@ -51,28 +54,62 @@ def run_inline(
     run: Callable[[TrialTask, Report], TrialResult],
     listeners: Sequence[Listener] = (),
     interrupt: Interrupt | None = None,
+    watchdog: Watchdog | None = None,
 ) -> None:
     """Run trials until the brain has no more; what `run` raises ends the study where it is.
 
     An interruption raises KeyboardInterrupt at the trial's next report, so that it can save
-    where it is, or between two trials.
+    where it is, or between two trials. A trial that hangs, or whose last process the kernel ended
+    for want of memory, is given back to the brain.
     """
     check = interrupt.check if interrupt else lambda: None
+    watchdog = watchdog or Watchdog()
     while (task := brain.ask()) is not None:
         for listener in listeners:
             listener.started(task)
-        result = run(task, _reporter(brain, task, listeners, check))
-        brain.tell(task.number, result)
-        for listener in listeners:
-            listener.ended(task, result)
+        result = _ended(brain, task, run, listeners, check, watchdog)
+        if result is not None:
+            for listener in listeners:
+                listener.ended(task, result)
         check()
+
+
+def _ended(
+    brain: Asking,
+    task: TrialTask,
+    run: Callable[[TrialTask, Report], TrialResult],
+    listeners: Sequence[Listener],
+    check: Callable[[], None],
+    watchdog: Watchdog,
+) -> TrialResult | None:
+    """Run a trial and tell how it ended; None if it is to be asked for again."""
+    mark = Mark(task)
+    if (death := mark.death()) is not None:
+        mark.remove()
+        return brain.give_back(task.number, death)
+    try:
+        with watchdog.over(task) as heard:
+            result = run(task, _reporter(brain, task, listeners, check, heard))
+    except TrialHungError as error:
+        silence = error.silence
+        death = hung(silence.seconds, silence.limit_s, silence.where)
+        return brain.give_back(task.number, death)
+    finally:
+        mark.remove()
+    brain.tell(task.number, result)
+    return result
 
 
 def _reporter(
-    brain: Asking, task: TrialTask, listeners: Sequence[Listener], check: Callable[[], None]
+    brain: Asking,
+    task: TrialTask,
+    listeners: Sequence[Listener],
+    check: Callable[[], None],
+    heard: Callable[[TrialProgress], None],
 ) -> Report:
     def report(progress: TrialProgress) -> bool:
         check()
+        heard(progress)
         for listener in listeners:
             listener.progressed(task, progress)
         return brain.report(task.number, progress)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: once, stop asking and leave cleanly; twice, at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: once, stop asking and leave cleanly; twice, at once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._heard)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                # A terminal that closes is no reason to end where nohup was asked for.
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._heard)
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._now)
         return self
 

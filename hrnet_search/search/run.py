@@ -26,6 +26,7 @@ from hrnet_search.paths import absolute
 from hrnet_search.records import (
     AUTO,
     BASE_INIT,
+    HANG_S,
     INITIAL,
     Latency,
     LatencySpec,
@@ -44,6 +45,7 @@ from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
 from hrnet_search.search.tracking_uri import noted_tracking, tracking_of
+from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.notes import SPACE_TEXT, TRACKING, redacted_notes
 from hrnet_search.store.rows import to_json
@@ -200,9 +202,10 @@ def search(
 
 
 class Inline:
-    """The embedded driver: this process, one trial at a time."""
+    """The embedded driver: this process, one trial at a time, left if it hangs for `hang_s`."""
 
-    def __init__(self, interrupt: Interrupt | None = None) -> None:
+    def __init__(self, interrupt: Interrupt | None = None, hang_s: float = HANG_S) -> None:
+        self._watchdog = Watchdog(hang_s)
         self._worker = Worker()  # first: it sets how memory is kept, for all that is measured
         self._interrupt = interrupt
 
@@ -212,7 +215,7 @@ class Inline:
 
     def run(self, brain: Asking, listeners: Sequence[Listener] = ()) -> None:
         """Run trials until the brain has no more."""
-        run_inline(brain, self._worker.run, listeners, self._interrupt)
+        run_inline(brain, self._worker.run, listeners, self._interrupt, self._watchdog)
 
 
 def measure_first(

@@ -23,6 +23,7 @@ from hrnet_search.records import (
 )
 from hrnet_search.search import confirm, rungs
 from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.deaths import Death
 from hrnet_search.search.initial import why_no_base
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import SAMPLERS
@@ -36,8 +37,13 @@ from hrnet_search.store.writer import StudyStore
 
 KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
 
+FEWEST_TOO_LARGE = 10
+"""Networks that do not fit into memory, beyond the trials asked for or these, end a study."""
+
 INFEASIBLE_A_TRIAL = 10
 """Networks over the latency limit that may be tried for each trial before the search gives up."""
+
+SMALLER = "a smaller schedule.batch or crop helps, or limits.activations below what fits"
 
 
 class Brain:
@@ -107,10 +113,10 @@ class Brain:
             self._learn(number)
         return first
 
-    def give_back(self, number: int, reason: str) -> TrialResult | None:
+    def give_back(self, number: int, death: Death) -> TrialResult | None:
         """Take back a trial whose worker died; its result if that was once too often."""
         exact = self._exact_cost(self._book.asks[number])
-        failed = self._book.give_back(number, reason, exact)
+        failed = self._book.give_back(number, death, exact)
         if failed is not None:
             self._learn(number)
         return failed
@@ -238,8 +244,13 @@ class Brain:
             return ""
         if why := self._book.why_stop:
             return why
-        if counts[INFEASIBLE] >= INFEASIBLE_A_TRIAL * self.plan.trials:
-            return f"{counts[INFEASIBLE]} networks were measured over the latency limit"
+        limits = {limit.objective: limit.at_most for limit in self.plan.space.limits}
+        too_slow = self._trials.over(limits.get(LATENCY))
+        too_large = counts[INFEASIBLE] - too_slow
+        if too_large >= max(FEWEST_TOO_LARGE, self.plan.trials):
+            return f"{too_large} networks did not fit into memory: {SMALLER}"
+        if too_slow >= INFEASIBLE_A_TRIAL * self.plan.trials:
+            return f"{too_slow} networks were measured over the latency limit"
         return ""
 
     def _task(self, ask: Ask) -> TrialTask:

@@ -62,6 +62,13 @@ class Trials:
         base = self.base
         return self._book.counts[COMPLETED] - (base is not None and base.status == COMPLETED)
 
+    def over(self, limit_ms: float | None) -> int:
+        """Return how many infeasible trials are so for their latency; others did not fit memory."""
+        if limit_ms is None:
+            return 0
+        slow = (r.latency_ms or 0 for r in self._results.values() if r.status == INFEASIBLE)
+        return sum(ms > limit_ms for ms in slow)
+
     def asked(self, purpose: str) -> int:
         """Return how many trials of a purpose were asked for, without infeasible ones."""
         free = {n for n, result in self._results.items() if result.status == INFEASIBLE}

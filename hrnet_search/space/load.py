@@ -12,7 +12,7 @@ import yaml
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
-from hrnet_search.records import MIRROR_NAMES, OBJECTIVES, LatencySpec, Schedule
+from hrnet_search.records import HANG_S, MIRROR_NAMES, OBJECTIVES, LatencySpec, Schedule
 from hrnet_search.space import ablate
 from hrnet_search.space.batch_norm import check_arms, check_parts
 from hrnet_search.space.data_section import read_data
@@ -23,6 +23,7 @@ from hrnet_search.space.sections import (
     SearchSpec,
     TrackingSpec,
     read_crop,
+    read_hang_s,
     read_latency,
     read_limits,
     read_objectives,
@@ -62,6 +63,7 @@ class SpaceFile:
     """Line and column of `schedule.init`: what it names may only be looked for in a study."""
 
     ablation: ablate.AblateSpec | None = None
+    hang_s: float = HANG_S
 
 
 def load_space(path: str | Path) -> SearchSpace:
@@ -131,6 +133,7 @@ def _load(
     crop = read_crop(reader, parts["schedule"])
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
     schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base)
+    hang_s = read_hang_s(reader, parts["schedule"])
     latency = read_latency(reader, parts["latency"])
     search = read_search(reader, parts["search"])
     tracking = read_tracking(reader, parts["tracking"])
@@ -170,6 +173,7 @@ def _load(
         tracking=tracking,
         init_at=place(init[1]) if init else (0, 0),
         ablation=ablation,
+        hang_s=hang_s,
     )
 
 

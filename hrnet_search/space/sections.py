@@ -17,6 +17,7 @@ from hrnet_search.records import (
     AUTO,
     BASE_INIT,
     CLASS_WEIGHTS,
+    HANG_S,
     LOSSES,
     MEMORY_FORMATS,
     NO_INIT,
@@ -74,7 +75,7 @@ SCHEDULE_KEYS = (
     "steps", "batch", "crop", "seeds", "rungs", "optimiser", "lr", "momentum", "weight_decay",
     "power", "warmup", "loss", "ohem_threshold", "ohem_keep", "class_weights", "scale", "flip",
     "photometric", "accumulate", "ema", "precision", "memory_format", "compile", "init",
-    "init_steps", "init_lr",
+    "init_steps", "init_lr", "hang_s",
 )  # fmt: skip
 LATENCY_KEYS = ("size", "batch", "device", "mode", "precision", "seconds")
 
@@ -166,6 +167,11 @@ def read_schedule(
         **_loss(reader, section, data.classes),
     )
     return schedule, seeds, (*(r for r in rungs if r < steps), steps)
+
+
+def read_hang_s(reader: Reader, section: Section) -> float:
+    """Return the seconds without a sign of life after which a trial hangs, at the earliest."""
+    return section.read("hang_s", lambda n, p: reader.number(n, p, 1, 10**6), HANG_S)
 
 
 def _loss(reader: Reader, section: Section, classes: int) -> dict[str, Any]:

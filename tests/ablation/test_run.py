@@ -24,6 +24,7 @@ from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.report.ablation import ablation_lines
+from hrnet_search.search.deaths import Death
 from hrnet_search.search.failures import ALIKE
 from hrnet_search.search.inline import Report
 from hrnet_search.store.ablation import AblationRecord, EffectRow, from_meta
@@ -242,9 +243,9 @@ def test_a_trial_whose_worker_died_comes_back_twice(tmp_path: Path) -> None:
         first = brain.ask()
         assert first
         for _ in range(2):
-            brain.give_back(first.number, "its worker died")
+            brain.give_back(first.number, Death("its worker died"))
             assert brain.ask() == first
-        brain.give_back(first.number, "its worker died")
+        brain.give_back(first.number, Death("its worker died"))
         assert brain.counts[FAILED] == 1
         following = brain.ask()
         assert following

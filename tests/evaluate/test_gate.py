@@ -76,6 +76,35 @@ def test_the_dead_hold_nothing(what: str, tmp_path: Path) -> None:
         assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("what", ["train", "60"])
+def test_who_is_stopped_is_named_and_passed_once(what: str, tmp_path: Path) -> None:
+    """A stopped process keeps its locks (flock(2)); that it is stopped stands in proc(5)."""
+    with process(tmp_path, what) as other:
+        other.send_signal(signal.SIGSTOP)
+        start = time.monotonic()
+        with DeviceGate(folder=tmp_path, bound_s=0.3) as own:
+            with own.alone():
+                pass
+            for _ in range(100):
+                own.pause()
+        assert 0.3 <= time.monotonic() - start < 3, "the bound is waited for once, not each step"
+        named = f"process {other.pid} ("
+        assert len(own.passed) == 1
+        assert named in own.passed[0]
+        assert "stopped) held the latency gate of cpu for more than 0.3 s" in own.passed[0]
+
+
+def test_who_was_passed_is_respected_again_once_it_let_go(tmp_path: Path) -> None:
+    with process(tmp_path, "60") as other:
+        other.send_signal(signal.SIGSTOP)
+        own = DeviceGate(folder=tmp_path, bound_s=0.2).__enter__()
+        assert own._devices[0]._passed
+        assert len(own.passed) == 1
+    with own:
+        own.pause()
+        assert not own._devices[0]._passed
+
+
 def test_measurements_follow_one_another(tmp_path: Path) -> None:
     with process(tmp_path, "0.3") as other, DeviceGate(folder=tmp_path) as own, own.alone():
         assert other.stdout

@@ -109,11 +109,15 @@ def run_made_up(task: TrialTask, report: Report) -> TrialResult:
     return TrialResult(task.key, COMPLETED, counted, latency, miou, rungs, wall_s=0.1)
 
 
-def drive(folder: Path, planned: Plan, listeners: Sequence[Listener] = ()) -> Brain:
+def create(folder: Path) -> None:
     if not (folder / "study.db").exists():
-        schedule = json.dumps({"id": planned.schedule.id})
+        schedule = json.dumps({"id": plan().schedule.id})
         meta = {"name": "tabulated", "objectives": '["miou", "macs"]', "schedule": schedule}
         StudyStore.create(folder, meta)
+
+
+def drive(folder: Path, planned: Plan, listeners: Sequence[Listener] = ()) -> Brain:
+    create(folder)
     with StudyStore(folder) as store:
         brain = Brain(planned, store, None)
         run_inline(brain, run_made_up, listeners)

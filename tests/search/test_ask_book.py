@@ -14,6 +14,7 @@ from search import tabulated
 from hrnet_search.ablation.brain import AblationBrain, Conditions
 from hrnet_search.ablation.run import open_ablation
 from hrnet_search.records import COMPLETED, FAILED, TrialResult, TrialTask
+from hrnet_search.search.deaths import Death
 from hrnet_search.search.failures import ALIKE
 from hrnet_search.search.inline import Asking
 from hrnet_search.search.study import Brain
@@ -62,7 +63,7 @@ def test_a_trial_that_has_ended_is_not_taken_back(brain_in: Brains, tmp_path: Pa
         first = asked(brain)
         brain.tell(first.number, completed(first))
         for _ in range(4):  # a worker may die after its trial's result is safe, and be noticed late
-            assert brain.give_back(first.number, "its worker died") is None
+            assert brain.give_back(first.number, Death("its worker died")) is None
         assert asked(brain).number == first.number + 1
     table = open_study(tmp_path / "study").results()
     assert table["status"].tolist() == [COMPLETED, "running"]
@@ -75,9 +76,9 @@ def test_a_trial_given_back_too_often_has_failed_with_its_cost(
     with brain_in(tmp_path / "study") as brain:
         first = asked(brain)
         for _ in range(2):
-            assert brain.give_back(first.number, "its worker died") is None
+            assert brain.give_back(first.number, Death("its worker died")) is None
             assert asked(brain) == first  # before any new one
-        result = brain.give_back(first.number, "its worker died")
+        result = brain.give_back(first.number, Death("its worker died"))
         assert result
         assert asked(brain).number == first.number + 1
     ((_, kept),) = open_study(tmp_path / "study").ended()
@@ -104,7 +105,7 @@ def test_failures_end_a_study_though_trials_wait(brain_in: Brains, tmp_path: Pat
         tasks = [asked(brain) for _ in range(ALIKE + 2)]
         for task in tasks[:ALIKE]:
             brain.tell(task.number, failed(task))
-        brain.give_back(tasks[-1].number, "its worker died")
+        brain.give_back(tasks[-1].number, Death("its worker died"))
         assert brain.ask() is None
         assert brain.why_ended.startswith(f"{ALIKE} trials in a row failed alike (broken)")
     with brain_in(tmp_path / "study") as brain:  # the next start tries again, those first

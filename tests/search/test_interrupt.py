@@ -11,7 +11,7 @@ import pytest
 from hrnet_search.search.interrupt import Interrupt
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_the_second_raises(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interrupt() as interrupt:
@@ -37,3 +37,15 @@ def test_nothing_comes_after_the_end() -> None:
     with Interrupt(grace_s=0.2):
         os.kill(os.getpid(), signal.SIGINT)
     time.sleep(0.4)
+
+
+def test_a_terminal_that_closes_ends_nothing_where_nohup_was_asked_for() -> None:
+    """POSIX nohup: SIGHUP is ignored, and stays so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.asked
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

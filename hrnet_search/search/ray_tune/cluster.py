@@ -24,7 +24,7 @@ import ray
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import ClusterLostError, Fault, InputError
 from hrnet_search.search.ray_tune import keeper
 from hrnet_search.store.files import open_log
 
@@ -91,11 +91,27 @@ class Cluster:
         """Return Ray's records of the nodes that are alive."""
         return tuple(node for node in ray.nodes() if node["Alive"])
 
-    def on_node(self, node: str, call: Callable[[], T], gpus: float = 0.0) -> T:
+    def check(self) -> None:
+        """Raise ClusterLostError if a process of a private Ray has ended by itself."""
+        node = ray._private.worker._global_node if self.private else None
+        for kind, _ in node.dead_processes() if node else ():
+            raise ClusterLostError(
+                f"Ray's {kind} on this machine has ended, and no worker can go on without it; the"
+                " same command again goes on"
+            )
+
+    def on_node(
+        self,
+        node: str,
+        call: Callable[[], T],
+        gpus: float = 0.0,
+        timeout_s: float | None = None,
+    ) -> T:
         """Call something on one node and return what it returns."""
         here = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {"num_cpus": 0, "num_gpus": gpus, "max_retries": 0, "scheduling_strategy": here}
-        found: T = ray.get(ray.remote(_called).options(**options).remote(call))
+        asked = ray.remote(_called).options(**options).remote(call)
+        found: T = ray.get(asked, timeout=timeout_s)
         return found
 
     def call(self, resources: Resources, call: Callable[[], T]) -> T:
@@ -197,12 +213,16 @@ def _logging_to(logs: Path) -> Iterator[None]:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         before, propagate = ray_logger.handlers, ray_logger.propagate
+        printing = ray._private.worker.print_to_stdstream
         ray_logger.handlers, ray_logger.propagate = [handler], False
+        # What its processes say at their end it prints to standard error, some dozens of lines.
+        ray._private.worker.print_to_stdstream = lambda data, _: file.write(f"{data}\n")
         try:
             with redirect_stdout(file):
                 yield
         finally:
             ray_logger.handlers, ray_logger.propagate = before, propagate
+            ray._private.worker.print_to_stdstream = printing
 
 
 def _start(cpus: float, gpus: float, folder: Path) -> None:

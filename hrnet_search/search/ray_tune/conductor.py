@@ -5,7 +5,6 @@ Tune places trials and watches over workers. What is tried, stopped and ended is
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,24 +15,34 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from hrnet_search.errors import StorageLostError
+from hrnet_search.errors import DeviceLostError, StorageLostError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.deaths import Death
 from hrnet_search.search.inline import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.job import Courier
+from hrnet_search.search.ray_tune.watch import Watch, reason_of
 from hrnet_search.search.ray_tune.worker import (
+    BEAT,
     GO_ON,
+    GPU,
     LEAVE,
     LEFT,
     LOST,
+    PLACE,
     PROGRESS,
     RESULT,
     STOP,
     TASK,
+    Place,
 )
 
 LEAVING_S = 5.0
 """After an interruption workers have this long to save their trials and end."""
+
+
+MOST_REFUSED = 20
+"""Times that Ray may hand out a GPU that is lost before a study ends for it."""
 
 
 class Conductor:
@@ -41,6 +50,7 @@ class Conductor:
 
     Tune swallows what its hooks raise, so it is kept in `error`, and everything ends.
     `courier` brings files to workers that do not see the study, and back; None: all see it.
+    `watch` knows which workers hang, and why one died.
     """
 
     def __init__(
@@ -50,14 +60,18 @@ class Conductor:
         listeners: Sequence[Listener],
         interrupt: Interrupt,
         courier: Courier | None,
+        watch: Watch,
     ) -> None:
         self.error: BaseException | None = None
         self._brain, self._workers = brain, workers
         self._listeners, self._interrupt, self._courier = listeners, interrupt, courier
+        self._watch = watch
         self._open: dict[str, TrialTask] = {}
-        self._reasons: dict[str, str] = {}
+        self._deaths: dict[str, Death] = {}
         self._leaving_since: float | None = None
         self._idle = False
+        self._lost_gpus: dict[str, DeviceLostError] = {}
+        self._refused = 0
 
     @property
     def leaving(self) -> bool:
@@ -76,7 +90,7 @@ class Conductor:
         at_once = self.error is not None and not isinstance(self.error, StorageLostError)
         return late or not self._open or at_once
 
-    def suggest(self, trial_id: str) -> dict[str, TrialTask] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's config, None for not now, or that there is no more."""
         if self.leaving:
             return str(Searcher.FINISHED)
@@ -92,7 +106,7 @@ class Conductor:
             self._guarded(self._courier.send, task)
         for listener in self._listeners:
             self._guarded(listener.started, task)
-        return {TASK: task}
+        return {TASK: task, GPU: tuple(self._lost_gpus)}
 
     def verdict(self, trial_id: str, progress: TrialProgress) -> str:
         """Return what a worker hears to its report."""
@@ -104,9 +118,35 @@ class Conductor:
         going = self._guarded(self._brain.report, task.number, progress)
         return LEAVE if self.error is not None else GO_ON if going else STOP
 
-    def died(self, trial_id: str, reason: str) -> None:
-        """Note why a worker died; `ended` follows."""
-        self._reasons[trial_id] = reason
+    def heard(self, trial_id: str, place: Place, progress: TrialProgress | None) -> None:
+        """Take a worker's sign of life, perhaps with where its trial is."""
+        if (task := self._open.get(trial_id)) is not None:
+            self._watch.heard(trial_id, task, place, progress)
+
+    def lost_gpu(self, trial_id: str, error: DeviceLostError) -> None:
+        """Do with one worker less: its GPU, which Ray would hand out again, is not used again."""
+        self._lost_gpus[error.device] = error
+        self._workers -= 1
+        self._deaths[trial_id] = Death(str(error), charged=False)
+        if self._workers < 1:
+            self.error = self.error or error
+
+    def look(self) -> None:
+        """Look after the workers, and end those that hang."""
+        if not self.leaving:
+            self._guarded(self._watch.look)
+
+    def died(self, trial_id: str, said: str) -> None:
+        """Note why a worker died, of which Ray says something; `ended` follows."""
+        if self.leaving or trial_id in self._deaths:
+            return
+        self._deaths[trial_id] = self._watch.death(trial_id, said)
+        for error in self._lost_gpus.values():
+            if f"DeviceLostError: {error.device} " in said:  # Ray handed it out once more
+                self._refused += 1
+                self._deaths[trial_id] = Death(said, charged=False)
+                if self._refused > MOST_REFUSED:
+                    self.error = self.error or error
 
     def lost(self, trial_id: str, reason: str) -> None:
         """Stop the study: a worker could not write what it had to; no trial has failed."""
@@ -117,11 +157,12 @@ class Conductor:
         """Tell the brain how a trial ended; without a result it was left for later."""
         self._idle = False
         task = self._open.pop(trial_id, None)
-        reason = self._reasons.pop(trial_id, "its worker died")
+        death = self._deaths.pop(trial_id, Death("its worker died"))
+        self._watch.forget(trial_id)
         if task is None or self.error is not None:
             return
         if error and not self.leaving:
-            result = self._guarded(self._brain.give_back, task.number, reason)
+            result = self._guarded(self._brain.give_back, task.number, death)
         elif result is not None:
             if self._courier:
                 self._guarded(self._courier.fetch, task)
@@ -187,11 +228,14 @@ class BrainScheduler(FIFOScheduler):  # type: ignore[misc]
         self._conductor = conductor
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        self._conductor.heard(trial.trial_id, result[PLACE], result.get(PROGRESS))
+        if GPU in result:
+            self._conductor.lost_gpu(trial.trial_id, result[GPU])
         if PROGRESS in result:
             verdict = self._conductor.verdict(trial.trial_id, result[PROGRESS])
             if verdict != GO_ON:
                 trial.temporary_state.ray_actor.told.remote(verdict)
-        assert {PROGRESS, RESULT, LEFT, LOST} & set(result)
+        assert {PROGRESS, BEAT, RESULT, LEFT, LOST, GPU} & set(result)
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -201,9 +245,10 @@ class BrainScheduler(FIFOScheduler):  # type: ignore[misc]
 
 
 class LeaveInTime(Stopper):  # type: ignore[misc]
-    """Ends an interrupted run when workers have had their time.
+    """Has workers looked after, and ends an interrupted run when they have had their time.
 
-    By raising, since what Tune does at a regular end would wait for workers once more.
+    Tune asks it at every turn of its loop. It ends by raising, since what Tune does at a regular
+    end would wait for workers once more.
     """
 
     def __init__(self, conductor: Conductor) -> None:
@@ -213,16 +258,7 @@ class LeaveInTime(Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
+        self._conductor.look()
         if self._conductor.over:
             raise KeyboardInterrupt
         return False
-
-
-def reason_of(error: str) -> str:
-    """Return one line of what Ray says of a worker's death: the exit, or the last line."""
-    if found := re.search(r"Worker exit detail: (.*?)(?: Some common causes|$)", error, re.M):
-        return f"its worker died: {found[1].strip()}"
-    if "died" in error and "node" in error.lower():
-        return "its worker died: the node was lost"
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    return f"its worker failed: {lines[-1] if lines else 'no reason given'}"[:300]

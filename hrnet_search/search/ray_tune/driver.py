@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ray import tune
 
+from hrnet_search.records import HANG_S
 from hrnet_search.search.inline import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
@@ -20,6 +21,7 @@ from hrnet_search.search.ray_tune.conductor import (
 )
 from hrnet_search.search.ray_tune.job import Courier, Job
 from hrnet_search.search.ray_tune.storage import Storage
+from hrnet_search.search.ray_tune.watch import Watch
 from hrnet_search.search.ray_tune.worker import Run, TrialActor
 
 TUNE = "tune"
@@ -38,7 +40,9 @@ class RayDriver:
         job: Job,
         interrupt: Interrupt,
         folder: Path,
+        hang_s: float = HANG_S,
     ) -> None:
+        self._hang_s = hang_s
         self._cluster, self._workers, self._resources = cluster, workers, resources
         self._job, self._interrupt, self._folder = job, interrupt, folder
 
@@ -60,6 +64,7 @@ class RayDriver:
             listeners,
             self._interrupt,
             courier,
+            self._hang_s,
         )
 
 
@@ -72,15 +77,17 @@ def run_on_ray(
     listeners: Sequence[Listener] = (),
     interrupt: Interrupt | None = None,
     courier: Courier | None = None,
+    hang_s: float = HANG_S,
 ) -> None:
     """Run trials, at most `workers` at a time, until the brain has no more.
 
     `make_run` is called once in each worker process. What the brain or a listener raises ends
     the study where it is; so does an interruption, with KeyboardInterrupt once the running
-    trials have saved where they are. Without a `courier` workers see the study folder.
+    trials have saved where they are. Without a `courier` workers see the study folder. A worker
+    without a sign of life for `hang_s` seconds, or ten times the longest step, is ended.
     """
     interrupt = interrupt or Interrupt()
-    conductor = Conductor(brain, workers, listeners, interrupt, courier)
+    conductor = Conductor(brain, workers, listeners, interrupt, courier, Watch(cluster, hang_s))
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
     trainable = tune.with_parameters(TrialActor, make_run=make_run)
     tuner = tune.Tuner(
@@ -103,8 +110,9 @@ def run_on_ray(
     )
     try:
         tuner.fit()
-    except KeyboardInterrupt:
+    except BaseException:  # Ray's own, for a part of it that died, may even be SystemExit
         if conductor.error is None:
+            cluster.check()
             raise
     if conductor.error is not None:
         raise conductor.error

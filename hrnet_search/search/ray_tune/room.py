@@ -14,7 +14,7 @@ import numpy as np
 from hrnet_search.arch.memory import training_memory
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.evaluate.devices import device_name, gpu_count, resolve_device, versions
-from hrnet_search.records import Schedule
+from hrnet_search.records import HANG_S, Schedule
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
 from hrnet_search.space.space import SearchSpace, costs
 
@@ -33,7 +33,7 @@ class Asked:
     """What the command line asks of a cluster; None: settled by what is there.
 
     `memory` is what one worker may use, in bytes (see `memory_of_a_worker`); `address` empty: a
-    private Ray.
+    private Ray; `hang_s` when a worker hangs.
     """
 
     workers: int = 1
@@ -41,6 +41,7 @@ class Asked:
     address: str = ""
     storage: str = ""
     memory: int = LEAST_MEMORY
+    hang_s: float = HANG_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,8 @@ def ray_driver(
     with _cluster(asked, folder) as cluster:
         resources = settle(cluster, asked, folder, device, measured_on, say)
         say(_stated(asked, resources))
-        yield RayDriver(
-            cluster, asked.workers, resources, Job(asked.storage, study), interrupt, folder
-        )
+        job = Job(asked.storage, study)
+        yield RayDriver(cluster, asked.workers, resources, job, interrupt, folder, asked.hang_s)
 
 
 @contextmanager

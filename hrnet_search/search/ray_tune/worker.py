@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from ray import tune
+from ray import get_runtime_context, tune
 
-from hrnet_search.errors import StorageLostError
+from hrnet_search import heartbeat
+from hrnet_search.errors import DeviceLostError, StorageLostError
+from hrnet_search.evaluate.devices import own_gpu
+from hrnet_search.evaluate.oom_kills import OomKills, oom_kills
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.store.host import process_start
 
 Report = Callable[[TrialProgress], bool]
 Run = Callable[[TrialTask, Report], TrialResult]
 
 TASK, PROGRESS, RESULT, LEFT, LOST = "task", "progress", "result", "left", "lost"
-"""Keys of what goes to a worker, and of what it sends back."""
+BEAT, PLACE, GPU = "beat", "place", "gpu"
+"""Keys of what goes to a worker, and of what it sends back: PLACE always, and one of the others.
+GPU is, to a worker, the GPUs that are not used again, and from one its own that is lost."""
 
 GO_ON, STOP, LEAVE = "go on", "stop", "leave"
 """What a worker is told: to stop a trial is the brain's, to leave it for later the driver's."""
@@ -29,6 +38,17 @@ LEAVING_S = 1.0
 """Given to a trial whose worker is taken away."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trial runs: Ray's node, the process and when that started, and the kernel's counts
+    of processes ended for want of memory when the trial began."""
+
+    node: str
+    pid: int
+    start: str
+    kills: OomKills
+
+
 class TrialActor(tune.Trainable):  # type: ignore[misc]
     """Tune's view of a worker: `step` is one report, `reset_config` the next trial.
 
@@ -36,8 +56,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     """
 
     def setup(self, config: dict[str, Any], make_run: Callable[[], Run]) -> None:  # noqa: ARG002
+        with suppress(OSError):  # it leads a group already
+            os.setpgid(0, 0)  # so that it can be ended with whatever it starts
         self._run = make_run()
         self._trial: RunningTrial | None = None
+        self._place: Place | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:  # noqa: ARG002
         """Make room for the next trial in the same process."""
@@ -53,17 +76,24 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Let the trial go on and return its next report, or its end.
 
         The trial begins here, not in `setup`: Tune may give a trial to a worker that was freed
-        while a new one started for it, and the new one another.
+        while a new one started for it, and the new one another. The first report is where that is:
+        who watches has to know before anything can hang.
         """
+        if self._place is None:
+            pid, node = os.getpid(), get_runtime_context().get_node_id()
+            self._place = Place(node, pid, process_start(pid), oom_kills())
+            return {BEAT: True, PLACE: self._place}
         if self._trial is None:
+            if (own := own_gpu(self.config[TASK].device)) in self.config[GPU]:
+                raise DeviceLostError(own, "lost before")
             self._trial = RunningTrial(self._run, self.config[TASK])
-        return self._trial.next()
+        return {**self._trial.next(), PLACE: self._place}
 
     def cleanup(self) -> None:
         """Have the trial that runs, if one does, save where it is and end."""
         if self._trial is not None:
             self._trial.leave()
-            self._trial = None
+        self._trial = self._place = None
 
 
 class RunningTrial:
@@ -73,7 +103,7 @@ class RunningTrial:
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
         self._answers: queue.Queue[bool] = queue.Queue()
         self._going, self._leaving, self._waits = True, False, False
-        self._reported = 0.0
+        self._reported, self._beats = 0.0, heartbeat.beats()
         self._thread = threading.Thread(target=self._main, args=(run, task), daemon=True)
         self._thread.start()
 
@@ -82,11 +112,18 @@ class RunningTrial:
         self._leaving = verdict == LEAVE
 
     def next(self) -> dict[str, Any]:
-        """Return the next report; raise what the trial raised."""
+        """Return the next report, or a sign of life before it; raise what the trial raised."""
         if self._waits:
             self._waits = False
             self._answers.put(self._going)
-        said = self._said.get()
+        while True:
+            try:
+                said = self._said.get(timeout=EVERY_S)
+                break
+            except queue.Empty:
+                before, self._beats = self._beats, heartbeat.beats()
+                if self._beats != before:
+                    return {BEAT: True}
         if "raised" in said:
             raise said["raised"]
         self._waits = PROGRESS in said and said[PROGRESS].rung is not None
@@ -105,6 +142,9 @@ class RunningTrial:
             self._said.put({LEFT: True, "done": True})
         except StorageLostError as error:  # the study's trouble: its driver stops it
             self._said.put({LOST: str(error), "done": True})
+        except DeviceLostError as error:
+            self._said.put({GPU: error})
+            self._said.put({"raised": error})  # which has Tune end this process
         except BaseException as error:
             self._said.put({"raised": error})
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from search.tabulated import plan, run_made_up
 
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records import HANG_S, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.inline import Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
@@ -67,12 +67,13 @@ def drive_on(
     run: Callable[[], Callable[[TrialTask, Report], TrialResult]],
     listeners: Sequence[Listener] = (),
     interrupt: Interrupt | None = None,
+    hang_s: float = HANG_S,
 ) -> Brain:
     create(folder, planned)
     with StudyStore(folder) as store:
         brain = Brain(planned, store, None)
         resources = Resources(cpus=0.5)
-        run_on_ray(brain, run, cluster, workers, resources, listeners, interrupt)
+        run_on_ray(brain, run, cluster, workers, resources, listeners, interrupt, None, hang_s)
     return brain
 
 

@@ -24,7 +24,7 @@ from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune import keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster
-from hrnet_search.search.ray_tune.conductor import reason_of
+from hrnet_search.search.ray_tune.watch import reason_of
 from hrnet_search.search.study import Brain
 from hrnet_search.store import lock
 from hrnet_search.store.database import connect

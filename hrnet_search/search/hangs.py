@@ -1,0 +1,68 @@
+"""When a process that gives no sign of life is taken for one that hangs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from hrnet_search.records import HANG_S, TrialProgress, TrialTask
+
+TIMES = 10
+"""How many times the longest step seen a process may be silent."""
+
+COMPILED = 10
+"""How many times as long networks have that are compiled: no sign of life comes meanwhile."""
+
+MOST_A_LOOK_S = 5.0
+"""Counted between two looks at most: where whoever looks was itself stopped, nobody was silent."""
+
+
+class Steps:
+    """The longest step that was seen in a study, and what follows from it."""
+
+    def __init__(self, least_s: float = HANG_S) -> None:
+        self._least_s, self._longest_s = least_s, 0.0
+
+    def seen(self, seconds: float) -> None:
+        self._longest_s = max(self._longest_s, seconds)
+
+    def limit_s(self, task: TrialTask) -> float:
+        """Return how long a trial's process may give no sign of life."""
+        compiled = task.schedule.compile or (task.latency and task.latency.mode == "compile")
+        return max((COMPILED if compiled else 1) * self._least_s, TIMES * self._longest_s)
+
+
+class Silence:
+    """How long a trial's process has given no sign of life, counted from look to look."""
+
+    def __init__(
+        self, task: TrialTask, steps: Steps, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.seconds, self.task = 0.0, task
+        self._progress = TrialProgress("build")
+        self._steps, self._clock, self._looked = steps, clock, clock()
+
+    @property
+    def limit_s(self) -> float:
+        return self._steps.limit_s(self.task)
+
+    @property
+    def where(self) -> str:
+        """Where the trial was when it was heard of last, in a few words."""
+        progress = self._progress
+        return f"in {progress.phase}, at step {progress.step}"
+
+    def heard(self, progress: TrialProgress | None = None) -> None:
+        """Take a sign of life, perhaps with where the trial is."""
+        self.look()
+        before, self._progress = self._progress, progress or self._progress
+        if before.phase == self._progress.phase == "train":
+            self._steps.seen(self.seconds)
+        self.seconds = 0.0
+
+    def look(self) -> bool:
+        """Return whether the silence has lasted too long."""
+        now = self._clock()
+        self.seconds += min(MOST_A_LOOK_S, now - self._looked)
+        self._looked = now
+        return self.seconds >= self.limit_s

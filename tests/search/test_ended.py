@@ -1,0 +1,112 @@
+"""A process that the kernel ended for want of memory: its trial is tried once more, no more."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from search.tabulated import create, plan, run_made_up, with_latency
+
+from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
+from hrnet_search.search import ended
+from hrnet_search.search.inline import Report, run_inline
+from hrnet_search.search.study import Brain
+from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
+
+TESTS = Path(__file__).parents[1]
+
+DRIVER = """
+import os, signal, sys
+from pathlib import Path
+from search import test_ended
+vmstat = Path(sys.argv[2]) / "vmstat"
+def run(task, report):
+    if task.number == 1:
+        if sys.argv[3] == "memory":
+            vmstat.write_text(f"oom_kill {int(vmstat.read_text().split()[1]) + 1}")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return test_ended.run_made_up(task, report)
+test_ended.drive(Path(sys.argv[1]), Path(sys.argv[2]), run)
+"""
+
+
+def drive(folder: Path, proc: Path, run: object) -> None:
+    """Drive a study where the kernel's counts stand in `proc`."""
+    from hrnet_search.evaluate import oom_kills
+
+    oom_kills.PROC = oom_kills.CGROUP = proc
+    create(folder)
+    with StudyStore(folder) as store:
+        brain = Brain(replace(plan(trials=3), folder=str(folder)), store, None)
+        run_inline(brain, run)  # type: ignore[arg-type]
+
+
+def killed(folder: Path, proc: Path, why: str) -> int:
+    words = [sys.executable, "-c", DRIVER, str(folder), str(proc), why]
+    return subprocess.run(words, cwd=TESTS, timeout=60).returncode
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from hrnet_search.evaluate import oom_kills
+
+    folder = tmp_path / "proc"
+    folder.mkdir()
+    (folder / "vmstat").write_text("oom_kill 3")
+    for name in ("PROC", "CGROUP"):
+        monkeypatch.setattr(oom_kills, name, folder)
+    return folder
+
+
+def test_a_trial_that_takes_all_memory_twice_is_infeasible(proc: Path, tmp_path: Path) -> None:
+    """Fault 15 of the matrix, inline."""
+    folder = tmp_path / "study"
+    for _ in range(2):
+        assert killed(folder, proc, "memory") == -signal.SIGKILL
+    drive(folder, proc, run_made_up)
+    table = open_study(folder).results().set_index("number")
+    assert table["status"][1] == INFEASIBLE
+    assert table["error"][1] == "out of memory: the kernel ended its process (2 times)"
+    assert (table["status"] != INFEASIBLE).sum() == 3, "infeasible trials are not counted"
+    assert not (folder / ended.NAME).exists()
+
+
+def test_a_trial_that_takes_all_memory_once_may_complete(proc: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    assert killed(folder, proc, "memory") == -signal.SIGKILL
+    drive(folder, proc, run_made_up)
+    assert INFEASIBLE not in set(open_study(folder).results()["status"])
+
+
+def test_a_driver_that_somebody_killed_charges_nothing(proc: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    for _ in range(4):
+        assert killed(folder, proc, "somebody") == -signal.SIGKILL
+    drive(folder, proc, run_made_up)
+    assert INFEASIBLE not in set(open_study(folder).results()["status"])
+
+
+def test_a_damaged_mark_is_as_if_there_were_none(proc: Path, tmp_path: Path) -> None:
+    create(tmp_path)
+    for damage in ("", "{", "[]", '{"key": 1}', '{"key": "a", "times": "b"}'):
+        (tmp_path / ended.NAME).write_text(damage)
+        drive(tmp_path, proc, run_made_up)
+
+
+def test_networks_that_do_not_fit_end_a_study_as_such(tmp_path: Path) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        made = run_made_up(task, report)
+        return TrialResult(task.key, INFEASIBLE, made.cost, made.latency, error="out of memory")
+
+    create(tmp_path)
+    with StudyStore(tmp_path) as store:
+        brain = Brain(with_latency(plan(trials=4), 1e9), store, None)
+        run_inline(brain, run)
+    assert brain.why_ended.startswith("10 networks did not fit into memory: a smaller")
+    assert brain.fell_short
+    assert len(open_study(tmp_path).results()) == 10
