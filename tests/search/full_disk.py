@@ -30,6 +30,7 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
+from hrnet_search.search.deaths import Death
 from hrnet_search.search.inline import Listener, run_inline
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -87,8 +88,8 @@ class Seeds:
         self._disk.tick()
         return self._store.finish(number, result)
 
-    def give_back(self, number: int, reason: str) -> TrialResult | None:
-        raise AssertionError(reason)
+    def give_back(self, number: int, death: Death) -> TrialResult | None:
+        raise AssertionError(death.reason)
 
 
 def main(folder: Path, moments: int, seeds: int) -> None:

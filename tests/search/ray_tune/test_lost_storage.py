@@ -8,8 +8,10 @@ from search.ray_tune.test_storage import TASK
 
 from hrnet_search.errors import StorageLostError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.deaths import Death
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.conductor import BrainSearcher, Conductor
+from hrnet_search.search.ray_tune.watch import Watch
 from hrnet_search.search.ray_tune.worker import LEAVE, LOST, Report, RunningTrial
 
 
@@ -31,7 +33,7 @@ class TwoTrials:
         self.told.append(number)
         return True
 
-    def give_back(self, number: int, reason: str) -> TrialResult | None:
+    def give_back(self, number: int, death: Death) -> TrialResult | None:
         self.told.append(number)
         return None
 
@@ -46,7 +48,7 @@ def test_a_worker_says_that_it_cannot_write_instead_of_dying() -> None:
 
 def test_the_driver_stops_the_study_and_lets_the_others_save() -> None:
     brain = TwoTrials()
-    conductor = Conductor(brain, 2, (), Interrupt(), None)
+    conductor = Conductor(brain, 2, (), Interrupt(), None, Watch(None))  # type: ignore[arg-type]
     searcher = BrainSearcher(conductor)
     for name in ("a", "b"):
         assert isinstance(conductor.suggest(name), dict)
