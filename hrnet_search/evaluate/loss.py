@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from hrnet_search import heartbeat
 from hrnet_search.evaluate import metrics
 from hrnet_search.records import IGNORED, Schedule
 
@@ -53,6 +54,7 @@ def balanced_weights(masks: Iterable[Tensor], classes: int) -> Tensor:
         counts = torch.bincount(labels.int(), minlength=classes)[:classes].double()
         hits += counts
         shown += (counts > 0) * labels.numel()
+        heartbeat.beat()
     there = hits > 0
     frequency = hits / shown.clamp(min=1)
     weights = torch.ones(classes, dtype=torch.float64)

@@ -40,6 +40,11 @@ class OomKills:
             return _rose(before.in_group, self.in_group)
         return _rose(before.on_machine, self.on_machine)
 
+    def now(self) -> OomKills:
+        """Read the counts of the same group again, from any process of its machine."""
+        in_group = _count(Path(self.group)) if self.group else None
+        return OomKills(this_host().boot, self.group, in_group, _count(PROC / "vmstat"))
+
 
 def oom_kills() -> OomKills:
     """Read the counts as they are now."""

@@ -89,9 +89,9 @@ class Worker:
         `report` is told every step and returns False to stop. Whatever goes wrong becomes a
         failed result of one line, with the traceback in `logs/KEY.log` of the study. Only
         KeyboardInterrupt, SystemExit and what is the study's trouble pass: its own errors, which
-        `report` may raise, and StorageLostError where a disk is full, gone or read-only, and
-        DeviceLostError. The
-        checkpoint is left for whoever commits the result, or goes on with the trial.
+        `report` may raise, StorageLostError where a disk is full, gone or read-only, and
+        DeviceLostError where a GPU answers no more. The checkpoint is left for whoever commits
+        the result, or goes on with the trial.
         """
         start, found = time.monotonic(), _Found()
         passed: list[str] = []

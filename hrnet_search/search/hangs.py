@@ -10,8 +10,9 @@ from hrnet_search.records import HANG_S, TrialProgress, TrialTask
 TIMES = 10
 """How many times the longest step seen a process may be silent."""
 
-COMPILED = 10
-"""How many times as long networks have that are compiled: no sign of life comes meanwhile."""
+SELDOM = 10
+"""How many times as long where a trial is not between two steps of its training, or its networks
+are compiled: what is done once, or for the first time, takes longer than any step seen."""
 
 MOST_A_LOOK_S = 5.0
 """Counted between two looks at most: where whoever looks was itself stopped, nobody was silent."""
@@ -26,10 +27,9 @@ class Steps:
     def seen(self, seconds: float) -> None:
         self._longest_s = max(self._longest_s, seconds)
 
-    def limit_s(self, task: TrialTask) -> float:
-        """Return how long a trial's process may give no sign of life."""
-        compiled = task.schedule.compile or (task.latency and task.latency.mode == "compile")
-        return max((COMPILED if compiled else 1) * self._least_s, TIMES * self._longest_s)
+    def limit_s(self, seldom: bool) -> float:
+        """Return how long a process may give no sign of life in what it does often, or seldom."""
+        return max((SELDOM if seldom else 1) * self._least_s, TIMES * self._longest_s)
 
 
 class Silence:
@@ -44,7 +44,15 @@ class Silence:
 
     @property
     def limit_s(self) -> float:
-        return self._steps.limit_s(self.task)
+        return self._steps.limit_s(self._seldom)
+
+    @property
+    def _seldom(self) -> bool:
+        """Whether the trial does what it does seldom: all before its first step in this process,
+        a judgement at a rung and what follows until the next step, the writing of its files."""
+        task, progress = self.task, self._progress
+        compiled = task.schedule.compile or (task.latency and task.latency.mode == "compile")
+        return bool(compiled) or progress.phase != "train" or progress.step in task.rungs
 
     @property
     def where(self) -> str:

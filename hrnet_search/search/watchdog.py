@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +12,11 @@ from pathlib import Path
 from types import FrameType
 
 from hrnet_search import heartbeat
-from hrnet_search.errors import StorageLostError
+from hrnet_search.errors import StorageLostError, StudyError
 from hrnet_search.records import HANG_S, TrialProgress, TrialTask
 from hrnet_search.search.hangs import Silence, Steps
+from hrnet_search.store.files import open_log
+from hrnet_search.store.waiting import Warn, warn_on_stderr
 
 LOOK_S = 1.0
 LEAVING_S = 30.0
@@ -32,11 +33,6 @@ class TrialHungError(BaseException):
         self.silence = silence
 
 
-def warn(text: str) -> None:
-    """Say something to the person, beside what a progress display shows."""
-    print(text, file=sys.stderr, flush=True)
-
-
 class Watchdog:
     """Raises TrialHungError in the main thread while `over` a trial that gives no sign of life.
 
@@ -47,7 +43,7 @@ class Watchdog:
     def __init__(
         self,
         hang_s: float = HANG_S,
-        say: Callable[[str], None] = warn,
+        say: Warn = warn_on_stderr,
         leaving_s: float = LEAVING_S,
     ) -> None:
         self._steps, self._say, self._leaving_s = Steps(hang_s), say, leaving_s
@@ -101,9 +97,7 @@ def _write_stacks(task: TrialTask) -> str:
     if not task.folder:
         return ""
     path = Path(task.folder, "logs", f"{task.key}.log")
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            faulthandler.dump_traceback(file)
+    with suppress(OSError, StorageLostError, StudyError), open_log(path) as file:
+        faulthandler.dump_traceback(file)
         return f", where it is stands in {path}"
     return ""

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from hrnet_search import heartbeat
 from hrnet_search.errors import Fault, StorageLostError, StudyError
 from hrnet_search.records import TrialKey
 
@@ -19,6 +20,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 DISK = (*FULL, errno.EROFS, errno.EIO, errno.ESTALE)
 """What it says of a disk alone: no file and no content is to blame."""
+
+PIECE = 64 * 2**20
+"""Bytes that are written before the disk has to have them."""
 
 OWN = ("report", "configs", "export", "logs", "study.jsonl")
 """What a study writes again and again under fixed names: never through a link."""
@@ -73,14 +77,20 @@ def write_whole(path: Path, payload: bytes) -> None:
         try:
             # Of a process that died, or a link that leads elsewhere.
             temporary.unlink(missing_ok=True)
-            with temporary.open("xb") as file:
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
+            with temporary.open("xb", buffering=0) as file:
+                _write_beating(file.fileno(), memoryview(payload))
             temporary.replace(path)
         finally:
             with suppress(OSError):  # what went wrong before is the cause
                 temporary.unlink(missing_ok=True)
+
+
+def _write_beating(descriptor: int, view: memoryview) -> None:
+    """Write down to the disk piece by piece, each a sign of life: a slow disk does not hang."""
+    while view:
+        view = view[os.write(descriptor, view[:PIECE]) :]
+        os.fsync(descriptor)
+        heartbeat.beat()
 
 
 def make_folder(path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hrnet_search import heartbeat
 from hrnet_search.errors import clean
 from hrnet_search.store.tables import FILE
 
@@ -38,7 +39,8 @@ def patiently(
     start, said = time.monotonic(), 0.0
     while True:
         try:
-            connection.execute(statement).fetchall()
+            with heartbeat.waiting():
+                connection.execute(statement).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise

@@ -14,7 +14,7 @@ from search.tabulated import create, plan, run_made_up
 
 from hrnet_search import heartbeat
 from hrnet_search.records import HANG_S, Schedule, TrialProgress, TrialResult, TrialTask
-from hrnet_search.search.hangs import MOST_A_LOOK_S, TIMES, Silence, Steps
+from hrnet_search.search.hangs import MOST_A_LOOK_S, SELDOM, TIMES, Silence, Steps
 from hrnet_search.search.inline import Report, run_inline
 from hrnet_search.search.study import Brain
 from hrnet_search.search.watchdog import Watchdog
@@ -86,7 +86,7 @@ with StudyStore(folder) as store:
         mutex = (ctypes.c_char * 64)()
         ctypes.CDLL(None).pthread_mutex_lock(mutex)
         ctypes.CDLL(None).pthread_mutex_lock(mutex)
-    run_inline(Brain(plan(trials=2), store, None), run, watchdog=Watchdog(0.4, leaving_s=0.4))
+    run_inline(Brain(plan(trials=2), store, None), run, watchdog=Watchdog(0.05, leaving_s=0.4))
 """
 
 
@@ -108,25 +108,59 @@ def task_of(schedule: Schedule) -> TrialTask:
     return TrialTask(0, TrialKey(base.id, schedule.id, 0), base, schedule, (10,))
 
 
-def test_the_limit_is_ten_times_the_longest_step_and_two_minutes_at_least() -> None:
-    now = [0.0]
-    task = task_of(plan().schedule)
-    silence = Silence(task, Steps(), lambda: now[0])
-    assert HANG_S == 120
-    assert silence.limit_s == 120
+class Waiting:
+    """A silence under a clock that is set."""
 
-    def wait(seconds: float) -> bool:
+    def __init__(self, task: TrialTask) -> None:
+        self.now = 0.0
+        self.silence = Silence(task, Steps(), lambda: self.now)
+
+    def wait(self, seconds: float) -> bool:
         for _ in range(int(seconds)):
-            now[0] += 1
-            silence.look()
-        return silence.look()
+            self.now += 1
+            self.silence.look()
+        return self.silence.look()
 
-    silence.heard(TrialProgress("train", 1))
-    assert not wait(119)
-    assert wait(1)
-    silence.heard()
-    assert silence.limit_s == TIMES * 120
-    assert not wait(1199)
+
+def test_the_limit_is_ten_times_the_longest_step_and_two_minutes_at_least() -> None:
+    assert HANG_S == 120
+    waiting = Waiting(task_of(plan().schedule))
+    waiting.silence.heard(TrialProgress("train", 1))
+    assert waiting.silence.limit_s == 120
+    assert not waiting.wait(119)
+    assert waiting.wait(1)
+    waiting.silence.heard()
+    assert waiting.silence.limit_s == TIMES * 120
+    assert not waiting.wait(1199)
+
+
+def test_before_the_first_step_the_limit_is_ten_times_as_long() -> None:
+    """The first step of a big network on a slow CPU, warm-up, or opening a large data set."""
+    waiting = Waiting(task_of(plan().schedule))
+    for phase in ("build", "latency"):
+        waiting.silence.heard(TrialProgress(phase))
+        assert not waiting.wait(1199), phase
+    assert waiting.wait(1)
+    waiting.silence.heard(TrialProgress("train", 1))
+    assert waiting.silence.limit_s == HANG_S, "and it is no step that later ones are held against"
+
+
+def test_at_a_rung_the_limit_is_longer_until_the_next_step() -> None:
+    """The first image that is judged may be larger than all that was trained on."""
+    (rung,) = task_of(plan().schedule).rungs
+    waiting = Waiting(replace(task_of(plan().schedule), rungs=(rung, 2 * rung)))
+    for progress in (TrialProgress("train", rung), TrialProgress("evaluate", rung)):
+        waiting.silence.heard(progress)
+        assert waiting.silence.limit_s == SELDOM * HANG_S
+    waiting.silence.heard(TrialProgress("train", rung + 1))
+    assert waiting.silence.limit_s == HANG_S
+
+
+def test_another_trial_has_its_own_first_step() -> None:
+    steps = Steps()
+    first, second = (Silence(task_of(plan().schedule), steps, lambda: 0.0) for _ in range(2))
+    first.heard(TrialProgress("train", 1))
+    assert (first.limit_s, second.limit_s) == (HANG_S, SELDOM * HANG_S)
 
 
 def test_time_in_which_nobody_looked_is_nobodys_silence() -> None:
@@ -139,8 +173,9 @@ def test_time_in_which_nobody_looked_is_nobodys_silence() -> None:
 
 
 def test_compiled_networks_have_longer() -> None:
-    task = task_of(replace(plan().schedule, compile=True))
-    assert Silence(task, Steps()).limit_s == 1200
+    silence = Silence(task_of(replace(plan().schedule, compile=True)), Steps())
+    silence.heard(TrialProgress("train", 1))
+    assert silence.limit_s == 1200
 
 
 def test_who_waits_for_another_process_is_alive() -> None:

@@ -213,16 +213,12 @@ def _logging_to(logs: Path) -> Iterator[None]:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         before, propagate = ray_logger.handlers, ray_logger.propagate
-        printing = ray._private.worker.print_to_stdstream
         ray_logger.handlers, ray_logger.propagate = [handler], False
-        # What its processes say at their end it prints to standard error, some dozens of lines.
-        ray._private.worker.print_to_stdstream = lambda data, _: file.write(f"{data}\n")
         try:
             with redirect_stdout(file):
                 yield
         finally:
             ray_logger.handlers, ray_logger.propagate = before, propagate
-            ray._private.worker.print_to_stdstream = printing
 
 
 def _start(cpus: float, gpus: float, folder: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from pyarrow import fs
 
+from hrnet_search import heartbeat
 from hrnet_search.errors import Fault, InputError, StorageLostError
 from hrnet_search.paths import absolute
+
+PIECE = 1 << 20
+"""Bytes that are copied at a time."""
 
 
 class Storage:
@@ -36,7 +40,7 @@ class Storage:
                 local.open("rb") as source,
                 self._files.open_output_stream(f"{place}.part") as target,
             ):
-                shutil.copyfileobj(source, target, 1 << 20)
+                _copy(source, target)
             self._files.move(f"{place}.part", place)
 
     def get(self, name: str, local: Path) -> bool:
@@ -49,7 +53,7 @@ class Storage:
                 return False
             local.parent.mkdir(parents=True, exist_ok=True)
             with source, part.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+                _copy(source, target)
             part.replace(local)
         return True
 
@@ -74,6 +78,13 @@ class Storage:
             why = error.strerror or " ".join(str(error).split())
             what = f"{self._root}/{name}: cannot be stored or fetched: {why}"
             raise StorageLostError(what) from error
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    """Copy a file, each piece a sign of life: a slow network does not hang."""
+    while piece := source.read(PIECE):
+        target.write(piece)
+        heartbeat.beat()
 
 
 def _open(url: str) -> tuple[fs.FileSystem, str]:

@@ -10,13 +10,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hrnet_search.evaluate.oom_kills import oom_kills
 from hrnet_search.records import HANG_S, TrialProgress, TrialTask
 from hrnet_search.search.deaths import Death, hung, out_of_memory
 from hrnet_search.search.hangs import Silence, Steps
 from hrnet_search.search.ray_tune.cluster import Cluster
 from hrnet_search.search.ray_tune.worker import Place
-from hrnet_search.store.host import process_start
+from hrnet_search.store.host import process_start, this_host
 
 ANSWER_S = 60.0
 """Given to a node to end a process, or to say what its kernel has counted."""
@@ -58,7 +57,7 @@ class Watch:
         if trial_id in self._hung:
             return self._hung[trial_id]
         place = self._places.get(trial_id)
-        if place and (now := self._ask(place, oom_kills)) and now.since(place.kills):
+        if place and (now := self._ask(place, place.kills.now)) and now.since(place.kills):
             return out_of_memory()
         return Death(said)
 
@@ -68,7 +67,13 @@ class Watch:
             known.pop(trial_id, None)
 
     def _ask(self, place: Place, call: Callable[[], Any]) -> Any:
-        """Call something on a worker's node; None if that is lost, which Ray will say itself."""
+        """Call something on a worker's machine; None if that is lost, which Ray will say itself.
+
+        Elsewhere a process has to start for it, meanwhile Tune's loop waits: not where it can be
+        done from here.
+        """
+        if this_host().numbers_as(place.host):
+            return call()
         with suppress(Exception):  # of many kinds
             return self._cluster.on_node(place.node, call, timeout_s=ANSWER_S)
         return None

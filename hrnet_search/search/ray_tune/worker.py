@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,9 @@ from ray import get_runtime_context, tune
 
 from hrnet_search import heartbeat
 from hrnet_search.errors import DeviceLostError, StorageLostError
-from hrnet_search.evaluate.devices import own_gpu
 from hrnet_search.evaluate.oom_kills import OomKills, oom_kills
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
-from hrnet_search.store.host import process_start
+from hrnet_search.store.host import Host, process_start, this_host
 
 Report = Callable[[TrialProgress], bool]
 Run = Callable[[TrialTask, Report], TrialResult]
@@ -40,10 +39,11 @@ LEAVING_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a trial runs: Ray's node, the process and when that started, and the kernel's counts
-    of processes ended for want of memory when the trial began."""
+    """Where a trial runs: Ray's node, the machine, the process and when that started, and the
+    kernel's counts of processes ended for want of memory when the trial began."""
 
     node: str
+    host: Host
     pid: int
     start: str
     kills: OomKills
@@ -80,12 +80,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         who watches has to know before anything can hang.
         """
         if self._place is None:
-            pid, node = os.getpid(), get_runtime_context().get_node_id()
-            self._place = Place(node, pid, process_start(pid), oom_kills())
+            self._place = _own_place()
             return {BEAT: True, PLACE: self._place}
         if self._trial is None:
-            if (own := own_gpu(self.config[TASK].device)) in self.config[GPU]:
-                raise DeviceLostError(own, "lost before")
+            _check_gpu(self.config[TASK], self.config[GPU])
             self._trial = RunningTrial(self._run, self.config[TASK])
         return {**self._trial.next(), PLACE: self._place}
 
@@ -96,6 +94,20 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._trial = self._place = None
 
 
+def _own_place() -> Place:
+    pid, node = os.getpid(), get_runtime_context().get_node_id()
+    return Place(node, this_host(), pid, process_start(pid), oom_kills())
+
+
+def _check_gpu(task: TrialTask, lost: Sequence[str]) -> None:
+    """Raise DeviceLostError if Ray handed out a GPU that was lost."""
+    if lost:
+        from hrnet_search.evaluate.devices import own_gpu  # torch, which a job may do without
+
+        if (own := own_gpu(task.device)) in lost:
+            raise DeviceLostError(own, "lost before")
+
+
 class RunningTrial:
     """A trial in its thread: at a rung it stands still until `next` asks it to go on."""
 
@@ -103,7 +115,7 @@ class RunningTrial:
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
         self._answers: queue.Queue[bool] = queue.Queue()
         self._going, self._leaving, self._waits = True, False, False
-        self._reported, self._beats = 0.0, heartbeat.beats()
+        self._reported, self._beats, self._rungs = 0.0, heartbeat.beats(), task.rungs
         self._thread = threading.Thread(target=self._main, args=(run, task), daemon=True)
         self._thread.start()
 
@@ -159,7 +171,8 @@ class RunningTrial:
             return going
         now = time.monotonic()
         due = now - self._reported >= EVERY_S and self._said.empty()
-        if due or progress.latency is not None:
+        # Who watches must know of a rung before it is judged: that may take longer than a step.
+        if due or progress.latency is not None or progress.step in self._rungs:
             self._reported = now
             self._said.put({PROGRESS: progress})
         return True

@@ -26,10 +26,11 @@ from hrnet_search.search.ray_tune.cluster import Cluster
 from hrnet_search.search.ray_tune.conductor import Conductor
 from hrnet_search.search.ray_tune.watch import Watch
 from hrnet_search.search.ray_tune.worker import GPU, TASK, Place
-from hrnet_search.store.host import process_start
+from hrnet_search.store.host import Host, process_start
 from hrnet_search.store.study import open_study
 
 TESTS = Path(__file__).parents[2]
+ELSEWHERE = Host("elsewhere", "machine", "boot", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def test_a_worker_that_died_for_want_of_memory_is_known_by_the_kernels_count(
     now = None if counted is None else OomKills("boot", "group", counted, 9)
     seen = Watch(Counting(now))  # type: ignore[arg-type]
     task = task_of_trial(0)
-    seen.heard("a", task, Place("node", 1, "2", before), None)
+    seen.heard("a", task, Place("node", ELSEWHERE, 1, "2", before), None)
     death = seen.death("a", "its worker died: signal 9")
     assert reason in death.reason
     assert death.returns == returns
