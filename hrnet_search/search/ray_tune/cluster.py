@@ -216,7 +216,10 @@ def _logging_to(logs: Path) -> Iterator[None]:
         ray_logger.handlers, ray_logger.propagate = [handler], False
         try:
             with redirect_stdout(file):
-                yield
+                try:
+                    yield
+                finally:
+                    ray.shutdown()  # in which it still says what ended it, in dozens of lines
         finally:
             ray_logger.handlers, ray_logger.propagate = before, propagate
 
