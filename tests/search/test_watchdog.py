@@ -14,7 +14,7 @@ from search.tabulated import create, plan, run_made_up
 
 from hrnet_search import heartbeat
 from hrnet_search.records import HANG_S, Schedule, TrialProgress, TrialResult, TrialTask
-from hrnet_search.search.hangs import MOST_A_LOOK_S, SELDOM, TIMES, Silence, Steps
+from hrnet_search.search.hangs import MOST_A_LOOK_S, TIMES, Silence, Steps
 from hrnet_search.search.inline import Report, run_inline
 from hrnet_search.search.study import Brain
 from hrnet_search.search.watchdog import Watchdog
@@ -151,7 +151,7 @@ def test_at_a_rung_the_limit_is_longer_until_the_next_step() -> None:
     waiting = Waiting(replace(task_of(plan().schedule), rungs=(rung, 2 * rung)))
     for progress in (TrialProgress("train", rung), TrialProgress("evaluate", rung)):
         waiting.silence.heard(progress)
-        assert waiting.silence.limit_s == SELDOM * HANG_S
+        assert waiting.silence.limit_s == 10 * HANG_S
     waiting.silence.heard(TrialProgress("train", rung + 1))
     assert waiting.silence.limit_s == HANG_S
 
@@ -160,7 +160,7 @@ def test_another_trial_has_its_own_first_step() -> None:
     steps = Steps()
     first, second = (Silence(task_of(plan().schedule), steps, lambda: 0.0) for _ in range(2))
     first.heard(TrialProgress("train", 1))
-    assert (first.limit_s, second.limit_s) == (HANG_S, SELDOM * HANG_S)
+    assert (first.limit_s, second.limit_s) == (HANG_S, 10 * HANG_S)
 
 
 def test_time_in_which_nobody_looked_is_nobodys_silence() -> None:

@@ -62,6 +62,7 @@ class Stopping:
     def hang(self) -> None:
         child = subprocess.Popen(["sleep", "600"])
         Path(self.folder, f"child-{child.pid}").touch()
+        time.sleep(2)  # until the driver has heard of the step: before it the limit is longer
         if self.how == "stopped":
             os.kill(os.getpid(), signal.SIGSTOP)
         threading.Event().wait()  # as for a data loader that died
