@@ -45,6 +45,38 @@ def test_a_disk_that_fills_up_costs_no_trial(tmp_path: Path) -> None:
     check_said(said, tmp_path / "study")
 
 
+SPACE = """\
+name: full-disk
+base: {root}/configs/seg_hrnet_w18_small_v1_sgd_lr5e-2_wd1e-4_bs32_x100.yaml
+vary: {{width: [2, 4, 6], STAGE4.NUM_BRANCHES: [3, 4]}}
+objectives: {{miou: max, macs: min}}
+data: {{kind: shapes, size: [32, 32], train: 8, val: 4}}
+schedule: {{steps: 2, batch: 4, crop: [32, 32]}}
+latency: {{size: [32, 32], seconds: 0.05}}
+search: {{sampler: random, trials: 5}}
+tracking: {{mlflow: off}}
+"""
+
+
+@pytest.mark.bench
+def test_a_disk_without_room_for_any_one_kind_of_file_costs_no_trial(tmp_path: Path) -> None:
+    """The command, its report and its export: of each kind of file the first is refused."""
+    (tmp_path / "space.yaml").write_text(SPACE.format(root=TESTS.parent))
+    script = [sys.executable, str(TESTS / "search" / "full_disk_of_a_run.py")]
+    done = subprocess.run(
+        [*script, str(tmp_path / "space.yaml"), str(tmp_path / "study")],
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *said, last = done.stdout.splitlines()
+    assert last == "all completed"
+    assert len(said) > 10
+    check_said([line.partition(": ")[2] for line in said], tmp_path / "study")
+
+
 @pytest.mark.bench
 def test_a_disk_that_fills_up_at_twenty_moments_costs_no_trial(tmp_path: Path) -> None:
     said = run_out_of_room(tmp_path / "study", moments=20, seeds=12)
