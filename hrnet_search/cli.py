@@ -17,6 +17,7 @@ from hrnet_search.commands import (
     check,
     export,
     generate,
+    init,
     profile,
     repair,
     report,
@@ -32,10 +33,11 @@ STORAGE_LOST = StorageLostError.exit_code
 UNREACHABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP)
 """Errors of a path that a user gave: no defect, wherever it was first looked at."""
 
-EXAMPLE = "example: hrnet-search run search_spaces/quickstart.yaml"
+EXAMPLE = "example: hrnet-search init first, then hrnet-search run first/space.yaml"
 
 Command = tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 COMMANDS: dict[str, Command] = {
+    "init": (init.add, init.command),
     "check": (check.add, check.command),
     "generate": (generate.add, generate.command),
     "profile": (profile.add, profile.command),

@@ -83,6 +83,21 @@ def palette_of(mask: Image.Image) -> dict[int, tuple[int, ...]]:
     return {int(index): tuple(colours[3 * index : 3 * index + 3]) for index in used}
 
 
+def held_by(mask: Image.Image, path: Path, key: str) -> tuple[set[int], set[tuple[int, ...]]]:
+    """Return the numbers that a mask stores and, if it is not grey, the colours that it shows.
+
+    Raise DataError with a fault of `key` for a mask that nothing can be read from.
+    """
+    mask = _opaque(mask, path, key)
+    codes = np.unique(_codes(mask)).tolist()
+    colours: set[tuple[int, ...]] = {(c >> 16, c >> 8 & 255, c & 255) for c in codes}
+    if mask.mode == "RGB":
+        grey: set[int] = {red for red, green, blue in colours if red == green == blue}
+        return (grey, set()) if len(grey) == len(colours) else (set(), colours)
+    ids: set[int] = set(np.unique(_numbers(mask, path, key)).tolist())
+    return ids, colours if mask.mode == "P" else set()
+
+
 def _numbers(mask: Image.Image, path: Path, key: str) -> Array:
     """Return one number a pixel, uint8 [H, W]: of a palette its indices, of 1 bit 0 and 255.
 
