@@ -30,7 +30,8 @@ import numpy as np
 sys.path[0] = str(Path(__file__).parents[1] / "tests")
 
 from made_up import network, result
-from search.tabulated import plan, run_made_up
+from search.made_up_trials import run_made_up
+from search.tabulated import plan
 
 from hrnet_search.records import (
     COMPLETED,

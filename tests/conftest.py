@@ -35,8 +35,12 @@ def _own_temporary_files() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process have all tests that start a Ray: two at once starve each other."""
+    """Let one process have all tests that start a Ray: two at once starve each other.
+
+    They begin first, as the largest group, so that no other process waits for them at the end.
+    """
     for item in items:
         if "ray_tune" in Path(item.path).parts or item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.xdist_group("ray"))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from search.tabulated import drive, plan, run_made_up
+from search.made_up_trials import run_made_up
+from search.tabulated import drive, plan
 
 from hrnet_search.records import CONFIRMED_FROM, TrialTask
 from hrnet_search.search.confirm import (

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search.tabulated import create, plan, run_made_up, with_latency
+from search.made_up_trials import run_made_up
+from search.tabulated import create, plan, with_latency
 
 from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search import ended

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from search.made_up_trials import made_up_ms as true_ms
 from search.tabulated import SPACE
-from search.tabulated import made_up_ms as true_ms
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch

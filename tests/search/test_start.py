@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from made_up import ask
-from search.tabulated import SPACE, made_up_latency
+from search.made_up_trials import made_up_latency
+from search.tabulated import SPACE
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import StudyError

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from search import tabulated
-from search.tabulated import drive, made_up_ms, plan, run_made_up, with_latency
+from search.made_up_trials import made_up_ms, run_made_up
+from search.tabulated import drive, plan, with_latency
 
 from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search.study import Brain

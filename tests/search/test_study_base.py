@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from search import tabulated
-from search.tabulated import drive, run_made_up
+from search.made_up_trials import run_made_up
+from search.tabulated import drive
 
 from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.search.initial import base_schedule

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from search.tabulated import create, plan, run_made_up
+from search.made_up_trials import run_made_up
+from search.tabulated import create, plan
 
 from hrnet_search import heartbeat
 from hrnet_search.records import HANG_S, Schedule, TrialProgress, TrialResult, TrialTask

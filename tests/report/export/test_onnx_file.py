@@ -32,10 +32,7 @@ from hrnet_search.report.export.result import ExportOptions
 
 MakeMember = Callable[..., Member]
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
-V1, V2, W18 = (
-    next(path for path in CONFIGS if name in path.name)
-    for name in ("w18_small_v1", "w18_small_v2", "w18_sgd")
-)
+V2 = next(path for path in CONFIGS if "w18_small_v2" in path.name)
 ODD = ((1, 3, 65, 97), (2, 3, 31, 33), (3, 3, 64, 50))
 
 
@@ -58,20 +55,10 @@ def difference(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("path", "aligned", "cat", "size", "batch"),
-    [
-        (V1, False, False, None, None),
-        (V2, True, True, (65, 97), 1),
-        (W18, True, False, (97, 65), 2),
-    ],
-)
-def test_shipped_configs_compute_what_torch_computes(
-    path: Path, aligned: bool, cat: bool, size: tuple[int, int] | None, batch: int | None
-) -> None:
-    architecture = replace(read_config(path).architecture, align_corners=aligned)
-    architecture = concatenating(architecture) if cat else architecture
-    assert difference(architecture, size, batch) < TOLERANCE / 10
+def test_a_shipped_config_computes_what_torch_computes_at_a_fixed_size() -> None:
+    """Of an open size a small network is held to the same below, and every config as a benchmark."""
+    architecture = replace(concatenating(read_config(V2).architecture), align_corners=True)
+    assert difference(architecture, (65, 97), 1) < TOLERANCE / 10
 
 
 @pytest.mark.bench

@@ -1,4 +1,4 @@
-"""Trials on Ray that train nothing: tabulated accuracies, with time, deaths and rungs on demand.
+"""Drivers on Ray whose trials train nothing.
 
 Run as a script it is a driver to be killed or interrupted:
 `python simulated.py STUDY WORKERS TRIALS SECONDS`.
@@ -7,49 +7,23 @@ Run as a script it is a driver to be killed or interrupted:
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from search.tabulated import plan, run_made_up
+from search.ray_tune.jobs import Simulated
+from search.tabulated import plan
 
-from hrnet_search.records import HANG_S, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records import HANG_S
 from hrnet_search.search.inline import Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources, private_cluster
 from hrnet_search.search.ray_tune.driver import run_on_ray
+from hrnet_search.search.ray_tune.worker import Run
 from hrnet_search.search.study import Brain
 from hrnet_search.store.writer import StudyStore
-
-Report = Callable[[TrialProgress], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """Makes what runs trials of some seconds, noting each start and end in `journal`."""
-
-    journal: str
-    seconds: float = 0.0
-
-    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
-        return self.run
-
-    def run(self, task: TrialTask, report: Report) -> TrialResult:
-        self.note("start", task)
-        for step in range(1, 11):
-            time.sleep(self.seconds / 10)
-            report(TrialProgress("train", step, 10, 1.0))
-        result = run_made_up(task, report)
-        self.note("end", task)
-        return result
-
-    def note(self, what: str, task: TrialTask) -> None:
-        with Path(self.journal).open("a") as file:
-            file.write(f"{what} {task.number} {os.getpid()}\n")
 
 
 def create(folder: Path, planned: Plan) -> None:
@@ -64,7 +38,7 @@ def drive_on(
     folder: Path,
     planned: Plan,
     workers: int,
-    run: Callable[[], Callable[[TrialTask, Report], TrialResult]],
+    run: Callable[[], Run],
     listeners: Sequence[Listener] = (),
     interrupt: Interrupt | None = None,
     hang_s: float = HANG_S,

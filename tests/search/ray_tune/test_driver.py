@@ -10,14 +10,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from search.ray_tune.simulated import Report, Simulated, drive_on
-from search.tabulated import drive, plan, run_made_up
+from search.ray_tune.jobs import Dying, Rungs, Saving, Simulated
+from search.ray_tune.simulated import drive_on
+from search.tabulated import drive, plan
 
 from hrnet_search.errors import StudyInUseError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
@@ -71,26 +70,6 @@ def test_four_workers_find_as_good_a_front_and_run_each_trial_once(
     assert len(workers) <= 4, "workers are used again"
 
 
-@dataclass(frozen=True, slots=True)
-class Dying:
-    """Makes workers that kill themselves in some trials: `times` a trial, `always` for ever."""
-
-    folder: str
-    times: int
-    every: int = 3
-
-    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
-        return self.run
-
-    def run(self, task: TrialTask, report: Report) -> TrialResult:
-        attempts = Path(self.folder, f"attempts-{task.number}")
-        with attempts.open("a") as file:
-            file.write("x")
-        if task.number % self.every == 0 and attempts.stat().st_size <= self.times:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return run_made_up(task, report)
-
-
 def test_a_worker_that_dies_gives_its_trial_back(ray: Cluster, tmp_path: Path) -> None:
     planned = plan("random", 7)
     drive(tmp_path / "inline", planned)
@@ -109,21 +88,6 @@ def test_a_trial_whose_workers_die_three_times_has_failed(ray: Cluster, tmp_path
     assert "\n" not in table["error"][0]
     assert (tmp_path / "attempts-0").stat().st_size == 3
     assert len(table) == 3
-
-
-@dataclass(frozen=True, slots=True)
-class Rungs:
-    """Makes workers that report rungs and end as they are told."""
-
-    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
-        return self.run
-
-    def run(self, task: TrialTask, report: Report) -> TrialResult:
-        result = run_made_up(task, lambda _: True)
-        for rung in result.rungs:
-            if not report(TrialProgress("evaluate", rung.step, 10, rung=rung)):
-                return replace(result, status="stopped", rungs=result.rungs[:1], wall_s=7.0)
-        return result
 
 
 def test_a_worker_hears_that_its_trial_is_stopped(
@@ -180,26 +144,6 @@ class Pressed:
         self.left -= 1
         if self.left == 0:
             self.interrupt.asked, self.at = True, time.monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class Saving:
-    """Makes workers whose long trials save when they have to leave, as real ones do."""
-
-    folder: str
-
-    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
-        return self.run
-
-    def run(self, task: TrialTask, report: Report) -> TrialResult:
-        try:
-            for step in range(30 if task.number >= 2 else 1):
-                time.sleep(0.2)
-                report(TrialProgress("train", step, 1000, 1.0))
-        except KeyboardInterrupt:
-            Path(self.folder, f"saved-{task.number}").touch()
-            raise
-        return run_made_up(task, report)
 
 
 def test_an_interrupted_run_saves_its_trials_and_goes_on(ray: Cluster, tmp_path: Path) -> None:

@@ -16,18 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from search.ray_tune.jobs import held
 from search.ray_tune.simulated import create, drive_on
-from search.tabulated import drive, plan, run_made_up
+from search.tabulated import drive, plan
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.memory import training_memory
 from hrnet_search.errors import InputError
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune import keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster, Resources
 from hrnet_search.search.ray_tune.room import GIB, LEAST_MEMORY, Asked, memory_of_a_worker, settle
-from hrnet_search.search.ray_tune.worker import Report, Run
 from hrnet_search.store.study import open_study
 
 
@@ -116,30 +115,6 @@ def children(pid: int) -> list[int]:
         with suppress(OSError):
             found += [int(child) for child in listed.read_text().split()]
     return [pid for child in found for pid in (child, *children(child))]
-
-
-def held(journal: str, done: str) -> Callable[[], Run]:
-    """Return what makes workers that note the node of each trial that they begin.
-
-    A trial that was begun less than three times goes on until `done` is there. So the first
-    node stays busy, and what a second one runs is there to be lost.
-    """
-
-    def make() -> Run:
-        def run(task: TrialTask, report: Report) -> TrialResult:
-            from ray import get_runtime_context
-
-            with Path(journal).open("a") as file:
-                file.write(f"{task.number} {get_runtime_context().get_node_id()}\n")
-            again = Path(journal).read_text().split()[::2].count(str(task.number)) == 3
-            while not again and not Path(done).exists():
-                time.sleep(0.1)
-                report(TrialProgress("train", 1, 10, 1.0))
-            return run_made_up(task, report)
-
-        return run
-
-    return make
 
 
 def free() -> None:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from search.ray_tune.simulated import Report, drive_on
-from search.tabulated import drive, plan, run_made_up
+from search.ray_tune.jobs import Stopping
+from search.ray_tune.simulated import drive_on
+from search.tabulated import drive, plan
 
-from hrnet_search import heartbeat
 from hrnet_search.errors import DeviceLostError
 from hrnet_search.evaluate.oom_kills import OomKills
-from hrnet_search.records import TrialKey, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records import TrialKey, TrialTask
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import Cluster
@@ -31,41 +26,6 @@ from hrnet_search.store.study import open_study
 
 TESTS = Path(__file__).parents[2]
 ELSEWHERE = Host("elsewhere", "machine", "boot", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """Makes workers that stop themselves, or wait for ever, in their first `times` attempts at
-    trial 1; all others take three seconds for one step, beating meanwhile."""
-
-    folder: str
-    times: int
-    how: str
-
-    def __call__(self) -> Callable[[TrialTask, Report], TrialResult]:
-        return self.run
-
-    def run(self, task: TrialTask, report: Report) -> TrialResult:
-        report(TrialProgress("train", 7, 10, 1.0))
-        if task.number == 1:
-            attempts = Path(self.folder, "attempts")
-            with attempts.open("a") as file:
-                file.write(f"{os.getpid()}\n")
-            if len(attempts.read_text().splitlines()) <= self.times:
-                self.hang()
-        elif task.number == 0:
-            for _ in range(30):
-                time.sleep(0.1)
-                heartbeat.beat()
-        return run_made_up(task, report)
-
-    def hang(self) -> None:
-        child = subprocess.Popen(["sleep", "600"])
-        Path(self.folder, f"child-{child.pid}").touch()
-        time.sleep(2)  # until the driver has heard of the step: before it the limit is longer
-        if self.how == "stopped":
-            os.kill(os.getpid(), signal.SIGSTOP)
-        threading.Event().wait()  # as for a data loader that died
 
 
 @pytest.mark.parametrize("how", ["stopped", "waiting"])
