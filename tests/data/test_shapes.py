@@ -69,6 +69,7 @@ def test_these_are_the_masks_of_this_version() -> None:
     assert (VERSION, digest) == (1, "eb1aa561e04d")
 
 
+@pytest.mark.bench
 def test_a_small_image_is_drawn_in_under_three_milliseconds() -> None:
     dataset = open_dataset(SPEC, "train")
     seconds = []
