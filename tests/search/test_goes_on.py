@@ -114,6 +114,10 @@ CHANGES = {
         "1G", "1G\n  outside: true", lambda p, s: (p.schedule.data.outside, data_of(s).outside),
         (True,) * 2,
     ),
+    "schedule.hang_s": Change(
+        "batch: 4", "batch: 4, hang_s: 60",
+        lambda _, s: load_space_file(s.folder / "space.yaml").hang_s, 60,
+    ),
     "data.root": Change(
         "root: data", "root: moved", lambda _, s: Path(data_of(s).root).name, "moved"
     ),
