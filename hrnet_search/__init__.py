@@ -5,8 +5,8 @@ vary around a base architecture; a *variant* is an architecture drawn from it; a
 one variant on one *schedule* with one seed; the *front* are the trials that no other beats in
 every *objective*; a *study* is the folder that holds everything about one search.
 
-What `__all__` names is public and described in docs/api.md; everything else is private and may
-change in any release.
+What `__all__` names is public and described in docs/api.md, with `hrnet_search.testing` for
+samplers of one's own (docs/samplers.md); everything else is private and may change in any release.
 """
 
 from __future__ import annotations

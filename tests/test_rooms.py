@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 ROOMS = (
     "redaction", "errors", "paths", "device_names", "heartbeat", "arch", "records", "latency_rule",
     "version_rule", "presets", "library", "space", "store", "net", "data", "evaluate", "search",
-    "ablation", "report", "progress", "commands", "cli", "__main__",
+    "testing", "ablation", "report", "progress", "commands", "cli", "__main__",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
 
@@ -60,6 +60,7 @@ GUESTS = {
     "search.mlflow_mirror": {"mlflow"},
     "search.tracking_uri": {"sqlalchemy"},
     "search.optuna_mirror": {"optuna"},
+    "testing": {"numpy"},
     "search.ray_tune.cluster": {"ray"},
     "search.ray_tune.conductor": {"ray"},
     "search.ray_tune.driver": {"ray"},

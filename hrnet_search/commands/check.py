@@ -66,9 +66,11 @@ def check(
 
 def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     from hrnet_search.data.cache import decoded_bytes
+    from hrnet_search.search.own_sampler import check_sampler
     from hrnet_search.search.tracking_uri import advice_on
     from hrnet_search.space.survey import survey
 
+    check_sampler(file)
     initial = initial_weights(file)
     initial.settled(file.schedule)
     advice = list(advice_on(file))

@@ -39,6 +39,7 @@ from hrnet_search.search.initial import Initial, base_schedule
 from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.kept_space import keep_space
+from hrnet_search.search.own_sampler import check_sampler
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.same import IDENTITY, TRAINING, check_same, keep_contents
 from hrnet_search.search.space_problem import latency_matters
@@ -68,6 +69,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     or no HRNet's.
     """
     folder = absolute(folder)
+    check_sampler(file)
     data = inspect_data(file)
     contents = contents_of(file.schedule.data)
     known = fingerprint(file.schedule.data, contents)

@@ -26,7 +26,7 @@ from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.initial import why_no_base
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.samplers import SAMPLERS
+from hrnet_search.search.samplers import maker_of
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
 from hrnet_search.search.start import SCREENING, measured_at_start
@@ -58,7 +58,7 @@ class Brain:
         self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
         self._screen = LatencyScreen(plan.space)
         problem = problem_of(plan.space, plan.objectives, self._screen)
-        self._sampler = SAMPLERS[plan.sampler](
+        self._sampler = maker_of(plan.sampler)(
             problem, seed=plan.seed, trials=plan.trials, anchors=known_designs(plan.space)
         )
         self._book = AskBook(store, plan.trials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,6 +35,8 @@ from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "pareto"
+OWN_SAMPLER = "package.module:factory"
+_OWN_SAMPLER = re.compile(r"(?!optuna:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 MOST_COSTS = 2
 RATES = {"sgd": 0.05, "adamw": 0.005}
 """Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""
@@ -245,15 +248,21 @@ def read_search(reader: Reader, section: Section) -> SearchSpec:
     """Return which sampler searches, and for how long."""
     default = SearchSpec()
     return SearchSpec(
-        sampler=section.read(
-            "sampler", lambda n, p: reader.one_of(n, p, SAMPLER_NAMES), default.sampler
-        ),
+        sampler=section.read("sampler", lambda n, p: _sampler(reader, n, p), default.sampler),
         trials=section.read("trials", lambda n, p: reader.integer(n, p, 1, 10**6), default.trials),
         seed=section.read("seed", lambda n, p: reader.integer(n, p, 0), default.seed),
         confirm=section.read("confirm", lambda n, p: reader.number(n, p, 0, 0.9), default.confirm),
         long=section.read("long", lambda n, p: reader.integer(n, p, 2, 100), default.long),
         stop=section.read("stop", lambda n, p: reader.number(n, p, 0, 1), default.stop),
     )
+
+
+def _sampler(reader: Reader, node: yaml.Node, path: str) -> str | None:
+    """Return a sampler's name, or `package.module:factory`, which is looked for later."""
+    value = reader.scalar(node, path)
+    if isinstance(value, str) and _OWN_SAMPLER.fullmatch(value):
+        return value
+    return reader.one_of(node, path, (*SAMPLER_NAMES, OWN_SAMPLER)) if value is not None else None
 
 
 def read_tracking(reader: Reader, section: Section) -> TrackingSpec:

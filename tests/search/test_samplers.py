@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,111 +17,40 @@ from hrnet_search.records import SAMPLER_NAMES, Point
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.samplers.history import ENUMERABLE, History
-from hrnet_search.search.samplers.sampler import Sampler
+from hrnet_search.testing import (
+    SAMPLER_CHECKS,
+    MakeSampler,
+    accuracy,
+    distinct_points,
+    disturbed_search,
+    estimated_problem,
+    told,
+    toy_problem,
+)
 
 every_sampler = pytest.mark.parametrize("name", sorted(SAMPLERS))
-
-
-def toy(objectives: int = 1, more: int = 0, limit: int = 5) -> Problem:
-    """A space of all kinds of axes: a limit, duplicates, and `more` axes of four levels."""
-    axes = [
-        Axis("width", (16, 18, 24, 32, 48), True),
-        Axis("block", ("a", "b", "c"), False),
-        Axis("depth", 4, True),
-        Axis("only", ("one",), False),
-        *(Axis(f"more{i}", 4, i % 2 == 0) for i in range(more)),
-    ]
-
-    def cost(points: Points) -> Floats:
-        size = (1.0 + points[:, 0]) * (1.0 + points[:, 2]) + points[:, 4:].sum(axis=1)
-        return np.stack([size, 1.0 + points.sum(axis=1)], axis=1)[:, :objectives]
-
-    def valid(points: Points) -> Bools:
-        return np.asarray(points[:, 0] + points[:, 2] <= limit, dtype=np.bool_)
-
-    def canonical(points: Points) -> Points:
-        same = points.copy()
-        same[points[:, 1] == 0, 2] = 0  # the depth of an "a" does not matter
-        return same
-
-    return Problem(axes, cost, valid, canonical)
 
 
 def all_valid(points: Points) -> Bools:
     return np.ones(len(points), dtype=np.bool_)
 
 
-def accuracy(point: Sequence[int]) -> float:
-    return 80 + 3 * point[0] + point[1] - (point[2] - 1) ** 2 + sum(point[4:])
-
-
-def distinct_points(problem: Problem) -> set[Point]:
-    return set(map(tuple, problem.enumerate().tolist()))
-
-
-def told(sampler: Sampler, points: Sequence[Point]) -> None:
-    for point in points:
-        sampler.tell(point, accuracy(point))
-
-
-class Watched:
-    """A sampler whose every proposal is checked against all that it was ever told."""
-
-    def __init__(self, sampler: Sampler, problem: Problem) -> None:
-        self.sampler = sampler
-        self.problem = problem
-        self.known: set[Point] = set()
-
-    def ask(self, count: int) -> list[Point]:
-        points = self.sampler.ask(count)
-        assert len(points) <= count
-        for point in points:
-            assert type(point) is tuple
-            assert all(type(level) is int for level in point)
-            row = np.array([point])
-            assert self.problem.valid(row).all()
-            assert self.problem.canonical is not None
-            assert (self.problem.canonical(row) == row).all()
-            assert point not in self.known
-            self.known.add(point)
-        return points
-
-    def tell(self, point: Point, value: float | None, fidelity: float = 1.0) -> None:
-        self.sampler.tell(point, value, fidelity)
-        assert self.problem.canonical is not None
-        self.known.add(tuple(self.problem.canonical(np.array([point]))[0].tolist()))
-
-
 def test_the_table_holds_the_names_that_space_files_may_use() -> None:
     assert set(SAMPLERS) == set(SAMPLER_NAMES)
 
 
-def disturbed_search(name: str, objectives: int, rounds: int, seed: int = 3) -> int:
-    """Search with all that may happen on the way; return how many points were proposed."""
-    problem = toy(objectives, more=4)
-    watched = Watched(SAMPLERS[name](problem, seed=seed), problem)
-    rng = np.random.default_rng(seed)
-    running: list[Point] = []
-    for number in range(rounds):
-        running += watched.ask(3 if number % 4 == 0 else 1)
-        if number % 5 == 3:  # one that was never asked for, valid or not, canonical or not
-            foreign = problem.uniform(rng, 1)[0]
-            watched.tell(tuple(foreign.tolist()), 50.0)
-        while len(running) > 2:  # the one that ends is any of them
-            point = running.pop(int(rng.integers(len(running))))
-            if number % 7 == 5:
-                watched.tell(point, None)
-            elif number % 7 == 6:
-                watched.tell(point, accuracy(point) / 2, 0.3)
-            else:
-                watched.tell(point, accuracy(point))
-    return len(watched.known)
+@every_sampler
+@pytest.mark.parametrize("check", SAMPLER_CHECKS, ids=lambda check: check.__name__)
+def test_every_sampler_does_what_samplers_do(
+    check: Callable[[MakeSampler], None], name: str
+) -> None:
+    check(SAMPLERS[name])
 
 
 @every_sampler
-@pytest.mark.parametrize("objectives", [0, 1, 2])
-def test_only_valid_new_points_whatever_happens(name: str, objectives: int) -> None:
-    assert disturbed_search(name, objectives, rounds=12) >= 18
+def test_no_sampler_takes_an_option_misspelt(name: str) -> None:
+    with pytest.raises(TypeError):
+        SAMPLERS[name](toy_problem(), seed=0, trails=30)
 
 
 @pytest.mark.bench
@@ -130,50 +58,15 @@ def test_only_valid_new_points_whatever_happens(name: str, objectives: int) -> N
 def test_ten_thousand_proposals_are_all_valid_and_new(name: str) -> None:
     proposed = 0
     while proposed < 10_000:
-        proposed += disturbed_search(name, objectives=proposed % 3, rounds=80, seed=proposed)
-
-
-def estimated(scale: list[float]) -> Problem:
-    """A toy whose second cost is an estimate: `scale` is its factor now; over 12 is not likely."""
-    exact = toy(2)
-
-    def cost(points: Points) -> Floats:
-        return np.asarray(exact.cost(points) * np.array([1.0, scale[0]]))
-
-    def likely(points: Points) -> Bools:
-        return np.asarray(cost(points)[:, 1] <= 12, dtype=np.bool_)
-
-    return replace(exact, cost=cost, likely=likely, estimated=True, exact=exact.cost)
-
-
-@every_sampler
-def test_what_estimates_rule_out_is_not_asked_for_while_they_do(name: str) -> None:
-    scale = [3.0]
-    problem = estimated(scale)
-    sampler = SAMPLERS[name](problem, seed=4)
-    everything = problem.enumerate()
-    unlikely = everything[~problem.promising(everything)][0].tolist()
-    sampler.tell(unlikely, 90.0)  # it was measured after all: what was told stays
-    assert tuple(unlikely) in {o.point for o in sampler.history.seen()}
-    asked: list[Point] = []
-    for factor in (3.0, 2.0, 4.0, 1.0):
-        scale[0] = factor
-        for _ in range(2):
-            for point in sampler.ask():
-                assert problem.promising(np.array([point])).all()
-                sampler.tell(point, accuracy(point))
-                asked.append(point)
-    while found := sampler.ask():
-        asked += found
-    assert len(set(asked)) == len(asked)
-    likely = set(map(tuple, everything[problem.promising(everything)].tolist()))
-    assert likely - {tuple(unlikely)} == set(asked) - {tuple(unlikely)}
+        proposed += disturbed_search(
+            SAMPLERS[name], objectives=proposed % 3, rounds=80, seed=proposed
+        )
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SAMPLERS if not n.startswith("optuna:")))
 def test_estimates_that_change_leave_nothing_hidden_in_a_sampler(name: str) -> None:
     scale = [3.0]
-    problem = estimated(scale)
+    problem = estimated_problem(scale)
     old = SAMPLERS[name](problem, seed=4, trials=12)
     history: list[Point] = []
     for number in range(12):
@@ -186,65 +79,6 @@ def test_estimates_that_change_leave_nothing_hidden_in_a_sampler(name: str) -> N
         history += found
 
 
-@every_sampler
-def test_a_finite_space_ends_with_every_point_visited_once(name: str) -> None:
-    problem = toy(limit=2)
-    watched = Watched(SAMPLERS[name](problem, seed=1), problem)
-    expected = distinct_points(problem)
-    visited: set[Point] = set()
-    while points := watched.ask(2):
-        visited.update(points)
-        for point in points:
-            watched.tell(point, accuracy(point))
-    assert visited == expected
-    assert watched.ask(1) == []
-
-
-@every_sampler
-def test_same_seed_same_proposals_other_seed_others(name: str) -> None:
-    problem = toy(more=4)
-
-    def proposals(seed: int) -> list[Point]:
-        sampler = SAMPLERS[name](problem, seed=seed)
-        points: list[Point] = []
-        for _ in range(12):
-            points += sampler.ask()
-            told(sampler, points[-1:])
-        return points
-
-    assert proposals(0) == proposals(0)
-    assert set(proposals(0)) != set(proposals(1))
-
-
-@every_sampler
-def test_a_new_sampler_told_the_history_goes_on_as_the_old(name: str) -> None:
-    problem = toy(more=2)
-    old = SAMPLERS[name](problem, seed=5)
-    points = old.ask(12)
-    told(old, points[:11])
-    new = SAMPLERS[name](problem, seed=5)
-    told(new, points[:11])
-    new.pend(points[11:])
-    assert new.ask(3) == old.ask(3)
-
-
-@every_sampler
-def test_every_sampler_takes_a_plan_and_anchors_and_no_option_misspelt(name: str) -> None:
-    sampler = SAMPLERS[name](toy(), seed=0, trials=30, anchors=[(1, 1, 1, 0)])
-    assert len(sampler.ask()) == 1
-    with pytest.raises(TypeError):
-        SAMPLERS[name](toy(), seed=0, trails=30)
-
-
-@every_sampler
-def test_arrays_of_numpy_integers_can_be_told(name: str) -> None:
-    problem = toy()
-    sampler = SAMPLERS[name](problem, seed=np.int64(2))
-    for point in sampler.ask(3):
-        sampler.tell(np.array(point), np.float32(1.0), costs=np.array([2.0]))  # type: ignore[arg-type]
-    assert set(sampler.ask(1000)) | set(sampler.history.told) == distinct_points(problem)
-
-
 @pytest.mark.parametrize("name", ["optuna:tpe", "optuna:nsga2", "optuna:gp"])
 def test_samplers_of_optuna_say_nothing_and_leave_its_logging_as_it_was(name: str) -> None:
     messages: list[logging.LogRecord] = []
@@ -253,7 +87,7 @@ def test_samplers_of_optuna_say_nothing_and_leave_its_logging_as_it_was(name: st
     logging.getLogger("optuna").addHandler(listener)
     optuna.logging.set_verbosity(optuna.logging.DEBUG)
     try:
-        sampler = SAMPLERS[name](toy(objectives=2, more=2), seed=0)
+        sampler = SAMPLERS[name](toy_problem(objectives=2, more=2), seed=0)
         for _ in range(12):
             told(sampler, sampler.ask())
         assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
@@ -265,7 +99,7 @@ def test_samplers_of_optuna_say_nothing_and_leave_its_logging_as_it_was(name: st
 
 @pytest.mark.parametrize(("name", "trials"), [("tpe", 60), ("nsga2", 160), ("gp", 16)])
 def test_samplers_of_optuna_learn(name: str, trials: int) -> None:
-    problem = toy(objectives=0, more=6)
+    problem = toy_problem(objectives=0, more=6)
     sampler = SAMPLERS[f"optuna:{name}"](problem, seed=0)
     seen = []
     for _ in range(trials):
@@ -280,7 +114,7 @@ def test_samplers_of_optuna_learn(name: str, trials: int) -> None:
 @pytest.mark.parametrize("unfinished", ["pending", "stopped"])
 def test_tpe_heeds_what_is_unfinished(unfinished: str) -> None:
     """Such points stand in its study as running or pruned, which moves what it suggests."""
-    problem = toy(more=4)
+    problem = toy_problem(more=4)
     everything = list(map(tuple, problem.enumerate().tolist()))
     proposals = []
     # Equally many each time, so that the seeds are the same.
@@ -306,9 +140,9 @@ def test_a_random_sampler_costs_no_import_of_optuna() -> None:
 
 @pytest.mark.parametrize("more", [0, 9])
 def test_random_draws_uniformly_over_distinct_points(more: int) -> None:
-    problem = toy(more=more)
+    problem = toy_problem(more=more)
     assert (problem.size > ENUMERABLE) == (more == 9)
-    cells = sorted(distinct_points(toy()))
+    cells = sorted(distinct_points(toy_problem()))
     draws = [SAMPLERS["random"](problem, seed=seed).ask()[0][:4] for seed in range(1200)]
     observed = np.array([draws.count(cell) for cell in cells])
     expected = len(draws) / len(cells)
@@ -372,7 +206,7 @@ def test_a_grid_goes_through_a_large_space_by_equal_steps() -> None:
 
 @pytest.mark.parametrize("count", [5, 12, 30])
 def test_any_first_part_of_a_grid_spreads_over_the_costs(count: int) -> None:
-    problem = toy(more=4)
+    problem = toy_problem(more=4)
     points = problem.enumerate()
     costs = np.sort(problem.cost(points)[:, 0])
     asked = np.array(SAMPLERS["grid"](problem, seed=4).ask(count))
@@ -381,7 +215,7 @@ def test_any_first_part_of_a_grid_spreads_over_the_costs(count: int) -> None:
 
 
 def test_a_history_keeps_the_highest_fidelity_and_all_its_repeats() -> None:
-    history = History(toy())
+    history = History(toy_problem())
     point = (1, 1, 1, 0)
     history.pend(point)
     assert point in history.pending
@@ -395,7 +229,7 @@ def test_a_history_keeps_the_highest_fidelity_and_all_its_repeats() -> None:
 
 
 def test_a_point_is_known_by_its_canonical_form() -> None:
-    history = History(toy())
+    history = History(toy_problem())
     history.tell((1, 0, 3, 0), 0.5)
     assert list(history.told) == [(1, 0, 0, 0)]
     assert history.fresh(np.array([[1, 0, 2, 0], [1, 1, 2, 0]])) == [(1, 1, 2, 0)]
@@ -403,14 +237,14 @@ def test_a_point_is_known_by_its_canonical_form() -> None:
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_what_is_no_accuracy_is_a_failure(value: float | None) -> None:
-    history = History(toy())
+    history = History(toy_problem())
     history.tell((1, 1, 1, 0), value)
     assert (1, 1, 1, 0) in history
     assert history.seen() == []
 
 
 def test_measured_costs_replace_predicted_ones() -> None:
-    history = History(toy(objectives=2))
+    history = History(toy_problem(objectives=2))
     history.tell((1, 1, 1, 0), 0.5)
     history.tell((2, 1, 1, 0), 0.5, costs=(7.5, 2.5))
     history.tell((2, 1, 1, 0), 0.6)
@@ -418,7 +252,7 @@ def test_measured_costs_replace_predicted_ones() -> None:
 
 
 def test_results_of_points_over_the_limits_are_not_learned_from() -> None:
-    history = History(toy())
+    history = History(toy_problem())
     history.tell((4, 1, 3, 0), 0.9)
     history.tell((0, 1, 0, 0), 0.5)
     assert [o.point for o in history.seen()] == [(0, 1, 0, 0)]
@@ -436,7 +270,7 @@ def test_results_of_points_over_the_limits_are_not_learned_from() -> None:
     ],
 )
 def test_what_cannot_have_been_seen_is_refused(wrong: dict[str, Any], message: str) -> None:
-    sampler = SAMPLERS["random"](toy(), seed=0)
+    sampler = SAMPLERS["random"](toy_problem(), seed=0)
     with pytest.raises(InputError, match=message):
         sampler.tell(**{"point": (0, 0, 0, 0), "accuracy": 0.5, **wrong})
     assert len(sampler.history) == 0

@@ -1,4 +1,4 @@
-"""The samplers by name: `SAMPLERS[name](problem, seed=0, **options)`.
+"""The samplers by name: `SAMPLERS[name](problem, seed=0, **options)`, and those of one's own.
 
 Every one takes the planned number of `trials` and the `anchors`, points that are known to be
 good designs, as options that may mean nothing to it; `pareto` also takes `hours`. They raise
@@ -13,6 +13,7 @@ from hrnet_search.records import Point
 from hrnet_search.search.problem import Floats, Points, Problem
 from hrnet_search.search.samplers.grid import Grid
 from hrnet_search.search.samplers.local import Local
+from hrnet_search.search.samplers.own import load_factory, sampler_from
 from hrnet_search.search.samplers.sampler import Propose, Sampler, offer_nothing
 
 MakeSampler = Callable[..., Sampler]
@@ -63,3 +64,8 @@ SAMPLERS: dict[str, MakeSampler] = {
     "optuna:nsga2": _optuna("nsga2"),
     "optuna:gp": _optuna("gp"),
 }
+
+
+def maker_of(name: str) -> MakeSampler:
+    """Return what makes the sampler of this name; raise InputError if it is not to be had."""
+    return SAMPLERS[name] if name in SAMPLERS else sampler_from(load_factory(name))
