@@ -33,6 +33,11 @@ MEMORY_FORMATS = ("contiguous", "channels_last")
 AUTO = "auto"
 SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
+MIOU, SOFT_IOU = "miou", "soft_iou"
+SIGNAL = "search.signal"
+SIGNALS = (AUTO, SOFT_IOU, MIOU)
+"""What a search may learn from; auto is soft IoU, of which a seed moves less."""
+
 MIRROR_NAMES = ("mlflow", "optuna")
 
 NO_INIT, BASE_INIT, PRETRAINED_INIT, TRIAL_INIT = "none", "base", "pretrained", "trial:"
@@ -311,14 +316,23 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class RungResult:
-    """What was seen at one rung: steps done, mIoU (official rule) and IoU by class."""
+    """What was seen at one rung: steps done, mIoU (official rule) and IoU by class.
+
+    `loss` is the mean cross entropy of the validation pixels, `miou_present` the mIoU over the
+    classes that occur in truth or prediction. `soft_iou` is the IoU of probabilities, and
+    `balanced_cross_entropy` the cross entropy with each class counted alike, over the same
+    pixels; `training_loss` the mean over all steps so far. Studies made before these were kept
+    do not know them.
+    """
 
     step: int
     miou: float
     iou: tuple[float, ...]
     loss: float
     miou_present: float
-    """mIoU over the classes that occur in truth or prediction."""
+    soft_iou: float | None = None
+    balanced_cross_entropy: float | None = None
+    training_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +414,12 @@ class TrialResult:
     @property
     def latency_ms(self) -> float | None:
         return self.latency.ms if self.latency else None
+
+    def score(self, signal: str) -> float | None:
+        """Return what a search learns from by its signal: mIoU, or the last rung's soft IoU."""
+        if signal == SOFT_IOU and self.miou is not None:
+            return self.rungs[-1].soft_iou if self.rungs else None
+        return self.miou
 
 
 def hash_of(content: Any) -> str:

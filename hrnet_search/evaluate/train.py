@@ -108,6 +108,7 @@ class Trainer:
         self._forward = torch.compile(network) if schedule.compile else network
         self._loss = Loss(schedule, data.class_weights, network.architecture.align_corners)
         self._descent = Descent(network, schedule)
+        self._losses = 0.0
 
     def advance(self) -> float:
         """Do one step and return its loss. Raise TrainingError if that is not finite."""
@@ -127,6 +128,7 @@ class Trainer:
             steps = self.schedule.steps
             raise TrainingError(f"the loss is {value} at step {self.step + 1} of {steps}")
         self.step += 1
+        self._losses += value
         return value
 
     @torch.no_grad()
@@ -158,14 +160,16 @@ class Trainer:
             judged = statistics(self.network)
             if self.schedule.ema:
                 judged |= {n: w.detach().clone() for n, w in self.network.named_parameters()}
-        rung = self._rung(counts, total / max(1, pixels))
-        return Judgement(rung, soft.signals(), counts, judged, previews)
+        signals = soft.signals()
+        rung = self._rung(counts, total / max(1, pixels), signals)
+        return Judgement(rung, signals, counts, judged, previews)
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs to go on at this step."""
         return {
             "step": self.step,
             "parts": self.parts,
+            "losses": self._losses,
             "network": self.network.state_dict(),
             **self._descent.state(),
         }
@@ -174,6 +178,8 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self._descent.restore(state)
         self.step, self.parts = state["step"], state["parts"]
+        # A checkpoint of before they were kept: how high they were is not known.
+        self._losses = state.get("losses", math.nan)
 
     def _logits(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=self._format)
@@ -191,7 +197,13 @@ class Trainer:
                 self._logits(self.network, part)
                 heartbeat.beat()
 
-    def _rung(self, counts: np.ndarray[Any, np.dtype[np.int64]], loss: float) -> RungResult:
+    def _training_loss(self) -> float | None:
+        """Return the mean loss of all steps so far, None if it is not known."""
+        return self._losses / self.step if self.step and math.isfinite(self._losses) else None
+
+    def _rung(
+        self, counts: np.ndarray[Any, np.dtype[np.int64]], loss: float, signals: Signals
+    ) -> RungResult:
         if not math.isfinite(loss):
             raise TrainingError(f"the validation loss is {loss} after step {self.step}")
         matrix = torch.from_numpy(counts.sum(axis=0))
@@ -201,6 +213,9 @@ class Trainer:
             iou=tuple(metrics.iou(matrix).tolist()),
             loss=loss,
             miou_present=metrics.miou_present(matrix),
+            soft_iou=signals.soft_iou,
+            balanced_cross_entropy=signals.balanced_cross_entropy,
+            training_loss=self._training_loss(),
         )
 
 

@@ -20,6 +20,7 @@ from hrnet_search.report.trials import (
     objectives_of,
     schedule_id,
     seeds_of,
+    signal_of,
     version_warning,
 )
 from hrnet_search.report.trust import (
@@ -98,10 +99,11 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
 def _ranking(trials: Sequence[Trial], meta: Mapping[str, str]) -> Ranking | None:
     """Return how the search's schedule ranks beside the long one, of architectures with both.
 
-    The short accuracy is that of the search's own seed, as the search saw it.
+    The short accuracy is that of the search's own seed, as the search saw it: by its signal. The
+    long one is mIoU.
     """
     long = seeds_of(trials, schedule_id(meta, "long_schedule"))
-    short = seeds_of(trials, schedule_id(meta, "schedule"))
+    short = seeds_of(trials, schedule_id(meta, "schedule"), signal_of(meta))
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in long if name in short and macs.get(name, 0) > 0]
     return rank_agreement(

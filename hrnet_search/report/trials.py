@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hrnet_search.data.inventory import HOLDS
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.records import COMPLETED, MIOU, SIGNAL, TrialKey, TrialResult
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.version_rule import mixed_versions
@@ -15,13 +15,22 @@ from hrnet_search.version_rule import mixed_versions
 Trial = tuple[Ask, TrialResult | None]
 
 
-def seeds_of(trials: Sequence[Trial], schedule: str) -> dict[str, list[float]]:
-    """Return the mIoUs of each architecture by a schedule, in the order they were asked for."""
+def seeds_of(trials: Sequence[Trial], schedule: str, signal: str = MIOU) -> dict[str, list[float]]:
+    """Return the mIoUs of each architecture by a schedule, in the order they were asked for.
+
+    Or its scores by another signal; trials that do not know it are left out.
+    """
     found: dict[str, list[float]] = {}
     for ask, result in trials:
-        if completed(ask, result, schedule) and result and result.miou is not None:
-            found.setdefault(ask.key.architecture, []).append(result.miou)
+        score = result.score(signal) if result and completed(ask, result, schedule) else None
+        if score is not None:
+            found.setdefault(ask.key.architecture, []).append(score)
     return found
+
+
+def signal_of(meta: Mapping[str, str]) -> str:
+    """Return what a study's search learns from: mIoU or soft IoU."""
+    return str(noted(meta, "identity").get(SIGNAL, MIOU))
 
 
 def completed(ask: Ask, result: TrialResult | None, schedule: str) -> bool:

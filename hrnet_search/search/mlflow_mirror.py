@@ -121,6 +121,9 @@ class MlflowMirror:
                 return
 
 
+SOFT = ("soft_iou", "balanced_cross_entropy", "training_loss")
+
+
 def _metrics(result: TrialResult) -> list[tuple[str, float, int]]:
     last = result.rungs[-1].step if result.rungs else 0
     values: dict[str, float | None] = {"wall_s": result.wall_s, "latency_ms": result.latency_ms}
@@ -130,6 +133,8 @@ def _metrics(result: TrialResult) -> list[tuple[str, float, int]]:
     rows = [(name, value, last) for name, value in values.items() if value is not None]
     for rung in result.rungs:
         rows += [("miou", rung.miou, rung.step), ("loss", rung.loss, rung.step)]
+        soft = ((name, getattr(rung, name)) for name in SOFT)
+        rows += [(name, value, rung.step) for name, value in soft if value is not None]
         rows += [(f"iou.{label}", value, rung.step) for label, value in enumerate(rung.iou)]
     return [(name, float(value), step) for name, value, step in rows if math.isfinite(value)]
 

@@ -28,6 +28,9 @@ from hrnet_search.records import (
     BASE_INIT,
     HANG_S,
     INITIAL,
+    MIOU,
+    SIGNAL,
+    SOFT_IOU,
     Latency,
     LatencySpec,
     Schedule,
@@ -91,12 +94,25 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         confirm=file.search.confirm,
         long=file.search.long,
         stop=file.search.stop,
+        signal=settled_signal(file, folder),
         probe=probe,
         initial=tuple(initial.lines),
         base=base_schedule(schedule) if schedule.init == BASE_INIT else None,
         data=data,
         contents=contents,
     )
+
+
+def settled_signal(file: SpaceFile, folder: Path) -> str:
+    """Return what a search learns from: auto is what its study began with, soft IoU if it is new.
+
+    A study begun before there was a choice learns from mIoU.
+    """
+    if file.search.signal != AUTO:
+        return file.search.signal
+    if not (folder / FILE).exists():
+        return SOFT_IOU
+    return str(json.loads(open_study(folder).meta.get(IDENTITY, "{}")).get(SIGNAL, MIOU))
 
 
 def on_this_machine(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[Schedule, str]:
@@ -300,5 +316,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "search.long": plan.long,
         "search.stop": plan.stop,
     }
+    if plan.signal != MIOU:  # studies of before there was a choice have no such key
+        identity[SIGNAL] = plan.signal
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain

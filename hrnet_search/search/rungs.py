@@ -15,7 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.records import COMPLETED, STOPPED, RungResult, TrialKey, TrialResult
+from hrnet_search.records import (
+    COMPLETED,
+    MIOU,
+    SOFT_IOU,
+    STOPPED,
+    RungResult,
+    TrialKey,
+    TrialResult,
+)
 
 FEWEST = 10
 """Completed trials before anything is stopped: fewer do not show how curves go on."""
@@ -38,14 +46,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What a trial has shown: its costs, and (step, mIoU) at each rung; `final` at its end."""
+    """What a trial has shown: its costs, and (step, score) at each rung; `final` at its end.
+
+    Scores are of the study's signal: mIoU or soft IoU.
+    """
 
     costs: tuple[float, ...]
     rungs: tuple[tuple[int, float], ...]
     final: float | None = None
 
     def at(self, step: int) -> float | None:
-        """Return the mIoU at a rung, None if the trial did not come so far."""
+        """Return the score at a rung, None if the trial did not come so far."""
         return dict(self.rungs).get(step)
 
 
@@ -83,16 +94,17 @@ def is_audited(key: TrialKey) -> bool:
     return int.from_bytes(digest[:8]) % AUDITED == 0
 
 
-def curve_of(result: TrialResult, costs: tuple[float, ...]) -> Curve:
+def curve_of(result: TrialResult, costs: tuple[float, ...], signal: str = MIOU) -> Curve:
     """Return the curve of a trial that has ended."""
-    final = result.miou if result.status == COMPLETED else None
-    return Curve(costs, _seen(result.rungs), final)
+    final = result.score(signal) if result.status == COMPLETED else None
+    return Curve(costs, seen(result.rungs, signal), final)
 
 
 def audit(
     ended: Sequence[tuple[TrialKey, TrialResult, tuple[float, ...]]],
     front: Sequence[TrialKey],
     least: float,
+    signal: str = MIOU,
 ) -> Audit:
     """Judge the rule on trials in the order they ended, each with its costs.
 
@@ -101,7 +113,7 @@ def audit(
     curves: list[Curve] = []
     doomed: set[TrialKey] = set()
     for key, result, costs in ended:
-        curve = curve_of(result, costs)
+        curve = curve_of(result, costs, signal)
         steps = [step for step, _ in curve.rungs[:-1]]
         if curve.final is not None and any(chance(curve, s, curves) < least for s in steps):
             doomed.add(key)
@@ -110,8 +122,10 @@ def audit(
     return Audit(len(doomed), len(doomed & set(front)), stopped)
 
 
-def _seen(rungs: Sequence[RungResult]) -> tuple[tuple[int, float], ...]:
-    return tuple((rung.step, rung.miou) for rung in rungs)
+def seen(rungs: Sequence[RungResult], signal: str) -> tuple[tuple[int, float], ...]:
+    """Return (step, score) of the rungs whose score by a signal is known."""
+    scores = ((rung.step, rung.soft_iou if signal == SOFT_IOU else rung.miou) for rung in rungs)
+    return tuple((step, score) for step, score in scores if score is not None)
 
 
 def _competes(other: Curve, curve: Curve) -> bool:
@@ -123,9 +137,9 @@ def _competes(other: Curve, curve: Curve) -> bool:
 
 
 def _predicted(curve: Curve, here: float, step: int, known: Sequence[Curve]) -> tuple[float, float]:
-    """Return the mIoU that a trial would end with, and the error of the prediction.
+    """Return the score that a trial would end with, and the error of the prediction.
 
-    A ridge regression of the final mIoU on that of the rung and on log costs, in which trials
+    A ridge regression of the final score on that of the rung and on log costs, in which trials
     of like cost count more; the error is that of leaving each of them out.
     """
     rows = np.array([_features(o, o.at(step)) for o in known])
@@ -146,6 +160,6 @@ def _predicted(curve: Curve, here: float, step: int, known: Sequence[Curve]) -> 
     return mean, max(error, SMALLEST_ERROR)
 
 
-def _features(curve: Curve, miou: float | None) -> list[float]:
-    assert miou is not None, "asked for only where there is one"
-    return [miou, *(math.log(cost) for cost in curve.costs)]
+def _features(curve: Curve, score: float | None) -> list[float]:
+    assert score is not None, "asked for only where there is one"
+    return [score, *(math.log(cost) for cost in curve.costs)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
-from hrnet_search.records import NO_IDENTITY, NO_INIT
+from hrnet_search.records import MIOU, NO_IDENTITY, NO_INIT, SIGNAL
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.files import write_whole
@@ -43,7 +43,7 @@ def check_same(
 
     `contents` are those of the data now: files that differ are named.
     """
-    old, new = (without_places(json.loads(meta[IDENTITY])) for meta in (begun, now))
+    old, new = (without_places(_identity(meta)) for meta in (begun, now))
     different = [key for key in new if new[key] != old.get(key)]
     if not different:
         return
@@ -99,10 +99,15 @@ def _start(named: str) -> str:
     return named if named in (NO_INIT, WEIGHTS) else WEIGHTS
 
 
+def _identity(meta: Mapping[str, str]) -> dict[str, Any]:
+    identity: dict[str, Any] = json.loads(meta[IDENTITY])
+    return identity if FACTORS in identity else {SIGNAL: MIOU, **identity}
+
+
 def _leaves(meta: Mapping[str, str]) -> dict[str, Any]:
     """Return what may not change, by its key in a space file."""
     found: dict[str, Any] = {}
-    for key, value in json.loads(meta[IDENTITY]).items():
+    for key, value in _identity(meta).items():
         if key in BY_NAME:
             found |= {f"{key}.{name}": rest for name, *rest in value}
         elif key == "schedule.rungs":

@@ -282,11 +282,11 @@ class Brain:
             return  # another schedule's accuracies are not those of the search
         if result.status == STOPPED and result.rungs:
             fidelity = result.rungs[-1].step / self.plan.schedule.steps
-            self._sampler.tell(
-                ask.point, result.miou, fidelity, costs=self._trials.result_costs(result)
-            )
+            score = result.score(self.plan.signal)
+            self._sampler.tell(ask.point, score, fidelity, costs=self._trials.result_costs(result))
         elif result.status == COMPLETED:
-            self._sampler.tell(ask.point, result.miou, costs=self._trials.result_costs(result))
+            score = result.score(self.plan.signal)
+            self._sampler.tell(ask.point, score, costs=self._trials.result_costs(result))
         else:
             self._sampler.tell(ask.point, None)
 
@@ -301,8 +301,9 @@ class Brain:
         last = rung.step >= self.plan.rungs[-1]
         if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
             return False
-        curve = rungs.Curve(costs, ((rung.step, rung.miou),))
-        others = [rungs.curve_of(t.result, t.costs) for t in self._trials.searched()]
+        signal = self.plan.signal
+        curve = rungs.Curve(costs, rungs.seen([rung], signal))
+        others = [rungs.curve_of(t.result, t.costs, signal) for t in self._trials.searched()]
         return rungs.chance(curve, rung.step, others) < self.plan.stop
 
     def _note_audit(self) -> None:
@@ -310,5 +311,5 @@ class Brain:
         if not self.why_ended or not self.plan.stop or len(self.plan.rungs) < 2:
             return
         ended = [(t.key, t.result, t.costs) for t in self._trials.searched()]
-        found = rungs.audit(ended, self._trials.front(), self.plan.stop)
+        found = rungs.audit(ended, self._trials.front(), self.plan.stop, self.plan.signal)
         self._store.set_meta(RUNG_AUDIT, json.dumps(asdict(found)))

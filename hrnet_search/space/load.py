@@ -228,7 +228,7 @@ def _part(reader: Reader, top: Section, key: str) -> Section:
         "objectives": tuple(OBJECTIVES),
         "schedule": SCHEDULE_KEYS,
         "latency": LATENCY_KEYS,
-        "search": ("sampler", "trials", "seed", "confirm", "long", "stop"),
+        "search": ("sampler", "signal", "trials", "seed", "confirm", "long", "stop"),
         "tracking": MIRROR_NAMES,
         "ablate": ablate.KEYS,
     }

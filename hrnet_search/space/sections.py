@@ -26,6 +26,7 @@ from hrnet_search.records import (
     OPTIMISERS,
     PRECISIONS,
     SAMPLER_NAMES,
+    SIGNALS,
     DataSpec,
     LatencySpec,
     Schedule,
@@ -55,10 +56,12 @@ class SearchSpec:
 
     `confirm` is the share of the trials that confirms what the others found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
-    of its cost neighbourhood below which a trial ends at its rung; 0 stops none.
+    of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
+    both learn from, one of SIGNALS.
     """
 
     sampler: str = DEFAULT_SAMPLER
+    signal: str = AUTO
     trials: int = 40
     seed: int = 0
     confirm: float = 0.2
@@ -253,6 +256,7 @@ def read_search(reader: Reader, section: Section) -> SearchSpec:
         seed=section.read("seed", lambda n, p: reader.integer(n, p, 0), default.seed),
         confirm=section.read("confirm", lambda n, p: reader.number(n, p, 0, 0.9), default.confirm),
         long=section.read("long", lambda n, p: reader.integer(n, p, 2, 100), default.long),
+        signal=section.read("signal", lambda n, p: reader.one_of(n, p, SIGNALS), default.signal),
         stop=section.read("stop", lambda n, p: reader.number(n, p, 0, 1), default.stop),
     )
 

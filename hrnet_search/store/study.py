@@ -12,7 +12,7 @@ import pandas as pd
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import absolute
-from hrnet_search.records import COMPLETED, OBJECTIVES, TrialResult
+from hrnet_search.records import COMPLETED, OBJECTIVES, SOFT_IOU, TrialResult
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.front import non_dominated
 from hrnet_search.store.notes import redacted_notes
@@ -21,6 +21,7 @@ from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
     FINISHED,
     PLACES,
+    RESULT,
     Ask,
     ask_of,
     in_order_of_commits,
@@ -28,8 +29,8 @@ from hrnet_search.store.trial_rows import (
 )
 
 COLUMNS = (
-    "number", "architecture", "schedule", "seed", "status", "miou", "latency_ms", "params",
-    "macs", "activations", "width", "wall_s", "error",
+    "number", "architecture", "schedule", "seed", "status", "miou", "soft_iou", "latency_ms",
+    "params", "macs", "activations", "width", "wall_s", "error",
 )  # fmt: skip
 
 
@@ -70,9 +71,10 @@ class Study:
     def results(self) -> pd.DataFrame:
         """Return a row a trial, running ones too, and a column a choice after the fixed ones."""
         rows, meta = self._reader.trials(), self.meta
-        shown = [PLACES[name] for name in COLUMNS]
-        table = pd.DataFrame([[row[p] for p in shown] for row in rows], columns=list(COLUMNS))
-        for name in ("miou", "latency_ms", "wall_s"):
+        stored = [name for name in COLUMNS if name != SOFT_IOU]
+        table = pd.DataFrame([[row[PLACES[n]] for n in stored] for row in rows], columns=stored)
+        table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [_soft_iou(row) for row in rows])
+        for name in ("miou", SOFT_IOU, "latency_ms", "wall_s"):
             table[name] = table[name].astype("float64")
         for name in ("params", "macs", "activations"):
             table[name] = table[name].astype("Int64")
@@ -98,7 +100,7 @@ class Study:
         table = table[table["miou"].between(0, 1)]
         groups = table.groupby("architecture", sort=False)
         rows = groups.head(1).set_index("architecture", drop=False)
-        for name in ("miou", "latency_ms", "wall_s"):
+        for name in ("miou", SOFT_IOU, "latency_ms", "wall_s"):
             rows[name] = groups[name].mean()
         rows["seeds"] = groups.size()
         return rows.reset_index(drop=True)
@@ -146,3 +148,11 @@ class Study:
 def _shown(level: Any) -> Any:
     """Return a level as a cell of a table: lists as text."""
     return str(level) if isinstance(level, list) else level
+
+
+def _soft_iou(row: Row) -> float | None:
+    """Return the soft IoU of a trial's last rung, None where there is none or it was not kept."""
+    record = json.loads(row[RESULT]) if row[RESULT] is not None else {}
+    rungs = record.get("rungs") or [{}]
+    found: float | None = rungs[-1].get(SOFT_IOU)
+    return found

@@ -104,6 +104,35 @@ def test_signals_are_of_the_logits_that_are_judged(reference: tuple[Trainer, Tra
     untrained = trainer().judge()
     assert untrained.signals.soft_iou < last.signals.soft_iou
     assert untrained.signals.balanced_cross_entropy > last.signals.balanced_cross_entropy
+    assert untrained.rung.training_loss is None
+    assert last.rung.soft_iou == last.signals.soft_iou
+    assert last.rung.balanced_cross_entropy == last.signals.balanced_cross_entropy
+
+
+def test_the_training_loss_of_a_rung_is_the_mean_of_all_steps_so_far() -> None:
+    losses: list[float] = []
+
+    def listen(progress: TrialProgress) -> bool:
+        if progress.phase == "train":
+            assert progress.loss is not None
+            losses.append(progress.loss)
+        return True
+
+    found = train(trainer(), RUNGS, listen)
+    for rung in found.rungs:
+        mean = sum(losses[: rung.step]) / rung.step if rung.step else None
+        assert rung.training_loss == pytest.approx(mean)
+
+
+def test_a_checkpoint_of_before_losses_were_kept_leaves_their_mean_unknown() -> None:
+    before = trainer()
+    before.advance()
+    state = before.state()
+    del state["losses"]
+    after = trainer()
+    after.restore(state)
+    after.advance()
+    assert after.judge().rung.training_loss is None
 
 
 def test_rungs_hold_the_figures_of_their_confusion_matrices(

@@ -146,6 +146,8 @@ def test_mlflow_has_what_a_trial_found(tmp_path: Path) -> None:
     runs = {r.data.tags[TRIAL_TAG]: r for r in children(folder)}
     run = runs[str(RESULTS[0].key)]
     assert run.data.metrics["miou"] == 0.5
+    assert run.data.metrics["soft_iou"] == 0.4
+    assert "training_loss" not in run.data.metrics, "it is not known"
     assert run.data.metrics["latency_ms"] == 1.5
     assert run.data.metrics["macs"] == 2000
     assert run.data.params["STAGE3.NUM_CHANNELS"] == "[1, 2, 4]"

@@ -8,12 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search.own_samplers import near_the_best
+from search import tabulated
+from search.made_up_trials import run_made_up
+from search.own_samplers import HEARD, near_the_best
 from search.tabulated import drive, plan
 
 from hrnet_search.commands.check import check
 from hrnet_search.commands.run import run
 from hrnet_search.errors import InputError, SpaceError
+from hrnet_search.records import MIOU, SOFT_IOU, TrialResult, TrialTask
+from hrnet_search.search.inline import Report
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.study import open_study
 from hrnet_search.testing import SAMPLER_CHECKS, MakeSampler, sampler_from, toy_problem
@@ -74,6 +78,23 @@ def test_a_study_is_searched_and_gone_on_with(tmp_path: Path) -> None:
     )
     assert whole == parts
     assert whole != random, "its own sampler was asked"
+
+
+@pytest.mark.parametrize(("signal", "share"), [(MIOU, 1.0), (SOFT_IOU, 0.5)])
+def test_a_sampler_is_told_the_scores_of_the_signal(
+    signal: str, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        done = run_made_up(task, report)
+        softer = tuple(replace(rung, soft_iou=rung.miou / 2) for rung in done.rungs)
+        return replace(done, rungs=softer)
+
+    monkeypatch.setattr(tabulated, "run_made_up", run)
+    planned = replace(plan("search.own_samplers:remembering", 8), signal=signal)
+    drive(tmp_path, planned)
+    mious = open_study(tmp_path).results()["miou"].dropna()
+    assert HEARD
+    assert set(HEARD) <= {share * miou for miou in mious}
 
 
 def drive_random(folder: Path) -> Path:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from made_up import result
 
-from hrnet_search.records import STOPPED, RungResult, TrialKey
-from hrnet_search.search.rungs import AUDITED, FEWEST, Curve, audit, chance, is_audited
+from hrnet_search.records import SOFT_IOU, STOPPED, RungResult, TrialKey
+from hrnet_search.search.rungs import AUDITED, FEWEST, Curve, audit, chance, curve_of, is_audited
 
 
 def finished(count: int = 40, seed: int = 0, noise: float = 0.005) -> list[Curve]:
@@ -100,3 +100,12 @@ def test_the_audit_counts_what_the_rule_would_have_lost() -> None:
     assert found.audited >= 1
     assert found.stopped == 1
     assert audit(ended, [], 0.1).lost == 0
+
+
+def test_curves_are_of_the_signal_and_hold_what_is_known_of_it() -> None:
+    known = RungResult(5, 0.4, (), 1.0, 0.4, soft_iou=0.3)
+    before = RungResult(10, 0.5, (), 1.0, 0.5)  # a study that did not keep it
+    one = replace(result(0, miou=0.5), rungs=(known, before))
+    assert curve_of(one, (1.0,)).rungs == ((5, 0.4), (10, 0.5))
+    found = curve_of(one, (1.0,), SOFT_IOU)
+    assert (found.rungs, found.final) == (((5, 0.3),), None)

@@ -10,6 +10,7 @@ import pytest
 from hrnet_search.errors import StudyError
 from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.space.load import load_space_file
+from hrnet_search.store.study import open_study
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = sorted((ROOT / "configs").glob("*.yaml"))[:2]
@@ -65,6 +66,7 @@ def begin(folder: Path, text: str) -> None:
         ("macs: min}", "params: min}", ['is ["miou", "params"], was ["miou", "macs"]']),
         ("[32, 32]", "[64, 64]", ["8:17: latency.size: is [64, 64], was [32, 32]"]),
         ("random", "pareto", ["9:19: search.sampler: is pareto, was random"]),
+        ("random", "random, signal: miou", ["search.signal: is miou, was soft_iou"]),
         (str(SECOND), str(FIRST), ["2:7: base: is hr-"]),
     ],
 )
@@ -81,3 +83,12 @@ def test_what_differs_is_named_by_its_key_with_both_values(
     for line, expected in zip(found, lines, strict=True):
         assert re.search(rf"space.yaml:[0-9]+:[0-9]+: .* when {tmp_path}/study was begun, ", line)
         assert expected in line
+
+
+def test_a_study_of_before_signals_goes_on_with_miou(tmp_path: Path) -> None:
+    begin(tmp_path, SPACE.replace("random", "random, signal: miou"))
+    identity = open_study(tmp_path / "study").meta["identity"]
+    assert "search.signal" not in identity, "as studies were written before"
+    begin(tmp_path, SPACE)
+    with pytest.raises(StudyError, match=r"search\.signal: is soft_iou, was miou when "):
+        begin(tmp_path, SPACE.replace("random", "random, signal: soft_iou"))
