@@ -19,6 +19,7 @@ from hrnet_search.store.writer import StudyStore
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("servers"),  # one process, and so one of each server
     pytest.mark.skipif(bool(servers.why_no_postgres()), reason=servers.why_no_postgres()),
 ]
 

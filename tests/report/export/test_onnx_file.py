@@ -30,6 +30,8 @@ from hrnet_search.report.export.onnx_file import (
 )
 from hrnet_search.report.export.result import ExportOptions
 
+pytestmark = pytest.mark.xdist_group("onnx")  # one process, so that what is written is written once
+
 MakeMember = Callable[..., Member]
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 V2 = next(path for path in CONFIGS if "w18_small_v2" in path.name)

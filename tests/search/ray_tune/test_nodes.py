@@ -78,7 +78,7 @@ def second_node(cpus: int) -> Iterator[Callable[[], None]]:
     """Add a node to the private Ray; yield what kills it, workers and all."""
     from ray import get_runtime_context
 
-    before = set(raylets())
+    before = {*raylets(), *log_monitors()}
     address = get_runtime_context().gcs_address
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}"]
     subprocess.run(
@@ -86,9 +86,10 @@ def second_node(cpus: int) -> Iterator[Callable[[], None]]:
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     (node,) = set(raylets()) - before
+    others = set(log_monitors()) - before  # not the raylet's: it would look for it for ever
 
     def kill() -> None:
-        for pid in (*children(node), node):
+        for pid in (*children(node), node, *others):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -99,6 +100,19 @@ def second_node(cpus: int) -> Iterator[Callable[[], None]]:
 def raylets() -> list[int]:
     """Return the process of each node of the private Ray."""
     return [p for p in keeper.processes(MARK, os.environ[MARK]) if name_of(p) == "raylet"]
+
+
+def log_monitors() -> list[int]:
+    """Return the process of each node that reads its logs."""
+    marked = keeper.processes(MARK, os.environ[MARK])
+    return [p for p in marked if "log_monitor.py" in command_of(p)]
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def name_of(pid: int) -> str:
