@@ -13,8 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from hrnet_search.data.cache import Unkept, decode_all, open_cache
+from hrnet_search.data.cache import Unkept, open_cache
 from hrnet_search.data.dataset import open_dataset
+from hrnet_search.data.decoded import decode_all
 from hrnet_search.space.load import load_space_file
 
 
@@ -37,7 +38,7 @@ def measure(space: str, root: str | None, repeats: int) -> None:
             kept = open_cache(dataset, Path(folder), spec.cache)
             if isinstance(kept, Unkept):
                 raise SystemExit(kept.reason)
-            size = kept.buffer.nbytes
+            size = kept.nbytes
     print(f"{len(dataset)} images, {size / 1e6:.1f} MB, medians of {repeats}")
     for row, taken in rows.items():
         print(f"{row:20} {statistics.median(taken):8.3f} s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import torch
 from torch import Tensor
 
 from hrnet_search.data.augment import augmented, draw_windows, normalised
-from hrnet_search.data.cache import Decoded, Unkept, decode_all, open_cache
+from hrnet_search.data.cache import ReplacedError, Unkept, open_cache
 from hrnet_search.data.dataset import Array, Dataset
+from hrnet_search.data.decoded import Decoded, decode_all
 from hrnet_search.records import DataSpec, Schedule
 
 GPU_SHARE = 0.25
@@ -39,24 +39,49 @@ class ImageStore:
         limit: int = 0,
     ) -> None:
         self._dataset, self._device = dataset, torch.device(device)
-        self._views: list[tuple[Tensor, Tensor]] = []
-        self.unkept = ""
-        decoded = decode_all(dataset) if folder is None else open_cache(dataset, folder, limit)
-        if isinstance(decoded, Unkept):
-            self.unkept = decoded.reason
-        else:
-            self._views = _views(decoded, _placed(decoded.buffer, self._device))
+        self._folder, self._limit = folder, limit
+        self._open()
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        if self.unkept:
-            image, mask = self._dataset[index]
-            pair = _planes(image), torch.from_numpy(mask)
+        if self._on_device:
+            return self._on_device[index]
+        image, mask = self._pair(index)
+        return image.to(self._device), mask.to(self._device)
+
+    def _open(self) -> None:
+        self._decoded: Decoded | None = None
+        self._on_device: list[tuple[Tensor, Tensor]] = []
+        self.unkept = ""
+        decoded = (
+            decode_all(self._dataset)
+            if self._folder is None
+            else open_cache(self._dataset, self._folder, self._limit)
+        )
+        if isinstance(decoded, Unkept):
+            self.unkept = decoded.reason
+        elif self._device.type == "cuda" and fits(decoded.nbytes, self._device):
+            try:
+                self._on_device = _placed(decoded, self._device)
+            except ReplacedError:
+                self._open()
         else:
-            pair = self._views[index]
-        return pair[0].to(self._device), pair[1].to(self._device)
+            self._decoded = decoded
+
+    def _pair(self, index: int) -> tuple[Tensor, Tensor]:
+        if self._decoded is None:
+            image, mask = self._dataset[index]
+            return _planes(image), torch.from_numpy(mask)
+        try:
+            return (
+                torch.from_numpy(self._decoded.image(index)),
+                torch.from_numpy(self._decoded.mask(index)),
+            )
+        except ReplacedError:
+            self._open()
+            return self._pair(index)
 
 
 class Batches:
@@ -146,22 +171,22 @@ def _planes(image: Array) -> Tensor:
     return torch.from_numpy(image).permute(2, 0, 1)
 
 
-def _placed(buffer: Array, device: torch.device) -> Tensor:
-    """Return the buffer as a tensor without a copy, on a GPU that has room for it as a copy."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it cannot be written to: nobody does
-        tensor = torch.from_numpy(buffer)
-    return tensor.to(device) if fits(buffer.nbytes, device) else tensor
-
-
 def fits(size: int, device: torch.device) -> bool:
-    """Whether decoded images of `size` bytes may lie on the device."""
-    return device.type != "cuda" or size <= GPU_SHARE * torch.cuda.mem_get_info(device)[0]
+    """Whether decoded images of `size` bytes may lie on a GPU."""
+    return size <= GPU_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
-def _views(decoded: Decoded, buffer: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _placed(decoded: Decoded, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Return all images and masks on a device, views of one tensor."""
+    buffer = torch.empty(decoded.nbytes, dtype=torch.uint8, device=device)
     views = []
-    for index, (height, width) in enumerate(decoded.sizes):
-        image, mask = (buffer[place] for place in decoded.places(index))
-        views.append((image.view(3, height, width), mask.view(height, width)))
+    for index in range(len(decoded)):
+        parts = decoded.image(index), decoded.mask(index)
+        for place, part in zip(decoded.places(index), parts, strict=True):
+            buffer[place].copy_(torch.from_numpy(part).view(-1))
+        image, mask = (
+            buffer[place].view(part.shape)
+            for place, part in zip(decoded.places(index), parts, strict=True)
+        )
+        views.append((image, mask))
     return views

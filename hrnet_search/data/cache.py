@@ -1,9 +1,10 @@
-"""Decoded images of a study on disk: built once, mapped into memory by every process that trains.
+"""Decoded images of a study on disk: built once, read by every process that trains.
 
 What is checked when: on opening, the length, the header (SHA-256), the stamp of the sources and
-the CRC-32 of every image, which also brings the file into memory; afterwards nothing, since no
-file is ever changed: a new one is written whole and renamed into its place, and whoever has the
-old one mapped keeps it. What is damaged or out of date is built again.
+the CRC-32 of every image, which also brings the file into memory. No file is ever changed: a new
+one is written whole and renamed into its place, and whoever has the old one open keeps it. What is
+damaged or out of date is built again. Whoever cuts or overwrites a file all the same is noticed at
+the next image: files are read and never mapped, for a mapped file that is cut ends the process.
 """
 
 from __future__ import annotations
@@ -13,54 +14,40 @@ import hashlib
 import os
 import shutil
 import struct
+import weakref
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search import heartbeat
 from hrnet_search.data.dataset import SPLITS, Array, Dataset, open_dataset
-from hrnet_search.errors import DataError, Fault, shown
+from hrnet_search.data.decoded import (
+    Decoded,
+    Size,
+    bytes_of,
+    decode_all,
+    in_threads,
+    parts_of,
+    sizes_of,
+    starts_of,
+)
+from hrnet_search.errors import DataError, Fault
 from hrnet_search.records import DataSpec
 
 SUFFIX = ".images"
+LOCK = "lock"
 MAGIC = b"hrnet-search images 1\n"
 HEAD = struct.Struct(f"<{len(MAGIC)}s64sQ")
 """Magic, stamp of the sources, count of images; sizes, checksums and a digest follow."""
 
 PAGE = 4096
-BYTES_A_PIXEL = 4  # three colours and a class
 LEFT_FREE = 1 << 30
 """Bytes of the disk that a cache never takes."""
-
-Size = tuple[int, int]
-T = TypeVar("T")
-
-
-class Decoded:
-    """Images uint8 [3, H, W] and masks uint8 [H, W], views of one buffer.
-
-    The buffer holds all images, then all masks, without gaps: images of one size are one array.
-    """
-
-    def __init__(self, buffer: Array, sizes: Sequence[Size]) -> None:
-        self.buffer, self.sizes = buffer, tuple(sizes)
-        self._starts = _starts(self.sizes)
-        assert buffer.size == BYTES_A_PIXEL * self._starts[-1], "a buffer of another size"
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def places(self, index: int) -> tuple[slice, slice]:
-        """Return where in the buffer the image and the mask lie."""
-        start, stop, pixels = self._starts[index], self._starts[index + 1], self._starts[-1]
-        return slice(3 * start, 3 * stop), slice(3 * pixels + start, 3 * pixels + stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +57,17 @@ class Unkept:
     reason: str
 
 
+class ReplacedError(Exception):
+    """A file was damaged, and whoever found that first has said so and removed it: open anew."""
+
+
 def decoded_bytes(spec: DataSpec) -> int:
     """Return what the decoded images of both splits take; raise DataError for bad data."""
-    return sum(_bytes_of(_sizes(open_dataset(spec, split))) for split in SPLITS)
-
-
-def decode_all(dataset: Dataset) -> Decoded:
-    """Decode a split into memory."""
-    sizes = _sizes(dataset)
-    decoded = Decoded(np.empty(_bytes_of(sizes), dtype=np.uint8), sizes)
-
-    def put(index: int) -> None:
-        for place, part in zip(decoded.places(index), _parts(dataset, index, sizes), strict=True):
-            decoded.buffer[place] = part
-
-    _in_threads(put, len(sizes))
-    return decoded
+    return sum(bytes_of(sizes_of(open_dataset(spec, split))) for split in SPLITS)
 
 
 def open_cache(dataset: Dataset, folder: Path, limit: int) -> Decoded | Unkept:
-    """Return a split's decoded images, mapped read-only from `folder`; build them if need be.
+    """Return a split's decoded images, kept in `folder` and read image by image; build if need be.
 
     One process builds, others wait for it; a builder that dies leaves its lock to the next.
     Unkept where all caches of the folder would take more than `limit` bytes, or more than the
@@ -104,7 +82,7 @@ def open_cache(dataset: Dataset, folder: Path, limit: int) -> Decoded | Unkept:
         return found
     try:
         folder.mkdir(exist_ok=True)
-        with _locked(folder / "lock"):
+        with _locked(folder / LOCK):
             if _state(path) == before and (refused := _build(dataset, path, stamp, limit)):
                 return refused
     except OSError as error:
@@ -113,8 +91,8 @@ def open_cache(dataset: Dataset, folder: Path, limit: int) -> Decoded | Unkept:
 
 
 def _build(dataset: Dataset, path: Path, stamp: str, limit: int) -> Unkept | None:
-    sizes = _sizes(dataset)
-    needed = _header_bytes(len(sizes)) + _bytes_of(sizes)
+    sizes = sizes_of(dataset)
+    needed = _header_bytes(len(sizes)) + bytes_of(sizes)
     others = sum(p.stat().st_size for p in path.parent.glob("*" + SUFFIX) if p != path)
     taken = f"decoded images take {(others + needed) / 1e9:.3g} GB"
     if others + needed > limit:
@@ -140,26 +118,17 @@ def _write_images(dataset: Dataset, sizes: Sequence[Size], descriptor: int) -> l
 
     Written, not mapped: a full disk is then an error, and not a signal that ends the process.
     """
-    starts = _starts(sizes)
+    starts = starts_of(sizes)
     images = _header_bytes(len(sizes))
     masks = images + 3 * starts[-1]
 
     def write(index: int) -> int:
-        image, mask = _parts(dataset, index, sizes)
+        image, mask = parts_of(dataset, index, sizes)
         _write_at(descriptor, image.data, images + 3 * starts[index])
         _write_at(descriptor, mask.data, masks + starts[index])
         return zlib.crc32(mask.data, zlib.crc32(image.data))
 
-    return _in_threads(write, len(sizes))
-
-
-def _parts(dataset: Dataset, index: int, sizes: Sequence[Size]) -> tuple[Array, Array]:
-    """Return an image's planes and its mask, each flat."""
-    image, mask = dataset[index]
-    if mask.shape != sizes[index]:
-        name = shown(dataset.name(index), 300)
-        raise DataError(Fault("data", name, f"{name} changed while it was read"))
-    return np.ascontiguousarray(image.transpose(2, 0, 1)).ravel(), mask.ravel()
+    return in_threads(write, len(sizes))
 
 
 def _write_at(descriptor: int, view: memoryview, offset: int) -> None:
@@ -183,17 +152,12 @@ def _header_bytes(count: int) -> int:
 def _read(path: Path, stamp: str) -> Decoded | None:
     """Return what a file holds if it is whole and of these sources, else None."""
     try:
-        with path.open("rb") as file:
-            length = os.fstat(file.fileno()).st_size
-            header = _read_header(file.fileno(), length, stamp)
-            if header is None:
-                return None
-            sizes, checksums = header
-            offset = _header_bytes(len(sizes))
-            shape = (length - offset,)
-            buffer = np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape)
-            decoded = Decoded(buffer, sizes)
-            return decoded if _is_whole(file.fileno(), decoded, offset, checksums) else None
+        file = _OpenFile(path)
+        header = _read_header(file.descriptor, file.state()[0], stamp)
+        if header is None:
+            return None
+        kept = _InFile(file, *header)
+        return kept if kept.is_whole() else None
     except OSError:
         return None
 
@@ -214,26 +178,100 @@ def _read_header(
     sizes = np.frombuffer(content, "<u4", 2 * count, HEAD.size).reshape(count, 2)
     checksums = np.frombuffer(content, "<u4", count, HEAD.size + 8 * count)
     listed = [(int(height), int(width)) for height, width in sizes]
-    whole = count > 0 and length == _header_bytes(count) + _bytes_of(listed)
+    whole = count > 0 and length == _header_bytes(count) + bytes_of(listed)
     return (listed, checksums) if whole else None
 
 
-def _is_whole(
-    descriptor: int, decoded: Decoded, offset: int, checksums: NDArray[np.uint32]
-) -> bool:
-    """Read every image and compare its checksum.
+class _OpenFile:
+    """A file of a cache that this process has open; it is closed with the last use of it."""
 
-    Read, not mapped: a disk that fails is then an error, and not a signal.
-    """
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.descriptor)
 
-    def same(index: int) -> bool:
-        checksum = 0
-        for place in decoded.places(index):
-            content = os.pread(descriptor, place.stop - place.start, offset + place.start)
-            checksum = zlib.crc32(content, checksum)
-        return checksum == int(checksums[index])
+    def state(self) -> tuple[int, int]:
+        """Return its size and when it was written to: nobody does, once it has its name."""
+        found = os.fstat(self.descriptor)
+        return found.st_size, found.st_mtime_ns
 
-    return all(_in_threads(same, len(decoded)))
+    def read(self, offset: int, size: int) -> Array | None:
+        """Return so many bytes, None if the file ends before them. Raise OSError, naming it."""
+        content = np.empty(size, dtype=np.uint8)
+        missing = content.data
+        try:
+            while missing:
+                read = os.preadv(self.descriptor, [missing], offset + size - len(missing))
+                if not read:
+                    return None
+                missing = missing[read:]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+        return content
+
+    def set_aside(self) -> bool:
+        """Remove a damaged file; whether it was still there, and no other in its place."""
+        with _locked(self.path.with_name(LOCK)):
+            try:
+                there = os.path.samestat(self.path.stat(), os.fstat(self.descriptor))
+            except FileNotFoundError:
+                return False
+            if there:
+                self.path.unlink()
+            return there
+
+
+class _InFile(Decoded):
+    """Decoded images in a file, and the checksum of each."""
+
+    def __init__(
+        self, file: _OpenFile, sizes: Sequence[Size], checksums: NDArray[np.uint32]
+    ) -> None:
+        super().__init__(sizes)
+        self._file, self._checksums = file, checksums
+        self._offset = _header_bytes(len(sizes))
+        self._whole_in: tuple[int, int] | None = None
+
+    def is_whole(self) -> bool:
+        """Read every image and compare its checksum."""
+        state = self._file.state()
+
+        def same(index: int) -> bool:
+            checksum = 0
+            for place in self.places(index):
+                content = self._content(place)
+                if content is None:
+                    return False
+                checksum = zlib.crc32(content.data, checksum)
+            return checksum == int(self._checksums[index])
+
+        whole = all(in_threads(same, len(self)))
+        self._whole_in = state if whole else None
+        return whole
+
+    def read(self, place: slice) -> Array:
+        """Return a copy; the file may be cut or overwritten while others use it.
+
+        Raise DataError, naming the file, in the process that finds it damaged first, and
+        ReplacedError in all others.
+        """
+        while True:
+            content = self._content(place)
+            if content is not None and self._file.state() == self._whole_in:
+                return content
+            if not self.is_whole():  # it may have been touched alone
+                raise self._damaged()
+
+    def _content(self, place: slice) -> Array | None:
+        return self._file.read(self._offset + place.start, place.stop - place.start)
+
+    def _damaged(self) -> Exception:
+        with suppress(OSError):  # it cannot be removed: it is found damaged when it is opened
+            if not self._file.set_aside():
+                return ReplacedError()
+        path = str(self._file.path)
+        wrong = "was cut short or changed while trials read it"
+        return DataError(Fault("", path, wrong, "the next trial builds it anew", file=path))
 
 
 def _allowed(path: Path, limit: int) -> bool:
@@ -257,36 +295,3 @@ def _locked(path: Path) -> Iterator[None]:
         with heartbeat.waiting():
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _in_threads(function: Callable[[int], T], count: int) -> list[T]:
-    """Return what `function` makes of each index; the first error of all ends the others."""
-
-    def one(index: int) -> T:
-        made = function(index)
-        heartbeat.beat()
-        return made
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        waiting = [pool.submit(one, index) for index in range(count)]
-        try:
-            return [future.result() for future in waiting]
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _sizes(dataset: Dataset) -> list[Size]:
-    return _in_threads(dataset.size, len(dataset))
-
-
-def _bytes_of(sizes: Sequence[Size]) -> int:
-    return BYTES_A_PIXEL * sum(height * width for height, width in sizes)
-
-
-def _starts(sizes: Sequence[Size]) -> list[int]:
-    """Return how many pixels come before each image, and at last how many there are."""
-    starts = [0]
-    for height, width in sizes:
-        starts.append(starts[-1] + height * width)
-    return starts

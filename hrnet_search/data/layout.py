@@ -201,7 +201,7 @@ def _mask_suffix(path: Path) -> bool:
 
 def _looks_like_mask(path: Path) -> float:
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:  # of a path, Pillow maps the file
             if image.format in ("JPEG", "MPO"):
                 return 0.0
             if image.mode in ("1", "P"):

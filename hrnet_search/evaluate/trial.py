@@ -16,6 +16,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import (
+    DataError,
     DeviceLostError,
     Fault,
     HrnetSearchError,
@@ -113,6 +114,8 @@ class Worker:
             found.status, found.error = FAILED, one_line(error)
             log_error(task)
             _check_device(task.device, found.error)
+            if isinstance(error, DataError):
+                self._stores.clear()  # the next trial looks at the files anew
         empty_cache()
         return TrialResult(
             key=task.key,

@@ -86,6 +86,7 @@ def _check_zip(path: Path, size: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive.namelist())
+            _check_packed(archive.infolist())
             # torch.serialization.set_crc32_options(False) writes 0 for all of them.
             checked = [info for info in archive.infolist() if info.CRC != 0]
             for info in checked:
@@ -98,6 +99,13 @@ def _check_zip(path: Path, size: int) -> None:
         else:
             wrong = f"is damaged: its zip's checksums or offsets are wrong ({shown(str(error))})"
         raise NotWeightsError(wrong, AGAIN) from error
+
+
+def _check_packed(members: list[zipfile.ZipInfo]) -> None:
+    """What torch.save writes has its records as they are; packed ones may be of any size."""
+    if any(info.compress_type != zipfile.ZIP_STORED for info in members):
+        wrong = "is a compressed zip archive, whose size says nothing of what it unpacks to"
+        raise NotWeightsError(wrong, "unpack it and save its tensors again by torch.save")
 
 
 def _check_members(names: list[str]) -> None:

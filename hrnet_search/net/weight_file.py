@@ -10,9 +10,10 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from hrnet_search.errors import shown
-from hrnet_search.net.file_kind import AGAIN, SAFETENSORS, TORCH_ZIP, NotWeightsError, kind_of
+from hrnet_search.net.file_kind import AGAIN, SAFETENSORS, NotWeightsError, kind_of
 
 SAVE_TENSORS = "save its tensors alone: torch.save(network.state_dict(), FILE)"
 MOST_NAMES = 200
@@ -52,18 +53,24 @@ def read_content(path: Path, map_location: str | torch.device = "cpu") -> object
     kind = kind_of(path)
     try:
         if kind == SAFETENSORS:
-            return safetensors.torch.load_file(path, device=str(map_location))
-        # Only the zip format can be mapped; published ImageNet weights are older than it.
-        return _unpickled(
-            path, map_location, mapped=kind == TORCH_ZIP and path.suffix != ".safetensors"
-        )
+            return read_safetensors(path, map_location)
+        return _unpickled(path, map_location)
     except NotWeightsError:
         raise
     except Exception as error:  # readers raise anything on what is no weight file
         raise _unreadable(error) from error
 
 
-def _unpickled(path: Path, map_location: str | torch.device, mapped: bool) -> object:
+def read_safetensors(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file. Raise OSError, SafetensorError.
+
+    Read, not mapped, as every file is: one that is cut while it is mapped ends the process.
+    """
+    found = safetensors.torch.load(path.read_bytes())
+    return {name: tensor.to(map_location) for name, tensor in found.items()}
+
+
+def _unpickled(path: Path, map_location: str | torch.device) -> object:
     """Read by torch's weights-only reader, which is told of one more StandIn until it can."""
     classes: dict[str, type] = {}
     while True:
@@ -71,8 +78,7 @@ def _unpickled(path: Path, map_location: str | torch.device, mapped: bool) -> ob
         try:
             # torch.load goes by a path's ending, and reads an open file as what it is.
             with torch.serialization.safe_globals(known), path.open("rb") as file:
-                given = path if mapped else file
-                return torch.load(given, map_location, mmap=mapped, weights_only=True)
+                return torch.load(file, map_location, weights_only=True)
         except UnpicklingError as error:
             if not _learned(classes, str(error)) or len(classes) > MOST_NAMES:
                 raise

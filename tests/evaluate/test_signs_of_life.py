@@ -12,7 +12,7 @@ import torch
 from evaluate.test_trial import SCHEDULE, task
 
 from hrnet_search import heartbeat
-from hrnet_search.data import cache
+from hrnet_search.data import decoded
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.evaluate.loss import balanced_weights
 from hrnet_search.evaluate.train import Trainer
@@ -93,4 +93,4 @@ def test_large_files_beat_while_they_are_written(
 def test_weights_of_classes_and_the_building_of_a_cache_beat() -> None:
     masks = [torch.zeros(2, 2, dtype=torch.uint8)] * 5
     assert beats_of(lambda: balanced_weights(masks, 3)) == 5
-    assert beats_of(lambda: cache.decode_all(open_dataset(SCHEDULE.data, "train"))) == 16
+    assert beats_of(lambda: decoded.decode_all(open_dataset(SCHEDULE.data, "train"))) == 16

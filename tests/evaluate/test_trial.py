@@ -170,6 +170,24 @@ def test_data_are_opened_once_for_a_worker(opened: list[str]) -> None:
     assert opened == ["train", "val"]
 
 
+def test_a_cache_that_is_cut_within_a_trial_fails_it_and_the_next_builds_it_anew(
+    tmp_path: Path,
+) -> None:
+    def cut(progress: TrialProgress) -> bool:
+        if progress.step == 1:
+            os.truncate(next((tmp_path / "cache").glob("train-*.images")), 100)
+        return True
+
+    worker = Worker()
+    failed = worker.run(task(tmp_path), cut)
+    assert failed.status == "failed"
+    path = str(tmp_path / "cache" / "train-")
+    assert failed.error.startswith(path)
+    assert "was cut short or changed while trials read it" in failed.error
+    assert worker.run(task(tmp_path, seed=1), always).status == "completed"
+    assert next((tmp_path / "cache").glob("train-*.images")).stat().st_size > 100
+
+
 def test_images_that_cannot_be_kept_are_noted_and_give_the_same_result(tmp_path: Path) -> None:
     tight = replace(SCHEDULE, data=replace(SPEC, cache=1))
     results = []

@@ -28,6 +28,7 @@ from hrnet_search.errors import WeightsError
 from hrnet_search.net.hrnet import HighResolutionModule, HighResolutionNet
 from hrnet_search.net.inherit import inherit_from, source_of
 from hrnet_search.net.mmseg_names import FOLDED, to_mmseg
+from hrnet_search.net.weight_file import read_content
 from hrnet_search.net.weights import WeightsReport, absent_edges, load_weights, say
 from hrnet_search.report.export.mmseg_structure import model_tensors
 
@@ -274,6 +275,33 @@ def test_a_file_that_lost_a_part_says_so(tmp_path: Path, part: str, form: str) -
     path.write_bytes(lost(path.read_bytes(), part))
     with pytest.raises(WeightsError, match=r"is (cut short|damaged).*, download it again"):
         source_of(path)
+
+
+@pytest.mark.parametrize("form", ["zip", "pickle", "safetensors"])
+def test_no_weight_file_is_mapped(tmp_path: Path, form: str) -> None:
+    """A file that is cut while it is mapped ends the process by SIGBUS."""
+    path, state = tmp_path / f"w.{form}", noisy().state_dict()
+    if form == "safetensors":
+        save_file(state, path)
+    else:
+        saved(state, path, _use_new_zipfile_serialization=form == "zip")
+    content = read_content(path)
+    assert str(path) not in Path("/proc/self/maps").read_text()
+    path.write_bytes(b"")
+    assert isinstance(content, dict)
+    assert all(torch.equal(content[name], state[name]) for name in state)
+
+
+def test_a_zip_archive_that_unpacks_to_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    saved({"weight": torch.zeros(1000, 1000)}, tmp_path / "w.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pth") as whole,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    with pytest.raises(WeightsError, match=r"packed\.pth: is a compressed zip archive"):
+        source_of(tmp_path / "packed.pth")
 
 
 def archive_of(**files: bytes) -> bytes:

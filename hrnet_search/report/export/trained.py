@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from hrnet_search.arch.hrnet_yaml import official_problems
 from hrnet_search.errors import Fault, WeightsError
 from hrnet_search.net.hrnet import HighResolutionNet, build
+from hrnet_search.net.weight_file import read_safetensors
 from hrnet_search.report.export.member import IMAGENET_MEAN, IMAGENET_STD, Member
 from hrnet_search.report.export.official import STRIPPED, TRAINED_IN
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
@@ -32,7 +32,7 @@ def trained_network(member: Member) -> HighResolutionNet:
         wrong, allowed = "its weights were not kept", "allowed: the file that its training wrote"
         raise WeightsError(Fault("", str(path), wrong, allowed, file=f"weights/{path.name}"))
     try:
-        tensors = safetensors.torch.load_file(path)
+        tensors = read_safetensors(path)
         network = _empty(member)
         network.load_state_dict(tensors, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
