@@ -26,8 +26,8 @@ from hrnet_search.commands import (
 )
 from hrnet_search.commands.arguments import Parser
 from hrnet_search.commands.driver import spin_less
-from hrnet_search.commands.outcome import BAD_INPUT, DONE, INTERRUPTED, warn
-from hrnet_search.errors import HrnetSearchError, StorageLostError, briefly, shown
+from hrnet_search.commands.outcome import BAD_INPUT, DONE, INTERRUPTED, fail
+from hrnet_search.errors import HrnetSearchError, StorageLostError, shown
 
 STORAGE_LOST = StorageLostError.exit_code
 UNREACHABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP)
@@ -59,11 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
     except StorageLostError as error:
-        return _lost(str(error), options.debug)
+        return _lost(error, error, options.debug)
     except HrnetSearchError as error:
-        return _fail(str(error), error.exit_code, options.debug)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command again goes on", INTERRUPTED, False)
+        return fail(error, str(error), error.exit_code, options.debug)
+    except KeyboardInterrupt as error:
+        text = "interrupted; the same command again goes on"
+        return fail(error, text, INTERRUPTED, debug=False)
     except BrokenPipeError:  # whoever read us has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -71,12 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from hrnet_search.store.files import lost_storage
 
         if lost := lost_storage(error, getattr(options, "output", None) or "."):
-            return _lost(str(lost), options.debug)
+            return _lost(error, lost, options.debug)
         if isinstance(error, OSError) and error.errno in UNREACHABLE and error.filename:
             line = f"{shown(str(error.filename), 300)}: {error.strerror}"
-            return _fail(line, BAD_INPUT, options.debug)
+            return fail(error, line, BAD_INPUT, options.debug)
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return _fail(f"defect in hrnet-search (--debug shows where): {what}", 1, options.debug)
+        line = f"defect in hrnet-search (--debug shows where): {what}"
+        return fail(error, line, 1, options.debug)
     return code
 
 
@@ -101,18 +103,9 @@ def parser() -> Parser:
     return top
 
 
-def _lost(text: str, debug: bool) -> int:
-    return _fail(f"{text}; when this is fixed, the same command goes on", STORAGE_LOST, debug)
-
-
-def _fail(text: str, code: int, debug: bool) -> int:
-    if debug:
-        import traceback
-
-        warn(traceback.format_exc().rstrip())
-    for line in briefly(text.splitlines() or ["failed"]):
-        warn(line)
-    return code
+def _lost(error: Exception, lost: StorageLostError, debug: bool) -> int:
+    text = f"{lost}; when this is fixed, the same command goes on"
+    return fail(error, text, STORAGE_LOST, debug)
 
 
 if __name__ == "__main__":

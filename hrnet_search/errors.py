@@ -12,6 +12,9 @@ from hrnet_search.redaction import redacted
 LONGEST_ADDRESS = 2000
 """Characters of a value that are looked at for a password beyond those that are shown."""
 
+MESSAGE_LENGTH = 500
+"""Characters at most of an error that is told in one line; a log or a traceback has the rest."""
+
 NEAR = 0.75
 """Likeness, as difflib counts it, from which a name is taken for another one misspelt."""
 
@@ -127,6 +130,12 @@ class DeviceLostError(HrnetSearchError):
         return type(self), (self.device, why)
 
 
+class ReportError(HrnetSearchError):
+    """Parts of a report could not be made, a line each; all others were, and the results stand."""
+
+    exit_code = 1
+
+
 class TrainingError(HrnetSearchError):
     """A trial cannot go on: a loss that is not finite, an empty validation set."""
 
@@ -154,6 +163,14 @@ def shown(value: object, limit: int = 60) -> str:
     # What is cut would hide where a password ends.
     text = printable(redacted(text[: 4 * limit + LONGEST_ADDRESS])[: 4 * limit])
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def one_line(error: Exception, limit: int = MESSAGE_LENGTH) -> str:
+    """Return an error as one printable line; foreign ones with their kind."""
+    text = "; ".join(filter(None, map(str.strip, str(error).splitlines())))
+    if not isinstance(error, HrnetSearchError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return shown(text, limit)
 
 
 def listed(names: Iterable[str], most: int = 3) -> str:

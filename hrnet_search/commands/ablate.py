@@ -11,11 +11,12 @@ from hrnet_search.commands.driver import (
     Driving,
     add_driving,
     driven,
-    reported,
+    ended,
+    reported_study,
     retry_failed,
     spin_less,
 )
-from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
+from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
 from hrnet_search.commands.space_file import data_lines, load_ablation, study_folder
 from hrnet_search.paths import expanded
 
@@ -48,8 +49,8 @@ def command(options: argparse.Namespace) -> int:
     if options.plan:
         return DONE
     brain = _ablate(file, ablation, folder, options.reuse, Driving.of(options), terminal)
-    say(f"\n{brain.why_ended}\n{reported(folder)[1]}")
-    return TRIALS_FAILED if brain.counts["failed"] else DONE
+    code = TRIALS_FAILED if brain.counts["failed"] else DONE
+    return ended(brain.why_ended, folder, code, options.debug)
 
 
 def ablate(
@@ -81,7 +82,7 @@ def ablate(
     place = study_folder(file, folder)
     ablation = _planned(file, place, reuse, terminal)
     _ablate(file, ablation, place, reuse, how, terminal)
-    return reported(place)[0]
+    return reported_study(place, terminal)
 
 
 def _planned(

@@ -17,10 +17,12 @@ from hrnet_search.commands.arguments import (
     require_positive,
     share,
 )
+from hrnet_search.commands.outcome import say, unless_failed
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.errors import ReportError
     from hrnet_search.search.inline import Driver, Listener
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.space.load import SpaceFile
@@ -116,14 +118,28 @@ def retry_failed(store: StudyStore, how: Driving, terminal: Terminal) -> None:
         terminal.say(f"failed trials that run again: {again}")
 
 
-def reported(folder: Path) -> tuple[Study, str]:
-    """Write the report of a study; return the study and its summary in lines."""
-    from hrnet_search.report.report import write_report
-    from hrnet_search.report.summary import summary
+def reported(folder: Path) -> tuple[Study, str, ReportError | None]:
+    """Write the report of a study; return it, its summary in lines, and what could not be made."""
+    from hrnet_search.report.report import report_and_summary
     from hrnet_search.store.study import open_study
 
     study = open_study(folder)
-    return study, summary(study, write_report(study).stamp)
+    return study, *report_and_summary(study)
+
+
+def ended(why: str, folder: Path, code: int, debug: bool) -> int:
+    """Write the report at a command's end and say what there is; return its exit code."""
+    _, text, failed = reported(folder)
+    say(f"\n{why}\n{text}")
+    return unless_failed(failed, code, debug)
+
+
+def reported_study(folder: Path, terminal: Terminal) -> Study:
+    """Write the report of a study and return the study: parts that fail are warned of."""
+    study, _, failed = reported(folder)
+    for line in str(failed).splitlines() if failed else ():
+        terminal.warn(line)
+    return study
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.outcome import DONE, say
+from hrnet_search.commands.outcome import DONE, say, unless_failed
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.paths import expanded
 
@@ -23,17 +23,19 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Write tables, plots and one page of a study, finished or not; --compare two of them."""
-    from hrnet_search.report.summary import summary
+    from hrnet_search.report.report import report_and_summary
     from hrnet_search.store.study import open_study
 
     if options.compare:
         _require_two(options.study)
-    studies = [open_study(folder) for folder in options.study]
+    studies, code = [open_study(folder) for folder in options.study], DONE
     for study in studies:
-        say(summary(study, report(study).stamp))
+        text, failed = report_and_summary(study)
+        say(text)
+        code = unless_failed(failed, code, options.debug)
     if options.compare:
         _compare(*studies)
-    return DONE
+    return code
 
 
 def report(study: str | Path | Study) -> ReportFiles:
@@ -41,7 +43,8 @@ def report(study: str | Path | Study) -> ReportFiles:
 
     Return where they are: `page`, `trials`, `front`, `plots`, `configs`, and the `stamp` that
     says how far to trust the study. Raise StudyError for what is not a study, StorageLostError
-    where a file cannot be written.
+    where a file cannot be written, ReportError, when all else was written, for parts that could
+    not be made.
     """
     from hrnet_search.report.report import write_report
 

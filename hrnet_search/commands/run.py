@@ -11,11 +11,12 @@ from hrnet_search.commands.driver import (
     Driving,
     add_driving,
     driven,
-    reported,
+    ended,
+    reported_study,
     retry_failed,
     spin_less,
 )
-from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
+from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
 from hrnet_search.commands.space_file import data_lines, decoded_line, load_search, study_folder
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def command(options: argparse.Namespace) -> int:
     from hrnet_search.commands.terminal import Terminal
 
     brain = _search(file, folder, options.trials, Driving.of(options), Terminal(options.plain))
-    say(f"\n{brain.why_ended}\n{reported(folder)[1]}")
-    return TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
+    code = TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
+    return ended(brain.why_ended, folder, code, options.debug)
 
 
 def run(
@@ -74,7 +75,7 @@ def run(
     file = load_search(space, data_root, terminal.warn)
     place = study_folder(file, folder)
     _search(file, place, trials, how, terminal)
-    return reported(place)[0]
+    return reported_study(place, terminal)
 
 
 def _search(

@@ -24,7 +24,7 @@ from hrnet_search.errors import (
     StorageLostError,
     StudyInUseError,
     TrainingError,
-    shown,
+    one_line,
 )
 from hrnet_search.evaluate.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.checkpoint import EVERY_S, Checkpoints, OtherLayoutError
@@ -54,9 +54,6 @@ from hrnet_search.records import (
 from hrnet_search.store.files import checkpoint_folder, lost_storage
 
 Notes = tuple[str, ...]
-
-MESSAGE_LENGTH = 500
-"""Characters at most of an error in a result; its log has the rest."""
 
 
 @dataclass(slots=True)
@@ -316,14 +313,6 @@ def final_miou(rungs: tuple[RungResult, ...]) -> float | None:
     if not 0 <= miou <= 1:  # also false for nan
         raise TrainingError(f"the mIoU is {miou}, not from 0 to 1")
     return miou
-
-
-def one_line(error: Exception) -> str:
-    """Return an error as one printable line; foreign ones with their kind."""
-    text = "; ".join(filter(None, map(str.strip, str(error).splitlines())))
-    if not isinstance(error, HrnetSearchError):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return shown(text, MESSAGE_LENGTH)
 
 
 def _lost_storage(error: Exception, folder: str) -> StorageLostError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hrnet_search.errors import shown
 from hrnet_search.report.ablation_plots import write_ablation_plots
 from hrnet_search.report.files import write_file
 from hrnet_search.report.latency_doubt import study_doubts
+from hrnet_search.report.parts import Parts
 from hrnet_search.report.tables import csv_bytes
 from hrnet_search.report.trials import version_warning
 from hrnet_search.store.ablation import AblationRecord, ArmRow, EffectRow, from_meta
@@ -36,20 +37,19 @@ TEX_SPECIAL = {
 KINDS = {"arm": "arms", "main effect": "main effects", "interaction": "interactions"}
 
 
-def write_ablation(study: Study, folder: Path) -> tuple[Path, ...]:
+def write_ablation(study: Study, folder: Path, parts: Parts) -> tuple[Path, ...]:
     """Write tables and plots of the ablation in a study; nothing for a study without one."""
-    record = from_meta(study.meta)
+    record = parts.make(folder / "ablation.json", lambda: from_meta(study.meta))
     if record is None:
         return ()
-    remarks = study_remarks(study)
-    content = json.dumps(asdict(record), indent=1, allow_nan=False) + "\n"
-    return (
-        write_file(folder / "ablation.csv", csv_bytes(effects_table(record))),
-        write_file(folder / "ablation.json", content.encode()),
-        write_file(folder / "ablation.md", markdown(record, remarks).encode()),
-        write_file(folder / "ablation.tex", latex(record, remarks).encode()),
-        *write_ablation_plots(record, folder),
-    )
+    written = [_write_table(name, record, study, folder / name, parts) for name in TABLES]
+    return (*filter(None, written), *write_ablation_plots(record, folder, parts))
+
+
+def _write_table(
+    name: str, record: AblationRecord, study: Study, path: Path, parts: Parts
+) -> Path | None:
+    return parts.make(path, lambda: write_file(path, TABLES[name](record, study)))
 
 
 def study_remarks(study: Study) -> list[str]:
@@ -266,3 +266,16 @@ def _scaled(value: float) -> str:
         if value >= factor:
             return f"{value / factor:.3g}{unit}"
     return f"{value:.3g}"
+
+
+def _json(record: AblationRecord, _: Study) -> bytes:
+    return (json.dumps(asdict(record), indent=1, allow_nan=False) + "\n").encode()
+
+
+TABLES: dict[str, Callable[[AblationRecord, Study], bytes]] = {
+    "ablation.csv": lambda record, _: csv_bytes(effects_table(record)),
+    "ablation.json": _json,
+    "ablation.md": lambda record, study: markdown(record, study_remarks(study)).encode(),
+    "ablation.tex": lambda record, study: latex(record, study_remarks(study)).encode(),
+}
+"""The content of each table, by its file."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from hrnet_search.report.figure import FRONT, GRID, INK, MUTED, TRIAL, save
+from hrnet_search.report.parts import Parts
 from hrnet_search.store.ablation import AblationRecord, EffectRow
 
 Floats = NDArray[np.float64]
@@ -26,18 +28,24 @@ MOST_CELLS = 600
 """Cells up to which a map has its numbers written in."""
 
 
-def write_ablation_plots(record: AblationRecord, folder: Path) -> tuple[Path, ...]:
+def write_ablation_plots(record: AblationRecord, folder: Path, parts: Parts) -> tuple[Path, ...]:
     """Write each picture that the record has numbers for as PNG and SVG."""
-    figures: dict[str, Figure] = {}
     drawn = [e for e in record.effects if e.mean is not None]
+    figures: dict[str, Callable[[], Figure]] = {}
     if drawn:
-        figures["forest"] = forest(record, drawn)
+        figures["forest"] = partial(forest, record, drawn)
         if any(c.mean is not None for e in drawn for c in e.classes):
-            figures["classes"] = classes(record, drawn)
+            figures["classes"] = partial(classes, record, drawn)
     for match in dict.fromkeys(e.match for e in drawn if e.kind == INTERACTION):
         name = "interactions" if match == "none" else f"interactions_{match}"
-        figures[name] = interactions(record, [e for e in drawn if e.match == match])
-    return tuple(path for name, figure in figures.items() for path in save(figure, folder, name))
+        figures[name] = partial(interactions, record, [e for e in drawn if e.match == match])
+    return tuple(
+        path for name, draw in figures.items() for path in _written(name, draw, folder, parts)
+    )
+
+
+def _written(name: str, draw: Callable[[], Figure], folder: Path, parts: Parts) -> Sequence[Path]:
+    return parts.make(folder / f"{name}.png", lambda: save(draw(), folder, name)) or ()
 
 
 def forest(record: AblationRecord, effects: Sequence[EffectRow]) -> Figure:

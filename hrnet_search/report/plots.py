@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,17 +10,22 @@ import pandas as pd
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, STATUSES, Latency, LatencyCondition
 from hrnet_search.report.figure import Picture, draw, save
+from hrnet_search.report.parts import Parts
 from hrnet_search.store.study import Study
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 WIDTH = "width (channels of the last stage's first branch)"
 
 
-def write_plots(study: Study, folder: Path) -> tuple[Path, ...]:
+def write_plots(study: Study, folder: Path, parts: Parts) -> tuple[Path, ...]:
     """Write each picture as PNG and SVG, width against mIoU first; none without results."""
-    return tuple(
-        path for picture in pictures(study) for path in save(draw(picture), folder, picture.name)
-    )
+    found = parts.make(folder / "plots", lambda: pictures(study)) or ()
+    return tuple(path for picture in found for path in _written(picture, folder, parts))
+
+
+def _written(picture: Picture, folder: Path, parts: Parts) -> Sequence[Path]:
+    name = folder / f"{picture.name}.png"
+    return parts.make(name, lambda: save(draw(picture), folder, picture.name)) or ()
 
 
 def pictures(study: Study) -> list[Picture]:

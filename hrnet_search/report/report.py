@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hrnet_search.errors import ReportError
 from hrnet_search.report.ablation import write_ablation
 from hrnet_search.report.compare import Comparison, compare
 from hrnet_search.report.export.hrnet import write_front_configs
 from hrnet_search.report.page.gather import gather
-from hrnet_search.report.page.render import write_comparison, write_page
+from hrnet_search.report.page.render import FILE, write_comparison, write_page
+from hrnet_search.report.parts import Parts
 from hrnet_search.report.plots import write_plots
+from hrnet_search.report.summary import summary
 from hrnet_search.report.tables import write_front, write_trials
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.files import refuse_links
@@ -37,20 +40,42 @@ def write_report(study: Study) -> ReportFiles:
     """Write tables, plots and the page to STUDY/report, the front's configs to STUDY/configs.
 
     The study may be unfinished. Raises StorageLostError where a file cannot be written,
-    StudyError for a symbolic link in the place of one.
+    StudyError for a symbolic link in the place of one, and ReportError, after everything else was
+    written, for parts that could not be made.
     """
+    parts = Parts()
+    files, _ = _write(study, parts)
+    parts.check()
+    assert files is not None, "no part failed"
+    return files
+
+
+def report_and_summary(study: Study) -> tuple[str, ReportError | None]:
+    """Write the report; return the summary for a terminal, and what of both could not be made.
+
+    Raises as `write_report`, but for that.
+    """
+    parts = Parts()
+    _, stamp = _write(study, parts)
+    text = parts.make("summary", lambda: summary(study, stamp))
+    return text or "", parts.error
+
+
+def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, Stamp | None]:
+    """Write every part; return where they are if none failed, and the stamp if it is known."""
     refuse_links(study.folder)
     folder = study.folder / FOLDER
-    page = gather(study)
-    return ReportFiles(
-        trials=write_trials(study, folder),
-        front=write_front(study, folder),
-        plots=write_plots(study, folder),
-        configs=tuple(write_front_configs(study)),
-        ablation=write_ablation(study, folder),
-        page=write_page(page, folder),
-        stamp=page.evidence.stamp,
-    )
+    found = parts.make(folder / FILE, lambda: gather(study))
+    trials = parts.make(folder / "trials.csv", lambda: write_trials(study, folder))
+    front = parts.make(folder / "front.csv", lambda: write_front(study, folder))
+    plots = write_plots(study, folder, parts)
+    configs = write_front_configs(study, parts)
+    ablation = write_ablation(study, folder, parts)
+    page = parts.make(folder / FILE, lambda: write_page(found, folder)) if found else None
+    stamp = found.evidence.stamp if found else None
+    if parts.error or not (trials and front and page and stamp):
+        return None, stamp
+    return ReportFiles(trials, front, plots, configs, page, stamp, ablation), stamp
 
 
 def write_compared(first: Study, second: Study) -> tuple[Comparison, Path]:

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError
+from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError, one_line
 from hrnet_search.evaluate import trial
 from hrnet_search.evaluate.checkpoint import Checkpoints
 from hrnet_search.evaluate.loss import balanced_weights
 from hrnet_search.evaluate.train import Trainer, Training, train
-from hrnet_search.evaluate.trial import Worker, one_line, start_network, validation_batch
+from hrnet_search.evaluate.trial import Worker, start_network, validation_batch
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records import (

@@ -17,6 +17,7 @@ from hrnet_search.report.ablation import ablation_lines, latex, markdown, write_
 from hrnet_search.report.ablation_plots import classes, forest, interactions, write_ablation_plots
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html
+from hrnet_search.report.parts import Parts
 from hrnet_search.report.summary import summary
 from hrnet_search.store.ablation import (
     META,
@@ -101,7 +102,7 @@ def test_a_study_gives_its_numbers_back(make_study: MakeStudy) -> None:
 
 def test_every_table_and_picture_is_written(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study(**{META: to_json(RECORD)})
-    written = {path.name for path in write_ablation(study, tmp_path / "out")}
+    written = {path.name for path in write_ablation(study, tmp_path / "out", Parts())}
     assert written == {
         "ablation.csv", "ablation.json", "ablation.md", "ablation.tex", "forest.png", "forest.svg",
         "classes.png", "classes.svg",
@@ -116,12 +117,12 @@ def test_the_page_of_an_ablation_sends_to_its_verdicts(make_study: MakeStudy) ->
 
 
 def test_a_study_without_an_ablation_has_none(make_study: MakeStudy, tmp_path: Path) -> None:
-    assert write_ablation(make_study(), tmp_path / "out") == ()
+    assert write_ablation(make_study(), tmp_path / "out", Parts()) == ()
     assert not (tmp_path / "out").exists()
 
 
 def test_csv_and_json_hold_every_difference(make_study: MakeStudy, tmp_path: Path) -> None:
-    write_ablation(make_study(**{META: to_json(RECORD)}), tmp_path / "out")
+    write_ablation(make_study(**{META: to_json(RECORD)}), tmp_path / "out", Parts())
     text = (tmp_path / "out" / "ablation.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
     assert [row["name"] for row in rows] == [e.name for e in RECORD.effects]
@@ -164,7 +165,7 @@ def test_arms_that_ran_under_several_versions_are_a_remark_of_every_table(
     trials = [(network(n), result(n, versions=(("torch", f"2.1{n}.0"),))) for n in (2, 3)]
     study = make_study(*trials, **{META: to_json(RECORD)})
     said = "torch 2.12.0 (1 trial, the first is #0); torch 2.13.0 (1 trial, the first is #1)"
-    write_ablation(study, tmp_path / "out")
+    write_ablation(study, tmp_path / "out", Parts())
     for text in (summary(study), *((tmp_path / "out" / f"ablation.{kind}").read_text()
                                    for kind in ("md", "tex"))):  # fmt: skip
         assert said in text
@@ -178,8 +179,8 @@ def test_the_terminal_gets_the_answer(make_study: MakeStudy) -> None:
 
 
 def test_equal_records_are_equal_pictures(tmp_path: Path) -> None:
-    first = write_ablation_plots(factorial(), tmp_path / "a")
-    again = write_ablation_plots(factorial(), tmp_path / "b")
+    first = write_ablation_plots(factorial(), tmp_path / "a", Parts())
+    again = write_ablation_plots(factorial(), tmp_path / "b", Parts())
     assert {p.name for p in first} >= {"interactions.png", "interactions.svg", "forest.svg"}
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in again]
 
@@ -215,7 +216,7 @@ def test_classes_mark_intervals_that_leave_out_zero() -> None:
 def test_hostile_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     hostile = replace(RECORD.effects[0], name="$\\frac{x</svg>\n\\end{tabular} é")
     record = replace(RECORD, name="$x^", effects=(hostile,))
-    assert write_ablation_plots(record, tmp_path)
+    assert write_ablation_plots(record, tmp_path, Parts())
     lines = latex(record).splitlines()
     end = lines.index("\\end{tabular}")
     assert not any("\\frac" in line for line in lines[:end])
@@ -237,5 +238,5 @@ def test_doubts_about_latencies_are_in_the_summary_of_an_ablation(
 ) -> None:
     study = make_study((network(6), result(0)), **{META: to_json(RECORD)})
     assert "latency: no A/A check shows that latencies repeat" in summary(study)
-    write_ablation(study, tmp_path)
+    write_ablation(study, tmp_path, Parts())
     assert "no A/A check shows" in (tmp_path / "ablation.md").read_text()

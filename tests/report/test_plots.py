@@ -13,6 +13,7 @@ from matplotlib.text import Annotation
 from hrnet_search.arch.cost import Cost
 from hrnet_search.records import FAILED, INFEASIBLE, STOPPED, LatencyCondition, TrialResult
 from hrnet_search.report.figure import Picture, draw, save
+from hrnet_search.report.parts import Parts
 from hrnet_search.report.plots import condition_text, pictures, write_plots
 from hrnet_search.store.study import Study
 
@@ -37,14 +38,14 @@ def timed(found: TrialResult, condition: LatencyCondition) -> TrialResult:
 
 def test_no_completed_trial_gives_no_picture(make_study: MakeStudy) -> None:
     study = make_study()
-    assert write_plots(study, study.folder / "report") == ()
+    assert write_plots(study, study.folder / "report", Parts()) == ()
     study = make_study((network(8), result(0, status=STOPPED)), (network(9), None))
-    assert write_plots(study, study.folder / "report") == ()
+    assert write_plots(study, study.folder / "report", Parts()) == ()
 
 
 def test_one_trial_gives_every_picture_twice_width_first(make_study: MakeStudy) -> None:
     study = make_study((network(8), result(0, miou=0.5)))
-    files = write_plots(study, study.folder / "report")
+    files = write_plots(study, study.folder / "report", Parts())
     assert [path.name for path in files] == [
         f"{name}_miou.{kind}" for name in ("width", "macs", "latency") for kind in ("png", "svg")
     ]
@@ -89,7 +90,7 @@ def test_latencies_of_two_conditions_never_share_an_axis(make_study: MakeStudy) 
     assert "a machine, eager, fp32" in found["latency_miou"].label
     assert "H100" in found["latency_miou_2"].label
     assert "pixels" not in found["macs_miou"].label
-    assert len(write_plots(study, study.folder / "report")) == 8
+    assert len(write_plots(study, study.folder / "report", Parts())) == 8
 
 
 def test_a_condition_is_named_whole() -> None:

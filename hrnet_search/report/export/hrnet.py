@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from hrnet_search.arch.hrnet_yaml import official_problems, parse_config
@@ -10,6 +11,7 @@ from hrnet_search.report.export.member import LIBRARY_CLASSES, Member, front_of
 from hrnet_search.report.export.official import merge_problems
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.report.files import write_file
+from hrnet_search.report.parts import Parts
 from hrnet_search.store.study import Study
 
 OWN_NAME = re.compile(r"[a-z_]+_w[0-9]+_hr-[0-9a-f]{12}_miou[0-9]+\.[0-9]\.yaml")
@@ -51,15 +53,27 @@ def config_problems(text: str, member: Member) -> list[str]:
     return problems
 
 
-def write_front_configs(study: Study) -> list[Path]:
+def write_front_configs(study: Study, parts: Parts) -> tuple[Path, ...]:
     """Write every front member to STUDY/configs, whatever the official library makes of it.
 
-    Configs of an earlier front are removed, other files left alone. Raises StorageLostError.
+    Configs of an earlier front are removed, other files left alone, and all of them if the front
+    is not known. Raises StorageLostError.
     """
     folder = study.folder / "configs"
-    texts = {f"{m.stem}.yaml": m.config.text for m in front_of(study)}
-    written = [write_file(folder / name, text.encode()) for name, text in texts.items()]
+    front = parts.make(folder, lambda: front_of(study))
+    if front is None:
+        return ()
+    names = {f"{member.stem}.yaml": member for member in front}
+    made = [_write_config(member, folder / name, parts) for name, member in names.items()]
+    parts.make(folder, lambda: _remove_others(folder, names))
+    return tuple(path for path in made if path)
+
+
+def _remove_others(folder: Path, names: Collection[str]) -> None:
     for path in folder.glob("*.yaml"):
-        if OWN_NAME.fullmatch(path.name) and path.name not in texts:
+        if OWN_NAME.fullmatch(path.name) and path.name not in names:
             path.unlink(missing_ok=True)
-    return written
+
+
+def _write_config(member: Member, path: Path, parts: Parts) -> Path | None:
+    return parts.make(path, lambda: write_file(path, member.config.text.encode()))

@@ -24,6 +24,7 @@ from hrnet_search.report.export.member import Member, front_of
 from hrnet_search.report.export.official import merge_problems
 from hrnet_search.report.export.result import ExportOptions, ExportResult
 from hrnet_search.report.page.gather import gather
+from hrnet_search.report.parts import Parts
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -238,7 +239,7 @@ def test_one_name_has_one_content_in_the_study_its_export_and_its_page(
     mixed: Study, tmp_path: Path
 ) -> None:
     exported = export(mixed, tmp_path, as_is=True).written
-    kept = write_front_configs(mixed)
+    kept = write_front_configs(mixed, Parts())
     assert [(p.name, p.read_bytes()) for p in exported] == [(p.name, p.read_bytes()) for p in kept]
     points = gather(mixed).points
     texts = {"".join(points.blocks[i] for i in parts) for parts in points.yamls}
@@ -246,7 +247,7 @@ def test_one_name_has_one_content_in_the_study_its_export_and_its_page(
 
 
 def test_the_study_keeps_configs_of_the_whole_front(mixed: Study) -> None:
-    written = write_front_configs(mixed)
+    written = write_front_configs(mixed, Parts())
     assert [read_config(path).architecture for path in written] == [PLAIN, CAT, THREE]
     assert {path.parent for path in written} == {mixed.folder / "configs"}
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", path.name) for path in written)
@@ -254,11 +255,11 @@ def test_the_study_keeps_configs_of_the_whole_front(mixed: Study) -> None:
 
 def test_configs_of_an_earlier_front_go_other_files_stay(make_study: MakeStudy) -> None:
     study = make_study((PLAIN, result(3, miou=0.5)))
-    (old,) = write_front_configs(study)
+    (old,) = write_front_configs(study, Parts())
     mine = old.with_name("my_own_w9.yaml")
     mine.write_text("mine")
     make_study((CAT, result(1, miou=0.6)))
-    (new,) = write_front_configs(study)
+    (new,) = write_front_configs(study, Parts())
     assert not old.exists()
     assert sorted(old.parent.iterdir()) == sorted([mine, new])
 
@@ -267,14 +268,14 @@ def test_seeds_of_one_architecture_share_a_file(make_study: MakeStudy) -> None:
     study = make_study((PLAIN, result(0, miou=0.5)), objectives='["miou", "latency_ms"]')
     make_study((PLAIN, result(1, miou=0.75)), seed=1)
     assert study.front()["seeds"].tolist() == [2]
-    (path,) = write_front_configs(study)
+    (path,) = write_front_configs(study, Parts())
     assert path.name.endswith("_miou62.5.yaml")
 
 
 def test_no_completed_trial_exports_nothing(make_study: MakeStudy) -> None:
     study = make_study((PLAIN, None))
     assert front_of(study) == ()
-    assert write_front_configs(study) == []
+    assert write_front_configs(study, Parts()) == ()
 
 
 def test_a_report_writes_configs_without_torch() -> None:
