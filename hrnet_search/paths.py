@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 
@@ -24,3 +26,32 @@ def is_file(path: str | Path) -> bool:
 def expanded(path: str) -> str:
     """Return a path with the user's home for `~`; that of an unknown user stays as it is."""
     return os.path.expanduser(path)  # noqa: PTH111 -- Path.expanduser raises there
+
+
+def why_not_written(folder: str) -> str:
+    """Return why a folder can be neither written to nor made, for who named it; empty if it can.
+
+    A disk that takes nothing is left to whoever writes.
+    """
+    place, names = Path(folder), list[str]()
+    try:
+        while (found := _stat(place)) is None:
+            names.append(place.name)
+            place = place.parent
+        longest = os.pathconf(place, "PC_NAME_MAX")
+        sealed = os.statvfs(place).f_flag & os.ST_RDONLY
+    except OSError as error:
+        return os.strerror(error.errno or errno.EIO)
+    if any(len(os.fsencode(name)) > longest for name in names):
+        return os.strerror(errno.ENAMETOOLONG)
+    if not stat.S_ISDIR(found.st_mode):
+        return os.strerror(errno.ENOTDIR)
+    denied = not os.access(place, os.W_OK | os.X_OK, effective_ids=True) and not sealed
+    return os.strerror(errno.EACCES) if denied else ""
+
+
+def _stat(place: Path) -> os.stat_result | None:
+    try:
+        return place.stat()
+    except FileNotFoundError:
+        return None

@@ -293,9 +293,10 @@ def test_generate_says_where_it_cannot_write(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    assert main(["generate", str(tiny), "-n", "1", "-o", str(tmp_path / "file" / "out")]) == 4
-    said = capsys.readouterr().err
-    assert said == f"{tmp_path}/file/out: cannot be written: Not a directory{GO_ON}\n"
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", str(tiny), "-n", "1", "-o", str(tmp_path / "file" / "out")])
+    assert caught.value.code == 2
+    assert f"-o/--output: {tmp_path}/file/out: Not a directory" in capsys.readouterr().err
 
 
 def test_a_data_root_that_nothing_reads_is_said(

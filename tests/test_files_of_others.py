@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from made_up import META, ask, result
 
+from hrnet_search.arch.config_reader import SECTIONS
 from hrnet_search.arch.hrnet_yaml import read_config, write_config
 from hrnet_search.cli import main
 from hrnet_search.errors import StudyError
@@ -24,6 +28,7 @@ from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]
 BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
+QUICKSTART = ROOT / "search_spaces" / "quickstart.yaml"
 
 
 @pytest.fixture
@@ -128,14 +133,120 @@ def test_no_command_sends_control_characters_of_a_name(tmp_path: Path) -> None:
     assert [c for c in said if not c.isprintable() and c != "\n"] == []
 
 
-@pytest.mark.parametrize(
-    "command", ["report", "export", "sync", "repair", "check", "run", "profile"]
-)
+READERS = ["report", "export", "sync", "repair", "check", "run", "profile", "ablate", "generate"]
+LONG = "x" * 300
+"""NAME_MAX of Linux is 255 bytes."""
+
+
+def said_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line of a command that is refused with exit code 2."""
+    try:
+        code: object = main(words)
+    except SystemExit as left:
+        code = left.code
+    said = capsys.readouterr().err
+    assert code == 2, said
+    assert said.count("\n") == 1
+    return said
+
+
+def reading(command: str, path: str | Path) -> list[str]:
+    return [command, str(path), *(["-n", "1", "-o", "x"] if command == "generate" else [])]
+
+
+WRITERS: dict[str, Callable[[str], list[str]]] = {
+    "init": lambda place: ["init", place],
+    "generate": lambda place: ["generate", str(QUICKSTART), "-n", "1", "-o", place],
+    "run": lambda place: ["run", str(QUICKSTART), "-o", place],
+    "ablate": lambda place: ["ablate", str(QUICKSTART), "-o", place],
+    "export": lambda place: ["export", "study", "-o", place],
+}
+
+
+@pytest.mark.parametrize("command", READERS)
 def test_a_path_that_is_too_long_is_one_line(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """NAME_MAX of Linux is 255 bytes."""
-    assert main([command, "x" * 300]) == 2
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1
-    assert "File name too long" in said.err
+    assert "File name too long" in said_of(reading(command, LONG), capsys)
+
+
+@pytest.mark.parametrize("command", WRITERS)
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (LONG, "File name too long"),
+        (f"new/{LONG}/new", "File name too long"),
+        ("y/" * 3000, "File name too long"),
+        ("file", "Not a directory"),
+        ("file/new", "Not a directory"),
+    ],
+)
+def test_a_place_that_cannot_be_is_one_line(
+    command: str,
+    place: str,
+    why: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    assert why in said_of(WRITERS[command](place), capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@contextlib.contextmanager
+def as_somebody(folder: Path) -> Iterator[None]:
+    """Be a user whom the modes of files bind; root is not."""
+    if os.geteuid():
+        yield
+        return
+    for part in (folder, *folder.parents[:2]):
+        part.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_path_that_may_not_be_read_is_one_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    denied = tmp_path / "denied"
+    denied.mkdir()
+    (denied / "x.yaml").write_text("name: x\n")
+    said_of(reading(command, tmp_path / "none"), capsys)  # loads what the user may not read
+    denied.chmod(0)
+    with as_somebody(tmp_path):
+        assert "Permission denied" in said_of(reading(command, denied / "x.yaml"), capsys)
+    denied.chmod(0o700)
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_place_that_may_not_be_written_is_one_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "denied").mkdir(mode=0o555)
+    for place in (tmp_path / "denied", tmp_path / "denied" / "new" / "x"):
+        with as_somebody(tmp_path):
+            assert f"{place}: Permission denied" in said_of(WRITERS[command](str(place)), capsys)
+
+
+@pytest.mark.parametrize("content", ["x", "[1, 2]", "3", ""])
+@pytest.mark.parametrize("section", [*SECTIONS, "MODEL", "MODEL.OCR", "MODEL.EXTRA"])
+@pytest.mark.parametrize("command", ["check", "generate", "run", "profile"])
+def test_a_value_in_the_place_of_a_section_is_one_line(
+    command: str, section: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A config of the HRNet library, as it is given to `profile` and as the base of a space."""
+    given = yaml.safe_load(BASE.read_text())
+    parent, _, key = section.rpartition(".")
+    (given[parent] if parent else given)[key] = yaml.safe_load(content)
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(given))
+    space = tmp_path / "space.yaml"
+    space.write_text(QUICKSTART.read_text().replace(f"../configs/{BASE.name}", "base.yaml"))
+    path = tmp_path / "base.yaml" if command == "profile" else space
+    said = said_of(reading(command, path), capsys)
+    assert re.search(rf"base\.yaml:\d+:\d+: {section}: is no mapping, allowed: keys with", said)

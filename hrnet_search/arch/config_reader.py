@@ -28,6 +28,9 @@ STAGE1_ALIASES = {"NUM_RANCHES": "NUM_BRANCHES"}
 
 EXTRA_KEYS = ("FINAL_CONV_KERNEL", "STAGE1", "STAGE2", "STAGE3", "STAGE4")
 
+SECTIONS = ("CUDNN", "LOSS", "DATASET", "TRAIN", "TEST", "DEBUG")
+"""Keys beside MODEL that stand for a section in the library (`lib/config/default.py`)."""
+
 KEYPOINTS = ("NUM_JOINTS", "HEATMAP_SIZE")
 """Keys of MODEL in the libraries for human poses and for landmarks of faces."""
 
@@ -68,10 +71,15 @@ class ConfigReader:
     def architecture(self, root: yaml.Node) -> Architecture | None:
         """Return the architecture; None where there are faults, each of which is said."""
         top = self.section(root, "the file")
+        for name in SECTIONS:
+            if name in top:
+                self.section(top[name][1], name)
         model = self.child(top, "", "MODEL", None)
         if model is None:
             return None
         found = self.section(model[1], "MODEL")
+        if "OCR" in found:
+            self.section(found["OCR"][1], "MODEL.OCR")
         head = self.head(found)
         corners = self.value(found, "MODEL", "ALIGN_CORNERS", default=False)
         corners = False if corners is None else corners

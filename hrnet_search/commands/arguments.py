@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar
 from hrnet_search.commands.outcome import BAD_INPUT
 from hrnet_search.device_names import DEVICES, is_device
 from hrnet_search.errors import Fault, InputError, clean, nearest, shown
-from hrnet_search.paths import expanded
+from hrnet_search.paths import expanded, why_not_written
 
 N = TypeVar("N", int, float)
 
@@ -85,6 +85,14 @@ def device(text: str) -> str:
         return text
     wrong = f"{shown(text)} is not known, allowed: {DEVICES}"
     raise argparse.ArgumentTypeError(wrong)
+
+
+def output(text: str) -> str:
+    """Read a folder to write to, which is there or can be made."""
+    path = expanded(text)
+    if why := why_not_written(path):
+        raise argparse.ArgumentTypeError(f"{shown(path, 300)}: {why}")
+    return path
 
 
 def add_space(sub: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hrnet_search.commands.arguments import (
     add_space,
     add_take_over,
+    output,
     positive,
     require_positive,
     share,
@@ -58,7 +59,7 @@ def add_driving(sub: argparse.ArgumentParser) -> None:
     """Take a space file, the study's folder, and how the study is driven."""
     add_space(sub)
     sub.add_argument(
-        "-o", "--output", type=expanded, metavar="STUDY", help="study folder (results/NAME)"
+        "-o", "--output", type=output, metavar="STUDY", help="study folder (results/NAME)"
     )
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
     add_take_over(sub)

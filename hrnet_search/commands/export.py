@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import add_study, positive, require_positive
+from hrnet_search.commands.arguments import add_study, output, positive, require_positive
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.report import opened
 from hrnet_search.errors import Fault, InputError
@@ -26,7 +26,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     """Take what `export` does."""
     add_study(sub)
     sub.add_argument(
-        "-o", "--output", type=expanded, metavar="DIR", help="folder for the files (STUDY/export)"
+        "-o", "--output", type=output, metavar="DIR", help="folder for the files (STUDY/export)"
     )
     sub.add_argument(
         "--format",

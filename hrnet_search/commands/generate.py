@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import add_space, positive, whole
+from hrnet_search.commands.arguments import add_space, output, positive, whole
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.space_file import load
 from hrnet_search.paths import expanded
@@ -21,7 +21,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-n", type=positive, required=True, metavar="N", help="how many")
     sub.add_argument("--seed", type=whole, default=0, metavar="S", help="of the draw (0)")
     sub.add_argument(
-        "-o", "--output", required=True, type=expanded, metavar="DIR", help="folder for the yamls"
+        "-o", "--output", required=True, type=output, metavar="DIR", help="folder for the yamls"
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrnet_search.commands.arguments import output
 from hrnet_search.commands.init_text import (
     SHAPES,
     SHAPES_SIZE,
@@ -49,7 +50,7 @@ class Written:
 def add(sub: argparse.ArgumentParser) -> None:
     """Take what `init` does."""
     add = sub.add_argument
-    add("folder", type=expanded, metavar="DIR", help="where space.yaml and base.yaml are written")
+    add("folder", type=output, metavar="DIR", help="where space.yaml and base.yaml are written")
     add("--data-root", type=expanded, metavar="DIR", help="where the images and masks lie")
     kinds = f"{', '.join(DATA_KINDS)} (folder with --data-root, else shapes)"
     add("--kind", metavar="KIND", help=kinds)
