@@ -21,6 +21,7 @@ from hrnet_search.search.tracking_uri import noted_tracking
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.rewrite import without_secrets
 from hrnet_search.store import migration, waiting, writer
+from hrnet_search.store.reader import Reader
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -226,7 +227,7 @@ def test_a_study_from_before_loses_its_secret_when_it_goes_on(
             StudyStore(folder).close()
     StudyStore(folder).close()
     assert list(leaks(folder)) == []
-    open_study(folder)._reader.check_all()
+    Reader(folder).check_all()
 
 
 @pytest.mark.usefixtures("plain_sqlite")

@@ -18,7 +18,7 @@ from hrnet_search.report.summary import summary
 from hrnet_search.report.tables import write_front, write_trials
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.files import refuse_links
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Snapshot, Study
 
 FOLDER = "report"
 
@@ -44,7 +44,7 @@ def write_report(study: Study) -> ReportFiles:
     written, for parts that could not be made.
     """
     parts = Parts()
-    files, _ = _write(study, parts)
+    files, _ = _write(Snapshot(study), parts)
     parts.check()
     assert files is not None, "no part failed"
     return files
@@ -55,7 +55,7 @@ def report_and_summary(study: Study) -> tuple[str, ReportError | None]:
 
     Raises as `write_report`, but for that.
     """
-    parts = Parts()
+    study, parts = Snapshot(study), Parts()
     _, stamp = _write(study, parts)
     text = parts.make("summary", lambda: summary(study, stamp))
     return text or "", parts.error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hrnet_search.records import COMPLETED, OBJECTIVES, SOFT_IOU, TrialResult
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.front import non_dominated
 from hrnet_search.store.notes import redacted_notes
-from hrnet_search.store.reader import Reader
+from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections
 from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
     FINISHED,
@@ -52,7 +53,7 @@ class Study:
         if not (self.folder / FILE).is_file():
             raise not_a_study(self.folder, f"it has no {FILE}")
         self._ended: dict[int, tuple[Ask, TrialResult]] = {}  # what has ended never changes
-        self._reader = Reader(self.folder)
+        self._reader: Rows = Reader(self.folder)
 
     @property
     def meta(self) -> dict[str, str]:
@@ -129,13 +130,13 @@ class Study:
     def ended(self, after: int = 0) -> list[tuple[Ask, TrialResult]]:
         """Return the trials that ended, in the order of their commits, from number `after` on."""
         rows = in_order_of_commits(self._reader.trials())
-        with reading(self.folder):
+        with reading(self.folder), no_collections():
             return [self._pair(row) for row in rows if row[FINISHED] >= after]
 
     def trials(self) -> list[tuple[Ask, TrialResult | None]]:
         """Return every trial asked for, with its result if it has one."""
         rows = self._reader.trials()
-        with reading(self.folder):
+        with reading(self.folder), no_collections():
             return [(ask_of(r), None) if r[FINISHED] is None else self._pair(r) for r in rows]
 
     def _pair(self, row: Row) -> tuple[Ask, TrialResult]:
@@ -143,6 +144,41 @@ class Study:
         if number not in self._ended:
             self._ended[number] = ask_of(row), result_of(row)
         return self._ended[number]
+
+
+class Snapshot(Study):
+    """A study as it was at one moment: read once, whoever goes on with it meanwhile.
+
+    A report asks many times for the same, and its parts are to be of the same trials.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.folder, self._ended = study.folder, study._ended
+        self._reader = KeptRows(study._reader.meta(), study._reader.trials())
+
+    @cached_property
+    def _trials(self) -> list[tuple[Ask, TrialResult | None]]:
+        return super().trials()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        return super().results()
+
+    @cached_property
+    def _variants(self) -> pd.DataFrame:
+        return super().variants()
+
+    def trials(self) -> list[tuple[Ask, TrialResult | None]]:
+        """Return every trial asked for, with its result if it has one."""
+        return list(self._trials)
+
+    def results(self) -> pd.DataFrame:
+        """Return a row a trial, as `Study.results` does."""
+        return self._table.copy()
+
+    def variants(self) -> pd.DataFrame:
+        """Return a row a completed architecture, as `Study.variants` does."""
+        return self._variants.copy()
 
 
 def _shown(level: Any) -> Any:

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up import network, result
@@ -20,6 +21,7 @@ from hrnet_search.errors import ReportError, StorageLostError
 from hrnet_search.report import ablation, ablation_plots, figure, plots, report, tables
 from hrnet_search.report.export import hrnet
 from hrnet_search.store.ablation import META
+from hrnet_search.store.reader import Reader
 from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study
 
@@ -152,3 +154,20 @@ def test_from_python_a_search_returns_its_study_and_a_report_raises(
     assert "front.csv: could not be made" in caplog.text
     with pytest.raises(ReportError, match=r"front\.csv: could not be made"):
         report_of(study)
+
+
+def test_a_report_reads_its_study_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100,000 trials each reading takes seconds; and all parts are of the same trials."""
+    calls: list[str] = []
+
+    def noted(name: str, real: Callable[[Reader], Any]) -> Callable[[Reader], Any]:
+        def read(reader: Reader) -> Any:
+            calls.append(name)
+            return real(reader)
+
+        return read
+
+    monkeypatch.setattr(Reader, "trials", noted("trials", Reader.trials))
+    monkeypatch.setattr(Reader, "meta", noted("meta", Reader.meta))
+    assert main(["report", str(study.folder)]) == 0
+    assert sorted(calls) == ["meta", "trials"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -19,7 +20,8 @@ from made_up import META, ask, result
 
 from hrnet_search.errors import InputError, StudyError
 from hrnet_search.records import FAILED, INFEASIBLE, STOPPED
-from hrnet_search.store.study import COLUMNS, open_study
+from hrnet_search.store.reader import no_collections
+from hrnet_search.store.study import COLUMNS, Snapshot, Study, open_study
 from hrnet_search.store.tables import TRIALS, insert
 from hrnet_search.store.trial_rows import asked, ended
 from hrnet_search.store.writer import StudyStore
@@ -206,3 +208,30 @@ def test_ten_thousand_trials_open_in_two_seconds(study: Path) -> None:
     start = time.process_time()
     assert len(open_study(study).results()) == 10_000
     assert time.process_time() - start < 2
+
+
+def test_a_snapshot_is_the_study_of_one_moment(study: Path) -> None:
+    fill(study, (0, result(0)), (1, result(1, miou=0.9)))
+    whole = open_study(study)
+    seen = Snapshot(whole)
+    fill(study, (2, result(2)))
+    assert [a.number for a, _ in seen.trials()] == [0, 1]
+    assert [a.number for a, _ in whole.trials()] == [0, 1, 2]
+    for read in (Study.results, Study.variants, Study.front):
+        table = read(seen)
+        assert set(table["number"]) <= {0, 1}
+        table["number"] = -1  # the caller's own
+        assert (read(seen)["number"] >= 0).all()
+    assert seen.meta == whole.meta
+    assert (seen.name, seen.folder) == (whole.name, whole.folder)
+
+
+def test_the_collector_rests_while_trials_are_read_and_works_again(study: Path) -> None:
+    fill(study, (0, result(0)))
+    (study / "study.db").write_bytes(b"")
+    assert gc.isenabled()
+    with pytest.raises(StudyError):
+        open_study(study).trials()
+    assert gc.isenabled()
+    with no_collections():
+        assert not gc.isenabled()

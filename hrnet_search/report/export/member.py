@@ -104,18 +104,18 @@ class Member:
 def front_of(study: Study) -> tuple[Member, ...]:
     """Return the members of the front, cheapest first, each architecture once."""
     trials = {ask.number: (ask, result) for ask, result in study.trials()}
+    completed: dict[str, list[tuple[int, TrialResult]]] = {}
+    for ask, result in trials.values():
+        if result is not None and result.status == COMPLETED:
+            completed.setdefault(ask.key.architecture, []).append((ask.number, result))
     front = study.front()
     writer = ConfigWriter.of(study.meta)
     members = []
     for number, miou in zip(front["number"], front["miou"], strict=True):
         ask, first = trials[number]
         assert first is not None, "a trial on the front has completed"
-        others = tuple(
-            result
-            for other, (its, result) in trials.items()
-            if its.key.architecture == ask.key.architecture and other != number
-            if result is not None and result.status == COMPLETED
-        )
+        same = completed[ask.key.architecture]
+        others = tuple(result for other, result in same if other != number)
         schedule = writer.schedule(ask.key.schedule)
         facts = (schedule, writer, study.name, study.folder, int(number))
         members.append(Member(ask.architecture, float(miou), first, others, *facts))
