@@ -14,6 +14,8 @@ def test_every_fault_has_its_row() -> None:
 
 
 def test_every_test_that_is_named_is_there() -> None:
+    assert "none yet" not in PAGE
+    assert all("::test_" in row for row in re.findall(r"^\| \d+ \|.*$", PAGE, re.MULTILINE))
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)
     assert len(named) > 40
     for path, name in named:
