@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import resource
 import sys
@@ -45,6 +44,7 @@ from hrnet_search.search.ray_tune.cluster import Resources, private_cluster
 from hrnet_search.search.ray_tune.driver import run_on_ray
 from hrnet_search.search.study import Brain
 from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -78,17 +78,20 @@ class Sleep:
         return run_made_up(task, report)
 
 
-def create(folder: Path, tracking: str) -> None:
-    meta = {"name": folder.name, "objectives": '["miou", "macs"]', "tracking": tracking}
-    choices = {
-        "choices": json.dumps([c.path for c in LARGE.choices]),
-        "levels": json.dumps([c.values for c in LARGE.choices]),
-    }
-    StudyStore.create(folder, {**meta, **choices, "schedule": "{}", "study_id": "b"})
+def create(folder: Path, tracking: dict[str, str]) -> None:
+    notes = Notes(
+        name=folder.name,
+        study_id="b",
+        objectives=("miou", "macs"),
+        choices=tuple(c.path for c in LARGE.choices),
+        levels=tuple(c.values for c in LARGE.choices),
+        tracking=tracking,
+    )
+    StudyStore.create(folder, notes)
 
 
 def overhead(folder: Path, trials: int, workers: int, seconds: float) -> None:
-    create(folder / "study", "off")
+    create(folder / "study", {})
     planned = replace(plan("random", trials), space=LARGE)
     with StudyStore(folder / "study") as store, private_cluster(workers, 0, folder) as ray:
         brain = Brain(planned, store, None)
@@ -104,7 +107,7 @@ def overhead(folder: Path, trials: int, workers: int, seconds: float) -> None:
 
 
 def own(folder: Path, trials: int) -> None:
-    create(folder / "study", '{"mlflow": "auto"}')
+    create(folder / "study", {"mlflow": "auto"})
     planned = replace(plan("random", trials), space=LARGE)
     times = []
     with StudyStore(folder / "study") as store, Outbox(folder / "study", print) as box:
@@ -124,7 +127,7 @@ def own(folder: Path, trials: int) -> None:
 
 
 def scale(folder: Path, trials: int, workers: int) -> None:
-    create(folder / "study", "off")
+    create(folder / "study", {})
     planned = replace(plan("random", trials + 40 * workers), space=LARGE)
     _fill(folder / "study", trials, planned.schedule.id)
     gc.collect()

@@ -34,6 +34,7 @@ from hrnet_search.search.inline import Report, run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.study import Brain
 from hrnet_search.space.load import load_space_file
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "camvid.yaml"
@@ -103,7 +104,7 @@ def measure(plan: Plan) -> str:
         base = replace(task, architecture=plan.space.base, latency=None)
         return Worker().run(base, report)
 
-    StudyStore.create(plan.folder, {"name": "harness"})
+    StudyStore.create(plan.folder, Notes(name="harness"))
     with StudyStore(plan.folder) as store, ExitStack() as patched:
         for clock, (owner, name) in zip(clocks.values(), methods, strict=True):
             timed = clock.around(getattr(owner, name))

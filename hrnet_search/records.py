@@ -43,9 +43,6 @@ MIRROR_NAMES = ("mlflow", "optuna")
 NO_INIT, BASE_INIT, PRETRAINED_INIT, TRIAL_INIT = "none", "base", "pretrained", "trial:"
 """What `schedule.init` may be, beside the name of a weight file; the last one before a key."""
 
-INITIAL = "initial"
-"""Under which a study notes what its variants start from, in lines for people."""
-
 COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
 STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
 """How a trial ends; stopped and infeasible trials are not failures."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from large_study import make_study
 from made_up import network, result
 
-from hrnet_search.records import FAILED, STOPPED, LatencyCondition, TrialKey, TrialResult
+from hrnet_search.records import (
+    FAILED,
+    STOPPED,
+    DataSpec,
+    LatencyCondition,
+    Schedule,
+    TrialKey,
+    TrialResult,
+)
+from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -40,25 +50,19 @@ def hostile_study(folder: Path) -> Study:
     """Return a study that has a hostile string in every text that a user controls."""
     texts = iter(HOSTILE)
     names = tuple(next(texts) for _ in range(100))
-    meta = {
+    notes: dict[str, Any] = {
         "name": next(texts),
         "space_text": "\n".join(HOSTILE),
         "study_id": next(texts),
+        "schedule": NotedSchedule("sc-short", _hostile_schedule(texts, names)),
+        "choices": tuple(next(texts) for _ in range(5)),
+        "levels": tuple(tuple(next(texts) for _ in range(n)) for n in (80, 4, 4, 4, 2)),
+        # What is not of its type is not shown, whatever wrote it.
         "reference_ms": next(texts),
-        "schedule": json.dumps(
-            {
-                "id": "sc-short", "steps": next(texts), "optimiser": next(texts),
-                "fingerprint": next(texts),
-                "data": {"kind": next(texts), "classes": next(texts), "names": names},
-            }
-        ),
-        "choices": json.dumps([next(texts) for _ in range(5)]),
-        "levels": json.dumps([[next(texts) for _ in range(n)] for n in (80, 4, 4, 4, 2)]),
-        "aa_check": json.dumps({"ratio": next(texts), "agrees": next(texts)}),
-        "screening": json.dumps({"n": next(texts), "loo_error": next(texts)}),
-        "rung_audit": json.dumps({"audited": next(texts), "lost": next(texts), "stopped": 1}),
-    }  # fmt: skip
-    make_study(folder, 60, names=names, meta=meta, confirmed=8)
+        "screening": {"n": next(texts), "loo_error": next(texts)},
+        "rung_audit": {"audited": next(texts), "lost": next(texts), "stopped": 1},
+    }
+    make_study(folder, 60, names=names, confirmed=8, **notes)
     rest = HOSTILE[-100:]
     with StudyStore(folder) as store:
         first = len(store.asks())
@@ -68,6 +72,13 @@ def hostile_study(folder: Path) -> Study:
             store.ask(Ask(first + i, key, (0,) * 5, architecture))
             store.finish(first + i, _attacking(i, text, key))
     return open_study(folder)
+
+
+def _hostile_schedule(texts: Iterator[str], names: tuple[str, ...]) -> Schedule:
+    data = DataSpec(next(texts), len(names), names)
+    return Schedule(
+        data, optimiser=next(texts), fingerprint=next(texts), init=next(texts), loss=next(texts)
+    )
 
 
 def _attacking(i: int, text: str, key: TrialKey) -> TrialResult:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from made_up import network
+from made_up import CHECK, network
 from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import Architecture
@@ -18,12 +18,16 @@ from hrnet_search.records import (
     COMPLETED,
     FAILED,
     STOPPED,
+    DataSpec,
     Latency,
     LatencyCondition,
     RungResult,
+    Schedule,
     TrialKey,
     TrialResult,
 )
+from hrnet_search.store.findings import NotedSchedule, RungAudit, Screening
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import TRIALS, insert
 from hrnet_search.store.trial_rows import Ask, asked, ended
@@ -47,16 +51,17 @@ def make_study(
     useless: float = 0.0,
     confirmed: int = 16,
     names: tuple[str, ...] = CLASSES,
-    meta: dict[str, str] | None = None,
     seed: int = 0,
+    **notes: Any,
 ) -> Study:
     """Write a study of distinct variants, of which the last ones confirm.
 
     `noise` is that of seeds; `useless` drowns the search's schedule in noise of its own, so that it
     ranks nothing; `confirmed` architectures have the long schedule, and the front two more seeds.
+    `notes` are those that the study notes instead.
     """
     rng = np.random.default_rng(seed)
-    StudyStore.create(folder, {**_meta(names), **(meta or {})})
+    StudyStore.create(folder, replace(_notes(names), **notes))
     rows: list[tuple[Ask, TrialResult | None]] = []
     quality: list[float] = []
     for point, architecture in _variants(trials, rng):
@@ -70,24 +75,22 @@ def make_study(
     return open_study(folder)
 
 
-def _meta(names: tuple[str, ...]) -> dict[str, str]:
-    data = {"kind": "shapes", "classes": len(names), "names": names, "mean": [0.5, 0.5, 0.5]}
-    schedule = {"id": SHORT, "steps": 300, "batch": 8, "crop": [128, 128], "data": data}
-    check = {"ratio": 1.001, "low": 0.997, "high": 1.004, "agrees": True}
-    return {
-        "name": "a-large-study",
-        "objectives": '["miou", "latency_ms"]',
-        "choices": json.dumps(PATHS),
-        "levels": json.dumps(LEVELS),
-        "base_yaml": config_text(network(18)),
-        "space_text": "name: a-large-study\nbase: base.yaml\n",
-        "schedule": json.dumps(schedule),
-        "long_schedule": json.dumps({**schedule, "id": LONG, "steps": 900}),
-        "aa_check": json.dumps(check),
-        "screening": json.dumps({"n": 48, "loo_error": 0.031, "tau": 0.97, "used": True}),
-        "rung_audit": json.dumps({"audited": 17, "lost": 0, "stopped": 120}),
-        "study_id": "0123456789ab",
-    }
+def _notes(names: tuple[str, ...]) -> Notes:
+    data = DataSpec("shapes", len(names), names, mean=(0.5, 0.5, 0.5))
+    return Notes(
+        name="a-large-study",
+        study_id="0123456789ab",
+        objectives=("miou", "latency_ms"),
+        choices=PATHS,
+        levels=LEVELS,
+        base_yaml=config_text(network(18)),
+        space_text="name: a-large-study\nbase: base.yaml\n",
+        schedule=NotedSchedule(SHORT, Schedule(data)),
+        long_schedule=NotedSchedule(LONG, Schedule(data, steps=900)),
+        aa_check=replace(CHECK, ratio=1.001, low=0.997, high=1.004),
+        screening=Screening(n=48, loo_error=0.031, tau=0.97, used=True),
+        rung_audit=RungAudit(audited=17, lost=0, stopped=120),
+    )
 
 
 def _variants(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import Cost
+from hrnet_search.latency_rule import AACheck
 from hrnet_search.records import (
     COMPLETED,
     Latency,
@@ -14,9 +15,15 @@ from hrnet_search.records import (
     TrialKey,
     TrialResult,
 )
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 
-META = {"name": "made-up", "objectives": '["miou", "macs"]', "choices": "[]", "levels": "[]"}
+NOTES = Notes(name="made-up", objectives=("miou", "macs"), choices=(), levels=())
+CONDITION = LatencyCondition("a machine", "eager", "fp32", 1, (64, 64), 1)
+CHECK = AACheck(
+    ratio=1.0, low=0.9, high=1.1, samples=20, noisy=False, busy=False, agrees=True,
+    condition=CONDITION,
+)  # fmt: skip
 TINY = Architecture(
     (
         Stage(1, "BOTTLENECK", (1,), (4,)),
@@ -40,8 +47,7 @@ def ask(number: int) -> Ask:
 
 def result(number: int, miou: float | None = None, **changes: object) -> TrialResult:
     miou = (number % 90) / 100 if miou is None else miou
-    condition = LatencyCondition("a machine", "eager", "fp32", 1, (64, 64), 1)
-    latency = Latency(1.5 + number, 1.0, 1.5, 2.0, 1.4, 1.6, 50, False, condition)
+    latency = Latency(1.5 + number, 1.0, 1.5, 2.0, 1.4, 1.6, 50, False, CONDITION)
     done = TrialResult(
         key=ask(number).key,
         status=COMPLETED,

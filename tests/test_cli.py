@@ -357,9 +357,10 @@ def test_a_run_from_space_file_to_configs(
     unused = "base: MODEL.PRETRAINED hrnet.pth is not used: variants start from random weights"
     log, page = folder / "logs" / "progress.log", folder / "report" / "report.html"
     assert all(unused in text for text in (out, log.read_text(), page.read_text()))
-    check = json.loads(study.meta["aa_check"])
-    assert check["low"] <= check["ratio"] <= check["high"]
-    assert float(study.meta["reference_ms"]) == check["reference_ms"] > 0
+    check = study.notes.aa_check
+    assert check is not None
+    assert check.low <= check.ratio <= check.high
+    assert study.notes.reference_ms == check.reference_ms > 0
     front = study.front()
     written = sorted(Architecture.from_yaml(p).id for p in (folder / "configs").glob("*.yaml"))
     assert written == sorted(front["architecture"])

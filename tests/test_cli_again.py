@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shlex
 import shutil
@@ -20,7 +19,8 @@ from PIL import Image
 from hrnet_search import open_study
 from hrnet_search.cli import main
 from hrnet_search.evaluate import devices, trial
-from hrnet_search.evaluate.latency import AACheck, aa_check
+from hrnet_search.evaluate.latency import aa_check
+from hrnet_search.latency_rule import AACheck
 from hrnet_search.records import LatencySpec
 from hrnet_search.report.page.gather import gather
 from hrnet_search.search import run
@@ -88,7 +88,7 @@ def test_the_command_on_the_page_begins_the_same_study_from_another_folder(
     assert list(elsewhere.iterdir()) == []
     again = open_study(project / "my studies" / "#1-again")
     for name in ("identity", "study_id", "trials"):
-        assert again.meta[name] == study.meta[name]
+        assert getattr(again.notes, name) == getattr(study.notes, name)
     columns = ["architecture", "schedule", "seed", "miou"]
     assert again.results()[columns].equals(study.results()[columns])
     for other in gather(study).commands[1:]:
@@ -224,5 +224,7 @@ def test_workers_leave_in_a_relative_folder_what_an_inline_run_does(
     columns = ["architecture", "schedule", "seed", "status"]
     found, expected = (open_study(f / "results" / "tiny").results() for f in (many, inline))
     assert found[columns].equals(expected[columns])
-    assert json.loads(open_study(study).meta["schedule"])["init_path"] == str(kept)
+    noted = open_study(study).notes.schedule
+    assert noted is not None
+    assert noted.schedule.init_path == str(kept)
     assert [path.name for path in many.iterdir()] == ["results"]

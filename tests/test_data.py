@@ -339,8 +339,9 @@ def test_names_and_kept_images_belong_to_the_study_and_outlast_a_run(
     study = tmp_path / "study"
     words = ["run", str(write_space(tmp_path)), "--data-root", str(root), "-o", str(study)]
     assert main([*words, "--trials", "1"]) == 0
-    schedule = json.loads(open_study(study).meta["schedule"])
-    assert tuple(schedule["data"]["names"]) == PRESETS["camvid"].spec.names
+    noted = open_study(study).notes.schedule
+    assert noted is not None
+    assert noted.data.names == PRESETS["camvid"].spec.names
     kept = {path: path.stat().st_mtime_ns for path in (study / "cache").glob("*.images")}
     assert len(kept) == 2
     assert main([*words, "--trials", "2"]) == 0

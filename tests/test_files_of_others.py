@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from made_up import META, ask, result
+from made_up import NOTES, ask, result
 
 from hrnet_search.arch.config_reader import SECTIONS
 from hrnet_search.arch.hrnet_yaml import read_config, write_config
@@ -39,7 +39,7 @@ def umask() -> Iterator[None]:
 
 
 def make_study(folder: Path) -> None:
-    StudyStore.create(folder, META)
+    StudyStore.create(folder, NOTES)
     with StudyStore(folder) as store:
         store.ask(ask(0))
         store.finish(0, result(0))

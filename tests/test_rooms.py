@@ -7,6 +7,7 @@ functions and behind TYPE_CHECKING count too.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,10 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 
 # In order: a room imports only rooms before it.
 ROOMS = (
-    "redaction", "errors", "paths", "device_names", "heartbeat", "arch", "records", "latency_rule",
-    "version_rule", "presets", "library", "space", "store", "net", "data", "evaluate", "search",
-    "testing", "ablation", "report", "progress", "commands", "cli", "__main__",
+    "redaction", "errors", "paths", "device_names", "heartbeat", "arch", "records", "inventory",
+    "latency_rule", "version_rule", "presets", "space", "store", "library", "net", "data",
+    "evaluate", "search", "testing", "ablation", "report", "progress", "commands", "cli",
+    "__main__",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
 
@@ -130,6 +132,13 @@ def problems(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_a_module_imports_what_its_room_may(path: Path) -> None:
     assert list(problems(path)) == []
+
+
+def test_only_the_store_knows_notes_as_texts_by_name() -> None:
+    """Elsewhere they are fields of a record: a name misspelt is an error, never "not known"."""
+    texts = re.compile(r"\.meta\b|\bset_meta\b|Notes\.read\(|\.texts\(\)|store\.reader|\bMETA\b")
+    outside = [path for path in modules() if name_of(path).split(".")[0] != "store"]
+    assert [name_of(path) for path in outside if texts.search(path.read_text())] == []
 
 
 def test_every_guest_list_has_a_module() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from made_up import META
+from made_up import NOTES
 
 from hrnet_search.cli import main
 from hrnet_search.errors import Fault, clean, shown
@@ -21,6 +22,7 @@ from hrnet_search.search.tracking_uri import noted_tracking
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.rewrite import without_secrets
 from hrnet_search.store import migration, waiting, writer
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.reader import Reader
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
@@ -158,7 +160,7 @@ def test_variables_are_filled_when_a_command_runs_and_never_stored(
     monkeypatch.setenv("MY_WORD", TOKEN)
     asked: list[str] = []
     monkeypatch.setitem(mirrors.MIRRORS, "optuna", lambda uri, _: asked.append(uri))
-    StudyStore.create("study", {**META, "tracking": f'{{"optuna": "{uri}"}}'})
+    StudyStore.create("study", replace(NOTES, tracking={"optuna": uri}))
     study = open_study("study")
     mirrors.mirrors_of(study)
     mirrors.mirrors_of(study, file)
@@ -176,7 +178,7 @@ def test_variables_are_filled_when_a_command_runs_and_never_stored(
 
 
 def test_sync_takes_no_space_of_another_study(space: Path) -> None:
-    StudyStore.create("study", META)
+    StudyStore.create("study", NOTES)
     with pytest.raises(ValueError, match="the study is made-up"):
         sync(Path("study"), print, load_space_file(space))
 
@@ -213,14 +215,15 @@ def test_a_study_from_before_loses_its_secret_when_it_goes_on(
     """Also from pages of study.db that are free and from the second copy, and after a kill."""
     folder = tmp_path / "study"
     with monkeypatch.context() as before:
-        before.setattr(writer, "redacted_notes", dict)
         before.setattr(writer, "redacted_note", lambda _, value: value)
-        StudyStore.create(folder, {**META, "space_text": SPACE, "tracking": MLFLOW})
+        before.setattr(Notes, "texts", lambda _: {"space_text": SPACE, "tracking": MLFLOW})
+        StudyStore.create(folder, NOTES)
+        before.setattr(Notes, "texts", lambda _: {"tracking": f'{{"optuna": "{OPTUNA}"}}'})
         with StudyStore(folder) as store:
-            store.set_meta("tracking", f'{{"optuna": "{OPTUNA}"}}')
+            store.note(NOTES)
     assert list(leaks(folder))
     study = open_study(folder)
-    assert not any(form in study.space_text + str(study.meta) for form in FORMS)
+    assert not any(form in study.space_text + str(study.notes) for form in FORMS)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "patiently", killed_at(killed))
         with pytest.raises(KeyboardInterrupt) if killed else nullcontext():

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import Inline, open_store, plan_of, search
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import SpaceFile, load_space_file
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
@@ -131,7 +133,7 @@ def _studied(given: Given, name: str, until: float) -> dict[str, Any]:
     with (
         Interrupt() as interrupt,
         open_store(file, plan, folder) as store,
-        _driver(file, plan, store.meta(), at_once, interrupt) as driver,
+        _driver(file, plan, store.notes(), at_once, interrupt) as driver,
     ):
         try:
             search(plan, store, [Clock(interrupt, until)], print, driver)
@@ -143,16 +145,16 @@ def _studied(given: Given, name: str, until: float) -> dict[str, Any]:
 
 def standing(study: Study) -> dict[str, Any]:
     """Return the front of a study, finished or not, and how far it is to be trusted."""
-    trials = study.trials()
+    trials, notes = study.trials(), study.notes
     evidence = evidence_of(study, trials)
     columns = ["number", "width", "params", "macs", "latency_ms", "miou"]
     return {
-        "trials": max(int(study.meta["trials"]), len(trials)),  # the base comes on top
+        "trials": max(notes.trials or 0, len(trials)),  # the base comes on top
         "completed": sum(r is not None and r.status == "completed" for _, r in trials),
         "errors": sorted({r.error for _, r in trials if r is not None and r.error}),
         "front": study.front()[columns].to_dict("records"),
-        "aa_check": evidence.aa_check,
-        "probe": study.meta.get("probe", ""),
+        "aa_check": evidence.aa_check and asdict(evidence.aa_check),
+        "probe": notes.probe and asdict(notes.probe),
         "trust": evidence.stamp.verdict,
         "why": evidence.stamp.why,
     }
@@ -178,7 +180,7 @@ def _at_once(given: Given, file: SpaceFile) -> int:
 
 @contextmanager
 def _driver(
-    file: SpaceFile, plan: Plan, meta: dict[str, str], at_once: int, interrupt: Interrupt
+    file: SpaceFile, plan: Plan, notes: Notes, at_once: int, interrupt: Interrupt
 ) -> Iterator[Driver]:
     if at_once == 1:
         yield Inline(interrupt)
@@ -187,8 +189,9 @@ def _driver(
     from hrnet_search.search.ray_tune.start import ray_driver
 
     asked = Asked(workers=at_once, gpus=1 / at_once)
-    folder, study = Path(plan.folder), meta["study_id"]
+    folder = Path(plan.folder)
+    study = notes.study_id or folder.name
     with ray_driver(
-        asked, folder, study, file.latency.device, meta.get("device"), interrupt, print
+        asked, folder, study, file.latency.device, notes.device, interrupt, print
     ) as driver:
         yield driver

@@ -12,11 +12,12 @@ from hrnet_search.ablation.matching import TOLERANCE, match_macs
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.contents import Contents
-from hrnet_search.data.inventory import Inventory
+from hrnet_search.inventory import Inventory
 from hrnet_search.records import Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor
 from hrnet_search.space.initial_weights import init_path
 from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.findings import Probe
 
 REFERENCE = "reference"
 EQUAL_MACS = " at equal MACs"
@@ -72,8 +73,8 @@ class Ablation:
     arms: tuple[Arm, ...]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
-    probe: str = ""
-    """What was found on the machine that settled open keys of the schedule, as JSON."""
+    probe: Probe | None = None
+    """What was found on the machine that settled open keys of the schedule."""
 
     initial: tuple[str, ...] = ()
     """What arms start from, in lines for people."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,19 @@ from hrnet_search.ablation.analysis import analyse, paired_noise
 from hrnet_search.ablation.arms import MACS, NONE, Ablation, settle
 from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
 from hrnet_search.ablation.planner import forecast, plan_lines, refusal
-from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
-from hrnet_search.data.inventory import HOLDS
+from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import SpaceError
-from hrnet_search.library.writer import IMAGE_SIZES, SCHEDULES, noted
 from hrnet_search.paths import absolute
-from hrnet_search.records import COMPLETED, INITIAL, TrialKey, TrialResult, hash_of
+from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.initial import Initial
 from hrnet_search.search.inline import Driver, Listener
-from hrnet_search.search.run import PROBE, Inline, on_this_machine, reference_of, take_up
+from hrnet_search.search.run import Inline, notes_of, on_this_machine, reference_of, take_up
 from hrnet_search.search.same import FACTORS, TRAINING, without_places
-from hrnet_search.search.start import REFERENCE
 from hrnet_search.space.load import SpaceFile
-from hrnet_search.store.ablation import META, AblationRecord
+from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.evaluations import evaluation_path
-from hrnet_search.store.notes import SPACE_TEXT
-from hrnet_search.store.rows import to_json
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -79,10 +75,9 @@ def open_ablation(
     What is asked (margin, alpha, seeds) is part of it: it may not change once results are seen.
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
-    identity = _identity(file, ablation)
     schedules = [arm.schedule for arm in ablation.arms]
-    meta = _meta(file, ablation, identity)
-    return take_up(file, meta, identity, schedules, ablation.contents, folder, take_over)
+    notes = _notes(file, ablation)
+    return take_up(file, notes, schedules, ablation.contents, folder, take_over)
 
 
 def ablate(
@@ -115,7 +110,7 @@ def write_record(file: SpaceFile, ablation: Ablation, store: StudyStore) -> Abla
     results = {result.key: result for _, result in store.finished()}
     names = file.schedule.data.names
     record = analyse(file.name, ablation, results, str(store.folder), names)
-    store.set_meta(META, to_json(record))
+    store.note(Notes(ablation=record))
     return record
 
 
@@ -129,7 +124,9 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
     asks = store.asks()
     known = {ask.key for ask in asks}
     first = max((ask.number for ask in asks), default=-1) + 1
-    same_device = study.meta.get("device") == store.meta().get("device")
+    notes = store.notes()
+    same_device = study.notes.device == notes.device
+    reference_ms = notes.reference_ms if same_device else None
     taken = 0
     for key, arm in trials(ablation):
         if key not in done or key in known:
@@ -137,7 +134,7 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
         number = first + taken
         store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
         _copy_evaluation(study.folder, store.folder, key)
-        found = _with_own_latency(done[key], store if same_device else None)
+        found = _with_own_latency(done[key], reference_ms)
         note = f"taken over from {study.name}"
         store.finish(number, replace(found, notes=(*found.notes, note)))
         taken += 1
@@ -149,10 +146,10 @@ def opened(folder: Path) -> list[Study]:
     return [open_study(folder)] if (folder / "study.db").exists() else []
 
 
-def _with_own_latency(result: TrialResult, store: StudyStore | None) -> TrialResult:
-    if store is None or result.latency is None:
+def _with_own_latency(result: TrialResult, reference_ms: float | None) -> TrialResult:
+    if reference_ms is None or result.latency is None:
         return replace(result, latency=None)
-    own = result.latency.ratio * float(store.meta()[REFERENCE])
+    own = result.latency.ratio * reference_ms
     return replace(result, latency=replace(result.latency, ms=own))
 
 
@@ -163,28 +160,21 @@ def _copy_evaluation(source: Path, target: Path, key: TrialKey) -> None:
         shutil.copyfile(kept, copy)
 
 
-def _meta(file: SpaceFile, ablation: Ablation, identity: dict[str, Any]) -> dict[str, str]:
-    factors = ablation.spec.factors
-    schedule = ablation.arms[0].schedule
-    return {
-        "name": file.name,
-        SPACE_TEXT: file.text,
-        "base_yaml": config_text(file.space.base, file.base),
-        "objectives": json.dumps(file.objectives),
-        "choices": json.dumps([*(f.path for f in factors), "match"]),
-        "levels": json.dumps([*(f.levels for f in factors), [NONE, MACS]]),
-        "schedule": json.dumps(noted(schedule)),
-        SCHEDULES: json.dumps([noted(s) for s in dict.fromkeys(a.schedule for a in ablation.arms)]),
-        IMAGE_SIZES: json.dumps(largest_sizes(schedule.data)),
-        INITIAL: json.dumps(ablation.initial),
-        "trials": str(ablation.trainings),
-        HOLDS: to_json(ablation.data),
-        **({PROBE: ablation.probe} if ablation.probe else {}),
-        "study_id": hash_of([file.name, identity]),
-    }
+def _notes(file: SpaceFile, ablation: Ablation) -> Notes:
+    factors, schedules = ablation.spec.factors, [arm.schedule for arm in ablation.arms]
+    return replace(
+        notes_of(file, _identity(file, ablation), schedules[0]),
+        choices=(*(f.path for f in factors), "match"),
+        levels=(*(tuple(f.levels) for f in factors), (NONE, MACS)),
+        trials=ablation.trainings,
+        arm_schedules=tuple(map(NotedSchedule.of, dict.fromkeys(schedules))),
+        data_holds=ablation.data,
+        probe=ablation.probe,
+        initial=ablation.initial,
+    )
 
 
-def _identity(file: SpaceFile, ablation: Ablation) -> dict[str, Any]:
+def _identity(file: SpaceFile, ablation: Ablation) -> Mapping[str, Any]:
     """Return what may not change while an ablation lasts, by the key of the space file."""
     spec, latency = ablation.spec, asdict(file.latency)
     identity = {

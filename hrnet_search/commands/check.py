@@ -21,7 +21,7 @@ from hrnet_search.commands.space_file import (
 )
 
 if TYPE_CHECKING:
-    from hrnet_search.data.inventory import Inventory
+    from hrnet_search.inventory import Inventory
     from hrnet_search.space.load import SpaceFile
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hrnet_search.search.inline import Driver, Listener
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.space.load import SpaceFile
+    from hrnet_search.store.notes import Notes
     from hrnet_search.store.study import Study
     from hrnet_search.store.writer import StudyStore
 
@@ -105,7 +106,7 @@ def driven(
     already, folder = store.finished(), store.folder
     with (
         Outbox(folder, terminal.warn, file) as outbox,
-        _driver(file, folder, store.meta(), interrupt, how, terminal) as driver,
+        _driver(file, folder, store.notes(), interrupt, how, terminal) as driver,
         watching(
             folder, planned, file.objectives, already, terminal.console, terminal.live, first
         ) as views,
@@ -147,7 +148,7 @@ def reported_study(folder: Path, terminal: Terminal) -> Study:
 def _driver(
     file: SpaceFile,
     folder: Path,
-    meta: Mapping[str, str],
+    notes: Notes,
     interrupt: Interrupt,
     how: Driving,
     terminal: Terminal,
@@ -161,7 +162,7 @@ def _driver(
     from hrnet_search.search.ray_tune.room import GIB, Asked, memory_of_a_worker
     from hrnet_search.search.ray_tune.start import ray_driver
 
-    device, measured_on = file.latency.device, meta.get("device")
+    device, measured_on = file.latency.device, notes.device
     memory = (how.memory_per_trial or 0) * GIB
     asked = Asked(
         workers=how.workers or 1,
@@ -171,6 +172,6 @@ def _driver(
         hang_s=file.hang_s,
         memory=int(memory) or memory_of_a_worker(file.space, file.schedule, device),
     )
-    study = meta["study_id"]
+    study = notes.study_id or folder.name
     with ray_driver(asked, folder, study, device, measured_on, interrupt, terminal.say) as driver:
         yield driver

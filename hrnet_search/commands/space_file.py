@@ -11,7 +11,7 @@ from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import absolute, expanded
 
 if TYPE_CHECKING:
-    from hrnet_search.data.inventory import Inventory
+    from hrnet_search.inventory import Inventory
     from hrnet_search.search.initial import Initial
     from hrnet_search.space.load import SpaceFile
 

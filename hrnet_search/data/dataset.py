@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hrnet_search.data import shapes
 from hrnet_search.data.contents import Contents, to_text
-from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import DataError, Fault
+from hrnet_search.inventory import Inventory
 from hrnet_search.presets import PRESETS
 from hrnet_search.records import DataSpec
 from hrnet_search.space.load import SpaceFile, placed

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 
 from hrnet_search.data.folder import SPLITS, decode_pair, option_faults, shortened, tried
-from hrnet_search.data.inventory import NAMED_FILES, Inventory, SplitInventory, some
 from hrnet_search.data.labels import Meaning, labels_of, meaning_of, palette_of
 from hrnet_search.data.pairs import find_pairs
 from hrnet_search.data.places import Found, Pair, Pairs
 from hrnet_search.errors import Fault, shown
+from hrnet_search.inventory import NAMED_FILES, Inventory, SplitInventory, some
 from hrnet_search.records import IGNORED, DataSpec
 
 LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "WEBP": "WebP", "AVIF": "AVIF"}

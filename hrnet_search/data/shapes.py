@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.data.contents import Contents
-from hrnet_search.data.inventory import Inventory, SplitInventory
 from hrnet_search.errors import DataError, Fault
+from hrnet_search.inventory import Inventory, SplitInventory
 from hrnet_search.presets import SHAPES
 from hrnet_search.records import DataSpec
 

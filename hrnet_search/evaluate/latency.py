@@ -8,7 +8,7 @@ slow down together. The objective is that ratio times the reference's latency, f
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,15 +22,15 @@ from hrnet_search.evaluate.condition import Setting, resolve
 from hrnet_search.evaluate.timing import (
     ENOUGH_ROWS,
     FEWEST_ROWS,
-    PRECISION,
     Comparison,
     Series,
     compare,
     median_interval,
     time_alone,
 )
+from hrnet_search.latency_rule import PRECISION, WIDEST, AACheck
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import Latency, LatencyCondition, LatencySpec
+from hrnet_search.records import Latency, LatencySpec
 
 REFERENCE = Architecture(
     (
@@ -42,62 +42,8 @@ REFERENCE = Architecture(
 )
 """W18-Small-v1: small, published, and of the same kinds of kernels as what it is held against."""
 
-WIDEST = 5 * PRECISION
-"""How far, relative to the ratio, a check's interval may reach to a side and still say agreed."""
-
 CALLS_IN_A_ROW = 8
 """Calls a sample of throughput on a GPU: the next is launched before the last has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class AACheck:
-    """The reference against a copy of itself: a sound instrument says 1.
-
-    `low` to `high` is the 95% interval of `ratio` over `samples` quads; `agrees` says that it
-    holds 1, or that the ratio is 1 within the 1% to which latencies are measured; `undecided`
-    that it would, but the interval is too wide to say so. `reference_ms` is the latency that a
-    study freezes: the median of both, of the least disturbed of `checks`, or the median of
-    `kept` steady latencies from before.
-    """
-
-    ratio: float
-    low: float
-    high: float
-    samples: int
-    noisy: bool
-    busy: bool
-    agrees: bool
-    condition: LatencyCondition
-    reference_ms: float
-    undecided: bool = False
-    checks: int = 1
-    kept: int = 0
-
-    def line(self) -> str:
-        """Return what the check says, for people."""
-        verdict = "agrees with itself" if self.agrees else "DISAGREES with itself"
-        if self.undecided:
-            verdict = "is UNDECIDED against itself"
-        line = (
-            f"A/A check: the reference network {verdict}, ratio {self.ratio:.3f}"
-            f" (95% interval {self.low:.3f} to {self.high:.3f}, {self.samples} quads)"
-        )
-        if self.checks > 1:
-            line += f", the steadiest of {self.checks} checks"
-        if self.undecided:
-            line += f"; an interval that reaches over {WIDEST:.0%} to a side is too wide to say"
-        elif self.noisy:
-            line += "; the interval did not close within the time"
-        return f"{line}; the device is busy with other work" if self.busy else line
-
-    def reference_line(self) -> str:
-        """Return, for people, how sure the frozen latency is; empty where nothing is to be said."""
-        takes = f"the reference takes {self.reference_ms:.3g} ms"
-        if self.kept:
-            return f"{takes}, the median of {self.kept} steady latencies kept for this device"
-        if not self.noisy:
-            return ""
-        return f"{takes}, noisy: absolute ms of this study are uncertain, ratios are not"
 
 
 def measure_latency(

@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -18,6 +18,7 @@ from hrnet_search.evaluate.devices import device_name
 from hrnet_search.evaluate.train import Trainer, TrainingData
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import AUTO, MEMORY_FORMATS, Schedule
+from hrnet_search.store.findings import Probe
 
 PAYS = 0.9
 """What is less exact, or less usual, has to take at most this share of the time."""
@@ -30,16 +31,6 @@ FEATURES = ("avx512_bf16", "amx_bf16", "bf16")
 """Names under which processors say that they multiply bf16."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What was chosen where a schedule says auto, and why: median seconds of a training step."""
-
-    precision: str
-    memory_format: str
-    device: str
-    seconds: tuple[tuple[str, float], ...] = ()
-
-
 def settle(
     schedule: Schedule,
     architecture: Architecture,
@@ -50,13 +41,16 @@ def settle(
     options = candidates(schedule, device)
     first = options[0]
     if len(options) == 1:
-        return Probe(first.precision, first.memory_format, device_name(device))
+        return Probe(first.precision, first.memory_format, device_name(device), {})
     keep_freed_memory()
     seconds = _seconds(options, architecture, device, clock)
     fastest = min(options, key=seconds.__getitem__)
     best = fastest if seconds[fastest] < PAYS * seconds[first] else first
-    rows = tuple((f"{o.precision} {o.memory_format}", seconds[o]) for o in options)
-    return Probe(best.precision, best.memory_format, device_name(device), rows)
+    # JSON knows no infinity: an option that found no memory has no seconds.
+    known = {
+        f"{o.precision} {o.memory_format}": seconds[o] for o in options if math.isfinite(seconds[o])
+    }
+    return Probe(best.precision, best.memory_format, device_name(device), known)
 
 
 def is_open(schedule: Schedule) -> bool:
@@ -81,13 +75,6 @@ def has_bf16(device: torch.device) -> bool:
     # Older versions of torch do not tell; then only what is exact is tried.
     capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in FEATURES)
-
-
-def record(found: Probe) -> dict[str, Any]:
-    """Return a probe as JSON has it."""
-    # JSON knows no infinity: an option that found no memory has no seconds.
-    seconds = {name: s for name, s in found.seconds if math.isfinite(s)}
-    return asdict(found) | {"seconds": seconds}
 
 
 def _seconds(

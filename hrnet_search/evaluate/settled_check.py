@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from hrnet_search.arch.hrnet_yaml import DEFAULT_CLASSES
 from hrnet_search.evaluate.kept_latencies import kept_references
-from hrnet_search.evaluate.latency import AACheck, aa_check
+from hrnet_search.evaluate.latency import aa_check
+from hrnet_search.latency_rule import AACheck
 from hrnet_search.records import LatencySpec
 
 MOST_CHECKS = 4

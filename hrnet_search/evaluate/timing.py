@@ -15,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search import heartbeat
+from hrnet_search.latency_rule import PRECISION
 
 Array = NDArray[np.float64]
 Clock = Callable[[], float]
-
-PRECISION = 0.01
-"""How far, relative to the estimate, its 95% interval may reach to either side when it closes."""
 
 CONFIDENCE = 0.95
 RESAMPLES = 500

@@ -5,11 +5,9 @@ Facts of `lib/datasets/` on branch HRNet-OCR; lists and sizes are those of `expe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from hrnet_search.records import IGNORED
+from hrnet_search.records import IGNORED, DataSpec
 
 NAMES = ("cityscapes", "ade20k", "pascal_ctx", "lip", "cocostuff")
 """What DATASET.DATASET may be; the library evaluates it as a name."""
@@ -54,25 +52,25 @@ def list_reader(classes: int) -> str:
     return "lip" if classes == SHIFTED else PASCAL.name
 
 
-def is_renumbered(data: Mapping[str, Any]) -> bool:
+def is_renumbered(data: DataSpec) -> bool:
     """Return whether masks hold other ids than classes, which no reader of the library knows."""
-    if data.get("kind") in READERS:
+    if data.kind in READERS:
         return False
-    moved = any(stored != label for stored, label in data.get("mapping") or () if label != IGNORED)
-    return moved or len(_ignored(data)) > 1 or bool(data.get("colors"))
+    moved = any(stored != label for stored, label in data.mapping if label != IGNORED)
+    return moved or len(_ignored(data)) > 1 or bool(data.colors)
 
 
-def ignored_label(data: Mapping[str, Any]) -> int:
+def ignored_label(data: DataSpec) -> int:
     """Return the label of pixels that count nowhere, in masks as a target reads them.
 
     Where masks are renumbered it is that of the masks that have to be written.
     """
-    if data.get("kind") in READERS or is_renumbered(data):
+    if data.kind in READERS or is_renumbered(data):
         return IGNORED
     ignored = _ignored(data)
-    return ignored.pop() if ignored else int(data.get("ignore", IGNORED))
+    return ignored.pop() if ignored else data.ignore
 
 
-def _ignored(data: Mapping[str, Any]) -> set[int]:
+def _ignored(data: DataSpec) -> set[int]:
     """Return the stored ids that a mapping says to ignore."""
-    return {int(stored) for stored, label in data.get("mapping") or () if label == IGNORED}
+    return {stored for stored, label in data.mapping if label == IGNORED}

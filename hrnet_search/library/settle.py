@@ -18,7 +18,6 @@ from hrnet_search.library.readers import Reader
 from hrnet_search.records import IGNORED, DataSpec, Schedule
 
 Sections = dict[str, Any]
-Noted = Mapping[str, Any]
 Sizes = Mapping[str, Sequence[int]]
 
 LEAST_SCALE = 0.5
@@ -26,6 +25,9 @@ LEAST_SCALE = 0.5
 
 PLAIN = Schedule(DataSpec("", 0))
 """A schedule of which the library's trainer does everything in the same way."""
+
+PUBLISHED_CROP = (512, 1024)
+"""That of the library's own configs."""
 
 NO_KEY = ("class_weights", "power", "warmup", "photometric", "ema", "precision", "init")
 ITS_OWN = ("EXTRA_TRAIN_SET", "EXTRA_EPOCH", "EXTRA_LR", "NUM_SAMPLES")
@@ -35,30 +37,35 @@ ITS_OWN = ("EXTRA_TRAIN_SET", "EXTRA_EPOCH", "EXTRA_LR", "NUM_SAMPLES")
 class Settling:
     """The sections of a base on their way to a study's: `left` to set, `notes` of what is not.
 
-    `schedule` is as the study noted it, with its `data`; `sizes` the largest image (height,
+    `schedule` is None where the data alone are known; `sizes` are the largest image (height,
     width) by split, as far as known.
     """
 
-    def __init__(self, sections: Sections, schedule: Noted, sizes: Sizes) -> None:
-        self.schedule, self.data = schedule, schedule["data"]
+    def __init__(
+        self, sections: Sections, data: DataSpec, schedule: Schedule | None, sizes: Sizes
+    ) -> None:
+        self._data, self._schedule = data, schedule
         self.left: list[str] = []
         self.notes: list[str] = []
         self._sections = sections
-        self._sizes = {**sizes, **_working(self.data)}
-        self._reader = readers.READERS.get(self.data["kind"])
+        self._sizes = {**sizes, **_working(data)}
+        self._reader = readers.READERS.get(data.kind)
         self._added = not self._reader and self._named not in ("", *readers.NAMES)
         self._same = self._added or (self._reader is not None and self._named == self._reader.name)
 
     def settle(self) -> None:
         """Write all that is known."""
         self._dataset()
-        self._section("TRAIN")["IGNORE_LABEL"] = readers.ignored_label(self.data)
+        self._section("TRAIN")["IGNORE_LABEL"] = readers.ignored_label(self._data)
         self._train_sizes()
         self._test()
-        self._loss()
-        self._optimiser()
-        self._augmentation()
-        self.notes += _not_carried(self.schedule, self.data)
+        if self._schedule:
+            self._loss(self._schedule)
+            self._optimiser(self._schedule)
+            self._augmentation(self._schedule)
+        self.notes += _data_not_carried(self._data)
+        if self._schedule:
+            self.notes += _not_carried(self._schedule)
 
     @property
     def _named(self) -> str:
@@ -74,7 +81,7 @@ class Settling:
         if not self._same:
             for name, key in product(("DATASET", "TRAIN", "TEST"), ITS_OWN):
                 self._section(name).pop(key, None)
-        self._section("DATASET")["NUM_CLASSES"] = int(self.data["classes"])
+        self._section("DATASET")["NUM_CLASSES"] = self._data.classes
         if self._reader:
             self._own_reader(self._reader)
         elif self._added:
@@ -88,7 +95,7 @@ class Settling:
     def _own_reader(self, reader: Reader) -> None:
         """Name the data set's own reader; a base of the same one knows where its lists lie."""
         if not self._same:
-            self._read_by(reader.name, _root(self.data) or "data/", reader.lists)
+            self._read_by(reader.name, _root(self._data) or "data/", reader.lists)
         if reader is readers.PASCAL:
             self.notes.append(
                 "branch HRNet-OCR takes TRAIN_SET and TEST_SET as lists of 'IMAGE MASK' below"
@@ -97,8 +104,8 @@ class Settling:
 
     def _list_reader(self) -> None:
         """Name a reader of lists, and say what is left to set for it."""
-        name = readers.list_reader(self.data["classes"])
-        self._read_by(name, _root(self.data), readers.OWN_LISTS)
+        name = readers.list_reader(self._data.classes)
+        self._read_by(name, _root(self._data), readers.OWN_LISTS)
         self.left += [f"DATASET.{key}" for key in ("ROOT", "TRAIN_SET", "TEST_SET")]
         self.notes += _of_lists(name)
 
@@ -107,18 +114,22 @@ class Settling:
         self._section("DATASET").update(TRAIN_SET=lists[0], TEST_SET=lists[1])
 
     def _train_sizes(self) -> None:
-        train, crop = self._section("TRAIN"), self.schedule.get("crop")
-        if crop:
-            train["IMAGE_SIZE"] = _width_height(crop)
+        train = self._section("TRAIN")
+        if self._schedule:
+            train["IMAGE_SIZE"] = _width_height(self._schedule.crop)
         train["BASE_SIZE"] = self._long_side("train", train.get("BASE_SIZE"))
+
+    @property
+    def _crop(self) -> tuple[int, int]:
+        return self._schedule.crop if self._schedule else PUBLISHED_CROP
 
     def _test(self) -> None:
         """Judge whole images as they are, as the study did."""
         test, known = self._section("TEST"), self._sizes.get("val")
-        if known and (self._reader is None or self.data.get("size")):
+        if known and (self._reader is None or self._data.size):
             test["IMAGE_SIZE"] = _width_height(known)
         elif self._reader is None:
-            test["IMAGE_SIZE"] = _width_height(self.schedule.get("crop") or (512, 1024))
+            test["IMAGE_SIZE"] = _width_height(self._crop)
             self.left += ["TRAIN.BASE_SIZE", "TEST.IMAGE_SIZE", "TEST.BASE_SIZE"]
         elif not self._same:
             test["IMAGE_SIZE"] = list(self._reader.test)
@@ -130,40 +141,34 @@ class Settling:
     def _long_side(self, split: str, base: Any) -> Any:
         """Return the long side that images have before they are scaled."""
         known = self._sizes.get(split)
-        if self._reader and not self.data.get("size"):  # images of many sizes: as published
+        if self._reader and not self._data.size:  # images of many sizes: as published
             return base if self._same and base else self._reader.long_side
-        return int(max(known or self.schedule.get("crop") or (512, 1024)))
+        return int(max(known or self._crop))
 
-    def _loss(self) -> None:
-        if "loss" not in self.schedule:
-            return
-        loss, ohem = self._section("LOSS"), self.schedule["loss"] == "ohem"
+    def _loss(self, schedule: Schedule) -> None:
+        loss, ohem = self._section("LOSS"), schedule.loss == "ohem"
         loss["USE_OHEM"] = ohem
         if ohem:
-            loss["OHEMTHRES"] = float(self.schedule["ohem_threshold"])
-            loss["OHEMKEEP"] = int(self.schedule["ohem_keep"])
+            loss.update(OHEMTHRES=schedule.ohem_threshold, OHEMKEEP=schedule.ohem_keep)
 
-    def _optimiser(self) -> None:
-        train, schedule = self._section("TRAIN"), self.schedule
-        if schedule.get("optimiser") == "sgd":
+    def _optimiser(self, schedule: Schedule) -> None:
+        train = self._section("TRAIN")
+        if schedule.optimiser == "sgd":
             train.update(OPTIMIZER="sgd", NESTEROV=False)
-            for key, name in (("LR", "lr"), ("MOMENTUM", "momentum"), ("WD", "weight_decay")):
-                train[key] = float(schedule[name])
+            train.update(LR=schedule.lr, MOMENTUM=schedule.momentum, WD=schedule.weight_decay)
             if "NONBACKBONE_KEYWORDS" in train:
                 train["NONBACKBONE_KEYWORDS"] = []  # all weights were trained at one rate
-        elif "optimiser" in schedule:
+        else:
             self.notes.append(
                 f"the library trains by SGD alone: OPTIMIZER, LR, MOMENTUM and WD are the base's,"
-                f" the study's were {schedule['optimiser']}, {schedule['lr']:g},"
-                f" {schedule['momentum']:g} and {schedule['weight_decay']:g}"
+                f" the study's were {schedule.optimiser}, {schedule.lr:g},"
+                f" {schedule.momentum:g} and {schedule.weight_decay:g}"
             )
-        if "batch" in schedule:
-            self._batch(int(schedule["batch"]))
-        if "steps" in schedule:
-            self.notes.append(
-                f"TRAIN.END_EPOCH is the base's, for a training in full: the study's schedule was"
-                f" {schedule['steps']} steps of {schedule.get('batch', '?')} images"
-            )
+        self._batch(schedule.batch)
+        self.notes.append(
+            f"TRAIN.END_EPOCH is the base's, for a training in full: the study's schedule was"
+            f" {schedule.steps} steps of {schedule.batch} images"
+        )
 
     def _batch(self, batch: int) -> None:
         """Share a batch out over as many of the base's GPUs as take equal parts of it."""
@@ -174,19 +179,16 @@ class Settling:
             self.notes.append(f"GPUS are {used} of the base's {count}: equal parts of {batch}")
         self._section("TRAIN")["BATCH_SIZE_PER_GPU"] = batch // used
 
-    def _augmentation(self) -> None:
-        train, schedule = self._section("TRAIN"), self.schedule
-        if "scale" in schedule:
-            low, high = schedule["scale"]
-            train["MULTI_SCALE"] = True  # without it the library does not crop
-            train["SCALE_FACTOR"] = max(0, round(10 * (high - LEAST_SCALE)))
-            if low != LEAST_SCALE:
-                self.notes.append(
-                    f"scales are {LEAST_SCALE} to {LEAST_SCALE + train['SCALE_FACTOR'] / 10:g}: the"
-                    f" library's begin at {LEAST_SCALE}, the study's were {low:g} to {high:g}"
-                )
-        if "flip" in schedule:
-            train["FLIP"] = bool(schedule["flip"])
+    def _augmentation(self, schedule: Schedule) -> None:
+        train, (low, high) = self._section("TRAIN"), schedule.scale
+        train["MULTI_SCALE"] = True  # without it the library does not crop
+        train["SCALE_FACTOR"] = max(0, round(10 * (high - LEAST_SCALE)))
+        if low != LEAST_SCALE:
+            self.notes.append(
+                f"scales are {LEAST_SCALE} to {LEAST_SCALE + train['SCALE_FACTOR'] / 10:g}: the"
+                f" library's begin at {LEAST_SCALE}, the study's were {low:g} to {high:g}"
+            )
+        train["FLIP"] = schedule.flip
         for key, value in (("DOWNSAMPLERATE", 1), ("RANDOM_BRIGHTNESS", False)):
             if key in train:
                 train[key] = value
@@ -196,7 +198,7 @@ class Settling:
     def _mirror(self, train: dict[str, Any]) -> None:
         """Take mirroring away where it would exchange classes that are not left and right."""
         name = self._named
-        if self.data.get("swaps"):
+        if self._data.swaps:
             why = "classes that trade places in a mirror (data.swaps) would not"
         elif name == "lip":
             why = "lip would exchange classes 14 to 19"
@@ -247,34 +249,35 @@ def _of_lists(name: str) -> Iterator[str]:
         )
 
 
-def _not_carried(schedule: Noted, data: Noted) -> Iterator[str]:
-    """Yield what of a study has no key in the library."""
+def _data_not_carried(data: DataSpec) -> Iterator[str]:
+    """Yield what of a study's data has no key in the library."""
     if readers.is_renumbered(data):
         yield (
             f"masks hold other ids than classes (data.mapping, data.colors): write masks of ids 0"
-            f" to {data['classes'] - 1}, and {IGNORED} for what is ignored"
+            f" to {data.classes - 1}, and {IGNORED} for what is ignored"
         )
-    figures = [(PLAIN.data.mean, data.get("mean")), (PLAIN.data.std, data.get("std"))]
-    if any(theirs and list(theirs) != list(ours) for ours, theirs in figures):
+    if (data.mean, data.std) != (PLAIN.data.mean, PLAIN.data.std):
         yield "the library normalises with ImageNet's mean and std, the study with its own"
-    if data["kind"] == "cityscapes" and schedule.get("class_weights") == PLAIN.class_weights:
+
+
+def _not_carried(schedule: Schedule) -> Iterator[str]:
+    """Yield what of a study's schedule has no key in the library, or another value there."""
+    if schedule.data.kind == "cityscapes" and schedule.class_weights == PLAIN.class_weights:
         yield "the library weighs Cityscapes' classes, the study did not"
-    differ = [k for k in NO_KEY if k in schedule and schedule[k] != getattr(PLAIN, k)]
+    differ = [k for k in NO_KEY if getattr(schedule, k) != getattr(PLAIN, k)]
     if differ:
-        said = ", ".join(f"{key} {shown(str(schedule[key]))}" for key in differ)
+        said = ", ".join(f"{key} {shown(str(getattr(schedule, key)))}" for key in differ)
         yield f"no key of the library says: {said}"
 
 
-def _working(data: Noted) -> Sizes:
-    size = data.get("size")
-    return {"train": size, "val": size} if size else {}
+def _working(data: DataSpec) -> Sizes:
+    return {"train": data.size, "val": data.size} if data.size else {}
 
 
 def _width_height(size: Sequence[int]) -> list[int]:
     return [int(size[1]), int(size[0])]
 
 
-def _root(data: Noted) -> str:
+def _root(data: DataSpec) -> str:
     """Return where the study's data lie, with the slash that the library does not add."""
-    root = str(data.get("root") or "")
-    return f"{root.rstrip('/')}/" if root and PurePath(root).is_absolute() else ""
+    return f"{data.root.rstrip('/')}/" if PurePath(data.root).is_absolute() else ""

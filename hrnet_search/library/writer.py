@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import (
@@ -18,16 +15,13 @@ from hrnet_search.arch.hrnet_yaml import (
     parse_config,
 )
 from hrnet_search.errors import shown
-from hrnet_search.library.settle import Noted, Settling, Sizes
-from hrnet_search.records import Schedule
-
-IMAGE_SIZES = "image_sizes"
-"""Where a study notes its largest image (height, width) by split, as JSON."""
-
-SCHEDULES = "arm_schedules"
-"""Where an ablation notes the schedules of its arms, as a JSON list."""
+from hrnet_search.library.settle import Settling, Sizes
+from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.store.notes import Notes
 
 WIDTH = 96
+UNKNOWN = DataSpec("", 0)
+"""Data of which nothing is known; no data set has 0 classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,67 +37,54 @@ class StudyConfig:
 class ConfigWriter:
     """Writes every config that leaves a study, so that one name has one content.
 
-    `schedules` are as noted, by id. By a schedule that was not noted only the data are known.
+    `schedules` are by the ids of trials' keys. Of one that is not among them only the data are
+    known, which are those of the others.
     """
 
     base: Config | None = None
-    schedules: Mapping[str, Noted] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
     sizes: Sizes = field(default_factory=dict)
 
     @staticmethod
-    def of(meta: Mapping[str, str]) -> ConfigWriter:
+    def of(notes: Notes) -> ConfigWriter:
         """Return the writer of a study, from what it noted."""
-        text = meta.get("base_yaml", "")
-        found = [_json(meta, name) for name in ("schedule", "long_schedule")]
-        found += _json(meta, SCHEDULES) or []
-        schedules = {schedule["id"]: schedule for schedule in found if schedule}
-        base = parse_config(text) if text else None
-        return ConfigWriter(base, schedules, _json(meta, IMAGE_SIZES) or {})
+        found = (notes.schedule, notes.long_schedule, *(notes.arm_schedules or ()))
+        schedules = {noted.id: noted.schedule for noted in found if noted}
+        base = parse_config(notes.base_yaml) if notes.base_yaml else None
+        return ConfigWriter(base, schedules, notes.image_sizes or {})
 
     @staticmethod
     def planned(base: Config, schedule: Schedule) -> ConfigWriter:
         """Return the writer of configs that are to be trained by a schedule."""
-        return ConfigWriter(base, {schedule.id: noted(schedule)})
+        return ConfigWriter(base, {schedule.id: schedule})
 
     def write(self, architecture: Architecture, schedule: str) -> StudyConfig:
         """Return the config of a network that was trained by a schedule, named by its id."""
         base = self.base or Config(architecture, cityscapes_sections())
-        found = self.schedule(schedule)
-        if type(found.get("data", {}).get("classes")) is not int:
+        data = self.data(schedule)
+        if data == UNKNOWN:
             return StudyConfig(config_text(architecture, base))
         sections = copy.deepcopy(base.sections)
-        settling = Settling(sections, found, self.sizes)
+        settling = Settling(sections, data, self.schedules.get(schedule), self.sizes)
         settling.settle()
         left, notes = tuple(settling.left), tuple(settling.notes)
         text = config_text(
-            architecture, Config(base.architecture, sections), _head(found["data"], left, notes)
+            architecture, Config(base.architecture, sections), _head(data, left, notes)
         )
         return StudyConfig(text, left, notes)
 
-    def schedule(self, name: str) -> Noted:
-        """Return a schedule by its id; of one that was not noted, the study's data."""
-        if name in self.schedules:
-            return self.schedules[name]
-        return next(({"data": s["data"]} for s in self.schedules.values() if s.get("data")), {})
+    def data(self, schedule: str) -> DataSpec:
+        """Return the data of a schedule by its id, of one that was not noted the study's."""
+        found = self.schedules.get(schedule)
+        known = (s.data for s in self.schedules.values() if s.data != UNKNOWN)
+        return found.data if found else next(known, UNKNOWN)
 
 
-def noted(schedule: Schedule) -> dict[str, Any]:
-    """Return a schedule as a study notes it: lists for tuples, an absolute root, its id."""
-    found: dict[str, Any] = json.loads(json.dumps({**asdict(schedule), "id": schedule.id}))
-    if root := found["data"]["root"]:
-        found["data"]["root"] = str(Path(root).absolute())
-    return found
-
-
-def _head(data: Noted, left: tuple[str, ...], notes: tuple[str, ...]) -> list[str]:
+def _head(data: DataSpec, left: tuple[str, ...], notes: tuple[str, ...]) -> list[str]:
     """Return what a config says of its study, as lines of a comment."""
-    lines = [f"for {shown(data['kind'])}, {data['classes']} classes"]
+    lines = [f"for {shown(data.kind)}, {data.classes} classes"]
     if left:
         lines.append(f"LEFT TO SET: {', '.join(left)}")
     for note in notes:
         lines += textwrap.wrap(f"- {note}", WIDTH, subsequent_indent="  ")
     return lines
-
-
-def _json(meta: Mapping[str, str], name: str) -> Any:
-    return json.loads(meta.get(name) or "null")

@@ -16,7 +16,7 @@ from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.parts import Parts
 from hrnet_search.report.tables import csv_bytes
 from hrnet_search.report.trials import version_warning
-from hrnet_search.store.ablation import AblationRecord, ArmRow, EffectRow, from_meta
+from hrnet_search.store.ablation import AblationRecord, ArmRow, EffectRow
 from hrnet_search.store.study import Study
 
 COLUMNS = (
@@ -39,7 +39,7 @@ KINDS = {"arm": "arms", "main effect": "main effects", "interaction": "interacti
 
 def write_ablation(study: Study, folder: Path, parts: Parts) -> tuple[Path, ...]:
     """Write tables and plots of the ablation in a study; nothing for a study without one."""
-    record = parts.make(folder / "ablation.json", lambda: from_meta(study.meta))
+    record = study.notes.ablation
     if record is None:
         return ()
     written = [_write_table(name, record, study, folder / name, parts) for name in TABLES]

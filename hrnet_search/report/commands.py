@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 
 from hrnet_search.paths import absolute
-from hrnet_search.report.trials import noted
 from hrnet_search.store.study import Study
 
 
@@ -21,13 +20,13 @@ def commands(study: Study) -> tuple[str, ...]:
 
 def _again(study: Study) -> list[str]:
     """Return the command that began a study, with what its space file does not say."""
-    meta = study.meta
-    ablation = any(key.startswith("ablate.") for key in noted(meta, "identity"))
+    notes = study.notes
+    ablation = any(key.startswith("ablate.") for key in notes.identity or ())
     words = ["ablate" if ablation else "run", str(absolute(study.folder) / "space.yaml")]
-    if root := noted(meta, "schedule").get("data", {}).get("root"):
+    if notes.schedule and (root := notes.schedule.data.root):
         words += ["--data-root", str(absolute(root))]
-    if not ablation and "trials" in meta:
-        words += ["--trials", meta["trials"]]
+    if not ablation and notes.trials is not None:
+        words += ["--trials", str(notes.trials)]
     return words
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from hrnet_search.errors import Fault, InputError, shown
-from hrnet_search.records import NO_IDENTITY, OBJECTIVES
+from hrnet_search.records import NO_IDENTITY, OBJECTIVES, DataSpec
 from hrnet_search.report.latency_doubt import front_doubt, latency_doubts
 from hrnet_search.report.near_front import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.page.points import condition_line
-from hrnet_search.report.trials import noted, objectives_of
 from hrnet_search.report.trust import Floats, Interval
 from hrnet_search.store.evaluations import percentiles
 from hrnet_search.store.front import hypervolume
@@ -122,7 +121,7 @@ def _p_value(drawn: Floats) -> float:
 
 def _common_cost(first: Study, second: Study) -> tuple[str, str]:
     """Return the cost that both optimise; measured under one condition, or else MACs."""
-    names = [objectives_of(study) for study in (first, second)]
+    names = [study.objectives for study in (first, second)]
     both = [n for n in names[0] if n in names[1] and OBJECTIVES[n].direction == "min"]
     name = both[0] if both else "macs"
     if name != "latency_ms":
@@ -156,24 +155,23 @@ def _latency_doubts(
         return
     for study, side in zip(studies, sides, strict=True):
         trials = study.trials()
-        found = [*latency_doubts(noted(study.meta, "aa_check"), trials)]
+        found = [*latency_doubts(study.notes.aa_check, trials)]
         found.append(front_doubt(trials, side.numbers))
         yield from (f"{shown(study.name)}: {doubt}" for doubt in found if doubt)
 
 
 def _same_schedule(first: Study, second: Study) -> bool:
-    return bool(_schedule(first).get("id") == _schedule(second).get("id"))
-
-
-def _same_data(first: Study, second: Study) -> bool:
-    both = [(s.get("fingerprint"), _kept(s.get("data"))) for s in map(_schedule, (first, second))]
+    noted = [study.notes.schedule for study in (first, second)]
+    both = [one.id if one else "" for one in noted]
     return both[0] == both[1]
 
 
-def _kept(data: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what makes a data set; an older study lacks keys that say nothing here."""
-    return {key: value for key, value in (data or {}).items() if value and key not in NO_IDENTITY}
+def _same_data(first: Study, second: Study) -> bool:
+    noted = [study.notes.schedule for study in (first, second)]
+    both = [(s.schedule.fingerprint, _kept(s.data)) if s else None for s in noted]
+    return both[0] == both[1]
 
 
-def _schedule(study: Study) -> dict[str, Any]:
-    return noted(study.meta, "schedule")
+def _kept(data: DataSpec) -> dict[str, Any]:
+    """Return what makes a data set."""
+    return {key: value for key, value in asdict(data).items() if key not in NO_IDENTITY}

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hrnet_search.latency_rule import AACheck
 from hrnet_search.report.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trials import (
     Trial,
     costs_of,
     data_warnings,
-    noted,
-    objectives_of,
+    long_schedule_id,
     schedule_id,
     seeds_of,
-    signal_of,
     version_warning,
 )
 from hrnet_search.report.trust import (
@@ -32,6 +30,8 @@ from hrnet_search.report.trust import (
     seed_noise,
     stamp,
 )
+from hrnet_search.store.findings import Screening
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
 
 MAY_BELONG = 0.05
@@ -56,8 +56,8 @@ class Evidence:
     chances: dict[int, float]
     pairs: tuple[Pair, ...]
     ranking: Ranking | None
-    screening: dict[str, Any]
-    aa_check: dict[str, Any]
+    screening: Screening | None
+    aa_check: AACheck | None
     ms_doubt: str
     images: int
     ious: dict[int, tuple[float, ...]]
@@ -69,41 +69,40 @@ class Evidence:
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
     """Return what a study, finished or not, says about itself; `trials` are its own if at hand."""
     trials = study.trials() if trials is None else trials
-    meta, front = study.meta, study.front()
-    noise = seed_noise(list(seeds_of(trials, schedule_id(meta, "schedule")).values()))
+    notes, front = study.notes, study.front()
+    noise = seed_noise(list(seeds_of(trials, schedule_id(notes)).values()))
     near = near_front(study, trials, front, noise)
     draws = Draws(near, images_of(near), noise)
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
-    aa_check = noted(meta, "aa_check")
-    ranking = _ranking(trials, meta)
-    doubts = latency_doubts(aa_check, trials) if "latency_ms" in objectives_of(study) else ()
+    ranking = _ranking(trials, notes)
+    doubts = latency_doubts(notes.aa_check, trials) if "latency_ms" in study.objectives else ()
     return Evidence(
         noise=noise,
-        optimism=_optimism(trials, front, meta),
+        optimism=_optimism(trials, front, notes),
         mious=draws.intervals() if draws.known else {},
         chances=draws.chances() if draws.known else {},
         pairs=tuple(draws.pair(a, b) for a, b in pairwise(members)) if draws.known else (),
         ranking=ranking,
-        screening=noted(meta, "screening"),
-        aa_check=aa_check,
-        ms_doubt=ms_doubt(aa_check, trials),
+        screening=notes.screening,
+        aa_check=notes.aa_check,
+        ms_doubt=ms_doubt(notes.aa_check, trials),
         images=draws.images,
         ious={near[i].number: _iou(near[i]) for i in members if near[i].counts},
         stamp=stamp(ranking, "; ".join(doubts)),
-        warnings=data_warnings(meta),
+        warnings=data_warnings(notes),
         versions=version_warning(trials),
     )
 
 
-def _ranking(trials: Sequence[Trial], meta: Mapping[str, str]) -> Ranking | None:
+def _ranking(trials: Sequence[Trial], notes: Notes) -> Ranking | None:
     """Return how the search's schedule ranks beside the long one, of architectures with both.
 
     The short accuracy is that of the search's own seed, as the search saw it: by its signal. The
     long one is mIoU.
     """
-    long = seeds_of(trials, schedule_id(meta, "long_schedule"))
-    short = seeds_of(trials, schedule_id(meta, "schedule"), signal_of(meta))
+    long = seeds_of(trials, long_schedule_id(notes))
+    short = seeds_of(trials, schedule_id(notes), notes.signal)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in long if name in short and macs.get(name, 0) > 0]
     return rank_agreement(
@@ -114,10 +113,10 @@ def _ranking(trials: Sequence[Trial], meta: Mapping[str, str]) -> Ranking | None
 
 
 def _optimism(
-    trials: Sequence[Trial], front: pd.DataFrame, meta: Mapping[str, str]
+    trials: Sequence[Trial], front: pd.DataFrame, notes: Notes
 ) -> tuple[float, int] | None:
     """Return how much better front members are by the search's seed than by fresh ones."""
-    seeds = seeds_of(trials, schedule_id(meta, "schedule"))
+    seeds = seeds_of(trials, schedule_id(notes))
     found = [seeds[name] for name in front["architecture"] if len(seeds.get(name, ())) > 1]
     if not found:
         return None

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
-from hrnet_search.latency_rule import noisy_doubt
-from hrnet_search.report.trials import Trial, noted
+from hrnet_search.latency_rule import AACheck, noisy_doubt
+from hrnet_search.report.trials import Trial
 from hrnet_search.store.study import Study
 
 OFF = 1.3
 """Factor between the frozen latency of the reference and its own from which that is said."""
 
 
-def latency_doubts(check: Mapping[str, Any], trials: Sequence[Trial]) -> Iterator[str]:
+def latency_doubts(check: AACheck | None, trials: Sequence[Trial]) -> Iterator[str]:
     """Yield why latencies of a study with this A/A check cannot be relied on."""
-    if not check:
+    if check is None:
         yield "no A/A check shows that latencies repeat"
-    elif check.get("undecided"):
+    elif check.undecided:
         yield "the A/A check is undecided: the device was too noisy to say that latencies repeat"
-    elif not check.get("agrees"):
+    elif not check.agrees:
         yield "the A/A check failed: the reference network did not have the latency of its copy"
     if doubt := ms_doubt(check, trials):
         yield doubt
@@ -32,7 +31,7 @@ def study_doubts(study: Study) -> list[str]:
     timed = [r.latency for _, r in trials if r is not None and r.latency is not None]
     if not timed:
         return []
-    doubts = [*latency_doubts(noted(study.meta, "aa_check"), trials)]
+    doubts = [*latency_doubts(study.notes.aa_check, trials)]
     return doubts + [doubt for doubt in (noisy_doubt(timed, "of the trials"),) if doubt]
 
 
@@ -42,18 +41,18 @@ def front_doubt(trials: Sequence[Trial], numbers: Collection[int]) -> str:
     return noisy_doubt(timed, "on the front")
 
 
-def ms_doubt(check: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+def ms_doubt(check: AACheck | None, trials: Sequence[Trial]) -> str:
     """Return why absolute ms of a study are uncertain; empty if nothing says so.
 
     The frozen latency of the reference stands in all of them, so it is held against what the
     reference took beside each trial.
     """
-    frozen = check.get("reference_ms")
-    if not isinstance(frozen, int | float) or frozen <= 0:
+    if check is None or check.reference_ms <= 0:
         return ""  # a study from before it was noted
+    frozen = check.reference_ms
     beside = _beside(trials)
     middle = statistics.median(beside) if beside else frozen
-    noisy = check.get("noisy") and not check.get("kept")
+    noisy = check.noisy and not check.kept
     loud = " (noisy)" if noisy else ""
     took = f"the reference network took {frozen:.3g} ms{loud} when its latency was frozen"
     if beside:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.records import OBJECTIVES, TrialKey
-from hrnet_search.report.trials import Trial, keys_of, objectives_of, schedule_id, seeds_of
+from hrnet_search.report.trials import Trial, keys_of, schedule_id, seeds_of
 from hrnet_search.report.trust import (
     Floats,
     Interval,
@@ -79,9 +79,9 @@ def front_accuracy(study: Study, cost: str, seed: int = 0) -> FrontAccuracy:
 
     `seed` is that of the noise of seeds: two studies that are compared need their own.
     """
-    trials, meta = study.trials(), study.meta
-    noise = seed_noise(list(seeds_of(trials, schedule_id(meta, "schedule")).values()))
-    reader = _Reader(study.folder, keys_of(trials, meta))
+    trials, notes = study.trials(), study.notes
+    noise = seed_noise(list(seeds_of(trials, schedule_id(notes)).values()))
+    reader = _Reader(study.folder, keys_of(trials, notes))
     front = study.front(["miou", cost]).to_dict("records")
     near = [reader.judged(row, [cost]) for row in front]
     draws = Draws(near, images_of(near), noise)
@@ -159,8 +159,8 @@ def near_front(
     study: Study, trials: Sequence[Trial], front: pd.DataFrame, noise: SeedNoise | None
 ) -> list[Judged]:
     """Return the front, cheapest first, and then its nearest rivals."""
-    reader = _Reader(study.folder, keys_of(trials, study.meta))
-    names = [n for n in objectives_of(study) if OBJECTIVES[n].direction == "min"]
+    reader = _Reader(study.folder, keys_of(trials, study.notes))
+    names = [n for n in study.objectives if OBJECTIVES[n].direction == "min"]
     found = [reader.judged(row, names) for row in front.to_dict("records")[:MOST_JUDGED]]
     reach = REACH * _deviation(found, noise)
     table = study.variants()

@@ -22,9 +22,8 @@ from hrnet_search.report.ablation import ablation_lines, study_remarks
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trials import data_warnings, objectives_of, version_warning
+from hrnet_search.report.trials import data_warnings, version_warning
 from hrnet_search.report.trust import Stamp
-from hrnet_search.store.ablation import from_meta
 from hrnet_search.store.study import Study
 
 MOST_FAILURES = 3
@@ -45,12 +44,14 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
 
     `stamp` is the study's, if it is at hand.
     """
-    if (record := from_meta(study.meta)) is not None:
+    notes = study.notes
+    if (record := notes.ablation) is not None:
         files = f"files: {study.folder / 'report'} (ablation.md, .tex, .csv, .json and plots)"
         lines = ablation_lines(record, study_remarks(study))
         return "\n".join([*lines, "", files])
+    unreadable = [f"its note {name} cannot be read" for name in notes.unreadable]
     mixed = version_warning(study.trials())
-    said = (*data_warnings(study.meta), *filter(None, [mixed]))
+    said = (*data_warnings(notes), *unreadable, *filter(None, [mixed]))
     warnings = [f"warning: {shown(line, 1000)}" for line in said]
     front, table = study.front(), study.results()
     lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), *warnings, ""]
@@ -59,7 +60,7 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
         if doubts := study_doubts(study):
             lines += ["", "not known:", *(f"  {doubt}" for doubt in doubts)]
     else:
-        names = ", ".join(OBJECTIVES[name].label for name in objectives_of(study))
+        names = ", ".join(OBJECTIVES[name].label for name in study.objectives)
         lines += [f"front of {names}:", *_aligned([HEADER, *_rows(study, front)]), ""]
         lines += _unknowns(study, table)
     found = stamp or evidence_of(study).stamp
@@ -127,7 +128,7 @@ def _failures(table: pd.DataFrame) -> list[str]:
 
 
 def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
-    base, latencies = ConfigWriter.of(study.meta).base, completed_latencies(study)
+    base, latencies = ConfigWriter.of(study.notes).base, completed_latencies(study)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     for row in front.to_dict("records"):
         network = networks[row["number"]]

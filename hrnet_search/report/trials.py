@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from hrnet_search.data.inventory import HOLDS
-from hrnet_search.records import COMPLETED, MIOU, SIGNAL, TrialKey, TrialResult
-from hrnet_search.store.study import Study
+from hrnet_search.records import COMPLETED, MIOU, TrialKey, TrialResult
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.version_rule import mixed_versions
 
@@ -26,11 +23,6 @@ def seeds_of(trials: Sequence[Trial], schedule: str, signal: str = MIOU) -> dict
         if score is not None:
             found.setdefault(ask.key.architecture, []).append(score)
     return found
-
-
-def signal_of(meta: Mapping[str, str]) -> str:
-    """Return what a study's search learns from: mIoU or soft IoU."""
-    return str(noted(meta, "identity").get(SIGNAL, MIOU))
 
 
 def completed(ask: Ask, result: TrialResult | None, schedule: str) -> bool:
@@ -51,36 +43,28 @@ def costs_of(trials: Sequence[Trial], name: str) -> dict[str, float]:
     return found
 
 
-def keys_of(trials: Sequence[Trial], meta: Mapping[str, str]) -> dict[str, list[TrialKey]]:
+def keys_of(trials: Sequence[Trial], notes: Notes) -> dict[str, list[TrialKey]]:
     """Return the trials of each architecture that completed by the search's schedule."""
-    schedule, found = schedule_id(meta, "schedule"), dict[str, list[TrialKey]]()
+    schedule, found = schedule_id(notes), dict[str, list[TrialKey]]()
     for ask, result in trials:
         if completed(ask, result, schedule):
             found.setdefault(ask.key.architecture, []).append(ask.key)
     return found
 
 
-def schedule_id(meta: Mapping[str, str], name: str) -> str:
-    """Return the id of the search's or the long schedule; "*" and "" where none was noted."""
-    found = noted(meta, name).get("id")
-    return str(found) if found else ("*" if name == "schedule" else "")
+def schedule_id(notes: Notes) -> str:
+    """Return the id of the search's schedule, "*" where none was noted."""
+    return (notes.schedule.id if notes.schedule else "") or "*"
 
 
-def objectives_of(study: Study) -> list[str]:
-    """Return the names of a study's objectives."""
-    names: list[str] = json.loads(study.meta.get("objectives") or '["miou"]')
-    return names
+def long_schedule_id(notes: Notes) -> str:
+    """Return the id of the long schedule, empty where none was noted."""
+    return notes.long_schedule.id if notes.long_schedule else ""
 
 
-def noted(meta: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Return what a study noted under a name, empty if nothing."""
-    found = json.loads(meta.get(name) or "{}")
-    return found if isinstance(found, dict) else {}
-
-
-def data_warnings(meta: Mapping[str, str]) -> tuple[str, ...]:
+def data_warnings(notes: Notes) -> tuple[str, ...]:
     """Return what makes results worth less by the data that they are from, as the study noted."""
-    return tuple(map(str, noted(meta, HOLDS).get("warnings", ())))
+    return notes.data_holds.warnings if notes.data_holds else ()
 
 
 def version_warning(trials: Sequence[Trial]) -> str:

@@ -23,7 +23,6 @@ from hrnet_search.search.mlflow_mirror import MlflowMirror
 from hrnet_search.search.optuna_mirror import OptunaMirror
 from hrnet_search.search.tracking_uri import REDACTED, filled, noted_tracking, tracking_of
 from hrnet_search.space.load import SpaceFile
-from hrnet_search.store.notes import TRACKING, addresses
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 
@@ -73,7 +72,7 @@ def places_of(study: Study, file: SpaceFile | None = None) -> dict[str, str]:
     if file is not None:
         places = tracking_of(file)
     else:
-        noted = addresses(study.meta.get(TRACKING, OFF))
+        noted = study.notes.tracking or {}
         places = {name: filled(uri, name) for name, uri in noted.items()}
     return {name: uri for name, uri in places.items() if uri != OFF}
 

@@ -42,8 +42,8 @@ class MlflowMirror:
         self._local = uri == "auto"
         self._uri = sqlite_url(self._folder / "mlflow.db") if self._local else uri
         self._name = study.name
-        self._writer = ConfigWriter.of(study.meta)
-        self._id = study.meta.get("study_id", self._folder.name)
+        self._writer = ConfigWriter.of(study.notes)
+        self._id = study.notes.study_id or self._folder.name
         self._client: Any = None
         self._experiment = self._parent = ""
         self._runs: dict[str, str] = {}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,12 +35,11 @@ class OptunaMirror:
 
     def __init__(self, url: str, study: Study) -> None:
         self._url = sqlite_url(study.folder / "optuna.db") if url == "auto" else url
-        meta = study.meta
-        self._name = f"{study.name}-{meta['study_id']}" if "study_id" in meta else study.name
-        self._objectives: list[str] = json.loads(meta["objectives"])
-        self._choices: list[str] = json.loads(meta.get("choices", "[]"))
-        self._levels: list[list[Any]] = json.loads(meta.get("levels", "[]"))
-        limits = json.loads(meta.get("identity", "{}")).get("limits", [])
+        notes = study.notes
+        self._name = f"{study.name}-{notes.study_id}" if notes.study_id else study.name
+        self._objectives = list(study.objectives)
+        self._choices, self._levels = notes.choices or (), notes.levels or ()
+        limits = (notes.identity or {}).get("limits", [])
         self._limits: list[tuple[str, float]] = [(name, most) for name, most in limits]
         self._study: Any = None
         self._storage: Any = None
@@ -121,7 +119,7 @@ class OptunaMirror:
         return dict(zip(self._choices, map(_distribution, self._levels), strict=True))
 
 
-def _distribution(levels: list[Any]) -> BaseDistribution:
+def _distribution(levels: Sequence[Any]) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     steps = {b - a for a, b in pairwise(levels)} if all(type(v) is int for v in levels) else set()

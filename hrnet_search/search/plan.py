@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from hrnet_search.data.contents import Contents
-from hrnet_search.data.inventory import Inventory
+from hrnet_search.inventory import Inventory
 from hrnet_search.records import MIOU, LatencySpec, Schedule
 from hrnet_search.search import confirm
 from hrnet_search.space.space import SearchSpace
+from hrnet_search.store.findings import Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,11 @@ class Plan:
     `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share of
     `confirm` of them confirms what the others found, some on a schedule of `long` times the steps.
     A trial whose chance to end on the front of its cost neighbourhood is below `stop` ends at its
-    rung. `signal` is what the sampler and the rungs learn from, MIOU or SOFT_IOU. `probe` is, as
-    JSON, how what the schedule left open was settled; empty if nothing was; `initial` says in lines
-    what variants start from. Where variants inherit from the base, `base` is the schedule that it
-    is trained by, before all others and beside their count. `data` is what the data hold,
-    `contents` each of their files.
+    rung. `signal` is what the sampler and the rungs learn from, MIOU or SOFT_IOU. `probe` is how
+    what the schedule left open was settled, None if nothing was; `initial` says in lines what
+    variants start from. Where variants inherit from the base, `base` is the schedule that it is
+    trained by, before all others and beside their count. `data` is what the data hold, `contents`
+    each of their files.
     """
 
     space: SearchSpace
@@ -40,7 +41,7 @@ class Plan:
     long: int = 3
     stop: float = 0.0
     signal: str = MIOU
-    probe: str = ""
+    probe: Probe | None = None
     initial: tuple[str, ...] = ()
     base: Schedule | None = None
     data: Inventory = field(default_factory=Inventory)

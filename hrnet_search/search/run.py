@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -13,21 +13,18 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.contents import Contents
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
-from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import StudyExistsError, counted
 from hrnet_search.evaluate.devices import device_name, resolve_device, versions
 from hrnet_search.evaluate.kept_latencies import latency_of
-from hrnet_search.evaluate.probe import is_open, record, settle
+from hrnet_search.evaluate.probe import is_open, settle
 from hrnet_search.evaluate.settled_check import settled_check
 from hrnet_search.evaluate.trial import Worker, gate_of
-from hrnet_search.library.writer import IMAGE_SIZES, noted
 from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
 from hrnet_search.records import (
     AUTO,
     BASE_INIT,
     HANG_S,
-    INITIAL,
     MIOU,
     SIGNAL,
     SOFT_IOU,
@@ -44,25 +41,21 @@ from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.own_sampler import check_sampler
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.same import IDENTITY, TRAINING, check_same, keep_contents
+from hrnet_search.search.same import TRAINING, check_same, keep_contents
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.start import frozen_reference, measure_start, screening_line
 from hrnet_search.search.study import Brain
 from hrnet_search.search.tracking_uri import noted_tracking, tracking_of
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.space.load import SpaceFile
-from hrnet_search.store.notes import SPACE_TEXT, TRACKING, redacted_notes
-from hrnet_search.store.rows import to_json
+from hrnet_search.store.findings import NotedSchedule, Probe
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.writer import StudyStore
 from hrnet_search.version_rule import changed_versions
 
 T = TypeVar("T")
-
-PROBE = "probe"
-MAY_CHANGE = (TRACKING, SPACE_TEXT, "base_yaml", "schedule", HOLDS)
-"""Notes of a study that are as its space file was last: with `tracking` and where data lie."""
 
 
 def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
@@ -104,33 +97,29 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
 
 
 def settled_signal(file: SpaceFile, folder: Path) -> str:
-    """Return what a search learns from: auto is what its study began with, soft IoU if it is new.
-
-    A study begun before there was a choice learns from mIoU.
-    """
+    """Return what a search learns from; auto: as its study began, soft IoU if it is new."""
     if file.search.signal != AUTO:
         return file.search.signal
-    if not (folder / FILE).exists():
-        return SOFT_IOU
-    return str(json.loads(open_study(folder).meta.get(IDENTITY, "{}")).get(SIGNAL, MIOU))
+    return open_study(folder).notes.signal if (folder / FILE).exists() else SOFT_IOU
 
 
-def on_this_machine(schedule: Schedule, file: SpaceFile, folder: Path) -> tuple[Schedule, str]:
+def on_this_machine(
+    schedule: Schedule, file: SpaceFile, folder: Path
+) -> tuple[Schedule, Probe | None]:
     """Settle what a schedule leaves to the machine, once in the life of a study.
 
     What was found stands in the study and is taken from there, so that all its trials run
-    alike, also on another machine. Returns the probe as JSON, empty where nothing was open.
+    alike, also on another machine. Returns the probe too, None where nothing was open.
     """
     if not is_open(schedule):
-        return schedule, ""
-    known = open_study(folder).meta.get(PROBE) if (folder / FILE).exists() else None
+        return schedule, None
+    known = open_study(folder).notes.probe if (folder / FILE).exists() else None
     if known is None:
         device = resolve_device(file.latency.device)
-        known = json.dumps(record(settle(schedule, file.space.base, device)))
-    found = json.loads(known)
+        known = settle(schedule, file.space.base, device)
     for key in ("precision", "memory_format"):
         if getattr(schedule, key) == AUTO:
-            schedule = replace(schedule, **{key: found[key]})
+            schedule = replace(schedule, **{key: getattr(known, key)})
     return schedule, known
 
 
@@ -139,12 +128,11 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
 
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
-    meta, identity = _meta(file, plan), _identity(plan)
-    store = take_up(file, meta, identity, [plan.schedule], plan.contents, folder, take_over)
+    notes = _notes(file, plan)
+    store = take_up(file, notes, [plan.schedule], plan.contents, folder, take_over)
+    long = NotedSchedule.of(plan.long_schedule) if long_trials(plan.confirming) else None
     try:
-        store.set_meta("trials", str(plan.trials))
-        if long_trials(plan.confirming):
-            store.set_meta("long_schedule", json.dumps(noted(plan.long_schedule)))
+        store.note(Notes(trials=plan.trials, long_schedule=long))
     except BaseException:
         store.close()
         raise
@@ -153,14 +141,13 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
 
 def take_up(
     file: SpaceFile,
-    meta: dict[str, str],
-    identity: dict[str, Any],
+    notes: Notes,
     schedules: Iterable[Schedule],
     contents: Contents,
     folder: Path,
     take_over: bool = False,
 ) -> StudyStore:
-    """Create a study with `meta`, or take up the one that is there if its identity is the same.
+    """Create a study with `notes`, or take up the one that is there if its identity is the same.
 
     What may change then is as the file has it now. `schedules` are those that trials start
     from, `contents` what the files of the data hold. Of several that begin one study together
@@ -170,24 +157,31 @@ def take_up(
     """
     tracking_of(file)  # a variable that is not set is said before anything is begun
     tracking = noted_tracking(file)
-    facts = {**meta, TRACKING: json.dumps(tracking), IDENTITY: json.dumps(identity)}
-    noted = redacted_notes(facts)
+    notes = replace(notes, tracking=tracking)
     try:
-        store = StudyStore.begin(folder, noted)
+        store = StudyStore.begin(folder, notes)
     except StudyExistsError:
         store = StudyStore(folder, take_over)
     try:
-        begun = store.meta()
-        check_same(file, begun, noted, contents, folder)
-        for name in MAY_CHANGE:
-            if begun.get(name) != noted[name]:
-                store.set_meta(name, noted[name])
+        check_same(file, store.notes(), notes, contents, folder)
+        store.note(_of_the_file(notes))
         keep_space(file, schedules, tracking, store.folder)
         keep_contents(contents, store.folder)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _of_the_file(notes: Notes) -> Notes:
+    """Return those that are as a study's space file was last: where data lie, with `tracking`."""
+    return Notes(
+        tracking=notes.tracking,
+        space_text=notes.space_text,
+        base_yaml=notes.base_yaml,
+        schedule=notes.schedule,
+        data_holds=notes.data_holds,
+    )
 
 
 def going_on(contents: Contents, ended: Sequence[tuple[int, TrialResult]]) -> list[str]:
@@ -214,8 +208,8 @@ def search(
     driver = driver or Inline()
     brain = Brain(plan, store, measure_first(plan, store, driver, say))
     driver.run(brain, listeners)
-    if line := screening_line(store.meta()):
-        say(line)
+    if found := store.notes().screening:
+        say(screening_line(found))
     return brain
 
 
@@ -281,22 +275,30 @@ def _device_name(asked: str) -> str:
     return device_name(resolve_device(asked))
 
 
-def _meta(file: SpaceFile, plan: Plan) -> dict[str, str]:
+def notes_of(file: SpaceFile, identity: Mapping[str, Any], schedule: Schedule) -> Notes:
+    """Return what every study notes of its space file; `schedule` is the first of its own."""
+    return Notes(
+        name=file.name,
+        study_id=hash_of([file.name, identity]),
+        identity=identity,
+        space_text=file.text,
+        base_yaml=config_text(file.space.base, file.base),
+        objectives=file.objectives,
+        schedule=NotedSchedule.of(schedule),
+        image_sizes=largest_sizes(schedule.data),
+    )
+
+
+def _notes(file: SpaceFile, plan: Plan) -> Notes:
     choices = plan.space.choices
-    return {
-        "name": file.name,
-        SPACE_TEXT: file.text,
-        "base_yaml": config_text(plan.space.base, file.base),
-        "objectives": json.dumps(plan.objectives),
-        "choices": json.dumps([c.path for c in choices]),
-        "levels": json.dumps([c.values for c in choices]),
-        "schedule": json.dumps(noted(plan.schedule)),
-        IMAGE_SIZES: json.dumps(largest_sizes(plan.schedule.data)),
-        HOLDS: to_json(plan.data),
-        **({PROBE: plan.probe} if plan.probe else {}),
-        INITIAL: json.dumps(plan.initial),
-        "study_id": hash_of([file.name, _identity(plan)]),
-    }
+    return replace(
+        notes_of(file, _identity(plan), plan.schedule),
+        choices=tuple(c.path for c in choices),
+        levels=tuple(c.values for c in choices),
+        data_holds=plan.data,
+        probe=plan.probe,
+        initial=plan.initial,
+    )
 
 
 def _identity(plan: Plan) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from hrnet_search.records import (
     TrialKey,
     TrialResult,
 )
+from hrnet_search.store.findings import RungAudit
 
 FEWEST = 10
 """Completed trials before anything is stopped: fewer do not show how curves go on."""
@@ -60,18 +61,6 @@ class Curve:
         return dict(self.rungs).get(step)
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """The rule judged on trials that ran to their end though it would have stopped them.
-
-    `audited` are those, `lost` those of them that are on the front; `stopped` were stopped.
-    """
-
-    audited: int
-    lost: int
-    stopped: int
-
-
 def chance(curve: Curve, step: int, others: Sequence[Curve]) -> float:
     """Return the chance that a trial at a rung ends on the front of its cost neighbourhood.
 
@@ -105,7 +94,7 @@ def audit(
     front: Sequence[TrialKey],
     least: float,
     signal: str = MIOU,
-) -> Audit:
+) -> RungAudit:
     """Judge the rule on trials in the order they ended, each with its costs.
 
     `least` is the chance below which a trial is stopped, `front` the trials on the front.
@@ -119,7 +108,7 @@ def audit(
             doomed.add(key)
         curves.append(curve)
     stopped = sum(result.status == STOPPED for _, result, _ in ended)
-    return Audit(len(doomed), len(doomed & set(front)), stopped)
+    return RungAudit(len(doomed), len(doomed & set(front)), stopped)
 
 
 def seen(rungs: Sequence[RungResult], signal: str) -> tuple[tuple[int, float], ...]:

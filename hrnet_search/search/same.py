@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
-from hrnet_search.records import MIOU, NO_IDENTITY, NO_INIT, SIGNAL
+from hrnet_search.records import MIOU, NO_IDENTITY, NO_INIT, SIGNAL, Schedule
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.files import write_whole
+from hrnet_search.store.notes import Notes
 
-IDENTITY = "identity"
 TRAINING = "schedule and data"
 """The entry of an identity that holds ids of schedules; `schedule` says what they stand for."""
 
@@ -32,28 +33,28 @@ CONTENTS_FILE = "data.jsonl"
 OTHER_RULES = "none has changed, but this version decodes them by other rules"
 
 
-def check_same(
-    file: SpaceFile,
-    begun: Mapping[str, str],
-    now: Mapping[str, str],
-    contents: Contents,
-    folder: Path,
-) -> None:
+def check_same(file: SpaceFile, begun: Notes, now: Notes, contents: Contents, folder: Path) -> None:
     """Raise StudyError, a fault a key, if notes of a study differ in what may not change.
 
+    So it does if some that it was begun with cannot be read: nobody knows what it goes on with.
     `contents` are those of the data now: files that differ are named.
     """
-    old, new = (without_places(_identity(meta)) for meta in (begun, now))
+    if begun.unreadable or begun.identity is None:
+        names = ", ".join(begun.unreadable or ["identity"])
+        wrong = f"what it noted as {names} cannot be read, so it cannot go on"
+        allowed = "allowed: the version that noted it, or another folder with -o"
+        raise StudyError(Fault("", None, wrong, allowed, file=str(folder)))
+    old, new = (without_places(_identity(notes)) for notes in (begun, now))
     different = [key for key in new if new[key] != old.get(key)]
     if not different:
         return
     was, is_ = _leaves(begun), _leaves(now)
     keys = _told([key for key in {**is_, **was} if is_.get(key) != was.get(key)])
-    wrong = {
+    differs = {
         key: f"is {_word(is_, key)}, was {_word(was, key)} when {folder} was begun" for key in keys
     } or dict.fromkeys(different, f"differs from what {folder} was begun with")
     allowed = f"allowed: what {folder / 'space.yaml'} says, or another folder with -o"
-    found = {key: Fault(key, None, w, allowed) for key, w in wrong.items()}
+    found = {key: Fault(key, None, w, allowed) for key, w in differs.items()}
     if FILES in found:
         found[FILES] = _other_files(contents, folder)
     raise StudyError(placed(file, found.values()))
@@ -81,7 +82,7 @@ def _other_files(contents: Contents, folder: Path) -> Fault:
     return Fault(FILES, None, wrong, allowed)
 
 
-def without_places(identity: dict[str, Any]) -> dict[str, Any]:
+def without_places(identity: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an identity without the words by which factors name weights.
 
     What weights hold is in the ids of schedules; where they lie may change.
@@ -99,15 +100,15 @@ def _start(named: str) -> str:
     return named if named in (NO_INIT, WEIGHTS) else WEIGHTS
 
 
-def _identity(meta: Mapping[str, str]) -> dict[str, Any]:
-    identity: dict[str, Any] = json.loads(meta[IDENTITY])
+def _identity(notes: Notes) -> Mapping[str, Any]:
+    identity = notes.identity or {}
     return identity if FACTORS in identity else {SIGNAL: MIOU, **identity}
 
 
-def _leaves(meta: Mapping[str, str]) -> dict[str, Any]:
+def _leaves(notes: Notes) -> dict[str, Any]:
     """Return what may not change, by its key in a space file."""
     found: dict[str, Any] = {}
-    for key, value in _identity(meta).items():
+    for key, value in _identity(notes).items():
         if key in BY_NAME:
             found |= {f"{key}.{name}": rest for name, *rest in value}
         elif key == "schedule.rungs":
@@ -116,21 +117,22 @@ def _leaves(meta: Mapping[str, str]) -> dict[str, Any]:
             found |= {f"{key}.{name}": part for name, part in value.items()}
         elif key != TRAINING:
             found[key] = value
-    return found | _training(json.loads(meta["schedule"]))
+    return found | (_training(notes.schedule.schedule) if notes.schedule else {})
 
 
-def _training(schedule: dict[str, Any]) -> dict[str, Any]:
+def _training(schedule: Schedule) -> dict[str, Any]:
     """Return what makes a schedule's id, by its key in a space file."""
-    beside = ("id", "data", "fingerprint", "init_fingerprint", "init_path")
-    found = {f"schedule.{key}": value for key, value in schedule.items() if key not in beside}
-    if weights := schedule.get("init_fingerprint"):
-        found["schedule.init"] = f"{schedule['init']} ({weights})"
-    for key, value in schedule["data"].items():
+    beside = ("data", "fingerprint", "init_fingerprint", "init_path")
+    plain = asdict(schedule)
+    found = {f"schedule.{key}": value for key, value in plain.items() if key not in beside}
+    if weights := schedule.init_fingerprint:
+        found["schedule.init"] = f"{schedule.init} ({weights})"
+    for key, value in plain["data"].items():
         if key in IMAGES and value:
             found[f"data.{IMAGES[key]}"] = value
-        elif key not in NO_IDENTITY and key not in IMAGES and value != []:
+        elif key not in NO_IDENTITY and key not in IMAGES and value != ():
             found.setdefault(f"data.{key}", value)
-    return found | {FILES: schedule["fingerprint"]}
+    return found | {FILES: schedule.fingerprint}
 
 
 def _told(changed: Sequence[str]) -> list[str]:

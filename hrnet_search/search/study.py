@@ -6,8 +6,7 @@ that a study killed at any moment goes on as if it had not been.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.records import (
@@ -29,13 +28,13 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import maker_of
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
-from hrnet_search.search.start import SCREENING, measured_at_start
+from hrnet_search.search.start import measured_at_start
 from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, Costs, Trials, have_ended
 from hrnet_search.space.published import known_designs
+from hrnet_search.store.findings import Screening
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
-
-KNOWN_POINTS, RUNG_AUDIT = "known_points", "rung_audit"
 
 FEWEST_TOO_LARGE = 10
 """Networks that do not fit into memory, beyond the trials asked for or these, end a study."""
@@ -64,7 +63,8 @@ class Brain:
         self._book = AskBook(store, plan.trials)
         self._trials = Trials(plan.objectives, self._book)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
-        self._noted: dict[str, float] = {}
+        self._noted: Screening | None = None
+        self._known_points: tuple[Point, ...] = ()
         self._resume()
 
     @property
@@ -122,7 +122,8 @@ class Brain:
         return failed
 
     def _resume(self) -> None:
-        for architecture, ms in measured_at_start(self._store.meta()):
+        notes = self._store.notes()
+        for architecture, ms in measured_at_start(notes):
             self._screen.add(architecture, ms)
         asks, results = self._book.asks, self._book.results
         for number, result in results.items():  # all first, so that they are fitted once
@@ -131,7 +132,8 @@ class Brain:
         self._sampler.pend([ask.point for ask in asks.values() if ask.purpose != BASE])
         for number in results:
             self._learn(number)
-        for point in self._known_points():
+        self._known_points = notes.known_points or ()
+        for point in self._known_points:
             self._tell_known(point)
         searched = [ask for ask in asks.values() if ask.purpose == SEARCH]
         if searched:  # a kill may have come between the seeds of one architecture
@@ -193,9 +195,9 @@ class Brain:
         found = self._screen.fit
         if found is None or not latency_matters(self.plan.space, self.plan.objectives):
             return
-        noted = {"n": found.n, "loo_error": found.loo_error, "tau": found.tau, "used": found.used}
+        noted = Screening(found.n, found.loo_error, found.tau, found.used)
         if noted != self._noted:
-            self._store.set_meta(SCREENING, json.dumps(noted))
+            self._store.note(Notes(screening=noted))
             self._noted = noted
 
     def _ask_seeds(self, point: Point) -> bool:
@@ -218,13 +220,13 @@ class Brain:
                 return True
         return False
 
-    def _known_points(self) -> list[Point]:
-        """Return points that turned out to spell a computation asked for before."""
-        return [tuple(p) for p in json.loads(self._store.meta().get(KNOWN_POINTS, "[]"))]
-
     def _remember_known(self, point: Point) -> None:
-        """Commit such a point: a resumed sampler has to have seen what this one saw."""
-        self._store.set_meta(KNOWN_POINTS, json.dumps([*self._known_points(), point]))
+        """Commit a point that spells a computation asked for before.
+
+        A resumed sampler has to have seen what this one saw.
+        """
+        self._known_points = (*self._known_points, point)
+        self._store.note(Notes(known_points=self._known_points))
         self._tell_known(point)
 
     def _tell_known(self, point: Point) -> None:
@@ -312,4 +314,4 @@ class Brain:
             return
         ended = [(t.key, t.result, t.costs) for t in self._trials.searched()]
         found = rungs.audit(ended, self._trials.front(), self.plan.stop, self.plan.signal)
-        self._store.set_meta(RUNG_AUDIT, json.dumps(asdict(found)))
+        self._store.note(Notes(rung_audit=found))

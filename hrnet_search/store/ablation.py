@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-
-from hrnet_search.store.rows import record_from_json
-
-META = "ablation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +113,3 @@ class AblationRecord:
     arms: tuple[ArmRow, ...]
     effects: tuple[EffectRow, ...]
     notes: tuple[str, ...]
-
-
-def from_meta(meta: dict[str, str]) -> AblationRecord | None:
-    """Return what a study's meta holds of an ablation, None if it is none or has no numbers."""
-    text = meta.get(META)
-    return record_from_json(AblationRecord, json.loads(text)) if text else None

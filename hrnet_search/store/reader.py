@@ -37,7 +37,7 @@ from hrnet_search.store.waiting import Warn, patiently, warn_on_stderr
 class Rows(Protocol):
     """Where the rows of a study come from."""
 
-    def meta(self) -> dict[str, str]: ...
+    def notes(self) -> dict[str, str]: ...
 
     def trials(self) -> list[Row]: ...
 
@@ -46,12 +46,12 @@ class Rows(Protocol):
 class KeptRows:
     """Rows as they were read once."""
 
-    notes: dict[str, str]
+    noted: dict[str, str]
     rows: list[Row]
 
-    def meta(self) -> dict[str, str]:
+    def notes(self) -> dict[str, str]:
         """Return what was noted of the study, by name."""
-        return dict(self.notes)
+        return dict(self.noted)
 
     def trials(self) -> list[Row]:
         """Return the rows of all trials, in the order of their numbers."""
@@ -85,8 +85,8 @@ class Reader:
         with reading(folder), self._open() as connection:
             check_whole(connection)
 
-    def meta(self) -> dict[str, str]:
-        """Return what is noted of the study, by name."""
+    def notes(self) -> dict[str, str]:
+        """Return the texts of what is noted of the study, by name."""
         with reading(self._folder):
             with self._open() as connection:
                 found = fetch(connection, META)

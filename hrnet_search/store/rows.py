@@ -7,7 +7,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -35,9 +35,15 @@ def architecture_from_json(text: str) -> Architecture:
     return _build(Architecture, json.loads(text))
 
 
-def record_from_json(kind: type[T], data: Any) -> T:
-    """Return a frozen record of what `json.loads` made of it."""
-    return _build(kind, data)
+def record_of(kind: Any, data: Any) -> Any:
+    """Return what `json.loads` made of a text as a type: a record, or tuples and mappings of them.
+
+    Fields that are not there have their defaults, and others are left out. Raise ValueError where a
+    value is not of its type, TypeError where one without a default is missing.
+    """
+    if not _fits(kind, data):
+        raise ValueError(f"not what {kind} is written as")
+    return _reader(kind)(data)
 
 
 def trusted(result: TrialResult) -> TrialResult:
@@ -99,13 +105,24 @@ def _fields(kind: typing.Hashable) -> tuple[tuple[str, Read], ...]:
 
 def _reader(hint: Any) -> Read:
     if isinstance(hint, types.UnionType):
-        inner = _reader(next(p for p in typing.get_args(hint) if p is not types.NoneType))
-        return lambda data: None if data is None else inner(data)
+        return _union_reader([p for p in typing.get_args(hint) if p is not types.NoneType])
     if dataclasses.is_dataclass(hint):
         return partial(_build, typing.cast(type[Any], hint))
     if typing.get_origin(hint) is tuple:
         return _tuple_reader(typing.get_args(hint))
+    if typing.get_origin(hint) is Mapping:
+        inner = _reader(typing.get_args(hint)[1])
+        return lambda data: {name: inner(value) for name, value in data.items()}
     return float if hint is float else _as_it_is
+
+
+def _union_reader(parts: Sequence[Any]) -> Read:
+    readers = [_reader(part) for part in parts]
+    if len(parts) == 1:
+        one = readers[0]
+        return lambda data: None if data is None else one(data)
+    both = list(zip(parts, readers, strict=True))
+    return lambda data: next((read(data) for part, read in both if _fits(part, data)), None)
 
 
 def _tuple_reader(hints: tuple[Any, ...]) -> Read:
@@ -118,3 +135,26 @@ def _tuple_reader(hints: tuple[Any, ...]) -> Read:
 
 def _as_it_is(data: Any) -> Any:
     return data
+
+
+def _fits(hint: Any, data: Any) -> bool:
+    """Return whether JSON is that of a type, as far as it is there."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if isinstance(hint, types.UnionType):
+        return any(_fits(part, data) for part in parts)
+    if dataclasses.is_dataclass(hint):
+        kinds = typing.get_type_hints(hint).items()
+        return isinstance(data, dict) and all(_fits(k, data[n]) for n, k in kinds if n in data)
+    if origin is tuple:
+        return isinstance(data, list) and _all_fit(parts, data)
+    if origin is Mapping:
+        return isinstance(data, dict) and all(_fits(parts[1], value) for value in data.values())
+    return type(data) in ((int, float) if hint is float else (hint,))
+
+
+def _all_fit(parts: tuple[Any, ...], data: list[Any]) -> bool:
+    if Ellipsis in parts:
+        return all(_fits(parts[0], item) for item in data)
+    return len(parts) == len(data) and all(map(_fits, parts, data))

@@ -16,7 +16,7 @@ from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, OBJECTIVES, SOFT_IOU, TrialResult
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.front import non_dominated
-from hrnet_search.store.notes import redacted_notes
+from hrnet_search.store.notes import Notes, redacted_notes
 from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections
 from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
@@ -53,25 +53,35 @@ class Study:
         if not (self.folder / FILE).is_file():
             raise not_a_study(self.folder, f"it has no {FILE}")
         self._ended: dict[int, tuple[Ask, TrialResult]] = {}  # what has ended never changes
+        self._noted: tuple[dict[str, str], Notes] = {}, Notes()
         self._reader: Rows = Reader(self.folder)
 
     @property
-    def meta(self) -> dict[str, str]:
-        """What is noted of the study, by name; a password that it was begun with is left out."""
-        return redacted_notes(self._reader.meta())
+    def notes(self) -> Notes:
+        """What the study notes of itself now; a password that it was begun with is left out."""
+        texts = self._reader.notes()
+        if texts != self._noted[0]:
+            self._noted = texts, Notes.read(redacted_notes(texts))
+        return self._noted[1]
 
     @property
     def name(self) -> str:
-        return self.meta.get("name", self.folder.name)
+        name = self.notes.name
+        return self.folder.name if name is None else name
 
     @property
     def space_text(self) -> str:
         """The space file as it was read, without passwords."""
-        return self.meta.get("space_text", "")
+        return self.notes.space_text or ""
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The names of its objectives."""
+        return self.notes.objectives or ("miou",)
 
     def results(self) -> pd.DataFrame:
         """Return a row a trial, running ones too, and a column a choice after the fixed ones."""
-        rows, meta = self._reader.trials(), self.meta
+        rows, notes = self._reader.trials(), self.notes
         stored = [name for name in COLUMNS if name != SOFT_IOU]
         table = pd.DataFrame([[row[PLACES[n]] for n in stored] for row in rows], columns=stored)
         table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [_soft_iou(row) for row in rows])
@@ -79,9 +89,9 @@ class Study:
             table[name] = table[name].astype("float64")
         for name in ("params", "macs", "activations"):
             table[name] = table[name].astype("Int64")
-        levels = json.loads(meta.get("levels", "[]"))
+        levels = notes.levels or ()
         points = [json.loads(row[PLACES["point"]]) for row in rows]
-        for i, path in enumerate(json.loads(meta.get("choices", "[]"))):
+        for i, path in enumerate(notes.choices or ()):
             if path in COLUMNS:  # the choice of width is the column that is there
                 continue
             table[path] = [_shown(levels[i][point[i]]) if point else None for point in points]
@@ -95,9 +105,9 @@ class Study:
         """
         table = self.results()
         table = table[table["status"] == COMPLETED]
-        schedule = json.loads(self.meta.get("schedule", "{}")).get("id")
-        if schedule:
-            table = table[table["schedule"] == schedule]
+        schedule = self.notes.schedule
+        if schedule and schedule.id:
+            table = table[table["schedule"] == schedule.id]
         table = table[table["miou"].between(0, 1)]
         groups = table.groupby("architecture", sort=False)
         rows = groups.head(1).set_index("architecture", drop=False)
@@ -112,7 +122,7 @@ class Study:
         `objectives` are names of the objectives table, the study's own if not given. Raises
         InputError for others.
         """
-        names = list(objectives or json.loads(self.meta.get("objectives", '["miou"]')))
+        names = list(objectives or self.objectives)
         if unknown := [name for name in names if name not in OBJECTIVES]:
             allowed = f"allowed: {', '.join(OBJECTIVES)}"
             raise InputError(Fault("objectives", n, f"{n} is not known", allowed) for n in unknown)
@@ -153,8 +163,8 @@ class Snapshot(Study):
     """
 
     def __init__(self, study: Study) -> None:
-        self.folder, self._ended = study.folder, study._ended
-        self._reader = KeptRows(study._reader.meta(), study._reader.trials())
+        self.folder, self._ended, self._noted = study.folder, study._ended, study._noted
+        self._reader = KeptRows(study._reader.notes(), study._reader.trials())
 
     @cached_property
     def _trials(self) -> list[tuple[Ask, TrialResult | None]]:

@@ -24,7 +24,7 @@ from hrnet_search.store.database import (
     storage,
 )
 from hrnet_search.store.files import checkpoint_folder, place_new, refuse_links
-from hrnet_search.store.notes import redacted_note, redacted_notes
+from hrnet_search.store.notes import Notes, redacted_note
 from hrnet_search.store.rows import trusted
 from hrnet_search.store.tables import (
     FILE,
@@ -82,10 +82,8 @@ class StudyStore:
         self._begin_to_drive()
 
     @classmethod
-    def begin(
-        cls, folder: str | Path, meta: Mapping[str, str], warn: Warn = warn_on_stderr
-    ) -> StudyStore:
-        """Make a study and become its driver, in one step: of several that try, one does.
+    def begin(cls, folder: str | Path, notes: Notes, warn: Warn = warn_on_stderr) -> StudyStore:
+        """Make a study with its first notes and become its driver: of several that try, one does.
 
         Raise StudyExistsError if there is one. It is there whole or not at all.
         """
@@ -96,16 +94,16 @@ class StudyStore:
         with storage(folder):
             for name in ("", *FOLDERS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
-            _place(folder, {**redacted_notes(meta), "schema": str(VERSION)}, owner)
+            _place(folder, {**notes.texts(), "schema": str(VERSION)}, owner)
         store = cls.__new__(cls)
         store._open(folder, owner, warn)
         store._begin_to_drive()
         return store
 
     @classmethod
-    def create(cls, folder: str | Path, meta: Mapping[str, str]) -> None:
+    def create(cls, folder: str | Path, notes: Notes) -> None:
         """Make a study that nobody drives; raise StudyExistsError if there is one."""
-        cls.begin(folder, meta).close()
+        cls.begin(folder, notes).close()
 
     def _open(self, folder: Path, owner: lock.Owner, warn: Warn) -> None:
         self.folder, self._owner, self._warn = folder, owner, warn
@@ -220,18 +218,19 @@ class StudyStore:
         finally:
             self._connection.close()
 
-    def meta(self) -> dict[str, str]:
-        """Return what is noted of the study, by name."""
-        return {name: value for name, _, value in self._rows(META)}
+    def notes(self) -> Notes:
+        """Return what is noted of the study."""
+        return Notes.read({name: text for name, _, text in self._rows(META)})
 
-    def set_meta(self, name: str, value: str) -> None:
-        """Note something of the study, without the passwords in it."""
-        value = redacted_note(name, value)
+    def note(self, notes: Notes) -> None:
+        """Note the fields that are set, without the passwords in them; others stay as they are."""
         with self._write() as (connection, changed):
-            before = get(connection, META, (name,))
-            row = (name, before[1] + 1 if before else 0, value)
-            put(connection, META, row)
-            changed.append((META, row))
+            for name, text in notes.texts().items():
+                before = get(connection, META, (name,))
+                if before is None or before[2] != text:
+                    row = (name, before[1] + 1 if before else 0, text)
+                    put(connection, META, row)
+                    changed.append((META, row))
 
     def ask(self, ask: Ask) -> None:
         """Commit an ask; its trial may start once this returns."""
@@ -339,7 +338,7 @@ class StudyStore:
             raise
 
 
-def _place(folder: Path, meta: Mapping[str, str], owner: lock.Owner) -> None:
+def _place(folder: Path, notes: Mapping[str, str], owner: lock.Owner) -> None:
     """Write a study under a name of its own, then give it the one that all look for."""
     temporary = folder / f".{FILE}.{uuid.uuid4().hex}"
     try:
@@ -347,7 +346,7 @@ def _place(folder: Path, meta: Mapping[str, str], owner: lock.Owner) -> None:
         with closing(prepared(sqlite3.connect(temporary, isolation_level=None))) as connection:
             connection.execute("BEGIN")
             create(connection)
-            insert(connection, META, [(key, 0, value) for key, value in meta.items()])
+            insert(connection, META, [(key, 0, value) for key, value in notes.items()])
             lock.take(connection, owner)
             connection.execute("COMMIT")
         place_new(temporary, folder / FILE)

@@ -10,7 +10,7 @@ from ablation.made_up_ablation import drive, run_made_up, space_file
 
 from hrnet_search.records import TrialResult, TrialTask
 from hrnet_search.search.inline import Report
-from hrnet_search.store.ablation import EffectRow, from_meta
+from hrnet_search.store.ablation import EffectRow
 from hrnet_search.store.study import open_study
 
 ARM = "branch=3"
@@ -31,7 +31,7 @@ def effects(folder: Path, ms: float | None, spread: float, noisy: int = -1) -> d
         return replace(found, latency=own)
 
     drive(space_file(folder), folder / "study", run)
-    record = from_meta(open_study(folder / "study").meta)
+    record = open_study(folder / "study").notes.ablation
     assert record
     return {effect.name: effect for effect in record.effects}
 

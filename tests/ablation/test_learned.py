@@ -13,7 +13,7 @@ from ablation.made_up_ablation import accuracy, drive, run_made_up, space_file
 from hrnet_search.ablation.learned import nothing_learned, withheld
 from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.search.inline import Report
-from hrnet_search.store.ablation import AblationRecord, EffectRow, from_meta
+from hrnet_search.store.ablation import AblationRecord, EffectRow
 from hrnet_search.store.study import open_study
 
 NAN = float("nan")
@@ -65,7 +65,7 @@ def made(task: TrialTask, report: Report, miou: float) -> TrialResult:
 
 def record_of(folder: Path, run: Callable[[TrialTask, Report], TrialResult]) -> AblationRecord:
     drive(space_file(folder), folder / "study", run)
-    record = from_meta(open_study(folder / "study").meta)
+    record = open_study(folder / "study").notes.ablation
     assert record
     return record
 

@@ -20,15 +20,16 @@ from ablation.made_up_ablation import TEXT, drive, failing, run_made_up, settled
 
 from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
 from hrnet_search.ablation.run import open_ablation, prepare, take_over, write_record
-from hrnet_search.data.inventory import Inventory
 from hrnet_search.errors import SpaceError, StudyError
+from hrnet_search.inventory import Inventory
 from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.report.ablation import ablation_lines
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.failures import ALIKE
 from hrnet_search.search.inline import Report
-from hrnet_search.store.ablation import AblationRecord, EffectRow, from_meta
+from hrnet_search.store.ablation import AblationRecord, EffectRow
 from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -51,7 +52,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
 
 
 def record(folder: Path) -> AblationRecord:
-    found = from_meta(open_study(folder).meta)
+    found = open_study(folder).notes.ablation
     assert found
     return found
 
@@ -71,7 +72,7 @@ def test_every_arm_is_trained_with_every_seed(finished: Path) -> None:
     assert {ask.purpose for ask, _ in study.trials()} == {"ablate"}
     assert table["STAGE4.NUM_BRANCHES"].tolist()[:ARMS].count(3) == 2
     assert set(table["match"]) == {"none", "macs"}
-    noted = {s["id"] for s in json.loads(study.meta["arm_schedules"])}
+    noted = {schedule.id for schedule in study.notes.arm_schedules or ()}
     assert noted == set(table["schedule"])  # by which each arm's config is written
 
 
@@ -166,7 +167,7 @@ def test_an_unfinished_ablation_says_what_has_not_run(tmp_path: Path) -> None:
     file, folder = space_file(tmp_path), tmp_path / "study"
     with pytest.raises(KeyboardInterrupt):
         drive(file, folder, run)
-    assert "ablation" not in open_study(folder).meta
+    assert open_study(folder).notes.ablation is None
     lines = prepare(file, settled(file), folder)
     assert any(f"{ARMS + 3} of them done" in line for line in lines)
     assert any("of finished trials" in line for line in lines)
@@ -297,7 +298,7 @@ def test_finished_trials_of_another_study_are_used_again(tmp_path: Path, finishe
     ablation = settled(file)
     other = open_study(tmp_path / "first")
     with open_ablation(file, ablation, tmp_path / "second") as store:
-        store.set_meta("reference_ms", "2.0")
+        store.note(Notes(reference_ms=2.0))
         assert take_over(ablation, store, other) == (ARMS - 1) * 6 - 1
         assert take_over(ablation, store, other) == 0
     trained = []
@@ -340,7 +341,7 @@ def test_latencies_of_another_device_are_not_taken_over(tmp_path: Path, finished
     file = space_file(tmp_path)
     ablation = settled(file)
     with open_ablation(file, ablation, tmp_path / "second") as store:
-        store.set_meta("device", "another")
+        store.note(Notes(device="another"))
         take_over(ablation, store, open_study(finished))
     assert open_study(tmp_path / "second").results()["latency_ms"].isna().all()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,7 @@ import torch
 from made_up import TINY
 
 from hrnet_search.evaluate import probe
-from hrnet_search.evaluate.probe import candidates, has_bf16, is_open, record, settle
+from hrnet_search.evaluate.probe import candidates, has_bf16, is_open, settle
 from hrnet_search.evaluate.train import Trainer
 from hrnet_search.records import DataSpec, Schedule
 
@@ -93,9 +92,9 @@ def test_what_finds_no_memory_is_not_chosen(
     assert settled(OPEN) == ("fp32", "channels_last")
 
 
-def test_a_real_probe_times_every_candidate_and_its_record_is_json() -> None:
+def test_a_real_probe_times_every_candidate() -> None:
     found = settle(OPEN, TINY, CPU)
     names = {f"{c.precision} {c.memory_format}" for c in candidates(OPEN, CPU)}
-    assert {name for name, _ in found.seconds} == names
-    assert json.loads(json.dumps(record(found)))["precision"] in ("fp32", "bf16")
+    assert found.seconds.keys() == names
+    assert found.precision in ("fp32", "bf16")
     assert has_bf16(CPU) == any(name.startswith("bf16") for name in names)

@@ -11,8 +11,8 @@ from made_up import result
 
 from hrnet_search.evaluate import settled_check as module
 from hrnet_search.evaluate.kept_latencies import keep, kept_references, key_of
-from hrnet_search.evaluate.latency import AACheck
 from hrnet_search.evaluate.settled_check import MOST_CHECKS, settled_check
+from hrnet_search.latency_rule import AACheck
 from hrnet_search.records import Latency, LatencyCondition, LatencySpec
 
 SPEC = LatencySpec(size=(64, 64), device="cpu", threads=1)

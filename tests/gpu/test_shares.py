@@ -26,7 +26,7 @@ def test_workers_with_half_a_gpu_each_train_beside_one_another(tmp_path: Path) -
     file = load_space_file(space)
     plan, said = plan_of(file, folder), list[str]()
     with Interrupt() as interrupt, open_store(file, plan, folder) as store:
-        study = store.meta()["study_id"]
+        study = store.notes().study_id or folder.name
         asked = Asked(workers=2, gpus=0.5)
         with ray_driver(asked, folder, study, "cuda", None, interrupt, said.append) as driver:
             search(plan, store, [], said.append, driver)

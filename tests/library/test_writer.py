@@ -6,7 +6,6 @@ HRNet-OCR: `lib/datasets/`, `lib/config/default.py`, `tools/train.py`, `experime
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,12 @@ from made_up import network
 
 from hrnet_search.arch.hrnet_yaml import Config, cityscapes_sections, parse_config, read_config
 from hrnet_search.library.readers import ignored_label, is_renumbered
-from hrnet_search.library.writer import ConfigWriter, noted
+from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.presets import PRESETS
 from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Schedule
 from hrnet_search.report.export.official import merge_problems
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 
 NETWORK = network(9)
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -108,11 +109,11 @@ def test_sizes_are_those_of_the_study_width_first() -> None:
 
 def test_sizes_that_the_study_noted_are_known_others_are_left_to_set() -> None:
     plan = Schedule(replace(OWN, size=None), crop=(128, 192))
-    meta = {"schedule": json.dumps(noted(plan))}
-    bare = ConfigWriter.of(meta).write(NETWORK, plan.id)
+    notes = Notes(schedule=NotedSchedule.of(plan))
+    bare = ConfigWriter.of(notes).write(NETWORK, plan.id)
     assert bare.left[3:] == ("TRAIN.BASE_SIZE", "TEST.IMAGE_SIZE", "TEST.BASE_SIZE")
-    sizes = json.dumps({"train": [300, 400], "val": [480, 360]})
-    found = ConfigWriter.of({**meta, "image_sizes": sizes}).write(NETWORK, plan.id)
+    sizes = {"train": (300, 400), "val": (480, 360)}
+    found = ConfigWriter.of(replace(notes, image_sizes=sizes)).write(NETWORK, plan.id)
     assert found.left == bare.left[:3]
     sections = parse_config(found.text).sections
     assert (sections["TRAIN"]["BASE_SIZE"], sections["TEST"]["BASE_SIZE"]) == (400, 480)
@@ -181,9 +182,8 @@ def test_what_a_base_has_for_its_own_training_and_test_does_not_stay() -> None:
 
 def test_a_root_that_is_known_only_relatively_is_not_named() -> None:
     """Studies that noted relative roots do not say what they were relative to."""
-    plan = noted(Schedule(OWN))
-    plan["data"]["root"] = "data/own"
-    found = ConfigWriter.of({"schedule": json.dumps(plan)}).write(NETWORK, plan["id"])
+    noted = NotedSchedule("sc-0", Schedule(replace(OWN, root="data/own")))
+    found = ConfigWriter.of(Notes(schedule=noted)).write(NETWORK, "sc-0")
     assert parse_config(found.text).sections["DATASET"]["ROOT"] == ""
 
 
@@ -261,8 +261,7 @@ def test_mirror_images_that_would_exchange_classes_are_not_made() -> None:
 def test_the_ignored_label_is_that_of_masks_as_a_reader_of_ids_finds_them(
     data: DataSpec, label: int, renumbered: bool
 ) -> None:
-    found = noted(Schedule(data))["data"]
-    assert (ignored_label(found), is_renumbered(found)) == (label, renumbered)
+    assert (ignored_label(data), is_renumbered(data)) == (label, renumbered)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
@@ -275,8 +274,8 @@ def test_every_shipped_base_becomes_a_config_that_the_strict_merge_takes(path: P
 
 
 def test_of_an_arm_whose_schedule_was_not_noted_the_data_are_known() -> None:
-    meta = {"schedule": json.dumps(noted(Schedule(OWN)))}
-    found = parse_config(ConfigWriter.of(meta).write(NETWORK, "sc-other").text).sections
+    notes = Notes(schedule=NotedSchedule.of(Schedule(OWN)))
+    found = parse_config(ConfigWriter.of(notes).write(NETWORK, "sc-other").text).sections
     assert (found["DATASET"]["NUM_CLASSES"], found["TRAIN"]["IGNORE_LABEL"]) == (11, 11)
     assert found["TRAIN"]["LR"] == cityscapes_sections()["TRAIN"]["LR"]
 
@@ -289,8 +288,8 @@ def test_without_a_word_on_data_the_base_stays_as_it_is_but_never_resumes() -> N
 
 
 def test_a_note_that_is_no_data_leaves_the_base_as_it_is() -> None:
-    noted_ = {"id": "sc-1", "data": {"kind": "folder", "classes": "<b>many</b>"}}
-    writer = ConfigWriter.of({"schedule": json.dumps(noted_)})
+    text = '{"id": "sc-1", "data": {"kind": "folder", "classes": "<b>many</b>"}}'
+    writer = ConfigWriter.of(Notes.read({"schedule": text}))
     assert (
         parse_config(writer.write(NETWORK, "sc-1").text).sections["DATASET"]
         == (cityscapes_sections()["DATASET"])

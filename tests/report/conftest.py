@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from made_up import META, network
+from made_up import NOTES, network
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
@@ -30,10 +31,10 @@ def base_text() -> str:
 def make_study(tmp_path: Path) -> MakeStudy:
     """Return a function that writes trials, in their order, and opens the study."""
 
-    def make(*trials: Trial, seed: int = 0, **meta: str) -> Study:
+    def make(*trials: Trial, seed: int = 0, **notes: Any) -> Study:
         folder = tmp_path / "study"
         if not folder.exists():
-            StudyStore.create(folder, {**META, "base_yaml": base_text(), **meta})
+            StudyStore.create(folder, replace(NOTES, **{"base_yaml": base_text(), **notes}))
         with StudyStore(folder) as store:
             first = len(store.asks())
             for number, (architecture, found) in enumerate(trials, start=first):

@@ -20,15 +20,12 @@ from hrnet_search.report.page.render import page_html
 from hrnet_search.report.parts import Parts
 from hrnet_search.report.summary import summary
 from hrnet_search.store.ablation import (
-    META,
     AblationRecord,
     ArmRow,
     ClassDifference,
     EffectRow,
     Missing,
-    from_meta,
 )
-from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -96,12 +93,12 @@ def factorial() -> AblationRecord:
 
 
 def test_a_study_gives_its_numbers_back(make_study: MakeStudy) -> None:
-    study = make_study(ablation=to_json(RECORD))
-    assert from_meta(study.meta) == RECORD
+    study = make_study(ablation=RECORD)
+    assert study.notes.ablation == RECORD
 
 
 def test_every_table_and_picture_is_written(make_study: MakeStudy, tmp_path: Path) -> None:
-    study = make_study(**{META: to_json(RECORD)})
+    study = make_study(ablation=RECORD)
     written = {path.name for path in write_ablation(study, tmp_path / "out", Parts())}
     assert written == {
         "ablation.csv", "ablation.json", "ablation.md", "ablation.tex", "forest.png", "forest.svg",
@@ -111,7 +108,7 @@ def test_every_table_and_picture_is_written(make_study: MakeStudy, tmp_path: Pat
 
 
 def test_the_page_of_an_ablation_sends_to_its_verdicts(make_study: MakeStudy) -> None:
-    html = page_html(gather(make_study(ablation=to_json(RECORD)))).decode()
+    html = page_html(gather(make_study(ablation=RECORD))).decode()
     assert 'href="ablation.md"' in html
     assert "Ranking:" not in html
 
@@ -122,7 +119,7 @@ def test_a_study_without_an_ablation_has_none(make_study: MakeStudy, tmp_path: P
 
 
 def test_csv_and_json_hold_every_difference(make_study: MakeStudy, tmp_path: Path) -> None:
-    write_ablation(make_study(**{META: to_json(RECORD)}), tmp_path / "out", Parts())
+    write_ablation(make_study(ablation=RECORD), tmp_path / "out", Parts())
     text = (tmp_path / "out" / "ablation.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
     assert [row["name"] for row in rows] == [e.name for e in RECORD.effects]
@@ -163,7 +160,7 @@ def test_arms_that_ran_under_several_versions_are_a_remark_of_every_table(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
     trials = [(network(n), result(n, versions=(("torch", f"2.1{n}.0"),))) for n in (2, 3)]
-    study = make_study(*trials, **{META: to_json(RECORD)})
+    study = make_study(*trials, ablation=RECORD)
     said = "torch 2.12.0 (1 trial, the first is #0); torch 2.13.0 (1 trial, the first is #1)"
     write_ablation(study, tmp_path / "out", Parts())
     for text in (summary(study), *((tmp_path / "out" / f"ablation.{kind}").read_text()
@@ -172,7 +169,7 @@ def test_arms_that_ran_under_several_versions_are_a_remark_of_every_table(
 
 
 def test_the_terminal_gets_the_answer(make_study: MakeStudy) -> None:
-    text = summary(make_study(**{META: to_json(RECORD)}))
+    text = summary(make_study(ablation=RECORD))
     assert "made_up: one-factor" in text
     for line in ablation_lines(RECORD):
         assert line in text
@@ -236,7 +233,7 @@ def test_a_latency_difference_that_is_noisy_is_marked_and_has_no_interval() -> N
 def test_doubts_about_latencies_are_in_the_summary_of_an_ablation(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
-    study = make_study((network(6), result(0)), **{META: to_json(RECORD)})
+    study = make_study((network(6), result(0)), ablation=RECORD)
     assert "latency: no A/A check shows that latencies repeat" in summary(study)
     write_ablation(study, tmp_path, Parts())
     assert "no A/A check shows" in (tmp_path / "ablation.md").read_text()

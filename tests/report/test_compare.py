@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from large_study import make_study
-from made_up import META, network, result
+from made_up import NOTES, network, result
 
 from hrnet_search.cli import main
 from hrnet_search.errors import InputError
-from hrnet_search.records import TrialKey
+from hrnet_search.records import DataSpec, Schedule, TrialKey
 from hrnet_search.report.compare import compare
 from hrnet_search.report.report import write_compared
+from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
 NOISE = 0.01
+PLAN = Schedule(DataSpec("shapes", 3))
 
 
-def front(folder: Path, rng: np.random.Generator, better: float = 0.0, schedule: str = "") -> Study:
+def front(
+    folder: Path,
+    rng: np.random.Generator,
+    better: float = 0.0,
+    schedule: NotedSchedule | None = None,
+) -> Study:
     """Return a study of four networks, three seeds each, on a front of true mIoU .5 to .8."""
-    StudyStore.create(folder, {**META, "schedule": schedule} if schedule else META)
-    schedule_id = json.loads(schedule)["id"] if schedule else "sc-0"
+    StudyStore.create(folder, replace(NOTES, schedule=schedule))
+    schedule_id = schedule.id if schedule else "sc-0"
     with StudyStore(folder) as store:
         for i in range(4):
             for seed in range(3):
@@ -77,19 +84,25 @@ def test_the_same_images_are_drawn_for_both(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "doubt"),
+    ("other", "doubt"),
     [
-        ({"fingerprint": "other"}, "they were not judged on the same data"),
-        ({"id": "sc-x"}, "their schedules differ: a difference may be that of the schedules"),
+        (
+            NotedSchedule("sc-0", replace(PLAN, fingerprint="other")),
+            "they were not judged on the same data",
+        ),
+        (
+            NotedSchedule("sc-x", PLAN),
+            "their schedules differ: a difference may be that of the schedules",
+        ),
     ],
 )
 def test_other_data_or_schedules_give_doubts_and_no_verdict(
-    changed: dict[str, str], doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    other: NotedSchedule, doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng = np.random.default_rng(0)
-    schedules = {"id": "sc-0"}, {"id": "sc-0", **changed}
+    schedules = NotedSchedule("sc-0", PLAN), other
     sides = [
-        front(tmp_path / name, rng, schedule=json.dumps(schedule))
+        front(tmp_path / name, rng, schedule=schedule)
         for name, schedule in zip("ab", schedules, strict=True)
     ]
     found = compare(*sides)
@@ -106,8 +119,7 @@ def test_other_data_or_schedules_give_doubts_and_no_verdict(
 
 def test_latencies_of_different_conditions_are_not_compared(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    meta = {"schedule": "{}"}
-    first = make_study(tmp_path / "a", 40, meta=meta)
+    first = make_study(tmp_path / "a", 40, schedule=None)
     found = compare(first, front(tmp_path / "b", rng))
     assert found.cost == "macs"
     assert found.latency_doubts == ()
@@ -115,7 +127,7 @@ def test_latencies_of_different_conditions_are_not_compared(tmp_path: Path) -> N
 
 
 def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:
-    StudyStore.create(tmp_path / "a", META)
+    StudyStore.create(tmp_path / "a", NOTES)
     with StudyStore(tmp_path / "a") as store:
         store.ask(Ask(0, TrialKey(network(9).id, "sc-0", 0), (0,), network(9)))
         store.finish(0, result(0, miou=0.5))
@@ -124,7 +136,7 @@ def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:
 
 
 def test_a_study_without_a_front_is_named(tmp_path: Path) -> None:
-    StudyStore.create(tmp_path / "empty", META)
+    StudyStore.create(tmp_path / "empty", NOTES)
     empty = open_study(tmp_path / "empty")
     with pytest.raises(InputError, match="empty: has no front yet"):
         compare(empty, empty)

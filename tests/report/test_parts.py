@@ -20,9 +20,7 @@ from hrnet_search.commands.terminal import Quiet
 from hrnet_search.errors import ReportError, StorageLostError
 from hrnet_search.report import ablation, ablation_plots, figure, plots, report, tables
 from hrnet_search.report.export import hrnet
-from hrnet_search.store.ablation import META
 from hrnet_search.store.reader import Reader
-from hrnet_search.store.rows import to_json
 from hrnet_search.store.study import Study
 
 PICTURES = ("report/width_miou", "report/macs_miou", "report/latency_miou")
@@ -35,10 +33,6 @@ PARTS: dict[str, tuple[object, str, str, tuple[str, ...]]] = {
     "pictures": (plots, "draw", "report/width_miou.png", PICTURES),
     "which configs": (hrnet, "front_of", "configs", ("configs/",)),
     "configs": (hrnet, "write_file", "configs/seg_hrnet", ("configs/",)),
-    "an ablation": (
-        ablation, "from_meta", "report/ablation.json",
-        ("report/ablation", "report/forest", "report/classes"),
-    ),
     "its table": (ablation, "effects_table", "report/ablation.csv", ("report/ablation.csv",)),
     "its page": (ablation, "markdown", "report/ablation.md", ("report/ablation.md",)),
     "its source": (ablation, "latex", "report/ablation.tex", ("report/ablation.tex",)),
@@ -54,7 +48,7 @@ def broken(*_: object, **__: object) -> None:
 @pytest.fixture
 def study(make_study: Callable[..., Study]) -> Study:
     trials = [(network(9 + i), result(i, miou=0.5 + i / 100)) for i in range(3)]
-    return make_study(*trials, **{META: to_json(RECORD)})
+    return make_study(*trials, ablation=RECORD)
 
 
 def files(study: Study) -> set[str]:
@@ -168,6 +162,6 @@ def test_a_report_reads_its_study_once(study: Study, monkeypatch: pytest.MonkeyP
         return read
 
     monkeypatch.setattr(Reader, "trials", noted("trials", Reader.trials))
-    monkeypatch.setattr(Reader, "meta", noted("meta", Reader.meta))
+    monkeypatch.setattr(Reader, "notes", noted("notes", Reader.notes))
     assert main(["report", str(study.folder)]) == 0
-    assert sorted(calls) == ["meta", "trials"]
+    assert sorted(calls) == ["notes", "trials"]

@@ -32,6 +32,7 @@ from hrnet_search.records import (
 )
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.inline import Listener, run_inline
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
@@ -94,7 +95,7 @@ class Seeds:
 
 def main(folder: Path, moments: int, seeds: int) -> None:
     """Fill the disk `moments` times while `seeds` trials run; all of them have to complete."""
-    StudyStore.create(folder, {"schema": "", "objectives": '["miou", "macs"]', "schedule": "{}"})
+    StudyStore.create(folder, Notes(objectives=("miou", "macs")))
     rng, processes = random.Random(moments), multiprocessing.get_context("fork")
     for left in range(moments, -1, -1):
         ticks = rng.randint(1, 2 * TICKS * seeds // moments) if left else 0

@@ -5,7 +5,6 @@ Run as a script it is a driver to be killed: `python tabulated.py STUDY SAMPLER 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,8 @@ from hrnet_search.search.inline import Listener, run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.study import Brain
 from hrnet_search.space.space import Choice, Limit, SearchSpace
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore
 
 SPACE = SearchSpace(
@@ -60,9 +61,9 @@ def with_latency(planned: Plan, at_most: float) -> Plan:
 
 def create(folder: Path) -> None:
     if not (folder / "study.db").exists():
-        schedule = json.dumps({"id": plan().schedule.id})
-        meta = {"name": "tabulated", "objectives": '["miou", "macs"]', "schedule": schedule}
-        StudyStore.create(folder, meta)
+        schedule = NotedSchedule.of(plan().schedule)
+        notes = Notes(name="tabulated", objectives=("miou", "macs"), schedule=schedule)
+        StudyStore.create(folder, notes)
 
 
 def drive(folder: Path, planned: Plan, listeners: Sequence[Listener] = ()) -> Brain:

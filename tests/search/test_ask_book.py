@@ -18,6 +18,7 @@ from hrnet_search.search.deaths import Death
 from hrnet_search.search.failures import ALIKE
 from hrnet_search.search.inline import Asking
 from hrnet_search.search.study import Brain
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -25,7 +26,7 @@ from hrnet_search.store.writer import StudyStore
 @contextmanager
 def searching(folder: Path) -> Iterator[Asking]:
     if not (folder / "study.db").exists():
-        StudyStore.create(folder, {"objectives": '["miou", "macs"]'})
+        StudyStore.create(folder, Notes(objectives=("miou", "macs")))
     with StudyStore(folder) as store:
         yield Brain(tabulated.plan(trials=20), store, None)
 

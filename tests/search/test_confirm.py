@@ -21,6 +21,7 @@ from hrnet_search.search.confirm import (
 )
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.study import Brain
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -136,7 +137,7 @@ def test_a_confirm_phase_cut_off_anywhere_ends_the_same(tmp_path: Path) -> None:
     planned = confirming_plan()
     drive(tmp_path / "whole", planned)
     folder = tmp_path / "cut"
-    StudyStore.create(folder, {"objectives": '["miou", "macs"]'})
+    StudyStore.create(folder, Notes(objectives=("miou", "macs")))
     done = 0
     while done < 60:
         with StudyStore(folder) as store:
@@ -154,7 +155,7 @@ def test_a_confirm_phase_cut_off_anywhere_ends_the_same(tmp_path: Path) -> None:
 
 
 def test_several_workers_never_overshoot_and_wait_before_confirming(tmp_path: Path) -> None:
-    StudyStore.create(tmp_path, {"objectives": '["miou", "macs"]'})
+    StudyStore.create(tmp_path, Notes(objectives=("miou", "macs")))
     planned = confirming_plan()
     with StudyStore(tmp_path) as store:
         brain = Brain(planned, store, None)

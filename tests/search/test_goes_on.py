@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -82,7 +81,9 @@ def begin(path: Path, folder: Path, data_root: str | None = None) -> tuple[Space
 
 
 def data_of(study: Study) -> DataSpec:
-    return DataSpec(**json.loads(study.meta["schedule"])["data"])
+    noted = study.notes.schedule
+    assert noted is not None
+    return noted.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Change:
 
 CHANGES = {
     "trials": Change(
-        "trials: 40", "trials: 50", lambda p, s: (p.trials, s.meta["trials"]), (50, "50")
+        "trials: 40", "trials: 50", lambda p, s: (p.trials, s.notes.trials), (50, 50)
     ),
     "confirm": Change("confirm: 0.2", "confirm: 0.5", lambda p, _: p.confirming, 20),
     "tracking": Change(
@@ -150,7 +151,7 @@ def test_what_may_change_takes_effect(
     change, folder = CHANGES[key], tmp_path / "study"
     _, first = begin(put(spaces, SPACE), folder)
     before = open_study(folder)
-    identity = before.meta["identity"]
+    identity = before.notes.identity
     assert change.seen(first, before) != change.expected
     (spaces / "data").rename(spaces / "moved")
     (spaces / "weights").rename(spaces / "moved.weights")
@@ -162,7 +163,7 @@ def test_what_may_change_takes_effect(
     file, plan = begin(put(spaces, text), folder, change.data_root)
     study = open_study(folder)
     assert change.seen(plan, study) == change.expected
-    assert study.meta["identity"] == identity
+    assert study.notes.identity == identity
     assert study.space_text == text
     # What the study keeps says the same, from any folder.
     monkeypatch.chdir("/")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import META, ask, result
+from made_up import NOTES, ask, result
 
 from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.errors import StorageLostError
-from hrnet_search.library.writer import noted
 from hrnet_search.records import (
     FAILED,
     INFEASIBLE,
@@ -27,6 +25,8 @@ from hrnet_search.records import (
 from hrnet_search.search.mirrors import MIRRORS, Line, Mirror, Outbox, mirrors_of, sync
 from hrnet_search.search.mlflow_mirror import PARENT_TAG, TRIAL_TAG
 from hrnet_search.search.tracking_uri import sqlite_url
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -37,18 +37,22 @@ RESULTS = [
     replace(result(2), status=INFEASIBLE, miou=None, rungs=()),
     replace(result(3), status=STOPPED),
 ]
-LEVELS = {"choices": '["width", "STAGE4.NUM_BLOCKS"]', "levels": "[[4, 6, 8], [[1, 1], [2, 2]]]"}
-LIMITS = {"identity": '{"limits": [["params", 1001]]}'}
+MADE_UP = replace(
+    NOTES,
+    study_id="s1",
+    identity={"limits": [["params", 1001]]},
+    choices=("width", "STAGE4.NUM_BLOCKS"),
+    levels=((4, 6, 8), ([1, 1], [2, 2])),
+    schedule=NotedSchedule.of(Schedule(DataSpec("folder", 11, ignore=7))),
+)
 
 
 def asked(number: int) -> Ask:
     return replace(ask(number), point=(number % 3, number % 2))
 
 
-def make_study(folder: Path, tracking: str, results: list[TrialResult]) -> Path:
-    facts = {"schedule": json.dumps(noted(Schedule(DataSpec("folder", 11, ignore=7))))}
-    meta = {**META, **LEVELS, **LIMITS, **facts, "study_id": "s1", "tracking": tracking}
-    StudyStore.create(folder, meta)
+def make_study(folder: Path, tracking: Mapping[str, str], results: list[TrialResult]) -> Path:
+    StudyStore.create(folder, replace(MADE_UP, tracking=tracking))
     with StudyStore(folder) as store:
         for number, one in enumerate(results):
             store.ask(asked(number))
@@ -94,7 +98,7 @@ def test_the_table_is_what_a_space_file_may_name() -> None:
 @pytest.mark.parametrize("name", MIRRORS)
 def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     """Sent as it ended, again by sync, by a second process, and from a mirror cut off halfway."""
-    folder = make_study(tmp_path / "study", f'{{"{name}": "auto"}}', RESULTS)
+    folder = make_study(tmp_path / "study", {name: "auto"}, RESULTS)
     warnings: list[str] = []
     first = mirrors_of(open_study(folder))[name]
     assert first.known() == {}
@@ -113,7 +117,7 @@ def test_a_trial_that_failed_and_ran_again_is_shown_as_it_ended_last(
     name: str, tmp_path: Path
 ) -> None:
     failed = replace(RESULTS[0], status=FAILED, error="broken", miou=None, rungs=())
-    folder = make_study(tmp_path / "study", f'{{"{name}": "auto"}}', [failed])
+    folder = make_study(tmp_path / "study", {name: "auto"}, [failed])
     assert sync(folder, print) == {name: (1, 0)}
     with StudyStore(folder) as store:
         assert store.retry_failed() == 1
@@ -125,7 +129,7 @@ def test_a_trial_that_failed_and_ran_again_is_shown_as_it_ended_last(
 
 
 def test_a_run_of_mlflow_that_was_cut_off_is_completed(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", '{"mlflow": "auto"}', RESULTS[:1])
+    folder = make_study(tmp_path / "study", {"mlflow": "auto"}, RESULTS[:1])
     first: Any = mirrors_of(open_study(folder))["mlflow"]
     first.known()
     with pytest.MonkeyPatch.context() as patch:
@@ -141,7 +145,7 @@ def _raise(*_: object) -> None:
 
 
 def test_mlflow_has_what_a_trial_found(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", '{"mlflow": "auto"}', RESULTS[:2])
+    folder = make_study(tmp_path / "study", {"mlflow": "auto"}, RESULTS[:2])
     sync(folder, print)
     runs = {r.data.tags[TRIAL_TAG]: r for r in children(folder)}
     run = runs[str(RESULTS[0].key)]
@@ -166,7 +170,7 @@ def test_mlflow_has_what_a_trial_found(tmp_path: Path) -> None:
 
 
 def test_optuna_has_values_levels_and_constraints(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", '{"optuna": "auto"}', RESULTS)
+    folder = make_study(tmp_path / "study", {"optuna": "auto"}, RESULTS)
     sync(folder, print)
     study = optuna_study(folder)
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
@@ -245,7 +249,7 @@ def run_trials(folder: Path, box: Outbox, count: int) -> float:
 
 
 def test_a_slow_mirror_slows_no_trial_and_gets_all(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", '{"mlflow": "x"}', [])
+    folder = make_study(tmp_path / "study", {"mlflow": "x"}, [])
     mirror, warnings = Flaky(), list[str]()
     mirror.slow = 0.05
     with outbox(folder, mirror, warnings) as box:
@@ -255,7 +259,7 @@ def test_a_slow_mirror_slows_no_trial_and_gets_all(tmp_path: Path) -> None:
 
 
 def test_a_mirror_that_is_down_for_good_says_what_waits(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", '{"mlflow": "x"}', [])
+    folder = make_study(tmp_path / "study", {"mlflow": "x"}, [])
     mirror, warnings = Flaky(), list[str]()
     mirror.down = True
     with outbox(folder, mirror, warnings) as box:
@@ -266,7 +270,7 @@ def test_a_mirror_that_is_down_for_good_says_what_waits(tmp_path: Path) -> None:
 
 
 def test_whoever_is_interrupted_does_not_wait_for_a_mirror(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", '{"mlflow": "x"}', RESULTS)
+    folder = make_study(tmp_path / "study", {"mlflow": "x"}, RESULTS)
     mirror = Flaky()
     mirror.slow = 2.0
     start = time.monotonic()
@@ -276,7 +280,9 @@ def test_whoever_is_interrupted_does_not_wait_for_a_mirror(tmp_path: Path) -> No
 
 
 def test_an_older_study_knows_its_mlflow(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", "off", [])
+    """It noted the address of the only mirror that there was, without its name."""
+    off, auto = (Notes.read({"tracking": text}).tracking or {} for text in ("off", "auto"))
+    folder = make_study(tmp_path / "study", off, [])
     assert mirrors_of(open_study(folder)) == {}
-    other = make_study(tmp_path / "other", "auto", [])
+    other = make_study(tmp_path / "other", auto, [])
     assert list(mirrors_of(open_study(other))) == ["mlflow"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from hrnet_search.errors import StudyError
-from hrnet_search.evaluate.probe import Probe
 from hrnet_search.search import run
 from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.space.load import load_space_file
+from hrnet_search.store.findings import Probe
 
 BASE = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))[1]
 SPACE = f"""\
@@ -32,7 +31,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found = ["bf16", "fp32"]
 
     def settle(*_: object) -> Probe:
-        return Probe(found.pop(0), "channels_last", "a CPU", (("fp32 channels_last", 0.5),))
+        return Probe(found.pop(0), "channels_last", "a CPU", {"fp32 channels_last": 0.5})
 
     monkeypatch.setattr(run, "settle", settle)
     return found
@@ -52,12 +51,14 @@ def test_all_trials_of_a_study_run_as_was_settled_at_its_start(
     for _ in range(2):  # the second time as another run, perhaps on another machine
         plans.append(plan_of(file, tmp_path / "study"))
         with open_store(file, plans[-1], tmp_path / "study") as store:
-            meta = store.meta()
+            notes = store.notes()
     assert [p.schedule.precision for p in plans] == ["bf16", "bf16"]
     assert plans[0].schedule.id == plans[1].schedule.id
     assert probed == ["fp32"]
-    assert json.loads(meta["schedule"])["precision"] == "bf16"
-    assert json.loads(meta["probe"])["seconds"] == {"fp32 channels_last": 0.5}
+    assert notes.schedule
+    assert notes.schedule.schedule.precision == "bf16"
+    assert notes.probe
+    assert notes.probe.seconds == {"fp32 channels_last": 0.5}
     # Another study asks anew.
     assert plan_of(file, tmp_path / "other").schedule.precision == "fp32"
 
@@ -67,11 +68,12 @@ def test_a_schedule_that_leaves_nothing_open_is_not_probed(
 ) -> None:
     file = load_space_file(space(tmp_path, SPACE.replace("auto", "fp32")))
     plan = plan_of(file, tmp_path / "study")
-    assert (plan.probe, len(probed)) == ("", 2)
+    assert (plan.probe, len(probed)) == (None, 2)
     with open_store(file, plan, tmp_path / "study") as store:
-        assert "probe" not in store.meta()
-        sizes = json.loads(store.meta()["image_sizes"])  # for BASE_SIZE and TEST of its configs
-        assert sizes == {split: list(file.schedule.data.size or ()) for split in ("train", "val")}
+        notes = store.notes()
+        assert notes.probe is None
+        sizes = notes.image_sizes  # for BASE_SIZE and TEST of its configs
+        assert sizes == dict.fromkeys(("train", "val"), file.schedule.data.size)
 
 
 def test_a_study_begun_in_another_precision_is_another(tmp_path: Path, probed: list[str]) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from hrnet_search.errors import StudyError
+from hrnet_search.report.summary import summary
 from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.space.load import load_space_file
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = sorted((ROOT / "configs").glob("*.yaml"))[:2]
@@ -87,8 +90,24 @@ def test_what_differs_is_named_by_its_key_with_both_values(
 
 def test_a_study_of_before_signals_goes_on_with_miou(tmp_path: Path) -> None:
     begin(tmp_path, SPACE.replace("random", "random, signal: miou"))
-    identity = open_study(tmp_path / "study").meta["identity"]
+    identity = open_study(tmp_path / "study").notes.identity or {}
     assert "search.signal" not in identity, "as studies were written before"
     begin(tmp_path, SPACE)
     with pytest.raises(StudyError, match=r"search\.signal: is soft_iou, was miou when "):
         begin(tmp_path, SPACE.replace("random", "random, signal: soft_iou"))
+
+
+def test_a_study_with_a_note_that_is_not_of_its_type_is_shown_and_does_not_go_on(
+    tmp_path: Path,
+) -> None:
+    begin(tmp_path, SPACE)
+    folder = tmp_path / "study"
+    with StudyStore(folder) as store:
+        store.note(Notes(trials="many"))  # type: ignore[arg-type]
+    assert "warning: its note trials cannot be read" in summary(open_study(folder))
+    with pytest.raises(StudyError) as caught:
+        begin(tmp_path, SPACE)
+    assert str(caught.value) == (
+        f"{folder}: what it noted as trials cannot be read, so it cannot go on,"
+        " allowed: the version that noted it, or another folder with -o"
+    )

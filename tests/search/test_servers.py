@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from search.tabulated import SPACE, drive, plan
 
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.mirrors import Outbox, sync
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -57,18 +57,19 @@ class At:
 
 
 def search(
-    folder: Path, tracking: str, moments: dict[int, Callable[[], None]]
+    folder: Path, tracking: dict[str, str], moments: dict[int, Callable[[], None]]
 ) -> tuple[list[list[object]], list[str]]:
     """Run a study of 24 trials with its mirrors; return what it found and what was said."""
     said: list[str] = []
-    meta = {"name": folder.name, "objectives": '["miou", "macs"]', "study_id": folder.name}
-    space = {
-        "choices": json.dumps([choice.path for choice in SPACE.choices]),
-        "levels": json.dumps([choice.values for choice in SPACE.choices]),
-        "schedule": "{}",
-        "tracking": tracking,
-    }
-    StudyStore.create(folder, {**meta, **space})
+    notes = Notes(
+        name=folder.name,
+        study_id=folder.name,
+        objectives=("miou", "macs"),
+        choices=tuple(choice.path for choice in SPACE.choices),
+        levels=tuple(choice.values for choice in SPACE.choices),
+        tracking=tracking,
+    )
+    StudyStore.create(folder, notes)
     with Outbox(folder, said.append) as box:
         drive(folder, plan("random", 24), [box, At(moments)])
     table = open_study(folder).results().fillna({"miou": -1})
@@ -87,8 +88,8 @@ def runs(url: str, name: str) -> Counter[str]:
 def test_servers_killed_in_mid_run_change_nothing(
     postgres: Postgres, mlflow: MlflowServer, tmp_path: Path
 ) -> None:
-    expected, _ = search(tmp_path / "quiet", '{"mlflow": "off"}', {})
-    tracking = f'{{"mlflow": "{mlflow.url}"}}'
+    expected, _ = search(tmp_path / "quiet", {"mlflow": "off"}, {})
+    tracking = {"mlflow": mlflow.url}
     found, said = search(tmp_path / "killed", tracking, {8: mlflow.kill, 16: postgres.kill})
     assert found == expected
     assert said[0].startswith("mlflow cannot be reached, the search goes on")
@@ -113,7 +114,7 @@ def test_a_database_that_comes_back_gets_every_trial_once(
         postgres.start()
 
     url = postgres.database("optuna")
-    tracking = f'{{"mlflow": "off", "optuna": "{url}"}}'
+    tracking = {"mlflow": "off", "optuna": url}
     search(tmp_path / "optuna", tracking, {8: restart, 16: restart})
     sync(tmp_path / "optuna", print)
     import optuna

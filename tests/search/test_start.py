@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import ask
+from made_up import CHECK, NOTES, ask
 from search.made_up_trials import made_up_latency
 from search.tabulated import SPACE
 
@@ -21,45 +20,35 @@ from hrnet_search.search.start import (
     measured_at_start,
     screening_line,
 )
+from hrnet_search.store.findings import Screening
 from hrnet_search.store.writer import StudyStore
-
-
-@dataclass(frozen=True)
-class Check:
-    """As much of an A/A check as is needed."""
-
-    reference_ms: float
-    agrees: bool = True
-
-    def line(self) -> str:
-        return f"A/A check: {'agrees' if self.agrees else 'DISAGREES'}"
-
-    def reference_line(self) -> str:
-        return "" if self.agrees else "noisy"
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> StudyStore:
-    StudyStore.create(tmp_path, {"name": "made-up"})
+    StudyStore.create(tmp_path, NOTES)
     return StudyStore(tmp_path)
 
 
 def test_the_reference_is_frozen_with_its_check(store: StudyStore) -> None:
     said: list[str] = []
-    checks = iter([Check(4.5, agrees=False)])
+    checks = iter([replace(CHECK, reference_ms=4.5, agrees=False, noisy=True)])
     with store:
         assert frozen_reference(store, "a CPU", lambda: next(checks), said.append) == 4.5
         assert frozen_reference(store, "a CPU", lambda: next(checks), said.append) == 4.5
-        stamped = json.loads(store.meta()["aa_check"])
-    assert stamped == {"reference_ms": 4.5, "agrees": False}
-    assert said == ["measuring the reference network on a CPU", "A/A check: DISAGREES", "noisy"]
+        notes = store.notes()
+    assert (notes.device, notes.reference_ms) == ("a CPU", 4.5)
+    assert notes.aa_check == replace(CHECK, reference_ms=4.5, agrees=False, noisy=True)
+    assert said[0] == "measuring the reference network on a CPU"
+    assert "the reference network DISAGREES with itself, ratio 1.000" in said[1]
+    assert said[2].startswith("the reference takes 4.5 ms, noisy")
 
 
 def test_another_device_does_not_go_on(store: StudyStore) -> None:
     with store:
-        frozen_reference(store, "a CPU", lambda: Check(4.5), print)
+        frozen_reference(store, "a CPU", lambda: replace(CHECK, reference_ms=4.5), print)
         with pytest.raises(StudyError, match="measured on a CPU, this device is a GPU"):
-            frozen_reference(store, "a GPU", lambda: Check(4.5), print)
+            frozen_reference(store, "a GPU", lambda: replace(CHECK, reference_ms=4.5), print)
 
 
 class Killed(BaseException):
@@ -86,7 +75,7 @@ def test_the_start_set_goes_by_the_number_of_trials(
     instrument, said = Instrument(), []  # type: ignore[var-annotated]
     with store:
         measure_start(store, SPACE, trials, 3, instrument, said.append)
-        found = list(measured_at_start(store.meta()))
+        found = list(measured_at_start(store.notes()))
     assert len(instrument.measured) == len(found) == count
     assert len(said) == (count > 0)
     assert [(a.id, ms) for a, ms in found] == [
@@ -99,9 +88,9 @@ def test_a_study_killed_on_the_way_measures_the_rest(store: StudyStore) -> None:
     with store:
         with pytest.raises(Killed):
             measure_start(store, SPACE, 40, 3, first, print)
-        assert len(list(measured_at_start(store.meta()))) == 4
+        assert len(list(measured_at_start(store.notes()))) == 4
         measure_start(store, SPACE, 40, 3, second, print)
-        found = [a.id for a, _ in measured_at_start(store.meta())]
+        found = [a.id for a, _ in measured_at_start(store.notes())]
     assert first.measured + second.measured == found == [a.id for a in start_set(SPACE, 10, 3)]
 
 
@@ -110,7 +99,7 @@ def test_a_study_that_has_begun_is_left_as_it_is(store: StudyStore) -> None:
     with store:
         store.ask(ask(0))
         measure_start(store, SPACE, 40, 3, instrument, print)
-        assert "screening_start" not in store.meta()
+        assert store.notes().screening_start is None
     assert instrument.measured == []
 
 
@@ -122,18 +111,17 @@ def test_a_variant_that_cannot_be_measured_is_noted_and_passed_over(store: Study
 
     with store:
         measure_start(store, SPACE, 40, 3, measure, print)
-        noted = json.loads(store.meta()["screening_start"])
-        found = list(measured_at_start(store.meta()))
-    failed = [row for row in noted if row["ms"] is None]
+        noted = store.notes().screening_start or ()
+        found = list(measured_at_start(store.notes()))
+    failed = [row for row in noted if row.ms is None]
     assert len(noted) == 10
     assert 0 < len(failed) < 10
-    assert failed[0]["error"] == "out of memory: no room"
+    assert failed[0].error == "out of memory: no room"
     assert len(found) == 10 - len(failed)
 
 
 def test_how_well_latency_is_foretold_is_said() -> None:
-    assert screening_line({}) == ""
-    noted = {"n": 20, "loo_error": 0.042, "tau": 0.913, "used": True}
-    line = screening_line({"screening": json.dumps(noted)})
+    noted = Screening(n=20, loo_error=0.042, tau=0.913, used=True)
+    line = screening_line(noted)
     assert "from 20 networks, leave-one-out error 4.2%, Kendall's tau 0.91" in line
-    assert "MACs stood in" in screening_line({"screening": json.dumps({**noted, "used": False})})
+    assert "MACs stood in" in screening_line(replace(noted, used=False))

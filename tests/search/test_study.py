@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -19,6 +18,7 @@ from search.tabulated import drive, plan, with_latency
 
 from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search.study import Brain
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -151,7 +151,7 @@ def test_a_driver_killed_twenty_times_loses_nothing(sampler: str, tmp_path: Path
 
 def test_a_network_over_the_latency_limit_is_not_counted(tmp_path: Path) -> None:
     planned = plan(trials=6)
-    StudyStore.create(tmp_path, {"objectives": '["miou", "macs"]'})
+    StudyStore.create(tmp_path, Notes(objectives=("miou", "macs")))
     slow = 0
     with StudyStore(tmp_path) as store:
         brain = Brain(planned, store, None)
@@ -178,15 +178,16 @@ def test_screening_spares_measurements_of_what_is_too_slow(tmp_path: Path) -> No
     # Without it as many would be measured in vain as the space has slow variants.
     assert share > 0.4
     assert brain.counts[INFEASIBLE] < 0.4 * share / (1 - share) * 40
-    noted = json.loads(open_study(tmp_path).meta["screening"])
-    assert noted["used"] is True
-    assert noted["n"] >= 30
-    assert 0 < noted["loo_error"] < 0.1
-    assert noted["tau"] > 0.8
+    noted = open_study(tmp_path).notes.screening
+    assert noted is not None
+    assert noted.used
+    assert noted.n >= 30
+    assert 0 < noted.loo_error < 0.1
+    assert noted.tau > 0.8
 
 
 def test_a_study_in_which_everything_fails_stops(tmp_path: Path) -> None:
-    StudyStore.create(tmp_path, {"objectives": '["miou", "macs"]'})
+    StudyStore.create(tmp_path, Notes(objectives=("miou", "macs")))
     with StudyStore(tmp_path) as store:
         brain = Brain(plan(trials=100), store, None)
         while (task := brain.ask()) is not None:
@@ -219,7 +220,7 @@ def test_what_failed_before_this_start_stops_nothing_and_runs_again_if_asked(
 
 
 def test_a_result_told_twice_counts_once(tmp_path: Path) -> None:
-    StudyStore.create(tmp_path, {"objectives": '["miou", "macs"]'})
+    StudyStore.create(tmp_path, Notes(objectives=("miou", "macs")))
     with StudyStore(tmp_path) as store:
         brain = Brain(plan(trials=5), store, None)
         task = brain.ask()

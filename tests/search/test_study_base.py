@@ -14,6 +14,7 @@ from hrnet_search.records import FAILED, TrialResult, TrialTask
 from hrnet_search.search.initial import base_schedule
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.study import Brain
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -38,7 +39,7 @@ def test_the_base_is_trial_number_0_and_not_one_of_the_trials(tmp_path: Path) ->
 
 
 def test_the_base_is_trained_by_its_own_schedule_and_measured_by_none(tmp_path: Path) -> None:
-    StudyStore.create(tmp_path, {})
+    StudyStore.create(tmp_path, Notes())
     with StudyStore(tmp_path) as store:
         brain = Brain(plan(), store, 7.0)
         task = brain.ask()

@@ -5,7 +5,6 @@ Authorities: SQLAlchemy's own reader of URLs, SQLite, MLflow's client and Optuna
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -40,9 +39,7 @@ def test_mirrors_of_studies_whose_names_differ_only_behind_a_sign(tmp_path: Path
     """Two studies up to `?` alike have a database each; MLflow's artifacts lie beside it."""
     asked = {"study?a=%20#1": ("mlflow", "optuna"), "study?a=%20#2": ("optuna",)}
     for name, mirrors in asked.items():
-        folder = make_study(
-            tmp_path / name, json.dumps(dict.fromkeys(mirrors, "auto")), RESULTS[:1]
-        )
+        folder = make_study(tmp_path / name, dict.fromkeys(mirrors, "auto"), RESULTS[:1])
         assert sync(folder, print) == dict.fromkeys(mirrors, (1, 0))
         assert [len(SEEN[mirror][0](folder)) for mirror in mirrors] == [1] * len(mirrors)
         assert open_study(folder).results()["status"].tolist() == ["completed"]

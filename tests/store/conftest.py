@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_up import META
+from made_up import NOTES
 
 from hrnet_search.store.writer import StudyStore
 
@@ -13,5 +13,5 @@ from hrnet_search.store.writer import StudyStore
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     folder = tmp_path / "study"
-    StudyStore.create(folder, META)
+    StudyStore.create(folder, NOTES)
     return folder

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from made_up import META, ask
+from made_up import NOTES, ask
 
 from hrnet_search.errors import StudyExistsError
 from hrnet_search.store.study import open_study
@@ -17,7 +17,7 @@ from hrnet_search.store.writer import StudyStore
 DRIVER = """
 import sys, time
 sys.path.insert(0, {here!r})
-from made_up import META, ask
+from made_up import NOTES, ask
 from hrnet_search.errors import StudyExistsError, StudyInUseError
 from hrnet_search.store.writer import StudyStore
 print("ready", flush=True)
@@ -27,7 +27,7 @@ for line in sys.stdin:
         pass
     try:
         try:
-            store = StudyStore.begin(folder, META)
+            store = StudyStore.begin(folder, NOTES)
         except StudyExistsError:
             store = StudyStore(folder)
         store.ask(ask(0))
@@ -101,9 +101,9 @@ def test_where_there_are_no_hard_links_one_drives(
         raise PermissionError("not supported")
 
     monkeypatch.setattr(Path, "hardlink_to", refused)
-    with StudyStore.begin(tmp_path, META) as store:
+    with StudyStore.begin(tmp_path, NOTES) as store:
         store.ask(ask(0))
         with pytest.raises(StudyExistsError):
-            StudyStore.begin(tmp_path, META)
+            StudyStore.begin(tmp_path, NOTES)
     assert len(open_study(tmp_path).trials()) == 1
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]

@@ -18,6 +18,7 @@ from made_up import ask, result
 
 from hrnet_search.errors import HrnetSearchError, StudyDamagedError
 from hrnet_search.records import RungResult
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import TRIALS, checksum, put
 from hrnet_search.store.trial_rows import PLACES, asked, ended
@@ -36,7 +37,7 @@ def whole(study: Path) -> Path:
         store.finish(1, result(1))
         store.finish(0, result(0, miou=None, status="failed", error="x" * 5000))
         store.finish(2, result(2))
-        store.set_meta("reference_ms", "1.5")
+        store.note(Notes(reference_ms=1.5))
     return study
 
 
@@ -44,16 +45,22 @@ def seen(folder: Path) -> list[Any]:
     """Return all that a reader shows of a study."""
     study = open_study(folder)
     table = study.results().to_dict("records")
-    return [study.meta, study.trials(), study.ended(), str(table), study.front().to_dict("records")]
+    return [
+        study.notes,
+        study.trials(),
+        study.ended(),
+        str(table),
+        study.front().to_dict("records"),
+    ]
 
 
 def driven(folder: Path) -> list[Any]:
     """Return what a driver sees of a study, and what it holds after it was written on."""
     with StudyStore(folder, warn=lambda _: None) as store:
-        found = [store.meta(), store.asks(), store.running(), store.finished()]
+        found = [store.notes(), store.asks(), store.running(), store.finished()]
         store.finish(3, result(3))
         store.ask(ask(TRIALS_MADE))
-        store.set_meta("written", "on")
+        store.note(Notes(device="another"))
     return [*found, *seen(folder)]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from driver_process import start_writer
-from made_up import META, ask
+from made_up import NOTES, ask
 
 from hrnet_search.errors import StorageLostError, StudyInUseError
 from hrnet_search.store import lock, second_copy
@@ -173,7 +173,7 @@ def test_a_driver_that_cannot_begin_lets_go(study: Path, monkeypatch: pytest.Mon
         with pytest.raises(StorageLostError, match="No space left"):
             StudyStore(study)
         with pytest.raises(StorageLostError, match="No space left"):
-            StudyStore.begin(study.parent / "another", META)
+            StudyStore.begin(study.parent / "another", NOTES)
     for folder in (study, study.parent / "another"):
         with closing(connect(folder / "study.db")) as connection:
             assert lock.holder(connection) is None

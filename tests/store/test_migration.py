@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import META, ask, result
+from made_up import NOTES as MADE_UP
+from made_up import ask, result
 
 from hrnet_search.errors import StorageLostError, StudyDamagedError, StudyError, StudyInUseError
 from hrnet_search.store.database import connect
@@ -46,7 +48,7 @@ def test_an_old_study_is_read_and_left_as_it_is(old: Path) -> None:
     study = open_study(old)
     assert [(a.number, r) for a, r in study.ended()] == ENDED
     assert study.trials()[3] == (ask(3), None)
-    assert study.meta == {**META, "schema": str(VERSION), "reference_ms": "1.5"}
+    assert study.notes == replace(MADE_UP, reference_ms=1.5)
     assert [p.name for p in old.iterdir()] == ["study.db"]
     assert (old / "study.db").read_bytes() == before
 

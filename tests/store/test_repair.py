@@ -7,15 +7,18 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import META, ask, result
+from made_up import NOTES, ask, result
 
 from hrnet_search.cli import main
 from hrnet_search.errors import StudyDamagedError, StudyError, StudyInUseError
-from hrnet_search.records import RungResult
+from hrnet_search.records import DataSpec, RungResult, Schedule
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.repair import repair
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
@@ -31,16 +34,15 @@ def whole(study: Path) -> Path:
             store.finish(number, result(number, notes=("n" * 9000,) if number == 7 else ()))
         store.ask(ask(40))
         store.rung(40, RungResult(5, 0.2, (0.2,), 1.0, 0.2))
-        store.set_meta("identity", "{}")
-        store.set_meta("schedule", "{}")
-        store.set_meta("reference_ms", "1.4")
-        store.set_meta("reference_ms", "1.5")
+        store.note(Notes(identity={}, schedule=NotedSchedule.of(Schedule(DataSpec("shapes", 3)))))
+        store.note(Notes(reference_ms=1.4))
+        store.note(Notes(reference_ms=1.5))
     return study
 
 
 def seen(folder: Path) -> list[Any]:
     study = open_study(folder)
-    return [study.meta, study.trials(), study.ended()]
+    return [study.notes, study.trials(), study.ended()]
 
 
 def test_a_whole_study_is_left_as_it_is(whole: Path) -> None:
@@ -137,7 +139,7 @@ def test_a_study_of_the_older_schema_is_repaired(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_bytes(b"\xff" * 100 + (tmp_path / "study.db").read_bytes()[100:])
     repair(tmp_path)
     study = open_study(tmp_path)
-    assert study.meta.items() >= META.items()
+    assert study.notes == replace(NOTES, reference_ms=1.5)
     assert [a.number for a, _ in study.ended()] == [1, 0, 2]
     assert study.trials()[3] == (ask(3), None)
 

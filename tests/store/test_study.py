@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import shutil
 import signal
@@ -16,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import META, ask, result
+from made_up import NOTES, ask, result
 
 from hrnet_search.errors import InputError, StudyError
 from hrnet_search.records import FAILED, INFEASIBLE, STOPPED
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.reader import no_collections
 from hrnet_search.store.study import COLUMNS, Snapshot, Study, open_study
 from hrnet_search.store.tables import TRIALS, insert
@@ -37,10 +37,9 @@ def fill(study: Path, *results: tuple[int, object]) -> None:
 
 
 def test_results_have_the_promised_columns(study: Path) -> None:
-    levels = [[8, 16, 24], [[1, 2], [4, 4]]]
+    levels = ((8, 16, 24), ([1, 2], [4, 4]))
     with StudyStore(study) as store:
-        store.set_meta("choices", json.dumps(["width", "STAGE2.NUM_BLOCKS"]))
-        store.set_meta("levels", json.dumps(levels))
+        store.note(Notes(choices=("width", "STAGE2.NUM_BLOCKS"), levels=levels))
         store.ask(replace(ask(0), point=(2, 1)))
         store.ask(replace(ask(1), point=(0, 0)))
         store.finish(0, result(0, miou=0.25))
@@ -137,7 +136,7 @@ def test_a_transaction_that_a_kill_cut_off_is_not_seen(study: Path) -> None:
     assert journal.stat().st_size > 0
     torn = (study / "study.db").read_bytes()
     reader = open_study(study)
-    assert reader.name == META["name"]
+    assert reader.name == NOTES.name
     assert reader.results()["error"].tolist() == [""] * 40
     assert journal.exists()
     assert (study / "study.db").read_bytes() == torn, "a reader rolled back in the study"
@@ -222,7 +221,7 @@ def test_a_snapshot_is_the_study_of_one_moment(study: Path) -> None:
         assert set(table["number"]) <= {0, 1}
         table["number"] = -1  # the caller's own
         assert (read(seen)["number"] >= 0).all()
-    assert seen.meta == whole.meta
+    assert seen.notes == whole.notes
     assert (seen.name, seen.folder) == (whole.name, whole.folder)
 
 

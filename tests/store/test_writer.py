@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 from driver_process import HERE, start_writer
-from made_up import META, ask, result
+from made_up import NOTES, ask, result
 
 from hrnet_search.errors import StorageLostError, StudyError, StudyInUseError
 from hrnet_search.records import RungResult
 from hrnet_search.store import host, lock
 from hrnet_search.store.database import connect
 from hrnet_search.store.files import checkpoint_folder
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
-from hrnet_search.store.tables import VERSION
 from hrnet_search.store.writer import StudyStore
 
 
@@ -68,12 +68,12 @@ def test_what_is_written_is_read(study: Path) -> None:
         assert [a.number for a in store.running()] == [0, 1]
         assert store.finish(1, result(1))
         assert store.finish(0, result(0))
-        store.set_meta("reference_ms", "1.5")
+        store.note(Notes(reference_ms=1.5))
     with StudyStore(study) as store:
         assert store.asks() == [ask(0), ask(1)]
         assert store.finished() == [(1, result(1)), (0, result(0))]
         assert store.running() == []
-        assert store.meta() == {**META, "schema": str(VERSION), "reference_ms": "1.5"}
+        assert store.notes() == replace(NOTES, reference_ms=1.5)
 
 
 def test_a_second_result_changes_nothing(study: Path) -> None:
@@ -102,11 +102,11 @@ def test_a_study_is_created_whole_or_not_at_all(
         for name in ("replace", "hardlink_to"):
             patch.setattr(Path, name, lambda *_: (_ for _ in ()).throw(OSError("cut off")))
         with pytest.raises(StorageLostError, match="cut off"):
-            StudyStore.create(folder, META)
+            StudyStore.create(folder, NOTES)
     assert not [p for p in folder.iterdir() if p.is_file()]
-    StudyStore.create(folder, META)
+    StudyStore.create(folder, NOTES)
     with pytest.raises(StudyError, match="already"):
-        StudyStore.create(folder, META)
+        StudyStore.create(folder, NOTES)
 
 
 def test_a_second_driver_is_told_who_drives(study: Path) -> None:

@@ -9,6 +9,7 @@ from hrnet_search import __version__
 from hrnet_search.arch.hrnet_yaml import official_problems, parse_config
 from hrnet_search.errors import shown
 from hrnet_search.library.settle import gpu_count
+from hrnet_search.library.writer import UNKNOWN
 from hrnet_search.records import Latency
 from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.official import branch_notes
@@ -110,7 +111,7 @@ def _accuracy(member: Member) -> Iterator[Row]:
 
 def _cost(member: Member) -> Iterator[Row]:
     cost, latency = member.result.cost, member.result.latency
-    size = latency.condition.size if latency else member.schedule.get("crop")
+    size = latency.condition.size if latency else member.schedule and member.schedule.crop
     where = f" of an image of {size[0]} x {size[1]}" if size else ""
     if cost:
         yield "parameters", f"{cost.params:,}"
@@ -138,12 +139,12 @@ def _schedule(member: Member) -> Iterator[Row]:
     key, schedule = member.result.key, member.schedule
     yield "schedule", key.schedule
     yield "seed", str(key.seed)
-    for name in SCHEDULE:
-        if name in schedule:
-            yield name, str(schedule[name])
-    if member.data:
-        yield "data", f"{member.data.get('kind')}, {member.classes} classes"
-    yield "data fingerprint", str(schedule.get("fingerprint") or "not noted")
+    for name in SCHEDULE if schedule else ():
+        value = getattr(schedule, name)
+        yield name, str(list(value) if isinstance(value, tuple) else value)
+    if member.data != UNKNOWN:
+        yield "data", f"{member.data.kind}, {member.classes} classes"
+    yield "data fingerprint", (schedule.fingerprint if schedule else "") or "not noted"
 
 
 def _files(export: ExportResult, earlier: Sequence[Path]) -> str:

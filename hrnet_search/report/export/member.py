@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.library.writer import ConfigWriter, StudyConfig
-from hrnet_search.records import COMPLETED, TrialResult
+from hrnet_search.records import COMPLETED, DataSpec, Schedule, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.study import Study
 
 LIBRARY_CLASSES = 19
 """What the HRNet library takes where a yaml has no DATASET.NUM_CLASSES."""
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +20,15 @@ class Member:
     """An architecture on the front, and the trial that its weights are of.
 
     `miou` is the mean over its seeds, `result` its first trial by the search's schedule: the best
-    of several seeds would flatter it. `others` are its other completed trials; `schedule` is as
-    the study noted it, empty if it did not. `writer` writes its config, `number` is the trial's.
+    of several seeds would flatter it. `others` are its other completed trials; `schedule` is None
+    where the study did not note it. `writer` writes its config, `number` is the trial's.
     """
 
     architecture: Architecture
     miou: float
     result: TrialResult
     others: tuple[TrialResult, ...]
-    schedule: Mapping[str, Any]
+    schedule: Schedule | None
     writer: ConfigWriter
     study: str
     folder: Path
@@ -58,15 +53,14 @@ class Member:
         return tuple(sorted(path for path in found if path.suffix != ".md"))
 
     @property
-    def data(self) -> dict[str, Any]:
-        """What it was trained on, as the study noted it."""
-        found: dict[str, Any] = self.schedule.get("data", {})
-        return found
+    def data(self) -> DataSpec:
+        """What it was trained on, as far as the study noted it."""
+        return self.writer.data(self.result.key.schedule)
 
     @property
     def classes(self) -> int:
         """Classes that it was trained to tell apart."""
-        return int(self.data.get("classes") or self._base_classes)
+        return self.data.classes or self._base_classes
 
     @property
     def _base_classes(self) -> int:
@@ -83,12 +77,12 @@ class Member:
     @property
     def mean(self) -> tuple[float, ...]:
         """What is taken from red, green and blue of images from 0 to 1."""
-        return tuple(self.data.get("mean", IMAGENET_MEAN))
+        return self.data.mean
 
     @property
     def std(self) -> tuple[float, ...]:
         """What the rest is divided by."""
-        return tuple(self.data.get("std", IMAGENET_STD))
+        return self.data.std
 
     @property
     def weights(self) -> Path:
@@ -109,14 +103,14 @@ def front_of(study: Study) -> tuple[Member, ...]:
         if result is not None and result.status == COMPLETED:
             completed.setdefault(ask.key.architecture, []).append((ask.number, result))
     front = study.front()
-    writer = ConfigWriter.of(study.meta)
+    writer = ConfigWriter.of(study.notes)
     members = []
     for number, miou in zip(front["number"], front["miou"], strict=True):
         ask, first = trials[number]
         assert first is not None, "a trial on the front has completed"
         same = completed[ask.key.architecture]
         others = tuple(result for other, result in same if other != number)
-        schedule = writer.schedule(ask.key.schedule)
+        schedule = writer.schedules.get(ask.key.schedule)
         facts = (schedule, writer, study.name, study.folder, int(number))
         members.append(Member(ask.architecture, float(miou), first, others, *facts))
     return tuple(members)

@@ -166,13 +166,13 @@ def _preprocessor(member: Member) -> dict[str, Any]:
         "bgr_to_rgb": True,
         "pad_val": 0,
         "seg_pad_val": ignored_label(member.data),
-        "size": tuple(member.schedule.get("crop", CROP)),
+        "size": member.schedule.crop if member.schedule else CROP,
     }
 
 
 def _meta(member: Member) -> dict[str, Any]:
     count = member.classes
-    names = list(member.data.get("names") or [f"class {index}" for index in range(count)])
+    names = list(member.data.names or [f"class {index}" for index in range(count)])
     hues = (colorsys.hsv_to_rgb(index / count, 0.7, 0.9) for index in range(count))
     palette = [[round(255 * part) for part in colour] for colour in hues]
     return {"dataset_meta": {"classes": names, "palette": palette}}

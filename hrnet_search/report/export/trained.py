@@ -12,9 +12,10 @@ from torch import Tensor
 
 from hrnet_search.arch.hrnet_yaml import official_problems
 from hrnet_search.errors import Fault, WeightsError
+from hrnet_search.library.writer import UNKNOWN
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.weight_file import read_safetensors
-from hrnet_search.report.export.member import IMAGENET_MEAN, IMAGENET_STD, Member
+from hrnet_search.report.export.member import Member
 from hrnet_search.report.export.official import STRIPPED, TRAINED_IN
 from hrnet_search.report.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.report.files import write_file
@@ -82,11 +83,11 @@ def export_checkpoint(member: Member, folder: Path, options: ExportOptions) -> E
 def checkpoint_problems(member: Member) -> list[str]:
     """Return why the official test script would crash on the weights, or judge them wrongly."""
     reasons = official_problems(member.architecture)
-    if (member.mean, member.std) != (IMAGENET_MEAN, IMAGENET_STD):
+    if (member.mean, member.std) != (UNKNOWN.mean, UNKNOWN.std):
         reasons.append(
             f"its data sets are normalised with ImageNet's figures, these with {list(member.mean)}"
-            f" and {list(member.std)}, allowed: data.mean {list(IMAGENET_MEAN)} and data.std"
-            f" {list(IMAGENET_STD)}"
+            f" and {list(member.std)}, allowed: data.mean {list(UNKNOWN.mean)} and data.std"
+            f" {list(UNKNOWN.std)}"
         )
     return reasons
 

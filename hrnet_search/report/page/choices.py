@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.errors import shown
+from hrnet_search.store.notes import Notes
 
 Floats = NDArray[np.float64]
 
@@ -44,12 +44,10 @@ class ChoiceModel:
     effects: tuple[Effect, ...]
 
 
-def choice_names(meta: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def choice_names(notes: Notes) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Return the paths of a study's choices, and their levels as text."""
-    paths = json.loads(meta.get("choices") or "[]")
-    levels = json.loads(meta.get("levels") or "[]")
-    names = tuple(tuple(shown(str(v), 40) for v in values) for values in levels)
-    return tuple(shown(str(p), 60) for p in paths), names
+    names = tuple(tuple(shown(str(v), 40) for v in values) for values in notes.levels or ())
+    return tuple(shown(path, 60) for path in notes.choices or ()), names
 
 
 def choice_model(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,9 @@ from markupsafe import Markup
 
 from hrnet_search import __version__
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.data.inventory import HOLDS
 from hrnet_search.errors import shown
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import COMPLETED, INITIAL, OBJECTIVES, STATUSES, TrialResult
+from hrnet_search.records import COMPLETED, OBJECTIVES, STATUSES, TrialResult
 from hrnet_search.report.commands import commands
 from hrnet_search.report.evidence import Evidence, evidence_of
 from hrnet_search.report.export.member import Member, front_of
@@ -34,8 +32,9 @@ from hrnet_search.report.page.points import Points, condition_line, points_of
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.summary import differences
-from hrnet_search.report.trials import Trial, noted, objectives_of
-from hrnet_search.store.ablation import from_meta
+from hrnet_search.report.trials import Trial, long_schedule_id, schedule_id
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
 
@@ -48,7 +47,7 @@ MOST_SHOWN = 1000
 MOST_BOTH = 1000
 """Networks trained by both schedules that are drawn."""
 
-SCHEDULE_ORDER = ("id", "steps", "batch", "crop", "optimiser", "lr", "fingerprint")
+SCHEDULE_ORDER = ("steps", "batch", "crop", "optimiser", "lr", "fingerprint")
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -136,15 +135,14 @@ class Page:
 
 def gather(study: Study) -> Page:
     """Read a study, finished or not, into what its page says."""
-    meta, trials = study.meta, study.trials()
+    notes, trials = study.notes, study.trials()
     by_number = {ask.number: (ask, result) for ask, result in trials}
     front = front_of(study)
     evidence = evidence_of(study, trials)
     variants = study.variants()
     numbers = [m.number for m in front]
-    writer = ConfigWriter.of(meta)
-    objectives = tuple(objectives_of(study))
-    schedule = noted(meta, "schedule")
+    writer = ConfigWriter.of(notes)
+    objectives = study.objectives
     rows = {int(row["number"]): row for row in variants.to_dict("records")}
     shown_members = front[:MOST_DRAWN]
     preview_members, previews = preview_rows({m.number: m.evaluation for m in shown_members})
@@ -159,18 +157,18 @@ def gather(study: Study) -> Page:
         members=tuple(_member(m, rows[m.number], evidence, network) for m in shown_members),
         front_size=len(front),
         base_width=network.width if network else None,
-        history=_history(trials, objectives, str(schedule.get("id") or "*"), meta),
-        choices=_choices(meta, by_number, rows, numbers),
-        long_short=_long_short(meta, trials),
-        classes=tuple(str(name) for name in schedule.get("data", {}).get("names", ())),
+        history=_history(trials, objectives, notes),
+        choices=_choices(notes, by_number, rows, numbers),
+        long_short=_long_short(notes, trials),
+        classes=notes.schedule.data.names if notes.schedule else (),
         preview_members=preview_members,
         previews=previews,
         facts=tuple(
-            (name, shown(value, MOST_SHOWN)) for name, value in _facts(study, meta, trials)
+            (name, shown(value, MOST_SHOWN)) for name, value in _facts(study, notes, trials)
         ),
         commands=commands(study),
         space_text=study.space_text,
-        ablation=from_meta(meta) is not None,
+        ablation=notes.ablation is not None,
     )
 
 
@@ -206,40 +204,38 @@ def _member(
     )
 
 
-def _history(
-    trials: Sequence[Trial], objectives: Sequence[str], schedule: str, meta: Mapping[str, str]
-) -> History:
+def _history(trials: Sequence[Trial], objectives: Sequence[str], notes: Notes) -> History:
     curves, in_all = learning_curves(trials)
     return History(
-        growth=growth(trials, objectives, schedule),
+        growth=growth(trials, objectives, schedule_id(notes)),
         curves=curves,
         curves_in_all=in_all,
         stops=stops(trials),
-        audit=audit_line(meta),
+        audit=audit_line(notes.rung_audit),
         reasons=reasons(trials),
     )
 
 
 def _choices(
-    meta: Mapping[str, str],
+    notes: Notes,
     trials: Mapping[int, Trial],
     rows: Mapping[int, Mapping[Any, Any]],
     front: Sequence[int],
 ) -> Choices:
-    paths, levels = choice_names(meta)
+    paths, levels = choice_names(notes)
     points = [trials[number][0].point for number in rows]
     mious = [float(row["miou"]) for row in rows.values()]
     members = tuple(tuple(trials[number][0].point) for number in front[:MOST_DRAWN])
     return Choices(paths, levels, members, choice_model(points, mious, paths, levels))
 
 
-def _long_short(meta: Mapping[str, str], trials: Sequence[Trial]) -> tuple[LongShort, ...]:
-    both = list(_both(meta, trials))
+def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
+    both = list(_both(notes, trials))
     return tuple(both[i] for i in spread(len(both), MOST_BOTH))
 
 
-def _both(meta: Mapping[str, str], trials: Sequence[Trial]) -> Iterator[LongShort]:
-    ids = [noted(meta, name).get("id") for name in ("schedule", "long_schedule")]
+def _both(notes: Notes, trials: Sequence[Trial]) -> Iterator[LongShort]:
+    ids = (schedule_id(notes), long_schedule_id(notes))
     short: dict[str, tuple[int, float]] = {}
     for ask, result in trials:
         if result is None or result.status != COMPLETED or result.miou is None:
@@ -251,27 +247,34 @@ def _both(meta: Mapping[str, str], trials: Sequence[Trial]) -> Iterator[LongShor
             yield LongShort(number, miou, result.miou)
 
 
-def _facts(
-    study: Study, meta: Mapping[str, str], trials: Sequence[Trial]
-) -> Iterator[tuple[str, str]]:
+def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tuple[str, str]]:
     results = [result for _, result in trials if result is not None]
     yield "study", study.name
-    yield "identity", meta.get("study_id", "not noted")
+    yield "identity", notes.study_id or "not noted"
     yield "seeds", ", ".join(map(str, sorted({ask.key.seed for ask, _ in trials}))) or "none"
-    for name, title in (("schedule", "schedule"), ("long_schedule", "long schedule")):
-        if found := noted(meta, name):
-            yield title, ", ".join(f"{k} {found[k]}" for k in SCHEDULE_ORDER if k in found)
-    if initial := json.loads(meta.get(INITIAL, "[]")):
-        yield "initial weights", "; ".join(initial)
-    if data := noted(meta, "schedule").get("data"):
-        yield "data", f"{data.get('kind')}, {data.get('classes')} classes"
-    if held := noted(meta, HOLDS):
-        parts = ((split, held.get(split) or {}) for split in ("train", "val"))
-        yield "images", ", ".join(f"{split} {part.get('images')}" for split, part in parts)
+    if notes.schedule:
+        yield "schedule", _in_words(notes.schedule)
+    if notes.long_schedule:
+        yield "long schedule", _in_words(notes.long_schedule)
+    if notes.initial:
+        yield "initial weights", "; ".join(notes.initial)
+    if notes.schedule:
+        data = notes.schedule.data
+        yield "data", f"{data.kind or 'not noted'}, {data.classes} classes"
+    if held := notes.data_holds:
+        yield "images", f"train {held.train.images}, val {held.val.images}"
     yield from _machine(results)
-    if "reference_ms" in meta:
-        yield "reference network's frozen latency", f"{meta['reference_ms']} ms"
+    if notes.reference_ms is not None:
+        yield "reference network's frozen latency", f"{notes.reference_ms} ms"
+    if notes.unreadable:
+        yield "notes that cannot be read", ", ".join(notes.unreadable)
     yield "page written by", f"hrnet-search {__version__}"
+
+
+def _in_words(noted: NotedSchedule) -> str:
+    plain = [(name, getattr(noted.schedule, name)) for name in SCHEDULE_ORDER]
+    words = [f"{name} {list(v) if isinstance(v, tuple) else v}" for name, v in plain]
+    return ", ".join([f"id {noted.id}", *words])
 
 
 def _machine(results: Sequence[TrialResult]) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from hrnet_search.errors import shown
 from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STOPPED, TrialResult
 from hrnet_search.report.page.thin import spread
-from hrnet_search.report.trials import Trial, noted
+from hrnet_search.report.trials import Trial
+from hrnet_search.store.findings import RungAudit
 from hrnet_search.store.front import hypervolume
 
 MOST_CURVES = 300
@@ -103,14 +104,13 @@ def stops(trials: Sequence[Trial]) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(Counter(r.rungs[-1].step if r.rungs else 0 for r in ended).items()))
 
 
-def audit_line(meta: Mapping[str, str]) -> str:
+def audit_line(found: RungAudit | None) -> str:
     """Return what the audit of the stopping rule found, empty if there was none."""
-    audit = noted(meta, "rung_audit")
-    if not {"audited", "lost", "stopped"} <= audit.keys():
+    if found is None:
         return ""
     return (
-        f"The rule stopped {audit['stopped']} trials. Of trials that ran to their end all the same,"
-        f" it would have stopped {audit['audited']}; {audit['lost']} of those are on the front."
+        f"The rule stopped {found.stopped} trials. Of trials that ran to their end all the same,"
+        f" it would have stopped {found.audited}; {found.lost} of those are on the front."
     )
 
 

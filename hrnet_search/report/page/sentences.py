@@ -149,30 +149,25 @@ def _images(found: Evidence) -> Fact:
 
 def _screening(found: Evidence) -> Fact:
     title, noted = "Screening of latency", found.screening
-    error = noted.get("loo_error")
-    if not isinstance(error, int | float):
+    if noted is None:
         return Fact(title, "not used", "no latency was predicted before it was measured")
-    tau = noted.get("tau")
-    agrees = f", tau {tau:.2f}" if isinstance(tau, int | float) else ""
-    used = "" if noted.get("used") else "; it was too far off, and not used"
-    text = f"median error of a left-out network, over {noted.get('n')}{agrees}{used}"
-    return Fact(title, f"{100 * error:.1f}%", text)
+    used = "" if noted.used else "; it was too far off, and not used"
+    text = f"median error of a left-out network, over {noted.n}, tau {noted.tau:.2f}{used}"
+    return Fact(title, f"{100 * noted.loo_error:.1f}%", text)
 
 
 def _aa_check(found: Evidence) -> Fact:
     title, noted = "A/A check of latency", found.aa_check
-    ratio = noted.get("ratio")
-    if not isinstance(ratio, int | float):
+    if noted is None:
         return Fact(title, UNKNOWN, "the reference was not timed against a copy of itself")
-    low, high = noted.get("low"), noted.get("high")
-    interval = ""
-    if isinstance(low, int | float) and isinstance(high, int | float):
-        interval = f" ({low:.3f} to {high:.3f})"
-    verdict = "it agrees" if noted.get("agrees") else "it does NOT agree"
-    if noted.get("undecided"):
+    interval = f" ({noted.low:.3f} to {noted.high:.3f})"
+    verdict = "it agrees" if noted.agrees else "it does NOT agree"
+    if noted.undecided:
         verdict = "undecided, the interval is too wide to say whether it agrees"
     doubt = f"; {found.ms_doubt}" if found.ms_doubt else ""
-    return Fact(title, f"{ratio:.3f}", f"the reference over its copy{interval}: {verdict}{doubt}")
+    return Fact(
+        title, f"{noted.ratio:.3f}", f"the reference over its copy{interval}: {verdict}{doubt}"
+    )
 
 
 def _range(interval: Interval) -> str:

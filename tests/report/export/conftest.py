@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import META, network, result
+from made_up import NOTES, network, result
 from trained_like import keep_weights, trained_like
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.records import DataSpec, Schedule, TrialKey
 from hrnet_search.report.export.member import Member, front_of
+from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -28,8 +28,8 @@ def write_study(
     folder: Path, *architectures: Architecture, weights: bool, base: str, schedule: Schedule
 ) -> Study:
     """Write a study in which every architecture is better and dearer than the one before."""
-    noted = json.dumps({**asdict(schedule), "id": schedule.id})
-    StudyStore.create(folder, {**META, "base_yaml": base, "schedule": noted})
+    noted = NotedSchedule.of(schedule)
+    StudyStore.create(folder, replace(NOTES, base_yaml=base, schedule=noted))
     with StudyStore(folder) as store:
         for number, architecture in enumerate(architectures):
             key = TrialKey(architecture.id, schedule.id, 0)

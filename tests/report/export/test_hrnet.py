@@ -265,7 +265,7 @@ def test_configs_of_an_earlier_front_go_other_files_stay(make_study: MakeStudy) 
 
 
 def test_seeds_of_one_architecture_share_a_file(make_study: MakeStudy) -> None:
-    study = make_study((PLAIN, result(0, miou=0.5)), objectives='["miou", "latency_ms"]')
+    study = make_study((PLAIN, result(0, miou=0.5)), objectives=("miou", "latency_ms"))
     make_study((PLAIN, result(1, miou=0.75)), seed=1)
     assert study.front()["seeds"].tolist() == [2]
     (path,) = write_front_configs(study, Parts())

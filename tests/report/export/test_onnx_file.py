@@ -90,7 +90,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Path]:
     key = TrialKey(architecture.id, "sc-0", 0)
     keep_weights(folder, key, trained_like(architecture, 19))
     result = TrialResult(key, COMPLETED, miou=0.5)
-    member = Member(architecture, 0.5, result, (), {}, ConfigWriter(), "made-up", folder, 0)
+    member = Member(architecture, 0.5, result, (), None, ConfigWriter(), "made-up", folder, 0)
     (path,) = export_onnx(member, folder / "out", ExportOptions()).written
     return member, path
 

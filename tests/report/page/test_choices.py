@@ -9,6 +9,7 @@ import pytest
 
 from hrnet_search.report.page import choices
 from hrnet_search.report.page.choices import choice_model, choice_names
+from hrnet_search.store.notes import Notes
 
 PATHS = ("width", "FUSE", "NOTHING")
 LEVELS = (("16", "18", "24"), ("SUM", "CAT"), ("a", "b"))
@@ -61,9 +62,9 @@ def test_too_little_says_nothing() -> None:
 
 
 def test_names_of_levels_are_text() -> None:
-    meta = {"choices": '["width", "x"]', "levels": "[[16, 18], [[1, 2], [3, 4]]]"}
-    assert choice_names(meta) == (("width", "x"), (("16", "18"), ("[1, 2]", "[3, 4]")))
-    assert choice_names({}) == ((), ())
+    notes = Notes(choices=("width", "x"), levels=((16, 18), ([1, 2], [3, 4])))
+    assert choice_names(notes) == (("width", "x"), (("16", "18"), ("[1, 2]", "[3, 4]")))
+    assert choice_names(Notes()) == ((), ())
 
 
 def test_memory_grows_with_the_variants_and_not_with_their_square() -> None:

@@ -10,6 +10,7 @@ from hrnet_search.arch.cost import Cost
 from hrnet_search.records import COMPLETED, FAILED, STOPPED, RungResult, TrialResult
 from hrnet_search.report.page.history import audit_line, growth, learning_curves, reasons, stops
 from hrnet_search.report.trials import Trial
+from hrnet_search.store.findings import RungAudit
 
 
 def trials(*found: TrialResult | None) -> list[Trial]:
@@ -81,7 +82,7 @@ def test_failures_that_differ_in_numbers_share_a_reason() -> None:
 
 
 def test_the_audit_is_a_sentence_or_nothing() -> None:
-    line = audit_line({"rung_audit": '{"audited": 17, "lost": 1, "stopped": 120}'})
+    line = audit_line(RungAudit(audited=17, lost=1, stopped=120))
     assert "stopped 120" in line
     assert "17; 1 of those" in line
-    assert audit_line({}) == audit_line({"rung_audit": "[]"}) == ""
+    assert audit_line(None) == ""

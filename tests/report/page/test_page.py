@@ -146,12 +146,12 @@ def test_an_unfinished_study_has_a_page(make_study: MakeStudy, state: str) -> No
 
 
 def test_a_study_without_notes_has_a_page(make_study: MakeStudy) -> None:
-    study = make_study((network(9), result(1, miou=0.5)), base_yaml="", objectives='["miou"]')
+    study = make_study((network(9), result(1, miou=0.5)), base_yaml="", objectives=("miou",))
     assert network(9).id in Read(page_html(gather(study))).text
 
 
 def test_the_page_says_what_variants_started_from(make_study: MakeStudy) -> None:
-    lines = json.dumps(["schedule.init: w.pth: the base: 260 of 268 tensors match"])
+    lines = ("schedule.init: w.pth: the base: 260 of 268 tensors match",)
     text = Read(
         page_html(gather(make_study((network(9), result(1, miou=0.5)), initial=lines)))
     ).text

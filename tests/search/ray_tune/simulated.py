@@ -6,7 +6,6 @@ Run as a script it is a driver to be killed or interrupted:
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,14 +22,16 @@ from hrnet_search.search.ray_tune.cluster import Cluster, Resources, private_clu
 from hrnet_search.search.ray_tune.driver import run_on_ray
 from hrnet_search.search.ray_tune.worker import Run
 from hrnet_search.search.study import Brain
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore
 
 
 def create(folder: Path, planned: Plan) -> None:
     if not (folder / "study.db").exists():
-        schedule = json.dumps({"id": planned.schedule.id})
-        meta = {"name": "simulated", "objectives": '["miou", "macs"]', "schedule": schedule}
-        StudyStore.create(folder, meta)
+        schedule = NotedSchedule.of(planned.schedule)
+        notes = Notes(name="simulated", objectives=("miou", "macs"), schedule=schedule)
+        StudyStore.create(folder, notes)
 
 
 def drive_on(

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from hrnet_search.errors import counted, shown
 from hrnet_search.records import DataSpec
 
-HOLDS = "data_holds"
-"""Where a study notes it."""
-
 NAMED_FILES = 3
 NAMED_CLASSES = 8
 
