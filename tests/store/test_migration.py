@@ -12,6 +12,7 @@ from made_up import NOTES as MADE_UP
 from made_up import ask, result
 
 from hrnet_search.errors import StorageLostError, StudyDamagedError, StudyError, StudyInUseError
+from hrnet_search.records import TrialResult
 from hrnet_search.store.database import connect
 from hrnet_search.store.host import process_start, this_host
 from hrnet_search.store.study import open_study
@@ -22,8 +23,15 @@ from hrnet_search.store.writer import StudyStore
 SCHEMA_1 = Path(__file__).parent / "data" / "schema-1.sql"
 """A study as hrnet-search wrote it before study.db had checksums: three trials ended, one ran."""
 
-FAILED = result(0, miou=None, status="failed", error="it ended")
-ENDED = [(1, result(1)), (0, FAILED), (2, result(2))]
+
+def of_then(number: int, **changes: object) -> TrialResult:
+    """Return a result as it was written then: soft IoU was not known."""
+    now = result(number, **changes)  # type: ignore[arg-type]
+    return replace(now, rungs=tuple(replace(rung, soft_iou=None) for rung in now.rungs))
+
+
+FAILED = of_then(0, status="failed", error="it ended")
+ENDED = [(1, of_then(1)), (0, FAILED), (2, of_then(2))]
 
 
 @pytest.fixture
