@@ -389,7 +389,7 @@ def test_export_writes_every_format_and_times_onnx(
     assert main([*words, "--weights", "--latency", "--size", "33", "32", "--batch", "1"]) == 0
     said = capsys.readouterr()
     assert "ms in onnxruntime on the CPU" in said.out
-    assert "cards: 1 files" in said.out
+    assert "cards: 1 file in" in said.out
     kinds = sorted("".join(path.suffixes[-1:]) for path in out.iterdir())
     assert kinds == [".json", ".md", ".onnx", ".pth", ".pth", ".py", ".safetensors", ".yaml"]
     (card,) = out.glob("*.md")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hrnet_search.commands.arguments import add_study, output, positive, require_positive
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.report import opened
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.paths import expanded
 from hrnet_search.report.export.result import ExportOptions
 
@@ -49,7 +49,7 @@ def command(options: argparse.Namespace) -> int:
     how = ExportOptions(options.weights, options.as_is, size, options.batch)
     found = _export(study, folder, options.format.split(","), how, options.latency, say)
     for name, result in found.items():
-        say(f"{name}: {len(result.written)} files in {folder}")
+        say(f"{name}: {counted(len(result.written), 'file')} in {folder}")
         for refusal in result.refused:
             warn(f"{name}: refused: {refusal}")
     return DONE

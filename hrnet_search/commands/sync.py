@@ -9,6 +9,7 @@ from pathlib import Path
 from hrnet_search.commands.arguments import add_study
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
 from hrnet_search.commands.space_file import load
+from hrnet_search.errors import counted
 from hrnet_search.paths import expanded
 
 
@@ -25,7 +26,7 @@ def command(options: argparse.Namespace) -> int:
     if not found:
         say("tracking is off: there is nothing to sync")
     for name, (sent, waiting) in found.items():
-        say(f"{name}: {sent} trials sent, {waiting} waiting")
+        say(f"{name}: {counted(sent, 'trial')} sent, {waiting} waiting")
     return TRIALS_FAILED if any(waiting for _, waiting in found.values()) else DONE
 
 

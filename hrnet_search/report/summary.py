@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.errors import shown
+from hrnet_search.errors import counted, shown
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import (
     COMPLETED,
@@ -116,7 +116,7 @@ def _spelt(value: Any) -> str:
 def _counts(table: pd.DataFrame) -> str:
     counts = table["status"].value_counts()
     parts = [f"{counts[s]} {s}" for s in (*STATUSES, "running") if counts.get(s, 0)]
-    return f"{len(table)} trials" + (f": {', '.join(parts)}" if parts else "")
+    return counted(len(table), "trial") + (f": {', '.join(parts)}" if parts else "")
 
 
 def _failures(table: pd.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from hrnet_search.arch.cost import Cost
+from hrnet_search.errors import counted
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
@@ -138,7 +139,7 @@ def _means(rows: Sequence[Costs]) -> Costs:
 def have_ended(count: int, asked: int = 0) -> str:
     """Return in words that trials have ended, of as many as were asked for if that is said."""
     has = "has" if count == 1 else "have"
-    trials = "1 trial" if count == 1 else f"{count} trials"
+    trials = counted(count, "trial")
     if count > asked > 0:  # fewer are asked for now than were before
         return f"{trials} {has} ended, more than the {asked} asked for"
     return f"{trials} of {asked} {has} ended" if asked else f"{trials} {has} ended"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_search.arch.memory import training_memory
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.evaluate.devices import device_name, gpu_count, resolve_device, versions
 from hrnet_search.records import HANG_S, Schedule
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
@@ -185,7 +185,7 @@ def _check_fit(resources: Resources, asked: Asked, records: list[dict[str, Any]]
     for record in records:
         have.update({name: record["Resources"].get(name, 0) for name in resources.bundle})
     there = ", ".join(_spelled(name, n) for name, n in have.items())
-    wrong = f"{asked.workers} workers of {each} each do not fit into {there}"
+    wrong = f"no room for {counted(asked.workers, 'worker')} of {each} each in {there}"
     allowed = f"allowed: at most {room} of them" if room else "allowed: less for each"
     raise InputError(Fault("--workers", asked.workers, wrong, allowed))
 

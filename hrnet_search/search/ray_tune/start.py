@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.evaluate.devices import gpu_count
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import (
@@ -42,7 +42,7 @@ def ray_driver(
         raise InputError(Fault("latency.device", device, wrong, "allowed: auto, cpu, cuda"))
     if not asked.address:
         _check_memory(asked)
-        say(f"starting Ray for {asked.workers} workers on this machine")
+        say(f"starting Ray for {counted(asked.workers, 'worker')} on this machine")
     with _cluster(asked, folder) as cluster:
         resources = settle(cluster, asked, folder, device, measured_on, say)
         say(_stated(asked, resources))
@@ -67,7 +67,7 @@ def _check_memory(asked: Asked) -> None:
     if free is None or asked.workers * asked.memory <= free:
         return
     wrong = (
-        f"{asked.workers} workers that may use {asked.memory / GIB:.1f} GiB each do not fit into "
+        f"{counted(asked.workers, 'worker')} of up to {asked.memory / GIB:.1f} GiB each: more than "
         f"the {free / GIB:.1f} GiB that are free"
     )
     allowed = "allowed: fewer --workers, or less --memory-per-trial"
@@ -93,4 +93,5 @@ def available_memory() -> int | None:
 def _stated(asked: Asked, resources: Resources) -> str:
     gpus = f", {resources.gpus:g} GPU" if resources.gpus else ""
     memory = f"{resources.memory / GIB:.1f} GiB of memory"
-    return f"{asked.workers} workers, each with {resources.cpus:g} CPU{gpus} and up to {memory}"
+    each = f"{resources.cpus:g} CPU{gpus} and up to {memory}"
+    return f"{counted(asked.workers, 'worker')}, each with {each}"
