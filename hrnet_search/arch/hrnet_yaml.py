@@ -68,11 +68,7 @@ def _read(text: str, name: str, faults: list[Fault], to_build: bool = False) -> 
 
 def class_count(config: Config) -> int:
     """Return the DATASET.NUM_CLASSES of a config; raise InputError if it is not a class count."""
-    data: object = config.sections.get("DATASET", {})
-    if not isinstance(data, dict):
-        wrong = f"{shown(data)} is not a section"
-        raise InputError(Fault("DATASET", data, wrong, "allowed: keys and values", config.path))
-    classes: int = data.get("NUM_CLASSES", DEFAULT_CLASSES)
+    classes: int = config.sections.get("DATASET", {}).get("NUM_CLASSES", DEFAULT_CLASSES)
     check_classes("DATASET.NUM_CLASSES", classes, config.path)
     return classes
 

@@ -313,7 +313,6 @@ def test_a_config_without_classes_has_the_official_default(tmp_path: Path) -> No
     [
         ({"NUM_CLASSES": 0}, "DATASET.NUM_CLASSES: 0 is not a class count"),
         ({"NUM_CLASSES": 5.0}, "DATASET.NUM_CLASSES: 5.0 is not a class count"),
-        (5, "DATASET: 5 is not a section"),
     ],
 )
 def test_a_config_with_wrong_classes_is_told_where(
@@ -323,6 +322,11 @@ def test_a_config_with_wrong_classes_is_told_where(
     with pytest.raises(InputError, match=f"config.yaml: {message}"):
         HRNet(path)
     assert evaluated(HRNet(path, classes=2), images(1, 1)).shape[1] == 2
+
+
+def test_a_config_whose_data_are_no_section_is_told_where(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config\.yaml:1:10: DATASET: is no mapping"):
+        HRNet(config(tmp_path, data=5), classes=2)
 
 
 def test_arguments_override_the_config(tmp_path: Path) -> None:
