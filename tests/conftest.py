@@ -52,7 +52,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("ray"))
 
 
+def groups(item: pytest.Item) -> list[tuple[object, ...]]:
+    """Return the arguments of the marks that say which tests share a process."""
+    return [mark.args for mark in item.iter_markers("xdist_group")]
+
+
+BEGUN: list[pytest.Item] = []
+"""The first test of this process."""
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not BEGUN and ALONGSIDE > 1 and ("ray",) not in groups(item):
+        os.nice(10)  # Ray's tests take longest and mostly wait: who has them goes before others
+    BEGUN[:] = BEGUN or [item]
     if item.get_closest_marker("gpu") is None:
         return
     import torch
