@@ -112,6 +112,15 @@ def test_check_of_drawn_data_loads_no_library_for_images() -> None:
     assert out.splitlines()[-1] == "[]"
 
 
+def test_the_words_of_all_commands_are_read_without_numpy() -> None:
+    seen = (
+        "import sys, hrnet_search.cli; print(sorted({'numpy', 'torch', 'yaml'} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-c", seen]
+    out = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert out == "[]\n"
+
+
 def test_help_and_profile_answer_at_once() -> None:
     assert seconds("--help") < 2
     assert seconds("run", "--help") < 2
