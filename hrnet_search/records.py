@@ -331,6 +331,10 @@ class RungResult:
     balanced_cross_entropy: float | None = None
     training_loss: float | None = None
 
+    def score(self, signal: str) -> float | None:
+        """Return what a search learns from by its signal, MIOU or SOFT_IOU; None: not known."""
+        return self.soft_iou if signal == SOFT_IOU else self.miou
+
 
 @dataclass(frozen=True, slots=True)
 class LatencySpec:
@@ -415,7 +419,7 @@ class TrialResult:
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: mIoU, or the last rung's soft IoU."""
         if signal == SOFT_IOU and self.miou is not None:
-            return self.rungs[-1].soft_iou if self.rungs else None
+            return self.rungs[-1].score(signal) if self.rungs else None
         return self.miou
 
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from hrnet_search.records import (
     COMPLETED,
     MIOU,
-    SOFT_IOU,
     STOPPED,
     RungResult,
     TrialKey,
@@ -113,7 +112,7 @@ def audit(
 
 def seen(rungs: Sequence[RungResult], signal: str) -> tuple[tuple[int, float], ...]:
     """Return (step, score) of the rungs whose score by a signal is known."""
-    scores = ((rung.step, rung.soft_iou if signal == SOFT_IOU else rung.miou) for rung in rungs)
+    scores = ((rung.step, rung.score(signal)) for rung in rungs)
     return tuple((step, score) for step, score in scores if score is not None)
 
 
