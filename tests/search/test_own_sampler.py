@@ -143,6 +143,18 @@ def test_one_that_cannot_be_used_is_one_line_before_anything_runs(
     assert not (tmp_path / "study").exists()
 
 
+def test_a_module_that_ends_the_process_is_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a script does that reads its command line when it is imported."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ending_script.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(
+        InputError, match=r"search\.sampler: it cannot be imported \(SystemExit: 3\)"
+    ):
+        check(space_file(tmp_path, "ending_script:factory"))
+
+
 @pytest.mark.parametrize("name", ["parto", "optuna:tp", "a b:c", "module:", ":factory", "a:b:c"])
 def test_a_name_that_is_neither_is_a_fault_of_the_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match=r"search\.sampler: .*package\.module:factory"):

@@ -36,7 +36,7 @@ def load_factory(name: str) -> Factory:
         sys.path.append("")  # last, so that it hides nothing
     try:
         found = getattr(import_module(module), attribute)
-    except Exception as error:  # of any kind: the module is the user's
+    except (Exception, SystemExit) as error:  # of any kind: the module is the user's
         wrong = f"it cannot be imported ({type(error).__name__}: {error})"
         raise InputError(Fault(WHERE, name, wrong, ALLOWED)) from error
     if not callable(found):
@@ -68,7 +68,7 @@ def check_own(name: str, problem: Problem, **options: Any) -> None:
         make(problem, **options).ask()
     except InputError:
         raise
-    except Exception as error:  # of any kind: the code is the user's
+    except (Exception, SystemExit) as error:  # of any kind: the code is the user's
         wrong = f"its first proposal failed ({type(error).__name__}: {error})"
         raise InputError(Fault(WHERE, name, wrong, ALLOWED)) from error
 
