@@ -20,12 +20,11 @@ import numpy as np
 
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
+from hrnet_search.search.samplers import MakeSampler
 from hrnet_search.search.samplers.own import sampler_from
 from hrnet_search.search.samplers.sampler import Sampler
 
-__all__ = ["SAMPLER_CHECKS", "accuracy", "sampler_from", "toy_problem"]
-
-MakeSampler = Callable[..., Sampler]
+__all__ = ["SAMPLER_CHECKS", "MakeSampler", "accuracy", "sampler_from", "toy_problem"]
 
 
 def toy_problem(objectives: int = 1, more: int = 0, limit: int = 5) -> Problem:
