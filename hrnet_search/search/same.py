@@ -10,7 +10,7 @@ from typing import Any
 
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
-from hrnet_search.records import MIOU, NO_IDENTITY, NO_INIT, SIGNAL, Schedule
+from hrnet_search.records import NO_IDENTITY, NO_INIT, SIGNAL, Schedule
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.files import write_whole
@@ -102,7 +102,7 @@ def _start(named: str) -> str:
 
 def _identity(notes: Notes) -> Mapping[str, Any]:
     identity = notes.identity or {}
-    return identity if FACTORS in identity else {SIGNAL: MIOU, **identity}
+    return identity if FACTORS in identity else {SIGNAL: notes.signal, **identity}
 
 
 def _leaves(notes: Notes) -> dict[str, Any]:
