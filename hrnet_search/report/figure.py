@@ -64,6 +64,7 @@ def draw(picture: Picture) -> Figure:
         picture.caption, x=0.01, ha="left", fontsize=7.5, color=MUTED, parse_math=False
     )
     figure.draw_without_rendering()  # settles the layout, which the labels need
+    figure.set_layout_engine("none")  # each format would settle it again
     _labels(axes, picture, on_front)
     return figure
 

@@ -57,14 +57,18 @@ def files(study: Study) -> set[str]:
     return {name for name in names if name.startswith(("report/", "configs/"))}
 
 
+WHOLE: set[str] = set()
+
+
 @pytest.fixture
 def whole(study: Study) -> set[str]:
-    """Return the files of a whole report, which are gone again."""
-    report_of(study)
-    written = files(study)
-    for name in written:
-        (study.folder / name).unlink()
-    return written
+    """Return the files of a whole report, which are gone again; it is made once."""
+    if not WHOLE:
+        report_of(study)
+        WHOLE.update(files(study))
+        for name in WHOLE:
+            (study.folder / name).unlink()
+    return WHOLE
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -104,7 +108,7 @@ def test_a_summary_that_fails_costs_no_file(
 def test_a_file_that_something_else_stands_in_for_costs_no_other(
     study: Study, whole: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (study.folder / "report" / "trials.csv").mkdir()
+    (study.folder / "report" / "trials.csv").mkdir(parents=True)
     assert main(["report", str(study.folder)]) == StorageLostError.exit_code
     assert files(study) == whole - {"report/trials.csv"}
     assert "report/trials.csv: cannot be written: Is a directory" in capsys.readouterr().err

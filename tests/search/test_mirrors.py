@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -189,14 +189,16 @@ class Flaky:
 
     def __init__(self) -> None:
         self.keys: list[str] = []
-        self.down, self.late, self.slow = False, False, 0.0
+        self.down, self.late = False, False
+        self.free = threading.Event()
+        self.free.set()
 
     def known(self) -> dict[str, str]:
         self._maybe()
         return dict.fromkeys(self.keys, "completed")
 
     def send(self, ask: Ask, result: TrialResult) -> None:
-        time.sleep(self.slow)
+        self.free.wait(30)
         self._maybe()
         self.keys.append(str(ask.key))
         if self.late:
@@ -235,25 +237,23 @@ def outbox(folder: Path, mirror: Mirror, warnings: list[str]) -> Outbox:
         return Outbox(folder, warnings.append)
 
 
-def run_trials(folder: Path, box: Outbox, count: int) -> float:
-    """Ask and finish trials, and return the longest that one waited for the outbox."""
-    slowest = 0.0
+def run_trials(folder: Path, box: Outbox, count: int) -> None:
+    """Ask and finish trials, and tell the outbox of each."""
     with StudyStore(folder) as store:
         for number in range(count):
             store.ask(asked(number))
             store.finish(number, result(number))
-            start = time.monotonic()
             box.ended(None, result(number))  # type: ignore[arg-type]
-            slowest = max(slowest, time.monotonic() - start)
-    return slowest
 
 
 def test_a_slow_mirror_slows_no_trial_and_gets_all(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", {"mlflow": "x"}, [])
     mirror, warnings = Flaky(), list[str]()
-    mirror.slow = 0.05
+    mirror.free.clear()
     with outbox(folder, mirror, warnings) as box:
-        assert run_trials(folder, box, 8) < 0.02
+        run_trials(folder, box, 8)
+        assert mirror.keys == [], "all have ended before the mirror took the first"
+        mirror.free.set()
     assert mirror.keys == [str(ask(n).key) for n in range(8)]
     assert warnings == []
 
@@ -272,11 +272,11 @@ def test_a_mirror_that_is_down_for_good_says_what_waits(tmp_path: Path) -> None:
 def test_whoever_is_interrupted_does_not_wait_for_a_mirror(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", {"mlflow": "x"}, RESULTS)
     mirror = Flaky()
-    mirror.slow = 2.0
-    start = time.monotonic()
+    mirror.free.clear()
     with pytest.raises(StorageLostError), outbox(folder, mirror, []):
         raise StorageLostError("gone")
-    assert time.monotonic() - start < 1.5
+    assert mirror.keys == [], "the mirror still holds the first"
+    mirror.free.set()
 
 
 def test_an_older_study_knows_its_mlflow(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_driver_elsewhere_that_does_not_write_for_a_lease_is_followed(study: P
     said: list[str] = []
     start = time.monotonic()
     with StudyStore(study, warn=said.append) as store:
-        assert 1 <= time.monotonic() - start < 10
+        assert time.monotonic() - start >= 1
         assert said[0].startswith(f"{study}: in use by process ")
         assert "watching for 1 s whether it still writes (--take-over" in said[0]
         # The old one wakes up and is refused inside its next write.
@@ -78,9 +78,9 @@ def test_no_clock_but_the_own_monotonic_one_is_asked(
 
 def test_a_host_that_is_known_to_be_gone_is_not_watched(study: Path) -> None:
     held_by(study, ELSEWHERE)
-    start = time.monotonic()
-    StudyStore(study, take_over=True).close()
-    assert time.monotonic() - start < 1
+    said: list[str] = []
+    StudyStore(study, take_over=True, warn=said.append).close()
+    assert not any("watching" in line for line in said)
 
 
 def test_a_driver_that_is_seen_to_run_is_never_taken_over(study: Path) -> None:
@@ -124,9 +124,9 @@ def test_a_machine_that_was_started_anew_is_followed_at_once(
     here = Host("one", "m1", "b2", FIRST_NAMESPACE)
     held_by(study, replace(here, boot="b1"))
     monkeypatch.setattr(lock, "this_host", lambda: here)
-    start = time.monotonic()
-    StudyStore(study).close()
-    assert time.monotonic() - start < 1
+    said: list[str] = []
+    StudyStore(study, warn=said.append).close()
+    assert not any("watching" in line for line in said)
 
 
 def test_a_driver_in_another_pid_namespace_is_not_thrown_out(study: Path) -> None:
