@@ -24,7 +24,7 @@ from hrnet_search.latency_rule import AACheck
 from hrnet_search.records import LatencySpec
 from hrnet_search.report.page.gather import gather
 from hrnet_search.search import run
-from hrnet_search.search.mirrors import mirrors_of
+from hrnet_search.search.mirrors import MIRRORS, places_of
 
 ROOT = Path(__file__).parents[1]
 BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
@@ -103,8 +103,10 @@ def test_a_study_goes_on_with_the_tracking_of_its_file_now(project: Path) -> Non
     assert main([*words, "1"]) == 0
     path.write_text(DRAWN.replace("mlflow: off", 'mlflow: off, optuna: "sqlite:///mine.db"'))
     assert main([*words, "2"]) == 0
-    (mirror,) = mirrors_of(open_study("results/tiny")).values()
-    keys = {str(ask.key) for ask, _ in open_study("results/tiny").trials()}
+    study = open_study("results/tiny")
+    ((name, uri),) = places_of(study).items()
+    mirror = MIRRORS[name](uri, study)
+    keys = {str(ask.key) for ask, _ in study.trials()}
     assert set(mirror.known()) == keys
     assert len(keys) == 2
     mirror.close()

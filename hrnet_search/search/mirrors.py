@@ -58,11 +58,6 @@ MIRRORS: dict[str, Callable[[str, Study], Mirror]] = {
 }
 
 
-def mirrors_of(study: Study, file: SpaceFile | None = None) -> dict[str, Mirror]:
-    """Return the mirrors that a study asks for, by name."""
-    return {name: MIRRORS[name](uri, study) for name, uri in places_of(study, file).items()}
-
-
 def places_of(study: Study, file: SpaceFile | None = None) -> dict[str, str]:
     """Return where a study is mirrored to, by mirror: as its space file says, else its notes.
 

@@ -14,7 +14,7 @@ from PIL import Image
 from hrnet_search.errors import StudyError
 from hrnet_search.records import DataSpec
 from hrnet_search.search.kept_space import keep_space
-from hrnet_search.search.mirrors import mirrors_of
+from hrnet_search.search.mirrors import places_of
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.search.tracking_uri import tracking_of
@@ -103,7 +103,7 @@ CHANGES = {
     ),
     "confirm": Change("confirm: 0.2", "confirm: 0.5", lambda p, _: p.confirming, 20),
     "tracking": Change(
-        "mlflow: off", "mlflow: off, optuna: auto", lambda _, s: list(mirrors_of(s)), ["optuna"]
+        "mlflow: off", "mlflow: off, optuna: auto", lambda _, s: list(places_of(s)), ["optuna"]
     ),
     "data.cache": Change("1G", "2G", lambda p, s: (p.schedule.data.cache, data_of(s).cache),
                          (2 * 10**9,) * 2),

@@ -22,7 +22,7 @@ from hrnet_search.records import (
     Schedule,
     TrialResult,
 )
-from hrnet_search.search.mirrors import MIRRORS, Line, Mirror, Outbox, mirrors_of, sync
+from hrnet_search.search.mirrors import MIRRORS, Line, Mirror, Outbox, places_of, sync
 from hrnet_search.search.mlflow_mirror import PARENT_TAG, TRIAL_TAG
 from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.findings import NotedSchedule
@@ -95,12 +95,17 @@ def test_the_table_is_what_a_space_file_may_name() -> None:
     assert SEEN.keys() == MIRRORS.keys()
 
 
+def mirror_of(folder: Path, name: str) -> Mirror:
+    study = open_study(folder)
+    return MIRRORS[name](places_of(study)[name], study)
+
+
 @pytest.mark.parametrize("name", MIRRORS)
 def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     """Sent as it ended, again by sync, by a second process, and from a mirror cut off halfway."""
     folder = make_study(tmp_path / "study", {name: "auto"}, RESULTS)
     warnings: list[str] = []
-    first = mirrors_of(open_study(folder))[name]
+    first = mirror_of(folder, name)
     assert first.known() == {}
     first.send(asked(0), RESULTS[0])
     first.close()
@@ -130,7 +135,7 @@ def test_a_trial_that_failed_and_ran_again_is_shown_as_it_ended_last(
 
 def test_a_run_of_mlflow_that_was_cut_off_is_completed(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", {"mlflow": "auto"}, RESULTS[:1])
-    first: Any = mirrors_of(open_study(folder))["mlflow"]
+    first: Any = mirror_of(folder, "mlflow")
     first.known()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mlflow.MlflowClient.log_text", _raise)
@@ -283,6 +288,6 @@ def test_an_older_study_knows_its_mlflow(tmp_path: Path) -> None:
     """It noted the address of the only mirror that there was, without its name."""
     off, auto = (Notes.read({"tracking": text}).tracking or {} for text in ("off", "auto"))
     folder = make_study(tmp_path / "study", off, [])
-    assert mirrors_of(open_study(folder)) == {}
+    assert places_of(open_study(folder)) == {}
     other = make_study(tmp_path / "other", auto, [])
-    assert list(mirrors_of(open_study(other))) == ["mlflow"]
+    assert list(places_of(open_study(other))) == ["mlflow"]
