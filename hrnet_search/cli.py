@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -26,7 +25,7 @@ from hrnet_search.commands import (
 )
 from hrnet_search.commands.arguments import Parser
 from hrnet_search.commands.driver import spin_less
-from hrnet_search.commands.outcome import BAD_INPUT, DONE, INTERRUPTED, fail
+from hrnet_search.commands.outcome import BAD_INPUT, DONE, INTERRUPTED, fail, forget_output
 from hrnet_search.errors import HrnetSearchError, StorageLostError, shown
 
 STORAGE_LOST = StorageLostError.exit_code
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = "interrupted; the same command again goes on"
         return fail(error, text, INTERRUPTED, debug=False)
     except BrokenPipeError:  # whoever read us has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_output()
         return DONE
     except Exception as error:
         from hrnet_search.store.files import lost_storage

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hrnet_search.redaction import redacted
@@ -152,6 +154,12 @@ def printable(text: str) -> str:
 def clean(text: str) -> str:
     """Return lines as they may reach a terminal: printable, no passwords in addresses."""
     return "\n".join(map(printable, redacted(text).split("\n")))
+
+
+def warn_on_stderr(text: str) -> None:
+    """Print a line on standard error, for people alone; where that is not writable, go on."""
+    with suppress(OSError):
+        print(clean(text), file=sys.stderr, flush=True)
 
 
 def shown(value: object, limit: int = 60) -> str:

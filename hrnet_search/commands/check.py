@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrnet_search.commands.arguments import add_space
-from hrnet_search.commands.outcome import DONE, say, warn
+from hrnet_search.commands.outcome import DONE, say, say_as_it_is, warn
 from hrnet_search.commands.space_file import (
     data_lines,
     decoded_line,
@@ -43,7 +43,7 @@ def command(options: argparse.Namespace) -> int:
     """Look for every problem of a space file; else say how large and how expensive the space is."""
     found = check(options.space, options.data_root, warn)
     if options.json:
-        print(json.dumps(found.plain))
+        say_as_it_is(json.dumps(found.plain))
         return DONE
     for line in found.lines:
         say(line)

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from hrnet_search.errors import ReportError, briefly, clean
+from hrnet_search.errors import ReportError, StorageLostError, briefly, clean, warn_on_stderr
 
 DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
+warn = warn_on_stderr
+
+
 def say(text: str) -> None:
     """Print what a terminal may be shown: file names are what others made of them."""
-    print(clean(text))
+    say_as_it_is(clean(text))
 
 
-def warn(text: str) -> None:
-    """Print a line beside the output, for people alone."""
-    print(clean(text), file=sys.stderr)
+def say_as_it_is(text: str) -> None:
+    """Print what a program reads. Raise StorageLostError if the output cannot be written."""
+    with writing_output():
+        print(text)
+
+
+@contextmanager
+def writing_output() -> Iterator[None]:
+    """Say what it is that cannot be written: the system names no file in such an error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read us has left
+        raise
+    except OSError as error:
+        forget_output()
+        raise StorageLostError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def forget_output() -> None:
+    """Throw away what is still to be written: Python would try again, and fail, as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(error: BaseException, text: str, code: int, debug: bool) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_search.commands.arguments import device, integer, number, positive, require_positive
 from hrnet_search.commands.driver import spin_less
-from hrnet_search.commands.outcome import BAD_INPUT, DONE, say, warn
+from hrnet_search.commands.outcome import BAD_INPUT, DONE, say, say_as_it_is, warn
 from hrnet_search.device_names import DEVICES
 from hrnet_search.errors import Fault, InputError, briefly
 from hrnet_search.paths import expanded
@@ -51,7 +51,7 @@ def command(options: argparse.Namespace) -> int:
     asked = Asked(**{**given, "size": (options.size[0], options.size[1])})
     profiles, lines = profiled(options.config, asked, "--")
     if options.json:
-        print(json.dumps(as_json(profiles)))
+        say_as_it_is(json.dumps(as_json(profiles)))
     elif profiles:
         say(table(profiles, asked.size, asked.batch, asked.train_batch))
     for line in briefly(lines):

@@ -72,7 +72,7 @@ def _compare(first: Study, second: Study) -> None:
     from hrnet_search.report.report import write_compared
 
     found, path = write_compared(first, second)
-    print()
+    say("")
     for doubt in (*found.doubts, *found.latency_doubts):
         say(f"doubt: {doubt}")
     say(shown(verdict(found), 1000))

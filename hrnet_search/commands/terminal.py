@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 from rich.console import Console
 
-from hrnet_search.commands.outcome import warn
+from hrnet_search.commands.outcome import warn, writing_output
 from hrnet_search.errors import clean
 
 LOG = logging.getLogger("hrnet_search")
+
+
+class Output(Console):
+    """Standard output. Raise StorageLostError where it cannot be written."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as every console does."""
+        with writing_output():
+            super().print(*objects, **how)
 
 
 class Terminal:
     """Lines and tables for the person who gave the command; `live` redraws them in place."""
 
     def __init__(self, plain: bool = False) -> None:
-        self.console = Console(file=sys.stdout)  # which Ray's driver sends elsewhere
+        self.console: Console = Output(file=sys.stdout)  # which Ray's driver sends elsewhere
         self.live = self.console.is_terminal and not plain
 
     def say(self, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.pretrained import pretrained_file, pretrained_name
-from hrnet_search.errors import Fault, WeightsError, clean, listed, shown
+from hrnet_search.errors import Fault, WeightsError, listed, shown, warn_on_stderr
 from hrnet_search.net.file_kind import NotWeightsError
 from hrnet_search.net.tensor_names import Found, hrnet_tensors
 from hrnet_search.net.weight_file import read_content
@@ -140,7 +139,7 @@ def say(text: str) -> None:
     if LOGGER.hasHandlers():
         LOGGER.info(text)
     elif LOGGER.isEnabledFor(logging.INFO):
-        print(clean(text), file=sys.stderr)
+        warn_on_stderr(text)
 
 
 def save_weights(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hrnet_search.errors import warn_on_stderr
 from hrnet_search.store.database import check_whole, connect, reading, schema_version
 from hrnet_search.store.migration import up_to_date_copy
 from hrnet_search.store.tables import (
@@ -31,7 +32,7 @@ from hrnet_search.store.tables import (
     verified,
 )
 from hrnet_search.store.trial_rows import check_columns
-from hrnet_search.store.waiting import Warn, patiently, warn_on_stderr
+from hrnet_search.store.waiting import Warn, patiently
 
 
 class Rows(Protocol):

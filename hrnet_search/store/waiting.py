@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from hrnet_search import heartbeat
-from hrnet_search.errors import clean
+from hrnet_search.errors import warn_on_stderr
 from hrnet_search.store.tables import FILE
 
 SAID_AFTER_S = 5.0
@@ -22,11 +21,6 @@ PENDING_BYTE = 0x40000000
 """Where SQLite's locks begin in a file (its file format)."""
 
 Warn = Callable[[str], None]
-
-
-def warn_on_stderr(text: str) -> None:
-    """Say it where warnings go."""
-    print(clean(text), file=sys.stderr, flush=True)
 
 
 def patiently(

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError
+from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError, warn_on_stderr
 from hrnet_search.paths import absolute
 from hrnet_search.records import FAILED, RungResult, TrialResult
 from hrnet_search.store import lock, migration, second_copy
@@ -53,7 +53,7 @@ from hrnet_search.store.trial_rows import (
     key_of,
     result_of,
 )
-from hrnet_search.store.waiting import Warn, patiently, warn_on_stderr
+from hrnet_search.store.waiting import Warn, patiently
 
 FOLDERS = ("checkpoints", "logs", "weights", "evaluation")
 

@@ -1,0 +1,73 @@
+"""Outputs that cannot be written, as on a full disk: the exit code stays as it would be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hrnet_search.errors import StorageLostError
+
+ROOT = Path(__file__).parents[1]
+SPACE = str(ROOT / "search_spaces" / "quickstart.yaml")
+CONFIG = str(next((ROOT / "configs").glob("*small_v1*.yaml")))
+TINY = f"""\
+name: tiny
+base: {CONFIG}
+vary: {{width: [2], STAGE3.NUM_MODULES: [1]}}
+objectives: {{miou: max, macs: min}}
+data: {{kind: shapes, size: [32, 32], train: 8, val: 4}}
+schedule: {{steps: 2, batch: 2, crop: [32, 32]}}
+latency: {{size: [32, 32], seconds: 0.05}}
+search: {{sampler: random, trials: 1}}
+tracking: {{mlflow: off}}
+"""
+FULL = Path("/dev/full")
+STORAGE_LOST = StorageLostError.exit_code
+
+pytestmark = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
+
+
+def run(words: list[str], out: bool, err: bool) -> subprocess.CompletedProcess[str]:
+    """Run a command whose outputs can be written, or not."""
+    with FULL.open("w") as full:
+        return subprocess.run(
+            [sys.executable, "-m", "hrnet_search", *words],
+            stdout=subprocess.PIPE if out else full,
+            stderr=subprocess.PIPE if err else full,
+            text=True,
+            cwd=ROOT,
+        )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["check", SPACE], ["check", SPACE, "--json"], ["profile", CONFIG, "--json"]],
+    ids=" ".join,
+)
+def test_an_output_that_cannot_be_written_is_named(words: list[str]) -> None:
+    done = run(words, out=False, err=True)
+    assert done.returncode == STORAGE_LOST
+    assert done.stderr == (
+        "standard output cannot be written: No space left on device; when this is fixed, the same"
+        " command goes on\n"
+    )
+    assert run(words, out=False, err=False).returncode == STORAGE_LOST
+
+
+def test_errors_that_cannot_be_told_end_as_they_would() -> None:
+    words = ["check", str(ROOT / "nothing.yaml")]
+    assert run(words, out=True, err=False).returncode == run(words, out=True, err=True).returncode
+
+
+def test_a_search_that_can_say_nothing_keeps_its_trials(tmp_path: Path) -> None:
+    """Its log is on the disk that is full: as benchmarks/chaos.py has it."""
+    space = tmp_path / "tiny.yaml"
+    space.write_text(TINY)
+    words = ["run", str(space), "-o", str(tmp_path / "study"), "--plain"]
+    assert run(words, out=False, err=False).returncode == STORAGE_LOST
+    done = run(words, out=True, err=False)
+    assert done.returncode == 0
+    assert list((tmp_path / "study" / "weights").iterdir())
