@@ -29,7 +29,7 @@ from hrnet_search.records import (
 
 ON_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", ON_GPU]
-SLOW_DEVICES = [pytest.param("cpu", marks=pytest.mark.slow), ON_GPU]
+SLOW_DEVICES = [pytest.param("cpu", marks=pytest.mark.bench), ON_GPU]
 """For what takes long on a CPU, where other tests show the same of it."""
 
 SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=4, size=(32, 32))

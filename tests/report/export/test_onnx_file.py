@@ -56,9 +56,9 @@ def difference(
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_a_shipped_config_computes_what_torch_computes_at_a_fixed_size() -> None:
-    """Of an open size a small network is held to it below, and every config as a benchmark."""
+    """Of either kind of size a small network is held to it below: an export ends with that."""
     architecture = replace(concatenating(read_config(V2).architecture), align_corners=True)
     assert difference(architecture, (65, 97), 1) < TOLERANCE / 10
 

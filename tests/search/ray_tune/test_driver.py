@@ -260,8 +260,8 @@ def kill_drivers(folder: Path, kills: int, trials: int, seed: int, seconds: floa
 
 @pytest.mark.slow
 def test_a_driver_killed_at_random_moments_leaves_nothing_and_loses_nothing(tmp_path: Path) -> None:
-    kill_drivers(tmp_path / "ray", kills=3, trials=30, seed=1, seconds=0.2)
-    drive(tmp_path / "inline", plan("random", 30))
+    kill_drivers(tmp_path / "ray", kills=2, trials=24, seed=1, seconds=0.2)
+    drive(tmp_path / "inline", plan("random", 24))
     assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
     assert list((tmp_path / "ray" / "logs" / "ray").iterdir()), "Ray's logs are in the study"
 
