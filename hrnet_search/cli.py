@@ -21,6 +21,7 @@ from hrnet_search.commands import (
     repair,
     report,
     run,
+    schema,
     sync,
 )
 from hrnet_search.commands.arguments import Parser
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "export": (export.add, export.command),
     "sync": (sync.add, sync.command),
     "repair": (repair.add, repair.command),
+    "schema": (schema.add, schema.command),
 }
 
 

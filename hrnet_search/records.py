@@ -246,6 +246,10 @@ class Schedule:
         return "sc-" + hash_of(content)
 
 
+TRIAL_KEY = re.compile(r"hr-[0-9a-f]{12}\.sc-[0-9a-f]{12}\.[0-9]{1,10}")
+"""How a trial's key names files."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class TrialKey:
     """What makes a trial: one architecture, one schedule, one seed."""
@@ -257,7 +261,7 @@ class TrialKey:
     @staticmethod
     def is_spelt(text: str) -> bool:
         """Say whether a text is a key as it names files."""
-        return re.fullmatch(r"hr-[0-9a-f]{12}\.sc-[0-9a-f]{12}\.[0-9]{1,10}", text) is not None
+        return TRIAL_KEY.fullmatch(text) is not None
 
     def __str__(self) -> str:
         """Return the key as it names files."""

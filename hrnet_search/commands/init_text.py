@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.space.schema import MODELINE
 
 PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./-]*")
 WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
@@ -35,6 +36,7 @@ def space_text(start: Start, base: Architecture) -> str:
     crop = f"[{height}, {width}]"
     known = "" if start.size else "# "
     lines = [
+        MODELINE,
         "# Every key: docs/space-yaml.md. hrnet-search check names what is wrong with this file.",
         f"name: {start.name}",
         "base: base.yaml",

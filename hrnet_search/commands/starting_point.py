@@ -50,13 +50,14 @@ def init(
     kind: str | None = None,
     base: str = DEFAULT_BASE,
 ) -> Written:
-    """Write a space file and its base into a folder, which holds neither yet.
+    """Write a space file, its base and its schema into a folder, which holds none of them yet.
 
     What is found below `data_root` fills the data section; what is not is left in comments. Raise
     InputError for names that are not known and for files that are there, StorageLostError.
     """
     from hrnet_search.arch.hrnet_yaml import config_text
     from hrnet_search.space.published import PUBLISHED
+    from hrnet_search.space.schema import SCHEMA_FILE, schema_text
     from hrnet_search.store.files import write_whole, writing
 
     place = absolute(folder)
@@ -71,6 +72,7 @@ def init(
     with writing(place):
         place.mkdir(parents=True, exist_ok=True)
     write_whole(written.base, config_text(PUBLISHED[base]).encode())
+    write_whole(place / SCHEMA_FILE, schema_text().encode())
     write_whole(written.space, space_text(data.start(), PUBLISHED[base]).encode())
     return written
 
@@ -86,7 +88,10 @@ def _check_names(kind: str | None, base: str, bases: list[str]) -> None:
 
 
 def _check_free(place: Path) -> None:
-    there = [place / name for name in (SPACE, BASE) if os.path.lexists(place / name)]
+    from hrnet_search.space.schema import SCHEMA_FILE
+
+    names = (SPACE, BASE, SCHEMA_FILE)
+    there = [place / name for name in names if os.path.lexists(place / name)]
     if there:
         wrong = "is there already and is not overwritten"
         allowed = "allowed: another folder"

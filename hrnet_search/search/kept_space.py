@@ -10,6 +10,7 @@ from hrnet_search.records import BASE_INIT, NO_INIT, Schedule
 from hrnet_search.redaction import redacted_address
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.rewrite import Keys, rewritten, without_secrets
+from hrnet_search.space.schema import SCHEMA_FILE, beside, schema_text
 from hrnet_search.store.database import storage
 from hrnet_search.store.files import write_whole
 
@@ -21,8 +22,8 @@ def keep_space(
 ) -> None:
     """Write a study's space.yaml, so that it reads the same from there, and what it names.
 
-    Its base, and colours in a file, are copies beside it; where data, weights and mirrors lie is
-    said in full, passwords of mirrors are left out.
+    Its base, colours in a file and the schema that it names are copies beside it; where data,
+    weights and mirrors lie is said in full, passwords of mirrors are left out.
     `schedules` are settled, and say what their starts stand for. Raise StorageLostError.
     """
     named = {BASE_FILE: Path(file.base.path)}
@@ -43,8 +44,10 @@ def keep_space(
                 return starts.get(written)
         return None
 
-    text = rewritten(without_secrets(file.text), value_of)
+    text, has_schema = beside(rewritten(without_secrets(file.text), value_of))
     with storage(folder):
+        if has_schema:
+            write_whole(folder / SCHEMA_FILE, schema_text().encode())
         for name, path in named.items():
             write_whole(folder / name, path.read_bytes())
         write_whole(folder / SPACE_FILE, text.encode())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -14,28 +14,26 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.yaml_nodes import place
 from hrnet_search.errors import Fault, nearest, shown
-from hrnet_search.records import BASE_INIT, DataSpec, Schedule
+from hrnet_search.records import BASE_INIT, DataSpec
+from hrnet_search.space.ablate_keys import (
+    DESIGNS,
+    KINDS,
+    NAME,
+    PATHS,
+    SCHEDULE,
+    SCHEDULE_FACTORS,
+    AnyLevels,
+)
 from hrnet_search.space.reader import Reader, Section
-from hrnet_search.space.sections import SCHEDULE_KEYS, read_schedule
+from hrnet_search.space.sections import read_schedule
 from hrnet_search.space.space import Choice, SearchSpace
-from hrnet_search.space.vary import KNOWN, SAID, read_choices
+from hrnet_search.space.vary import SAID, read_choices
 
-DESIGNS = ("one-factor", "leave-one-out", "factorial", "fractional")
-MATCHES = ("none", "macs")
-KEYS = (
-    "factors", "design", "resolution", "match", "seeds", "equivalence", "alpha", "noise", "detect",
-)  # fmt: skip
+T = TypeVar("T")
 UNREAD = ("objectives", "limits", "search")
 """Sections that say what a search looks for; an ablation would not read them."""
 
-UNSETTLED = {"data", "crop", "init_steps", "init_lr"}
-"""Fields of a schedule that are no factors: shared by all arms, or of a search's own base."""
-
-SCHEDULE = "schedule."
-SCHEDULE_FACTORS = tuple(
-    sorted({f.name for f in fields(Schedule)} & set(SCHEDULE_KEYS) - UNSETTLED)
-)
-MOST_FACTORS, MOST_LEVELS, MOST_SEEDS, MOST_COMBINATIONS = 10, 12, 64, 4096
+MOST_COMBINATIONS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +105,21 @@ def read_ablation(
     before = len(reader.faults)
     factors, nodes = _factors(reader, section, base, data, crop, schedule)
     readable = len(reader.faults) == before
-    alpha = section.read("alpha", lambda n, p: reader.number(n, p, 0.0001, 0.5), 0.05)
+
+    def value(key: str, default: T) -> T:
+        return section.take(key, KINDS[key], default)
+
+    alpha = value("alpha", 0.05)
     spec = AblateSpec(
         factors=tuple(factors),
-        design=section.read("design", lambda n, p: reader.one_of(n, p, DESIGNS), DESIGNS[0]),
-        resolution=section.read("resolution", lambda n, p: reader.integer(n, p, 3, 5), 4),
-        match=section.read("match", lambda n, p: _match(reader, n, p), ("none",)),
+        design=value("design", DESIGNS[0]),
+        resolution=value("resolution", 4),
+        match=value("match", ("none",)),
         seeds=_seeds(reader, section, alpha),
-        equivalence=section.read("equivalence", lambda n, p: _miou(reader, n, p), None),
+        equivalence=value("equivalence", None),
         alpha=alpha,
-        noise=section.read("noise", lambda n, p: _miou(reader, n, p), None),
-        detect=section.read("detect", lambda n, p: _miou(reader, n, p), None),
+        noise=value("noise", None),
+        detect=value("detect", None),
         detect_at=place(section.key_node("detect")) if "detect" in section else (1, 1),
     )
     choices = tuple(Choice(f.path, f.levels) for f in factors if not f.schedule_key)
@@ -131,35 +133,13 @@ def read_ablation(
 
 
 def _seeds(reader: Reader, section: Section, alpha: float) -> tuple[int, ...]:
-    def read(node: yaml.Node, path: str) -> tuple[int, ...] | None:
-        if not isinstance(node, yaml.SequenceNode):
-            count = reader.integer(node, path, 1, MOST_SEEDS)
-            return None if count is None else tuple(range(count))
-        found = reader.listed(node, path, lambda n, p: reader.integer(n, p, 0, 2**31))
-        if found is not None:
-            reader.distinct(node, path, found)
-        return found
-
-    seeds = section.read("seeds", read, tuple(range(least_seeds(alpha))))
+    seeds = section.take("seeds", KINDS["seeds"], tuple(range(least_seeds(alpha))))
     if (least := least_seeds(alpha)) > len(seeds):
         node = section.node_of("seeds") if "seeds" in section else section.node
         reach = 2.0 ** (1 - len(seeds))
         wrong = f"{len(seeds)} seeds cannot give a p-value below {reach:.3g}, asked is {alpha:g}"
         reader.fault(node, "ablate.seeds", wrong, f"{least} seeds or more (or a larger alpha)")
     return seeds
-
-
-def _miou(reader: Reader, node: yaml.Node, path: str) -> float | None:
-    inner = reader.section(node, path, ("miou",))
-    value = inner.require("miou") if isinstance(node, yaml.MappingNode) else None
-    return reader.number(value, f"{path}.miou", 0, 1, open_=True) if value is not None else None
-
-
-def _match(reader: Reader, node: yaml.Node, path: str) -> tuple[str, ...] | None:
-    read = reader.listed(node, path, lambda n, p: reader.one_of(n, p, MATCHES))
-    if read is not None:
-        reader.distinct(node, path, read)
-    return read
 
 
 def _factors(
@@ -173,17 +153,13 @@ def _factors(
     """Return the factors that could be read, and the section of each in the file by name."""
     node = section.require("factors")
     where = "ablate.factors"
-    if not isinstance(node, yaml.MappingNode) or not 1 <= len(node.value) <= MOST_FACTORS:
-        if node is not None:
-            count = f"a mapping of 1 to {MOST_FACTORS} factors by name"
-            reader.fault(node, where, "is no mapping, empty or too long", count)
+    outer = KINDS["factors"].read(reader, node, where) if node is not None else None
+    if outer is None:
         return [], {}
-    keys = tuple(k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode))
-    outer = reader.section(node, where, keys)
     nodes: dict[str, Section] = {}
     paths: dict[str, str] = {}
     for name in outer.found:
-        reader.name(outer.key_node(name), f"{where}.{shown(name)}")
+        NAME.read(reader, outer.key_node(name), f"{where}.{shown(name)}")
         inner = reader.section(outer.node_of(name), f"{where}.{shown(name)}", ("path", "levels"))
         path = _path(reader, inner)
         if path and _levels_fit(reader, inner) and _new(reader, inner, path, paths):
@@ -201,13 +177,12 @@ def _path(reader: Reader, inner: Section) -> str:
     node = inner.require("path")
     path = (reader.text(node, inner.where("path")) if node is not None else None) or ""
     key = path.removeprefix(SCHEDULE)
-    known = (*KNOWN, *(SCHEDULE + k for k in SCHEDULE_FACTORS))
-    if not path or path in known:
+    if not path or path in PATHS:
         return path
     allowed = f"{SAID}; schedule. with {', '.join(SCHEDULE_FACTORS)}"
     if path.startswith(SCHEDULE):
         allowed = f"schedule. with {', '.join(SCHEDULE_FACTORS)}"
-    wrong = f"{shown(path)} cannot be ablated{nearest(path, known)}"
+    wrong = f"{shown(path)} cannot be ablated{nearest(path, PATHS)}"
     if path in ("STAGE1.NUM_MODULES", "STAGE1.NUM_BRANCHES", "STAGE1.FUSE_METHOD"):
         wrong = f"{path}: the network never reads it"
     if key in ("seeds", "rungs"):
@@ -218,18 +193,7 @@ def _path(reader: Reader, inner: Section) -> str:
 
 def _levels_fit(reader: Reader, inner: Section) -> bool:
     node = inner.require("levels")
-    if node is None:
-        return False
-    if isinstance(node, yaml.SequenceNode) and 2 <= len(node.value) <= MOST_LEVELS:
-        return True
-    wrong = "is no list"
-    if isinstance(node, yaml.SequenceNode):
-        few = ("no level", "one level compares nothing")
-        count = len(node.value)
-        wrong = few[count] if count < len(few) else f"{count} levels"
-    allowed = f"a list of 2 to {MOST_LEVELS} levels, the reference's first"
-    reader.fault(node, inner.where("levels"), wrong, allowed)
-    return False
+    return node is not None and bool(AnyLevels().read(reader, node, inner.where("levels")))
 
 
 def _new(reader: Reader, inner: Section, path: str, paths: dict[str, str]) -> bool:

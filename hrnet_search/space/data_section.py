@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -11,24 +12,172 @@ from hrnet_search.arch.yaml_nodes import entries
 from hrnet_search.errors import shown
 from hrnet_search.paths import absolute
 from hrnet_search.presets import PRESETS, SHAPES, Preset
-from hrnet_search.records import DATA_KINDS, IGNORED, MAX_PIXELS, DataSpec, Split
-from hrnet_search.space.labels import read_colors, read_mapping
+from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Split
+from hrnet_search.space.kinds import (
+    Amount,
+    Boolean,
+    Integer,
+    Keys,
+    Kind,
+    ListOf,
+    Number,
+    OneOf,
+    Schema,
+    Size,
+    Text,
+)
+from hrnet_search.space.labels import ColorTable, Mapping
 from hrnet_search.space.reader import Reader, Section
 
+T = TypeVar("T")
 SHAPES_CLASSES = 8
 SHAPES_IMAGES = {"train": 256, "val": 64}
 NO_NAMES: tuple[str, ...] = ()
 FOLDER = Preset("folder", (), home="", images="", masks="")
 """A data set of which nothing is known."""
 
-COMMON_DATA = ("kind", "size", "mean", "std", "cache", "train", "val")
-IN_FILES = (*COMMON_DATA, "root", "max_pixels", "outside")
-OWN = ("classes", "names", "ignore", "mapping", "colors", "ends", "swaps")
-DATA_KEYS = {
-    "shapes": (*COMMON_DATA, "classes", "names", "seed"),
-    "folder": (*IN_FILES, *OWN),
+
+@dataclass(frozen=True)
+class Count(Kind[int]):
+    """A positive amount, in whole numbers."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> int | None:
+        amount = reader.amount(node, path)
+        return None if amount is None else int(amount)
+
+    @property
+    def schema(self) -> Schema:
+        return Amount().schema
+
+
+@dataclass(frozen=True)
+class Bytes(Count):
+    """Bytes, or 0 for none."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> int | None:
+        if isinstance(node, yaml.ScalarNode) and node.value == "0":
+            return 0
+        return super().read(reader, node, path)
+
+    @property
+    def schema(self) -> Schema:
+        return {"anyOf": [{"enum": [0, "0"]}, *super().schema["anyOf"]]}
+
+
+@dataclass(frozen=True)
+class End(Text):
+    """What stems end in; it may be empty, in quotes."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | None:
+        empty = isinstance(node, yaml.ScalarNode) and bool(node.style) and not node.value
+        return "" if empty else super().read(reader, node, path)
+
+    @property
+    def schema(self) -> Schema:
+        return {"anyOf": [{"const": ""}, super().schema]}
+
+
+@dataclass(frozen=True)
+class Swaps(ListOf[tuple[int, ...]]):
+    """Pairs of classes that trade places in a mirror; each class in one pair at most."""
+
+    def read(
+        self, reader: Reader, node: yaml.Node, path: str
+    ) -> tuple[tuple[int, ...], ...] | None:
+        read = super().read(reader, node, path)
+        flat = [label for one in read or () for label in one]
+        if len(set(flat)) < len(flat):
+            reader.fault(node, path, "a class stands in two places", "each once")
+            return None
+        return read
+
+
+@dataclass(frozen=True)
+class Files(Kind[Split]):
+    """A split in folders or a list; that for validation may be drawn from the other one instead.
+
+    Lines of a list that names no folders begin at those of `begin`.
+    """
+
+    drawn: bool = False
+    begin: tuple[str, str] = ("", "")
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> Split | None:
+        known = (*IMAGES, *(("fraction",) if self.drawn else ()))
+        section = reader.section(node, path, known)
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        listed = "list" in section
+        if not listed:
+            for part in FOLDERS:
+                section.require(part)
+        return Split(
+            images=section.take("images", IMAGES["images"], self.begin[0] if listed else ""),
+            masks=section.take("masks", IMAGES["masks"], self.begin[1] if listed else ""),
+            list=section.take("list", IMAGES["list"], ""),
+        )
+
+    @property
+    def schema(self) -> Schema:
+        drawn = [Keys(DRAWN, ("fraction",))] if self.drawn else []
+        ways = (Keys(IMAGES, ("list",)), Keys(IMAGES, FOLDERS), *drawn)
+        return {"anyOf": [keys.schema for keys in ways]}
+
+
+def _pairs(classes: int) -> Swaps:
+    return Swaps(ListOf(Integer(0, classes - 1), 2))
+
+
+FOLDERS = ("images", "masks")
+IMAGES: dict[str, Kind[Any]] = {"images": Text(), "masks": Text(), "list": Text()}
+DRAWN: dict[str, Kind[Any]] = {"fraction": Number(0, 0.9, open_=True), "seed": Integer(0)}
+COMMON: dict[str, Kind[Any]] = {
+    "kind": OneOf(DATA_KINDS),
+    "size": Size(1),
+    "mean": ListOf(Number(0, 1), 3),
+    "std": ListOf(Number(1e-6, 1), 3),
+    "cache": Bytes(),
+    "train": Files(),
+    "val": Files(drawn=True),
+}
+NAMES: Kind[Any] = ListOf(Text())
+IN_FILES: dict[str, Kind[Any]] = {
+    **COMMON, "root": Text(), "max_pixels": Count(), "outside": Boolean(),
+}  # fmt: skip
+OWN: dict[str, Kind[Any]] = {
+    "classes": Integer(2, IGNORED),
+    "names": NAMES,
+    "ignore": Integer(0, 255),
+    "mapping": Mapping(),
+    "colors": ColorTable(),
+    "ends": ListOf(End(), 2),
+    "swaps": _pairs(IGNORED),
+}
+DRAWN_SHAPES: dict[str, Kind[Any]] = {
+    **COMMON,
+    "size": Size(32),
+    **dict.fromkeys(SHAPES_IMAGES, Integer(1, 10**6)),
+    "classes": Integer(2, SHAPES_CLASSES),
+    "names": NAMES,
+    "seed": Integer(0),
+}
+DATA: dict[str, dict[str, Kind[Any]]] = {
+    "shapes": DRAWN_SHAPES,
+    "folder": IN_FILES | OWN,
     **dict.fromkeys(PRESETS, IN_FILES),
 }
+DATA_KEYS = {kind: tuple(known) for kind, known in DATA.items()}
+PLAIN = ("ignore", "max_pixels", "outside", "size", "ends")
+"""Keys of data in files that depend on no other."""
+
+
+def required_data(kind: str) -> tuple[str, ...]:
+    """Return the keys that data of a kind cannot do without."""
+    if kind == "shapes":
+        return ("kind",)
+    known = PRESETS.get(kind, FOLDER).spec
+    classes = () if known.classes else ("classes",)
+    return ("kind", *classes, *(key for key in ("train", "val") if getattr(known, key) == Split()))
 
 
 def read_data(
@@ -55,7 +204,7 @@ def read_data(
             return DataSpec("shapes", SHAPES_CLASSES)
     section = reader.section(node, "data", DATA_KEYS[kind])
     if kind == "shapes":
-        spec = _shapes(reader, section, crop)
+        spec = _shapes(section, crop)
     else:
         spec = _files(reader, section, PRESETS.get(kind, FOLDER), space_file, data_root)
     if spec.names and len(spec.names) != spec.classes and "names" in section:
@@ -64,29 +213,31 @@ def read_data(
     return spec
 
 
-def _common(reader: Reader, section: Section, default: DataSpec) -> dict[str, Any]:
+def _common(section: Section, default: DataSpec) -> dict[str, Any]:
     return {
-        "names": section.read("names", lambda n, p: reader.listed(n, p, reader.text), NO_NAMES)
-        or default.names,
-        "mean": section.read("mean", lambda n, p: _colour(reader, n, p, 0.0), default.mean),
-        "std": section.read("std", lambda n, p: _colour(reader, n, p, 1e-6), default.std),
-        "cache": section.read("cache", lambda n, p: _bytes(reader, n, p), default.cache),
+        "names": section.take("names", NAMES, NO_NAMES) or default.names,
+        **{key: _taken(section, key, getattr(default, key)) for key in ("mean", "std", "cache")},
     }
 
 
-def _shapes(reader: Reader, section: Section, crop: tuple[int, int]) -> DataSpec:
-    def images(key: str) -> int:
-        return section.read(key, lambda n, p: reader.integer(n, p, 1, 10**6), SHAPES_IMAGES[key])
+def _taken(section: Section, key: str, default: T) -> T:
+    """Return what a key holds that is read alike wherever it may stand."""
+    return section.take(key, (IN_FILES | OWN)[key], default)
 
-    classes = section.read("classes", lambda n, p: reader.integer(n, p, 2, 8), SHAPES_CLASSES)
+
+def _shapes(section: Section, crop: tuple[int, int]) -> DataSpec:
+    def value(key: str, default: T) -> T:
+        return section.take(key, DRAWN_SHAPES[key], default)
+
+    classes = value("classes", SHAPES_CLASSES)
     return DataSpec(
         kind="shapes",
         classes=classes,
-        size=section.read("size", lambda n, p: reader.size(n, p, 32), crop),
-        train_images=images("train"),
-        val_images=images("val"),
-        seed=section.read("seed", lambda n, p: reader.integer(n, p, 0), 0),
-        **_common(reader, section, DataSpec("shapes", classes, SHAPES[:classes])),
+        size=value("size", crop),
+        train_images=value("train", SHAPES_IMAGES["train"]),
+        val_images=value("val", SHAPES_IMAGES["val"]),
+        seed=value("seed", 0),
+        **_common(section, DataSpec("shapes", classes, SHAPES[:classes])),
     )
 
 
@@ -96,37 +247,29 @@ def _files(
     """Return data in files: what the preset knows, and what the file says instead."""
     default = preset.spec
     classes = default.classes or _class_count(reader, section)
-    common = _common(reader, section, default)
+    common = _common(section, default)
     if {"mapping", "colors"} <= section.found.keys():
         wrong = "is given together with data.mapping"
         reader.fault(section.key_node("colors"), "data.colors", wrong, "one of the two")
     drawn = _drawn_part(reader, section)
-    val = drawn or {"val": _split(reader, section, "val", default.val, preset.begin)}
+    val = drawn or {"val": _split(section, "val", default.val, preset.begin)}
     return DataSpec(
         kind=default.kind,
         classes=classes,
-        ignore=section.read("ignore", lambda n, p: reader.integer(n, p, 0, 255), default.ignore),
-        mapping=section.read(
-            "mapping", lambda n, p: read_mapping(reader, n, p, classes), default.mapping
-        ),
-        colors=section.read(
-            "colors", lambda n, p: read_colors(reader, n, p, classes, common["names"]), ()
-        ),
-        max_pixels=section.read("max_pixels", lambda n, p: _count(reader, n, p), MAX_PIXELS),
-        outside=section.read("outside", reader.boolean, default.outside),
-        size=section.read("size", lambda n, p: reader.size(n, p, 1), default.size),
-        swaps=section.read("swaps", lambda n, p: _swaps(reader, n, p, classes), default.swaps),
+        mapping=section.take("mapping", Mapping(classes), default.mapping),
+        colors=section.take("colors", ColorTable(classes, common["names"]), ()),
+        swaps=section.take("swaps", _pairs(classes), default.swaps),
+        **{key: _taken(section, key, getattr(default, key)) for key in PLAIN},
         home=default.home,
-        ends=section.read("ends", lambda n, p: _ends(reader, n, p), default.ends),
         root=_root(reader, section, space_file, data_root),
-        train=_split(reader, section, "train", default.train, preset.begin),
+        train=_split(section, "train", default.train, preset.begin),
         **val,
         **common,
     )
 
 
 def _root(reader: Reader, section: Section, space_file: str, data_root: str | None) -> str:
-    root = section.read("root", reader.text, "")
+    root = _taken(section, "root", "")
     if data_root is not None:
         root = str(absolute(data_root)) if data_root else ""
     elif root:
@@ -140,7 +283,7 @@ def _root(reader: Reader, section: Section, space_file: str, data_root: str | No
 
 def _class_count(reader: Reader, section: Section) -> int:
     node = section.require("classes")
-    read = reader.integer(node, "data.classes", 2, IGNORED) if node is not None else None
+    read = OWN["classes"].read(reader, node, "data.classes") if node is not None else None
     return read or 2
 
 
@@ -149,78 +292,13 @@ def _drawn_part(reader: Reader, data: Section) -> dict[str, Any]:
     node = data.found.get("val", (None, None))[1]
     if not isinstance(node, yaml.MappingNode) or "fraction" not in entries(node):
         return {}
-    section = reader.section(node, "data.val", ("fraction", "seed"))
-    fraction = section.read("fraction", lambda n, p: reader.number(n, p, 0, 0.9, open_=True), 0.0)
-    seed = section.read("seed", lambda n, p: reader.integer(n, p, 0), 0)
+    section = reader.section(node, "data.val", tuple(DRAWN))
+    fraction = section.take("fraction", DRAWN["fraction"], 0.0)
+    seed = section.take("seed", DRAWN["seed"], 0)
     return {"val": Split(), "val_fraction": fraction, "seed": seed}
 
 
-def _split(
-    reader: Reader, data: Section, key: str, default: Split, begin: tuple[str, str]
-) -> Split:
-    """Return a split; lines of a list that names no folders begin at those of `begin`."""
-    node = data.require(key) if default == Split() else data.found.get(key, (None, None))[1]
-    if node is None:
-        return default
-    path = data.where(key)
-    known = ("images", "masks", "list", *(("fraction",) if key == "val" else ()))
-    section = reader.section(node, path, known)
-    if not isinstance(node, yaml.MappingNode):
-        return default
-    listed = "list" in section
-    if not listed:
-        for part in ("images", "masks"):
-            section.require(part)
-    return Split(
-        images=section.read("images", reader.text, begin[0] if listed else ""),
-        masks=section.read("masks", reader.text, begin[1] if listed else ""),
-        list=section.read("list", reader.text, ""),
-    )
-
-
-def _bytes(reader: Reader, node: yaml.Node, path: str) -> int | None:
-    if isinstance(node, yaml.ScalarNode) and node.value == "0":
-        return 0
-    return _count(reader, node, path)
-
-
-def _count(reader: Reader, node: yaml.Node, path: str) -> int | None:
-    amount = reader.amount(node, path)
-    return None if amount is None else int(amount)
-
-
-def _ends(reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | None:
-    """Read what stems of images and masks end in; either may be empty."""
-
-    def end(item: yaml.Node, path: str) -> str | None:
-        empty = isinstance(item, yaml.ScalarNode) and bool(item.style) and not item.value
-        return "" if empty else reader.text(item, path)
-
-    read = reader.listed(node, path, end, length=2)
-    return (read[0], read[1]) if read else None
-
-
-def _swaps(
-    reader: Reader, node: yaml.Node, path: str, classes: int
-) -> tuple[tuple[int, int], ...] | None:
-    """Read pairs of classes that trade places in a mirror; each class in one pair at most."""
-
-    def pair(item: yaml.Node, path: str) -> tuple[int, int] | None:
-        read = reader.listed(
-            item, path, lambda n, p: reader.integer(n, p, 0, classes - 1), length=2
-        )
-        return (read[0], read[1]) if read else None
-
-    read = reader.listed(node, path, pair)
-    flat = [label for one in read or () for label in one]
-    if len(set(flat)) < len(flat):
-        reader.fault(node, path, "a class stands in two places", "each once")
-        return None
-    return read
-
-
-def _colour(
-    reader: Reader, node: yaml.Node, path: str, least: float
-) -> tuple[float, float, float] | None:
-    read = reader.listed(node, path, lambda n, p: reader.number(n, p, least, 1), length=3)
-    return (read[0], read[1], read[2]) if read else None
+def _split(data: Section, key: str, default: Split, begin: tuple[str, str]) -> Split:
+    if default == Split():
+        data.require(key)
+    return data.take(key, Files(key == "val", begin), default)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from hrnet_search.arch.yaml_nodes import read_text
 from hrnet_search.errors import shown
 from hrnet_search.records import IGNORED
+from hrnet_search.space.kinds import Integer, Kind, ListOf, Schema, Text
 from hrnet_search.space.reader import Reader
 
 Color = tuple[int, ...]
@@ -20,41 +22,68 @@ OTHER: Color = ()
 Colors = tuple[tuple[Color, int], ...]
 T = TypeVar("T", int, Color)
 _LINE = re.compile(r"(?:(\d+)[\s,]+(\d+)[\s,]+(\d+)|(other))[\s,]+(\S.*)")
+COLOR = ListOf(Integer(0, 255), 3, allowed="[red, green, blue], like [128, 0, 0], or other")
+IGNORE = "ignore"
+BYTE = "^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$"
 FORMAT = "`R G B class`, `other class` or `# comment`"
 
 
-def read_mapping(
-    reader: Reader, node: yaml.Node, path: str, classes: int
-) -> tuple[tuple[int, int], ...] | None:
-    """Read `{stored id: class id}`; the ids are numbers, so keys are read here."""
+@dataclass(frozen=True)
+class Mapping(Kind[tuple[tuple[int, int], ...]]):
+    """`{stored id: class id}`; the ids are numbers, so keys are read here."""
 
-    def stored(key: yaml.Node) -> int | None:
-        return reader.integer(key, path, 0, 255)
+    classes: int = IGNORED
 
-    return _table(reader, node, path, stored, classes, (), "stored id: class id")
+    def read(
+        self, reader: Reader, node: yaml.Node, path: str
+    ) -> tuple[tuple[int, int], ...] | None:
+        def stored(key: yaml.Node) -> int | None:
+            return reader.integer(key, path, 0, 255)
+
+        return _table(reader, node, path, stored, self.classes, (), "stored id: class id")
+
+    @property
+    def schema(self) -> Schema:
+        label = {"anyOf": [Integer(0, self.classes - 1).schema, {"const": IGNORE}]}
+        return {
+            "type": "object",
+            "minProperties": 1,
+            "patternProperties": {BYTE: label},
+            "additionalProperties": False,
+        }
 
 
-def read_colors(
-    reader: Reader, node: yaml.Node, path: str, classes: int, names: Sequence[str]
-) -> Colors | None:
-    """Read `{[R, G, B]: class}`, or the file of lines `R G B class` that a text names.
+@dataclass(frozen=True)
+class ColorTable(Kind[Colors]):
+    """`{[R, G, B]: class}`, or the file of lines `R G B class` that a text names.
 
     A class is an id, one of `names` or `ignore`; `other` stands for all other colours.
     """
 
-    def color(key: yaml.Node) -> Color | None:
-        if isinstance(key, yaml.ScalarNode) and key.value == "other":
-            return OTHER
-        allowed = "[red, green, blue], like [128, 0, 0], or other"
-        return reader.listed(key, path, lambda n, p: reader.integer(n, p, 0, 255), 3, allowed)
+    classes: int = IGNORED
+    names: Sequence[str] = ()
 
-    if isinstance(node, yaml.ScalarNode):
-        read = _colors_of_file(reader, node, path, classes, names)
-    else:
-        read = _table(reader, node, path, color, classes, names, "[R, G, B]: class, or a file")
-    if read and not any(one for one, _ in read):
-        reader.fault(node, path, "holds no colour", "one or more, beside other")
-    return read
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> Colors | None:
+        def color(key: yaml.Node) -> Color | None:
+            if isinstance(key, yaml.ScalarNode) and key.value == "other":
+                return OTHER
+            return COLOR.read(reader, key, path)
+
+        known = self.classes, self.names
+        if isinstance(node, yaml.ScalarNode):
+            read = _colors_of_file(reader, node, path, *known)
+        else:
+            read = _table(reader, node, path, color, *known, "[R, G, B]: class, or a file")
+        if read and not any(one for one, _ in read):
+            reader.fault(node, path, "holds no colour", "one or more, beside other")
+        return read
+
+    @property
+    def schema(self) -> Schema:
+        """Without the keys: those of JSON are texts, and each editor writes a list its own way."""
+        label = {"anyOf": [Integer(0, self.classes - 1).schema, {"type": "string"}]}
+        table = {"type": "object", "minProperties": 1, "additionalProperties": label}
+        return {"anyOf": [table, Text().schema]}
 
 
 def _table(
@@ -95,7 +124,7 @@ def _label(
 
 
 def _class_of(word: str, names: Sequence[str]) -> int | None:
-    if word == "ignore":
+    if word == IGNORE:
         return IGNORED
     return names.index(word) if word in names else None
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
-from hrnet_search.records import HANG_S, MIRROR_NAMES, OBJECTIVES, LatencySpec, Schedule
+from hrnet_search.records import HANG_S, LatencySpec, Schedule
 from hrnet_search.space import ablate
+from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts
 from hrnet_search.space.data_section import read_data
+from hrnet_search.space.kinds import Kind, Name, Text
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import (
-    LATENCY_KEYS,
-    SCHEDULE_KEYS,
+    LATENCY,
+    LIMITS,
+    OBJECTIVE_KINDS,
+    SCHEDULE,
+    SEARCH,
+    TRACKING,
     SearchSpec,
     TrackingSpec,
     read_crop,
@@ -39,6 +46,22 @@ KEYS = (
     "name", "base", "vary", "ablate", "limits", "objectives", "data", "schedule", "latency",
     "search", "tracking",
 )  # fmt: skip
+NAME, BASE = Name(), Text()
+REQUIRED = ("name", "base", "data", "schedule")
+SEARCHED = ("vary", "objectives")
+"""What is required too, unless it is an ablation."""
+
+PARTS: dict[str, Mapping[str, Kind[Any]]] = {
+    "limits": LIMITS,
+    "objectives": OBJECTIVE_KINDS,
+    "schedule": SCHEDULE,
+    "latency": LATENCY,
+    "search": SEARCH,
+    "tracking": TRACKING,
+    "ablate": ABLATE,
+}
+"""The keys of a section, but of those that are judged where they are read."""
+
 ABLATION_OBJECTIVES = ("miou", "macs")
 """What a front of an ablation's trials is of."""
 
@@ -124,21 +147,21 @@ def _load(
     reader: Reader, root: yaml.Node, file: str, text: str, data_root: str | None
 ) -> SpaceFile:
     top = reader.section(root, "", KEYS)
-    for key in ("name", "base", "data", "schedule"):
+    for key in REQUIRED:
         top.require(key)
     _either_way(reader, top)
-    name = top.read("name", reader.name, "")
+    name = top.take("name", NAME, "")
     base = _base(reader, top)
     parts = {key: _part(reader, top, key) for key in KEYS}
-    crop = read_crop(reader, parts["schedule"])
+    crop = read_crop(parts["schedule"])
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
     schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base)
-    hang_s = read_hang_s(reader, parts["schedule"])
-    latency = read_latency(reader, parts["latency"])
-    search = read_search(reader, parts["search"])
-    tracking = read_tracking(reader, parts["tracking"])
+    hang_s = read_hang_s(parts["schedule"])
+    latency = read_latency(parts["latency"])
+    search = read_search(parts["search"])
+    tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"])
-    limits = read_limits(reader, parts["limits"])
+    limits = read_limits(parts["limits"])
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
     ablation = None
@@ -206,7 +229,7 @@ def _either_way(reader: Reader, top: Section) -> None:
                 reader.fault(top.key_node(key), key, "is not read beside ablate", "no such key")
         _one_list_of_seeds(reader, top)
         return
-    for key in ("vary", "objectives"):
+    for key in SEARCHED:
         top.require(key)
 
 
@@ -223,20 +246,11 @@ def _node(top: Section, key: str) -> yaml.Node | None:
 
 def _part(reader: Reader, top: Section, key: str) -> Section:
     """Return a section of the file; keys of `vary` and `data` are judged where they are read."""
-    known: dict[str, tuple[str, ...]] = {
-        "limits": tuple(name for name in OBJECTIVES if name != "miou"),
-        "objectives": tuple(OBJECTIVES),
-        "schedule": SCHEDULE_KEYS,
-        "latency": LATENCY_KEYS,
-        "search": ("sampler", "signal", "trials", "seed", "confirm", "long", "stop"),
-        "tracking": MIRROR_NAMES,
-        "ablate": ablate.KEYS,
-    }
     node = _node(top, key)
     if key == "limits" and isinstance(node, yaml.MappingNode):
         node = _without_flops(reader, node)
-    if key in known:
-        section = reader.section(node, key, known[key])
+    if key in PARTS:
+        section = reader.section(node, key, tuple(PARTS[key]))
     elif key == "vary":
         section = Section(reader, key, node, {})
         if isinstance(node, yaml.MappingNode):
@@ -265,7 +279,7 @@ def _without_flops(reader: Reader, node: yaml.MappingNode) -> yaml.MappingNode:
 def _base(reader: Reader, top: Section) -> Config | None:
     if "base" not in top:
         return None
-    named = reader.text(top.node_of("base"), "base")
+    named = BASE.read(reader, top.node_of("base"), "base")
     if named is None:
         return None
     path, there = reader.beside(named)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import yaml
 
@@ -19,7 +19,7 @@ PIXELS = 1 << 14
 """Most pixels along one side of an image."""
 
 SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9}
-_SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG])")
+SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG])")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
@@ -80,7 +80,7 @@ class Reader:
     def amount(self, node: yaml.Node, path: str) -> float | None:
         """Return a positive number, which may end in k, M or G (powers of 1000)."""
         value = self.scalar(node, path)
-        if isinstance(value, str) and (match := _SUFFIXED.fullmatch(value)):
+        if isinstance(value, str) and (match := SUFFIXED.fullmatch(value)):
             value = float(match[1]) * SUFFIXES[match[2]]
         if value is None:
             return None
@@ -182,6 +182,13 @@ class Reader:
         return Section(self, path, node, found)
 
 
+class Readable(Protocol):
+    """A kind of values: see kinds.py."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> Any:
+        """Return the value of a node, or None with faults in `reader`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A mapping of the file: its entries by key, and where it stands."""
@@ -209,6 +216,11 @@ class Section:
             return default
         value = read(self.found[key][1], self.where(key))
         return default if value is None else value
+
+    def take(self, key: str, kind: Readable, default: T) -> T:
+        """Return what a key holds, by its kind; the default if it is missing or has a fault."""
+        value: T = self.read(key, lambda node, path: kind.read(self.reader, node, path), default)
+        return value
 
     def require(self, key: str) -> yaml.Node | None:
         """Return a key's value, or None with a fault at the parent."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from hrnet_search.arch.architecture import MAX_COUNT
 from hrnet_search.arch.hrnet_yaml import Config
-from hrnet_search.device_names import DEVICES, is_device
+from hrnet_search.device_names import DEVICE, DEVICES, is_device
 from hrnet_search.errors import shown
 from hrnet_search.paths import expanded
 from hrnet_search.records import (
@@ -21,6 +22,7 @@ from hrnet_search.records import (
     HANG_S,
     LOSSES,
     MEMORY_FORMATS,
+    MIRROR_NAMES,
     NO_INIT,
     OBJECTIVES,
     OPTIMISERS,
@@ -31,7 +33,19 @@ from hrnet_search.records import (
     LatencySpec,
     Schedule,
 )
-from hrnet_search.space.initial_weights import read_init
+from hrnet_search.space.initial_weights import Init
+from hrnet_search.space.kinds import (
+    Amount,
+    Boolean,
+    Integer,
+    Kind,
+    ListOf,
+    Number,
+    OneOf,
+    Schema,
+    Size,
+    Text,
+)
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Limit
 
@@ -77,21 +91,197 @@ class TrackingSpec:
     optuna: str = "off"
 
 
-SCHEDULE_KEYS = (
-    "steps", "batch", "crop", "seeds", "rungs", "optimiser", "lr", "momentum", "weight_decay",
-    "power", "warmup", "loss", "ohem_threshold", "ohem_keep", "class_weights", "scale", "flip",
-    "photometric", "accumulate", "ema", "precision", "memory_format", "compile", "init",
-    "init_steps", "init_lr", "hang_s",
+T = TypeVar("T")
+MOST_STEPS = 10**8
+SEEDS = ListOf(Integer(0, 2**31), distinct=True)
+
+
+@dataclass(frozen=True)
+class Rungs(ListOf[int]):
+    """Steps that rise."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[int, ...] | None:
+        read = super().read(reader, node, path)
+        if read is not None and any(a >= b for a, b in pairwise(read)):
+            reader.fault(node, path, "steps do not rise", "rising steps")
+            return None
+        return read
+
+
+@dataclass(frozen=True)
+class Parts(Kind[int]):
+    """Parts of a batch, all alike."""
+
+    batch: int
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> int | None:
+        parts = reader.integer(node, path, 1, self.batch)
+        if parts is not None and self.batch % parts:
+            wrong = f"{parts} does not divide a batch of {self.batch}"
+            reader.fault(node, path, wrong, "a divisor of it")
+            return None
+        return parts
+
+    @property
+    def schema(self) -> Schema:
+        return Integer(1, self.batch).schema
+
+
+@dataclass(frozen=True)
+class ClassWeights(Kind[str | tuple[float, ...]]):
+    """A word, or a weight a class (None: of any number of them)."""
+
+    classes: int | None = None
+
+    @property
+    def _weights(self) -> ListOf[float]:
+        return ListOf(Number(0, 10**6), self.classes)
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | tuple[float, ...] | None:
+        if not isinstance(node, yaml.SequenceNode):
+            return reader.one_of(node, path, CLASS_WEIGHTS)
+        weights = self._weights.read(reader, node, path)
+        if weights and len(set(weights)) == 1:
+            reader.fault(node, path, "all weights are equal", "none, or weights that differ")
+            return None
+        return weights
+
+    @property
+    def schema(self) -> Schema:
+        return {"anyOf": [OneOf(CLASS_WEIGHTS).schema, self._weights.schema]}
+
+
+@dataclass(frozen=True)
+class Scale(Kind[tuple[float, float]]):
+    """A range of resizing."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[float, float] | None:
+        read = _FACTORS.read(reader, node, path)
+        if read and read[0] > read[1]:
+            wrong = f"from {read[0]} to {read[1]} is empty"
+            reader.fault(node, path, wrong, "the smaller one first")
+            return None
+        return (read[0], read[1]) if read else None
+
+    @property
+    def schema(self) -> Schema:
+        return _FACTORS.schema
+
+
+_FACTORS = ListOf(Number(0.1, 10), 2)
+
+
+@dataclass(frozen=True)
+class Device(Text):
+    """The name of a device."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | None:
+        value = super().read(reader, node, path)
+        if value is None or is_device(value):
+            return value
+        reader.fault(node, path, f"{shown(value)} is not known", DEVICES)
+        return None
+
+    @property
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": f"^({DEVICE.pattern})$"}
+
+
+@dataclass(frozen=True)
+class Sampler(Kind[str]):
+    """A sampler's name, or `package.module:factory`, which is looked for later."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | None:
+        value = reader.scalar(node, path)
+        if isinstance(value, str) and _OWN_SAMPLER.fullmatch(value):
+            return value
+        if value is None:
+            return None
+        return reader.one_of(node, path, (*SAMPLER_NAMES, OWN_SAMPLER))
+
+    @property
+    def schema(self) -> Schema:
+        own = {"type": "string", "pattern": f"^{_OWN_SAMPLER.pattern}$"}
+        return {"anyOf": [OneOf(SAMPLER_NAMES).schema, own]}
+
+
+@dataclass(frozen=True)
+class Mirror(Text):
+    """An address; `off` is a word here, though YAML readers make it false."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | None:
+        if isinstance(node, yaml.ScalarNode) and node.value == "off":
+            return "off"
+        text = super().read(reader, node, path)
+        return expanded(text) if text else None
+
+
+SCHEDULE: dict[str, Kind[Any]] = {
+    "steps": Integer(1, MOST_STEPS),
+    "batch": Integer(1, MAX_COUNT),
+    "crop": Size(32),
+    "seeds": SEEDS,
+    "rungs": Rungs(Integer(1, MOST_STEPS)),
+    "optimiser": OneOf(OPTIMISERS),
+    "lr": Number(0, 100, open_=True),
+    "momentum": Number(0, 0.9999),
+    "weight_decay": Number(0, 1),
+    "power": Number(0, 10, open_=True),
+    "warmup": Integer(0, MOST_STEPS - 1),
+    "loss": OneOf(LOSSES),
+    "ohem_threshold": Number(0, 1),
+    "ohem_keep": Integer(1),
+    "class_weights": ClassWeights(),
+    "scale": Scale(),
+    "flip": Boolean(),
+    "photometric": Number(0, 1),
+    "accumulate": Parts(MAX_COUNT),
+    "ema": Number(0, 0.99999),
+    "precision": OneOf((*PRECISIONS, AUTO)),
+    "memory_format": OneOf((*MEMORY_FORMATS, AUTO)),
+    "compile": Boolean(),
+    "init": Init(),
+    "init_steps": Integer(1, MOST_STEPS),
+    "init_lr": Number(0, 100, open_=True),
+    "hang_s": Number(1, 10**6),
+}
+SCHEDULE_KEYS = tuple(SCHEDULE)
+PLAIN = (
+    "momentum", "weight_decay", "power", "scale", "flip", "photometric", "ema", "precision",
+    "memory_format", "compile",
 )  # fmt: skip
-LATENCY_KEYS = ("size", "batch", "device", "mode", "precision", "seconds")
+"""Keys of the schedule that depend on no other."""
+
+LATENCY: dict[str, Kind[Any]] = {
+    "size": Size(1),
+    "batch": Integer(1, MAX_COUNT),
+    "device": Device(),
+    "mode": OneOf(("auto", "eager", "cudagraph", "compile")),
+    "precision": OneOf(("fp32", "fp16", "bf16")),
+    "seconds": Number(0, 3600, open_=True),
+}
+LATENCY_KEYS = tuple(LATENCY)
+SEARCH: dict[str, Kind[Any]] = {
+    "sampler": Sampler(),
+    "signal": OneOf(SIGNALS),
+    "trials": Integer(1, 10**6),
+    "seed": Integer(0),
+    "confirm": Number(0, 0.9),
+    "long": Integer(2, 100),
+    "stop": Number(0, 1),
+}
+TRACKING: dict[str, Kind[Any]] = dict.fromkeys(MIRROR_NAMES, Mirror())
+LIMITS: dict[str, Kind[Any]] = {name: Amount() for name in OBJECTIVES if name != "miou"}
+OBJECTIVE_KINDS: dict[str, Kind[Any]] = {
+    name: OneOf((known.direction,)) for name, known in OBJECTIVES.items()
+}
 
 
 def read_objectives(reader: Reader, section: Section) -> tuple[str, ...]:
     """Return the objectives in their order; mIoU is one, with at most two costs beside it."""
     for name in section.found:
-        known = OBJECTIVES.get(name)
-        if known:
-            reader.one_of(section.node_of(name), section.where(name), (known.direction,))
+        if name in OBJECTIVE_KINDS:
+            section.take(name, OBJECTIVE_KINDS[name], "")
     names = tuple(name for name in section.found if name in OBJECTIVES)
     if section.node is None:
         return names
@@ -102,13 +292,11 @@ def read_objectives(reader: Reader, section: Section) -> tuple[str, ...]:
     return names
 
 
-def read_limits(reader: Reader, section: Section) -> dict[str, Limit]:
+def read_limits(section: Section) -> dict[str, Limit]:
     """Return the limits by objective."""
-    limits = {}
+    limits: dict[str, Limit] = {}
     for name in section.found:
-        if name not in OBJECTIVES or name == "miou":
-            continue
-        most = reader.amount(section.node_of(name), section.where(name))
+        most: float | None = section.take(name, LIMITS[name], None) if name in LIMITS else None
         if most is not None:
             limits[name] = Limit(name, most)
     return limits
@@ -125,27 +313,23 @@ def read_schedule(
 
     `base` is the config that `init: pretrained` asks for the file of, None if it has a fault.
     """
-    steps = section.read("steps", lambda n, p: reader.integer(n, p, 1, 10**8), DEFAULTS.steps)
-    seeds = section.read("seeds", lambda n, p: _integers(reader, n, p, 0, 2**31), ONE_SEED)
-    rungs = section.read("rungs", lambda n, p: _rungs(reader, n, p, steps), NO_RUNGS)
 
-    def number(key: str, least: float, most: float, default: float, open_: bool = False) -> float:
-        return section.read(key, lambda n, p: reader.number(n, p, least, most, open_), default)
+    def value(key: str, default: T, **narrower: Any) -> T:
+        kind = replace(SCHEDULE[key], **narrower) if narrower else SCHEDULE[key]
+        return section.take(key, kind, default)
 
-    def one_of(key: str, names: tuple[str, ...], default: str) -> str:
-        return section.read(key, lambda n, p: reader.one_of(n, p, names), default)
-
-    batch = section.read("batch", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), DEFAULTS.batch)
-    init, init_path = section.read(
-        "init", lambda n, p: read_init(reader, n, p, base), (NO_INIT, "")
-    )
+    steps = value("steps", DEFAULTS.steps)
+    seeds = value("seeds", ONE_SEED)
+    rungs = value("rungs", NO_RUNGS, item=Integer(1, steps))
+    batch = value("batch", DEFAULTS.batch)
+    init, init_path = value("init", (NO_INIT, ""), base=base)
     for key in ("init_steps", "init_lr"):
         if key in section and init != BASE_INIT:
             wrong = f"is for init: {BASE_INIT} alone"
             reader.fault(section.key_node(key), section.where(key), wrong)
-    optimiser = one_of("optimiser", OPTIMISERS, DEFAULTS.optimiser)
+    optimiser = value("optimiser", DEFAULTS.optimiser)
     usual = RATES[optimiser]
-    lr = number("lr", 0, 100, usual if init == NO_INIT else round(INHERITED * usual, 6), open_=True)
+    lr = value("lr", usual if init == NO_INIT else round(INHERITED * usual, 6))
     base_lr = lr if "lr" in section else usual
     schedule = Schedule(
         data=data,
@@ -154,165 +338,57 @@ def read_schedule(
         crop=crop,
         optimiser=optimiser,
         lr=lr,
-        momentum=number("momentum", 0, 0.9999, DEFAULTS.momentum),
-        weight_decay=number("weight_decay", 0, 1, DEFAULTS.weight_decay),
-        power=number("power", 0, 10, DEFAULTS.power, open_=True),
-        warmup=section.read("warmup", lambda n, p: reader.integer(n, p, 0, steps - 1), 0),
-        scale=section.read("scale", lambda n, p: _scale(reader, n, p), DEFAULTS.scale),
-        flip=section.read("flip", reader.boolean, DEFAULTS.flip),
-        photometric=number("photometric", 0, 1, DEFAULTS.photometric),
-        accumulate=section.read("accumulate", lambda n, p: _parts(reader, n, p, batch), 1),
-        ema=number("ema", 0, 0.99999, DEFAULTS.ema),
-        precision=one_of("precision", (*PRECISIONS, AUTO), DEFAULTS.precision),
-        memory_format=one_of("memory_format", (*MEMORY_FORMATS, AUTO), DEFAULTS.memory_format),
-        compile=section.read("compile", reader.boolean, DEFAULTS.compile),
+        warmup=value("warmup", DEFAULTS.warmup, most=steps - 1),
+        accumulate=value("accumulate", DEFAULTS.accumulate, batch=batch),
+        **{key: value(key, getattr(DEFAULTS, key)) for key in PLAIN},
         init=init,
-        init_steps=section.read("init_steps", lambda n, p: reader.integer(n, p, 1, 10**8), 0),
-        init_lr=number("init_lr", 0, 100, base_lr, open_=True) if init == BASE_INIT else 0.0,
+        init_steps=value("init_steps", 0),
+        init_lr=value("init_lr", base_lr) if init == BASE_INIT else 0.0,
         init_path=init_path,
         **_loss(reader, section, data.classes),
     )
     return schedule, seeds, (*(r for r in rungs if r < steps), steps)
 
 
-def read_hang_s(reader: Reader, section: Section) -> float:
+def read_hang_s(section: Section) -> float:
     """Return the seconds without a sign of life after which a trial hangs, at the earliest."""
-    return section.read("hang_s", lambda n, p: reader.number(n, p, 1, 10**6), HANG_S)
+    return section.take("hang_s", SCHEDULE["hang_s"], HANG_S)
 
 
 def _loss(reader: Reader, section: Section, classes: int) -> dict[str, Any]:
     """Return the fields of the loss; a key that it never reads is a fault."""
-    loss = section.read("loss", lambda n, p: reader.one_of(n, p, LOSSES), DEFAULTS.loss)
+    loss = section.take("loss", SCHEDULE["loss"], DEFAULTS.loss)
     for key in ("ohem_threshold", "ohem_keep"):
         if key in section and loss != "ohem":
             wrong = f"is never read with loss: {loss}"
             reader.fault(section.key_node(key), section.where(key), wrong, "loss: ohem beside it")
-    return {
-        "loss": loss,
-        "ohem_threshold": section.read(
-            "ohem_threshold", lambda n, p: reader.number(n, p, 0, 1), DEFAULTS.ohem_threshold
-        ),
-        "ohem_keep": section.read(
-            "ohem_keep", lambda n, p: reader.integer(n, p, 1), DEFAULTS.ohem_keep
-        ),
-        "class_weights": section.read(
-            "class_weights",
-            lambda n, p: _class_weights(reader, n, p, classes),
-            DEFAULTS.class_weights,
-        ),
+    found = {
+        key: section.take(key, SCHEDULE[key], getattr(DEFAULTS, key))
+        for key in ("ohem_threshold", "ohem_keep")
     }
+    weights = section.take("class_weights", ClassWeights(classes), DEFAULTS.class_weights)
+    return {"loss": loss, "class_weights": weights, **found}
 
 
-def _class_weights(
-    reader: Reader, node: yaml.Node, path: str, classes: int
-) -> str | tuple[float, ...] | None:
-    if not isinstance(node, yaml.SequenceNode):
-        return reader.one_of(node, path, CLASS_WEIGHTS)
-    weights = reader.listed(node, path, lambda n, p: reader.number(n, p, 0, 10**6), classes)
-    if weights and len(set(weights)) == 1:
-        reader.fault(node, path, "all weights are equal", "none, or weights that differ")
-        return None
-    return weights
-
-
-def _parts(reader: Reader, node: yaml.Node, path: str, batch: int) -> int | None:
-    parts = reader.integer(node, path, 1, batch)
-    if parts is not None and batch % parts:
-        reader.fault(node, path, f"{parts} does not divide a batch of {batch}", "a divisor of it")
-        return None
-    return parts
-
-
-def read_crop(reader: Reader, section: Section) -> tuple[int, int]:
+def read_crop(section: Section) -> tuple[int, int]:
     """Return the training crop, (height, width)."""
-    return section.read("crop", lambda n, p: reader.size(n, p, 32), DEFAULTS.crop)
+    return section.take("crop", SCHEDULE["crop"], DEFAULTS.crop)
 
 
-def read_latency(reader: Reader, section: Section) -> LatencySpec:
+def read_latency(section: Section) -> LatencySpec:
     """Return how latency is measured."""
-    default = LatencySpec()
-    return LatencySpec(
-        size=section.read("size", lambda n, p: reader.size(n, p, 1), default.size),
-        batch=section.read("batch", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), 1),
-        device=section.read("device", lambda n, p: _device(reader, n, p), default.device),
-        mode=section.read(
-            "mode",
-            lambda n, p: reader.one_of(n, p, ("auto", "eager", "cudagraph", "compile")),
-            "auto",
-        ),
-        precision=section.read(
-            "precision", lambda n, p: reader.one_of(n, p, ("fp32", "fp16", "bf16")), "fp32"
-        ),
-        seconds=section.read("seconds", lambda n, p: reader.number(n, p, 0, 3600, True), 5.0),
-    )
+    return LatencySpec(**_taken(section, LATENCY, LatencySpec()))
 
 
-def read_search(reader: Reader, section: Section) -> SearchSpec:
+def read_search(section: Section) -> SearchSpec:
     """Return which sampler searches, and for how long."""
-    default = SearchSpec()
-    return SearchSpec(
-        sampler=section.read("sampler", lambda n, p: _sampler(reader, n, p), default.sampler),
-        trials=section.read("trials", lambda n, p: reader.integer(n, p, 1, 10**6), default.trials),
-        seed=section.read("seed", lambda n, p: reader.integer(n, p, 0), default.seed),
-        confirm=section.read("confirm", lambda n, p: reader.number(n, p, 0, 0.9), default.confirm),
-        long=section.read("long", lambda n, p: reader.integer(n, p, 2, 100), default.long),
-        signal=section.read("signal", lambda n, p: reader.one_of(n, p, SIGNALS), default.signal),
-        stop=section.read("stop", lambda n, p: reader.number(n, p, 0, 1), default.stop),
-    )
+    return SearchSpec(**_taken(section, SEARCH, SearchSpec()))
 
 
-def _sampler(reader: Reader, node: yaml.Node, path: str) -> str | None:
-    """Return a sampler's name, or `package.module:factory`, which is looked for later."""
-    value = reader.scalar(node, path)
-    if isinstance(value, str) and _OWN_SAMPLER.fullmatch(value):
-        return value
-    return reader.one_of(node, path, (*SAMPLER_NAMES, OWN_SAMPLER)) if value is not None else None
+def read_tracking(section: Section) -> TrackingSpec:
+    """Return where the mirrors are."""
+    return TrackingSpec(**_taken(section, TRACKING, TrackingSpec()))
 
 
-def read_tracking(reader: Reader, section: Section) -> TrackingSpec:
-    """Return where the mirrors are; `off` is a word here, though YAML readers make it false."""
-
-    def uri(node: yaml.Node, path: str) -> str | None:
-        if isinstance(node, yaml.ScalarNode) and node.value == "off":
-            return "off"
-        text = reader.text(node, path)
-        return expanded(text) if text else None
-
-    default = TrackingSpec()
-    return TrackingSpec(
-        mlflow=section.read("mlflow", uri, default.mlflow),
-        optuna=section.read("optuna", uri, default.optuna),
-    )
-
-
-def _device(reader: Reader, node: yaml.Node, path: str) -> str | None:
-    value = reader.text(node, path)
-    if value is None or is_device(value):
-        return value
-    reader.fault(node, path, f"{shown(value)} is not known", DEVICES)
-    return None
-
-
-def _integers(
-    reader: Reader, node: yaml.Node, path: str, least: int, most: int
-) -> tuple[int, ...] | None:
-    read = reader.listed(node, path, lambda n, p: reader.integer(n, p, least, most))
-    if read is not None:
-        reader.distinct(node, path, read)
-    return read
-
-
-def _rungs(reader: Reader, node: yaml.Node, path: str, steps: int) -> tuple[int, ...] | None:
-    read = reader.listed(node, path, lambda n, p: reader.integer(n, p, 1, steps))
-    if read is not None and any(a >= b for a, b in pairwise(read)):
-        reader.fault(node, path, "steps do not rise", "rising steps")
-        return None
-    return read
-
-
-def _scale(reader: Reader, node: yaml.Node, path: str) -> tuple[float, float] | None:
-    read = reader.listed(node, path, lambda n, p: reader.number(n, p, 0.1, 10), length=2)
-    if read and read[0] > read[1]:
-        reader.fault(node, path, f"from {read[0]} to {read[1]} is empty", "the smaller one first")
-        return None
-    return (read[0], read[1]) if read else None
+def _taken(section: Section, kinds: Mapping[str, Kind[Any]], default: object) -> dict[str, Any]:
+    return {key: section.take(key, kind, getattr(default, key)) for key, kind in kinds.items()}

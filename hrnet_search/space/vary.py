@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -18,6 +18,7 @@ from hrnet_search.arch.architecture import (
     Architecture,
 )
 from hrnet_search.errors import nearest, shown
+from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Choice, SearchSpace
 
@@ -35,6 +36,108 @@ SAID = (
     "width, FINAL_CONV_KERNEL, NUM_BLOCKS, NUM_CHANNELS, BLOCK of STAGE1 to STAGE4 or STAGE*, "
     "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*"
 )
+EACH = "each_branch"
+ENDS = ("from", "to")
+COUNT = Integer(1, MAX_COUNT)
+
+
+@dataclass(frozen=True)
+class Kernel(Integer):
+    """The size of the last convolution."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> int | None:
+        value = super().read(reader, node, path)
+        if value is None or value in FINAL_KERNELS:
+            return value
+        reader.fault(node, path, f"{value} is not allowed", ", ".join(map(str, FINAL_KERNELS)))
+        return None
+
+    @property
+    def schema(self) -> Schema:
+        return {"enum": list(FINAL_KERNELS)}
+
+
+@dataclass(frozen=True)
+class Whole(Kind[tuple[int, ...]]):
+    """A list with an entry for every branch that its stage can have."""
+
+    branches: int
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[int, ...] | None:
+        if isinstance(node, yaml.ScalarNode):
+            allowed = "whole lists, like [[4, 4], [2, 2]], or {each_branch: [...]}"
+            reader.fault(node, path, f"{shown(node.value)} is no list", allowed)
+            return None
+        read = ListOf(COUNT).read(reader, node, path)
+        if read is not None and not self.branches <= len(read) <= MAX_BRANCHES:
+            wrong = f"{len(read)} entries where the stage can have {self.branches} branches"
+            reader.fault(node, path, wrong, f"{self.branches} to {MAX_BRANCHES} entries")
+            return None
+        return read
+
+    @property
+    def schema(self) -> Schema:
+        counts = {"minItems": self.branches, "maxItems": MAX_BRANCHES}
+        return {**ListOf(COUNT).schema, **counts}
+
+
+@dataclass(frozen=True)
+class Levels(Kind[tuple[Any, ...]]):
+    """A list of levels, or a range of numbers."""
+
+    level: Kind[Any]
+
+    @property
+    def _listed(self) -> ListOf[Any]:
+        return ListOf(self.level, distinct=True)
+
+    @property
+    def _range(self) -> Keys:
+        return Keys({**dict.fromkeys(ENDS, self.level), "step": COUNT}, ENDS)
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[Any, ...] | None:
+        if isinstance(node, yaml.MappingNode):
+            return self._read_range(reader, node, path)
+        if isinstance(node, yaml.SequenceNode) and len(node.value) > MOST_LEVELS:
+            reader.fault(node, path, f"{len(node.value)} levels", f"at most {MOST_LEVELS}")
+            return None
+        values = self._listed.read(reader, node, path)
+        return values if values and len(set(values)) == len(values) else None
+
+    def _read_range(self, reader: Reader, node: yaml.Node, path: str) -> tuple[int, ...] | None:
+        section = self._range.read(reader, node, path)
+        nodes = [section.require(key) for key in ENDS]
+        ends: list[Any] = [section.take(key, self.level, None) for key in ENDS]
+        step = section.take("step", COUNT, 1)
+        first, last = ends
+        if type(first) is not int or type(last) is not int:
+            for n, end in zip(nodes, ends, strict=True):
+                if end is not None and n is not None and type(end) is not int:
+                    reader.fault(n, path, f"{shown(end)} is no number", "a list of levels")
+            return None
+        values = tuple(range(first, last + 1, step))
+        if not values:
+            reader.fault(node, path, f"from {first} to {last} is empty", "from below to")
+        if len(values) > MOST_LEVELS:
+            reader.fault(node, path, f"{len(values)} levels", f"at most {MOST_LEVELS}")
+            return None
+        return values
+
+    @property
+    def schema(self) -> Schema:
+        levels = {**self._listed.schema, "maxItems": MOST_LEVELS}
+        ranges = [self._range.schema] if isinstance(self.level, Integer) else []
+        return {"anyOf": [levels, *ranges]}
+
+
+SCALARS: dict[str, Kind[Any]] = {
+    "BLOCK": OneOf(tuple(EXPANSION)),
+    "FUSE_METHOD": OneOf(FUSE_METHODS),
+    "FINAL_CONV_KERNEL": Kernel(1, 3),
+    "NUM_BRANCHES": Integer(1, MAX_BRANCHES),
+}
+"""Kinds of levels by key; all others are counts."""
+
 NEVER_READ = ("STAGE1.NUM_MODULES", "STAGE1.NUM_BRANCHES", "STAGE1.FUSE_METHOD")
 
 
@@ -112,7 +215,7 @@ def _most_branches(
     quiet = Reader(reader.file)  # the same faults come when the choice itself is read
     for path in paths:
         if path.endswith("NUM_BRANCHES"):
-            values = _levels(quiet, section.node_of(path), path, _scalar_level("NUM_BRANCHES"))
+            values = _levels(quiet, section.node_of(path), path, SCALARS["NUM_BRANCHES"])
             for stage in Choice(path, values or (1,)).stages:
                 most[stage] = max(values, default=most[stage])
     return most
@@ -121,93 +224,39 @@ def _most_branches(
 def _choices(reader: Reader, section: Section, path: str, most: list[int]) -> list[Choice]:
     node, where = section.node_of(path), f"vary.{path}"
     choice = Choice(path, ())
-    key = choice.key
     branches = max(most[s] for s in choice.stages) if choice.stages else 1
-    if path == "width":
-        key = "width"
-    if key in LISTS:
+    if isinstance(level_of(path), Whole):
         return _list_choices(reader, node, path, branches)
-    values = _levels(reader, node, where, _scalar_level(key))
+    values = _levels(reader, node, where, level_of(path))
     return [Choice(path, values)] if values else []
 
 
 def _list_choices(reader: Reader, node: yaml.Node, path: str, branches: int) -> list[Choice]:
     where = f"vary.{path}"
-    if isinstance(node, yaml.MappingNode) and any(k.value == "each_branch" for k, _ in node.value):
-        inner = reader.section(node, where, ("each_branch",))
-        values = _levels(reader, inner.node_of("each_branch"), where, _scalar_level("count"))
+    if isinstance(node, yaml.MappingNode) and any(k.value == EACH for k, _ in node.value):
+        inner = reader.section(node, where, (EACH,))
+        values = _levels(reader, inner.node_of(EACH), where, COUNT)
         return [Choice(f"{path}[{b}]", values) for b in range(branches)] if values else []
-
-    def whole(reader: Reader, entry: yaml.Node, where: str) -> tuple[int, ...] | None:
-        if isinstance(entry, yaml.ScalarNode):
-            allowed = "whole lists, like [[4, 4], [2, 2]], or {each_branch: [...]}"
-            reader.fault(entry, where, f"{shown(entry.value)} is no list", allowed)
-            return None
-        read = reader.listed(entry, where, lambda n, p: reader.integer(n, p, 1, MAX_COUNT))
-        if read is not None and not branches <= len(read) <= MAX_BRANCHES:
-            wrong = f"{len(read)} entries where the stage can have {branches} branches"
-            reader.fault(entry, where, wrong, f"{branches} to {MAX_BRANCHES} entries")
-            return None
-        return read
-
-    values = _levels(reader, node, where, whole)
+    values = _levels(reader, node, where, Whole(branches))
     return [Choice(path, values)] if values else []
 
 
-Level = Callable[[Reader, yaml.Node, str], Any]
+def _levels(reader: Reader, node: yaml.Node, where: str, level: Kind[Any]) -> tuple[Any, ...]:
+    return Levels(level).read(reader, node, where) or ()
 
 
-def _levels(reader: Reader, node: yaml.Node, where: str, level: Level) -> tuple[Any, ...]:
-    if isinstance(node, yaml.MappingNode):
-        return _range(reader, node, where, level)
-    if isinstance(node, yaml.SequenceNode) and len(node.value) > MOST_LEVELS:
-        reader.fault(node, where, f"{len(node.value)} levels", f"at most {MOST_LEVELS}")
-        return ()
-    values = reader.listed(node, where, lambda n, p: level(reader, n, p))
-    if values is None:
-        return ()
-    reader.distinct(node, where, values)
-    return values if len(set(values)) == len(values) else ()
+def choice_schema(path: str) -> Schema:
+    """Return what a path of `vary` may hold, as JSON Schema."""
+    level = level_of(path)
+    if isinstance(level, Whole):
+        return {"anyOf": [Levels(level).schema, Keys({EACH: Levels(COUNT)}, (EACH,)).schema]}
+    return Levels(level).schema
 
 
-def _range(reader: Reader, node: yaml.Node, where: str, level: Level) -> tuple[int, ...]:
-    section = reader.section(node, where, ("from", "to", "step"))
-    nodes = [section.require(key) for key in ("from", "to")]
-    ends = [level(reader, n, f"{where}.{k}") if n is not None else None
-            for n, k in zip(nodes, ("from", "to"), strict=True)]  # fmt: skip
-    step = section.read("step", lambda n, p: reader.integer(n, p, 1, MAX_COUNT), 1)
-    first, last = ends
-    if type(first) is not int or type(last) is not int:
-        for n, end in zip(nodes, ends, strict=True):
-            if end is not None and n is not None and type(end) is not int:
-                reader.fault(n, where, f"{shown(end)} is no number", "a list of levels")
-        return ()
-    values = tuple(range(first, last + 1, step))
-    if not values:
-        reader.fault(node, where, f"from {first} to {last} is empty", "from below to")
-    if len(values) > MOST_LEVELS:
-        reader.fault(node, where, f"{len(values)} levels", f"at most {MOST_LEVELS}")
-        return ()
-    return values
-
-
-def _scalar_level(key: str) -> Level:
-    if key == "BLOCK":
-        return lambda reader, node, where: reader.one_of(node, where, tuple(EXPANSION))
-    if key == "FUSE_METHOD":
-        return lambda reader, node, where: reader.one_of(node, where, FUSE_METHODS)
-    if key == "FINAL_CONV_KERNEL":
-        return _kernel
-    most = MAX_BRANCHES if key == "NUM_BRANCHES" else MAX_COUNT
-    return lambda reader, node, where: reader.integer(node, where, 1, most)
-
-
-def _kernel(reader: Reader, node: yaml.Node, where: str) -> int | None:
-    value = reader.integer(node, where, 1, 3)
-    if value is None or value in FINAL_KERNELS:
-        return value
-    reader.fault(node, where, f"{value} is not allowed", "1, 3")
-    return None
+def level_of(path: str) -> Kind[Any]:
+    """Return the kind of one level of a path of `vary`."""
+    key = path.rpartition(".")[2]
+    return Whole(1) if key in LISTS else SCALARS.get(key, COUNT)
 
 
 def _conflicts(reader: Reader, choices: list[Choice], nodes: dict[str, yaml.Node]) -> None:

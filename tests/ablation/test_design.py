@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_search.ablation.design import ARM, INTERACTION, MAIN, NAMES, Design, design
 from hrnet_search.ablation.fraction import FULL, aliases, fraction
-from hrnet_search.space.ablate import DESIGNS
+from hrnet_search.space.ablate_keys import DESIGNS
 
 MIXED = [(2, 2), (2, 3), (2, 2, 2), (2, 3, 2), (3, 3, 4), (2, 2, 3, 3), (2,) * 5, (2, 3, 4, 2, 3)]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.arch.yaml_nodes import LOADER
 from hrnet_search.net.hrnet import build
-from hrnet_search.space import ablate, load, vary
+from hrnet_search.space import ablate_keys, load, vary
 from hrnet_search.space.data_section import DATA_KEYS
 from hrnet_search.space.load import SpaceFile, load_space_file
 from hrnet_search.space.sections import LATENCY_KEYS, SCHEDULE_KEYS
@@ -30,7 +30,16 @@ SOON = [text for text in TEXTS if "width-depth" not in text and "match:" not in 
 """Those whose check takes a twentieth of a second, not half of one."""
 
 KEYS = sorted(
-    {*load.KEYS, *ablate.KEYS, *vary.KNOWN, *SCHEDULE_KEYS, *LATENCY_KEYS, "miou", "macs", "mlflow"}
+    {
+        *load.KEYS,
+        *ablate_keys.KINDS,
+        *vary.KNOWN,
+        *SCHEDULE_KEYS,
+        *LATENCY_KEYS,
+        "miou",
+        "macs",
+        "mlflow",
+    }
     | {key for keys in DATA_KEYS.values() for key in keys}
     | {"images", "masks", "list", "from", "to", "path", "levels", "sampler", "trials", "confirm"}
 )

@@ -19,6 +19,7 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.search.tracking_uri import tracking_of
 from hrnet_search.space.load import SpaceFile, load_space_file
+from hrnet_search.space.schema import MODELINE, SCHEMA_FILE
 from hrnet_search.store.study import Study, open_study
 
 ROOT = Path(__file__).parents[2]
@@ -281,3 +282,21 @@ def test_without_what_it_noted_of_its_files_a_study_goes_on_and_notes_it(
         image.write_bytes(pixels)
         begin(path, folder)
         assert kept.read_text() == whole
+
+
+def test_a_study_holds_the_schema_that_its_space_file_names(tmp_path: Path) -> None:
+    file = load_space_file(ROOT / "search_spaces" / "quickstart.yaml")
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for modeline, kept in (
+        (MODELINE, True),
+        ("# yaml-language-server: $schema=../spaces/mine.json", True),
+        ("# yaml-language-server: $schema=https://a.org/s.json", False),
+        ("# nothing", False),
+    ):
+        text = file.text.replace(MODELINE, modeline)
+        keep_space(replace(file, text=text), [file.schedule], tracking_of(file), folder)
+        first = (folder / "space.yaml").read_text().splitlines()[0]
+        assert first == (MODELINE if kept else modeline)
+        assert (folder / SCHEMA_FILE).exists() == kept
+        (folder / SCHEMA_FILE).unlink(missing_ok=True)

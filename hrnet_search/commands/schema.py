@@ -1,0 +1,21 @@
+"""`schema`: the JSON Schema of the space file, for editors."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from hrnet_search.commands.outcome import DONE
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `schema` does: nothing."""
+
+
+def command(_: argparse.Namespace) -> int:
+    """Print a JSON Schema of the space file, by which editors complete and check one."""
+    # Imported here: every command loads this file, and answers at once without numpy.
+    from hrnet_search.space.schema import schema_text
+
+    sys.stdout.write(schema_text())
+    return DONE
