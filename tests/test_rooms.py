@@ -19,8 +19,8 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 # In order: a room imports only rooms before it.
 ROOMS = (
     "redaction", "errors", "paths", "device_names", "heartbeat", "arch", "records", "inventory",
-    "latency_rule", "version_rule", "presets", "space", "store", "library", "net", "data",
-    "evaluate", "search", "testing", "ablation", "report", "progress", "commands", "cli",
+    "latency_rule", "version_rule", "duel_rule", "presets", "space", "store", "library", "net",
+    "data", "evaluate", "search", "testing", "ablation", "report", "progress", "commands", "cli",
     "__main__",
 )  # fmt: skip
 NEVER = {"report": {"search", "evaluate", "ablation"}}
@@ -32,6 +32,7 @@ GUESTS = {
     "arch.config_reader": {"yaml"},
     "arch.yaml_nodes": {"yaml"},
     "arch.hrnet_yaml": {"yaml"},
+    "duel_rule": {"scipy"},
     "space.*": {"numpy"},
     "space.ablate": {"yaml"},
     "space.ablate_keys": {"yaml"},
