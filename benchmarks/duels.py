@@ -11,13 +11,21 @@ Accuracies are normal around a network's own, with the deviation of one seed by 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from math import floor
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.duel_rule import (
     ABOVE,
     BELOW,
@@ -30,6 +38,23 @@ from hrnet_search.duel_rule import (
     Verdict,
     verdicts,
 )
+from hrnet_search.records import (
+    COMPLETED,
+    DataSpec,
+    LatencySpec,
+    Schedule,
+    TrialResult,
+    TrialTask,
+)
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.study import Brain
+from hrnet_search.search.trials import CONFIRM
+from hrnet_search.space.published import PUBLISHED, designs
+from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.store.duels import Duels, pairs_of
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
 
 Floats = NDArray[np.float64]
 
@@ -109,13 +134,112 @@ def _said(drawn: list[list[float]], counts: list[int], most: int) -> list[Verdic
     return verdicts([(most, row[:count]) for row, count in zip(drawn, counts, strict=True)])
 
 
+SPACE = SearchSpace(
+    PUBLISHED["w18-small-v2"],
+    (
+        Choice("width", (12, 14, 16, 18, 20, 24)),
+        Choice("STAGE3.NUM_MODULES", (1, 2, 3, 4)),
+        Choice("STAGE4.NUM_MODULES", (1, 2, 3)),
+        Choice("STAGE4.NUM_BRANCHES", (3, 4)),
+    ),
+    input_size=(64, 64),
+    classes=8,
+)
+KNOWN = {network.id for network in designs(SPACE).values()}
+ROWS = ((0.0, 48), (0.0, 96), (0.02, 48), (0.02, 96), (0.04, 96))
+STUDIES, SEED_SD, SHARE = 400, 0.015, 0.5
+
+
+def print_studies(rows: Sequence[tuple[float, int]]) -> None:
+    """Print what duels of whole studies end as: asked for and committed as in any study."""
+    print(
+        f"{STUDIES} studies a row, search.confirm {SHARE}, search.long 3, one seed's sd {SEED_SD}"
+    )
+    print("truth, points | trials | duels begun | any better | duels better | no duel begun")
+    print("  | long trainings of duels | share of device time that confirmed, at most")
+    for points, trials in rows:
+        ended = [_study(seed, points, trials) for seed in range(STUDIES)]
+        begun = [one for study in ended for one in study.called]
+        better = sum(BETTER in study.called for study in ended) / STUDIES
+        cells = [
+            f"{100 * points:g}",
+            str(trials),
+            f"{len(begun) / STUDIES:.2f} a study",
+            f"{100 * better:.1f}%",
+            f"{100 * begun.count(BETTER) / max(len(begun), 1):.1f}%",
+            f"{100 * sum(not study.called for study in ended) / STUDIES:.1f}%",
+            f"{np.mean([study.trainings for study in ended]):.1f}",
+            f"{max(study.share for study in ended):.3f}",
+        ]
+        print(" | ".join(cells), flush=True)
+
+
+@cache
+def _cost(architecture: Architecture) -> Cost:
+    return cost(architecture, SPACE.input_size, SPACE.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a study's duels ended, and what they and all that confirmed took."""
+
+    called: list[str]
+    trainings: int
+    share: float
+
+
+def _study(seed: int, points: float, trials: int) -> Ended:
+    """Run a study on made-up accuracies: those that nobody knows are so many points better."""
+    plan = Plan(
+        space=SPACE,
+        objectives=("miou", "macs"),
+        schedule=Schedule(DataSpec("shapes", 8), steps=10),
+        seeds=(0,),
+        rungs=(10,),
+        latency=LatencySpec(size=SPACE.input_size),
+        sampler="random",
+        seed=seed,
+        trials=trials,
+        confirm=SHARE,
+    )
+
+    def run(task: TrialTask) -> TrialResult:
+        digest = hashlib.sha256(f"{seed} {task.key}".encode()).digest()
+        noise = np.random.default_rng(list(digest)).normal(0, SEED_SD)
+        miou = 0.5 + points * (task.key.architecture not in KNOWN) + noise
+        counted = _cost(task.architecture)
+        seconds = task.schedule.steps * (1 + counted.macs / 1e8)
+        return TrialResult(task.key, COMPLETED, counted, miou=float(miou), wall_s=seconds)
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+        StudyStore.create(name, Notes())
+        with StudyStore(name) as store:
+            brain = Brain(plan, store, None)
+            while (task := brain.ask()) is not None:
+                brain.tell(task.number, run(task))
+        study = open_study(name)
+        duels, asked = study.notes.duels or Duels(), study.trials()
+    results = {ask.key: result for ask, result in asked if result}
+    rows = [(d.most, pairs_of(d, results).differences) for d in duels.duels[: duels.family]]
+    called = [one.called for (most, _), one in zip(rows, verdicts(rows), strict=True) if most]
+    confirmed = [result.wall_s for ask, result in asked if result and ask.purpose == CONFIRM]
+    long = sum(key.schedule == plan.long_schedule.id for key in results)
+    return Ended(called, long, sum(confirmed) / sum(result.wall_s for result in results.values()))
+
+
 def main() -> None:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--levels", action="store_true")
+    parser.add_argument("--studies", action="store_true")
+    parser.add_argument("--row", type=int, choices=range(len(ROWS)), help="of studies, only one")
     options = parser.parse_args()
     if options.levels:
         print_levels()
+    elif options.studies:
+        print_studies(ROWS if options.row is None else [ROWS[options.row]])
     else:
         print_rule()
 

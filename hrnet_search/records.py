@@ -50,7 +50,7 @@ STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
 HANG_S = 120.0
 """Seconds without a sign of life after which, at the earliest, a trial's process hangs."""
 
-CONFIRMED_FROM = 30
+CONFIRMED_FROM = 12
 """A study of fewer trials spends none of them on confirming what it found."""
 
 ONE_IMAGE = "allowed: a larger crop, or two images or more in each part of a batch"

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.latency_rule import AACheck
+from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trials import (
@@ -47,7 +48,7 @@ class Evidence:
     the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
     absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
     if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
-    trials ran under several, if so.
+    trials ran under several, if so; `duels` is what they say, a sentence each.
     """
 
     noise: SeedNoise | None
@@ -64,6 +65,7 @@ class Evidence:
     stamp: Stamp
     warnings: tuple[str, ...] = ()
     versions: str = ""
+    duels: tuple[str, ...] = ()
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
@@ -92,6 +94,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         stamp=stamp(ranking, "; ".join(doubts)),
         warnings=data_warnings(notes),
         versions=version_warning(trials),
+        duels=duel_lines(notes, trials),
     )
 
 

@@ -15,7 +15,7 @@ from hrnet_search.report.page.render import FILE, write_comparison, write_page
 from hrnet_search.report.parts import Parts
 from hrnet_search.report.plots import write_plots
 from hrnet_search.report.summary import summary
-from hrnet_search.report.tables import write_front, write_trials
+from hrnet_search.report.tables import write_duels, write_front, write_trials
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.files import refuse_links
 from hrnet_search.store.study import Snapshot, Study
@@ -34,6 +34,7 @@ class ReportFiles:
     page: Path
     stamp: Stamp
     ablation: tuple[Path, ...] = ()
+    duels: Path | None = None
 
 
 def write_report(study: Study) -> ReportFiles:
@@ -68,6 +69,7 @@ def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, Stamp | None
     found = parts.make(folder / FILE, lambda: gather(study))
     trials = parts.make(folder / "trials.csv", lambda: write_trials(study, folder))
     front = parts.make(folder / "front.csv", lambda: write_front(study, folder))
+    duels = parts.make(folder / "duels.csv", lambda: write_duels(study, folder))
     plots = write_plots(study, folder, parts)
     configs = write_front_configs(study, parts)
     ablation = write_ablation(study, folder, parts)
@@ -75,7 +77,7 @@ def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, Stamp | None
     stamp = found.evidence.stamp if found else None
     if parts.error or not (trials and front and page and stamp):
         return None, stamp
-    return ReportFiles(trials, front, plots, configs, page, stamp, ablation), stamp
+    return ReportFiles(trials, front, plots, configs, page, stamp, ablation, duels), stamp
 
 
 def write_compared(first: Study, second: Study) -> tuple[Comparison, Path]:

@@ -19,6 +19,7 @@ from hrnet_search.records import (
     Latency,
 )
 from hrnet_search.report.ablation import ablation_lines, study_remarks
+from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
@@ -63,6 +64,8 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
         names = ", ".join(OBJECTIVES[name].label for name in study.objectives)
         lines += [f"front of {names}:", *_aligned([HEADER, *_rows(study, front)]), ""]
         lines += _unknowns(study, table)
+    if duels := duel_lines(study.notes, study.trials()):
+        lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
     found = stamp or evidence_of(study).stamp
     lines += ["", f"ranking: {found.verdict} ({found.why})", ""]
     lines += [f"page:  {study.folder / 'report' / 'report.html'}"]

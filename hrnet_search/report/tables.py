@@ -1,12 +1,14 @@
-"""trials.csv and front.csv: what a study found, for spreadsheets and scripts."""
+"""trials.csv, front.csv and duels.csv: what a study found, for spreadsheets and scripts."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from hrnet_search.report.duels import fought, part_in
 from hrnet_search.report.files import write_file
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
@@ -16,9 +18,11 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 def write_trials(study: Study, folder: Path) -> Path:
-    """Write every trial, running ones too, and the versions that each ran under."""
-    table = study.results()
-    ran = ((ask.number, result.versions) for ask, result in study.trials() if result is not None)
+    """Write every trial, running ones too, its part in a duel, and the versions it ran under."""
+    table, trials = study.results(), study.trials()
+    ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
+    if parts := part_in(study.notes, [ask for ask, _ in trials]):
+        table["duel"] = table["number"].map(parts)
     table["versions"] = table["number"].map({number: spelt(found) for number, found in ran})
     return write_file(folder / "trials.csv", csv_bytes(table))
 
@@ -26,6 +30,32 @@ def write_trials(study: Study, folder: Path) -> Path:
 def write_front(study: Study, folder: Path) -> Path:
     """Write the front of the study's own objectives, cheapest first."""
     return write_file(folder / "front.csv", csv_bytes(study.front()))
+
+
+def write_duels(study: Study, folder: Path) -> Path | None:
+    """Write a row a duel: who, within what, and what it says; None where there is none."""
+    found = fought(study.notes, study.trials())
+    rows = [
+        {
+            "cost": one.duel.cost,
+            "budget": one.duel.budget,
+            "pick": one.duel.pick,
+            "pick_trial": one.pick,
+            "rival": one.duel.rival,
+            "rival_name": one.duel.name,
+            "verdict": one.verdict.called,
+            "difference": _finite(one.verdict.mean),
+            "low": _finite(one.verdict.low),
+            "high": _finite(one.verdict.high),
+            "pairs": one.verdict.pairs,
+            "most_pairs": one.duel.most,
+            "times_the_schedule": one.longer,
+            "why": one.duel.why,
+        }
+        for one in found
+    ]
+    path = folder / "duels.csv"
+    return write_file(path, csv_bytes(pd.DataFrame(rows))) if rows else None
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
@@ -36,6 +66,10 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
             safe[name] = table[name].map(_safe, na_action="ignore")
     text = safe.to_csv(index=False, lineterminator="\n")
     return text.encode("utf-8", "backslashreplace")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _safe(cell: Any) -> Any:

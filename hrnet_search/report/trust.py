@@ -236,8 +236,9 @@ def stamp(ranking: Ranking | None, latency_doubt: str = "") -> Stamp:
         return Stamp(
             NOT_CHECKED,
             "fewer than six networks were trained by a longer schedule as well",
-            "a study of 80 trials or more (search.confirm 0.2) trains at least 12 architectures by"
-            " a longer schedule, which says how far this ranking is to be trusted",
+            "with more trials or a larger search.confirm, of which duels have the first part,"
+            " networks of all sizes are trained by a longer schedule too, which says how far this"
+            " ranking is to be trusted",
         )
     verdict, better = _verdict(ranking)
     if latency_doubt and verdict == STRONG:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Collection
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
@@ -28,14 +29,23 @@ class AskBook:
         self.results = dict(store.finished())
         self.asks = {ask.number: ask for ask in store.asks()}
         self._store = store
-        self._keys = {ask.key for ask in self.asks.values()}
+        self._numbers = {ask.key: ask.number for ask in self.asks.values()}
         self._waiting = deque(ask for n, ask in self.asks.items() if n not in self.results)
         self._told: list[int] = []
         self._deaths = Deaths()
         self._failures = Failures(planned)
 
     def __contains__(self, key: TrialKey) -> bool:
-        return key in self._keys
+        return key in self._numbers
+
+    @property
+    def asked(self) -> Collection[TrialKey]:
+        """The trials that were asked for."""
+        return self._numbers.keys()
+
+    def runs(self, key: TrialKey) -> bool:
+        """Whether a trial was asked for and has no result."""
+        return key in self._numbers and self._numbers[key] not in self.results
 
     @property
     def counts(self) -> dict[str, int]:
@@ -59,14 +69,14 @@ class AskBook:
 
     def commit(self, key: TrialKey, point: Point, architecture: Architecture, purpose: str) -> bool:
         """Commit one ask, whose trial waits then; False if it was asked for before."""
-        if key in self._keys:
+        if key in self._numbers:
             return False
         number = next(reversed(self.asks), -1) + 1
         ask = Ask(number, key, point, architecture, purpose, tuple(self._told))
         self._store.ask(ask)
         self._told = []
         self.asks[number] = ask
-        self._keys.add(key)
+        self._numbers[key] = number
         self._waiting.append(ask)
         return True
 

@@ -1,4 +1,4 @@
-"""The confirm phase: which trials the last part of a budget is spent on.
+"""What is confirmed with the device time that duels leave: which trials it is spent on.
 
 More seeds for the members of the front, and a long schedule for architectures spread over cost
 and accuracy, so that a report can say how far a short schedule and one seed are to be trusted.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 
 import numpy as np
 
+from hrnet_search.duel_rule import MOST_PAIRS
 from hrnet_search.records import CONFIRMED_FROM, OBJECTIVES, TrialKey
 from hrnet_search.store.front import non_dominated
 
@@ -39,10 +41,23 @@ def confirm_trials(trials: int, share: float) -> int:
     return round(trials * share) if trials >= CONFIRMED_FROM else 0
 
 
-def long_trials(budget: int) -> int:
-    """Return how many of the confirming trials have the long schedule: enough, or none."""
-    spare = budget - LONG_FEWEST
-    return min(LONG_MOST, LONG_FEWEST + spare // 4) if spare >= MORE_SEEDS else 0
+def long_trials(budget: int, long: int) -> int:
+    """Return how many trainings have the long schedule: enough, or none.
+
+    `budget` counts trainings by the search's schedule, each of `long` of which is one by the other.
+    """
+    affordable = (budget - MORE_SEEDS) // long
+    return min(LONG_MOST, affordable) if affordable >= LONG_FEWEST else 0
+
+
+def fresh_seeds(seeds: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return seeds that the search never had: for its own schedule, and for the long one.
+
+    With its seed a training has an order of images that no other had: what shares its chance with
+    the search would seem to agree with it.
+    """
+    fresh = tuple(islice((s for s in count() if s not in seeds), MORE_SEEDS + MOST_PAIRS))
+    return fresh[:MORE_SEEDS], fresh[MORE_SEEDS:]
 
 
 def confirming(
@@ -51,11 +66,13 @@ def confirming(
     seeds: tuple[int, ...],
     schedules: tuple[str, str],
     budget: int,
-) -> list[tuple[int, TrialKey]]:
-    """Return the trials that confirm, in their order: the ask they repeat, and their key.
+    long: int,
+) -> list[TrialKey]:
+    """Return the trials that confirm, in their order.
 
-    `seeds` are those of the search, `schedules` the ids of the search's and the long one. The
-    long ones come last: they take the most time, and the front is confirmed before them.
+    `seeds` are those of the search, `schedules` the ids of the search's and the long one, of
+    `long` times the steps; `budget` counts trainings by the former. The long ones come last: they
+    take the most time, and the front is confirmed before them.
     """
     if not candidates:
         return []
@@ -65,18 +82,14 @@ def confirming(
     front = [c for c, kept in zip(candidates, on_front, strict=True) if kept]
     cost = _cost_column(objectives)
     front.sort(key=lambda c: (c.values[cost], c.number))
-    # The long schedule has a seed, and with it an order of images, that no other trial had: what
-    # shares its chance with the search would seem to agree with it.
-    fresh = [s for s in range(max(seeds) + 2 + MORE_SEEDS) if s not in seeds]
-    *repeated, unseen = fresh[: MORE_SEEDS + 1]
-    long = [
-        (c.number, TrialKey(c.architecture, schedules[1], unseen))
-        for c in stratified(candidates, objectives, long_trials(budget))
+    repeated, unseen = fresh_seeds(seeds)
+    many = long_trials(budget, long)
+    trained_long = [
+        TrialKey(c.architecture, schedules[1], unseen[0])
+        for c in stratified(candidates, objectives, many)
     ]
-    repeats = [
-        (c.number, TrialKey(c.architecture, schedules[0], s)) for s in repeated for c in front
-    ]
-    return [*repeats[: budget - len(long)], *long]
+    repeats = [TrialKey(c.architecture, schedules[0], s) for s in repeated for c in front]
+    return [*repeats[: budget - many * long], *trained_long]
 
 
 def stratified(

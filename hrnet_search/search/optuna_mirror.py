@@ -105,8 +105,9 @@ class OptunaMirror:
         return create_trial(
             state=state,
             values=values if state == TrialState.COMPLETE else None,
-            params=self._params(ask),
-            distributions=self._distributions(),
+            # The base, and what a pick is compared with, may stand at no point of the space.
+            params=self._params(ask) if ask.point else {},
+            distributions=self._distributions() if ask.point else {},
             user_attrs=attributes,
             system_attrs={"constraints": over} if self._limits else None,
         )

@@ -34,7 +34,6 @@ from hrnet_search.records import (
     TrialResult,
     hash_of,
 )
-from hrnet_search.search.confirm import long_trials
 from hrnet_search.search.initial import Initial, base_schedule
 from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
 from hrnet_search.search.interrupt import Interrupt
@@ -130,7 +129,7 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
     """
     notes = _notes(file, plan)
     store = take_up(file, notes, [plan.schedule], plan.contents, folder, take_over)
-    long = NotedSchedule.of(plan.long_schedule) if long_trials(plan.confirming) else None
+    long = NotedSchedule.of(plan.long_schedule) if plan.confirming else None
     try:
         store.note(Notes(trials=plan.trials, long_schedule=long))
     except BaseException:

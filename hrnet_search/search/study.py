@@ -20,8 +20,9 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
-from hrnet_search.search import confirm, rungs
+from hrnet_search.search import rungs
 from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.confirm_phase import ConfirmPhase
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.initial import why_no_base
 from hrnet_search.search.plan import Plan
@@ -29,7 +30,7 @@ from hrnet_search.search.samplers import maker_of
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
 from hrnet_search.search.start import measured_at_start
-from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, Costs, Trials, have_ended
+from hrnet_search.search.trials import BASE, SEARCH, Costs, Trials, have_ended
 from hrnet_search.space.published import known_designs
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
@@ -62,6 +63,7 @@ class Brain:
         )
         self._book = AskBook(store, plan.trials)
         self._trials = Trials(plan.objectives, self._book)
+        self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._noted: Screening | None = None
         self._known_points: tuple[Point, ...] = ()
@@ -129,7 +131,7 @@ class Brain:
         for number, result in results.items():  # all first, so that they are fitted once
             if result.latency is not None:
                 self._screen.add(asks[number].architecture, result.latency.ms)
-        self._sampler.pend([ask.point for ask in asks.values() if ask.purpose != BASE])
+        self._sampler.pend([ask.point for ask in asks.values() if ask.point])
         for number in results:
             self._learn(number)
         self._known_points = notes.known_points or ()
@@ -164,14 +166,16 @@ class Brain:
         searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
         if searching and self._propose():
             return True
-        if self._book.running:
+        if self._trials.searching:
             return False  # what confirms is chosen from all that was found
-        if self._trials.asked(CONFIRM) < plan.confirming and self._ask_confirming():
+        if self._confirm.ask():
             return True
+        if self._book.running:
+            return False
         self.why_ended = (
             f"every variant within the limits has been tried{self._but_slow()}"
             if searching
-            else f"{have_ended(self.ended)}: there is nothing more to confirm"
+            else f"{have_ended(self.ended)}: {self._confirm.why_none}"
         )
         return False
 
@@ -207,18 +211,6 @@ class Brain:
         # All of them, whatever the first says: a generator would end at the first new one.
         committed = [self._book.commit(key, point, architecture, SEARCH) for key in keys]
         return any(committed)
-
-    def _ask_confirming(self) -> bool:
-        """Commit the next trial that confirms; False if none is left."""
-        plan = self.plan
-        schedules = (self._schedule, plan.long_schedule.id)
-        for number, key in confirm.confirming(
-            self._trials.candidates(), plan.objectives, plan.seeds, schedules, plan.confirming
-        ):
-            ask = self._book.asks[number]
-            if self._book.commit(key, ask.point, ask.architecture, CONFIRM):
-                return True
-        return False
 
     def _remember_known(self, point: Point) -> None:
         """Commit a point that spells a computation asked for before.

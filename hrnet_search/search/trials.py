@@ -75,6 +75,12 @@ class Trials:
         free = {n for n, result in self._results.items() if result.status == INFEASIBLE}
         return sum(a.purpose == purpose for n, a in self._asks.items() if n not in free)
 
+    @property
+    def searching(self) -> bool:
+        """Whether a trial runs whose result confirming has to wait for."""
+        asks = self._asks.items()
+        return any(n not in self._results and ask.purpose != CONFIRM for n, ask in asks)
+
     def searched(self) -> list[Searched]:
         """Return the trials of the search whose costs are known, in the order they ended."""
         return [

@@ -31,17 +31,27 @@ PUBLISHED: dict[str, Architecture] = {
 }
 """By name, from the library's experiments/cityscapes/*.yaml and its model zoo."""
 
+BASE_NAME = "the base"
 
-def known_designs(space: SearchSpace) -> list[Point]:
-    """Return the points of a space that are its base or a published network, each once.
+
+def designs(space: SearchSpace) -> dict[str, Architecture]:
+    """Return the base of a space and the published networks by what people call them, each once.
 
     Head and align_corners, which no space varies, are taken from the base.
     """
-    alike = (
-        replace(network, head=space.base.head, align_corners=space.base.align_corners)
-        for network in PUBLISHED.values()
-    )
-    found = [point_of(space, network) for network in (space.base, *alike)]
+    alike = {
+        name.replace("w", "W", 1).replace("small", "Small"): replace(
+            network, head=space.base.head, align_corners=space.base.align_corners
+        )
+        for name, network in PUBLISHED.items()
+    }
+    known = any(network.id == space.base.id for network in alike.values())
+    return alike if known else {BASE_NAME: space.base, **alike}
+
+
+def known_designs(space: SearchSpace) -> list[Point]:
+    """Return the points of a space that are its base or a published network, each once."""
+    found = [point_of(space, network) for network in (space.base, *designs(space).values())]
     return list(dict.fromkeys(point for point in found if point is not None))
 
 

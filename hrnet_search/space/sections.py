@@ -68,7 +68,7 @@ DEFAULTS = Schedule(DataSpec("shapes", 8))
 class SearchSpec:
     """The `search` section: which sampler, how many trials, its seed.
 
-    `confirm` is the share of the trials that confirms what the others found, `long` the steps
+    `confirm` is the share of device time that confirms what the search found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
     of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
     both learn from, one of SIGNALS.
@@ -78,7 +78,7 @@ class SearchSpec:
     signal: str = AUTO
     trials: int = 40
     seed: int = 0
-    confirm: float = 0.2
+    confirm: float = 0.3
     long: int = 3
     stop: float = 0.1
 

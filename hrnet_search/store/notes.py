@@ -15,6 +15,7 @@ from hrnet_search.records import MIOU, SIGNAL, Point
 from hrnet_search.redaction import redacted, redacted_address
 from hrnet_search.space.rewrite import without_secrets
 from hrnet_search.store.ablation import AblationRecord
+from hrnet_search.store.duels import Duels
 from hrnet_search.store.findings import NotedSchedule, Probe, RungAudit, Screening, StartLatency
 from hrnet_search.store.rows import record_of, to_json
 
@@ -137,6 +138,7 @@ class Notes:
     screening: Screening | None = None
     known_points: tuple[Point, ...] | None = None
     rung_audit: RungAudit | None = None
+    duels: Duels | None = None
     tracking: Mapping[str, str] | None = field(default=None, metadata={"form": TRACKING})
     ablation: AblationRecord | None = field(default=None, metadata={"form": ABLATION})
     unreadable: tuple[str, ...] = ()

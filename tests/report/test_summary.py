@@ -9,7 +9,7 @@ from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
-from hrnet_search.records import FAILED, STOPPED, LatencyCondition
+from hrnet_search.records import CONFIRMED_FROM, FAILED, STOPPED, LatencyCondition
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import differences, summary
 from hrnet_search.store.study import Study
@@ -58,12 +58,12 @@ def test_failures_are_counted_and_shown_harmlessly(make_study: MakeStudy) -> Non
 def test_what_is_not_known_depends_on_the_study(make_study: MakeStudy) -> None:
     small = summary(make_study((BASE, result(0, miou=0.5))))
     assert "one seed a variant" in small
-    assert "under 30 trials" in small
+    assert f"under {CONFIRMED_FROM} trials" in small
     make_study((BASE, result(1, miou=0.4)), seed=1)
     many = make_study(*((network(w), None) for w in range(30, 60)))
     large = summary(many)
     assert "one seed a variant" not in large
-    assert "under 30 trials" not in large
+    assert f"under {CONFIRMED_FROM} trials" not in large
     assert "no trial confirmed" in large
 
 

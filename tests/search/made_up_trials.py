@@ -55,4 +55,5 @@ def run_made_up(task: TrialTask, report: Report) -> TrialResult:
     rungs = tuple(RungResult(step, miou, (miou,), 1.0, miou) for step in task.rungs)
     for rung in rungs:
         report(TrialProgress("evaluate", rung.step, 10, rung=rung))
-    return TrialResult(task.key, COMPLETED, counted, latency, miou, rungs, wall_s=0.1)
+    seconds = task.schedule.steps / 100
+    return TrialResult(task.key, COMPLETED, counted, latency, miou, rungs, wall_s=seconds)

@@ -41,18 +41,21 @@ def test_small_studies_confirm_nothing() -> None:
 
 
 def test_the_long_schedule_is_for_enough_architectures_or_none() -> None:
-    assert [long_trials(n) for n in (0, 8, 15, 16, 20, 28, 60)] == [0, 0, 0, 13, 14, 16, 16]
-    assert all(n >= long_trials(n) for n in range(100))
+    """Each takes as long as three of the search's."""
+    assert [long_trials(n, 3) for n in (0, 16, 39, 40, 43, 52, 90)] == [0, 0, 0, 12, 13, 16, 16]
+    assert all(n >= 3 * long_trials(n, 3) for n in range(100))
 
 
 def test_front_members_get_seeds_before_anything_is_trained_long() -> None:
     found = candidates(50)
-    asked = confirming(found, OBJECTIVES, (0, 1), ("sc-s", "sc-l"), 20)
-    assert len(asked) == len({key for _, key in asked}) == 20
-    short = [key for _, key in asked if key.schedule == "sc-s"]
-    assert [key for _, key in asked][: len(short)] == short
+    asked = confirming(found, OBJECTIVES, (0, 1), ("sc-s", "sc-l"), 50, 3)
+    assert len(asked) == len(set(asked))
+    short = [key for key in asked if key.schedule == "sc-s"]
+    assert asked[: len(short)] == short
     assert all(key.seed not in (0, 1) for key in short)
-    assert sum(key.schedule == "sc-l" for _, key in asked) == long_trials(20)
+    long = sum(key.schedule == "sc-l" for key in asked)
+    assert long == long_trials(50, 3)
+    assert len(short) + 3 * long == 50
     front = [
         c
         for c in found
@@ -75,9 +78,9 @@ def test_long_trainings_spread_over_cost_and_accuracy() -> None:
     assert stratified(found[:5], OBJECTIVES, 12) == found[:5]
 
 
-@pytest.mark.parametrize("seeds", [(0,), (3, 0), (1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("seeds", [(0,), (3, 0), (1, 2, 3, 4, 5), (2**31,)])
 def test_long_trainings_have_a_seed_that_nothing_else_had(seeds: tuple[int, ...]) -> None:
-    found = [key for _, key in confirming(candidates(40), OBJECTIVES, seeds, ("short", "long"), 90)]
+    found = confirming(candidates(40), OBJECTIVES, seeds, ("short", "long"), 90, 3)
     long = {key.seed for key in found if key.schedule == "long"}
     assert len(long) == 1
     assert long.isdisjoint({*seeds, *(key.seed for key in found if key.schedule == "short")})
@@ -92,26 +95,49 @@ def test_long_trainings_of_variants_that_inherit_are_from_scratch() -> None:
 
 
 def test_without_a_completed_trial_nothing_confirms() -> None:
-    assert confirming([], OBJECTIVES, (0,), ("a", "b"), 20) == []
+    assert confirming([], OBJECTIVES, (0,), ("a", "b"), 20, 3) == []
 
 
 def confirming_plan(trials: int = 60, share: float = 0.4) -> Plan:
     return replace(plan(trials=trials), confirm=share)
 
 
-def test_the_last_part_of_a_budget_confirms(tmp_path: Path) -> None:
-    planned = confirming_plan()
-    brain = drive(tmp_path, planned)
+def seconds(folder: Path) -> tuple[float, float]:
+    """Return the seconds of the trials that confirm, and of all."""
+    ended = [(ask, result) for ask, result in open_study(folder).trials() if result]
+    confirmed = sum(result.wall_s for ask, result in ended if ask.purpose == "confirm")
+    return confirmed, sum(result.wall_s for _, result in ended)
+
+
+@pytest.mark.parametrize(("trials", "share"), [(12, 0.3), (40, 0.3), (60, 0.6)])
+def test_what_confirms_takes_its_share_of_device_time_and_no_more(
+    trials: int, share: float, tmp_path: Path
+) -> None:
+    brain = drive(tmp_path, confirming_plan(trials, share))
+    confirmed, whole = seconds(tmp_path)
+    assert share - 0.05 < confirmed / whole <= share + 1e-6
     asks = [ask for ask, _ in open_study(tmp_path).trials()]
-    confirmed = [ask for ask in asks if ask.purpose == "confirm"]
-    assert len(asks) == 60
-    assert len(confirmed) == 24
-    assert asks[-24:] == confirmed
-    long = [a for a in confirmed if a.key.schedule == planned.long_schedule.id]
-    assert len(long) == long_trials(24) >= LONG_FEWEST
-    others = {ask.key.seed for ask in asks if ask not in long}
-    assert {a.key.seed for a in long}.isdisjoint(others)
-    assert brain.why_ended == "60 trials of 60 have ended"
+    searched = [ask for ask in asks if ask.purpose == "search"]
+    assert asks[: len(searched)] == searched
+    assert len(searched) == trials - round(trials * share)
+    assert "of device time that confirms is used up" in brain.why_ended
+
+
+def test_long_trainings_over_all_sizes_come_after_the_duel(tmp_path: Path) -> None:
+    planned = confirming_plan(120, 0.6)
+    drive(tmp_path, planned)
+    asks = [ask for ask, _ in open_study(tmp_path).trials()]
+    duels = open_study(tmp_path).notes.duels
+    assert duels is not None
+    of_duels = {key for duel in duels.duels for seed in duel.seeds for key in duel.keys(seed)}
+    long = [a.key for a in asks if a.key.schedule == planned.long_schedule.id]
+    fought = [key for key in long if key in of_duels]
+    others = [key for key in long if key not in of_duels]
+    assert long == fought + others
+    assert len(others) >= LONG_FEWEST - 2
+    assert {key.seed for key in long}.isdisjoint(
+        {a.key.seed for a in asks if a.key.schedule == planned.schedule.id}
+    )
 
 
 def test_what_another_schedule_showed_is_not_on_the_front(tmp_path: Path) -> None:
@@ -134,15 +160,16 @@ def test_what_another_schedule_showed_is_not_on_the_front(tmp_path: Path) -> Non
 
 
 def test_a_confirm_phase_cut_off_anywhere_ends_the_same(tmp_path: Path) -> None:
-    planned = confirming_plan()
-    drive(tmp_path / "whole", planned)
+    """In the middle of a pair and between pairs of a duel too."""
+    planned = confirming_plan(30, 0.6)
+    ended = drive(tmp_path / "whole", planned).ended
     folder = tmp_path / "cut"
     StudyStore.create(folder, Notes(objectives=("miou", "macs")))
     done = 0
-    while done < 60:
+    while done < ended:
         with StudyStore(folder) as store:
             brain = Brain(planned, store, None)
-            for _ in range(3):
+            for _ in range(5):
                 task = brain.ask()
                 if task is None:
                     break
@@ -152,6 +179,8 @@ def test_a_confirm_phase_cut_off_anywhere_ends_the_same(tmp_path: Path) -> None:
     rows = [[(a.key, a.purpose, r and r.miou) for a, r in open_study(tmp_path / part).trials()]
             for part in ("whole", "cut")]  # fmt: skip
     assert rows[0] == rows[1]
+    notes = [open_study(tmp_path / part).notes.duels for part in ("whole", "cut")]
+    assert notes[0] == notes[1]
 
 
 def test_several_workers_never_overshoot_and_wait_before_confirming(tmp_path: Path) -> None:
@@ -160,15 +189,21 @@ def test_several_workers_never_overshoot_and_wait_before_confirming(tmp_path: Pa
     with StudyStore(tmp_path) as store:
         brain = Brain(planned, store, None)
         running: list[TrialTask] = []
-        most = 0
+        most = confirming_at_once = 0
         while True:
             while len(running) < 8 and (task := brain.ask()) is not None:
                 running.append(task)
             if not running:
                 break
             most = max(most, len(running))
+            confirms = [store.asks()[task.number].purpose == "confirm" for task in running]
+            assert len(set(confirms)) == 1
+            confirming_at_once = max(confirming_at_once, sum(confirms))
             done = running.pop(0)
             brain.tell(done.number, run_made_up(done, lambda _: True))
-        assert brain.why_ended == "60 trials of 60 have ended"
+        assert "device time that confirms is used up" in brain.why_ended
     assert most == 8
-    assert len(open_study(tmp_path).results()) == 60
+    assert confirming_at_once > 4
+    confirmed, whole = seconds(tmp_path)
+    assert confirmed <= 0.4 * whole + 1e-6
+    assert len(open_study(tmp_path).results()) <= 60

@@ -189,6 +189,17 @@ def test_optuna_has_values_levels_and_constraints(tmp_path: Path) -> None:
     assert [t.number for t in study.best_trials] == [0]
 
 
+def test_optuna_has_networks_that_stand_at_no_point(tmp_path: Path) -> None:
+    """The base, and what a pick is compared with."""
+    folder = make_study(tmp_path / "study", {"optuna": "auto"}, RESULTS[:1])
+    with StudyStore(folder) as store:
+        store.ask(replace(asked(1), point=(), purpose="confirm"))
+        store.finish(1, result(1, miou=0.4))
+    sync(folder, print)
+    first, second = optuna_study(folder).trials
+    assert (len(first.params), second.params, second.values) == (2, {}, [0.4, 2001.0])
+
+
 class Flaky:
     """A mirror that fails when told to, sometimes after it took the trial."""
 

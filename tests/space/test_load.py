@@ -107,7 +107,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert (file.schedule.steps, file.schedule.batch, file.schedule.crop) == (300, 8, (128, 128))
     assert file.seeds == (0,)
     assert (file.latency.size, file.latency.batch, file.latency.seconds) == ((512, 1024), 1, 5.0)
-    assert (file.search.trials, file.search.seed, file.search.confirm) == (40, 0, 0.2)
+    assert (file.search.trials, file.search.seed, file.search.confirm) == (40, 0, 0.3)
     assert file.tracking.mlflow == "auto"
 
 

@@ -1,0 +1,127 @@
+"""What the duels of a study say, in numbers and in words: is its pick better than the known one?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
+from hrnet_search.errors import shown
+from hrnet_search.records import TrialKey, TrialResult
+from hrnet_search.report.trials import Trial
+from hrnet_search.store.duels import Duel, Duels, pairs_of
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.trial_rows import Ask
+
+PICK, RIVAL = "pick", "rival"
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+SPELT = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@dataclass(frozen=True, slots=True)
+class Fought:
+    """One duel and what it says; `pick` is the number of the first trial of its pick.
+
+    `longer` is how many times the search's steps its trainings have.
+    """
+
+    duel: Duel
+    verdict: Verdict
+    pick: int
+    longer: float
+
+    @property
+    def line(self) -> str:
+        """The duel in one sentence for people, without a full stop."""
+        return _line(self)
+
+
+def fought(notes: Notes, trials: Sequence[Trial]) -> tuple[Fought, ...]:
+    """Return the duels that a study noted with their verdicts, in their order."""
+    known = notes.duels or Duels()
+    results = {ask.key: result for ask, result in trials if result is not None}
+    first: dict[str, int] = {}
+    for ask, _ in trials:
+        first.setdefault(ask.key.architecture, ask.number)
+    return tuple(
+        Fought(duel, verdict, first.get(duel.pick, -1), _longer(notes))
+        for duel, verdict in zip(known.duels, _verdicts(known, results), strict=True)
+    )
+
+
+def duel_lines(notes: Notes, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return what the duels of a study say, or why there is none; nothing before that is known."""
+    found = fought(notes, trials)
+    known = notes.duels
+    if known is not None and known.why and not found:
+        return (f"no duel with a published network or the base: {shown(known.why, 300)}",)
+    return tuple(shown(one.line, 600) for one in found)
+
+
+def part_in(notes: Notes, asks: Sequence[Ask]) -> dict[int, str]:
+    """Return which trials are of duels, by number: the budget, and the side of it."""
+    known = notes.duels or Duels()
+    sides: dict[TrialKey, list[str]] = {}
+    for duel in known.duels:
+        for seed in duel.seeds[: duel.most]:
+            for key, side in zip(duel.keys(seed), (PICK, RIVAL), strict=True):
+                sides.setdefault(key, []).append(f"{budget_of(duel)}: {side}")
+    return {ask.number: "; ".join(sides[ask.key]) for ask in asks if ask.key in sides}
+
+
+def budget_of(duel: Duel) -> str:
+    """Return a budget as people write it: 5 ms, 160 M MACs."""
+    if duel.cost == "latency_ms":
+        return f"{duel.budget:.3g} ms"
+    unit = {"macs": "MACs"}.get(duel.cost, duel.cost.replace("params", "parameters"))
+    for factor, letter in UNITS:
+        if duel.budget >= factor:
+            return f"{duel.budget / factor:.3g} {letter} {unit}"
+    return f"{duel.budget:g} {unit}"
+
+
+def _verdicts(known: Duels, results: Mapping[TrialKey, TrialResult]) -> list[Verdict]:
+    """Return a verdict for each duel; one without device time says nothing."""
+    rows = [(d.most or FEWEST_PAIRS, pairs_of(d, results).differences) for d in known.duels]
+    said = verdicts(rows[: known.family])
+    return said + [verdicts([row])[0] for row in rows[known.family :]]
+
+
+def _longer(notes: Notes) -> float:
+    long, short = notes.long_schedule, notes.schedule
+    return long.schedule.steps / short.schedule.steps if long and short else 0.0
+
+
+def _line(one: Fought) -> str:
+    duel, said = one.duel, one.verdict
+    pick = f"the pick for {budget_of(duel)} (#{one.pick})"
+    why = f": {duel.why}" if duel.why else ""
+    if not said.pairs:
+        state = "was not compared" if duel.why else "is still to be compared"
+        return f"{pick} {state} with {duel.name} by longer trainings{why}"
+    if said.pairs < FEWEST_PAIRS:
+        return f"{pick} against {duel.name}: one seed each decides nothing{why}"
+    how = f"by {_times(one.longer)}, {_spelt(said.pairs)} seeds each"
+    low, high = 100 * said.low, 100 * said.high
+    if said.called == BETTER:
+        better = f"{100 * said.mean:.1f} points better than {duel.name} [{low:.1f}, {high:.1f}]"
+        return f"{pick} is {better}, {how}"
+    if said.called == WORSE:
+        worse = f"{-100 * said.mean:.1f} points worse than {duel.name} [{-high:.1f}, {-low:.1f}]"
+        return f"{pick} is {worse}, {how}"
+    yet = " yet" if said.called == OPEN and not duel.why else ""
+    return (
+        f"{pick} is not shown to be better than {duel.name}{yet}:"
+        f" {100 * said.mean:+.1f} points [{low:.1f}, {high:.1f}], {how}{why}"
+    )
+
+
+def _times(longer: float) -> str:
+    if not longer:
+        return "a longer schedule"
+    return f"{_spelt(longer)} times the schedule"
+
+
+def _spelt(count: float) -> str:
+    whole = int(count)
+    return SPELT[whole - 2] if whole == count and 2 <= whole < 10 else f"{count:g}"

@@ -1,0 +1,82 @@
+"""What confirming may take: trials, and seconds of them as they were committed.
+
+Seconds are those that the store holds, so that a study that goes on reckons as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from statistics import fmean
+
+from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.trials import CONFIRM, SEARCH, Trials
+from hrnet_search.store.trial_rows import Ask
+
+ROUNDING = 1e-9
+
+
+class DeviceTime:
+    """The share of a study's device time that confirms, and what is left of it."""
+
+    def __init__(self, plan: Plan, book: AskBook, trials: Trials) -> None:
+        self._plan, self._book, self._trials = plan, book, trials
+        self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
+
+    @property
+    def allowed(self) -> float:
+        """Seconds that confirming may take: its share of those of all trials."""
+        share = self._plan.confirm
+        others = self._seconds(lambda ask: ask.purpose != CONFIRM)
+        return others * share / (1 - share) * (1 + ROUNDING)
+
+    @property
+    def left(self) -> float:
+        """Seconds of them that are neither spent nor expected of trials that run."""
+        running = sum(
+            self.expected(ask.key)
+            for number, ask in self._book.asks.items()
+            if number not in self._book.results and ask.purpose == CONFIRM
+        )
+        return self.allowed - self._seconds(lambda ask: ask.purpose == CONFIRM) - running
+
+    @property
+    def trials_left(self) -> int:
+        """How many trials that confirm may still be asked for, whatever they take."""
+        plan, asked = self._plan, self._trials.asked
+        return min(plan.confirming, plan.trials - asked(SEARCH)) - asked(CONFIRM)
+
+    def affords(self, trials: int, seconds: float) -> bool:
+        """Whether so many more trials, which take so long together, may be asked for."""
+        return trials <= self.trials_left and seconds <= self.left
+
+    def expected(self, key: TrialKey) -> float:
+        """Return the seconds that a training should take.
+
+        What its network took by the same schedule, else by the search's, else what trials of the
+        search took on average. 0 where none has completed.
+        """
+        done = [(ask.key, r.wall_s) for ask, r in self._ended() if r.status == COMPLETED]
+        alike = [(k, s) for k, s in done if k.schedule == key.schedule]
+        if own := [s for k, s in alike if k.architecture == key.architecture]:
+            return fmean(own)
+        short = [(k, s) for k, s in done if k.schedule == self._schedule]
+        own = [s for k, s in short if k.architecture == key.architecture]
+        times = 1 if key.schedule == self._schedule else self._plan.long
+        return times * fmean(own or [s for _, s in short] or [0.0])
+
+    def trainings(self, besides: Collection[TrialKey]) -> int:
+        """Return how many trainings by the search's schedule confirming allows besides others."""
+        taken = self._seconds(lambda ask: ask.purpose == CONFIRM and ask.key in besides)
+        counted = sum(ask.key in besides for ask, _ in self._ended() if ask.purpose == CONFIRM)
+        trials = self._plan.confirming - counted
+        each = self.expected(TrialKey("", self._schedule, 0))
+        return trials if not each else min(trials, int((self.allowed - taken) / each))
+
+    def _seconds(self, counts: Callable[[Ask], bool]) -> float:
+        return sum(result.wall_s for ask, result in self._ended() if counts(ask))
+
+    def _ended(self) -> list[tuple[Ask, TrialResult]]:
+        asks = self._book.asks
+        return [(asks[number], result) for number, result in self._book.results.items()]

@@ -1,0 +1,167 @@
+"""What a report says of duels: decided, not shown, out of device time, and none at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_up import network
+from scipy import stats
+from search.made_up_trials import run_made_up
+from search.tabulated import plan
+
+from hrnet_search.records import DataSpec, Schedule, TrialKey, TrialResult, TrialTask
+from hrnet_search.report.duels import budget_of, duel_lines, fought, part_in
+from hrnet_search.report.report import write_report
+from hrnet_search.report.summary import summary
+from hrnet_search.report.trials import Trial
+from hrnet_search.search.inline import run_inline
+from hrnet_search.search.study import Brain
+from hrnet_search.store.duels import Duel, Duels
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.study import open_study
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
+
+SEEDS = (5, 6, 7, 8)
+DUEL = Duel("latency_ms", 5.0, "hr-pick", "hr-known", "W18-Small-v1", "sc-long", SEEDS, 4)
+BETTER = [0.020, 0.025, 0.018, 0.021]
+
+
+def notes(*duels: Duel, why: str = "") -> Notes:
+    family = sum(duel.most > 0 for duel in duels)
+    short, long = (Schedule(DataSpec("shapes", 8), steps=steps) for steps in (300, 900))
+    return Notes(
+        duels=Duels(duels, family, why),
+        schedule=NotedSchedule("sc-short", short),
+        long_schedule=NotedSchedule("sc-long", long),
+    )
+
+
+def trials(differences: list[float], duel: Duel = DUEL) -> list[Trial]:
+    """Return the first trial of a pick, number 12, and pairs with these differences."""
+    first = TrialKey(duel.pick, "sc-short", 0)
+    found: list[Trial] = [(Ask(12, first, (), network(8)), TrialResult(first, "completed"))]
+    for seed, difference in zip(duel.seeds, differences, strict=False):
+        for key, miou in zip(duel.keys(seed), (0.5 + difference, 0.5), strict=True):
+            ask = Ask(20 + len(found), key, (), network(8), "confirm")
+            found.append((ask, TrialResult(key, "completed", miou=miou)))
+    return found
+
+
+def test_a_duel_that_is_decided_is_told_in_the_words_of_people() -> None:
+    (line,) = duel_lines(notes(DUEL), trials(BETTER))
+    (one,) = fought(notes(DUEL), trials(BETTER))
+    assert line == (
+        f"the pick for 5 ms (#12) is 2.1 points better than W18-Small-v1"
+        f" [{100 * one.verdict.low:.1f}, {100 * one.verdict.high:.1f}],"
+        " by three times the schedule, four seeds each"
+    )
+    # Wider than the paired t-test of scipy, which is for one look alone.
+    plain = stats.ttest_1samp(BETTER, 0).confidence_interval(0.95)
+    assert 0 < one.verdict.low < plain.low
+    assert one.verdict.high > plain.high
+
+
+def test_a_pick_that_is_worse_is_called_so() -> None:
+    (line,) = duel_lines(notes(DUEL), trials([-d for d in BETTER]))
+    assert "is 2.1 points worse than W18-Small-v1 [" in line
+    low, high = line.split("[")[1].split("]")[0].split(", ")
+    assert 0 < float(low) < 2.1 < float(high)
+
+
+@pytest.mark.parametrize(
+    ("differences", "why", "said"),
+    [
+        (
+            [0.02, -0.02, 0.01, -0.02],
+            "",
+            "is not shown to be better than W18-Small-v1: -0.3 points",
+        ),
+        ([0.02, -0.01], "", "is not shown to be better than W18-Small-v1 yet: +0.5 points"),
+        ([0.02, -0.01], "no time", "two seeds each: no time"),
+        ([0.02], "", "one seed each decides nothing"),
+        ([], "", "is still to be compared with W18-Small-v1"),
+        ([], "2 pairs of trainings would take 60 s", "was not compared with W18-Small-v1"),
+    ],
+)
+def test_what_is_not_decided_is_said_to_be_so(
+    differences: list[float], why: str, said: str
+) -> None:
+    duel = replace(DUEL, why=why, most=0 if "60 s" in why else 4)
+    (line,) = duel_lines(notes(duel), trials(differences))
+    assert said in line
+    assert line.endswith(why)
+    assert " better than" not in line or "not shown" in line
+
+
+def test_pairs_in_which_a_training_failed_count_for_nothing() -> None:
+    rows = trials(BETTER)
+    ask, result = rows[-1]
+    assert result is not None
+    rows[-1] = (ask, replace(result, status="failed", miou=None))
+    (one,) = fought(notes(DUEL), rows)
+    assert one.verdict.pairs == 3
+
+
+def test_why_there_is_no_duel_is_said_and_before_one_is_chosen_nothing() -> None:
+    (line,) = duel_lines(notes(why="no rival"), trials([]))
+    assert line == "no duel with a published network or the base: no rival"
+    assert duel_lines(Notes(), trials([])) == ()
+
+
+def test_duels_beyond_the_device_time_change_no_verdict() -> None:
+    late = replace(DUEL, pick="hr-other", most=0, why="no time")
+    alone, beside = (fought(notes(*duels), trials(BETTER)) for duels in ([DUEL], [DUEL, late]))
+    assert alone[0].verdict == beside[0].verdict
+    assert "was not compared" in beside[1].line
+
+
+def test_a_trial_is_told_which_side_it_was_on() -> None:
+    parts = part_in(notes(DUEL), [ask for ask, _ in trials(BETTER)])
+    assert set(parts.values()) == {"5 ms: pick", "5 ms: rival"}
+    assert 12 not in parts
+
+
+def test_budgets_are_spelt_as_people_write_them() -> None:
+    budgets = (("macs", 21615616.0), ("params", 1.5e6), ("activations", 9e2), ("latency_ms", 12.34))
+    spelt = [budget_of(replace(DUEL, cost=cost, budget=most)) for cost, most in budgets]
+    assert spelt == ["21.6 M MACs", "1.5 M parameters", "900 activations", "12.3 ms"]
+
+
+def test_page_summary_and_tables_tell_the_duels_of_a_study(tmp_path: Path) -> None:
+    planned = replace(plan(trials=30), confirm=0.6)
+    begun = Notes(
+        name="duels",
+        objectives=("miou", "macs"),
+        schedule=NotedSchedule.of(planned.schedule),
+        long_schedule=NotedSchedule.of(planned.long_schedule),
+    )
+    StudyStore.create(tmp_path, begun)
+
+    def run(task: TrialTask, report: object) -> TrialResult:
+        result = run_made_up(task, lambda _: True)
+        better = task.key.architecture != planned.space.base.id
+        miou = 0.5 + 0.1 * better + 0.001 * (task.key.seed % 3) * better
+        return replace(result, miou=None if result.miou is None else miou)
+
+    with StudyStore(tmp_path) as store:
+        run_inline(Brain(planned, store, None), run)
+    study = open_study(tmp_path)
+    files = write_report(study)
+    said = "points better than the base ["
+    assert "  the pick for 21.6 M MACs (#" in summary(study)
+    assert said in summary(study)
+    assert said in files.page.read_text()
+    assert files.duels is not None
+    (row,) = pd.read_csv(files.duels).to_dict("records")
+    assert (row["verdict"], row["rival_name"], row["cost"]) == ("better", "the base", "macs")
+    assert 0.05 < row["low"] < row["difference"] < row["high"]
+    assert row["difference"] == pytest.approx(0.1, abs=0.003)
+    table = pd.read_csv(files.trials)
+    fighting = table[table["duel"].notna()]
+    assert len(fighting) == 2 * row["pairs"]
+    assert set(fighting["duel"]) == {"21.6 M MACs: pick", "21.6 M MACs: rival"}
