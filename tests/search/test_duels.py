@@ -29,8 +29,7 @@ from hrnet_search.search.inline import run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.study import Brain
 from hrnet_search.space.space import Limit, SearchSpace
-from hrnet_search.store.duels import Duel, Duels, pairs_of
-from hrnet_search.store.notes import Notes
+from hrnet_search.store.duels import Duels, pairs_of
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -293,9 +292,3 @@ def test_the_budget_is_of_the_first_cost_there_is() -> None:
     assert budgeted(("latency_ms", "miou", "macs"), [limit]) == "latency_ms"
     assert budgeted(("miou",), [limit]) == "params"
     assert budgeted(("miou",), []) == "macs"
-
-
-def test_a_note_of_duels_reads_back_as_it_was() -> None:
-
-    duel = Duel("macs", 5.0, "hr-a", "hr-b", "W18", "sc-l", (5, 6), 2, "")
-    assert Notes.read(Notes(duels=Duels((duel,), 1, "")).texts()).duels == Duels((duel,), 1, "")
