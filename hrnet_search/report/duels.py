@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
 from hrnet_search.records import TrialKey, TrialResult
-from hrnet_search.report.trials import Trial
+from hrnet_search.report.trials import Trial, costs_of, schedule_id, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
@@ -22,12 +24,14 @@ SPELT = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
 class Fought:
     """One duel and what it says; `pick` is the number of the first trial of its pick.
 
-    `longer` is how many times the search's steps its trainings have.
+    `now` is that of what would be picked by all that is known now. `longer` is how many times
+    the search's steps its trainings have.
     """
 
     duel: Duel
     verdict: Verdict
     pick: int
+    now: int
     longer: float
 
     @property
@@ -44,7 +48,13 @@ def fought(notes: Notes, trials: Sequence[Trial]) -> tuple[Fought, ...]:
     for ask, _ in trials:
         first.setdefault(ask.key.architecture, ask.number)
     return tuple(
-        Fought(duel, verdict, first.get(duel.pick, -1), _longer(notes))
+        Fought(
+            duel,
+            verdict,
+            first.get(duel.pick, -1),
+            first.get(_picked_now(duel, notes, trials), -1),
+            _longer(notes),
+        )
         for duel, verdict in zip(known.duels, _verdicts(known, results), strict=True)
     )
 
@@ -87,6 +97,18 @@ def _verdicts(known: Duels, results: Mapping[TrialKey, TrialResult]) -> list[Ver
     return said + [verdicts([row])[0] for row in rows[known.family :]]
 
 
+def _picked_now(duel: Duel, notes: Notes, trials: Sequence[Trial]) -> str:
+    """Return the best network within a duel's budget, by the mean over seeds of the search's."""
+    costs = costs_of(trials, duel.cost)
+    mious = {
+        architecture: fmean(values)
+        for architecture, values in seeds_of(trials, schedule_id(notes)).items()
+        if costs.get(architecture, math.inf) <= duel.budget
+    }
+    best = max(mious, key=lambda one: (mious[one], -costs[one]), default=duel.pick)
+    return best if mious.get(best, 0.0) > mious.get(duel.pick, 0.0) else duel.pick
+
+
 def _longer(notes: Notes) -> float:
     long, short = notes.long_schedule, notes.schedule
     return long.schedule.steps / short.schedule.steps if long and short else 0.0
@@ -94,7 +116,8 @@ def _longer(notes: Notes) -> float:
 
 def _line(one: Fought) -> str:
     duel, said = one.duel, one.verdict
-    pick = f"the pick for {budget_of(duel)} (#{one.pick})"
+    since = "" if one.now == one.pick else f", now behind #{one.now}"
+    pick = f"the pick for {budget_of(duel)} (#{one.pick}{since})"
     why = f": {duel.why}" if duel.why else ""
     if not said.pairs:
         state = "was not compared" if duel.why else "is still to be compared"

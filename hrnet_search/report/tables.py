@@ -41,6 +41,7 @@ def write_duels(study: Study, folder: Path) -> Path | None:
             "budget": one.duel.budget,
             "pick": one.duel.pick,
             "pick_trial": one.pick,
+            "pick_now_trial": one.now,
             "rival": one.duel.rival,
             "rival_name": one.duel.name,
             "verdict": one.verdict.called,

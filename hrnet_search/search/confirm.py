@@ -36,17 +36,22 @@ class Candidate:
     values: tuple[float, ...]
 
 
-def confirm_trials(trials: int, share: float) -> int:
-    """Return how many trials of a budget confirm; none of a small one."""
-    return round(trials * share) if trials >= CONFIRMED_FROM else 0
+def confirm_trials(trials: int, share: float, long: int) -> int:
+    """Return how many trials of a budget confirm; none of a small one.
+
+    As many as a `share` of device time pays for where each takes `long` trials of the search.
+    """
+    of_trials = share / (share + long * (1 - share))
+    return max(1, round(trials * of_trials)) if share and trials >= CONFIRMED_FROM else 0
 
 
-def long_trials(budget: int, long: int) -> int:
+def long_trials(room: tuple[int, int], long: int) -> int:
     """Return how many trainings have the long schedule: enough, or none.
 
-    `budget` counts trainings by the search's schedule, each of `long` of which is one by the other.
+    `room` is how many trials there may be, and trainings by the search's schedule that there is
+    time for, each `long` of which are one by the other.
     """
-    affordable = (budget - MORE_SEEDS) // long
+    affordable = min(room[0], (room[1] - MORE_SEEDS) // long)
     return min(LONG_MOST, affordable) if affordable >= LONG_FEWEST else 0
 
 
@@ -65,14 +70,14 @@ def confirming(
     objectives: tuple[str, ...],
     seeds: tuple[int, ...],
     schedules: tuple[str, str],
-    budget: int,
+    room: tuple[int, int],
     long: int,
 ) -> list[TrialKey]:
     """Return the trials that confirm, in their order.
 
     `seeds` are those of the search, `schedules` the ids of the search's and the long one, of
-    `long` times the steps; `budget` counts trainings by the former. The long ones come last: they
-    take the most time, and the front is confirmed before them.
+    `long` times the steps; `room` as `long_trials` has it. The long ones come last: they take the
+    most time, and the front is confirmed before them.
     """
     if not candidates:
         return []
@@ -83,13 +88,14 @@ def confirming(
     cost = _cost_column(objectives)
     front.sort(key=lambda c: (c.values[cost], c.number))
     repeated, unseen = fresh_seeds(seeds)
-    many = long_trials(budget, long)
+    many = long_trials(room, long)
+    few = min(room[0] - many, room[1] - many * long)
     trained_long = [
         TrialKey(c.architecture, schedules[1], unseen[0])
         for c in stratified(candidates, objectives, many)
     ]
     repeats = [TrialKey(c.architecture, schedules[0], s) for s in repeated for c in front]
-    return [*repeats[: budget - many * long], *trained_long]
+    return [*repeats[:few], *trained_long]
 
 
 def stratified(

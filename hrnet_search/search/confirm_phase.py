@@ -45,14 +45,14 @@ class ConfirmPhase:
             plan.objectives,
             plan.seeds,
             self._schedules,
-            self._time.trainings(besides=self._duels.keys()),
+            self._time.besides(self._duels.keys()),
             plan.long,
         ):
             if key in self._book:
                 continue
             if self._time.affords(1, self._time.expected(key)):
                 return self._commit(key)
-        if self._time.trainings(besides=self._book.asked) < 1:
+        if self._time.besides(self._book.asked)[1] < 1:
             self.why_none = f"the {100 * plan.confirm:.0f}% of device time that confirms is used up"
         return False
 

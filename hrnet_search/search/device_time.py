@@ -66,13 +66,19 @@ class DeviceTime:
         times = 1 if key.schedule == self._schedule else self._plan.long
         return times * fmean(own or [s for _, s in short] or [0.0])
 
-    def trainings(self, besides: Collection[TrialKey]) -> int:
-        """Return how many trainings by the search's schedule confirming allows besides others."""
-        taken = self._seconds(lambda ask: ask.purpose == CONFIRM and ask.key in besides)
-        counted = sum(ask.key in besides for ask, _ in self._ended() if ask.purpose == CONFIRM)
-        trials = self._plan.confirming - counted
+    def besides(self, keys: Collection[TrialKey]) -> tuple[int, int]:
+        """Return what confirming may take besides some trials, as if it had taken no others.
+
+        That is trials, and trainings by the search's schedule that there is time for.
+        """
+
+        def one_of_them(ask: Ask) -> bool:
+            return ask.purpose == CONFIRM and ask.key in keys
+
+        trials = self._plan.confirming - sum(one_of_them(ask) for ask, _ in self._ended())
+        left = self.allowed - self._seconds(one_of_them)
         each = self.expected(TrialKey("", self._schedule, 0))
-        return trials if not each else min(trials, int((self.allowed - taken) / each))
+        return trials, int(left / each) if each else trials
 
     def _seconds(self, counts: Callable[[Ask], bool]) -> float:
         return sum(result.wall_s for ask, result in self._ended() if counts(ask))

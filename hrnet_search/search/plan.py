@@ -17,8 +17,8 @@ class Plan:
     """What a study is to do: the space file, settled, with everything a trial needs.
 
     `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share of
-    `confirm` of them, and of all device time, confirms what the others found: by a schedule of
-    `long` times the steps, or with other seeds.
+    `confirm` of device time confirms what the search found: by a schedule of `long` times the
+    steps, or with other seeds.
     A trial whose chance to end on the front of its cost neighbourhood is below `stop` ends at its
     rung. `signal` is what the sampler and the rungs learn from, MIOU or SOFT_IOU. `probe` is how
     what the schedule left open was settled, None if nothing was; `initial` says in lines what
@@ -59,4 +59,4 @@ class Plan:
     @property
     def confirming(self) -> int:
         """How many of the trials confirm, at most: their device time is bounded too."""
-        return confirm.confirm_trials(self.trials, self.confirm)
+        return confirm.confirm_trials(self.trials, self.confirm, self.long)

@@ -172,11 +172,11 @@ class Brain:
             return True
         if self._book.running:
             return False
-        self.why_ended = (
-            f"every variant within the limits has been tried{self._but_slow()}"
-            if searching
-            else f"{have_ended(self.ended)}: {self._confirm.why_none}"
-        )
+        # What confirming has no time for, or no use, goes back to the search.
+        if not searching and self._propose():
+            return True
+        tried = f"every variant within the limits has been tried{self._but_slow()}"
+        self.why_ended = tried if searching else f"{tried}, and {self._confirm.why_none}"
         return False
 
     def _but_slow(self) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import network
+from made_up import CONDITION, network
 from scipy import stats
 from search.made_up_trials import run_made_up
 from search.tabulated import plan
 
-from hrnet_search.records import DataSpec, Schedule, TrialKey, TrialResult, TrialTask
+from hrnet_search.records import DataSpec, Latency, Schedule, TrialKey, TrialResult, TrialTask
 from hrnet_search.report.duels import budget_of, duel_lines, fought, part_in
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary
@@ -105,6 +105,27 @@ def test_pairs_in_which_a_training_failed_count_for_nothing() -> None:
     rows[-1] = (ask, replace(result, status="failed", miou=None))
     (one,) = fought(notes(DUEL), rows)
     assert one.verdict.pairs == 3
+
+
+def test_what_would_be_picked_now_is_named_where_that_is_another() -> None:
+    """By the mean of its seeds, within the budget."""
+    asks = [(12, 0.5, 4.0), (13, 0.6, 4.0), (13, 0.38, 4.0), (14, 0.9, 6.0), (15, 0.52, 3.0)]
+    found = [of_search(number, miou, ms, seed) for seed, (number, miou, ms) in enumerate(asks)]
+    pairs = trials(BETTER)[1:]
+    assert fought(notes(DUEL), [*found[:4], *pairs])[0].now == 12
+    one = fought(notes(DUEL), [*found, *pairs])[0]
+    assert (one.pick, one.now) == (12, 15)
+    assert one.line.startswith("the pick for 5 ms (#12, now behind #15) is 2.1 points better")
+
+
+def of_search(number: int, miou: float, ms: float, seed: int) -> Trial:
+    name = DUEL.pick if number == 12 else f"hr-{number}"
+    key = TrialKey(name, "sc-short", seed)
+    latency = Latency(ms, ms, ms, ms, ms, ms, 50, False, CONDITION)
+    return (
+        Ask(number, key, (), network(8)),
+        TrialResult(key, "completed", miou=miou, latency=latency),
+    )
 
 
 def test_why_there_is_no_duel_is_said_and_before_one_is_chosen_nothing() -> None:

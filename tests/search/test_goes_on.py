@@ -102,7 +102,7 @@ CHANGES = {
     "trials": Change(
         "trials: 40", "trials: 50", lambda p, s: (p.trials, s.notes.trials), (50, 50)
     ),
-    "confirm": Change("confirm: 0.2", "confirm: 0.5", lambda p, _: p.confirming, 20),
+    "confirm": Change("confirm: 0.2", "confirm: 0.5", lambda p, _: p.confirm, 0.5),
     "tracking": Change(
         "mlflow: off", "mlflow: off, optuna: auto", lambda _, s: list(places_of(s)), ["optuna"]
     ),
