@@ -35,6 +35,20 @@ def _own_temporary_files() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports of this process write every picture, with nothing on it.
+
+    Drawing is most of what a report costs; for tests of anything but what the pictures show.
+    """
+    from matplotlib.figure import Figure
+
+    from hrnet_search.report import ablation_plots, plots
+
+    for module, function in ((plots, "draw"), (ablation_plots, "forest")):
+        monkeypatch.setattr(module, function, lambda *_: Figure(figsize=(1, 1)))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return one more than there are cores: who has Ray's tests waits most of the time."""

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,26 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def one_trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a study of one trial that has ended, made once and only copied."""
+    folder = tmp_path_factory.mktemp("one-trial")
+    (folder / "tiny.yaml").write_text(TINY)
+    words = ["run", str(folder / "tiny.yaml"), "-o", str(folder / "study"), "--trials", "1"]
+    assert main(words) == 0
+    return folder / "study"
+
+
+@pytest.fixture
+def finished(one_trial: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(one_trial, tmp_path / "finished")
+
+
+of_one_trial = pytest.mark.xdist_group("one trial")
+"""Tests of a copy share a process, so that the study is made once."""
+
+
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_study_trains_its_base_once_and_its_variants_inherit(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -341,16 +362,20 @@ def test_what_is_no_study_is_bad_input(
     assert "is no study" in capsys.readouterr().err
 
 
-def test_check_looks_at_initial_weights_as_run_does(tmp_path: Path) -> None:
+def test_check_looks_at_initial_weights_as_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY.replace("steps: 4,", "steps: 4, init: w.pth,"))
     (tmp_path / "w.pth").write_text("<!DOCTYPE html><html>sign in</html>")
-    done = [subprocess.run(command(name, path), capture_output=True, text=True, cwd=tmp_path)
-            for name in ("check", "run")]  # fmt: skip
-    assert [one.returncode for one in done] == [2, 2]
-    assert done[0].stderr == done[1].stderr
-    assert f"{tmp_path / 'w.pth'}: is a web page (HTML), download" in done[0].stderr
-    assert "\n" not in done[0].stderr.strip()
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for name in ("check", "run"):
+        assert main([name, str(path)]) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1]
+    assert f"{tmp_path / 'w.pth'}: is a web page (HTML), download" in said[0]
+    assert "\n" not in said[0].strip()
 
 
 def test_a_run_from_space_file_to_configs(
@@ -414,12 +439,11 @@ def test_export_writes_every_format_and_times_onnx(
     assert "First set DATASET.ROOT, DATASET.TRAIN_SET, DATASET.TEST_SET" in card.read_text()
 
 
+@of_one_trial
 def test_export_names_what_it_cannot_write_or_time(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = tmp_path / "study"
-    assert main(["run", str(tiny), "-o", str(study), "--trials", "1"]) == 0
-    capsys.readouterr()
+    study = finished
     assert main(["export", str(study), "--format", "hrnet,tflite"]) == 2
     assert (
         "tflite is not known, allowed: hrnet, mmseg, onnx, safetensors" in capsys.readouterr().err
@@ -429,10 +453,12 @@ def test_export_names_what_it_cannot_write_or_time(
     assert not (study / "export").exists()
 
 
+@of_one_trial
+@pytest.mark.usefixtures("blank_pictures")
 def test_another_space_does_not_go_on_with_a_study(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "study"
+    folder = finished
     assert main(["run", str(tiny), "-o", str(folder), "--trials", "1"]) == 0
     assert "\n1 trial of 1 has ended\n" in capsys.readouterr().out
     tiny.write_text(TINY.replace("[2, 4, 6, 8]", "[2, 4]").replace("steps: 4", "steps: 5"))
@@ -448,13 +474,12 @@ def test_another_space_does_not_go_on_with_a_study(
     ]
 
 
+@of_one_trial
 def test_a_study_in_use_is_exit_3_with_the_owner(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "study"
-    assert main(["run", str(tiny), "-o", str(folder), "--trials", "1"]) == 0
-    with StudyStore(folder):
-        assert main(["run", str(tiny), "-o", str(folder)]) == 3
+    with StudyStore(finished):
+        assert main(["run", str(tiny), "-o", str(finished)]) == 3
     assert f"process {os.getpid()}" in capsys.readouterr().err
 
 

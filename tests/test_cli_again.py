@@ -70,6 +70,7 @@ def one_check(spec: LatencySpec, *, classes: int) -> AACheck:
     return aa_check(spec, classes=classes)
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_the_command_on_the_page_begins_the_same_study_from_another_folder(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +97,7 @@ def test_the_command_on_the_page_begins_the_same_study_from_another_folder(
     assert main(shlex.split(gather(study).commands[1])[1:]) == 0
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_study_goes_on_with_the_tracking_of_its_file_now(project: Path) -> None:
     """A new mirror has what ended before it was named; from the relative URL Optuna's docs use."""
     path = project / "spaces" / "drawn.yaml"
@@ -121,6 +123,7 @@ def edit(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_files_that_changed_between_two_runs_are_named_and_nothing_goes_on(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

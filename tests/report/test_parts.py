@@ -23,6 +23,8 @@ from hrnet_search.report.export import hrnet
 from hrnet_search.store.reader import Reader
 from hrnet_search.store.study import Study
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 PICTURES = ("report/width_miou", "report/macs_miou", "report/latency_miou")
 PARTS: dict[str, tuple[object, str, str, tuple[str, ...]]] = {
     "the page's content": (report, "gather", "report/report.html", ("report/report.html",)),
