@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -37,6 +38,9 @@ MIOU, SOFT_IOU = "miou", "soft_iou"
 SIGNAL = "search.signal"
 SIGNALS = (AUTO, SOFT_IOU, MIOU)
 """What a search may learn from; auto is soft IoU, of which a seed moves less."""
+
+KEPT = "kept"
+"""Which column says what share of the source's weights a trial inherited."""
 
 MIRROR_NAMES = ("mlflow", "optuna")
 
@@ -336,8 +340,12 @@ class RungResult:
     training_loss: float | None = None
 
     def score(self, signal: str) -> float | None:
-        """Return what a search learns from by its signal, MIOU or SOFT_IOU; None: not known."""
-        return self.soft_iou if signal == SOFT_IOU else self.miou
+        """Return what a search learns from by its signal, MIOU or SOFT_IOU.
+
+        None: not known, or not finite, from which nothing can be learned.
+        """
+        score = self.soft_iou if signal == SOFT_IOU else self.miou
+        return score if score is not None and math.isfinite(score) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +411,8 @@ class TrialResult:
     """How a trial went: the row of results, and the proof behind it.
 
     `miou` is that of the last rung; `wall_s` seconds from start to end; `error` one line.
+    `kept` is the share of the source's weights that it inherited, None where it inherited none
+    or the share was not kept.
     """
 
     key: TrialKey
@@ -415,6 +425,7 @@ class TrialResult:
     error: str = ""
     versions: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    kept: float | None = None
 
     @property
     def latency_ms(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,12 @@ from hrnet_search.commands.space_file import (
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
+    from hrnet_search.records import Schedule
     from hrnet_search.space.load import SpaceFile
+
+
+MOST_WARMUP = 0.15
+"""Share of the steps above which a warm-up leaves too few at the full learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,16 @@ def check(
     return _space(file, data) if file.ablation is None else _ablation(file, data)
 
 
+def warmup_advice(schedule: Schedule) -> Iterator[str]:
+    """Yield what speaks against a schedule's warm-up: a large part of the steps, or the base's."""
+    for name, steps in (("steps", schedule.steps), ("init_steps", schedule.init_steps)):
+        if steps and schedule.warmup > MOST_WARMUP * steps:
+            yield (
+                f"schedule.warmup: {schedule.warmup} is {schedule.warmup / steps:.0%} of {name}"
+                f" ({steps}), better: at most {MOST_WARMUP:.0%}, {int(MOST_WARMUP * steps)} steps"
+            )
+
+
 def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     from hrnet_search.data.cache import decoded_bytes
     from hrnet_search.search.own_sampler import check_sampler
@@ -73,15 +88,16 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     check_sampler(file)
     initial = initial_weights(file)
     initial.settled(file.schedule)
-    advice = list(advice_on(file))
+    advice, warmup = list(advice_on(file)), list(warmup_advice(file.schedule))
     decoded = decoded_bytes(file.schedule.data) if data else None
     found = survey(file.space)
     lines = [f"{file.name}: no problems", *data_lines(file, data)]
     if decoded is not None:
         lines.append(decoded_line(decoded, file.schedule.data.cache))
     plain = {**seen(data), "decoded_bytes": decoded, "initial": initial.lines, "tracking": advice}
+    plain |= {"warmup": warmup}
     return Checked(
-        (*lines, *initial.lines, *advice, *found.lines()),
+        (*lines, *initial.lines, *advice, *warmup, *found.lines()),
         {"name": file.name, **plain, **asdict(found)},
     )
 
@@ -92,12 +108,13 @@ def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:
 
     initial = initial_weights(file)
     ablation = settle(file, file.schedule, initial.settled)
-    advice = list(advice_on(file))
+    advice, warmup = list(advice_on(file)), list(warmup_advice(file.schedule))
     arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
     plain = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
-    plain |= {"initial": initial.lines, "tracking": advice}
+    plain |= {"initial": initial.lines, "tracking": advice, "warmup": warmup}
     seeds = len(ablation.spec.seeds)
     lines = [f"{file.name}: no problems", *data_lines(file, data), *initial.lines, *advice]
+    lines += warmup
     lines.append(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
     for arm in ablation.arms:
         note = f", {arm.note}" if arm.note else ""

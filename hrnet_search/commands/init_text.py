@@ -86,7 +86,7 @@ def _vary(base: Architecture) -> list[str]:
 
 def _schedule(crop: str, quick: bool) -> list[str]:
     if quick:
-        return [f"schedule: {{steps: 60, batch: 8, optimiser: adamw, warmup: 10, crop: {crop}}}"]
+        return [f"schedule: {{steps: 60, batch: 8, optimiser: adamw, warmup: 9, crop: {crop}}}"]
     return [
         "schedule:                             # short; docs/training.md says what to weigh",
         "  steps: 2000",

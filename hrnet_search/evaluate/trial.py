@@ -35,7 +35,7 @@ from hrnet_search.evaluate.kept_latencies import latency_of
 from hrnet_search.evaluate.loss import balanced_weights
 from hrnet_search.evaluate.train import Report, Trainer, Training, TrainingData, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.inherit import inherit_from
+from hrnet_search.net.inherit import Inheritance, inherit_from
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
@@ -66,6 +66,7 @@ class _Found:
     rungs: tuple[RungResult, ...] = ()
     miou: float | None = None
     error: str = ""
+    kept: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -121,6 +122,7 @@ class Worker:
             latency=found.latency,
             miou=found.miou,
             rungs=found.rungs,
+            kept=found.kept,
             wall_s=time.monotonic() - start,
             error=found.error,
             versions=versions(),
@@ -186,7 +188,7 @@ class Worker:
                 found.error += f"; not in {parts} parts: {why}"
                 break
             try:
-                return self._train(task, parts, report, checkpoints)
+                return self._train(task, parts, report, checkpoints, found)
             except Exception as error:
                 if not out_of_memory(error):
                     raise
@@ -200,23 +202,30 @@ class Worker:
         return None
 
     def _train(
-        self, task: TrialTask, parts: int, report: Report, checkpoints: Checkpoints | None
+        self,
+        task: TrialTask,
+        parts: int,
+        report: Report,
+        checkpoints: Checkpoints | None,
+        found: _Found,
     ) -> tuple[Trainer, Training, Notes]:
-        trainer, notes = self._trainer(task, parts)
+        trainer, notes = self._trainer(task, parts, found)
         try:
             return trainer, train(trainer, task.rungs, report, checkpoints), notes
         except OtherLayoutError as error:
             anew = f"started anew: its checkpoint is of another layout ({error})"
         if checkpoints:
             checkpoints.remove()
-        trainer, notes = self._trainer(task, parts)  # of the other one half may be restored
+        trainer, notes = self._trainer(task, parts, found)  # of the other one half may be restored
         return trainer, train(trainer, task.rungs, report, checkpoints), (*notes, anew)
 
-    def _trainer(self, task: TrialTask, parts: int) -> tuple[Trainer, Notes]:
+    def _trainer(self, task: TrialTask, parts: int, found: _Found) -> tuple[Trainer, Notes]:
         device = resolve_device(task.device)
         data = self._data(task, device, parts)
         network, inherited = start_network(task)
-        return Trainer(network.to(device), data, task.schedule, parts), inherited
+        found.kept = inherited.kept if inherited else None
+        notes = (f"init: {inherited}",) if inherited else ()
+        return Trainer(network.to(device), data, task.schedule, parts), notes
 
     def _data(self, task: TrialTask, device: torch.device, parts: int) -> TrainingData:
         schedule = task.schedule
@@ -284,7 +293,7 @@ def gate_of(device: str, measured: str) -> DeviceGate:
     return DeviceGate(gpu, gpu if places[0].type == "cuda" else CPU)
 
 
-def start_network(task: TrialTask) -> tuple[HighResolutionNet, Notes]:
+def start_network(task: TrialTask) -> tuple[HighResolutionNet, Inheritance | None]:
     """Return the network on the CPU with the start that the seed and the schedule give it.
 
     Beside it is what became of inherited weights, if there are any. Raise WeightsError if
@@ -294,8 +303,8 @@ def start_network(task: TrialTask) -> tuple[HighResolutionNet, Notes]:
         torch.manual_seed(task.key.seed)
         network = build(task.architecture, task.schedule.data.classes)
     if task.schedule.init == NO_INIT:
-        return network, ()
-    return network, (f"init: {inherit_from(network, task.schedule.init_path)}",)
+        return network, None
+    return network, inherit_from(network, task.schedule.init_path)
 
 
 def validation_batch(schedule: Schedule) -> int:

@@ -12,6 +12,7 @@ import pandas as pd
 from hrnet_search.latency_rule import AACheck
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.latency_doubt import latency_doubts, ms_doubt
+from hrnet_search.report.likeness import likeness, long_inherits
 from hrnet_search.report.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trials import (
     Trial,
@@ -48,7 +49,9 @@ class Evidence:
     the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
     absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
     if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
-    trials ran under several, if so; `duels` is what they say, a sentence each.
+    trials ran under several, if so; `duels` is what they say, a sentence each. `kept` is the tau
+    of what the search learned with the share of weights that trials inherited, and of how many;
+    None where they inherit nothing.
     """
 
     noise: SeedNoise | None
@@ -63,6 +66,7 @@ class Evidence:
     images: int
     ious: dict[int, tuple[float, ...]]
     stamp: Stamp
+    kept: tuple[Interval, int] | None = None
     warnings: tuple[str, ...] = ()
     versions: str = ""
     duels: tuple[str, ...] = ()
@@ -91,7 +95,8 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         ms_doubt=ms_doubt(notes.aa_check, trials),
         images=draws.images,
         ious={near[i].number: _iou(near[i]) for i in members if near[i].counts},
-        stamp=stamp(ranking, "; ".join(doubts)),
+        stamp=stamp(ranking, "; ".join(doubts), long_inherits(notes)),
+        kept=likeness(trials, notes),
         warnings=data_warnings(notes),
         versions=version_warning(trials),
         duels=duel_lines(notes, trials),

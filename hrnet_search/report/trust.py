@@ -76,6 +76,9 @@ class Ranking:
     regret: tuple[tuple[int, float], ...]
 
 
+LIKENESS = "its long trainings inherit weights as well, which ranks likeness to the base"
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """The verdict on a ranking, why, and what would change it."""
@@ -225,12 +228,13 @@ def bca(
     return Interval(value, min(low, value), max(high, value))
 
 
-def stamp(ranking: Ranking | None, latency_doubt: str = "") -> Stamp:
+def stamp(ranking: Ranking | None, latency_doubt: str = "", inherited: bool = False) -> Stamp:
     """Return the verdict: how surely the study's schedule ranks as a longer one would.
 
     A ranking is worth its training only as far as it beats what counting gives for nothing:
     besides the partial tau, the interval of the gain has to lie above 0. `latency_doubt` says
-    why latencies that are an objective cannot be relied on, if so.
+    why latencies that are an objective cannot be relied on, if so. `inherited`: the long
+    trainings began with the base's weights too, so they may rank likeness to the base.
     """
     if ranking is None:
         return Stamp(
@@ -243,6 +247,9 @@ def stamp(ranking: Ranking | None, latency_doubt: str = "") -> Stamp:
     verdict, better = _verdict(ranking)
     if latency_doubt and verdict == STRONG:
         verdict, better = USABLE, "latencies measured on a quiet machine"
+    if inherited:
+        verdict, better = NOT_TRUSTWORTHY, "long trainings from random weights"
+        latency_doubt = "; and ".join(filter(None, (LIKENESS, latency_doubt)))
     doubt = f"; and {latency_doubt}" if latency_doubt else ""
     return Stamp(verdict, f"{_why(ranking)}{doubt}", better)
 

@@ -17,7 +17,7 @@ from typing import Any
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute
-from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
+from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, KEPT, STOPPED, TrialResult
 from hrnet_search.search.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import Ask
@@ -126,7 +126,11 @@ SOFT = ("soft_iou", "balanced_cross_entropy", "training_loss")
 
 def _metrics(result: TrialResult) -> list[tuple[str, float, int]]:
     last = result.rungs[-1].step if result.rungs else 0
-    values: dict[str, float | None] = {"wall_s": result.wall_s, "latency_ms": result.latency_ms}
+    values: dict[str, float | None] = {
+        "wall_s": result.wall_s,
+        "latency_ms": result.latency_ms,
+        KEPT: result.kept,
+    }
     if result.cost is not None:
         cost = result.cost
         values |= {"params": cost.params, "macs": cost.macs, "activations": cost.activations}

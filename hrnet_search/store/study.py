@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import absolute
-from hrnet_search.records import COMPLETED, OBJECTIVES, SOFT_IOU, TrialResult
+from hrnet_search.records import COMPLETED, KEPT, OBJECTIVES, SOFT_IOU, TrialResult
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.front import non_dominated
 from hrnet_search.store.notes import Notes, redacted_notes
@@ -30,8 +30,8 @@ from hrnet_search.store.trial_rows import (
 )
 
 COLUMNS = (
-    "number", "architecture", "schedule", "seed", "status", "miou", "soft_iou", "latency_ms",
-    "params", "macs", "activations", "width", "wall_s", "error",
+    "number", "architecture", "schedule", "seed", "status", "miou", "soft_iou", "kept",
+    "latency_ms", "params", "macs", "activations", "width", "wall_s", "error",
 )  # fmt: skip
 
 
@@ -82,10 +82,12 @@ class Study:
     def results(self) -> pd.DataFrame:
         """Return a row a trial, running ones too, and a column a choice after the fixed ones."""
         rows, notes = self._reader.trials(), self.notes
-        stored = [name for name in COLUMNS if name != SOFT_IOU]
+        stored = [name for name in COLUMNS if name not in (SOFT_IOU, KEPT)]
         table = pd.DataFrame([[row[PLACES[n]] for n in stored] for row in rows], columns=stored)
-        table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [_soft_iou(row) for row in rows])
-        for name in ("miou", SOFT_IOU, "latency_ms", "wall_s"):
+        records = [json.loads(row[RESULT]) if row[RESULT] is not None else {} for row in rows]
+        table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [_soft_iou(r) for r in records])
+        table.insert(COLUMNS.index(KEPT), KEPT, [record.get(KEPT) for record in records])
+        for name in ("miou", SOFT_IOU, KEPT, "latency_ms", "wall_s"):
             table[name] = table[name].astype("float64")
         for name in ("params", "macs", "activations"):
             table[name] = table[name].astype("Int64")
@@ -196,9 +198,8 @@ def _shown(level: Any) -> Any:
     return str(level) if isinstance(level, list) else level
 
 
-def _soft_iou(row: Row) -> float | None:
+def _soft_iou(record: Mapping[str, Any]) -> float | None:
     """Return the soft IoU of a trial's last rung, None where there is none or it was not kept."""
-    record = json.loads(row[RESULT]) if row[RESULT] is not None else {}
     rungs = record.get("rungs") or [{}]
     found: float | None = rungs[-1].get(SOFT_IOU)
     return found

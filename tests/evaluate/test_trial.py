@@ -566,14 +566,15 @@ def test_the_start_is_of_the_seed_and_leaves_the_global_generator_alone() -> Non
 
 def test_a_schedule_with_weights_starts_from_them(tmp_path: Path) -> None:
     file = tmp_path / "start.safetensors"
-    given, notes = start_network(task(seed=5))
-    assert notes == ()
+    given, nothing = start_network(task(seed=5))
+    assert nothing is None
     save_weights(given, file, {})
     schedule = replace(SCHEDULE, init="start.safetensors", init_path=str(file))
-    started, notes = start_network(task(schedule=schedule))
+    started, inherited = start_network(task(schedule=schedule))
     assert torch.equal(started.conv1.weight, given.conv1.weight)
-    assert len(notes) == 1
-    assert notes[0].startswith("init: 273 of 273 tensors match")
+    assert inherited is not None
+    assert inherited.kept == 1
+    assert str(inherited).startswith("273 of 273 tensors match")
 
 
 @pytest.mark.parametrize(

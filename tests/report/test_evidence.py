@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from large_study import make_study as large_study
-from made_up import CHECK, network, result
+from made_up import CHECK, ask, network, result
 
+from hrnet_search.records import MIOU, SIGNAL, SOFT_IOU, DataSpec, Schedule
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.near_front import front_accuracy
 from hrnet_search.report.trust import NOT_CHECKED, NOT_TRUSTWORTHY, STRONG
+from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -110,3 +112,44 @@ def test_draws_of_a_front_lie_around_what_was_measured(tmp_path: Path) -> None:
     assert found.drawn.shape == (1000, len(found.numbers))
     assert found.drawn.mean(axis=0) == pytest.approx(found.mious, abs=2e-3)
     assert (np.diff(found.costs) > 0).all()
+
+
+@pytest.mark.parametrize("init", ["base", "none"])
+def test_long_trainings_that_inherit_do_not_make_a_study_trustworthy(
+    tmp_path: Path, init: str
+) -> None:
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    long = study.notes.long_schedule
+    assert long is not None
+    noted = replace(long, schedule=replace(long.schedule, init=init))
+    found = evidence_of(large_study(tmp_path / "t", 60, noise=0.001, long_schedule=noted))
+    assert found.stamp.verdict == (NOT_TRUSTWORTHY if init == "base" else STRONG)
+    assert ("likeness to the base" in found.stamp.why) == (init == "base")
+
+
+def inheriting(init: str, signal: str) -> dict[str, Any]:
+    schedule = NotedSchedule(ask(1).key.schedule, Schedule(DataSpec("shapes", 2), init=init))
+    return {"schedule": schedule, "identity": {SIGNAL: signal}}
+
+
+@pytest.mark.parametrize(("signal", "tau"), [(MIOU, 1), (SOFT_IOU, -1)])
+def test_a_study_that_inherits_says_how_far_its_scores_rank_the_share_kept(
+    make_study: MakeStudy, signal: str, tau: float
+) -> None:
+    """Seven trials whose mIoU rises with the share kept, and whose soft IoU falls with it."""
+    rung = result(1).rungs[0]
+    shares = [0.1 * n for n in range(1, 8)]
+    trials = [
+        (network(n + 8), result(n, miou=kept, kept=kept, rungs=(replace(rung, soft_iou=1 - kept),)))
+        for n, kept in enumerate(shares, 1)
+    ]
+    study = make_study(*trials, **inheriting("base", signal))
+    likeness = evidence_of(study).kept
+    assert likeness is not None
+    assert (likeness[0].value, likeness[1]) == (tau, 7)
+    assert study.results()["kept"].tolist() == pytest.approx(shares)
+
+
+def test_a_study_from_random_weights_is_like_no_base(make_study: MakeStudy) -> None:
+    trials = [(network(n + 8), result(n, miou=0.1 * n, kept=0.1 * n)) for n in range(1, 8)]
+    assert evidence_of(make_study(*trials, **inheriting("none", MIOU))).kept is None

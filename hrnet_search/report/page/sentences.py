@@ -62,6 +62,13 @@ def _facts(found: Evidence) -> Iterator[Fact]:
     if found.versions:
         yield Fact("Versions", "several", shown(found.versions, 1000))
     yield from _ranking(found)
+    if found.kept:
+        tau, count = found.kept
+        text = (
+            f"Kendall tau of the score with the share of the base's weights that a trial kept, over"
+            f" {count} trials ({_range(tau)}): near 1, the search ranks likeness to the base"
+        )
+        yield Fact("Likeness to the base", f"{tau.value:.2f}", text)
     yield _neighbours(found)
     yield _noise(found)
     if found.optimism:
