@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.records import COMPLETED, FAILED, Latency, TrialResult
+from hrnet_search.records import COMPLETED, FAILED, MIOU, Latency, RungResult, TrialResult
 
 T = TypeVar("T")
 Read = Callable[[Any], Any]
@@ -49,8 +49,10 @@ def record_of(kind: Any, data: Any) -> Any:
 def trusted(result: TrialResult) -> TrialResult:
     """Return a result fit to be kept: one that completed with impossible numbers has failed.
 
-    Numbers that are not finite are dropped from any result, and said in its error.
+    Numbers that are not finite are dropped from any result, and said in its error; those that a
+    result may lack, as the signals beside mIoU, in its notes: it is no failure for want of them.
     """
+    result = _without_wrong_extras(result)
     wrong = [w for w in (_wrong_miou(result), _wrong_latency(result)) if w]
     bad_rungs = [r for r in result.rungs if not _finite(dataclasses.asdict(r))]
     if bad_rungs:
@@ -68,6 +70,33 @@ def trusted(result: TrialResult) -> TrialResult:
         rungs=tuple(r for r in result.rungs if r not in bad_rungs),
         wall_s=result.wall_s if math.isfinite(result.wall_s) else 0.0,
     )
+
+
+def _without_wrong_extras(result: TrialResult) -> TrialResult:
+    """Return a result in which what it may lack is finite or not there, with a note for each."""
+    notes = [f"its {name} is not finite, and left out" for name in _wrong_extras(result)]
+    rungs = []
+    for rung in result.rungs:
+        wrong = _wrong_extras(rung)
+        notes += [f"its {name} at step {rung.step} is not finite, and left out" for name in wrong]
+        rungs.append(dataclasses.replace(rung, **wrong) if wrong else rung)
+    if not notes:
+        return result
+    return dataclasses.replace(
+        result, rungs=tuple(rungs), notes=(*result.notes, *notes), **_wrong_extras(result)
+    )
+
+
+def _wrong_extras(record: TrialResult | RungResult) -> dict[str, Any]:
+    """Return the optional numbers of a record that are not finite, by name; an mIoU is none."""
+    return {
+        field.name: None
+        for field in dataclasses.fields(record)
+        if field.default is None
+        and field.name != MIOU
+        and isinstance(value := getattr(record, field.name), float)
+        and not math.isfinite(value)
+    }
 
 
 def _wrong_miou(result: TrialResult) -> str:

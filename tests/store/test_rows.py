@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from made_up import network, result
 
-from hrnet_search.records import FAILED, INFEASIBLE, TrialResult
+from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, RungResult, TrialResult
 from hrnet_search.store.rows import (
     architecture_from_json,
     result_from_json,
@@ -61,3 +62,33 @@ def test_a_latency_that_is_none_is_dropped() -> None:
 def test_a_sound_result_stays_as_it_is() -> None:
     assert trusted(result(2)) is not None
     assert trusted(result(2)) == result(2)
+
+
+def changed(rung: RungResult, name: str, value: float | None) -> RungResult:
+    changes: Any = {name: value}
+    return replace(rung, **changes)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["soft_iou", "balanced_cross_entropy", "training_loss"])
+def test_a_trial_whose_signal_is_not_finite_keeps_all_else(name: str, value: float) -> None:
+    sound = result(3)
+    (rung,) = sound.rungs
+    kept = trusted(replace(sound, rungs=(changed(rung, name, value),)))
+    assert (kept.status, kept.miou, kept.error) == (COMPLETED, sound.miou, "")
+    assert kept.rungs == (changed(rung, name, None),)
+    assert kept.notes == (f"its {name} at step 10 is not finite, and left out",)
+    assert result_from_json(to_json(kept)) == kept
+
+
+def test_a_share_that_is_not_finite_is_left_out() -> None:
+    kept = trusted(result(3, kept=float("nan")))
+    assert (kept.status, kept.kept) == (COMPLETED, None)
+    assert kept.notes == ("its kept is not finite, and left out",)
+
+
+@pytest.mark.parametrize("name", ["loss", "miou", "miou_present"])
+def test_a_rung_whose_own_numbers_are_not_finite_fails_a_trial(name: str) -> None:
+    (rung,) = result(3).rungs
+    kept = trusted(result(3, rungs=(changed(rung, name, float("nan")),)))
+    assert (kept.status, kept.rungs) == (FAILED, ())
