@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrnet_search.records import IGNORED
+
 
 @dataclass(frozen=True, slots=True)
 class Signals:
@@ -41,14 +43,16 @@ class SoftSums:
         Pixels whose label is no class, as IGNORED, are left out, as in a confusion matrix.
         """
         classes = len(self.pixels)
-        counted = (labels >= 0) & (labels < classes)
-        truth = labels[counted]
-        log_p = F.log_softmax(logits.float(), dim=1).movedim(1, -1)[counted]  # [pixels, K]
-        own = log_p.gather(1, truth[:, None])[:, 0].double()
-        self.predicted += log_p.exp().sum(dim=0, dtype=torch.float64)
-        self.pixels += torch.bincount(truth, minlength=classes)
-        self.shared.index_add_(0, truth, own.exp())
-        self.loss.index_add_(0, truth, -own)
+        counted = (labels >= 0) & (labels < classes) & (labels != IGNORED)
+        # Whole planes, those of no class as one class more: to pick pixels out would copy them all.
+        truth = torch.where(counted, labels, classes).flatten()
+        log_p = F.log_softmax(logits.float(), dim=1)
+        own = log_p.gather(1, torch.where(counted, labels, 0)[:, None]).flatten().double()
+        rows = log_p.exp_().mul_(counted[:, None]).sum(dim=3)  # [N, K, H]
+        self.predicted += rows.double().sum(dim=(0, 2))
+        self.pixels += torch.bincount(truth, minlength=classes + 1)[:classes]
+        self.shared += torch.bincount(truth, own.exp(), minlength=classes + 1)[:classes]
+        self.loss -= torch.bincount(truth, own, minlength=classes + 1)[:classes]
 
     def signals(self) -> Signals:
         return Signals(

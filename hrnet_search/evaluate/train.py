@@ -142,7 +142,6 @@ class Trainer:
         counts = np.zeros((self.data.images, classes, classes), dtype=np.int64)
         previews = Previews(self.schedule.data, chosen(self.data.images))
         soft = SoftSums(classes, self._device)
-        total, pixels = 0.0, 0
         with self._descent.averaged(), recalibrated(self.network, self._recalibrate):
             for images, labels, indices in self.data.validation():
                 logits = self._logits(self.network, images)
@@ -150,9 +149,6 @@ class Trainer:
                 predicted = logits.argmax(dim=1)
                 found = metrics.confusions(predicted, labels, classes)
                 counts[list(indices)] = found.cpu().numpy()
-                counted = int(found.sum())
-                total += counted * metrics.cross_entropy(logits, labels, aligned).item()
-                pixels += counted
                 soft.add(logits, labels)
                 heartbeat.beat()
                 for place, index in enumerate(indices):
@@ -161,7 +157,7 @@ class Trainer:
             if self.schedule.ema:
                 judged |= {n: w.detach().clone() for n, w in self.network.named_parameters()}
         signals = soft.signals()
-        rung = self._rung(counts, total / max(1, pixels), signals)
+        rung = self._rung(counts, signals)
         return Judgement(rung, signals, counts, judged, previews)
 
     def state(self) -> dict[str, Any]:
@@ -201,9 +197,8 @@ class Trainer:
         """Return the mean loss of all steps so far, None if it is not known."""
         return self._losses / self.step if self.step and math.isfinite(self._losses) else None
 
-    def _rung(
-        self, counts: np.ndarray[Any, np.dtype[np.int64]], loss: float, signals: Signals
-    ) -> RungResult:
+    def _rung(self, counts: np.ndarray[Any, np.dtype[np.int64]], signals: Signals) -> RungResult:
+        loss = signals.cross_entropy
         if not math.isfinite(loss):
             raise TrainingError(f"the validation loss is {loss} after step {self.step}")
         matrix = torch.from_numpy(counts.sum(axis=0))
