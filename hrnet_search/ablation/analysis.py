@@ -28,13 +28,14 @@ from hrnet_search.ablation.statistics import (
 )
 from hrnet_search.errors import shown
 from hrnet_search.latency_rule import half_width_ms
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.records import COMPLETED, SOFT_IOU, TrialKey, TrialResult
 from hrnet_search.store.ablation import (
     AblationRecord,
     ArmRow,
     ClassDifference,
     EffectRow,
     Missing,
+    SoftDifference,
 )
 
 NOTHING_DIFFERED = (
@@ -56,6 +57,7 @@ class _Values:
     """
 
     miou: Floats
+    soft: Floats
     latency: Floats
     reach: Floats
     iou: Floats
@@ -78,8 +80,12 @@ def analyse(
     for family in ablation.families():
         differences = np.array([apply(d.weights, values.miou) for d in family])
         judged = compare(differences, spec.alpha, spec.equivalence)
-        for difference, row, found in zip(family, differences, judged, strict=True):
-            effects.append(_effect(ablation, difference, row, found, values, names))
+        effects += [
+            replace(_effect(ablation, difference, row, found, values, names), soft=soft)
+            for difference, row, found, soft in zip(
+                family, differences, judged, _soft(ablation, family, values), strict=True
+            )
+        ]
     to_reference = values.miou[1:] - values.miou[:1]
     noise = pooled_noise(to_reference)
     return AblationRecord(
@@ -118,7 +124,7 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
     seeds, arms = ablation.spec.seeds, ablation.arms
     classes = arms[0].schedule.data.classes
     shape = (len(arms), len(seeds))
-    miou, latency, reach = (np.full(shape, np.nan) for _ in range(3))
+    miou, soft, latency, reach = (np.full(shape, np.nan) for _ in range(4))
     iou = np.full((*shape, classes), np.nan)
     resampled = Resampled(folder)
     drawn: list[list[Floats | None]] = [[None] * len(seeds) for _ in arms]
@@ -133,6 +139,8 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
                 failed[i] = failed.get(i, 0) + 1
                 continue
             miou[i, s] = result.miou
+            if (score := result.score(SOFT_IOU)) is not None:
+                soft[i, s] = score
             if result.latency is not None:
                 latency[i, s], reach[i, s] = result.latency.ms, half_width_ms(result.latency)
             if result.rungs and len(result.rungs[-1].iou) == classes:
@@ -140,7 +148,7 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
             drawn[i][s] = resampled.mious(key)
     why = {i: nothing_learned(miou[i], iou[i]) for i in range(len(arms))}
     unlearned = {i: said for i, said in why.items() if said}
-    return _Values(miou, latency, reach, iou, drawn, unlearned, failed)
+    return _Values(miou, soft, latency, reach, iou, drawn, unlearned, failed)
 
 
 def _effect(
@@ -186,6 +194,30 @@ def _effect(
         latency_noisy=bool(np.isinf(_reach(difference, values)).any()),
         classes=_classes(difference, values.iou, spec.alpha, names),
     )
+
+
+def _soft(
+    ablation: Ablation, family: Sequence[Difference], values: _Values
+) -> list[SoftDifference | None]:
+    """Judge a family by soft IoU as by mIoU; None where a difference has it at no seed."""
+    spec = ablation.spec
+    differences = np.array([apply(d.weights, values.soft) for d in family])
+    found: list[SoftDifference | None] = []
+    judged = compare(differences, spec.alpha)
+    for difference, row, one in zip(family, differences, judged, strict=True):
+        here = tuple(spec.seeds[s] for s in np.flatnonzero(np.isfinite(row)))
+        soft = SoftDifference(
+            seeds=here,
+            mean=_number(one.mean),
+            sd=_number(one.sd),
+            low=_number(one.low),
+            high=_number(one.high),
+            p=one.p,
+            p_family=one.p_family,
+            verdict=withheld(one.verdict, difference.weights, values.unlearned, values.failed),
+        )
+        found.append(soft if here else None)
+    return found
 
 
 def _latency(
@@ -265,6 +297,7 @@ def _arm(ablation: Ablation, index: int, results: Results, values: _Values) -> A
         miou=tuple(_number(v) for v in values.miou[index].tolist()),
         latency_ms=tuple(_number(v) for v in values.latency[index].tolist()),
         missing=tuple(missing),
+        soft_iou=_known(values.soft[index]),
     )
 
 
@@ -310,6 +343,11 @@ def _levels(ablation: Ablation, run: Run) -> tuple[str, ...]:
 
 def _key(arm: Arm, seed: int) -> TrialKey:
     return TrialKey(arm.architecture.id, arm.schedule.id, seed)
+
+
+def _known(row: Floats) -> tuple[float | None, ...]:
+    """Return numbers by seed, nothing where no seed has one."""
+    return tuple(_number(v) for v in row.tolist()) if np.isfinite(row).any() else ()
 
 
 def _number(value: float) -> float | None:

@@ -28,6 +28,8 @@ HEADER = (
     "difference", "mIoU (points)", "95% interval", "p", "p (family)", "verdict", "seeds",
     "params", "MACs", "latency (ms)",
 )  # fmt: skip
+SOFT_COLUMNS = ("mean", "sd", "low", "high", "p", "p_family", "verdict")
+SOFT_HEADER = ("soft IoU (points)", "its interval", "its p (family)", "its verdict")
 NONE = "-"
 TEX_SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -61,10 +63,27 @@ def study_remarks(study: Study) -> list[str]:
 def effects_table(record: AblationRecord) -> pd.DataFrame:
     """Return a row a difference; mIoU in fractions, seeds as text."""
     rows = [
-        {**{c: getattr(e, c) for c in COLUMNS}, "seeds": " ".join(map(str, e.seeds))}
+        {
+            **{c: getattr(e, c) for c in COLUMNS},
+            "seeds": " ".join(map(str, e.seeds)),
+            **_soft_row(e),
+        }
         for e in record.effects
     ]
-    return pd.DataFrame(rows, columns=[*COLUMNS, "seeds"])
+    soft = [f"soft_{name}" for name in (*SOFT_COLUMNS, "seeds")] if has_soft(record) else []
+    return pd.DataFrame(rows, columns=[*COLUMNS, "seeds", *soft])
+
+
+def has_soft(record: AblationRecord) -> bool:
+    """Return whether any difference is known in soft IoU too."""
+    return any(effect.soft for effect in record.effects)
+
+
+def _soft_row(effect: EffectRow) -> dict[str, object]:
+    if effect.soft is None:
+        return {}
+    found = {f"soft_{name}": getattr(effect.soft, name) for name in SOFT_COLUMNS}
+    return {**found, "soft_seeds": " ".join(map(str, effect.soft.seeds))}
 
 
 def ablation_lines(record: AblationRecord, beside: Sequence[str] = ()) -> list[str]:
@@ -97,7 +116,7 @@ def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
     rows = [_cells(record, e) for e in record.effects]
     lines = [
         "% needs \\usepackage{booktabs}",
-        "\\begin{tabular}{lrrrrlrrrr}",
+        f"\\begin{{tabular}}{{lrrrrlrrrr{'rrrl' if has_soft(record) else ''}}}",
         "\\toprule",
         _tex_row(_header(record)),
         "\\midrule",
@@ -114,7 +133,8 @@ def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
 
 def _header(record: AblationRecord) -> tuple[str, ...]:
     interval = f"{1 - record.alpha:.0%} interval"
-    return tuple(interval if name == "95% interval" else name for name in HEADER)
+    found = tuple(interval if name == "95% interval" else name for name in HEADER)
+    return (*found, *SOFT_HEADER) if has_soft(record) else found
 
 
 def _cells(record: AblationRecord, effect: EffectRow) -> tuple[str, ...]:
@@ -138,7 +158,16 @@ def _cells(record: AblationRecord, effect: EffectRow) -> tuple[str, ...]:
         _signed(effect.params),
         _signed(effect.macs),
         latency,
+        *(_soft_cells(effect) if has_soft(record) else ()),
     )
+
+
+def _soft_cells(effect: EffectRow) -> tuple[str, ...]:
+    soft = effect.soft
+    if soft is None:
+        return (NONE,) * len(SOFT_HEADER)
+    interval = NONE if soft.low is None else f"{_points(soft.low)} to {_points(soft.high)}"
+    return _points(soft.mean), interval, _p(soft.p_family), soft.verdict
 
 
 def _arm_cells(arm: ArmRow) -> tuple[str, ...]:
@@ -178,6 +207,11 @@ def _remarks(record: AblationRecord, beside: Sequence[str]) -> list[str]:
         f" joint flips of all of one kind ({family}), not below {record.least_p:.4g} here"
     )
     lines = [how, *_missing(record)]
+    if has_soft(record):
+        lines.append(
+            "soft IoU is the IoU of probabilities, in points of percent, paired by seed, tested as"
+            " mIoU is, in families of its own; it has no margin of equivalence"
+        )
     if record.margin is not None:
         lines.append(
             f"equivalent: within {100 * record.margin:g} points by two one-sided t tests, Holm's"
@@ -269,7 +303,12 @@ def _scaled(value: float) -> str:
 
 
 def _json(record: AblationRecord, _: Study) -> bytes:
-    return (json.dumps(asdict(record), indent=1, allow_nan=False) + "\n").encode()
+    plain = asdict(record)
+    if not has_soft(record):  # as before it was kept
+        for row in (*plain["arms"], *plain["effects"]):
+            for name in ("soft_iou", "soft"):
+                row.pop(name, None)
+    return (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode()
 
 
 TABLES: dict[str, Callable[[AblationRecord, Study], bytes]] = {

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.report.figure import FRONT, GRID, INK, MUTED, TRIAL, save
 from hrnet_search.report.parts import Parts
-from hrnet_search.store.ablation import AblationRecord, EffectRow
+from hrnet_search.store.ablation import AblationRecord, EffectRow, SoftDifference
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,9 @@ GREEN = "#009E73"
 COLOURS = {"better": TRIAL, "worse": FRONT, "equivalent": GREEN, "undecided": MUTED}
 MARKERS = {"better": ">", "worse": "<", "equivalent": "s", "undecided": "o"}
 MAIN, INTERACTION = "main effect", "interaction"
+SOFT_ABOVE = 0.26
+"""How far above its row a difference in soft IoU is drawn."""
+
 MOST_CELLS = 600
 """Cells up to which a map has its numbers written in."""
 
@@ -60,7 +63,9 @@ def forest(record: AblationRecord, effects: Sequence[EffectRow]) -> Figure:
         _forest_row(axes, row, effect)
     axes.set_yticks(range(len(effects)), [_plain(e.name) for e in effects], fontsize=8.5)
     axes.set_ylim(len(effects) - 0.4, -0.6)
-    axes.set_xlabel("mIoU difference (points of percent), paired by seed", fontsize=9, color=INK)
+    soft = any(e.soft for e in effects)
+    what = "difference of mIoU, and of soft IoU (hollow)" if soft else "mIoU difference"
+    axes.set_xlabel(f"{what} (points of percent), paired by seed", fontsize=9, color=INK)
     # Above the legend, however long the name is.
     title = f"Ablation {_plain(record.name)}"
     axes.set_title(title, loc="left", fontsize=11, color=INK, pad=20)
@@ -135,6 +140,19 @@ def _forest_row(axes: Axes, row: int, effect: EffectRow) -> None:
     axes.plot(
         100 * (effect.mean or 0.0), row, MARKERS[effect.verdict], color=colour, markersize=7,
         markeredgecolor="white", zorder=4,
+    )  # fmt: skip
+    if effect.soft is not None and effect.soft.mean is not None:
+        _soft_row(axes, row - SOFT_ABOVE, effect.soft)
+
+
+def _soft_row(axes: Axes, height: float, soft: SoftDifference) -> None:
+    """Draw a difference in soft IoU above that in mIoU: hollow, with its own interval."""
+    colour = COLOURS[soft.verdict]
+    if soft.low is not None and soft.high is not None:
+        axes.plot([100 * soft.low, 100 * soft.high], [height] * 2, color=colour, linewidth=1.2)
+    axes.plot(
+        100 * (soft.mean or 0.0), height, MARKERS[soft.verdict], color=colour, markersize=5,
+        markerfacecolor="white", zorder=4,
     )  # fmt: skip
 
 

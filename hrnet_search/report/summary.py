@@ -23,7 +23,7 @@ from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trials import data_warnings, version_warning
+from hrnet_search.report.trials import data_warnings, learned_from, version_warning
 from hrnet_search.report.trust import Stamp
 from hrnet_search.store.study import Study
 
@@ -67,7 +67,8 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     if duels := duel_lines(study.notes, study.trials()):
         lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
     found = stamp or evidence_of(study).stamp
-    lines += ["", f"ranking: {found.verdict} ({found.why})", ""]
+    signal = f"the search learned from {learned_from(notes)}; front and pick are by mIoU"
+    lines += ["", f"ranking: {found.verdict} ({found.why})", f"signal:  {signal}", ""]
     lines += [f"page:  {study.folder / 'report' / 'report.html'}"]
     lines += [f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
     if not front.empty:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hrnet_search.records import COMPLETED, MIOU, TrialKey, TrialResult
+from hrnet_search.records import COMPLETED, MIOU, SOFT_IOU, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.version_rule import mixed_versions
@@ -60,6 +60,13 @@ def schedule_id(notes: Notes) -> str:
 def long_schedule_id(notes: Notes) -> str:
     """Return the id of the long schedule, empty where none was noted."""
     return notes.long_schedule.id if notes.long_schedule else ""
+
+
+def learned_from(notes: Notes) -> str:
+    """Return the name of the signal that a search learned from; nothing for an ablation."""
+    if notes.ablation is not None:
+        return ""
+    return "soft IoU" if notes.signal == SOFT_IOU else "mIoU"
 
 
 def data_warnings(notes: Notes) -> tuple[str, ...]:

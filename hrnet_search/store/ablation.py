@@ -18,7 +18,8 @@ class ArmRow:
     """One arm: what it is, its exact cost, and its results, one entry a seed of the record.
 
     `levels` are one a factor, as a space file spells them; `ratio` is its MACs as a share of the
-    reference's; `miou` (fractions) and `latency_ms` are None where a seed is missing.
+    reference's; `miou`, `soft_iou` (fractions) and `latency_ms` are None where a seed is missing.
+    `soft_iou` is empty where no seed has one.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ArmRow:
     miou: tuple[float | None, ...]
     latency_ms: tuple[float | None, ...]
     missing: tuple[Missing, ...]
+    soft_iou: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,21 @@ class ClassDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class SoftDifference:
+    """A difference in soft IoU (fractions), over the `seeds` it is known at, judged as one in
+    mIoU is, but for equivalence: the margin is one of mIoU."""
+
+    seeds: tuple[int, ...]
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    p: float
+    p_family: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class EffectRow:
     """One difference, in mIoU (fractions): an arm against the reference, or an effect.
 
@@ -58,7 +75,8 @@ class EffectRow:
     over validation images. `p` is of its own sign-flip test, `p_family` corrected over all of its
     kind, `p_equivalent` of equivalence within the margin. Parameters and MACs differ exactly.
     `latency_noisy` says that the interval of a latency behind `latency_ms` did not close: there
-    is no interval then, and nothing says which arm is faster.
+    is no interval then, and nothing says which arm is faster. `soft` is None where no seed of its
+    arms has a soft IoU, as in studies of before it was kept.
     """
 
     name: str
@@ -85,6 +103,7 @@ class EffectRow:
     latency_high: float | None
     classes: tuple[ClassDifference, ...]
     latency_noisy: bool = False
+    soft: SoftDifference | None = None
 
 
 @dataclass(frozen=True, slots=True)

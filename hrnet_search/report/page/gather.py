@@ -12,7 +12,8 @@ from hrnet_search import __version__
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import COMPLETED, OBJECTIVES, STATUSES, TrialResult
+from hrnet_search.records import COMPLETED, OBJECTIVES, SOFT_IOU, STATUSES, TrialResult
+from hrnet_search.report.ablation import has_soft
 from hrnet_search.report.commands import commands
 from hrnet_search.report.evidence import Evidence, evidence_of
 from hrnet_search.report.export.member import Member, front_of
@@ -28,11 +29,11 @@ from hrnet_search.report.page.history import (
     reasons,
     stops,
 )
-from hrnet_search.report.page.points import Points, condition_line, points_of
+from hrnet_search.report.page.points import Points, condition_line, known, points_of
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.summary import differences
-from hrnet_search.report.trials import Trial, long_schedule_id, schedule_id
+from hrnet_search.report.trials import Trial, learned_from, long_schedule_id, schedule_id
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
@@ -67,6 +68,7 @@ class FrontMember:
     miou: float
     low: float | None
     high: float | None
+    soft_iou: float | None
     seeds: int
     chance: float | None
     differs: str
@@ -131,6 +133,8 @@ class Page:
     commands: tuple[str, ...]
     space_text: str
     ablation: bool
+    ablation_soft: bool
+    learned: str
 
 
 def gather(study: Study) -> Page:
@@ -169,6 +173,8 @@ def gather(study: Study) -> Page:
         commands=commands(study),
         space_text=study.space_text,
         ablation=notes.ablation is not None,
+        ablation_soft=notes.ablation is not None and has_soft(notes.ablation),
+        learned=learned_from(notes),
     )
 
 
@@ -196,6 +202,7 @@ def _member(
         miou=member.miou,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
+        soft_iou=known(row[SOFT_IOU]),
         seeds=int(row["seeds"]),
         chance=evidence.chances.get(member.number),
         differs=differences(network, base) if base else network.id,

@@ -81,6 +81,7 @@
     const found = [
       ["mIoU", `${percent(points.miou[i])}${between(points.miou_low[i], points.miou_high[i], percent)}, ${seeds}`],
     ];
+    if (points.soft_iou[i] != null) found.push(["soft IoU", percent(points.soft_iou[i])]);
     for (const axis of points.axes) {
       if (axis.values[i] == null) continue;
       const wide = axis.low.length && axis.low[i] !== axis.high[i];

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import Latency, LatencyCondition, TrialResult
+from hrnet_search.records import SOFT_IOU, Latency, LatencyCondition, TrialResult
 from hrnet_search.report.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.page.thin import MOST_BEATEN, drawn
 from hrnet_search.report.summary import differences
@@ -51,7 +51,8 @@ class Points:
     """Variants that completed: everything that hovering and clicking shows, as columns [n].
 
     `place` is BEATEN, MAY_BE or ON_FRONT. A config is the joined `blocks` that `yamls` lists,
-    empty where it was left out. `in_all` counts also the variants that are not drawn.
+    empty where it was left out. `soft_iou` is None where it was not kept. `in_all` counts also the
+    variants that are not drawn.
     """
 
     number: tuple[int, ...]
@@ -59,6 +60,7 @@ class Points:
     miou: Column
     miou_low: Column
     miou_high: Column
+    soft_iou: Column
     seeds: tuple[int, ...]
     chance: Column
     place: tuple[int, ...]
@@ -95,6 +97,7 @@ def points_of(
         miou=tuple(mious),
         miou_low=tuple(i.low if i else None for i in intervals),
         miou_high=tuple(i.high if i else None for i in intervals),
+        soft_iou=tuple(known(value) for value in variants[SOFT_IOU]),
         seeds=tuple(int(s) for s in variants["seeds"]),
         chance=tuple(evidence.chances.get(n) for n in numbers),
         place=places,
@@ -136,6 +139,11 @@ def axes_of(variants: pd.DataFrame, results: Sequence[TrialResult | None]) -> tu
     found += [_measured("peak memory (MB)", c, timed, _memory) for c in conditions]
     found.append(Axis("width (channels)", "", _exact(variants, "width", 1), log=False))
     return tuple(axis for axis in found if any(v is not None for v in axis.values))
+
+
+def known(value: float) -> float | None:
+    """Return a cell of a table, None where it holds nothing."""
+    return float(value) if math.isfinite(value) else None
 
 
 def condition_line(condition: LatencyCondition) -> str:
