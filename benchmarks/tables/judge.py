@@ -29,7 +29,7 @@ from benchmarks.tables.ranking import (
     regret,
     three_budgets,
 )
-from hrnet_search.report.trust import bca, partial_tau, tau_b
+from hrnet_search.report.trust import Interval, bca, partial_tau, tau_b
 
 SIGNALS = {
     "miou": 1,
@@ -78,6 +78,11 @@ class Candidate:
     scores: Floats
     truths: Floats
     seconds: float = 0.0
+
+    def known(self) -> NDArray[np.bool_]:
+        """Return which networks have all of its numbers [n]."""
+        found: NDArray[np.bool_] = ~np.isnan(np.vstack([self.scores, self.truths])).any(axis=0)
+        return found
 
 
 def main() -> None:
@@ -198,7 +203,7 @@ def candidates(table: Table) -> Iterator[Candidate]:
 
 def judged(candidate: Candidate, table: Table) -> list[str]:
     """Return the cells of a candidate's line, over the networks that have all of its numbers."""
-    there = ~np.isnan(np.vstack([candidate.scores, candidate.truths])).any(axis=0)
+    there = candidate.known()
     if there.sum() < FEWEST:
         return []
     scores, truths = candidate.scores[:, there], candidate.truths[:, there]
@@ -219,9 +224,13 @@ def judged(candidate: Candidate, table: Table) -> list[str]:
     ]  # fmt: skip
 
 
-def _interval(scores: Floats, truths: Floats, given: tuple[Floats, ...]) -> str:
+def tau_with_truth(scores: Floats, truths: Floats, given: tuple[Floats, ...] = ()) -> Interval:
     """Return the mean tau over seeds, or the partial tau, with its interval over networks."""
-    found = bca(partial(_mean_tau, len(scores)), (*scores, *truths, *given))
+    return bca(partial(_mean_tau, len(scores)), (*scores, *truths, *given))
+
+
+def _interval(scores: Floats, truths: Floats, given: tuple[Floats, ...]) -> str:
+    found = tau_with_truth(scores, truths, given)
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
