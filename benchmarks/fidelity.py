@@ -34,9 +34,8 @@ SHIPPED_STEPS = 300
 
 def main() -> None:
     table = table_of(read_table(TABLE))
-    drawn = {"ranks": ranks, "short_long": short_and_long, "curve": lambda _: curve()}
-    for name, draw in drawn.items():
-        figure = draw(table)
+    drawn = {"ranks": ranks(table), "short_long": short_and_long(table), "curve": curve()}
+    for name, figure in drawn.items():
         path = IMAGES / f"fidelity_{name}.png"
         figure.savefig(path, metadata={"Software": None})
         print(path.relative_to(ROOT))

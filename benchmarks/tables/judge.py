@@ -81,8 +81,8 @@ class Candidate:
 
     def known(self) -> NDArray[np.bool_]:
         """Return which networks have all of its numbers [n]."""
-        found: NDArray[np.bool_] = ~np.isnan(np.vstack([self.scores, self.truths])).any(axis=0)
-        return found
+        missing = np.isnan(np.vstack([self.scores, self.truths]))
+        return np.asarray(~missing.any(axis=0), dtype=np.bool_)
 
 
 def main() -> None:
