@@ -32,7 +32,7 @@ from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
 RESULTS = [
-    result(0, miou=0.5),
+    result(0, miou=0.5, kept=0.25),
     replace(result(1), status=FAILED, error='it\'s "broken"', miou=None, rungs=()),
     replace(result(2), status=INFEASIBLE, miou=None, rungs=()),
     replace(result(3), status=STOPPED),
@@ -156,6 +156,7 @@ def test_mlflow_has_what_a_trial_found(tmp_path: Path) -> None:
     run = runs[str(RESULTS[0].key)]
     assert run.data.metrics["miou"] == 0.5
     assert run.data.metrics["soft_iou"] == 0.4
+    assert run.data.metrics["kept"] == 0.25
     assert "training_loss" not in run.data.metrics, "it is not known"
     assert run.data.metrics["latency_ms"] == 1.5
     assert run.data.metrics["macs"] == 2000
