@@ -14,6 +14,7 @@ from hrnet_search import __version__
 from hrnet_search.commands import (
     ablate,
     check,
+    completion,
     export,
     generate,
     init,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Command] = {
     "sync": (sync.add, sync.command),
     "repair": (repair.add, repair.command),
     "schema": (schema.add, schema.command),
+    "completion": (completion.add, completion.command),
 }
 
 
@@ -100,7 +102,7 @@ def parser() -> Parser:
         # Behind the command it may stand too: what stood before it is not to be taken back.
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=tracebacks)
         add(sub)
-        sub.set_defaults(command=command, parser=sub)
+        sub.set_defaults(command=command, parser=sub, top=top)
     return top
 
 

@@ -7,7 +7,10 @@ import re
 DEVICES = "auto, cpu, cuda, cuda:N, or cuda:MODEL"
 """The names of devices, as messages say them."""
 
-DEVICE = re.compile(r"auto|cpu|cuda(:([0-9]{1,3}|[A-Za-z].*))?")
+DEVICE_WORDS = ("auto", "cpu", "cuda")
+"""Those that need no number and no model."""
+
+DEVICE = re.compile(rf"{'|'.join(DEVICE_WORDS)}(:([0-9]{1, 3}|[A-Za-z].*))?")
 """N is the number of a GPU, MODEL what its maker calls it."""
 
 

@@ -84,6 +84,7 @@ GUESTS = {
     "report.export.trained": {"torch", "safetensors"},
     "progress": {"rich"},
     "commands.terminal": {"rich"},
+    "commands.completion": {"shtab"},
 }
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "misc"}
 

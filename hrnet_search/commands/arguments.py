@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, TypeVar
 
 from hrnet_search.commands.outcome import BAD_INPUT
@@ -93,6 +93,20 @@ def output(text: str) -> str:
     if why := why_not_written(path):
         raise argparse.ArgumentTypeError(f"{shown(path, 300)}: {why}")
     return path
+
+
+def offer(action: argparse.Action, words: Callable[[], Iterable[str]]) -> None:
+    """Say what completion offers for an argument that reads its words by itself.
+
+    They are asked for when a script is made, so that no command loads what knows them.
+    """
+    vars(action)["offered"] = words
+
+
+def offered(action: argparse.Action) -> list[str]:
+    """Return what completion offers for an argument beside its choices."""
+    words = vars(action).get("offered")
+    return list(words()) if words else []
 
 
 def add_space(sub: argparse.ArgumentParser) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import add_study, output, positive, require_positive
+from hrnet_search.commands.arguments import add_study, offer, output, positive, require_positive
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.report import opened
 from hrnet_search.errors import Fault, InputError, counted
@@ -28,17 +28,20 @@ def add(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "-o", "--output", type=output, metavar="DIR", help="folder for the files (STUDY/export)"
     )
-    sub.add_argument(
-        "--format",
-        default="hrnet",
-        help="hrnet, mmseg, onnx, safetensors; with commas between (hrnet)",
-    )
+    formats = "hrnet, mmseg, onnx, safetensors; with commas between (hrnet)"
+    offer(sub.add_argument("--format", default="hrnet", help=formats), _formats)
     sub.add_argument("--latency", action="store_true", help="measure ONNX files in onnxruntime")
     sub.add_argument("--weights", action="store_true", help="trained weights beside the configs")
     sub.add_argument("--as-is", action="store_true", help="also what the target would change")
     size = {"nargs": 2, "type": positive, "metavar": ("H", "W")}
     sub.add_argument("--size", help="fix the image size of ONNX files (open)", **size)  # type: ignore[arg-type]
     sub.add_argument("--batch", type=positive, metavar="N", help="fix their batch (open)")
+
+
+def _formats() -> Iterable[str]:
+    from hrnet_search.report.export.table import EXPORTERS
+
+    return EXPORTERS
 
 
 def command(options: argparse.Namespace) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
-from hrnet_search.commands.arguments import output
+from hrnet_search.commands.arguments import offer, output
 from hrnet_search.commands.outcome import DONE, say
 from hrnet_search.paths import expanded
 
@@ -17,9 +18,22 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("folder", type=output, metavar="DIR", help="where space.yaml and base.yaml are written")
     add("--data-root", type=expanded, metavar="DIR", help="where the images and masks lie")
     kinds = "kind of data, as data.kind in a space file (folder with --data-root, else shapes)"
-    add("--kind", metavar="KIND", help=kinds)
+    offer(add("--kind", metavar="KIND", help=kinds), _kinds)
     bases = "published network to vary: w18-small-v1, w18-small-v2, w18, w30, w32, w40, w48"
-    add("--base", default=DEFAULT_BASE, metavar="NAME", help=f"{bases} ({DEFAULT_BASE})")
+    base = add("--base", default=DEFAULT_BASE, metavar="NAME", help=f"{bases} ({DEFAULT_BASE})")
+    offer(base, _bases)
+
+
+def _kinds() -> Iterable[str]:
+    from hrnet_search.records import DATA_KINDS
+
+    return DATA_KINDS
+
+
+def _bases() -> Iterable[str]:
+    from hrnet_search.space.published import PUBLISHED
+
+    return PUBLISHED
 
 
 def command(options: argparse.Namespace) -> int:

@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import device, integer, number, positive, require_positive
+from hrnet_search.commands.arguments import (
+    device,
+    integer,
+    number,
+    offer,
+    positive,
+    require_positive,
+)
 from hrnet_search.commands.driver import spin_less
 from hrnet_search.commands.outcome import BAD_INPUT, DONE, say, say_as_it_is, warn
-from hrnet_search.device_names import DEVICES
+from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, briefly
 from hrnet_search.paths import expanded
 
@@ -31,15 +38,25 @@ def add(sub: argparse.ArgumentParser) -> None:
     training = "images of a training step (8)"
     add("--train-batch", type=integer, default=8, metavar="N", help=training)
     add("--latency", action="store_true", help="measure it too (loads torch)")
-    add("--device", type=device, default="auto", help=DEVICES)
-    add("--mode", default="auto", help="auto, eager, cudagraph or compile")
-    add("--precision", default="fp32", help="fp32, fp16 or bf16")
+    offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
+    modes = add("--mode", default="auto", help="auto, eager, cudagraph or compile")
+    offer(modes, lambda: _words("mode"))
+    precisions = add("--precision", default="fp32", help="fp32, fp16 or bf16")
+    offer(precisions, lambda: _words("precision"))
     add("--threads", type=integer, default=0, help="of the CPU (0: all cores but one)")
     add("--seconds", type=number, default=5.0, help="cap on one measurement (5)")
     throughput = "images a second at this batch too"
     add("--throughput", type=integer, default=0, metavar="N", help=throughput)
     add("--again", action="store_true", help="measure what was measured before")
     add("--json", action="store_true", help="for programs to read")
+
+
+def _words(key: str) -> Sequence[str]:
+    """Return what a key of the space file's latency section may be."""
+    from hrnet_search.space.sections import LATENCY
+
+    words: Sequence[str] = LATENCY[key].schema["enum"]
+    return words
 
 
 def command(options: argparse.Namespace) -> int:
