@@ -10,7 +10,7 @@ DEVICES = "auto, cpu, cuda, cuda:N, or cuda:MODEL"
 DEVICE_WORDS = ("auto", "cpu", "cuda")
 """Those that need no number and no model."""
 
-DEVICE = re.compile(rf"{'|'.join(DEVICE_WORDS)}(:([0-9]{1, 3}|[A-Za-z].*))?")
+DEVICE = re.compile("(" + "|".join(DEVICE_WORDS) + r")|cuda:([0-9]{1,3}|[A-Za-z].*)")
 """N is the number of a GPU, MODEL what its maker calls it."""
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from hrnet_search.errors import ReportError, StorageLostError, briefly, clean, warn_on_stderr
 
 DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DIFFERS = 1
 
 
 warn = warn_on_stderr

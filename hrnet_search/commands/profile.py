@@ -17,7 +17,7 @@ from hrnet_search.commands.arguments import (
     require_positive,
 )
 from hrnet_search.commands.driver import spin_less
-from hrnet_search.commands.outcome import BAD_INPUT, DONE, say, say_as_it_is, warn
+from hrnet_search.commands.outcome import BAD_INPUT, DIFFERS, DONE, say, say_as_it_is, warn
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, briefly
 from hrnet_search.paths import expanded
@@ -34,6 +34,8 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("--size", help="image size in pixels (1024 2048)", **size)  # type: ignore[arg-type]
     add("--classes", type=positive, metavar="K", help="instead of the config's")
     add("--by-stage", action="store_true", help="also by stage, branch and operation")
+    verify = "build each network and count it with fvcore too (loads torch); exit 1 if it differs"
+    add("--verify", action="store_true", help=verify)
     add("--batch", type=integer, default=1, help="images of an inference (1)")
     training = "images of a training step (8)"
     add("--train-batch", type=integer, default=8, metavar="N", help=training)
@@ -73,7 +75,9 @@ def command(options: argparse.Namespace) -> int:
         say(table(profiles, asked.size, asked.batch, asked.train_batch))
     for line in briefly(lines):
         warn(line)
-    return BAD_INPUT if lines else DONE
+    if lines:
+        return BAD_INPUT
+    return DIFFERS if any(p.differs for p in profiles) else DONE
 
 
 def profile(
@@ -92,13 +96,15 @@ def profile(
     seconds: float = 5.0,
     throughput: int = 0,
     again: bool = False,
+    verify: bool = False,
 ) -> list[Profile]:
     """Return what configs of the HRNet library cost for images of `size` (height, width).
 
     Each has exact parameters, MACs and activations (`cost`), estimates of memory in bytes, and
     with `latency` what was measured under the given condition; with `throughput` also images a
-    second at that batch. `by_stage` adds a row a stage, branch and operation. `classes` are those
-    of the config if not given. Raise InputError with every problem of every config.
+    second at that batch. `by_stage` adds a row a stage, branch and operation; `verify` what fvcore
+    counts of the built network (`recounted`; `differs` where that is not the same). `classes` are
+    those of the config if not given. Raise InputError with every problem of every config.
     """
     from hrnet_search.commands.profiling import Asked, profiled
 
@@ -106,8 +112,8 @@ def profile(
     require_positive(("classes", classes))
     paths = [configs] if isinstance(configs, str | Path) else configs
     asked = Asked(
-        size, classes, by_stage, batch, train_batch, latency, device, mode, precision, threads,
-        seconds, throughput, again,
+        size, classes, by_stage, verify, batch, train_batch, latency, device, mode, precision,
+        threads, seconds, throughput, again,
     )  # fmt: skip
     profiles, lines = profiled([expanded(str(path)) for path in paths], asked)
     if lines:

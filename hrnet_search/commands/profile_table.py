@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from typing import Any
 
@@ -26,6 +26,7 @@ class Profile:
 
     `inference_bytes` and `training_bytes` are estimates; `rows` the table of its costs, empty if
     not asked for; `latency` and `images_per_s` are None where they were not measured.
+    `recounted` is the cost that fvcore counts of the built network, None if not asked for.
     """
 
     config: str
@@ -38,6 +39,12 @@ class Profile:
     latency: Latency | None = None
     images_per_s: float | None = None
     reused: bool = False
+    recounted: Cost | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether fvcore counts another cost of the built network."""
+        return self.recounted not in (None, self.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,7 @@ def table(profiles: Sequence[Profile], size: Sequence[int], batch: int, train_ba
         f" inference (batch {batch}) and training (batch {train_batch}) estimated, fp32"
     )
     lines = [what, *aligned([header, *(_cells(p, bool(timed)) for p in profiles)])]
+    lines += _verified([p for p in profiles if p.recounted])
     for profile in profiles:
         if profile.rows:
             lines += ["", f"{profile.name}:", *_by_stage(profile.rows)]
@@ -141,6 +149,9 @@ def as_json(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
             "inference_bytes_estimated": p.inference_bytes,
             "training_bytes_estimated": p.training_bytes,
         }
+        if p.recounted:
+            row["fvcore"] = asdict(p.recounted)
+            row["differs_from_fvcore"] = p.differs
         if p.rows:
             row["stages"] = [asdict(r) for r in p.rows]
         if p.latency:
@@ -153,6 +164,19 @@ def as_json(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
             ]  # fmt: skip
         found.append(row)
     return found
+
+
+def _verified(profiles: Sequence[Profile]) -> list[str]:
+    """Return both counts beside each other, of the architecture and of the built network."""
+    if not profiles:
+        return []
+    names = [field.name for field in fields(Cost)]
+    rows = [["counted, and by fvcore", *(cell for name in names for cell in (name, "fvcore")), ""]]
+    for profile in profiles:
+        pairs = [(getattr(profile.cost, n), getattr(profile.recounted, n)) for n in names]
+        cells = [f"{count:,}" for pair in pairs for count in pair]
+        rows.append([profile.name, *cells, "DIFFERS" if profile.differs else "same"])
+    return ["", *aligned(rows)]
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

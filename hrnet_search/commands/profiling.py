@@ -23,6 +23,7 @@ class Asked:
     size: tuple[int, int]
     classes: int | None
     by_stage: bool
+    verify: bool
     batch: int
     train_batch: int
     latency: bool
@@ -61,6 +62,8 @@ def _profiles(
             config = read_config(path, to_build=True)
             classes = asked.classes or class_count(config)
             found = _counted(path, config, classes, asked)
+            if asked.verify:
+                found = _verified(found, classes, asked.size)
             if spec:  # what is counted stays in the table, whatever cannot be measured
                 found = _measured(found, classes, spec, asked)
         except HrnetSearchError as error:
@@ -90,6 +93,12 @@ def _counted(path: str | Path, config: Config, classes: int, asked: Asked) -> Pr
         training_bytes=training_memory(architecture, size, classes, asked.train_batch),
         rows=cost_table(architecture, size, classes) if asked.by_stage else (),
     )
+
+
+def _verified(found: Profile, classes: int, size: tuple[int, int]) -> Profile:
+    from hrnet_search.evaluate.profile import recounted
+
+    return replace(found, recounted=recounted(found.architecture, classes, size))
 
 
 def _measured(found: Profile, classes: int, spec: LatencySpec, asked: Asked) -> Profile:

@@ -13,6 +13,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from hrnet_search.arch.cost import Cost
+
 Size = tuple[int, int]
 
 
@@ -49,6 +51,17 @@ def conv_macs_by_fvcore(network: nn.Module, size: Size) -> int:
 def conv_activations_by_fvcore(network: nn.Module, size: Size) -> int:
     """Return the elements that convolutions put out for one image, as fvcore counts them."""
     return _by_fvcore("ActivationCountAnalysis", network, size)
+
+
+def cost_by_fvcore(network: nn.Module, size: Size) -> Cost:
+    """Return parameters, MACs and activations of a network as fvcore counts them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import fvcore.nn
+
+        params = fvcore.nn.parameter_count(network)[""]
+    macs = conv_macs_by_fvcore(network, size)
+    return Cost(int(params), macs, conv_activations_by_fvcore(network, size))
 
 
 def _by_fvcore(analysis: str, network: nn.Module, size: Size) -> int:

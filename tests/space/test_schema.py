@@ -171,6 +171,7 @@ READ = [
         ("seeds: [0]", "loss: ohem, ohem_keep: 9, accumulate: 2, rungs: [100, 300]"),
         ("sampler: random", "sampler: my.own:maker"),
         ("sampler: random", "sampler: optuna:tpe"),
+        ("size: [512, 1024]", "device: cuda:127"),
         ("size: [512, 1024]", 'device: "cuda:NVIDIA H100"'),
         ("mlflow: off", "mlflow: auto, optuna: sqlite:///x.db"),
         ("{from: 1, to: 4}", "{from: 1, to: 4, step: 3}"),

@@ -1,0 +1,58 @@
+"""`profile --verify` lays the exact cost beside what fvcore counts of the built network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import hrnet_search
+from hrnet_search.cli import main
+from hrnet_search.evaluate import machine
+from hrnet_search.evaluate import profile as evaluated
+from hrnet_search.evaluate.counting import cost_by_fvcore
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*small*.yaml"))
+WORDS = ["profile", *map(str, CONFIGS), "--size", "64", "96", "--verify"]
+
+
+def test_both_counts_stand_beside_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(CONFIGS) > 1
+    assert main(WORDS) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines if line.endswith(" same")]
+    assert [row[0] for row in rows] == [path.stem for path in CONFIGS]
+    for _, *counts, _ in rows:
+        assert counts[::2] == counts[1::2]
+        assert len(counts) == 6
+
+
+def test_a_count_that_differs_is_named_and_is_exit_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if the network that is built had a convolution more than its architecture says."""
+
+    def more(*words: object) -> hrnet_search.Cost:
+        found = cost_by_fvcore(*words)  # type: ignore[arg-type]
+        return replace(found, macs=found.macs + (found.params < 2_000_000))
+
+    monkeypatch.setattr(evaluated, "cost_by_fvcore", more)
+    assert main(WORDS) == 1
+    out = capsys.readouterr().out
+    assert out.count(" DIFFERS") == out.count(" same") == 1
+    assert main([*WORDS, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [row["differs_from_fvcore"] for row in found] == [True, False]
+    assert found[0]["fvcore"]["macs"] == found[0]["macs"] + 1
+
+
+def test_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = hrnet_search.profile(CONFIGS[0], (64, 64), verify=True)
+    assert (one.recounted, one.differs) == (one.cost, False)
+    (one,) = hrnet_search.profile(CONFIGS[0], (64, 64))
+    assert (one.recounted, one.differs) == (None, False)
+    monkeypatch.setattr(machine, "free_bytes", lambda: 1000)
+    with pytest.raises(hrnet_search.InputError, match="verify: out of memory: about"):
+        hrnet_search.profile(CONFIGS[0], verify=True)
