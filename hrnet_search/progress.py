@@ -16,7 +16,14 @@ from rich.table import Table
 
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.kept_latencies import is_reused
-from hrnet_search.records import COMPLETED, INFEASIBLE, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records import (
+    COMPLETED,
+    INFEASIBLE,
+    OBJECTIVES,
+    TrialProgress,
+    TrialResult,
+    TrialTask,
+)
 from hrnet_search.store.files import log_descriptor, writing
 from hrnet_search.store.front import hypervolume, non_dominated
 
@@ -41,7 +48,7 @@ class Standing:
     """
 
     def __init__(self, objectives: Sequence[str]) -> None:
-        self._costs = [name for name in objectives if name != "miou"]
+        self._costs = [name for name in objectives if OBJECTIVES[name].is_cost]
         self._rows: list[tuple[float, ...]] = []
         self.done = 0
         self.best = 0.0
@@ -50,7 +57,7 @@ class Standing:
         self.done += result.status != INFEASIBLE
         if result.status != COMPLETED or result.miou is None:
             return
-        costs = [_cost(name, result) for name in self._costs]
+        costs = [OBJECTIVES[name].of(result) for name in self._costs]
         self.best = max(self.best, result.miou)
         self._rows.append((result.miou, *(c for c in costs if c is not None)))
 
@@ -214,11 +221,6 @@ class _LogFile:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _cost(name: str, result: TrialResult) -> float | None:
-    value = result.latency_ms if name == "latency_ms" else getattr(result.cost, name, None)
-    return None if value is None else float(value)
 
 
 def describe(result: TrialResult) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -65,7 +66,8 @@ ONE_IMAGE = "allowed: a larger crop, or two images or more in each part of a bat
 class Objective:
     """A column of results that can be optimised or limited.
 
-    `direction` is max or min; `exact` says that it is known without building the network.
+    `direction` is max or min; `exact` says that it is known without building the network;
+    `found` reads it from a result. `most` is the largest value that it can have.
     """
 
     name: str
@@ -73,16 +75,37 @@ class Objective:
     unit: str
     label: str
     exact: bool
+    found: Callable[[TrialResult], float | None]
+    most: float = math.inf
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it is minimised."""
+        return self.direction == "min"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it is a cost that a device has, under a condition."""
+        return self.is_cost and not self.exact
+
+    def of(self, result: TrialResult) -> float | None:
+        """Return its value in a result, None if it is not known."""
+        value = self.found(result)
+        return None if value is None else float(value)
+
+
+def _counted(name: str) -> Callable[[TrialResult], float | None]:
+    return lambda result: getattr(result.cost, name, None)
 
 
 OBJECTIVES = {
     o.name: o
     for o in (
-        Objective("miou", "max", "", "mIoU", exact=False),
-        Objective("latency_ms", "min", "ms", "latency", exact=False),
-        Objective("macs", "min", "", "MACs", exact=True),
-        Objective("params", "min", "", "parameters", exact=True),
-        Objective("activations", "min", "", "activations", exact=True),
+        Objective("miou", "max", "", "mIoU", False, lambda result: result.miou, most=1),
+        Objective("latency_ms", "min", "ms", "latency", False, lambda result: result.latency_ms),
+        Objective("macs", "min", "", "MACs", True, _counted("macs")),
+        Objective("params", "min", "", "parameters", True, _counted("params")),
+        Objective("activations", "min", "", "activations", True, _counted("activations")),
     )
 }
 

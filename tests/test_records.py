@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from hrnet_search.records import DataSpec, Schedule, TrialKey
+from hrnet_search.arch.cost import Cost
+from hrnet_search.records import (
+    COMPLETED,
+    OBJECTIVES,
+    DataSpec,
+    Latency,
+    LatencyCondition,
+    Schedule,
+    TrialKey,
+    TrialResult,
+)
 
 SCHEDULE = Schedule(DataSpec("shapes", 8))
 
@@ -53,3 +65,24 @@ def test_a_key_is_told_from_other_words() -> None:
     assert TrialKey.is_spelt(key)
     for wrong in ("", key[1:], key + ".pth", f"../{key}", key.upper(), key + "\n"):
         assert not TrialKey.is_spelt(wrong)
+
+
+def test_each_objective_reads_its_own_value_of_a_result() -> None:
+    condition = LatencyCondition("cpu", "eager", "fp32", 1, (64, 64), 1)
+    latency = Latency(3.5, 1.0, 3.4, 3.6, 3.3, 3.5, 9, False, condition)
+    key = TrialKey("a", "b", 0)
+    known = TrialResult(key, COMPLETED, Cost(1, 2, 3), latency, 0.25)
+    values = {name: objective.of(known) for name, objective in OBJECTIVES.items()}
+    assert values == {"miou": 0.25, "latency_ms": 3.5, "macs": 2, "params": 1, "activations": 3}
+    assert all(type(value) is float for value in values.values())
+    assert {o.of(TrialResult(key, COMPLETED)) for o in OBJECTIVES.values()} == {None}
+    assert [name for name, o in OBJECTIVES.items() if o.is_cost] == list(OBJECTIVES)[1:]
+
+
+def test_only_the_table_reads_values_by_the_name_of_an_objective() -> None:
+    """Adding one is a row: nothing else asks which of them a name is before it reads a value."""
+    names = "|".join(OBJECTIVES)
+    asks = re.compile(rf'[!=]= "({names})"|"({names})" (==|!=|in) ')
+    package = Path(__file__).parents[1] / "hrnet_search"
+    found = [p.name for p in package.rglob("*.py") if asks.search(p.read_text())]
+    assert found == []

@@ -122,9 +122,9 @@ def _p_value(drawn: Floats) -> float:
 def _common_cost(first: Study, second: Study) -> tuple[str, str]:
     """Return the cost that both optimise; measured under one condition, or else MACs."""
     names = [study.objectives for study in (first, second)]
-    both = [n for n in names[0] if n in names[1] and OBJECTIVES[n].direction == "min"]
+    both = [n for n in names[0] if n in names[1] and OBJECTIVES[n].is_cost]
     name = both[0] if both else "macs"
-    if name != "latency_ms":
+    if not OBJECTIVES[name].is_measured:
         return name, ""
     conditions = _conditions(first) | _conditions(second)
     return (name, conditions.pop()) if len(conditions) == 1 else ("macs", "")
@@ -151,7 +151,7 @@ def _latency_doubts(
     cost: str, studies: Sequence[Study], sides: Sequence[FrontAccuracy]
 ) -> Iterator[str]:
     """Yield what speaks against latencies, where these are what the fronts are compared by."""
-    if cost != "latency_ms":
+    if not OBJECTIVES[cost].is_measured:
         return
     for study, side in zip(studies, sides, strict=True):
         trials = study.trials()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.latency_rule import AACheck
+from hrnet_search.records import OBJECTIVES
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.likeness import likeness, long_inherits
@@ -82,7 +83,8 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
     ranking = _ranking(trials, notes)
-    doubts = latency_doubts(notes.aa_check, trials) if "latency_ms" in study.objectives else ()
+    measured = any(OBJECTIVES[name].is_measured for name in study.objectives)
+    doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(
         noise=noise,
         optimism=_optimism(trials, front, notes),

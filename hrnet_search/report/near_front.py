@@ -160,7 +160,7 @@ def near_front(
 ) -> list[Judged]:
     """Return the front, cheapest first, and then its nearest rivals."""
     reader = _Reader(study.folder, keys_of(trials, study.notes))
-    names = [n for n in study.objectives if OBJECTIVES[n].direction == "min"]
+    names = [n for n in study.objectives if OBJECTIVES[n].is_cost]
     found = [reader.judged(row, names) for row in front.to_dict("records")[:MOST_JUDGED]]
     reach = REACH * _deviation(found, noise)
     table = study.variants()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hrnet_search.records import COMPLETED, MIOU, SOFT_IOU, TrialKey, TrialResult
+from hrnet_search.records import COMPLETED, MIOU, OBJECTIVES, SOFT_IOU, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.version_rule import mixed_versions
@@ -35,11 +35,9 @@ def costs_of(trials: Sequence[Trial], name: str) -> dict[str, float]:
     """Return a cost objective of each architecture, as its first trial has it."""
     found: dict[str, float] = {}
     for ask, result in trials:
-        value = None
-        if result is not None:
-            value = result.latency_ms if name == "latency_ms" else getattr(result.cost, name, None)
+        value = OBJECTIVES[name].of(result) if result is not None else None
         if value is not None:
-            found.setdefault(ask.key.architecture, float(value))
+            found.setdefault(ask.key.architecture, value)
     return found
 
 

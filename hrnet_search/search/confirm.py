@@ -118,5 +118,5 @@ def stratified(
 
 def _cost_column(objectives: tuple[str, ...]) -> int:
     """Return the first objective that is minimised, else the accuracy itself."""
-    costs = [i for i, name in enumerate(objectives) if OBJECTIVES[name].direction == "min"]
+    costs = [i for i, name in enumerate(objectives) if OBJECTIVES[name].is_cost]
     return costs[0] if costs else objectives.index("miou")

@@ -85,12 +85,12 @@ class OptunaMirror:
     def _trial(self, ask: Ask, result: TrialResult) -> Any:
         from optuna.trial import TrialState, create_trial
 
-        found = [_value(name, result) for name in self._objectives]
+        found = [OBJECTIVES[name].of(result) for name in self._objectives]
         values = [value for value in found if value is not None]
         state = TrialState.FAIL if result.status == FAILED else TrialState.PRUNED
         if result.status == COMPLETED and len(values) == len(found):
             state = TrialState.COMPLETE
-        limits = [(_value(name, result), most) for name, most in self._limits]
+        limits = [(OBJECTIVES[name].of(result), most) for name, most in self._limits]
         over = [value / most - 1 for value, most in limits if value is not None]
         attributes: dict[str, Any] = {
             KEY: str(ask.key),
@@ -131,14 +131,6 @@ def _distribution(levels: Sequence[Any]) -> BaseDistribution:
 
 def _shown(level: Any) -> Any:
     return str(level) if isinstance(level, list) else level
-
-
-def _value(name: str, result: TrialResult) -> float | None:
-    if name in ("miou", "latency_ms"):
-        found = getattr(result, name)
-    else:
-        found = getattr(result.cost, name, None)
-    return None if found is None else float(found)
 
 
 @contextmanager

@@ -24,12 +24,13 @@ MOST_KEPT = 1 << 15
 
 def cost_objectives(objectives: tuple[str, ...]) -> tuple[str, ...]:
     """Return the objectives that are minimised, in their order."""
-    return tuple(name for name in objectives if OBJECTIVES[name].direction == "min")
+    return tuple(name for name in objectives if OBJECTIVES[name].is_cost)
 
 
 def latency_matters(space: SearchSpace, objectives: tuple[str, ...]) -> bool:
     """Say whether latency is an objective or has a limit."""
-    return LATENCY in objectives or any(limit.objective == LATENCY for limit in space.limits)
+    names = (*objectives, *(limit.objective for limit in space.limits))
+    return any(OBJECTIVES[name].is_measured for name in names)
 
 
 def problem_of(

@@ -100,8 +100,9 @@ class Brain:
     def report(self, number: int, progress: TrialProgress) -> bool:
         """Take a trial's progress, commit what a rung showed; False stops the trial."""
         if progress.latency is not None:
-            exact = self._exact_cost(self._book.asks[number])
-            self._costs[number] = self._trials.costs(exact, progress.latency.ms)
+            ask = self._book.asks[number]
+            known = TrialResult(ask.key, "", self._exact_cost(ask), progress.latency)
+            self._costs[number] = self._trials.result_costs(known)
         if progress.rung is None:
             self._store.heartbeat()
             return True

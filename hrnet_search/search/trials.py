@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from hrnet_search.arch.cost import Cost
 from hrnet_search.errors import counted
 from hrnet_search.records import (
     COMPLETED,
@@ -115,27 +114,16 @@ class Trials:
 
     def values(self, result: TrialResult) -> Costs:
         """Return the objectives of a result in their order; empty if one is not known."""
-        costs = self.result_costs(result)
-        if costs is None or result.miou is None:
-            return ()
-        rest = iter(costs)
-        return tuple(result.miou if n == "miou" else next(rest) for n in self.objectives)
+        return self._of(result, self.objectives) or ()
 
     def result_costs(self, result: TrialResult) -> Costs | None:
         """Return the cost objectives of a result in their order, None if one is not known."""
-        if result.cost is None:
-            return None
-        return self.costs(result.cost, result.latency_ms)
+        return self._of(result, cost_objectives(self.objectives))
 
-    def costs(self, exact: Cost, latency_ms: float | None) -> Costs | None:
-        """Return the cost objectives in their order, None if one is not known."""
-        values: list[float] = []
-        for name in cost_objectives(self.objectives):
-            value = latency_ms if name == "latency_ms" else getattr(exact, name)
-            if value is None:
-                return None
-            values.append(float(value))
-        return tuple(values)
+    def _of(self, result: TrialResult, names: Sequence[str]) -> Costs | None:
+        values = [OBJECTIVES[name].of(result) for name in names]
+        known = tuple(value for value in values if value is not None)
+        return known if len(known) == len(values) and result.cost is not None else None
 
 
 def _means(rows: Sequence[Costs]) -> Costs:

@@ -271,7 +271,7 @@ SEARCH: dict[str, Kind[Any]] = {
     "stop": Number(0, 1),
 }
 TRACKING: dict[str, Kind[Any]] = dict.fromkeys(MIRROR_NAMES, Mirror())
-LIMITS: dict[str, Kind[Any]] = {name: Amount() for name in OBJECTIVES if name != "miou"}
+LIMITS: dict[str, Kind[Any]] = {n: Amount() for n, known in OBJECTIVES.items() if known.is_cost}
 OBJECTIVE_KINDS: dict[str, Kind[Any]] = {
     name: OneOf((known.direction,)) for name, known in OBJECTIVES.items()
 }

@@ -133,10 +133,11 @@ class Study:
         good = pd.Series(True, index=table.index)
         for name in names:
             column = values[name]
-            good &= column.between(0, 1) if name == "miou" else column.gt(0) & (column < math.inf)
+            least_fits = column.gt(0) if OBJECTIVES[name].is_cost else column.ge(0)
+            good &= least_fits & column.le(OBJECTIVES[name].most) & (column < math.inf)
         table, values = table[good], values[good]
         kept = table[non_dominated(values.to_numpy(), [OBJECTIVES[n].direction for n in names])]
-        order = [n for n in names if OBJECTIVES[n].direction == "min"] or names
+        order = [n for n in names if OBJECTIVES[n].is_cost] or names
         return kept.sort_values([order[0], "number"]).reset_index(drop=True)
 
     def ended(self, after: int = 0) -> list[tuple[Ask, TrialResult]]:

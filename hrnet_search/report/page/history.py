@@ -57,7 +57,7 @@ def growth(trials: Sequence[Trial], objectives: Sequence[str], schedule: str) ->
 
     Trials of the search's schedule in the order they were asked for; every trial's time counts.
     """
-    costs = [name for name in objectives if OBJECTIVES[name].direction == "min"]
+    costs = [name for name in objectives if OBJECTIVES[name].is_cost]
     name = costs[0] if costs else "macs"
     rows = [(r, _point(r, name) if _counts(r, schedule) else None) for _, r in trials if r]
     points = [point for _, point in rows if point]
@@ -130,7 +130,7 @@ def _counts(result: TrialResult, schedule: str) -> bool:
 
 
 def _point(result: TrialResult, name: str) -> tuple[float, float] | None:
-    cost = result.latency_ms if name == "latency_ms" else getattr(result.cost, name, None)
+    cost = OBJECTIVES[name].of(result)
     if result.miou is None or not cost or not np.isfinite(cost):
         return None
     return result.miou, float(np.log(cost))
