@@ -9,7 +9,7 @@ CONSTRAINTS ?= constraints.txt
 # Tests of one group (Ray) run in one process.
 ALONGSIDE ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: help demo test check bench table gpu clean
+.PHONY: help demo test check bench table docs gpu clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -46,6 +46,9 @@ bench: $(STAMP) ## the long comparisons: hours
 table: $(STAMP) ## go on training the table of equal MACs: days
 	$(BIN)/python -m benchmarks.tables.fill
 
+docs: $(VENV)/.docs ## build the documentation site into build/site; a warning is an error
+	$(BIN)/mkdocs build --strict
+
 gpu: $(STAMP) ## prove on a GPU what needs one, and goes on where it was: GPU='--minutes 25'
 	$(BIN)/python benchmarks/gpu.py $(GPU)
 
@@ -56,4 +59,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	# Not compiled: that takes as long as all the rest, for modules of which a third are ever read.
 	$(BIN)/pip install --quiet --no-compile --constraint $(CONSTRAINTS) --editable '.[dev]'
+	touch $@
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[docs]'
 	touch $@
