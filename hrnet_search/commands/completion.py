@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 
 from hrnet_search.commands.arguments import offered, output
-from hrnet_search.commands.outcome import DONE
+from hrnet_search.commands.outcome import DONE, say_as_it_is
 from hrnet_search.paths import expanded
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
@@ -21,7 +20,7 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Print a script by which a shell completes commands, options, words and files."""
-    sys.stdout.write(completion(options.top, options.shell) + "\n")
+    say_as_it_is(completion(options.top, options.shell))
     return DONE
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from hrnet_search.commands.outcome import DONE
+from hrnet_search.commands.outcome import DONE, say_as_it_is
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -17,5 +16,5 @@ def command(_: argparse.Namespace) -> int:
     # Imported here: every command loads this file, and answers at once without numpy.
     from hrnet_search.space.schema import schema_text
 
-    sys.stdout.write(schema_text())
+    say_as_it_is(schema_text().rstrip())
     return DONE
