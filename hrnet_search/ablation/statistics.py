@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -158,7 +158,7 @@ def moments(differences: Floats) -> tuple[NDArray[np.int64], Floats, Floats]:
 
 def half_widths(n: NDArray[np.int64], sd: Floats, confidence: float) -> Floats:
     """Return half the width of the two-sided t interval of each mean."""
-    quantile = stats.t.ppf(0.5 + confidence / 2, np.maximum(n - 1, 1))
+    quantile = scipy.stats.t.ppf(0.5 + confidence / 2, np.maximum(n - 1, 1))
     return np.asarray(quantile * sd / np.sqrt(np.maximum(n, 1)), dtype=np.float64)
 
 
@@ -171,7 +171,7 @@ def equivalence(n: NDArray[np.int64], mean: Floats, sd: Floats, margin: float) -
         error = sd[i] / math.sqrt(n[i])
         room = margin - abs(mean[i])
         if error > 0:
-            found[i] = stats.t.sf(room / error, n[i] - 1)
+            found[i] = scipy.stats.t.sf(room / error, n[i] - 1)
         else:
             found[i] = 0.0 if room > 0 else 1.0
     return found

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
@@ -73,14 +73,17 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write a figure as PNG and SVG; equal figures are equal bytes."""
     with mpl.rc_context({"svg.hashsalt": "hrnet-search"}):
         return (
-            write_file(folder / f"{name}.png", _bytes(figure, "png", {})),
-            write_file(folder / f"{name}.svg", _bytes(figure, "svg", {"Date": None})),
+            write_file(folder / f"{name}.png", _bytes(FigureCanvasAgg(figure).print_png)),
+            write_file(
+                folder / f"{name}.svg", _bytes(FigureCanvasSVG(figure).print_svg, {"Date": None})
+            ),
         )
 
 
-def _bytes(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+def _bytes(write: Callable[..., None], metadata: dict[str, None] | None = None) -> bytes:
+    """Return what a canvas writes; `savefig` would draw the figure once more for its layout."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=metadata)
+    write(buffer, metadata=metadata)
     return buffer.getvalue()
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
-from scipy import stats
 
 from hrnet_search.store.evaluations import TAIL
 
@@ -98,7 +98,7 @@ def seed_noise(groups: Sequence[Sequence[float]]) -> SeedNoise | None:
     if not degrees:
         return None
     squares = float(sum(((group - group.mean()) ** 2).sum() for group in repeated))
-    low, high = (math.sqrt(squares / stats.chi2.ppf(q, degrees)) for q in (1 - TAIL, TAIL))
+    low, high = (math.sqrt(squares / scipy.stats.chi2.ppf(q, degrees)) for q in (1 - TAIL, TAIL))
     return SeedNoise(Interval(math.sqrt(squares / degrees), low, high), degrees, len(repeated))
 
 
@@ -118,7 +118,7 @@ def combined(
     if variance <= 0:
         return Interval(value, value, value)
     degrees = variance**2 / sum(part**2 / free for part, free in parts)
-    margin = float(stats.t.ppf(1 - TAIL, degrees)) * math.sqrt(variance)
+    margin = float(scipy.stats.t.ppf(1 - TAIL, degrees)) * math.sqrt(variance)
     return Interval(value, value - margin, value + margin)
 
 
@@ -212,7 +212,7 @@ def bca(
     with warnings.catch_warnings():
         # Where all resamples give one value there is nothing to correct, and the interval is nan.
         warnings.simplefilter("ignore")
-        found = stats.bootstrap(
+        found = scipy.stats.bootstrap(
             columns,
             lambda *drawn, **_: statistic(*drawn),  # always over the last axis
             paired=True,

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from scipy.stats import kendalltau
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
@@ -105,7 +104,7 @@ def fit(rows: Floats, ms: Floats, macs: Floats) -> Fit:
         n=len(ms),
         weights=weights,
         loo_error=error,
-        tau=float(np.nan_to_num(kendalltau(guesses, true).statistic)),
+        tau=float(np.nan_to_num(scipy.stats.kendalltau(guesses, true).statistic)),
         macs_error=macs_error,
         margin=max(LEAST_MARGIN, float(np.quantile(np.abs(np.log(guesses / true)), SURE))),
         used=len(ms) >= FEWEST and error <= macs_error,
@@ -138,7 +137,7 @@ class _System:
         square = unit**2 * gram + pull * np.eye(width)
         factor = np.linalg.cholesky(square)
         target = np.linalg.solve(factor, unit * sides + pull / width)
-        return np.asarray(unit * nnls(factor.T, target)[0])
+        return np.asarray(unit * scipy.optimize.nnls(factor.T, target)[0])
 
     def left_out(self, pull: float, which: Points) -> Floats:
         """Return the latency of some networks as all the others foretell it."""
