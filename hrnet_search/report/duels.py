@@ -9,7 +9,7 @@ from statistics import fmean
 
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
-from hrnet_search.records import TrialKey, TrialResult
+from hrnet_search.records import OBJECTIVES, TrialKey, TrialResult
 from hrnet_search.report.trials import Trial, costs_of, schedule_id, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
@@ -81,8 +81,8 @@ def part_in(notes: Notes, asks: Sequence[Ask]) -> dict[int, str]:
 
 def budget_of(duel: Duel) -> str:
     """Return a budget as people write it: 5 ms, 160 M MACs."""
-    if duel.cost == "latency_ms":
-        return f"{duel.budget:.3g} ms"
+    if unit := OBJECTIVES[duel.cost].unit:
+        return f"{duel.budget:.3g} {unit}"
     unit = {"macs": "MACs"}.get(duel.cost, duel.cost.replace("params", "parameters"))
     for factor, letter in UNITS:
         if duel.budget >= factor:
