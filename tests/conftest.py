@@ -5,13 +5,21 @@ Where tests run beside each other (`pytest -n`), each process has its share of t
 folder for temporary files of its own, so that none waits for another's turn at measuring latency.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from hrnet_search.latency_rule import AACheck
+    from hrnet_search.records import LatencySpec
 
 os.environ["HRNET_SEARCH_LATENCIES"] = "off"  # no test measures for another
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is loaded
@@ -47,6 +55,24 @@ def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module, function in ((plots, "draw"), (ablation_plots, "forest")):
         monkeypatch.setattr(module, function, lambda *_: Figure(figsize=(1, 1)))
+
+
+@cache
+def checked_once(spec: LatencySpec, *, classes: int) -> AACheck:
+    from hrnet_search.evaluate.latency import aa_check
+
+    return aa_check(spec, classes=classes)
+
+
+@pytest.fixture
+def one_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check the instrument once for all studies of this process: how steady it is does not matter.
+
+    What a study does without it is what `test_cli.py` runs from space file to configs.
+    """
+    from hrnet_search.search import run
+
+    monkeypatch.setattr(run, "settled_check", checked_once)
 
 
 @pytest.hookimpl(optionalhook=True)

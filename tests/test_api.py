@@ -111,6 +111,7 @@ def test_a_room_of_the_same_name_hides_no_public_function() -> None:
     assert [n for n in hrnet_search.__all__ if not callable(getattr(hrnet_search, n))] == []
 
 
+@pytest.mark.usefixtures("one_check", "blank_pictures")
 def test_a_search_from_python_is_under_ten_lines_and_prints_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,6 +135,7 @@ def test_a_search_from_python_is_under_ten_lines_and_prints_nothing(
     assert "going on with" in capfd.readouterr().out
 
 
+@pytest.mark.usefixtures("one_check", "blank_pictures")
 def test_an_ablation_from_python(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "space.yaml").write_text(ABLATION)
     study = hrnet_search.ablate(tmp_path / "space.yaml", tmp_path / "study")

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,6 @@ from PIL import Image
 from hrnet_search import open_study
 from hrnet_search.cli import main
 from hrnet_search.evaluate import devices, trial
-from hrnet_search.evaluate.latency import aa_check
-from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import LatencySpec
 from hrnet_search.report.page.gather import gather
 from hrnet_search.search import run
 from hrnet_search.search.mirrors import MIRRORS, places_of
@@ -46,7 +42,7 @@ DRAWN = SPACE.replace(
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, one_check: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder, the current one, with spaces/tiny.yaml, its base, and images."""
     folder = tmp_path / "a project"
     for name in ("spaces", "configs", "data/i", "data/m"):
@@ -60,14 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(image).save(folder / "data" / "i" / f"{number}.png")
         Image.fromarray(image[:, :, 0] // 128).save(folder / "data" / "m" / f"{number}.png")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(run, "settled_check", one_check)
     return folder
-
-
-@cache
-def one_check(spec: LatencySpec, *, classes: int) -> AACheck:
-    """Check the instrument once for all studies here: how steady it is does not matter."""
-    return aa_check(spec, classes=classes)
 
 
 @pytest.mark.usefixtures("blank_pictures")
@@ -148,6 +137,7 @@ def test_files_that_changed_between_two_runs_are_named_and_nothing_goes_on(
     assert line.endswith("allowed: the files as they were, or another folder with -o")
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_going_on_under_another_version_is_in_the_log_the_page_and_the_summary(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,6 +161,7 @@ def test_going_on_under_another_version_is_in_the_log_the_page_and_the_summary(
         assert f"torch {version}" in row["versions"]
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_study_without_its_base_or_any_trained_variant_is_not_done(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.run import open_store, plan_of, search
 from hrnet_search.space.load import load_space_file
 
+pytestmark = pytest.mark.usefixtures("one_check", "blank_pictures")
 ROOT = Path(__file__).parents[1]
 SPACE = f"""\
 name: tiny
@@ -59,35 +60,32 @@ def write_space(folder: Path, old: str = "", new: str = "") -> Path:
 CHECK = """
 import sys
 from hrnet_search.cli import main
-code = main(["check", *sys.argv[1:]])
-print(code, "torch" in sys.modules)
+for root in sys.argv[1:]:
+    for words in ([], ["--data-root", root]):
+        code = main(["check", f"{root}/tiny.yaml", *words])
+        print(code, "torch" in sys.modules)
 """
 
 
-def checked(*words: object) -> list[str]:
-    command = [sys.executable, "-c", CHECK, *map(str, words)]
+def test_check_takes_every_preset_with_and_without_a_root_and_without_torch(
+    tmp_path: Path,
+) -> None:
+    for kind in PRESETS:
+        miniature.make(kind, tmp_path / kind)
+        write_space(tmp_path / kind, "kind: camvid", f"kind: {kind}")
+    command = [sys.executable, "-c", CHECK, *(str(tmp_path / kind) for kind in PRESETS)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    return done.stdout.splitlines()
-
-
-@pytest.mark.parametrize("kind", PRESETS)
-def test_check_takes_a_preset_with_and_without_a_root_and_without_torch(
-    kind: str, tmp_path: Path
-) -> None:
-    space = write_space(tmp_path, "kind: camvid", f"kind: {kind}")
-    lines = checked(space)
-    assert lines[1] == "the data were not looked at: no root (--data-root DIR)"
-    assert lines[-1] == "0 False"
-    miniature.make(kind, tmp_path / "data")
-    lines = checked(space, "--data-root", tmp_path / "data")
-    classes = len(PRESETS[kind].names)
-    starts = ("train: 5 images, 5 masks; ", "val: 3 images, 3 masks; ")
-    for line, start in zip(lines[1:3], starts, strict=True):
-        assert line.startswith(start)
-        assert f" of {classes} classes occur" in line
-    assert "decoded images: 0.0983 MB, kept in the study's folder" in lines
-    assert lines[-1] == "0 False"
+    *said, last = done.stdout.split("0 False\n")
+    assert last == ""
+    for i, kind in enumerate(PRESETS):
+        without, looked = (text.splitlines() for text in said[2 * i : 2 * i + 2])
+        assert without[1] == "the data were not looked at: no root (--data-root DIR)"
+        starts = ("train: 5 images, 5 masks; ", "val: 3 images, 3 masks; ")
+        for line, start in zip(looked[1:3], starts, strict=True):
+            assert line.startswith(start)
+            assert f" of {len(PRESETS[kind].names)} classes occur" in line
+        assert "decoded images: 0.0983 MB, kept in the study's folder" in looked
 
 
 def test_check_says_what_is_beyond_the_limit(

@@ -118,6 +118,7 @@ def leaks(folder: Path) -> Iterator[str]:
                 yield f"{path}: {form}"
 
 
+@pytest.mark.usefixtures("one_check", "blank_pictures")
 def test_nothing_that_a_search_leaves_or_says_has_a_password(
     space: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Operation, Size, architecture_operations
@@ -31,8 +32,11 @@ class CostRow:
 
     def __add__(self, other: CostRow) -> CostRow:
         """Return the sum of the counts, under this row's name."""
-        counts = zip(astuple(self)[3:], astuple(other)[3:], strict=True)
+        counts = zip(_counts(self), _counts(other), strict=True)
         return CostRow(self.stage, self.branch, self.kind, *(a + b for a, b in counts))
+
+
+_counts = attrgetter(*CostRow.__slots__[3:])
 
 
 def cost_table(

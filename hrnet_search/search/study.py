@@ -197,8 +197,10 @@ class Brain:
 
     def _note_screening(self) -> None:
         """Note how well latency is foretold, when that has changed."""
+        if not latency_matters(self.plan.space, self.plan.objectives):
+            return  # and nothing is fitted
         found = self._screen.fit
-        if found is None or not latency_matters(self.plan.space, self.plan.objectives):
+        if found is None:
             return
         noted = Screening(found.n, found.loo_error, found.tau, found.used)
         if noted != self._noted:

@@ -224,7 +224,7 @@ def kill_drivers(tmp_path: Path, kills: int) -> None:
 
 
 def test_a_driver_killed_in_mid_ablation_changes_nothing(tmp_path: Path) -> None:
-    kill_drivers(tmp_path, 2)
+    kill_drivers(tmp_path, 1)
 
 
 @pytest.mark.bench

@@ -112,7 +112,7 @@ def check_built(architectures: list[Architecture], seed: int) -> None:
 def test_cost_equals_the_built_network(
     architectures: Callable[[int, int], list[Architecture]],
 ) -> None:
-    check_built(architectures(30, 10), 11)
+    check_built(architectures(10, 10), 11)
 
 
 @pytest.mark.bench

@@ -120,9 +120,9 @@ def counted(network: HighResolutionNet) -> int:
 
 
 def test_random_variants_that_contain_their_source_equal_it() -> None:
-    found = [check_pair(seed) for seed in range(20)]
-    assert sum(same for same, _ in found) > 5
-    assert 2 < sum(rests for _, rests in found) < sum(same for same, _ in found)
+    found = [check_pair(seed) for seed in range(10)]
+    assert sum(same for same, _ in found) > 2
+    assert 1 < sum(rests for _, rests in found) < sum(same for same, _ in found)
 
 
 @pytest.mark.bench

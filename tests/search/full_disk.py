@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401 - training loads it: once here, not in each driver
 from made_up import TINY
 from rich.console import Console
 

@@ -86,7 +86,7 @@ def test_a_trial_that_takes_all_memory_once_may_complete(proc: Path, tmp_path: P
 
 def test_a_driver_that_somebody_killed_charges_nothing(proc: Path, tmp_path: Path) -> None:
     folder = tmp_path / "study"
-    for _ in range(4):
+    for _ in range(3):
         assert killed(folder, proc, "somebody") == -signal.SIGKILL
     drive(folder, proc, run_made_up)
     assert INFEASIBLE not in set(open_study(folder).results()["status"])
