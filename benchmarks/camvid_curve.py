@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from hrnet_search.data.dataset import fingerprint
-from hrnet_search.evaluate.trial import Worker
+from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.records import COMPLETED, TrialKey, TrialProgress, TrialTask
 from hrnet_search.space.load import load_space_file
 

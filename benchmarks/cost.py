@@ -19,7 +19,7 @@ import torch
 from hrnet_search import Architecture, build, costs, generate, load_space
 from hrnet_search.arch.cost import cost
 from hrnet_search.evaluate.counting import conv_activations_by_fvcore, conv_macs_by_fvcore
-from hrnet_search.evaluate.machine import cpu_model
+from hrnet_search.evaluate.machine.load import cpu_model
 
 SPACES = Path(__file__).parents[1] / "search_spaces"
 LARGEST = max(SPACES.glob("*.yaml"), key=lambda path: load_space(path).size)

@@ -39,10 +39,10 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
-from hrnet_search.search.mirrors import Outbox
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.mirrors.outbox import Outbox
 from hrnet_search.search.ray_tune.cluster import Resources, private_cluster
 from hrnet_search.search.ray_tune.driver import run_on_ray
-from hrnet_search.search.study import Brain
 from hrnet_search.space.space import Choice, SearchSpace
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study

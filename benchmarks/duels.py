@@ -46,8 +46,8 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
+from hrnet_search.search.brain import Brain
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.study import Brain
 from hrnet_search.search.trials import CONFIRM
 from hrnet_search.space.published import PUBLISHED, designs
 from hrnet_search.space.space import Choice, SearchSpace

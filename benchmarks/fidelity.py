@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, read_table
 from benchmarks.tables.judge import Table, candidates, table_of, tau_with_truth
 from hrnet_search.report.figure import FRONT, GRID, INK, MUTED, TRIAL
-from hrnet_search.report.trust import Interval
+from hrnet_search.report.trust.statistics import Interval
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

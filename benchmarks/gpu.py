@@ -36,7 +36,7 @@ from benchmarks.gpu_steps.results import (
     Results,
 )
 from benchmarks.gpu_steps.step import STEPS, Step, named
-from hrnet_search.store.files import write_whole
+from hrnet_search.files import write_whole
 
 GRACE_S = 30.0
 """Beyond its bound, what a step has to stop by itself before it is stopped."""

@@ -24,15 +24,15 @@ import torch
 from rich.console import Console
 
 from hrnet_search.data.batches import ImageStore
-from hrnet_search.evaluate.devices import device_name, resolve_device
-from hrnet_search.evaluate.machine import cores
-from hrnet_search.evaluate.train import Trainer
-from hrnet_search.evaluate.trial import Worker
+from hrnet_search.evaluate.machine.devices import device_name, resolve_device
+from hrnet_search.evaluate.machine.load import cores
+from hrnet_search.evaluate.training.train import Trainer
+from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.progress import PlainProgress
 from hrnet_search.records import LatencySpec, TrialResult, TrialTask
-from hrnet_search.search.inline import Report, run_inline
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.study import Brain
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore

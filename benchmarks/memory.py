@@ -16,7 +16,7 @@ import numpy as np
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
-from hrnet_search.evaluate.memory import held_in_inference, held_in_training
+from hrnet_search.evaluate.machine.live_tensors import held_in_inference, held_in_training
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space
 

@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records import Point, TrialKey
 from hrnet_search.search.problem import Axis, Problem
 from hrnet_search.search.rungs import Curve, chance, is_audited
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.space.load import load_space
-from hrnet_search.store.front import hypervolume, non_dominated
 
 HERE = Path(__file__).parent / "tables"
 RUNGS, STEPS = (24, 80), 240

@@ -18,8 +18,8 @@ from scipy.stats import kendalltau
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import batch_costs
-from hrnet_search.evaluate.condition import resolve
-from hrnet_search.evaluate.latency import aa_check, measure_latency
+from hrnet_search.evaluate.latency.condition import resolve
+from hrnet_search.evaluate.latency.measure import aa_check, measure_latency
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import LatencySpec
 from hrnet_search.search.screening import Fit, features, fit, start_set

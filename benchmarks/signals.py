@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from hrnet_search.arch.hrnet_yaml import read_config
-from hrnet_search.evaluate import metrics
-from hrnet_search.evaluate.soft_metrics import SoftSums
+from hrnet_search.evaluate.training import metrics
+from hrnet_search.evaluate.training.soft_metrics import SoftSums
 from hrnet_search.net.hrnet import HighResolutionNet, build
 
 CONFIG = (

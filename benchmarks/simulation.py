@@ -14,11 +14,11 @@ import optuna
 from optuna.study import StudyDirection
 
 from benchmarks.problems.benchmark import Benchmark, area
+from hrnet_search.pareto import non_dominated
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Points
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.samplers.history import History
-from hrnet_search.store.front import non_dominated
 
 LEVELS = (0.85, 0.90, 0.95)
 """Shares of the best hypervolume that a search is timed to."""

@@ -35,12 +35,12 @@ from benchmarks.gpu_steps.trace import DATA
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.data.batches import Batches, ImageStore
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.evaluate.allocator import keep_freed_memory
-from hrnet_search.evaluate.devices import device_name, resolve_device
-from hrnet_search.evaluate.machine import cores
-from hrnet_search.evaluate.metrics import poly_lr
-from hrnet_search.evaluate.probe import has_bf16
-from hrnet_search.evaluate.train import Trainer, TrainingData
+from hrnet_search.evaluate.machine.allocator import keep_freed_memory
+from hrnet_search.evaluate.machine.devices import device_name, resolve_device
+from hrnet_search.evaluate.machine.load import cores
+from hrnet_search.evaluate.training.metrics import poly_lr
+from hrnet_search.evaluate.training.probe import has_bf16
+from hrnet_search.evaluate.training.train import Trainer, TrainingData
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import IGNORED, Schedule
 from hrnet_search.space.load import load_space_file

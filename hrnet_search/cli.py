@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         forget_output()
         return DONE
     except Exception as error:
-        from hrnet_search.store.files import lost_storage
+        from hrnet_search.files import lost_storage
 
         if lost := lost_storage(error, getattr(options, "output", None) or "."):
             return _lost(error, lost, options.debug)

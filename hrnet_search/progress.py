@@ -15,7 +15,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hrnet_search.errors import clean
-from hrnet_search.evaluate.kept_latencies import is_reused
+from hrnet_search.evaluate.latency.kept import is_reused
+from hrnet_search.files import log_descriptor, writing
+from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
@@ -24,8 +26,6 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
-from hrnet_search.store.files import log_descriptor, writing
-from hrnet_search.store.front import hypervolume, non_dominated
 
 LAST = 8
 """Ended trials that stay in view."""

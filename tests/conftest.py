@@ -51,7 +51,8 @@ def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     from matplotlib.figure import Figure
 
-    from hrnet_search.report import ablation_plots, plots
+    from hrnet_search.report import plots
+    from hrnet_search.report.ablation import plots as ablation_plots
 
     for module, function in ((plots, "draw"), (ablation_plots, "forest")):
         monkeypatch.setattr(module, function, lambda *_: Figure(figsize=(1, 1)))
@@ -59,7 +60,7 @@ def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def checked_once(spec: LatencySpec, *, classes: int) -> AACheck:
-    from hrnet_search.evaluate.latency import aa_check
+    from hrnet_search.evaluate.latency.measure import aa_check
 
     return aa_check(spec, classes=classes)
 

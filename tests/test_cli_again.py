@@ -17,10 +17,11 @@ from PIL import Image
 
 from hrnet_search import open_study
 from hrnet_search.cli import main
-from hrnet_search.evaluate import devices, trial
+from hrnet_search.evaluate.machine import devices
+from hrnet_search.evaluate.training import trial
 from hrnet_search.report.page.gather import gather
 from hrnet_search.search import run
-from hrnet_search.search.mirrors import MIRRORS, places_of
+from hrnet_search.search.mirrors.outbox import MIRRORS, places_of
 
 ROOT = Path(__file__).parents[1]
 BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]

@@ -19,9 +19,8 @@ from hrnet_search.arch.config_reader import SECTIONS
 from hrnet_search.arch.hrnet_yaml import read_config, write_config
 from hrnet_search.cli import main
 from hrnet_search.errors import StudyError
-from hrnet_search.evaluate.evidence import log_error
-from hrnet_search.report.files import write_file
-from hrnet_search.store.files import OWN, open_log, write_whole
+from hrnet_search.evaluate.training.artifacts import log_error
+from hrnet_search.files import OWN, open_log, write_file, write_whole
 from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import pytest
 from made_up import result
 from rich.console import Console
 
-from hrnet_search.evaluate.kept_latencies import REUSED
+from hrnet_search.evaluate.latency.kept import REUSED
 from hrnet_search.progress import LOG, describe, watching
 
 

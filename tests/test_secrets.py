@@ -16,8 +16,8 @@ from made_up import NOTES
 from hrnet_search.cli import main
 from hrnet_search.errors import Fault, clean, shown
 from hrnet_search.redaction import holds_secret, redacted, redacted_address, secrets_of
-from hrnet_search.search.mirrors import places_of, sync
-from hrnet_search.search.tracking_uri import noted_tracking
+from hrnet_search.search.mirrors.outbox import places_of, sync
+from hrnet_search.search.mirrors.tracking_uri import noted_tracking
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.rewrite import without_secrets
 from hrnet_search.store import migration, waiting, writer

@@ -6,8 +6,8 @@ from datetime import date
 
 import torch
 
-from hrnet_search.evaluate.devices import device_name, gpu_uuid, resolve_device, versions
-from hrnet_search.evaluate.machine import cores, cpu_model, read_gpu
+from hrnet_search.evaluate.machine.devices import device_name, gpu_uuid, resolve_device, versions
+from hrnet_search.evaluate.machine.load import cores, cpu_model, read_gpu
 
 
 def machine(device: str) -> dict[str, str]:

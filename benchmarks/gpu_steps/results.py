@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_search.errors import shown
-from hrnet_search.store.files import write_whole
+from hrnet_search.files import write_whole
 
 DONE, PARTIAL, FAILED, LEFT_OUT = "done", "partial", "failed", "left out"
 RUNNING = "running"

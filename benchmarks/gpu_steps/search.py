@@ -22,8 +22,8 @@ from benchmarks.gpu_steps.results import Row, TimeIsOver
 from benchmarks.gpu_steps.step import Given
 from hrnet_search.arch.memory import training_memory
 from hrnet_search.records import TrialResult, TrialTask
-from hrnet_search.report.evidence import evidence_of
-from hrnet_search.search.inline import Driver
+from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.search.driver import Driver
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import Inline, open_store, plan_of, search
@@ -185,8 +185,8 @@ def _driver(
     if at_once == 1:
         yield Inline(interrupt)
         return
-    from hrnet_search.search.ray_tune.room import Asked
-    from hrnet_search.search.ray_tune.start import ray_driver
+    from hrnet_search.search.ray_tune.nodes import Asked
+    from hrnet_search.search.ray_tune.open_driver import ray_driver
 
     asked = Asked(workers=at_once, gpus=1 / at_once)
     folder = Path(plan.folder)

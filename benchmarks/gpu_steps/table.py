@@ -23,7 +23,7 @@ from benchmarks.gpu_steps.step import Given
 from benchmarks.tables import fill
 from benchmarks.tables.variants import CLASSES, read_variants
 from hrnet_search.data.shapes import VERSION
-from hrnet_search.evaluate.machine import cores
+from hrnet_search.evaluate.machine.load import cores
 from hrnet_search.records import DataSpec
 from hrnet_search.space.load import load_space_file
 

@@ -30,7 +30,7 @@ from benchmarks.inversions import CONFIGS
 from benchmarks.training import BATCH, OurLoop, PlainLoop, settings
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import read_config
-from hrnet_search.evaluate.devices import resolve_device
+from hrnet_search.evaluate.machine.devices import resolve_device
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import IGNORED, Schedule
 

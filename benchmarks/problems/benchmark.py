@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search.pareto import hypervolume
 from hrnet_search.search.problem import Floats, Points, Problem
-from hrnet_search.store.front import hypervolume
 
 Observe = Callable[[Points, np.random.Generator], float]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hrnet_search.report.trust import Floats, bca, partial_tau, tau_b
+from hrnet_search.report.trust.statistics import Floats, bca, partial_tau, tau_b
 
 TABLE = Path(__file__).parent / "shapes.csv"
 SHORT, LONG = (24, 80), 240

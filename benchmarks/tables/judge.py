@@ -29,7 +29,7 @@ from benchmarks.tables.ranking import (
     regret,
     three_budgets,
 )
-from hrnet_search.report.trust import Interval, bca, partial_tau, tau_b
+from hrnet_search.report.trust.statistics import Interval, bca, partial_tau, tau_b
 
 SIGNALS = {
     "miou": 1,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.problems.benchmark import area
-from hrnet_search.store.front import non_dominated
+from hrnet_search.pareto import non_dominated
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

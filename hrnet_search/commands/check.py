@@ -81,8 +81,8 @@ def warmup_advice(schedule: Schedule) -> Iterator[str]:
 
 def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     from hrnet_search.data.cache import decoded_bytes
+    from hrnet_search.search.mirrors.tracking_uri import advice_on
     from hrnet_search.search.own_sampler import check_sampler
-    from hrnet_search.search.tracking_uri import advice_on
     from hrnet_search.space.survey import survey
 
     check_sampler(file)
@@ -104,7 +104,7 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
 
 def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:
     from hrnet_search.ablation.arms import settle
-    from hrnet_search.search.tracking_uri import advice_on
+    from hrnet_search.search.mirrors.tracking_uri import advice_on
 
     initial = initial_weights(file)
     ablation = settle(file, file.schedule, initial.settled)

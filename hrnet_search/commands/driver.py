@@ -24,7 +24,7 @@ from hrnet_search.paths import expanded
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
     from hrnet_search.errors import ReportError
-    from hrnet_search.search.inline import Driver, Listener
+    from hrnet_search.search.driver import Driver, Listener
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.space.load import SpaceFile
     from hrnet_search.store.notes import Notes
@@ -101,7 +101,7 @@ def driven(
     `planned` trials are shown as the whole; `first` is said before them.
     """
     from hrnet_search.progress import watching
-    from hrnet_search.search.mirrors import Outbox
+    from hrnet_search.search.mirrors.outbox import Outbox
 
     already, folder = store.finished(), store.folder
     with (
@@ -159,8 +159,8 @@ def _driver(
 
         yield Inline(interrupt, file.hang_s)
         return
-    from hrnet_search.search.ray_tune.room import GIB, Asked, memory_of_a_worker
-    from hrnet_search.search.ray_tune.start import ray_driver
+    from hrnet_search.search.ray_tune.nodes import GIB, Asked, memory_of_a_worker
+    from hrnet_search.search.ray_tune.open_driver import ray_driver
 
     device, measured_on = file.latency.device, notes.device
     memory = (how.memory_per_trial or 0) * GIB

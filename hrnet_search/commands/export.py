@@ -12,13 +12,13 @@ from hrnet_search.commands.arguments import add_study, offer, output, positive, 
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.report import opened
 from hrnet_search.errors import Fault, InputError, counted
+from hrnet_search.export.result import ExportOptions
 from hrnet_search.paths import expanded
-from hrnet_search.report.export.result import ExportOptions
 
 if TYPE_CHECKING:
+    from hrnet_search.export.member import Member
+    from hrnet_search.export.result import ExportResult
     from hrnet_search.records import Latency
-    from hrnet_search.report.export.member import Member
-    from hrnet_search.report.export.result import ExportResult
     from hrnet_search.store.study import Study
 
 
@@ -39,7 +39,7 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 
 def _formats() -> Iterable[str]:
-    from hrnet_search.report.export.table import EXPORTERS
+    from hrnet_search.export.table import EXPORTERS
 
     return EXPORTERS
 
@@ -98,7 +98,7 @@ def _export(
     latency: bool,
     say: Callable[[str], None],
 ) -> dict[str, ExportResult]:
-    from hrnet_search.report.export.table import export_front
+    from hrnet_search.export.table import export_front
 
     if latency and "onnx" not in formats:
         wrong = "only ONNX files are timed here"
@@ -111,7 +111,7 @@ def _onnx_latency(
     how: ExportOptions, say: Callable[[str], None]
 ) -> Callable[[Path, Member], Latency]:
     """Return what times an exported file in onnxruntime, at the size its network was timed at."""
-    from hrnet_search.evaluate.onnx_latency import measure_onnx
+    from hrnet_search.evaluate.latency.onnx_file import measure_onnx
     from hrnet_search.records import LatencySpec
 
     def measure(path: Path, member: Member) -> Latency:

@@ -40,9 +40,9 @@ def write_variants(file: SpaceFile, folder: str | Path, count: int, seed: int = 
 
     Raise StorageLostError where they cannot be written.
     """
+    from hrnet_search.files import write_whole, writing
     from hrnet_search.library.writer import ConfigWriter
     from hrnet_search.space.generate import generate
-    from hrnet_search.store.files import write_whole, writing
 
     place, schedule = Path(expanded(str(folder))), file.schedule.id
     writer = ConfigWriter.planned(file.base, file.schedule)

@@ -96,13 +96,13 @@ def _counted(path: str | Path, config: Config, classes: int, asked: Asked) -> Pr
 
 
 def _verified(found: Profile, classes: int, size: tuple[int, int]) -> Profile:
-    from hrnet_search.evaluate.profile import recounted
+    from hrnet_search.evaluate.latency.one_network import recounted
 
     return replace(found, recounted=recounted(found.architecture, classes, size))
 
 
 def _measured(found: Profile, classes: int, spec: LatencySpec, asked: Asked) -> Profile:
-    from hrnet_search.evaluate.profile import measure
+    from hrnet_search.evaluate.latency.one_network import measure
 
     seen = measure(found.architecture, classes, spec, asked.throughput, asked.again)
     return replace(found, latency=seen.latency, images_per_s=seen.images_per_s, reused=seen.reused)
@@ -112,7 +112,7 @@ def _spec(asked: Asked, lines: list[str], option: str) -> LatencySpec | None:
     """Return how latency is measured; None if it is not asked for or cannot be, said once."""
     if not asked.latency:
         return None
-    from hrnet_search.evaluate.condition import resolve
+    from hrnet_search.evaluate.latency.condition import resolve
 
     spec = LatencySpec(
         size=asked.size,

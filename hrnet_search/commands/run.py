@@ -21,7 +21,7 @@ from hrnet_search.commands.space_file import data_lines, decoded_line, load_sear
 
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
-    from hrnet_search.search.study import Brain
+    from hrnet_search.search.brain import Brain
     from hrnet_search.space.load import SpaceFile
     from hrnet_search.store.study import Study
 

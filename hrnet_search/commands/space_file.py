@@ -12,7 +12,7 @@ from hrnet_search.paths import absolute, expanded
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
-    from hrnet_search.search.initial import Initial
+    from hrnet_search.search.initial_weights import Initial
     from hrnet_search.space.load import SpaceFile
 
 RESULTS = Path("results")
@@ -82,7 +82,7 @@ def data_lines(file: SpaceFile, data: Inventory | None) -> Iterator[str]:
 
 def initial_weights(file: SpaceFile) -> Initial:
     """Return what `check` looks at initial weights with: as a run in the usual folder does."""
-    from hrnet_search.search.initial import Initial
+    from hrnet_search.search.initial_weights import Initial
 
     return Initial(file, RESULTS / file.name, elsewhere=True)
 

@@ -56,9 +56,9 @@ def init(
     InputError for names that are not known and for files that are there, StorageLostError.
     """
     from hrnet_search.arch.hrnet_yaml import config_text
+    from hrnet_search.files import write_whole, writing
     from hrnet_search.space.published import PUBLISHED
     from hrnet_search.space.schema import SCHEMA_FILE, schema_text
-    from hrnet_search.store.files import write_whole, writing
 
     place = absolute(folder)
     _check_names(kind, base, list(PUBLISHED))

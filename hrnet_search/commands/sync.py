@@ -37,7 +37,7 @@ def sync(
 
     Raise StudyError for what is not a study, or a space file that is not its own.
     """
-    from hrnet_search.search.mirrors import sync as sync_mirrors
+    from hrnet_search.search.mirrors.outbox import sync as sync_mirrors
 
     file = None if space is None else load(space, None, warn)
     return sync_mirrors(Path(expanded(str(study))), warn, file)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.pretrained import pretrained_file, pretrained_name
 from hrnet_search.errors import Fault, WeightsError, listed, shown, warn_on_stderr
+from hrnet_search.files import write_whole
 from hrnet_search.net.file_kind import NotWeightsError
 from hrnet_search.net.tensor_names import Found, hrnet_tensors
 from hrnet_search.net.weight_file import read_content
-from hrnet_search.store.files import write_whole
 
 START_ANEW = ("last_layer.", "fuse_projections.")
 """What a file may lack and still be the pretrained weights: the head, and CAT over SUM."""

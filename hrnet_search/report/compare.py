@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.pareto import hypervolume
 from hrnet_search.records import NO_IDENTITY, OBJECTIVES, DataSpec
-from hrnet_search.report.latency_doubt import front_doubt, latency_doubts
-from hrnet_search.report.near_front import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.page.points import condition_line
-from hrnet_search.report.trust import Floats, Interval
+from hrnet_search.report.trust.latency_doubt import front_doubt, latency_doubts
+from hrnet_search.report.trust.near_front import DRAWS, FrontAccuracy, front_accuracy
+from hrnet_search.report.trust.statistics import Floats, Interval
 from hrnet_search.store.evaluations import percentiles
-from hrnet_search.store.front import hypervolume
 from hrnet_search.store.study import Study
 
 MARGIN = 0.05

@@ -10,7 +10,7 @@ from statistics import fmean
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
 from hrnet_search.records import OBJECTIVES, TrialKey, TrialResult
-from hrnet_search.report.trials import Trial, costs_of, schedule_id, seeds_of
+from hrnet_search.report.trust.trials import Trial, costs_of, schedule_id, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask

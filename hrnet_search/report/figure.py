@@ -17,8 +17,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from hrnet_search.report.files import write_file
-from hrnet_search.store.front import non_dominated
+from hrnet_search.files import write_file
+from hrnet_search.pareto import non_dominated
 
 Floats = NDArray[np.float64]
 

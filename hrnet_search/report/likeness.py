@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hrnet_search.records import BASE_INIT
-from hrnet_search.report.trials import Trial, completed
-from hrnet_search.report.trust import FEWEST_RANKED, Interval, bca, tau_b
+from hrnet_search.report.trust.statistics import FEWEST_RANKED, Interval, bca, tau_b
+from hrnet_search.report.trust.trials import Trial, completed
 from hrnet_search.store.notes import Notes
 
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_search.errors import ReportError
-from hrnet_search.report.ablation import write_ablation
+from hrnet_search.export.hrnet import write_front_configs
+from hrnet_search.files import refuse_links
+from hrnet_search.parts import Parts
+from hrnet_search.report.ablation.tables import write_ablation
 from hrnet_search.report.compare import Comparison, compare
-from hrnet_search.report.export.hrnet import write_front_configs
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import FILE, write_comparison, write_page
-from hrnet_search.report.parts import Parts
 from hrnet_search.report.plots import write_plots
 from hrnet_search.report.summary import summary
 from hrnet_search.report.tables import write_duels, write_front, write_trials
-from hrnet_search.report.trust import Stamp
-from hrnet_search.store.files import refuse_links
+from hrnet_search.report.trust.statistics import Stamp
 from hrnet_search.store.study import Snapshot, Study
 
 FOLDER = "report"

@@ -18,13 +18,13 @@ from hrnet_search.records import (
     STATUSES,
     Latency,
 )
-from hrnet_search.report.ablation import ablation_lines, study_remarks
+from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
 from hrnet_search.report.duels import duel_lines
-from hrnet_search.report.evidence import evidence_of
-from hrnet_search.report.latency_doubt import study_doubts
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trials import data_warnings, learned_from, version_warning
-from hrnet_search.report.trust import Stamp
+from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.report.trust.latency_doubt import study_doubts
+from hrnet_search.report.trust.statistics import Stamp
+from hrnet_search.report.trust.trials import data_warnings, learned_from, version_warning
 from hrnet_search.store.study import Study
 
 MOST_FAILURES = 3

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from hrnet_search.files import write_file
 from hrnet_search.report.duels import fought, part_in
-from hrnet_search.report.files import write_file
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from hrnet_search.evaluate.oom_kills import OomKills, oom_kills
+from hrnet_search.evaluate.machine.oom_kills import OomKills, oom_kills
+from hrnet_search.files import write_whole
 from hrnet_search.records import TrialTask
 from hrnet_search.search.deaths import Death, out_of_memory
-from hrnet_search.store.files import write_whole
 
 NAME = "running.json"
 

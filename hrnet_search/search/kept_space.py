@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from hrnet_search.files import write_whole
 from hrnet_search.paths import absolute
 from hrnet_search.records import BASE_INIT, NO_INIT, Schedule
 from hrnet_search.redaction import redacted_address
@@ -12,7 +13,6 @@ from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.rewrite import Keys, rewritten, without_secrets
 from hrnet_search.space.schema import SCHEMA_FILE, beside, schema_text
 from hrnet_search.store.database import storage
-from hrnet_search.store.files import write_whole
 
 SPACE_FILE, BASE_FILE, COLORS_FILE = "space.yaml", "base.yaml", "colors.txt"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hrnet_search.data.contents import Contents
 from hrnet_search.inventory import Inventory
 from hrnet_search.records import MIOU, LatencySpec, Schedule
-from hrnet_search.search import confirm
+from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Probe
 

@@ -14,11 +14,11 @@ from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.data.contents import Contents
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
 from hrnet_search.errors import StudyExistsError, counted
-from hrnet_search.evaluate.devices import device_name, resolve_device, versions
-from hrnet_search.evaluate.kept_latencies import latency_of
-from hrnet_search.evaluate.probe import is_open, settle
-from hrnet_search.evaluate.settled_check import settled_check
-from hrnet_search.evaluate.trial import Worker, gate_of
+from hrnet_search.evaluate.latency.kept import latency_of
+from hrnet_search.evaluate.latency.reference import settled_check
+from hrnet_search.evaluate.machine.devices import device_name, resolve_device, versions
+from hrnet_search.evaluate.training.probe import is_open, settle
+from hrnet_search.evaluate.training.trial import Worker, gate_of
 from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
 from hrnet_search.records import (
@@ -34,17 +34,17 @@ from hrnet_search.records import (
     TrialResult,
     hash_of,
 )
-from hrnet_search.search.initial import Initial, base_schedule
-from hrnet_search.search.inline import Asking, Driver, Listener, run_inline
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Asking, Driver, Listener, run_inline
+from hrnet_search.search.first_measurements import frozen_reference, measure_start, screening_line
+from hrnet_search.search.identity import TRAINING, check_same, keep_contents
+from hrnet_search.search.initial_weights import Initial, base_schedule
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.kept_space import keep_space
+from hrnet_search.search.mirrors.tracking_uri import noted_tracking, tracking_of
 from hrnet_search.search.own_sampler import check_sampler
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.same import TRAINING, check_same, keep_contents
 from hrnet_search.search.space_problem import latency_matters
-from hrnet_search.search.start import frozen_reference, measure_start, screening_line
-from hrnet_search.search.study import Brain
-from hrnet_search.search.tracking_uri import noted_tracking, tracking_of
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.findings import NotedSchedule, Probe

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from hrnet_search.errors import counted
+from hrnet_search.pareto import non_dominated
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
@@ -15,9 +16,8 @@ from hrnet_search.records import (
     TrialResult,
 )
 from hrnet_search.search.ask_book import AskBook
-from hrnet_search.search.confirm import Candidate
+from hrnet_search.search.confirm.choice import Candidate
 from hrnet_search.search.space_problem import cost_objectives
-from hrnet_search.store.front import non_dominated
 
 SEARCH, CONFIRM, BASE = "search", "confirm", "base"
 

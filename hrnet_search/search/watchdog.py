@@ -13,9 +13,9 @@ from types import FrameType
 
 from hrnet_search import heartbeat
 from hrnet_search.errors import StorageLostError, StudyError, warn_on_stderr
+from hrnet_search.files import open_log
 from hrnet_search.records import HANG_S, TrialProgress, TrialTask
 from hrnet_search.search.hangs import Silence, Steps
-from hrnet_search.store.files import open_log
 from hrnet_search.store.waiting import Warn
 
 LOOK_S = 1.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hrnet_search.errors import Fault, StorageLostError, StudyDamagedError, StudyError
-from hrnet_search.store.files import FULL, room
+from hrnet_search.files import FULL, room
 from hrnet_search.store.tables import FILE, META, TABLES, VERSION, checked, damage
 
 OLDEST = 1

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from hrnet_search.files import free_name
 from hrnet_search.store.database import check_structure, connect, prepared
-from hrnet_search.store.files import free_name
 from hrnet_search.store.host import Host
 from hrnet_search.store.lock import Held, Owner
 from hrnet_search.store.notes import redacted_note

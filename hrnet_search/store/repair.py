@@ -15,10 +15,10 @@ from datetime import datetime
 from pathlib import Path
 
 from hrnet_search.errors import StudyDamagedError, StudyError, StudyInUseError
+from hrnet_search.files import free_name, write_whole
 from hrnet_search.records import TrialKey
 from hrnet_search.store import carve, second_copy
 from hrnet_search.store.database import connect, not_a_study, storage
-from hrnet_search.store.files import free_name, write_whole
 from hrnet_search.store.lock import Held, held_of, in_use
 from hrnet_search.store.migration import META_1, TRIALS_1, note_of, trial_of
 from hrnet_search.store.reader import Reader

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hrnet_search.store.files import append_only, write_whole
+from hrnet_search.files import append_only, write_whole
 from hrnet_search.store.tables import META, RUNGS, TRIALS, Row, Table, checksum
 
 FILE = "study.jsonl"

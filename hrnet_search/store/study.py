@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from hrnet_search.errors import Fault, InputError
+from hrnet_search.pareto import non_dominated
 from hrnet_search.paths import absolute
 from hrnet_search.records import COMPLETED, KEPT, OBJECTIVES, SOFT_IOU, TrialResult
 from hrnet_search.store.database import not_a_study, reading
-from hrnet_search.store.front import non_dominated
 from hrnet_search.store.notes import Notes, redacted_notes
 from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections
 from hrnet_search.store.tables import FILE, Row

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError, warn_on_stderr
+from hrnet_search.files import checkpoint_folder, place_new, refuse_links
 from hrnet_search.paths import absolute
 from hrnet_search.records import FAILED, RungResult, TrialResult
 from hrnet_search.store import lock, migration, second_copy
@@ -23,7 +24,6 @@ from hrnet_search.store.database import (
     schema_version,
     storage,
 )
-from hrnet_search.store.files import checkpoint_folder, place_new, refuse_links
 from hrnet_search.store.notes import Notes, redacted_note
 from hrnet_search.store.rows import trusted
 from hrnet_search.store.tables import (

@@ -25,7 +25,7 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
-from hrnet_search.search.inline import Report, run_inline
+from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.space.load import SpaceFile, load_space_file
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -9,7 +9,7 @@ import pytest
 from ablation.made_up_ablation import drive, run_made_up, space_file
 
 from hrnet_search.records import TrialResult, TrialTask
-from hrnet_search.search.inline import Report
+from hrnet_search.search.driver import Report
 from hrnet_search.store.ablation import EffectRow
 from hrnet_search.store.study import open_study
 

@@ -23,10 +23,10 @@ from hrnet_search.ablation.run import open_ablation, prepare, take_over, write_r
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.inventory import Inventory
 from hrnet_search.records import FAILED, TrialResult, TrialTask
-from hrnet_search.report.ablation import ablation_lines
+from hrnet_search.report.ablation.tables import ablation_lines
 from hrnet_search.search.deaths import Death
+from hrnet_search.search.driver import Report
 from hrnet_search.search.failures import ALIKE
-from hrnet_search.search.inline import Report
 from hrnet_search.store.ablation import AblationRecord, EffectRow
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.notes import Notes

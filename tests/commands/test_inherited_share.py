@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hrnet_search import open_study
 from hrnet_search.cli import main
-from hrnet_search.report.evidence import evidence_of
+from hrnet_search.report.trust.evidence import evidence_of
 
 CONFIG = (
     Path(__file__).parents[2]

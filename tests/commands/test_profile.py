@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from hrnet_search.cli import main
-from hrnet_search.evaluate import kept_latencies, machine
-from hrnet_search.evaluate.latency import measure_latency
+from hrnet_search.evaluate.latency import kept as kept_latencies
+from hrnet_search.evaluate.latency.measure import measure_latency
+from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.records import Latency
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))

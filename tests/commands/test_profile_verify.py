@@ -10,9 +10,9 @@ import pytest
 
 import hrnet_search
 from hrnet_search.cli import main
-from hrnet_search.evaluate import machine
-from hrnet_search.evaluate import profile as evaluated
 from hrnet_search.evaluate.counting import cost_by_fvcore
+from hrnet_search.evaluate.latency import one_network as evaluated
+from hrnet_search.evaluate.machine import load as machine
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*small*.yaml"))
 WORDS = ["profile", *map(str, CONFIGS), "--size", "64", "96", "--verify"]

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from evaluate.test_trial import always, task
+from evaluate.training.test_trial import always, task
 
 from hrnet_search.errors import DeviceLostError
-from hrnet_search.evaluate import devices, trial
-from hrnet_search.evaluate.devices import is_lost
-from hrnet_search.evaluate.trial import Worker
+from hrnet_search.evaluate.machine import devices
+from hrnet_search.evaluate.machine.devices import is_lost
+from hrnet_search.evaluate.training import trial
+from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.records import FAILED
 
 GPU = torch.device("cuda", 0)

@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from evaluate.test_trial import SCHEDULE, task
+from evaluate.training.test_trial import SCHEDULE, task
 
-from hrnet_search import heartbeat
+from hrnet_search import files, heartbeat
 from hrnet_search.data import decoded
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.evaluate.loss import balanced_weights
-from hrnet_search.evaluate.train import Trainer
-from hrnet_search.evaluate.trial import Worker
+from hrnet_search.evaluate.training.loss import balanced_weights
+from hrnet_search.evaluate.training.train import Trainer
+from hrnet_search.evaluate.training.trial import Worker
+from hrnet_search.files import write_whole
 from hrnet_search.records import LatencySpec, TrialProgress
 from hrnet_search.search.ray_tune import storage
 from hrnet_search.search.ray_tune.storage import Storage
-from hrnet_search.store import files
-from hrnet_search.store.files import write_whole
 
 
 def beats_of(call: Callable[[], object]) -> int:

@@ -269,7 +269,7 @@ def test_as_many_trials_at_once_as_memory_holds(needed: int, memory: int, trials
 
 def test_the_tests_of_the_step_are_those_marked_gpu() -> None:
     files = {path.relative_to(ROOT).as_posix() for path in marked_tests.marked(ROOT / "tests")}
-    assert {"tests/evaluate/test_calls.py", "tests/gpu/test_device.py"} <= files
+    assert {"tests/evaluate/latency/test_calls.py", "tests/gpu/test_device.py"} <= files
     assert "tests/gpu/test_timers.py" in files
 
 

@@ -10,8 +10,14 @@ import pytest
 import torch
 
 from hrnet_search.device_names import is_device
-from hrnet_search.evaluate.devices import device_name, gpu_count, gpu_uuid, resolve_device, versions
-from hrnet_search.evaluate.machine import read_gpu, snapshot
+from hrnet_search.evaluate.machine.devices import (
+    device_name,
+    gpu_count,
+    gpu_uuid,
+    resolve_device,
+    versions,
+)
+from hrnet_search.evaluate.machine.load import read_gpu, snapshot
 
 pytestmark = pytest.mark.gpu
 

@@ -12,10 +12,10 @@ from gpu.on_devices import DEVICES, SCHEDULE, SLOW_DEVICES, always, network, qua
 from made_up import TINY
 from torch import Tensor
 
-from hrnet_search.evaluate.checkpoint import Checkpoints
-from hrnet_search.evaluate.condition import FORMATS
-from hrnet_search.evaluate.probe import candidates, settle
-from hrnet_search.evaluate.train import train
+from hrnet_search.evaluate.latency.condition import FORMATS
+from hrnet_search.evaluate.training.checkpoint import Checkpoints
+from hrnet_search.evaluate.training.probe import candidates, settle
+from hrnet_search.evaluate.training.train import train
 from hrnet_search.records import MEMORY_FORMATS, TrialProgress
 
 RUNGS = (3, 6)

@@ -13,14 +13,14 @@ import pytest
 from driver_process import running
 from gpu.on_devices import DEVICES, LATENCY, SLOW_DEVICES, always, network, result_of, task
 
-from hrnet_search.evaluate.latency import measure_latency
-from hrnet_search.evaluate.trial import Worker, gate_of
+from hrnet_search.evaluate.latency.measure import measure_latency
+from hrnet_search.evaluate.training.trial import Worker, gate_of
 from hrnet_search.records import COMPLETED
 
 TRAINING = """
 import time
 from gpu.on_devices import trainer
-from hrnet_search.evaluate.trial import gate_of
+from hrnet_search.evaluate.training.trial import gate_of
 with gate_of({device!r}, {device!r}) as gate:
     one = trainer({device!r}, steps=10**6)
     one.advance()

@@ -14,11 +14,11 @@ import pytest
 from made_up import network
 
 from hrnet_search.arch.hrnet_yaml import Config, cityscapes_sections, parse_config, read_config
+from hrnet_search.export.official import merge_problems
 from hrnet_search.library.readers import ignored_label, is_renumbered
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.presets import PRESETS
 from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Schedule
-from hrnet_search.report.export.official import merge_problems
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 

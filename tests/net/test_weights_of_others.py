@@ -25,12 +25,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hrnet_search.errors import WeightsError
+from hrnet_search.export.mmseg_structure import model_tensors
 from hrnet_search.net.hrnet import HighResolutionModule, HighResolutionNet
 from hrnet_search.net.inherit import inherit_from, source_of
 from hrnet_search.net.mmseg_names import FOLDED, to_mmseg
 from hrnet_search.net.weight_file import read_content
 from hrnet_search.net.weights import WeightsReport, absent_edges, load_weights, say
-from hrnet_search.report.export.mmseg_structure import model_tensors
 
 
 @functools.cache

@@ -16,9 +16,9 @@ from hrnet_search.records import DataSpec, Latency, Schedule, TrialKey, TrialRes
 from hrnet_search.report.duels import budget_of, duel_lines, fought, part_in
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary
-from hrnet_search.report.trials import Trial
-from hrnet_search.search.inline import run_inline
-from hrnet_search.search.study import Brain
+from hrnet_search.report.trust.trials import Trial
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import run_inline
 from hrnet_search.store.duels import Duel, Duels
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes

@@ -11,9 +11,9 @@ from made_up import network, result
 from matplotlib.text import Annotation
 
 from hrnet_search.arch.cost import Cost
+from hrnet_search.parts import Parts
 from hrnet_search.records import FAILED, INFEASIBLE, STOPPED, LatencyCondition, TrialResult
 from hrnet_search.report.figure import Picture, draw, save
-from hrnet_search.report.parts import Parts
 from hrnet_search.report.plots import condition_text, pictures, write_plots
 from hrnet_search.store.study import Study
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hrnet_search.report.trust import (
+from hrnet_search.report.trust.statistics import (
     NOT_TRUSTWORTHY,
     Floats,
     partial_tau,

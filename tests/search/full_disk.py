@@ -21,7 +21,7 @@ from made_up import TINY
 from rich.console import Console
 
 from hrnet_search.errors import StorageLostError
-from hrnet_search.evaluate.trial import Worker
+from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.progress import watching
 from hrnet_search.records import (
     DataSpec,
@@ -32,7 +32,7 @@ from hrnet_search.records import (
     TrialTask,
 )
 from hrnet_search.search.deaths import Death
-from hrnet_search.search.inline import Listener, run_inline
+from hrnet_search.search.driver import Listener, run_inline
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore

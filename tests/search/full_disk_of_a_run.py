@@ -20,7 +20,7 @@ from pathlib import Path
 
 from hrnet_search.cli import main as command
 from hrnet_search.errors import StorageLostError
-from hrnet_search.evaluate import trial
+from hrnet_search.evaluate.training import trial
 from hrnet_search.store.study import open_study
 
 WRITES = os.O_WRONLY | os.O_RDWR

@@ -19,7 +19,7 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
-from hrnet_search.search.inline import Report
+from hrnet_search.search.driver import Report
 
 
 def accuracy(task: TrialTask) -> float:

@@ -14,9 +14,9 @@ from made_up import network
 from search.made_up_trials import run_made_up
 
 from hrnet_search.records import DataSpec, LatencySpec, Schedule
-from hrnet_search.search.inline import Listener, run_inline
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Listener, run_inline
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.study import Brain
 from hrnet_search.space.space import Choice, Limit, SearchSpace
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes

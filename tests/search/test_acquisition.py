@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from hrnet_search.pareto import hypervolume
 from hrnet_search.search.problem import Floats
 from hrnet_search.search.samplers.acquisition import MOST_MEMBERS, Front, expected_improvement
-from hrnet_search.store.front import hypervolume
 
 FLOOR = 0.2
 

@@ -14,10 +14,10 @@ from search import tabulated
 from hrnet_search.ablation.brain import AblationBrain, Conditions
 from hrnet_search.ablation.run import open_ablation
 from hrnet_search.records import COMPLETED, FAILED, TrialResult, TrialTask
+from hrnet_search.search.brain import Brain
 from hrnet_search.search.deaths import Death
+from hrnet_search.search.driver import Asking
 from hrnet_search.search.failures import ALIKE
-from hrnet_search.search.inline import Asking
-from hrnet_search.search.study import Brain
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore

@@ -14,8 +14,8 @@ from search.tabulated import create, plan, with_latency
 
 from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search import ended
-from hrnet_search.search.inline import Report, run_inline
-from hrnet_search.search.study import Brain
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -38,7 +38,7 @@ test_ended.drive(Path(sys.argv[1]), Path(sys.argv[2]), run)
 
 def drive(folder: Path, proc: Path, run: object) -> None:
     """Drive a study where the kernel's counts stand in `proc`."""
-    from hrnet_search.evaluate import oom_kills
+    from hrnet_search.evaluate.machine import oom_kills
 
     oom_kills.PROC = oom_kills.CGROUP = proc
     create(folder)
@@ -54,7 +54,7 @@ def killed(folder: Path, proc: Path, why: str) -> int:
 
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from hrnet_search.evaluate import oom_kills
+    from hrnet_search.evaluate.machine import oom_kills
 
     folder = tmp_path / "proc"
     folder.mkdir()

@@ -14,10 +14,10 @@ from PIL import Image
 from hrnet_search.errors import StudyError
 from hrnet_search.records import DataSpec
 from hrnet_search.search.kept_space import keep_space
-from hrnet_search.search.mirrors import places_of
+from hrnet_search.search.mirrors.outbox import places_of
+from hrnet_search.search.mirrors.tracking_uri import tracking_of
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import open_store, plan_of
-from hrnet_search.search.tracking_uri import tracking_of
 from hrnet_search.space.load import SpaceFile, load_space_file
 from hrnet_search.space.schema import MODELINE, SCHEMA_FILE
 from hrnet_search.store.study import Study, open_study

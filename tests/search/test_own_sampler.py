@@ -17,7 +17,7 @@ from hrnet_search.commands.check import check
 from hrnet_search.commands.run import run
 from hrnet_search.errors import InputError, SpaceError
 from hrnet_search.records import MIOU, SOFT_IOU, TrialResult, TrialTask
-from hrnet_search.search.inline import Report
+from hrnet_search.search.driver import Report
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.study import open_study
 from hrnet_search.testing import SAMPLER_CHECKS, MakeSampler, sampler_from, toy_problem

@@ -12,18 +12,18 @@ import pytest
 from made_up import network
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from hrnet_search.pareto import hypervolume
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.samplers import SAMPLERS, fits, surrogate
-from hrnet_search.search.samplers.evidence import FLOOR, SAMPLE, chosen, raised
 from hrnet_search.search.samplers.history import Observation
 from hrnet_search.search.samplers.sampler import Sampler
-from hrnet_search.search.samplers.start import start_sample
+from hrnet_search.search.samplers.start_sample import start_sample
+from hrnet_search.search.samplers.training_rows import FLOOR, SAMPLE, chosen, raised
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import problem_of
 from hrnet_search.space.space import Choice, Limit, SearchSpace
 from hrnet_search.space.space import costs as space_costs
-from hrnet_search.store.front import hypervolume
 
 
 def grid(

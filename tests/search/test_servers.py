@@ -12,7 +12,7 @@ from search.servers import MlflowServer, Postgres
 from search.tabulated import SPACE, drive, plan
 
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
-from hrnet_search.search.mirrors import Outbox, sync
+from hrnet_search.search.mirrors.outbox import Outbox, sync
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore

@@ -20,9 +20,9 @@ from hrnet_search.records import (
     TrialResult,
     TrialTask,
 )
-from hrnet_search.search.inline import Report, run_inline
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.rungs import Curve, chance, curve_of
-from hrnet_search.search.study import Brain
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 

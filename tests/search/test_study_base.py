@@ -11,9 +11,9 @@ from search.made_up_trials import run_made_up
 from search.tabulated import drive
 
 from hrnet_search.records import FAILED, TrialResult, TrialTask
-from hrnet_search.search.initial import base_schedule
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.initial_weights import base_schedule
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.study import Brain
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore

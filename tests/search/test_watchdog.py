@@ -15,9 +15,9 @@ from search.tabulated import create, plan
 
 from hrnet_search import heartbeat
 from hrnet_search.records import HANG_S, Schedule, TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.hangs import MOST_A_LOOK_S, TIMES, Silence, Steps
-from hrnet_search.search.inline import Report, run_inline
-from hrnet_search.search.study import Brain
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
@@ -76,8 +76,8 @@ UNINTERRUPTIBLE = """
 import ctypes, sys
 from pathlib import Path
 from search.tabulated import create, plan
-from hrnet_search.search.inline import run_inline
-from hrnet_search.search.study import Brain
+from hrnet_search.search.driver import run_inline
+from hrnet_search.search.brain import Brain
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.store.writer import StudyStore
 folder = Path(sys.argv[1])

@@ -19,10 +19,10 @@ from driver_process import HERE, start_writer
 from made_up import NOTES, ask, result
 
 from hrnet_search.errors import StorageLostError, StudyError, StudyInUseError
+from hrnet_search.files import checkpoint_folder
 from hrnet_search.records import RungResult
 from hrnet_search.store import host, lock
 from hrnet_search.store.database import connect
-from hrnet_search.store.files import checkpoint_folder
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore

@@ -11,12 +11,11 @@ from markupsafe import Markup
 from hrnet_search import __version__
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
+from hrnet_search.export.member import Member, front_of
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import COMPLETED, OBJECTIVES, SOFT_IOU, STATUSES, TrialResult
-from hrnet_search.report.ablation import has_soft
+from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
-from hrnet_search.report.evidence import Evidence, evidence_of
-from hrnet_search.report.export.member import Member, front_of
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
 from hrnet_search.report.page.drawing import draw_network
 from hrnet_search.report.page.history import (
@@ -33,7 +32,8 @@ from hrnet_search.report.page.points import Points, condition_line, known, point
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.summary import differences
-from hrnet_search.report.trials import Trial, learned_from, long_schedule_id, schedule_id
+from hrnet_search.report.trust.evidence import Evidence, evidence_of
+from hrnet_search.report.trust.trials import Trial, learned_from, long_schedule_id, schedule_id
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study

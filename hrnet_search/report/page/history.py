@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_search.errors import shown
+from hrnet_search.pareto import hypervolume
 from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STOPPED, TrialResult
 from hrnet_search.report.page.thin import spread
-from hrnet_search.report.trials import Trial
+from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit
-from hrnet_search.store.front import hypervolume
 
 MOST_CURVES = 300
 MOST_REASONS = 12

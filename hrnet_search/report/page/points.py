@@ -13,10 +13,10 @@ import pandas as pd
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import SOFT_IOU, Latency, LatencyCondition, TrialResult
-from hrnet_search.report.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.page.thin import MOST_BEATEN, drawn
 from hrnet_search.report.summary import differences
-from hrnet_search.report.trials import Trial
+from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
+from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.trial_rows import Ask
 
 MOST_YAMLS = 300

@@ -16,8 +16,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hrnet_search.errors import shown
+from hrnet_search.files import write_file
 from hrnet_search.report.compare import Comparison
-from hrnet_search.report.files import write_file
 from hrnet_search.report.page.figures import comparison_figure, figures_of
 from hrnet_search.report.page.gather import Page
 from hrnet_search.report.page.previews import class_colour

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hrnet_search.errors import shown
 from hrnet_search.report.compare import Comparison
-from hrnet_search.report.evidence import Evidence
-from hrnet_search.report.trust import FREE, Interval
+from hrnet_search.report.trust.evidence import Evidence
+from hrnet_search.report.trust.statistics import FREE, Interval
 
 
 @dataclass(frozen=True, slots=True)

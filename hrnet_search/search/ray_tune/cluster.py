@@ -25,8 +25,8 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hrnet_search.errors import ClusterLostError, Fault, InputError
-from hrnet_search.search.ray_tune import keeper
-from hrnet_search.store.files import open_log
+from hrnet_search.files import open_log
+from hrnet_search.search.ray_tune import reaper as keeper
 
 T = TypeVar("T")
 

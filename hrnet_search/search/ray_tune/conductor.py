@@ -18,7 +18,7 @@ from ray.tune.search import Searcher
 from hrnet_search.errors import DeviceLostError, StorageLostError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.deaths import Death
-from hrnet_search.search.inline import Asking, Listener
+from hrnet_search.search.driver import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.job import Courier
 from hrnet_search.search.ray_tune.watch import Watch, reason_of

@@ -15,7 +15,7 @@ from ray import get_runtime_context, tune
 
 from hrnet_search import heartbeat
 from hrnet_search.errors import DeviceLostError, StorageLostError
-from hrnet_search.evaluate.oom_kills import OomKills, oom_kills
+from hrnet_search.evaluate.machine.oom_kills import OomKills, oom_kills
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.store.host import Host, process_start, this_host
 
@@ -102,7 +102,9 @@ def _own_place() -> Place:
 def _check_gpu(task: TrialTask, lost: Sequence[str]) -> None:
     """Raise DeviceLostError if Ray handed out a GPU that was lost."""
     if lost:
-        from hrnet_search.evaluate.devices import own_gpu  # torch, which a job may do without
+        from hrnet_search.evaluate.machine.devices import (
+            own_gpu,  # torch, which a job may do without
+        )
 
         if (own := own_gpu(task.device)) in lost:
             raise DeviceLostError(own, "lost before")

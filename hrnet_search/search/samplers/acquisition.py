@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from hrnet_search.pareto import non_dominated
 from hrnet_search.search.problem import Floats
-from hrnet_search.store.front import non_dominated
 
 MOST_MEMBERS = 40
 """So many members of a front are compared with where there are two costs."""

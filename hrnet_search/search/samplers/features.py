@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
-from hrnet_search.search.samplers.start import log_exact
+from hrnet_search.search.samplers.start_sample import log_exact
 
 OPPOSITE = 0.5**0.5
 """Distance of each of two nominal levels from the origin: their own distance is then 1."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hrnet_search.pareto import non_dominated
 from hrnet_search.search.problem import Floats, Points
 from hrnet_search.search.samplers.history import History
-from hrnet_search.store.front import non_dominated
 
 DRAWN_FIRST = 20
 """Points drawn at random before the search, unless fewer trials are planned."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from hrnet_search.pareto import non_dominated
 from hrnet_search.search.problem import Floats, Points
 from hrnet_search.search.samplers.acquisition import Front
 from hrnet_search.search.samplers.calibration import Calibration
-from hrnet_search.search.samplers.evidence import array
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.history import History, Observation
-from hrnet_search.search.samplers.start import log_costs
+from hrnet_search.search.samplers.start_sample import log_costs
 from hrnet_search.search.samplers.surrogate import Belief, Data
-from hrnet_search.store.front import non_dominated
+from hrnet_search.search.samplers.training_rows import array
 
 LEAST_SUCCESS = 1e-6
 """A point is never held to be more hopeless: failures far and wide still leave an order."""

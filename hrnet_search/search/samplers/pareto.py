@@ -15,13 +15,13 @@ from threadpoolctl import ThreadpoolController
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Points, Problem
 from hrnet_search.search.samplers.candidates import candidates, new
-from hrnet_search.search.samplers.evidence import accuracies, observations, successes
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.fits import Fits
 from hrnet_search.search.samplers.history import History
 from hrnet_search.search.samplers.model import Hours, Model
-from hrnet_search.search.samplers.start import Start, log_costs, start_sample
+from hrnet_search.search.samplers.start_sample import Start, log_costs, start_sample
 from hrnet_search.search.samplers.surrogate import Belief
+from hrnet_search.search.samplers.training_rows import accuracies, observations, successes
 
 START = 20
 """Points in the start sample, at most a third of the trials if their number is known."""

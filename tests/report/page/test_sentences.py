@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from made_up import CHECK, network, result
 
-from hrnet_search.report.evidence import evidence_of
 from hrnet_search.report.page.sentences import trust_facts
+from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.store.study import Study
 
 

@@ -15,13 +15,13 @@ from search.ray_tune.jobs import Simulated
 from search.tabulated import plan
 
 from hrnet_search.records import HANG_S
-from hrnet_search.search.inline import Listener
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources, private_cluster
 from hrnet_search.search.ray_tune.driver import run_on_ray
 from hrnet_search.search.ray_tune.worker import Run
-from hrnet_search.search.study import Brain
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore

@@ -19,15 +19,15 @@ from search.ray_tune.simulated import drive_on
 from search.tabulated import drive, plan
 
 from hrnet_search.errors import StudyInUseError
+from hrnet_search.pareto import hypervolume
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.brain import Brain
 from hrnet_search.search.interrupt import Interrupt
-from hrnet_search.search.ray_tune import keeper
+from hrnet_search.search.ray_tune import reaper as keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster
 from hrnet_search.search.ray_tune.watch import reason_of
-from hrnet_search.search.study import Brain
 from hrnet_search.store import lock
 from hrnet_search.store.database import connect
-from hrnet_search.store.front import hypervolume
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 

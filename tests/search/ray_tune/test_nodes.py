@@ -24,9 +24,9 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.arch.memory import training_memory
 from hrnet_search.errors import InputError
 from hrnet_search.search.interrupt import Interrupt
-from hrnet_search.search.ray_tune import keeper
+from hrnet_search.search.ray_tune import reaper as keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster, Resources
-from hrnet_search.search.ray_tune.room import GIB, LEAST_MEMORY, Asked, memory_of_a_worker, settle
+from hrnet_search.search.ray_tune.nodes import GIB, LEAST_MEMORY, Asked, memory_of_a_worker, settle
 from hrnet_search.store.study import open_study
 
 

@@ -13,7 +13,7 @@ from search.ray_tune.simulated import drive_on
 from search.tabulated import drive, plan
 
 from hrnet_search.errors import DeviceLostError
-from hrnet_search.evaluate.oom_kills import OomKills
+from hrnet_search.evaluate.machine.oom_kills import OomKills
 from hrnet_search.records import TrialKey, TrialTask
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.interrupt import Interrupt

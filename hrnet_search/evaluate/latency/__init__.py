@@ -1,0 +1,1 @@
+"""Latency: of a network now, and as it was kept."""

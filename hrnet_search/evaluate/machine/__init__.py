@@ -1,0 +1,1 @@
+"""The machine: devices, their load, memory and who has them."""

@@ -1,0 +1,1 @@
+"""Training: a trial from its first step to what is kept of it."""

@@ -1,0 +1,50 @@
+"""What a trial leaves in its study: weights, confusion matrices, previews, the log of an error."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hrnet_search.errors import StorageLostError, StudyError
+from hrnet_search.evaluate.training.train import Training
+from hrnet_search.files import make_folder, open_log, write_whole
+from hrnet_search.net.hrnet import HighResolutionNet
+from hrnet_search.net.weights import save_weights
+from hrnet_search.records import TrialTask
+from hrnet_search.store.evaluations import evaluation_path
+
+
+def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:
+    """Write the last confusion matrices by image, and the weights if they are those judged.
+
+    Raise StorageLostError where they cannot be written.
+    """
+    last = training.last
+    if not task.folder or last is None:
+        return
+    for name in ("weights", "evaluation"):
+        make_folder(Path(task.folder, name))
+    if last.rung.step == training.step:
+        metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
+        save_weights(network, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
+    small = last.confusions.astype(np.min_scalar_type(int(last.confusions.max(initial=0))))
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"confusions": small, "step": np.int64(last.rung.step)}
+    arrays |= last.previews.arrays()
+    np.savez_compressed(buffer, **arrays)
+    write_whole(evaluation_path(task.folder, task.key), buffer.getvalue())
+
+
+def log_error(task: TrialTask) -> None:
+    """Append the traceback of the error being handled to the trial's log."""
+    if not task.folder:
+        return
+    # A log is not worth a study: whatever else is written to a full disk says that it is full.
+    path = Path(task.folder, "logs", f"{task.key}.log")
+    with contextlib.suppress(OSError, StorageLostError, StudyError), open_log(path) as file:
+        traceback.print_exc(file=file)

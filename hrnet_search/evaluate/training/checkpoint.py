@@ -1,0 +1,75 @@
+"""Checkpoints of a running trial: the last one whole, whenever the process is killed."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hrnet_search.files import make_folder, write_whole
+
+EVERY_S = 120.0
+
+
+class OtherLayoutError(Exception):
+    """A checkpoint is whole, but not of this training: another version's, or another network's."""
+
+
+class Checkpoints:
+    """The one checkpoint in a folder, which is made when the first is saved.
+
+    `every_s` seconds after the last one a new one is due. Content is a dict of tensors, numbers,
+    strings, lists and dicts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        every_s: float = EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._every_s, self._clock = folder, every_s, clock
+        self._saved = clock()
+
+    def due(self) -> bool:
+        return self._clock() - self._saved >= self._every_s
+
+    def save(self, content: dict[str, Any]) -> None:
+        """Replace the checkpoint. Raise StorageLostError where it cannot be written."""
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        payload = buffer.getvalue()
+        make_folder(self._folder.parent)
+        make_folder(self._folder)
+        # torch reads past flipped bits in tensors, so the file ends with a sum of its own.
+        write_whole(self._path, payload + _checksum(payload))
+        self._saved = self._clock()
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the content on the CPU; None if there is no checkpoint or it is damaged."""
+        try:
+            stored = self._path.read_bytes()
+            payload, checksum = stored[:-4], stored[-4:]
+            if _checksum(payload) != checksum:
+                return None
+            content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        except Exception:  # a reader raises anything on a damaged file; then start anew
+            return None
+        return content if isinstance(content, dict) else None
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / "last.pt"
+
+
+def _checksum(payload: bytes) -> bytes:
+    return zlib.crc32(payload).to_bytes(4, "big")

@@ -1,0 +1,63 @@
+"""The loss of a schedule, and class weights from the training masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from hrnet_search import heartbeat
+from hrnet_search.evaluate.training import metrics
+from hrnet_search.records import IGNORED, Schedule
+
+
+class Loss:
+    """The loss of a schedule with weights [K] of the classes, or none."""
+
+    def __init__(self, schedule: Schedule, weight: Tensor | None, align_corners: bool) -> None:
+        self._schedule, self._weight, self._aligned = schedule, weight, align_corners
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of logits [N, K, h, w] against labels [N, H, W]."""
+        schedule = self._schedule
+        if schedule.loss == "ohem":
+            threshold, keep = schedule.ohem_threshold, schedule.ohem_keep
+            return metrics.ohem(logits, labels, self._aligned, threshold, keep, self._weight)
+        return metrics.cross_entropy(logits, labels, self._aligned, self._weight)
+
+    def share(self, part: Tensor, whole: Tensor) -> Tensor | float:
+        """Return what the loss of a part of a batch counts in the mean over all its labels.
+
+        For cross entropy the parts then add up to the loss of the whole. The hard pixels of
+        OHEM are those of each part, which counts by its images.
+        """
+        if part is whole:
+            return 1.0
+        if self._schedule.loss == "ohem":
+            return len(part) / len(whole)
+        counted = (metrics.counted(labels, self._weight) for labels in (part, whole))
+        some, every = counted
+        return some / torch.where(every > 0, every, 1)
+
+
+def balanced_weights(masks: Iterable[Tensor], classes: int) -> Tensor:
+    """Return weights, float32 [K], by the balance of median frequencies.
+
+    The frequency of a class is its share of the pixels of those masks, uint8 [H, W], that show
+    it; its weight is the median of all frequencies over its own (Eigen and Fergus 2015, as
+    SegNet used on CamVid). A class that no mask shows has 1.
+    """
+    hits, shown = torch.zeros(2, classes, dtype=torch.float64)
+    for mask in masks:
+        labels = mask[mask != IGNORED].flatten().cpu()
+        counts = torch.bincount(labels.int(), minlength=classes)[:classes].double()
+        hits += counts
+        shown += (counts > 0) * labels.numel()
+        heartbeat.beat()
+    there = hits > 0
+    frequency = hits / shown.clamp(min=1)
+    weights = torch.ones(classes, dtype=torch.float64)
+    if there.any():
+        weights[there] = frequency[there].quantile(0.5) / frequency[there]
+    return weights.float()

@@ -1,0 +1,195 @@
+"""The front as configs and weights of mmsegmentation: backbone HRNet, FCNHead over all scales."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import WeightsError
+from hrnet_search.export.member import Member
+from hrnet_search.export.mmseg_structure import model_tensors
+from hrnet_search.export.official import crossed_transitions
+from hrnet_search.export.result import ExportOptions, ExportResult, refusal
+from hrnet_search.export.trained import (
+    empty_state,
+    shapes_of,
+    torch_bytes,
+    trained_network,
+)
+from hrnet_search.files import write_file
+from hrnet_search.library.readers import ignored_label, is_renumbered
+from hrnet_search.net.mmseg_names import FOLDED, FOLDED_INTO, mmseg_name, to_mmseg
+
+CROP = (512, 1024)
+"""Height and width of a training crop where a study noted none."""
+
+
+def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> ExportResult:
+    """Write a model config, the names of its tensors, and its weights if asked.
+
+    What mmsegmentation cannot express is refused by name, unless `as_is`. Raises
+    StorageLostError where a file cannot be written.
+    """
+    name = f"{member.plain_stem}_mmseg"
+    model = model_config(member)
+    text = config_source(member, model)
+    reasons = mmseg_problems(member.architecture)
+    fits = tensor_problems(text, to_mmseg(empty_state(member)))
+    if (reasons or fits) and not options.as_is:
+        return refusal(f"{name}.py", [*reasons, *fits])
+    written = [write_file(folder / f"{name}.py", text.encode())]
+    if fits:
+        return ExportResult(tuple(written)) + refusal(f"{name}.pth", fits)
+    names = write_file(folder / f"{name}_keys.json", _names_json(member))
+    result = ExportResult((*written, names))
+    return result + _weights(member, folder / f"{name}.pth", text) if options.weights else result
+
+
+def mmseg_problems(architecture: Architecture) -> list[str]:
+    """Return what mmsegmentation would run as something else, or crash on; empty if nothing."""
+    fused = [
+        (number, stage)
+        for number, stage in enumerate(architecture.stages[1:], start=2)
+        if stage.branches > 1 and stage.modules > 0
+    ]
+    reasons = [
+        f"STAGE{number}.FUSE_METHOD {stage.fuse} runs as SUM there"
+        for number, stage in fused
+        if stage.fuse != "SUM"
+    ]
+    if architecture.head != "seg_hrnet":
+        reasons.append(f"the head {architecture.head} is no FCNHead")
+    if architecture.align_corners and fused:
+        reasons.append("ALIGN_CORNERS true: its HRNet fuses with align_corners False only")
+    if architecture.final_kernel != 1:
+        reasons.append(
+            f"FINAL_CONV_KERNEL {architecture.final_kernel}: its heads classify with a 1x1"
+            " convolution only"
+        )
+    return reasons + crossed_transitions(architecture)
+
+
+def model_config(member: Member) -> dict[str, Any]:
+    """Return the `model` of an mmsegmentation config, in the shape of its own HRNet configs."""
+    architecture = member.architecture
+    norm = {"type": "SyncBN", "requires_grad": True}
+    widths = list(architecture.stages[3].widths)
+    stages = {
+        f"stage{number}": {
+            "num_modules": stage.modules,
+            "num_branches": stage.branches,
+            "block": stage.block,
+            "num_blocks": stage.blocks,
+            "num_channels": stage.channels,
+        }
+        for number, stage in enumerate(architecture.stages, start=1)
+    }
+    loss = {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
+    return {
+        "type": "EncoderDecoder",
+        "data_preprocessor": _preprocessor(member),
+        "pretrained": None,
+        "backbone": {"type": "HRNet", "norm_cfg": norm, "norm_eval": False, "extra": stages},
+        "decode_head": {
+            "type": "FCNHead",
+            "in_channels": widths,
+            "in_index": tuple(range(len(widths))),
+            "channels": sum(widths),
+            "input_transform": "resize_concat",
+            "kernel_size": 1,
+            "num_convs": 1,
+            "concat_input": False,
+            "dropout_ratio": -1,
+            "num_classes": member.classes,
+            "norm_cfg": norm,
+            "align_corners": architecture.align_corners,
+            "ignore_index": ignored_label(member.data),
+            "loss_decode": loss,
+        },
+        "train_cfg": {},
+        "test_cfg": {"mode": "whole"},
+    }
+
+
+def config_source(member: Member, model: dict[str, Any]) -> str:
+    """Return the Python text of the config, with what is not as in the network that was judged."""
+    divisor = 4 * 2 ** (member.architecture.stages[3].branches - 1)
+    lines = [
+        f"{member.architecture.id}, written by hrnet-search for mmsegmentation 1.x; a model file,",
+        "to stand in _base_ in place of ../_base_/models/fcn_hr18.py.",
+        f"Exact for images whose sides are multiples of {divisor}; for others mmsegmentation",
+        "upsamples in two steps while it fuses, and the logits differ a little.",
+    ]
+    if is_renumbered(member.data):
+        lines += ["Masks hold other ids than classes: write masks of class ids, 255 is ignored."]
+    if reasons := mmseg_problems(member.architecture):
+        lines += ["NOT as it was searched:", *(f"  {reason}" for reason in reasons)]
+    return "".join(f"# {line}\n" for line in lines) + f"model = {_source(model, 0)}\n"
+
+
+def tensor_problems(text: str, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return what keeps a state dict from being that of a config's text, read as mmengine does."""
+    namespace: dict[str, Any] = {}
+    exec(compile(text, "config", "exec"), {}, namespace)
+    theirs, ours = model_tensors(namespace["model"]), shapes_of(tensors)
+    if theirs == ours:
+        return []
+    wrong = sorted(n for n in theirs.keys() | ours.keys() if theirs.get(n) != ours.get(n))
+    return [f"{len(wrong)} tensors have no equal there, {wrong[0]} first"]
+
+
+def _weights(member: Member, path: Path, text: str) -> ExportResult:
+    try:
+        tensors = to_mmseg(trained_network(member).state_dict())
+    except WeightsError as error:
+        return refusal(path.name, [str(error)])
+    content = torch_bytes({"meta": _meta(member), "state_dict": tensors})
+    again = torch.load(io.BytesIO(content), weights_only=True)["state_dict"]
+    if problems := tensor_problems(text, again):
+        return refusal(path.name, problems)
+    return ExportResult((write_file(path, content),))
+
+
+def _preprocessor(member: Member) -> dict[str, Any]:
+    return {
+        "type": "SegDataPreProcessor",
+        "mean": [round(255 * value, 6) for value in member.mean],
+        "std": [round(255 * value, 6) for value in member.std],
+        "bgr_to_rgb": True,
+        "pad_val": 0,
+        "seg_pad_val": ignored_label(member.data),
+        "size": member.schedule.crop if member.schedule else CROP,
+    }
+
+
+def _meta(member: Member) -> dict[str, Any]:
+    count = member.classes
+    names = list(member.data.names or [f"class {index}" for index in range(count)])
+    hues = (colorsys.hsv_to_rgb(index / count, 0.7, 0.9) for index in range(count))
+    palette = [[round(255 * part) for part in colour] for colour in hues]
+    return {"dataset_meta": {"classes": names, "palette": palette}}
+
+
+def _names_json(member: Member) -> bytes:
+    names = {name: mmseg_name(name) for name in empty_state(member) if name != FOLDED}
+    note = {FOLDED: f"taken off {FOLDED_INTO}"}
+    return (json.dumps({"names": names, "folded": note}, indent=1) + "\n").encode()
+
+
+def _source(value: Any, depth: int) -> str:
+    """Return a literal as mmsegmentation's configs spell it: `dict(key=...)`, a key a line."""
+    if not isinstance(value, dict):
+        return repr(value)
+    if not value:
+        return "dict()"
+    pad = "    " * (depth + 1)
+    items = "".join(f"{pad}{key}={_source(item, depth + 1)},\n" for key, item in value.items())
+    return f"dict(\n{items}{'    ' * depth})"

@@ -1,0 +1,80 @@
+"""Exporters by format, and the export of a whole front."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hrnet_search.errors import Fault, InputError
+from hrnet_search.export.card import write_card
+from hrnet_search.export.hrnet import export_hrnet
+from hrnet_search.export.member import Member, front_of
+from hrnet_search.export.mmseg import export_mmseg
+from hrnet_search.export.onnx_file import export_onnx
+from hrnet_search.export.result import ExportOptions, ExportResult
+from hrnet_search.export.safetensors_file import export_safetensors
+from hrnet_search.records import Latency
+from hrnet_search.store.study import Study
+
+Exporter = Callable[[Member, Path, ExportOptions], ExportResult]
+Measure = Callable[[Path, Member], Latency]
+
+EXPORTERS: dict[str, Exporter] = {
+    "hrnet": export_hrnet,
+    "mmseg": export_mmseg,
+    "onnx": export_onnx,
+    "safetensors": export_safetensors,
+}
+"""Each writes one member of the front for one other library, or says why not."""
+
+EXTRA_LIBRARIES = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
+"""What a format needs beyond what is always installed; the extra of that name brings it."""
+
+
+def export_front(
+    study: Study,
+    folder: str | Path,
+    formats: Sequence[str],
+    options: ExportOptions,
+    measure: Measure | None = None,
+) -> dict[str, ExportResult]:
+    """Write the front in every format, and a card a member; return what was written by format.
+
+    A refusal leaves the other files good. `measure` times a written ONNX file for the card. Raise
+    InputError for unknown formats, missing libraries and a study without a front, before anything
+    is written; StorageLostError where a file cannot be written.
+    """
+    check_formats(formats)
+    members = front_of(study)
+    if not members:
+        wrong, allowed = "no trial has completed", "allowed: a study with a front"
+        raise InputError(Fault("", None, wrong, allowed, file=str(study.folder)))
+    found = dict.fromkeys(formats, ExportResult())
+    cards = ExportResult()
+    for member in members:
+        whole, latencies = ExportResult(), []
+        for name in formats:
+            result = EXPORTERS[name](member, Path(folder), options)
+            found[name] += result
+            whole += result
+            if measure and name == "onnx":
+                latencies += [measure(path, member) for path in result.written]
+        cards += ExportResult((write_card(member, Path(folder), whole, latencies),))
+    return {**found, "cards": cards}
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise InputError with every format that is not known, or whose libraries are missing."""
+    faults = []
+    for name in formats:
+        if name not in EXPORTERS:
+            known = f"allowed: {', '.join(EXPORTERS)}"
+            faults.append(Fault("--format", name, f"{name} is not known", known))
+        missing = [m for m in EXTRA_LIBRARIES.get(name, ()) if not importlib.util.find_spec(m)]
+        if missing:
+            wrong = f"{name} needs {', '.join(missing)}, not installed here"
+            install = f"to install: pip install {' '.join(EXTRA_LIBRARIES[name])}"
+            faults.append(Fault("--format", name, wrong, install))
+    if faults:
+        raise InputError(faults)

@@ -1,0 +1,137 @@
+"""What a study holds that says how far to trust it: repeats, images, long trainings, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from hrnet_search.latency_rule import AACheck
+from hrnet_search.records import OBJECTIVES
+from hrnet_search.report.duels import duel_lines
+from hrnet_search.report.likeness import likeness, long_inherits
+from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
+from hrnet_search.report.trust.near_front import Draws, Judged, Pair, images_of, near_front
+from hrnet_search.report.trust.statistics import (
+    Interval,
+    Ranking,
+    SeedNoise,
+    Stamp,
+    rank_agreement,
+    seed_noise,
+    stamp,
+)
+from hrnet_search.report.trust.trials import (
+    Trial,
+    costs_of,
+    data_warnings,
+    long_schedule_id,
+    schedule_id,
+    seeds_of,
+    version_warning,
+)
+from hrnet_search.store.findings import Screening
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.study import Study
+
+MAY_BELONG = 0.05
+"""Chance of being on the front from which a variant cannot be told apart from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How far a study is to be trusted.
+
+    `mious` and `chances` (of being on the front) are by trial number, of the front and its
+    rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how much
+    the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
+    absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
+    if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
+    trials ran under several, if so; `duels` is what they say, a sentence each. `kept` is the tau
+    of what the search learned with the share of weights that trials inherited, and of how many;
+    None where they inherit nothing.
+    """
+
+    noise: SeedNoise | None
+    optimism: tuple[float, int] | None
+    mious: dict[int, Interval]
+    chances: dict[int, float]
+    pairs: tuple[Pair, ...]
+    ranking: Ranking | None
+    screening: Screening | None
+    aa_check: AACheck | None
+    ms_doubt: str
+    images: int
+    ious: dict[int, tuple[float, ...]]
+    stamp: Stamp
+    kept: tuple[Interval, int] | None = None
+    warnings: tuple[str, ...] = ()
+    versions: str = ""
+    duels: tuple[str, ...] = ()
+
+
+def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
+    """Return what a study, finished or not, says about itself; `trials` are its own if at hand."""
+    trials = study.trials() if trials is None else trials
+    notes, front = study.notes, study.front()
+    noise = seed_noise(list(seeds_of(trials, schedule_id(notes)).values()))
+    near = near_front(study, trials, front, noise)
+    draws = Draws(near, images_of(near), noise)
+    on_front = set(front["number"])
+    members = [i for i, one in enumerate(near) if one.number in on_front]
+    ranking = _ranking(trials, notes)
+    measured = any(OBJECTIVES[name].is_measured for name in study.objectives)
+    doubts = latency_doubts(notes.aa_check, trials) if measured else ()
+    return Evidence(
+        noise=noise,
+        optimism=_optimism(trials, front, notes),
+        mious=draws.intervals() if draws.known else {},
+        chances=draws.chances() if draws.known else {},
+        pairs=tuple(draws.pair(a, b) for a, b in pairwise(members)) if draws.known else (),
+        ranking=ranking,
+        screening=notes.screening,
+        aa_check=notes.aa_check,
+        ms_doubt=ms_doubt(notes.aa_check, trials),
+        images=draws.images,
+        ious={near[i].number: _iou(near[i]) for i in members if near[i].counts},
+        stamp=stamp(ranking, "; ".join(doubts), long_inherits(notes)),
+        kept=likeness(trials, notes),
+        warnings=data_warnings(notes),
+        versions=version_warning(trials),
+        duels=duel_lines(notes, trials),
+    )
+
+
+def _ranking(trials: Sequence[Trial], notes: Notes) -> Ranking | None:
+    """Return how the search's schedule ranks beside the long one, of architectures with both.
+
+    The short accuracy is that of the search's own seed, as the search saw it: by its signal. The
+    long one is mIoU.
+    """
+    long = seeds_of(trials, long_schedule_id(notes))
+    short = seeds_of(trials, schedule_id(notes), notes.signal)
+    macs, params = (costs_of(trials, name) for name in ("macs", "params"))
+    both = [name for name in long if name in short and macs.get(name, 0) > 0]
+    return rank_agreement(
+        short=np.array([short[name][0] for name in both]),
+        long=np.array([np.mean(long[name]) for name in both]),
+        costs=(np.array([macs[name] for name in both]), np.array([params[name] for name in both])),
+    )
+
+
+def _optimism(
+    trials: Sequence[Trial], front: pd.DataFrame, notes: Notes
+) -> tuple[float, int] | None:
+    """Return how much better front members are by the search's seed than by fresh ones."""
+    seeds = seeds_of(trials, schedule_id(notes))
+    found = [seeds[name] for name in front["architecture"] if len(seeds.get(name, ())) > 1]
+    if not found:
+        return None
+    return float(np.mean([mious[0] - np.mean(mious[1:]) for mious in found])), len(found)
+
+
+def _iou(one: Judged) -> tuple[float, ...]:
+    return tuple(np.mean([counts.iou() for counts in one.counts], axis=0).tolist())

@@ -1,0 +1,312 @@
+"""The brain of a study: asks, tells, stops and resumes; how and where trials run is a driver's.
+
+Everything it decides follows from the space file and from what is committed in the store, so
+that a study killed at any moment goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.records import (
+    COMPLETED,
+    INFEASIBLE,
+    STOPPED,
+    Point,
+    RungResult,
+    TrialKey,
+    TrialProgress,
+    TrialResult,
+    TrialTask,
+)
+from hrnet_search.search import rungs
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.confirm.phase import ConfirmPhase
+from hrnet_search.search.deaths import Death
+from hrnet_search.search.first_measurements import measured_at_start
+from hrnet_search.search.initial_weights import why_no_base
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.samplers import maker_of
+from hrnet_search.search.screening import LatencyScreen
+from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
+from hrnet_search.search.trials import BASE, SEARCH, Costs, Trials, have_ended
+from hrnet_search.space.published import known_designs
+from hrnet_search.store.findings import Screening
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
+
+FEWEST_TOO_LARGE = 10
+"""Networks that do not fit into memory, beyond the trials asked for or these, end a study."""
+
+INFEASIBLE_A_TRIAL = 10
+"""Networks over the latency limit that may be tried for each trial before the search gives up."""
+
+SMALLER = "a smaller schedule.batch or crop helps, or limits.activations below what fits"
+
+
+class Brain:
+    """Turns a plan and a store into trials to run, one `ask` and one `tell` each."""
+
+    def __init__(self, plan: Plan, store: StudyStore, reference_ms: float | None) -> None:
+        self.plan = plan
+        self.why_ended = ""
+        self._obstacle = ""
+        self._store = store
+        self._reference_ms = reference_ms
+        self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
+        self._screen = LatencyScreen(plan.space)
+        problem = problem_of(plan.space, plan.objectives, self._screen)
+        self._sampler = maker_of(plan.sampler)(
+            problem, seed=plan.seed, trials=plan.trials, anchors=known_designs(plan.space)
+        )
+        self._book = AskBook(store, plan.trials)
+        self._trials = Trials(plan.objectives, self._book)
+        self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
+        self._costs: dict[int, Costs | None] = {}  # of trials that run
+        self._noted: Screening | None = None
+        self._known_points: tuple[Point, ...] = ()
+        self._resume()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials that have ended, by status."""
+        return self._book.counts
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended and count as such: infeasible ones cost no training."""
+        return self._trials.ended
+
+    @property
+    def fell_short(self) -> bool:
+        """Whether something kept it from what was asked for, or no variant was trained at all."""
+        return bool(self._obstacle) or not self._trials.trained
+
+    def ask(self) -> TrialTask | None:
+        """Return the next trial, committed before it may start; None when there is none.
+
+        Trials that were cut off come first. `why_ended` says why there is none left; while it
+        is empty there may be one after the next `tell`.
+        """
+        self.why_ended = self._obstacle = self._find_obstacle()
+        ask = None if self._obstacle else self._book.waiting() or self._new()
+        if ask is None:
+            self._note_audit()
+            return None
+        return self._task(ask)
+
+    def report(self, number: int, progress: TrialProgress) -> bool:
+        """Take a trial's progress, commit what a rung showed; False stops the trial."""
+        if progress.latency is not None:
+            ask = self._book.asks[number]
+            known = TrialResult(ask.key, "", self._exact_cost(ask), progress.latency)
+            self._costs[number] = self._trials.result_costs(known)
+        if progress.rung is None:
+            self._store.heartbeat()
+            return True
+        self._store.rung(number, progress.rung)
+        return not self._is_doomed(number, progress.rung)
+
+    def tell(self, number: int, result: TrialResult) -> bool:
+        """Commit a result; False if the trial had one already, which then stands."""
+        first = self._book.tell(number, result)
+        if first:
+            self._learn(number)
+        return first
+
+    def give_back(self, number: int, death: Death) -> TrialResult | None:
+        """Take back a trial whose worker died; its result if that was once too often."""
+        exact = self._exact_cost(self._book.asks[number])
+        failed = self._book.give_back(number, death, exact)
+        if failed is not None:
+            self._learn(number)
+        return failed
+
+    def _resume(self) -> None:
+        notes = self._store.notes()
+        for architecture, ms in measured_at_start(notes):
+            self._screen.add(architecture, ms)
+        asks, results = self._book.asks, self._book.results
+        for number, result in results.items():  # all first, so that they are fitted once
+            if result.latency is not None:
+                self._screen.add(asks[number].architecture, result.latency.ms)
+        self._sampler.pend([ask.point for ask in asks.values() if ask.point])
+        for number in results:
+            self._learn(number)
+        self._known_points = notes.known_points or ()
+        for point in self._known_points:
+            self._tell_known(point)
+        searched = [ask for ask in asks.values() if ask.purpose == SEARCH]
+        if searched:  # a kill may have come between the seeds of one architecture
+            self._ask_seeds(searched[-1].point)
+
+    def _learn(self, number: int) -> None:
+        """Learn from a committed result."""
+        ask, result = self._book.asks[number], self._book.results[number]
+        self._costs.pop(number, None)
+        if result.latency is not None:
+            self._screen.add(ask.architecture, result.latency.ms)
+        self._tell_sampler(ask, result)
+
+    def _new(self) -> Ask | None:
+        """Return a trial that was not asked for before, None if there is none to ask for."""
+        if self.ended >= self.plan.trials:
+            self.why_ended = have_ended(self.ended, self.plan.trials)
+            return None
+        return self._book.waiting() if self._ask_next() else None
+
+    def _ask_next(self) -> bool:
+        """Commit what is to be tried next; False if there is nothing now, or nothing left."""
+        plan = self.plan
+        if plan.base and not self._trials.base:
+            base = plan.space.base  # False while it is trained: nothing starts before it ends
+            key = TrialKey(base.id, plan.base.id, plan.seeds[0])
+            return self._book.commit(key, (), base, BASE)
+        searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
+        if searching and self._propose():
+            return True
+        if self._trials.searching:
+            return False  # what confirms is chosen from all that was found
+        if self._confirm.ask():
+            return True
+        if self._book.running:
+            return False
+        # What confirming has no time for, or no use, goes back to the search.
+        if not searching and self._propose():
+            return True
+        tried = f"every variant within the limits has been tried{self._but_slow()}"
+        self.why_ended = tried if searching else f"{tried}, and {self._confirm.why_none}"
+        return False
+
+    def _but_slow(self) -> str:
+        """Return that some may have been left out by what is foretold of their latency."""
+        limited = any(limit.objective == LATENCY for limit in self.plan.space.limits)
+        used = self._screen.fit is not None and self._screen.fit.used
+        return ", but for those foretold to be too slow" if limited and used else ""
+
+    def _propose(self) -> bool:
+        """Ask the sampler until it names a computation that is new; False at its end."""
+        self._note_screening()
+        while points := self._sampler.ask():
+            if self._ask_seeds(points[0]):
+                return True
+            self._remember_known(points[0])
+        return False
+
+    def _note_screening(self) -> None:
+        """Note how well latency is foretold, when that has changed."""
+        if not latency_matters(self.plan.space, self.plan.objectives):
+            return  # and nothing is fitted
+        found = self._screen.fit
+        if found is None:
+            return
+        noted = Screening(found.n, found.loo_error, found.tau, found.used)
+        if noted != self._noted:
+            self._store.note(Notes(screening=noted))
+            self._noted = noted
+
+    def _ask_seeds(self, point: Point) -> bool:
+        """Commit an ask for each seed of a point that has none; False if all have."""
+        architecture = self.plan.space.decode(point)
+        keys = [TrialKey(architecture.id, self._schedule, s) for s in self.plan.seeds]
+        # All of them, whatever the first says: a generator would end at the first new one.
+        committed = [self._book.commit(key, point, architecture, SEARCH) for key in keys]
+        return any(committed)
+
+    def _remember_known(self, point: Point) -> None:
+        """Commit a point that spells a computation asked for before.
+
+        A resumed sampler has to have seen what this one saw.
+        """
+        self._known_points = (*self._known_points, point)
+        self._store.note(Notes(known_points=self._known_points))
+        self._tell_known(point)
+
+    def _tell_known(self, point: Point) -> None:
+        self._sampler.pend([point])
+        architecture = self.plan.space.decode(point)
+        for number, result in self._book.results.items():
+            ask = self._book.asks[number]
+            if ask.key.architecture == architecture.id:
+                self._tell_sampler(replace(ask, point=point), result)
+
+    def _find_obstacle(self) -> str:
+        """Return why what was asked for cannot be trained, empty if it can or is."""
+        counts, base = self.counts, self._trials.base
+        if base and (why := why_no_base(base, self.plan.folder)):
+            return why
+        if self.ended >= self.plan.trials:
+            return ""
+        if why := self._book.why_stop:
+            return why
+        limits = {limit.objective: limit.at_most for limit in self.plan.space.limits}
+        too_slow = self._trials.over(limits.get(LATENCY))
+        too_large = counts[INFEASIBLE] - too_slow
+        if too_large >= max(FEWEST_TOO_LARGE, self.plan.trials):
+            return f"{too_large} networks did not fit into memory: {SMALLER}"
+        if too_slow >= INFEASIBLE_A_TRIAL * self.plan.trials:
+            return f"{too_slow} networks were measured over the latency limit"
+        return ""
+
+    def _task(self, ask: Ask) -> TrialTask:
+        plan = self.plan
+        if ask.purpose == BASE:
+            assert plan.base, "asked for by such a plan only"
+            steps = plan.base.steps
+            task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,))
+            return replace(task, device=plan.device, folder=plan.folder)
+        limits = {limit.objective: limit.at_most for limit in plan.space.limits}
+        searching = ask.key.schedule == self._schedule
+        schedule = plan.schedule if searching else plan.long_schedule
+        return TrialTask(
+            number=ask.number,
+            key=ask.key,
+            architecture=ask.architecture,
+            schedule=schedule,
+            rungs=plan.rungs if searching else (schedule.steps,),
+            latency=plan.latency,
+            reference_ms=self._reference_ms,
+            # Confirming trials are of networks that kept the limit when they were chosen.
+            latency_limit_ms=limits.get("latency_ms") if ask.purpose == SEARCH else None,
+            device=plan.device,
+            folder=plan.folder,
+        )
+
+    def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
+        if ask.key.schedule != self._schedule:
+            return  # another schedule's accuracies are not those of the search
+        if result.status == STOPPED and result.rungs:
+            fidelity = result.rungs[-1].step / self.plan.schedule.steps
+            score = result.score(self.plan.signal)
+            self._sampler.tell(ask.point, score, fidelity, costs=self._trials.result_costs(result))
+        elif result.status == COMPLETED:
+            score = result.score(self.plan.signal)
+            self._sampler.tell(ask.point, score, costs=self._trials.result_costs(result))
+        else:
+            self._sampler.tell(ask.point, None)
+
+    def _exact_cost(self, ask: Ask) -> Cost:
+        return cost(ask.architecture, self.plan.latency.size, self.plan.schedule.data.classes)
+
+    def _is_doomed(self, number: int, rung: RungResult) -> bool:
+        """Return whether a trial will hardly end on the front of its cost neighbourhood."""
+        if not self.plan.stop:
+            return False  # without looking at every trial there is
+        ask, costs = self._book.asks[number], self._costs.get(number)
+        last = rung.step >= self.plan.rungs[-1]
+        if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
+            return False
+        signal = self.plan.signal
+        curve = rungs.Curve(costs, rungs.seen([rung], signal))
+        others = [rungs.curve_of(t.result, t.costs, signal) for t in self._trials.searched()]
+        return rungs.chance(curve, rung.step, others) < self.plan.stop
+
+    def _note_audit(self) -> None:
+        """Note how the rule of the rungs did, once the study has ended."""
+        if not self.why_ended or not self.plan.stop or len(self.plan.rungs) < 2:
+            return
+        ended = [(t.key, t.result, t.costs) for t in self._trials.searched()]
+        found = rungs.audit(ended, self._trials.front(), self.plan.stop, self.plan.signal)
+        self._store.note(Notes(rung_audit=found))

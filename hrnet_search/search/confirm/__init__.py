@@ -1,0 +1,1 @@
+"""What confirms the search: duels first, then more seeds and longer trainings."""

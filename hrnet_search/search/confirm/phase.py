@@ -1,0 +1,61 @@
+"""The last part of a study: duels first, then what `confirm.py` makes of the time they leave."""
+
+from __future__ import annotations
+
+from hrnet_search.records import TrialKey
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.confirm.choice import confirming
+from hrnet_search.search.confirm.device_time import DeviceTime
+from hrnet_search.search.confirm.duel_phase import DuelPhase
+from hrnet_search.search.confirm.rivals import Rivals
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.trials import CONFIRM, Trials
+from hrnet_search.store.writer import StudyStore
+
+
+class ConfirmPhase:
+    """Asks for the trials that confirm, within their share of the trials and of device time."""
+
+    def __init__(self, plan: Plan, store: StudyStore, book: AskBook, trials: Trials) -> None:
+        self._plan, self._book, self._trials = plan, book, trials
+        self._time = DeviceTime(plan, book, trials)
+        self._rivals = Rivals(plan, book, trials)
+        self._schedules = (plan.schedule.id, plan.long_schedule.id)
+        self._duels = DuelPhase(plan, store, book, self._rivals, self._time)
+        self.why_none = ""
+
+    def ask(self) -> bool:
+        """Commit the next trial that confirms; False if there is none now, or none left.
+
+        `why_none` says why none is left once nothing runs.
+        """
+        self.why_none = "there is nothing more to confirm"
+        if not self._plan.confirming:
+            return False
+        needed = self._duels.next()
+        if needed.key is not None:
+            return self._commit(needed.key)
+        return not needed.waits and self._ask_others()
+
+    def _ask_others(self) -> bool:
+        """Commit the next of the trials that duels leave time for; False if there is none."""
+        plan = self._plan
+        for key in confirming(
+            self._trials.candidates(),
+            plan.objectives,
+            plan.seeds,
+            self._schedules,
+            self._time.besides(self._duels.keys()),
+            plan.long,
+        ):
+            if key in self._book:
+                continue
+            if self._time.affords(1, self._time.expected(key)):
+                return self._commit(key)
+        if self._time.besides(self._book.asked)[1] < 1:
+            self.why_none = f"the {100 * plan.confirm:.0f}% of device time that confirms is used up"
+        return False
+
+    def _commit(self, key: TrialKey) -> bool:
+        point, network = self._rivals.network(key.architecture)
+        return self._book.commit(key, point, network, CONFIRM)

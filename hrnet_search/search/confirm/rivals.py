@@ -1,0 +1,86 @@
+"""The two sides of duels: what the search found, and the networks that people know."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from statistics import fmean
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.records import COMPLETED, Point
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.confirm.duels import Found, Known
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.space_problem import LATENCY
+from hrnet_search.search.trials import Trials
+from hrnet_search.space.published import designs
+from hrnet_search.space.space import exact_limits
+
+
+class Rivals:
+    """Says of both what they cost, and how accurate the search saw them."""
+
+    def __init__(self, plan: Plan, book: AskBook, trials: Trials) -> None:
+        self._plan, self._book, self._trials = plan, book, trials
+
+    @cached_property
+    def _designs(self) -> dict[str, tuple[Architecture, Cost]]:
+        """The known networks that may stand for what the study looks for, by name."""
+        plan = self._plan
+        counted = {
+            name: (network, cost(network, plan.latency.size, plan.schedule.data.classes))
+            for name, network in designs(plan.space).items()
+        }
+        return {name: pair for name, pair in counted.items() if _fits(*pair, plan)}
+
+    def found(self, name: str) -> list[Found]:
+        """Return what the search found, with the cost of a name."""
+        accuracy, latencies = self._plan.objectives.index("miou"), self._latencies()
+        found = []
+        for one in self._trials.candidates():
+            exact = self._book.results[one.number].cost
+            value = latencies.get(one.architecture) if name == LATENCY else getattr(exact, name)
+            if value is not None:
+                miou = one.values[accuracy]
+                found.append(Found(one.number, one.architecture, float(value), miou))
+        return found
+
+    def known(self, name: str) -> list[Known]:
+        """Return the base and the published networks whose cost is known."""
+        mious = {one.architecture: one.miou for one in self.found(name)}
+        found = []
+        for title, (network, exact) in self._designs.items():
+            value = self.latency(network.id) if name == LATENCY else getattr(exact, name)
+            if value is not None:
+                base = network.id == self._plan.space.base.id
+                miou = mious.get(network.id)
+                found.append(Known(title, network.id, float(value), exact.macs, miou, base))
+        return found
+
+    def latency(self, architecture: str) -> float | None:
+        """Return the mean latency in ms of a network's trials, None where it has none."""
+        return self._latencies().get(architecture)
+
+    def network(self, architecture: str) -> tuple[Point, Architecture]:
+        """Return a network with its point: none where the search did not ask for it."""
+        asked = (a for a in self._book.asks.values() if a.key.architecture == architecture)
+        first = next(asked, None)
+        if first is not None:
+            return first.point, first.architecture
+        return (), next(n for n, _ in self._designs.values() if n.id == architecture)
+
+    def _latencies(self) -> dict[str, float]:
+        measured: dict[str, list[float]] = {}
+        for result in self._book.results.values():
+            if result.status == COMPLETED and result.latency_ms is not None:
+                measured.setdefault(result.key.architecture, []).append(result.latency_ms)
+        return {architecture: fmean(ms) for architecture, ms in measured.items()}
+
+
+def _fits(network: Architecture, exact: Cost, plan: Plan) -> bool:
+    """Whether a network may stand for what a study looks for; its base always does."""
+    if plan.schedule.untrainable(max(stage.branches for stage in network.stages)):
+        return False
+    return network.id == plan.space.base.id or all(
+        getattr(exact, limit.objective) <= limit.at_most for limit in exact_limits(plan.space)
+    )

@@ -1,0 +1,155 @@
+"""Whether a file is the one that a study was begun with: what differs, by key, with both values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hrnet_search.data.contents import Contents, differences, from_text, to_text
+from hrnet_search.errors import Fault, StudyError, counted, shown
+from hrnet_search.files import write_whole
+from hrnet_search.records import NO_IDENTITY, NO_INIT, SIGNAL, Schedule
+from hrnet_search.space.load import SpaceFile, placed
+from hrnet_search.store.database import storage
+from hrnet_search.store.notes import Notes
+
+TRAINING = "schedule and data"
+"""The entry of an identity that holds ids of schedules; `schedule` says what they stand for."""
+
+FACTORS = "ablate.factors"
+BY_NAME = ("vary", "limits", FACTORS)
+"""Entries of an identity that are lists, each item a name and what belongs to it."""
+
+INIT, WEIGHTS = "schedule.init", "weights"
+
+IMAGES = {"train_images": "train", "val_images": "val", "val_fraction": "val.fraction"}
+FILES = "data"
+"""Where a difference is reported that is none of keys but of the files that they name."""
+
+CONTENTS_FILE = "data.jsonl"
+OTHER_RULES = "none has changed, but this version decodes them by other rules"
+
+
+def check_same(file: SpaceFile, begun: Notes, now: Notes, contents: Contents, folder: Path) -> None:
+    """Raise StudyError, a fault a key, if notes of a study differ in what may not change.
+
+    So it does if some that it was begun with cannot be read: nobody knows what it goes on with.
+    `contents` are those of the data now: files that differ are named.
+    """
+    if begun.unreadable or begun.identity is None:
+        names = ", ".join(begun.unreadable or ["identity"])
+        wrong = f"what it noted as {names} cannot be read, so it cannot go on"
+        allowed = "allowed: the version that noted it, or another folder with -o"
+        raise StudyError(Fault("", None, wrong, allowed, file=str(folder)))
+    old, new = (without_places(_identity(notes)) for notes in (begun, now))
+    different = [key for key in new if new[key] != old.get(key)]
+    if not different:
+        return
+    was, is_ = _leaves(begun), _leaves(now)
+    keys = _told([key for key in {**is_, **was} if is_.get(key) != was.get(key)])
+    differs = {
+        key: f"is {_word(is_, key)}, was {_word(was, key)} when {folder} was begun" for key in keys
+    } or dict.fromkeys(different, f"differs from what {folder} was begun with")
+    allowed = f"allowed: what {folder / 'space.yaml'} says, or another folder with -o"
+    found = {key: Fault(key, None, w, allowed) for key, w in differs.items()}
+    if FILES in found:
+        found[FILES] = _other_files(contents, folder)
+    raise StudyError(placed(file, found.values()))
+
+
+def keep_contents(contents: Contents, folder: Path) -> None:
+    """Write what each file of a study's data holds, so that what changes can be named.
+
+    Raise StorageLostError.
+    """
+    if contents:
+        with storage(folder):
+            write_whole(folder / CONTENTS_FILE, to_text(contents).encode())
+
+
+def _other_files(contents: Contents, folder: Path) -> Fault:
+    kept = folder / CONTENTS_FILE
+    try:
+        which = differences(from_text(kept.read_text()), contents) or OTHER_RULES
+    except (OSError, ValueError, TypeError):
+        which = f"which of them is not known, {kept} is missing or damaged"
+    compared = f"{counted(len(contents), 'file')} compared, every byte"
+    wrong = f"files are not those that {folder} was begun with: {which} ({compared})"
+    allowed = "allowed: the files as they were, or another folder with -o"
+    return Fault(FILES, None, wrong, allowed)
+
+
+def without_places(identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an identity without the words by which factors name weights.
+
+    What weights hold is in the ids of schedules; where they lie may change.
+    """
+    if FACTORS not in identity:
+        return identity
+    factors = [
+        [name, path, [_start(level) for level in levels] if path == INIT else levels]
+        for name, path, levels in identity[FACTORS]
+    ]
+    return {**identity, FACTORS: factors}
+
+
+def _start(named: str) -> str:
+    return named if named in (NO_INIT, WEIGHTS) else WEIGHTS
+
+
+def _identity(notes: Notes) -> Mapping[str, Any]:
+    identity = notes.identity or {}
+    return identity if FACTORS in identity else {SIGNAL: notes.signal, **identity}
+
+
+def _leaves(notes: Notes) -> dict[str, Any]:
+    """Return what may not change, by its key in a space file."""
+    found: dict[str, Any] = {}
+    for key, value in _identity(notes).items():
+        if key in BY_NAME:
+            found |= {f"{key}.{name}": rest for name, *rest in value}
+        elif key == "schedule.rungs":
+            found[key] = value[:-1]  # the last one is the steps
+        elif isinstance(value, dict):
+            found |= {f"{key}.{name}": part for name, part in value.items()}
+        elif key != TRAINING:
+            found[key] = value
+    return found | (_training(notes.schedule.schedule) if notes.schedule else {})
+
+
+def _training(schedule: Schedule) -> dict[str, Any]:
+    """Return what makes a schedule's id, by its key in a space file."""
+    beside = ("data", "fingerprint", "init_fingerprint", "init_path")
+    plain = asdict(schedule)
+    found = {f"schedule.{key}": value for key, value in plain.items() if key not in beside}
+    if weights := schedule.init_fingerprint:
+        found["schedule.init"] = f"{schedule.init} ({weights})"
+    for key, value in plain["data"].items():
+        if key in IMAGES and value:
+            found[f"data.{IMAGES[key]}"] = value
+        elif key not in NO_IDENTITY and key not in IMAGES and value != ():
+            found.setdefault(f"data.{key}", value)
+    return found | {FILES: schedule.fingerprint}
+
+
+def _told(changed: Sequence[str]) -> list[str]:
+    """Return the changed keys without those that follow from others."""
+    if "data.kind" in changed:
+        changed = [key for key in changed if key == "data.kind" or not key.startswith("data.")]
+    if any(key.startswith("data.") for key in changed):
+        changed = [key for key in changed if key != FILES]
+    return list(changed)
+
+
+def _word(leaves: Mapping[str, Any], key: str) -> str:
+    if key not in leaves:
+        return "not there"
+    value = leaves[key]
+    if key.startswith(BY_NAME) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return shown(value if isinstance(value, str) else json.dumps(value), 200)

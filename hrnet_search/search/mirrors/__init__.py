@@ -1,0 +1,1 @@
+"""Where trials that ended are shown as well."""

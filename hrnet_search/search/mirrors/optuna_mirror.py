@@ -1,0 +1,141 @@
+"""Optuna storage as a mirror, so that its dashboard, plots and importances work on a study."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from hrnet_search.records import (
+    COMPLETED,
+    FAILED,
+    OBJECTIVES,
+    TrialResult,
+)
+from hrnet_search.search.mirrors.tracking_uri import sqlite_url
+from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import Ask
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+KEY = "key"
+DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {"min": "minimize", "max": "maximize"}
+
+
+class OptunaMirror:
+    """A multi-objective Optuna study beside ours, written trial by trial.
+
+    Parameters are the space's choices: whole numbers at equal steps as integers, other levels
+    as categories. Completed trials are COMPLETE; stopped and infeasible ones PRUNED, which has
+    no values; failed ones FAIL. Limits are constraints, as value over limit minus 1.
+    """
+
+    def __init__(self, url: str, study: Study) -> None:
+        self._url = sqlite_url(study.folder / "optuna.db") if url == "auto" else url
+        notes = study.notes
+        self._name = f"{study.name}-{notes.study_id}" if notes.study_id else study.name
+        self._objectives = list(study.objectives)
+        self._choices, self._levels = notes.choices or (), notes.levels or ()
+        limits = (notes.identity or {}).get("limits", [])
+        self._limits: list[tuple[str, float]] = [(name, most) for name, most in limits]
+        self._study: Any = None
+        self._storage: Any = None
+
+    def known(self) -> dict[str, str]:
+        """Return the statuses of the trials that are there, by key: the last if one ran twice."""
+        self.close()  # connections to a server that went away
+        with _quiet():
+            self._study = self._open()
+            trials = self._study.get_trials(deepcopy=False)
+        told = [trial.user_attrs for trial in trials if KEY in trial.user_attrs]
+        return {told_of[KEY]: told_of.get("status", "") for told_of in told}
+
+    def send(self, ask: Ask, result: TrialResult) -> None:
+        """Add one trial, in one transaction."""
+        with _quiet():
+            self._study.add_trial(self._trial(ask, result))
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+        self._storage = None
+
+    def _open(self) -> Any:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        kept: dict[str, Any] = {
+            "pool_pre_ping": True
+        }  # a database that was restarted is connected to again
+        if self._url.startswith("postgresql"):
+            kept |= {"connect_args": {"connect_timeout": 5}}
+        storage = self._storage = optuna.storages.RDBStorage(self._url, engine_kwargs=kept)
+        directions = [DIRECTIONS[OBJECTIVES[name].direction] for name in self._objectives]
+        study = optuna.create_study(
+            storage=storage, study_name=self._name, directions=directions, load_if_exists=True
+        )
+        study.set_metric_names(self._objectives)
+        return study
+
+    def _trial(self, ask: Ask, result: TrialResult) -> Any:
+        from optuna.trial import TrialState, create_trial
+
+        found = [OBJECTIVES[name].of(result) for name in self._objectives]
+        values = [value for value in found if value is not None]
+        state = TrialState.FAIL if result.status == FAILED else TrialState.PRUNED
+        if result.status == COMPLETED and len(values) == len(found):
+            state = TrialState.COMPLETE
+        limits = [(OBJECTIVES[name].of(result), most) for name, most in self._limits]
+        over = [value / most - 1 for value, most in limits if value is not None]
+        attributes: dict[str, Any] = {
+            KEY: str(ask.key),
+            "architecture": ask.key.architecture,
+            "seed": ask.key.seed,
+            "purpose": ask.purpose,
+            "status": result.status,
+            "rungs": [[rung.step, rung.miou] for rung in result.rungs],
+            "wall_s": result.wall_s,
+            "error": result.error,
+        }
+        return create_trial(
+            state=state,
+            values=values if state == TrialState.COMPLETE else None,
+            # The base, and what a pick is compared with, may stand at no point of the space.
+            params=self._params(ask) if ask.point else {},
+            distributions=self._distributions() if ask.point else {},
+            user_attrs=attributes,
+            system_attrs={"constraints": over} if self._limits else None,
+        )
+
+    def _params(self, ask: Ask) -> dict[str, Any]:
+        levels = (values[i] for values, i in zip(self._levels, ask.point, strict=True))
+        return {name: _shown(level) for name, level in zip(self._choices, levels, strict=True)}
+
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return dict(zip(self._choices, map(_distribution, self._levels), strict=True))
+
+
+def _distribution(levels: Sequence[Any]) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    steps = {b - a for a, b in pairwise(levels)} if all(type(v) is int for v in levels) else set()
+    if len(steps) == 1 and min(steps) > 0:
+        return IntDistribution(levels[0], levels[-1], step=steps.pop())
+    return CategoricalDistribution([_shown(level) for level in levels])
+
+
+def _shown(level: Any) -> Any:
+    return str(level) if isinstance(level, list) else level
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep notes of Optuna and SQLAlchemy on features of their own off the terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,97 @@
+"""From what the command line asks for to a driver that is ready."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hrnet_search.errors import Fault, InputError, counted
+from hrnet_search.evaluate.machine.devices import gpu_count
+from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.search.ray_tune.cluster import (
+    Cluster,
+    Resources,
+    joined_cluster,
+    private_cluster,
+)
+from hrnet_search.search.ray_tune.driver import RayDriver
+from hrnet_search.search.ray_tune.job import Job
+from hrnet_search.search.ray_tune.nodes import GIB, Asked, settle
+
+LOGS = Path("logs", "ray")
+
+
+@contextmanager
+def ray_driver(
+    asked: Asked,
+    folder: Path,
+    study: str,
+    device: str,
+    measured_on: str | None,
+    interrupt: Interrupt,
+    say: Callable[[str], None],
+) -> Iterator[RayDriver]:
+    """Start or join a Ray and yield the driver of a study; raise InputError for what is wrong.
+
+    `study` names the study among all that use one storage.
+    """
+    if device.startswith("cuda:") and device[5:].isdigit():
+        wrong = f"{device} is a GPU of one machine, and Ray hands out GPUs"
+        raise InputError(Fault("latency.device", device, wrong, "allowed: auto, cpu, cuda"))
+    if not asked.address:
+        _check_memory(asked)
+        say(f"starting Ray for {counted(asked.workers, 'worker')} on this machine")
+    with _cluster(asked, folder) as cluster:
+        resources = settle(cluster, asked, folder, device, measured_on, say)
+        say(_stated(asked, resources))
+        job = Job(asked.storage, study)
+        yield RayDriver(cluster, asked.workers, resources, job, interrupt, folder, asked.hang_s)
+
+
+@contextmanager
+def _cluster(asked: Asked, folder: Path) -> Iterator[Cluster]:
+    if asked.address:
+        with joined_cluster(asked.address, folder / LOGS) as cluster:
+            yield cluster
+        return
+    cpus = max(asked.workers, len(os.sched_getaffinity(0)))
+    with private_cluster(cpus, gpu_count(), folder / LOGS) as cluster:
+        yield cluster
+
+
+def _check_memory(asked: Asked) -> None:
+    """Raise InputError if the workers may use more than this machine has left."""
+    free = available_memory()
+    if free is None or asked.workers * asked.memory <= free:
+        return
+    wrong = (
+        f"{counted(asked.workers, 'worker')} of up to {asked.memory / GIB:.1f} GiB each: more than "
+        f"the {free / GIB:.1f} GiB that are free"
+    )
+    allowed = "allowed: fewer --workers, or less --memory-per-trial"
+    raise InputError(Fault("--workers", asked.workers, wrong, allowed))
+
+
+def available_memory() -> int | None:
+    """Return the bytes that this machine, or the group it is confined to, has left."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        found.append(limit - used)
+    except (OSError, ValueError):  # no such group, or no limit ("max")
+        pass
+    return min(found) if found else None
+
+
+def _stated(asked: Asked, resources: Resources) -> str:
+    gpus = f", {resources.gpus:g} GPU" if resources.gpus else ""
+    memory = f"{resources.memory / GIB:.1f} GiB of memory"
+    each = f"{resources.cpus:g} CPU{gpus} and up to {memory}"
+    return f"{counted(asked.workers, 'worker')}, each with {each}"

@@ -1,0 +1,148 @@
+"""Whatever the format: one contract, refusals that leave the rest good, and a card a member."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_up import network, result
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import InputError, StorageLostError
+from hrnet_search.export.member import Member
+from hrnet_search.export.result import ExportOptions, ExportResult
+from hrnet_search.export.table import (
+    EXPORTERS,
+    EXTRA_LIBRARIES,
+    check_formats,
+    export_front,
+)
+from hrnet_search.records import Latency
+from hrnet_search.store.study import Study
+
+PLAIN = network(2)
+ONE, TWO, THREE, FOUR = PLAIN.stages
+CAT = Architecture((ONE, TWO, THREE, replace(FOUR, fuse="CAT")))
+LIGHT = [name for name in EXPORTERS if name != "onnx"]  # whose export takes seconds
+ALL = ExportOptions(weights=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_every_exporter_writes_or_refuses_and_changes_nothing_else(
+    name: str, make_member: Callable[..., Member], tmp_path: Path
+) -> None:
+    member = make_member(PLAIN)
+    before = {path: path.read_bytes() for path in member.folder.rglob("*") if path.is_file()}
+    folder = tmp_path / "deep" / "out"
+    found = EXPORTERS[name](member, folder, replace(ALL, size=(32, 32), batch=1))
+    assert isinstance(found, ExportResult)
+    assert found.refused == ()
+    assert set(found.written) == set(folder.iterdir())
+    assert all(PLAIN.id in path.name for path in found.written)
+    assert len({path.read_bytes() for path in found.written}) == len(found.written)
+    after = {path: path.read_bytes() for path in member.folder.rglob("*") if path.is_file()}
+    assert after == before
+    bare = replace(member, folder=tmp_path / "nowhere")
+    refused = EXPORTERS[name](bare, tmp_path / "bare", ALL).refused
+    assert len(refused) == 1
+    assert "its weights were not kept" in refused[0]
+
+
+def test_a_refusal_leaves_the_other_files_good(
+    make_front: Callable[..., Study], tmp_path: Path
+) -> None:
+    found = export_front(make_front(PLAIN, CAT), tmp_path / "out", LIGHT, ALL)
+    assert [len(found[name].refused) for name in LIGHT] == [1, 1, 0]
+    assert [len(found[name].written) for name in LIGHT] == [2, 3, 2]
+    cards = [path.read_text() for path in found["cards"].written]
+    assert ["refused" in card for card in cards] == [False, True]
+    assert len(list((tmp_path / "out").iterdir())) == 2 + 3 + 2 + 2
+
+
+def test_a_card_names_the_files_of_earlier_exports_too(
+    make_front: Callable[..., Study], tmp_path: Path
+) -> None:
+    study, out = make_front(PLAIN, network(3)), tmp_path / "out"
+    export_front(study, out, ["mmseg", "safetensors"], ALL)
+    (out / "mine.txt").write_text("mine")
+    for card in export_front(study, out, ["hrnet"], ALL)["cards"].written:
+        listed = [line for line in card.read_text().splitlines() if line.startswith("- `")]
+        stem, plain = card.stem, card.stem.replace(".", "-")
+        earlier = [f"{plain}_mmseg.pth", f"{plain}_mmseg.py", f"{plain}_mmseg_keys.json"]
+        assert listed == [
+            f"- `{stem}.yaml`",
+            f"- `{stem}.pth`",
+            *(f"- `{name}`, of an earlier export" for name in [*earlier, f"{stem}.safetensors"]),
+        ]
+
+
+def test_a_study_without_a_completed_trial_has_nothing_to_export(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="study: no trial has completed, allowed: a study with"):
+        export_front(make_study((PLAIN, None)), tmp_path / "out", ["hrnet"], ALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_exporting_twice_gives_the_same_bytes(
+    make_front: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_front(PLAIN)
+    contents = []
+    for name in ("a", "b"):
+        # The order of a safetensors file's metadata is its library's, and changes.
+        export_front(study, tmp_path / name, ["hrnet", "mmseg"], ALL)
+        contents.append({p.name: p.read_bytes() for p in sorted((tmp_path / name).iterdir())})
+    assert contents[0] == contents[1]
+
+
+def test_formats_that_cannot_be_written_stop_before_anything_is(
+    make_front: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else there(name)
+    )
+    with pytest.raises(InputError) as caught:
+        export_front(make_front(PLAIN), tmp_path / "out", ["hrnet", "tflite", "onnx"], ALL)
+    unknown, missing = str(caught.value).splitlines()
+    assert unknown == ("--format: tflite is not known, allowed: hrnet, mmseg, onnx, safetensors")
+    assert "onnx needs onnxruntime" in missing
+    assert missing.endswith("to install: pip install onnx onnxruntime onnxscript")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_format_needs_is_an_extra_of_that_name() -> None:
+    assert set(EXTRA_LIBRARIES) <= set(EXPORTERS)
+    check_formats(list(EXPORTERS))  # the tests install every extra
+
+
+def test_a_file_is_measured_for_its_card(
+    make_front: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.onnx"
+    monkeypatch.setitem(EXPORTERS, "onnx", lambda *_: ExportResult((path,)))
+    latency = result(7).latency
+    assert latency is not None
+    timed: list[tuple[Path, str]] = []
+
+    def measure(file: Path, member: Member) -> Latency:
+        timed.append((file, member.architecture.id))
+        condition = replace(latency.condition, mode="onnxruntime")
+        return replace(latency, condition=condition)
+
+    found = export_front(make_front(PLAIN), tmp_path / "out", ["hrnet", "onnx"], ALL, measure)
+    assert timed == [(path, PLAIN.id)]
+    assert "a machine, onnxruntime, fp32" in found["cards"].written[0].read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    make_front: Callable[..., Study], tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(StorageLostError, match="out"):
+        export_front(make_front(PLAIN), tmp_path / "out", ["hrnet"], ALL)

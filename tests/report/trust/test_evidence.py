@@ -1,0 +1,155 @@
+"""What a study says of itself: from repeats, images and long trainings, or that it is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from large_study import make_study as large_study
+from made_up import CHECK, ask, network, result
+
+from hrnet_search.records import MIOU, SIGNAL, SOFT_IOU, DataSpec, Schedule
+from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.report.trust.near_front import front_accuracy
+from hrnet_search.report.trust.statistics import NOT_CHECKED, NOT_TRUSTWORTHY, STRONG
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.study import Study
+
+MakeStudy = Callable[..., Study]
+
+
+def test_the_stamp_changes_when_the_schedule_is_made_worthless(tmp_path: Path) -> None:
+    good = evidence_of(large_study(tmp_path / "good", 60, noise=0.001))
+    bad = evidence_of(large_study(tmp_path / "bad", 60, noise=0.001, useless=0.2))
+    assert good.stamp.verdict == STRONG
+    assert bad.stamp.verdict == NOT_TRUSTWORTHY
+    assert good.ranking is not None
+    assert bad.ranking is not None
+    assert good.ranking.n == bad.ranking.n == 16
+    assert bad.ranking.partial.low < 0.4 < good.ranking.partial.low
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ({"ratio": 1.2, "agrees": False}, "A/A check failed"),
+        ({"ratio": 0.9, "agrees": False, "undecided": True}, "A/A check is undecided"),
+        ({"noisy": True, "reference_ms": 5.0}, "5 ms (noisy) when"),
+        (None, "no A/A check"),
+    ],
+)
+def test_latencies_that_do_not_repeat_are_never_strong(
+    tmp_path: Path, check: dict[str, Any] | None, said: str
+) -> None:
+    noted = None if check is None else replace(CHECK, **check)
+    found = evidence_of(large_study(tmp_path / "s", 60, noise=0.001, aa_check=noted))
+    assert found.stamp.verdict == "usable"
+    assert said in found.stamp.why
+
+
+def test_a_study_without_repeats_images_or_long_trainings_says_so(make_study: MakeStudy) -> None:
+    found = evidence_of(make_study(*((network(n + 8), result(n)) for n in range(1, 8))))
+    assert found.stamp.verdict == NOT_CHECKED
+    assert (found.noise, found.optimism, found.ranking) == (None, None, None)
+    assert (found.mious, found.chances, found.pairs, found.ious) == ({}, {}, (), {})
+
+
+def test_an_empty_study_says_nothing_and_breaks_nothing(make_study: MakeStudy) -> None:
+    assert evidence_of(make_study()).stamp.verdict == NOT_CHECKED
+
+
+def test_repeats_give_intervals_chances_and_rivals(make_study: MakeStudy) -> None:
+    study = make_study(
+        (network(9), result(1, miou=0.50)),
+        (network(10), result(2, miou=0.60)),
+        (network(11), result(3, miou=0.595)),
+        (network(12), result(4, miou=0.2)),
+    )
+    make_study((network(9), result(1, miou=0.52)), (network(10), result(2, miou=0.60)), seed=1)
+    found = evidence_of(study)
+    assert found.noise is not None
+    assert found.noise.sd.value == pytest.approx(0.01)
+    assert found.optimism is not None
+    assert found.optimism[0] == pytest.approx(-0.01)
+    assert found.optimism[1] == 2
+    # The rival within reach has a chance, the one far below has none and is not looked at.
+    assert set(found.chances) == {0, 1, 2}
+    assert found.chances[0] == 1
+    assert 0.05 < found.chances[2] < 0.7
+    (pair,) = found.pairs
+    assert (pair.first, pair.second, pair.paired) == (0, 1, False)
+    assert pair.better.value == pytest.approx(0.09)
+
+
+def test_images_pair_networks(tmp_path: Path) -> None:
+    found = evidence_of(large_study(tmp_path / "s", 60))
+    assert found.images == 24
+    pair = next(p for p in found.pairs if p.paired)
+    own = found.mious[pair.second]
+    # Hard images are hard for both: the difference is surer than either alone.
+    assert pair.better.high - pair.better.low < own.high - own.low
+    assert all(len(iou) == 6 for iou in found.ious.values())
+
+
+def test_evaluations_of_other_images_or_torn_ones_are_left_out(tmp_path: Path) -> None:
+    study = large_study(tmp_path / "s", 40, confirmed=0)
+    whole = evidence_of(study)
+    files = sorted((study.folder / "evaluation").iterdir())
+    for path in files[1:]:
+        path.write_bytes(b"torn")
+    np.savez(files[0], confusions=np.ones((3, 2, 5), dtype=np.int64))
+    assert evidence_of(study).images == 0
+    assert whole.images == 24
+
+
+def test_draws_of_a_front_lie_around_what_was_measured(tmp_path: Path) -> None:
+    found = front_accuracy(large_study(tmp_path / "s", 60), "macs")
+    assert found.known
+    assert found.drawn.shape == (1000, len(found.numbers))
+    assert found.drawn.mean(axis=0) == pytest.approx(found.mious, abs=2e-3)
+    assert (np.diff(found.costs) > 0).all()
+
+
+@pytest.mark.parametrize("init", ["base", "none"])
+def test_long_trainings_that_inherit_do_not_make_a_study_trustworthy(
+    tmp_path: Path, init: str
+) -> None:
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    long = study.notes.long_schedule
+    assert long is not None
+    noted = replace(long, schedule=replace(long.schedule, init=init))
+    found = evidence_of(large_study(tmp_path / "t", 60, noise=0.001, long_schedule=noted))
+    assert found.stamp.verdict == (NOT_TRUSTWORTHY if init == "base" else STRONG)
+    assert ("likeness to the base" in found.stamp.why) == (init == "base")
+
+
+def inheriting(init: str, signal: str) -> dict[str, Any]:
+    schedule = NotedSchedule(ask(1).key.schedule, Schedule(DataSpec("shapes", 2), init=init))
+    return {"schedule": schedule, "identity": {SIGNAL: signal}}
+
+
+@pytest.mark.parametrize(("signal", "tau"), [(MIOU, 1), (SOFT_IOU, -1)])
+def test_a_study_that_inherits_says_how_far_its_scores_rank_the_share_kept(
+    make_study: MakeStudy, signal: str, tau: float
+) -> None:
+    """Seven trials whose mIoU rises with the share kept, and whose soft IoU falls with it."""
+    rung = result(1).rungs[0]
+    shares = [0.1 * n for n in range(1, 8)]
+    trials = [
+        (network(n + 8), result(n, miou=kept, kept=kept, rungs=(replace(rung, soft_iou=1 - kept),)))
+        for n, kept in enumerate(shares, 1)
+    ]
+    study = make_study(*trials, **inheriting("base", signal))
+    likeness = evidence_of(study).kept
+    assert likeness is not None
+    assert (likeness[0].value, likeness[1]) == (tau, 7)
+    assert study.results()["kept"].tolist() == pytest.approx(shares)
+
+
+def test_a_study_from_random_weights_is_like_no_base(make_study: MakeStudy) -> None:
+    trials = [(network(n + 8), result(n, miou=0.1 * n, kept=0.1 * n)) for n in range(1, 8)]
+    assert evidence_of(make_study(*trials, **inheriting("none", MIOU))).kept is None
