@@ -55,10 +55,10 @@ class Table:
     def area(self, points: list[Point]) -> float:
         """Return the area that variants dominate: true mean mIoU against log latency."""
         worst = min(self.mean(point) for point in self.seen)
-        dearest = np.log(max(self.latency.values()))
+        costliest = np.log(max(self.latency.values()))
         accuracy = [self.mean(point) for point in points]
         costs = [float(np.log(self.latency[point])) for point in points]
-        return hypervolume(accuracy, costs, (worst - 1e-9, dearest + 1e-9))
+        return hypervolume(accuracy, costs, (worst - 1e-9, costliest + 1e-9))
 
 
 def read_table(path: Path) -> tuple[Table, dict[tuple[Point, int], dict[int, float]]]:

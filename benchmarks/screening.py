@@ -1,9 +1,9 @@
-"""How well latency is foretold from exact costs: leave-one-out error and tau on this device.
+"""How well latency is predicted from exact costs: leave-one-out error and tau on this device.
 
     python benchmarks/screening.py --count 20 --test 20 --size 128 256
 
 Untrained variants of a shipped space, spread over the range of MACs as at the start of a study,
-are measured; more, drawn at random, are foretold and then measured too.
+are measured; more, drawn at random, are predicted and then measured too.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--space", default="width_depth.yaml")
     add("--count", type=int, default=20, help="networks that are learned from")
-    add("--test", type=int, default=20, help="networks that are foretold")
+    add("--test", type=int, default=20, help="networks that are predicted")
     add("--size", type=int, nargs=2, default=(128, 256), metavar=("H", "W"))
     add("--seconds", type=float, default=3.0)
     add("--device", default="auto")

@@ -94,7 +94,7 @@ def interval(differences: Sequence[float], most: int, below: float) -> tuple[flo
 
 @cache
 def critical(count: int, most: int, tail: float) -> float:
-    """Return the t beyond which a look of so many pairs decides."""
+    """Return the t beyond which a look of `count` pairs decides."""
     nominal = LEVELS[tail][most - FEWEST_PAIRS] * count / most
     return float(-stdtrit(count - 1, nominal))
 

@@ -87,7 +87,7 @@ class WeightsError(InputError):
 
 
 class StudyError(InputError):
-    """A folder is no study, or not the study that was meant."""
+    """A folder is not a study, or not the study that was meant."""
 
 
 class StudyExistsError(StudyError):

@@ -19,7 +19,7 @@ Mapping = tuple[tuple[int, int], ...]
 class Preset:
     """A data set as the `folder` reader needs to know it.
 
-    `home` is its folder in the library's ROOT; `images`, `masks` and `list` lie in it, with the
+    `home` is its folder in the library's ROOT; `images`, `masks` and `list` are in it, with the
     split's name in the place of {}. `begin` are the folders in it that lines of other lists
     begin at. The rest is as in DataSpec.
     """

@@ -44,7 +44,7 @@ class Standing:
     """How a study stands: trials that ended, its front and the area that it dominates.
 
     The area is that of mIoU against the first cost objective, as a share of the box from 0 to
-    1 and from 0 to the dearest completed trial.
+    1 and from 0 to the most expensive completed trial.
     """
 
     def __init__(self, objectives: Sequence[str]) -> None:
@@ -73,8 +73,8 @@ class Standing:
         rows = [row for row in self._rows if len(row) > 1]
         if not rows:
             return 0.0
-        dearest = 1.01 * max(row[1] for row in rows)
-        return hypervolume([r[0] for r in rows], [r[1] for r in rows], (0.0, dearest)) / dearest
+        costliest = 1.01 * max(row[1] for row in rows)
+        return hypervolume([r[0] for r in rows], [r[1] for r in rows], (0.0, costliest)) / costliest
 
 
 class PlainProgress:

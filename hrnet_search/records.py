@@ -144,7 +144,7 @@ class DataSpec:
     `size` is the working size (height, width) that images and masks are resized to, None as
     they are stored. `mapping` sends stored ids to class ids. `swaps` are classes that trade
     places in a mirror, as left and right hands do. `train_images` and `val_images` are for
-    `shapes`; `train`, `val`, `home` and `ends` for what lies in files: the data set's
+    `shapes`; `train`, `val`, `home` and `ends` for what is in files: the data set's
     folder is `home` below the root if that is there, else the root; `ends` is what file stems of
     images and of masks end in, beyond the name they share. `colors` sends colours (red, green,
     blue) of masks to class ids; the colour () stands for all others. `val_fraction` of the
@@ -179,7 +179,7 @@ class DataSpec:
 
     @property
     def in_files(self) -> bool:
-        """Whether the data lie in files below a root, and are not drawn."""
+        """Whether the data are in files below a root, and are not drawn."""
         return self.kind != "shapes"
 
 
@@ -200,7 +200,7 @@ class Schedule:
     study's base, which is trained first, for `init_steps` steps at the learning rate `init_lr`;
     0: as a variant), `pretrained` (the file that the base's config names), a weight file or
     `trial:KEY`. Weights are known by `init_fingerprint`;
-    `init_path`, where they lie, is no part of the identity.
+    `init_path`, where they lie, is not part of the identity.
     """
 
     data: DataSpec
@@ -233,7 +233,7 @@ class Schedule:
     init_path: str = ""
 
     def untrainable(self, branches: int, parts: int = 0) -> str:
-        """Return why a network of so many branches cannot be trained; empty if it can.
+        """Return why a network of `branches` branches cannot be trained; empty if it can.
 
         Batch norm needs two values of a channel: torch refuses one, whose variance is 0. Each
         batch is taken in `parts` parts as torch's chunk makes them, 0: `accumulate`.

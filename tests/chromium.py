@@ -117,7 +117,7 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type=kind, **where)
 
     def requests(self) -> list[str]:
-        """Return every address that the page asked for, but for what lies in it."""
+        """Return every address that the page asked for, but for what is in it."""
         asked = [e for e in self.events if e.get("method") == "Network.requestWillBeSent"]
         urls = [event["params"]["request"]["url"] for event in asked]
         return [url for url in urls if not url.startswith(("data:", "blob:"))]

@@ -363,7 +363,7 @@ def test_what_is_no_study_is_bad_input(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([name, str(tmp_path)]) == 2
-    assert "is no study" in capsys.readouterr().err
+    assert "is not a study" in capsys.readouterr().err
 
 
 def test_check_looks_at_initial_weights_as_run_does(

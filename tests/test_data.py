@@ -287,12 +287,12 @@ def test_an_image_that_breaks_in_mid_run_fails_its_trial_alone(
         for path in (root / f"CamVid/{split}").iterdir():
             cut_file(path)
 
-    def mend() -> None:
+    def fix() -> None:
         miniature.make("camvid", root, size=(32, 48))
 
     space = write_space(tmp_path, "kind: camvid", "kind: camvid, cache: 0")
     study = tmp_path / "study"
-    results = search_while(space, root, study, [break_, mend], first=0)
+    results = search_while(space, root, study, [break_, fix], first=0)
     assert [result.status for result in results] == ["completed", "failed", "completed"]
     name = re.escape(f"data.{split}: {root}/CamVid/{split}/0001TP_")
     assert re.match(rf"{name}\d{{6}}\.png cannot be read \(", results[1].error)

@@ -245,4 +245,4 @@ def test_a_value_in_the_place_of_a_section_is_one_line(
     space.write_text(QUICKSTART.read_text().replace(f"../configs/{BASE.name}", "base.yaml"))
     path = tmp_path / "base.yaml" if command == "profile" else space
     said = said_of(reading(command, path), capsys)
-    assert re.search(rf"base\.yaml:\d+:\d+: {section}: is no mapping, allowed: keys with", said)
+    assert re.search(rf"base\.yaml:\d+:\d+: {section}: is not a mapping, allowed: keys with", said)

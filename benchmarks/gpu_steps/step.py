@@ -85,7 +85,7 @@ class Given:
         return left
 
     def work(self, name: str) -> Path:
-        """Return a folder for what is needed to go on, and is no result."""
+        """Return a folder for what is needed to go on, and is not a result."""
         folder = self.out / "work" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -1,7 +1,7 @@
 """Rows for the table of trained variants, until the time is over: several trainings at once.
 
 On drawn shapes, and by turns on CamVid where it is at hand, at the schedules of
-`benchmarks/tables/`. Rows lie in equal_macs.csv (and equal_macs_camvid.csv) beside the results;
+`benchmarks/tables/`. Rows are in equal_macs.csv (and equal_macs_camvid.csv) beside the results;
 `python -m benchmarks.tables.fill --add FILE` adds those of shapes to the committed table.
 """
 

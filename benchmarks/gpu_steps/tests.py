@@ -16,7 +16,7 @@ MARK = "mark.gpu"
 PASSED, SKIPPED = "passed", "skipped"
 OPTIONS = (
     "-m", "gpu",
-    "-W", "default",  # what another version of a library warns of is no defect here
+    "-W", "default",  # what another version of a library warns of is not a defect here
     "-p", "no:cacheprovider",
     "--continue-on-collection-errors",
     "--rootdir", str(ROOT),

@@ -95,7 +95,7 @@ def main() -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a table to append to, mended and for this process alone."""
+    """Open a table to append to, fixed and for this process alone."""
     with path.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         repair(file.fileno(), path)

@@ -32,7 +32,7 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Runs with the reference in front, the contrasts, and what cannot be told apart.
+    """Runs with the reference in front, the contrasts, and what cannot be separated.
 
     `resolution` is 0 where nothing is aliased; `aliases` are pairs of effects, each a tuple of
     factor indices.

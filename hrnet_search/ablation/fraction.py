@@ -21,7 +21,7 @@ Form = tuple[int, ...]
 
 PRIMES = (2, 3, 5, 7, 11)
 FULL = 0
-"""Resolution of a design that is no fraction: nothing is aliased."""
+"""Resolution of a design that is not a fraction: nothing is aliased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _forms(p: int, factors: int, basic: int, resolution: int) -> tuple[Form, ...
 
 
 def _independent(p: int, chosen: tuple[Form, ...], form: Form, resolution: int) -> bool:
-    """Whether a form is no combination of any `resolution` - 2 of those chosen."""
+    """Whether a form is not a combination of any `resolution` - 2 of those chosen."""
     for size in range(1, resolution - 1):
         for others in combinations(chosen, size):
             for factors in product(range(1, p), repeat=size):

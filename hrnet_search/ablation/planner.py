@@ -155,7 +155,7 @@ def _alias_lines(ablation: Ablation) -> list[str]:
         " = ".join(" x ".join(factors[f].name for f in effect) for effect in pair)
         for pair in design.aliases
     ]
-    first = f"resolution {design.resolution}; cannot be told apart:"
+    first = f"resolution {design.resolution}; cannot be separated:"
     return [first, *(f"  {pair}" for pair in pairs)]
 
 

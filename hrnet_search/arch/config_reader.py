@@ -195,7 +195,7 @@ class ConfigReader:
     def section(self, node: yaml.Node, path: str) -> Keys:
         if isinstance(node, yaml.MappingNode):
             return entries(node)
-        self.fault(node, path, "is no mapping", "allowed: keys with values")
+        self.fault(node, path, "is not a mapping", "allowed: keys with values")
         return {}
 
     def child(self, keys: Keys, path: str, key: str, parent: Entry | None) -> Entry | None:
@@ -217,7 +217,7 @@ class ConfigReader:
             return default
         node = keys[key][1]
         if not isinstance(node, yaml.ScalarNode):
-            self.fault(node, f"{path}.{key}", "is no single value", "allowed: one value")
+            self.fault(node, f"{path}.{key}", "is not a single value", "allowed: one value")
             return default
         return self.scalar(node, f"{path}.{key}")
 
@@ -237,7 +237,9 @@ class ConfigReader:
         node = keys[key][1]
         where = f"{path}.{key}"
         if not isinstance(node, yaml.SequenceNode) or not 1 <= len(node.value) <= 64:
-            self.fault(node, where, "is no list of counts", "allowed: a list, one entry a branch")
+            self.fault(
+                node, where, "is not a list of counts", "allowed: a list, one entry a branch"
+            )
             return None
         before = len(self.faults)
         found: list[Any] = [self.count(item, where) for item in node.value]

@@ -74,7 +74,7 @@ def class_count(config: Config) -> int:
 
 
 def check_classes(key: str, classes: object, file: str = "") -> None:
-    """Raise InputError where a network with so many classes cannot be built."""
+    """Raise InputError where a network with `classes` classes cannot be built."""
     if type(classes) is not int or not 1 <= classes <= MAX_COUNT:
         wrong = f"{shown(classes)} is not a class count"
         allowed = f"allowed: an integer from 1 to {MAX_COUNT}"

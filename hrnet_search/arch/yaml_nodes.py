@@ -200,7 +200,7 @@ def _key_faults(node: yaml.Node, file: str, path: str) -> Iterator[Fault]:
         line, column = place(key)
         if not isinstance(key, yaml.ScalarNode) or not isinstance(read_scalar(key), str):
             shown_key = shown(key.value) if isinstance(key, yaml.ScalarNode) else "a collection"
-            wrong = f"the key {shown_key} is no string"
+            wrong = f"the key {shown_key} is not a string"
             yield Fault(path, shown_key, wrong, "allowed: names as keys", file, line, column)
             continue
         here = f"{path}.{key.value}" if path else key.value

@@ -75,7 +75,7 @@ def resample(
 
     Returns float32 [N, 3, h, w], bilinear, in 0 to 255, uint8 labels [N, h, w], nearest, and
     bool [N, h, w], which says what lies inside the image; labels are IGNORED elsewhere.
-    Images smaller than the tensor that holds them lie in its upper left corner.
+    Images smaller than the tensor that holds them are in its upper left corner.
     """
     whole = np.column_stack([windows.stored, windows.resized, windows.corners, windows.flips])
     numbers = torch.from_numpy(whole).to(images.device, non_blocking=True)

@@ -157,7 +157,7 @@ def _pair(images: Dataset | ImageStore, index: int) -> tuple[Tensor, Tensor]:
 
 
 def _stacked(tensors: list[Tensor]) -> Tensor:
-    """Return tensors [..., H, W] as one; smaller ones lie in its upper left corner."""
+    """Return tensors [..., H, W] as one; smaller ones are in its upper left corner."""
     if len({tensor.shape for tensor in tensors}) == 1:
         return torch.stack(tensors)
     height, width = (max(tensor.shape[axis] for tensor in tensors) for axis in (-2, -1))
@@ -172,7 +172,7 @@ def _planes(image: Array) -> Tensor:
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether decoded images of `size` bytes may lie on a GPU."""
+    """Whether decoded images of `size` bytes may be on a GPU."""
     return size <= GPU_SHARE * torch.cuda.mem_get_info(device)[0]
 
 

@@ -144,7 +144,7 @@ def _header(stamp: str, sizes: Sequence[Size], checksums: Sequence[int]) -> byte
 
 
 def _header_bytes(count: int) -> int:
-    """Return where the images begin: a whole page behind the header of so many images."""
+    """Return where the images begin: a whole page behind the header of `count` images."""
     content = HEAD.size + 12 * count + hashlib.sha256().digest_size
     return -(-content // PAGE) * PAGE
 
@@ -196,7 +196,7 @@ class _OpenFile:
         return found.st_size, found.st_mtime_ns
 
     def read(self, offset: int, size: int) -> Array | None:
-        """Return so many bytes, None if the file ends before them. Raise OSError, naming it."""
+        """Return `size` bytes, None if the file ends before them. Raise OSError, naming it."""
         content = np.empty(size, dtype=np.uint8)
         missing = content.data
         try:

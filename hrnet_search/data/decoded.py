@@ -1,4 +1,4 @@
-"""Decoded images of one split: where each lies in one run of bytes, in memory or elsewhere."""
+"""Decoded images of one split: where each is in one run of bytes, in memory or elsewhere."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def _and_more(fault: Fault, *more: Fault) -> Fault:
 def option_faults(spec: DataSpec) -> Found:
     found: Found = []
     if not 2 <= spec.classes <= IGNORED:
-        wrong = f"{spec.classes} classes cannot be told apart"
+        wrong = f"{spec.classes} classes cannot be distinguished"
         found.append(("c", Fault("data.classes", spec.classes, wrong, f"allowed: 2 to {IGNORED}")))
     for stored, target in spec.mapping:
         if not (0 <= stored <= 255 and (0 <= target < spec.classes or target == IGNORED)):

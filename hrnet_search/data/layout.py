@@ -250,7 +250,7 @@ def _without_shared_tail(images: str, masks: str) -> tuple[str, str]:
 
 
 def _lists(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield lists of training and validation images that stand beside each other."""
+    """Yield lists of training and validation images next to each other."""
     names = {path.relative_to(root).as_posix() for path in walk(root)[0]
              if path.suffix.lower() in LISTS}  # fmt: skip
     for name in sorted(names, key=lambda n: ("seg" not in n.lower(), n)):

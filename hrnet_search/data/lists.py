@@ -199,7 +199,7 @@ class _Reader:
             absolute = (
                 " and an absolute path of another machine" if WINDOWS_ROOT.match(line) else ""
             )
-            wrong = f"{where} has backslashes, which are no separators here{absolute}: '{text}'"
+            wrong = f"{where} has backslashes, which are not separators here{absolute}: '{text}'"
             allowed = "allowed: paths below the data set's folder, with / between folders"
             return self._fault(line, wrong, allowed)
         roots = [word.strip() for word in words if word.startswith("/") or WINDOWS_ROOT.match(word)]
@@ -224,7 +224,7 @@ class _Reader:
         wrong = (
             f"{where} is '{shown(line.strip())}': {', '.join(FLAGS)} say whether an image shows a"
         )
-        allowed = "allowed: lists for segmentation (VOC's lie in ImageSets/Segmentation)"
+        allowed = "allowed: lists for segmentation (VOC's are in ImageSets/Segmentation)"
         return self._fault(line, f"{wrong} class (VOC), they are not masks", allowed)
 
     def _maskless(self, where: str, line: str, _words: list[str]) -> Fault | None:

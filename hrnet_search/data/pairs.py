@@ -66,7 +66,7 @@ def _own_masks(found: Pairs, key: str) -> Found:
     for pair in found.pairs:
         if is_same(pair.image, pair.mask):
             wrong = f"{shown(str(pair.image), 300)} is both an image and its own mask"
-            allowed = "allowed: two folders, or data.ends where both lie in one: ['', _mask]"
+            allowed = "allowed: two folders, or data.ends where both are in one: ['', _mask]"
             faults.append(("own mask", Fault(key, str(pair.image), wrong, allowed)))
     return faults
 

@@ -1,4 +1,4 @@
-"""Two folders paired by name: what lies in them, which file goes with which, what is left over."""
+"""Two folders paired by name: what is in them, which file goes with which, what is left over."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def walk(folder: Path) -> tuple[list[Path], list[OSError]]:
     """Return all files below a folder, and what could not be looked into.
 
     Links are followed, and each folder is entered once: real ones first, and never one that the
-    given folder lies in, so that loops end.
+    given folder is in, so that loops end.
     """
     files: list[Path] = []
     errors: list[OSError] = []

@@ -47,7 +47,7 @@ class Member:
         return self.stem.replace(".", "-")
 
     def files_in(self, folder: Path) -> tuple[Path, ...]:
-        """Return what lies in a folder under its name, in order; its card is left out."""
+        """Return what is in a folder under its name, in order; its card is left out."""
         starts = (f"{self.stem}.", f"{self.stem}_", f"{self.plain_stem}_")
         found = (p for p in folder.glob("*") if p.name.startswith(starts))
         return tuple(sorted(path for path in found if path.suffix != ".md"))

@@ -66,7 +66,7 @@ def mmseg_problems(architecture: Architecture) -> list[str]:
         if stage.fuse != "SUM"
     ]
     if architecture.head != "seg_hrnet":
-        reasons.append(f"the head {architecture.head} is no FCNHead")
+        reasons.append(f"the head {architecture.head} is not an FCNHead")
     if architecture.align_corners and fused:
         reasons.append("ALIGN_CORNERS true: its HRNet fuses with align_corners False only")
     if architecture.final_kernel != 1:

@@ -78,7 +78,7 @@ def merge_problems(sections: dict[str, Any]) -> list[str]:
     """Return why the library's strict merge would stop on a config; empty if it takes it.
 
     Unknown keys outside MODEL.EXTRA stop it, and values of another type than the default's:
-    an integer is no float, but a string that reads as a literal counts as that literal.
+    an integer is not a float, but a string that reads as a literal counts as that literal.
     """
     return list(_merge(sections, DEFAULTS, ""))
 
@@ -123,7 +123,7 @@ def _merge(found: dict[str, Any], known: Schema, path: str) -> Iterator[str]:
     for key, value in found.items():
         where = f"{path}.{key}" if path else str(key)
         if not isinstance(key, str):
-            yield f"{where}: the key is no text"
+            yield f"{where}: the key is not text"
         elif key not in known:
             yield f"{where}: the library knows no such key"
         elif isinstance(known[key], dict):

@@ -66,7 +66,7 @@ def hrnet_tensors(content: object) -> Found:
     if not found:
         raise NotWeightsError(f"holds no state dict: it is {_described(content)}", SAVE_TENSORS)
     trunks = [(under, tensors) for under, tensors in found if _trunks(tensors)]
-    # Not every trainer averages the statistics of batch norm: what is not whole is no choice.
+    # Not every trainer averages the statistics of batch norm: what is not whole is not a choice.
     most = max(_size(tensors) for _, tensors in trunks or found)
     under, tensors = next(one for one in trunks or found if _size(one[1]) == most)
     notes = [f"{other} is there too" for other, _ in trunks if other != under]

@@ -57,7 +57,7 @@ def read_content(path: Path, map_location: str | torch.device = "cpu") -> object
         return _unpickled(path, map_location)
     except NotWeightsError:
         raise
-    except Exception as error:  # readers raise anything on what is no weight file
+    except Exception as error:  # readers raise anything on what is not a weight file
         raise _unreadable(error) from error
 
 

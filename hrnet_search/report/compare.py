@@ -19,7 +19,7 @@ from hrnet_search.store.evaluations import percentiles
 from hrnet_search.store.study import Study
 
 MARGIN = 0.05
-"""Of the reference point beyond the dearest member, in log cost."""
+"""Of the reference point beyond the most expensive member, in log cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Comparison:
 def compare(first: Study, second: Study) -> Comparison:
     """Compare the fronts of two studies by hypervolume, over mIoU and log cost.
 
-    The reference point is the worst accuracy and the dearest cost of both. Each front is kept as
+    The reference point is the worst accuracy and the highest cost of both. Each front is kept as
     it is and its accuracies are drawn again, over images (the same for both, where both were
     judged on them) and seeds: this says whether measuring again would turn the order around, not
     whether searching again would. Raises InputError for a study without a front.

@@ -176,15 +176,15 @@ class Brain:
         # What confirming has no time for, or no use, goes back to the search.
         if not searching and self._propose():
             return True
-        tried = f"every variant within the limits has been tried{self._but_slow()}"
+        tried = f"all variants within the limits were tried{self._but_slow()}"
         self.why_ended = tried if searching else f"{tried}, and {self._confirm.why_none}"
         return False
 
     def _but_slow(self) -> str:
-        """Return that some may have been left out by what is foretold of their latency."""
+        """Return that some may have been left out by what is predicted of their latency."""
         limited = any(limit.objective == LATENCY for limit in self.plan.space.limits)
         used = self._screen.fit is not None and self._screen.fit.used
-        return ", but for those foretold to be too slow" if limited and used else ""
+        return ", except those predicted to be too slow" if limited and used else ""
 
     def _propose(self) -> bool:
         """Ask the sampler until it names a computation that is new; False at its end."""
@@ -196,7 +196,7 @@ class Brain:
         return False
 
     def _note_screening(self) -> None:
-        """Note how well latency is foretold, when that has changed."""
+        """Note how well latency is predicted, when that has changed."""
         if not latency_matters(self.plan.space, self.plan.objectives):
             return  # and nothing is fitted
         found = self._screen.fit

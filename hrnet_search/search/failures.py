@@ -13,7 +13,9 @@ LEAST_FAILURES = 5
 ALIKE = 3
 """Failures in a row that end a study if they say the same: the next would be one more."""
 
-GOES_ON = "the study stops until the cause is fixed; --retry-failed runs what failed again"
+GOES_ON = (
+    "stopping; fix the cause and run the same command again (--retry-failed runs what failed again)"
+)
 
 
 class Failures:

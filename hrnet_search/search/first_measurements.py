@@ -81,7 +81,7 @@ def measured_at_start(notes: Notes) -> Iterator[tuple[Architecture, float]]:
 
 
 def screening_line(found: Screening) -> str:
-    """Return for people how well latency was foretold."""
+    """Return for people how well latency was predicted."""
     line = (
         f"screening of latency: from {found.n} networks, leave-one-out error"
         f" {found.loo_error:.1%}, Kendall's tau {found.tau:.2f}"

@@ -27,7 +27,7 @@ class Initial:
     """The initial weights of a study in `folder`; `lines` say what they are, for people.
 
     A file is read once for all schedules that start from it. `elsewhere`: the weights of a
-    trial may lie beside another folder, and are no fault if they are not here.
+    trial may lie beside another folder, and are not a fault if they are not here.
     """
 
     def __init__(self, file: SpaceFile, folder: Path, elsewhere: bool = False) -> None:
@@ -39,7 +39,7 @@ class Initial:
     def settled(self, schedule: Schedule) -> Schedule:
         """Return a schedule that knows its initial weights.
 
-        Raise SpaceError if a trial's weights are nowhere, WeightsError if they are no HRNet's.
+        Raise SpaceError if a trial's weights are nowhere, WeightsError if they are not an HRNet's.
         """
         if schedule.init == NO_INIT:
             return schedule

@@ -100,7 +100,7 @@ class Problem:
         on_axes = all(0 <= level < n for level, n in zip(point, self.counts, strict=False))
         if len(point) != len(self.axes) or not on_axes:
             allowed = f"allowed: {len(self.axes)} level indices, below {self.counts}"
-            raise InputError(Fault("point", levels, f"{shown(levels)} is no point", allowed))
+            raise InputError(Fault("point", levels, f"{shown(levels)} is not a point", allowed))
         return point
 
     def at(self, indices: Sequence[int]) -> Points:

@@ -29,7 +29,7 @@ FEWEST = 10
 """Completed trials before anything is stopped: fewer do not show how curves go on."""
 
 NEIGHBOURHOOD = 2.0
-"""Costs down to one part in so many of a trial's own are those of its neighbourhood."""
+"""Costs down to 1/N of a trial's own are those of its neighbourhood."""
 
 SPREAD = 0.7
 """Deviation, in log cost, of the weight that a completed trial has for the prediction."""
@@ -39,7 +39,7 @@ SMALLEST_ERROR = 0.005
 """Of a prediction, mIoU: curves that agree by chance prove no more."""
 
 AUDITED = 10
-"""One trial in so many runs to its end whatever the rule says, so that the rule can be judged."""
+"""One trial in N runs to its end whatever the rule says, so that the rule can be judged."""
 
 Floats = NDArray[np.float64]
 

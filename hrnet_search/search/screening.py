@@ -140,16 +140,16 @@ class _System:
         return np.asarray(unit * scipy.optimize.nnls(factor.T, target)[0])
 
     def left_out(self, pull: float, which: Points) -> Floats:
-        """Return the latency of some networks as all the others foretell it."""
+        """Return the latency of some networks as all the others predict it."""
         guesses = np.array([self.rows[i] @ self.solve(pull, int(i)) for i in which])
         return np.asarray(np.maximum(guesses, np.finfo(np.float64).tiny))
 
 
 class LatencyScreen:
-    """Learns the latencies of a space as they are measured, and foretells the others.
+    """Learns the latencies of a space as they are measured, and predicts the others.
 
-    What it foretells follows from the measurements and their order alone: one that is told the
-    same foretells the same. Of several measurements of one network the first counts.
+    What it predicts follows from the measurements and their order alone: one that is told the
+    same predicts the same. Of several measurements of one network the first counts.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -241,7 +241,7 @@ def _chunks(points: Points) -> Iterator[Points]:
 
 
 def _scaled_macs(macs: Floats, ms: Floats) -> Floats:
-    """Return each latency as MACs foretell it, scaled by what the others took for theirs."""
+    """Return each latency as MACs predict it, scaled by what the others took for theirs."""
     ratios = ms / macs
     others = [float(np.median(np.delete(ratios, i))) for i in range(len(ms))]
     return np.asarray(macs * np.array(others))

@@ -125,7 +125,9 @@ def read_ablation(
     choices = tuple(Choice(f.path, f.levels) for f in factors if not f.schedule_key)
     if "resolution" in section and spec.design != "fractional":
         node = section.key_node("resolution")
-        reader.fault(node, "ablate.resolution", "is read by fractional designs only", "no key")
+        reader.fault(
+            node, "ablate.resolution", "is only used with design: fractional; remove it", "no key"
+        )
     if base is not None and factors:
         space = SearchSpace(base.architecture, choices)
         _check_networks(reader, spec, space, nodes, section, readable)
@@ -186,7 +188,7 @@ def _path(reader: Reader, inner: Section) -> str:
     if path in ("STAGE1.NUM_MODULES", "STAGE1.NUM_BRANCHES", "STAGE1.FUSE_METHOD"):
         wrong = f"{path}: the network never reads it"
     if key in ("seeds", "rungs"):
-        wrong = f"{path} is no factor: every arm has the same seeds and rungs"
+        wrong = f"{path} is not a factor: every arm has the same seeds and rungs"
     reader.fault(node, inner.where("path"), wrong, allowed)
     return ""
 
@@ -261,7 +263,7 @@ def _check_networks(
     section: Section,
     all_read: bool,
 ) -> None:
-    """Add a fault for each arm that is no valid network, or the same as its reference.
+    """Add a fault for each arm that is not a valid network, or the same as its reference.
 
     Where not all factors could be read, those that could are judged one at a time.
     """

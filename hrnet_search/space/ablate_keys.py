@@ -17,7 +17,7 @@ from hrnet_search.space.vary import KNOWN, level_of
 DESIGNS = ("one-factor", "leave-one-out", "factorial", "fractional")
 MATCHES = ("none", "macs")
 UNSETTLED = {"data", "crop", "init_steps", "init_lr"}
-"""Fields of a schedule that are no factors: shared by all arms, or of a search's own base."""
+"""Fields of a schedule that are not factors: shared by all arms, or of a search's own base."""
 
 SCHEDULE = "schedule."
 SCHEDULE_FACTORS = tuple(
@@ -38,7 +38,7 @@ class Factors(Kind[Section]):
     def read(self, reader: Reader, node: yaml.Node, path: str) -> Section | None:
         if not isinstance(node, yaml.MappingNode) or not 1 <= len(node.value) <= MOST_FACTORS:
             count = f"a mapping of 1 to {MOST_FACTORS} factors by name"
-            reader.fault(node, path, "is no mapping, empty or too long", count)
+            reader.fault(node, path, "is not a mapping, empty or too long", count)
             return None
         keys = tuple(k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode))
         return reader.section(node, path, keys)
@@ -69,7 +69,7 @@ class AnyLevels(Kind[yaml.SequenceNode]):
     def read(self, reader: Reader, node: yaml.Node, path: str) -> yaml.SequenceNode | None:
         if isinstance(node, yaml.SequenceNode) and 2 <= len(node.value) <= MOST_LEVELS:
             return node
-        wrong = "is no list"
+        wrong = "is not a list"
         if isinstance(node, yaml.SequenceNode):
             few = ("no level", "one level compares nothing")
             count = len(node.value)

@@ -119,7 +119,7 @@ def load_space_file(path: str | Path, data_root: str | None = None) -> SpaceFile
 def placed(file: SpaceFile, faults: Iterable[Fault]) -> list[Fault]:
     """Return faults of a space file's keys with their places in it.
 
-    A key that is not there is placed at its parent; what is no key of the file stays as it is.
+    A key that is not there is placed at its parent; what is not a key of the file stays as it is.
     """
     root, _ = compose(file.text, file.path)
     assert root, "it was read before"
@@ -140,7 +140,7 @@ def _place_of(node: yaml.Node, path: str) -> tuple[int, int]:
 
 def _is_label(fault: Fault) -> bool:
     """Labels have numbers and colours as keys, which are read where they stand."""
-    return fault.path in ("data.mapping", "data.colors") and "is no string" in fault.wrong
+    return fault.path in ("data.mapping", "data.colors") and "is not a string" in fault.wrong
 
 
 def _load(
@@ -223,7 +223,9 @@ def _check_space(
 def _either_way(reader: Reader, top: Section) -> None:
     if "ablate" in top:
         if "vary" in top:
-            reader.fault(top.key_node("vary"), "vary", "stands beside ablate", "one of the two")
+            reader.fault(
+                top.key_node("vary"), "vary", "cannot be set together with ablate", "one of the two"
+            )
         for key in ablate.UNREAD:
             if key in top:
                 reader.fault(top.key_node(key), key, "is not read beside ablate", "no such key")
@@ -237,7 +239,12 @@ def _one_list_of_seeds(reader: Reader, top: Section) -> None:
     node = _node(top, "schedule")
     found = entries(node) if isinstance(node, yaml.MappingNode) else {}
     if "seeds" in found:
-        reader.fault(found["seeds"][0], "schedule.seeds", "stands beside ablate", "ablate.seeds")
+        reader.fault(
+            found["seeds"][0],
+            "schedule.seeds",
+            "cannot be set together with ablate",
+            "ablate.seeds",
+        )
 
 
 def _node(top: Section, key: str) -> yaml.Node | None:
@@ -257,7 +264,7 @@ def _part(reader: Reader, top: Section, key: str) -> Section:
             open_keys = tuple(k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode))
             section = reader.section(node, key, open_keys)
         elif node is not None:
-            reader.fault(node, key, "is no mapping", "choices by path")
+            reader.fault(node, key, "is not a mapping", "choices by path")
     else:
         section = Section(reader, key, node, {})
     if key in ("vary", "objectives") and isinstance(node, yaml.MappingNode) and not node.value:

@@ -39,7 +39,7 @@ class Reader:
     def scalar(self, node: yaml.Node, path: str) -> Any:
         """Return a scalar as it is written, or a Trap, or None with a fault."""
         if not isinstance(node, yaml.ScalarNode):
-            self.fault(node, path, "is no single value", "one value")
+            self.fault(node, path, "is not a single value", "one value")
             return None
         value = read_scalar(node)
         if isinstance(value, Trap):
@@ -112,11 +112,11 @@ class Reader:
         return path, is_file(path)
 
     def text(self, node: yaml.Node, path: str) -> str | None:
-        """Return a string; a number or truth value is no string unless it is quoted."""
+        """Return a string; a number or truth value is not a string unless it is quoted."""
         value = self.scalar(node, path)
         if value is None or (isinstance(value, str) and value and value.isprintable()):
             return value
-        self.fault(node, path, f"{shown(value)} is no text", "text, in quotes if it looks else")
+        self.fault(node, path, f"{shown(value)} is not text", "text, in quotes if it looks else")
         return None
 
     def name(self, node: yaml.Node, path: str) -> str | None:
@@ -124,7 +124,7 @@ class Reader:
         if value is None or (isinstance(value, str) and NAME.fullmatch(value)):
             return value
         allowed = "1 to 64 of A-Z a-z 0-9 . _ -, no dot in front, quotes if it looks like a number"
-        self.fault(node, path, f"{shown(value)} is no name", allowed)
+        self.fault(node, path, f"{shown(value)} is not a name", allowed)
         return None
 
     def listed(
@@ -138,7 +138,7 @@ class Reader:
         """Return a list of what `item` reads; None if any entry has a fault."""
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             many = "one entry or more" if length is None else f"{length} entries"
-            self.fault(node, path, "is no list", allowed or f"a list of {many}")
+            self.fault(node, path, "is not a list", allowed or f"a list of {many}")
             return None
         if length is not None and len(node.value) != length:
             wrong = f"{len(node.value)} entries"
@@ -172,7 +172,7 @@ class Reader:
         if isinstance(node, yaml.MappingNode):
             found = entries(node)
         elif node is not None:
-            self.fault(node, path, "is no mapping", "keys with values")
+            self.fault(node, path, "is not a mapping", "keys with values")
         allowed = frozenset(known)  # all keys of `vary` are, at first
         for key, (key_node, _) in found.items():
             if key not in allowed:

@@ -103,7 +103,9 @@ class Rungs(ListOf[int]):
     def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[int, ...] | None:
         read = super().read(reader, node, path)
         if read is not None and any(a >= b for a, b in pairwise(read)):
-            reader.fault(node, path, "steps do not rise", "rising steps")
+            reader.fault(
+                node, path, "steps are not strictly increasing", "strictly increasing steps"
+            )
             return None
         return read
 
@@ -158,8 +160,8 @@ class Scale(Kind[tuple[float, float]]):
     def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[float, float] | None:
         read = _FACTORS.read(reader, node, path)
         if read and read[0] > read[1]:
-            wrong = f"from {read[0]} to {read[1]} is empty"
-            reader.fault(node, path, wrong, "the smaller one first")
+            wrong = f"the range {read[0]} to {read[1]} is reversed"
+            reader.fault(node, path, wrong, "[min, max]")
             return None
         return (read[0], read[1]) if read else None
 
@@ -360,7 +362,7 @@ def _loss(reader: Reader, section: Section, classes: int) -> dict[str, Any]:
     loss = section.take("loss", SCHEDULE["loss"], DEFAULTS.loss)
     for key in ("ohem_threshold", "ohem_keep"):
         if key in section and loss != "ohem":
-            wrong = f"is never read with loss: {loss}"
+            wrong = f"is not used with loss: {loss}"
             reader.fault(section.key_node(key), section.where(key), wrong, "loss: ohem beside it")
     found = {
         key: section.take(key, SCHEDULE[key], getattr(DEFAULTS, key))

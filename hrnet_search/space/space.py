@@ -162,7 +162,7 @@ class SearchSpace:
         return self._written(levels, len(points))
 
     def _written(self, levels: Sequence[NDArray[np.int64]], count: int) -> ArchitectureBatch:
-        """Return the base, so many times, with what each choice writes into it [count, ...]."""
+        """Return the base, `count` times, with what each choice writes into it [count, ...]."""
         arrays = {
             name: np.repeat(getattr(self._base, name), count, axis=0)
             for name in ("modules", "expansion", "branches", "blocks", "channels", "cat")

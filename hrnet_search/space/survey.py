@@ -1,4 +1,4 @@
-"""How large and how dear a space is: exact where it is small, from a seeded sample above."""
+"""How large and how expensive a space is: exact where it is small, from a seeded sample above."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs
 EXACT_UP_TO = 10_000
 SAMPLE = 2_048
 ROUNDS = 4
-"""Times that every choice is tried when a cheap or dear variant is looked for."""
+"""Times that every choice is tried when a cheap or expensive variant is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _sample(space: SearchSpace, seed: int) -> Points:
 
 
 def _distinct_ids(space: SearchSpace, points: Points) -> int:
-    """Count architectures: modules that could stand in the next stage are told apart by ids."""
+    """Count architectures: modules that could stand in the next stage are distinguished by ids."""
     batch = space.batch(points)
     movable = (batch.branches[:, 1:-1] == batch.branches[:, 2:]).any(axis=1)
     ids = {batch.architecture(int(i)).id for i in np.flatnonzero(movable)}
@@ -124,7 +124,7 @@ def _distinct_ids(space: SearchSpace, points: Points) -> int:
 
 
 def _extremes(space: SearchSpace, points: Points) -> Points:
-    """Return cheap and dear valid points within the limits, found choice by choice."""
+    """Return cheap and expensive valid points within the limits, found choice by choice."""
     found = [
         _descend(space, points[np.argmin(sign * column)], c, sign)
         for c, column in enumerate(costs(space, points).T)

@@ -66,7 +66,7 @@ class Whole(Kind[tuple[int, ...]]):
     def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[int, ...] | None:
         if isinstance(node, yaml.ScalarNode):
             allowed = "whole lists, like [[4, 4], [2, 2]], or {each_branch: [...]}"
-            reader.fault(node, path, f"{shown(node.value)} is no list", allowed)
+            reader.fault(node, path, f"{shown(node.value)} is not a list", allowed)
             return None
         read = ListOf(COUNT).read(reader, node, path)
         if read is not None and not self.branches <= len(read) <= MAX_BRANCHES:
@@ -113,11 +113,11 @@ class Levels(Kind[tuple[Any, ...]]):
         if type(first) is not int or type(last) is not int:
             for n, end in zip(nodes, ends, strict=True):
                 if end is not None and n is not None and type(end) is not int:
-                    reader.fault(n, path, f"{shown(end)} is no number", "a list of levels")
+                    reader.fault(n, path, f"{shown(end)} is not a number", "a list of levels")
             return None
         values = tuple(range(first, last + 1, step))
         if not values:
-            reader.fault(node, path, f"from {first} to {last} is empty", "from below to")
+            reader.fault(node, path, f"the range {first} to {last} is reversed", "from below to")
         if len(values) > MOST_LEVELS:
             reader.fault(node, path, f"{len(values)} levels", f"at most {MOST_LEVELS}")
             return None

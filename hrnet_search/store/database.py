@@ -56,7 +56,7 @@ def schema_version(connection: sqlite3.Connection, folder: Path) -> int:
             raise damage("table meta: nothing is said of its schema")
         version = str(checked(META, row)[-1])
     else:
-        raise _damaged(folder, f"is no study: {FILE} is damaged or no study")
+        raise _damaged(folder, f"is not a study: {FILE} is damaged or no study")
     if version not in map(str, range(OLDEST, VERSION + 1)):
         raise _other_version(version, folder)
     return int(version)
@@ -85,8 +85,8 @@ def check_structure(connection: sqlite3.Connection, thorough: bool = False) -> N
 
 
 def not_a_study(folder: Path, why: str) -> StudyError:
-    """Return the error for a folder that is no study."""
-    return StudyError(Fault("", None, f"is no study: {why}", "", str(folder)))
+    """Return the error for a folder that is not a study."""
+    return StudyError(Fault("", None, f"is not a study: {why}", "", str(folder)))
 
 
 def _other_version(version: str, folder: Path) -> StudyError:
@@ -128,7 +128,7 @@ def _told(folder: Path, done: str) -> Iterator[None]:
             what = f"{folder}: the study cannot be {done}: {_line(error)}{free}"
             raise StorageLostError(what) from error
         if _code(error) == sqlite3.SQLITE_NOTADB:
-            what = f"is no study: {FILE} is damaged or no study ({_line(error)})"
+            what = f"is not a study: {FILE} is damaged or no study ({_line(error)})"
             raise _damaged(folder, what) from None
         raise _damaged(folder, f"{FILE} is damaged: {_line(error)}") from None
     except OSError as error:

@@ -70,7 +70,7 @@ class Found:
 def repair(folder: str | Path, take_over: bool = False) -> tuple[list[str], bool]:
     """Rebuild a study's database; return what was done, and whether all of it was had back.
 
-    Raise StudyError for a folder that is no study, StudyInUseError where a driver runs;
+    Raise StudyError for a folder that is not a study, StudyInUseError where a driver runs;
     `take_over` takes one that cannot be looked at for one that is gone.
     """
     folder = Path(folder)

@@ -109,7 +109,7 @@ def _wrong_latency(result: TrialResult) -> str:
     if result.latency is None:
         return ""
     finite = _finite(dataclasses.asdict(result.latency))
-    return "" if finite and result.latency.ms > 0 else "its latency is no positive number"
+    return "" if finite and result.latency.ms > 0 else "its latency is not a positive number"
 
 
 def _finite(value: Any) -> bool:

@@ -273,7 +273,7 @@ class StudyStore:
         return len(rows)
 
     def heartbeat(self) -> None:
-        """Show that the driver lives, if it is time to: a write a step would be dear."""
+        """Show that the driver lives, if it is time to: a write a step would be expensive."""
         if self._beats.since_s >= lock.RENEW_S:
             with self._write():
                 pass

@@ -106,7 +106,7 @@ def test_what_is_new_or_gone_is_named(before: list[str], now: list[str], said: s
 
 
 def test_any_name_comes_back_as_it_was() -> None:
-    """Names on disk are bytes: Python gives those that are no UTF-8 as lone surrogates."""
+    """Names on disk are bytes: Python gives those that are not UTF-8 as lone surrogates."""
     known = (file('tab\t"quote"\nline'), file("\udcff.png"), file("ü"))
     assert from_text(to_text(known)) == known
 

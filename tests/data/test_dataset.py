@@ -124,5 +124,5 @@ def test_a_copy_elsewhere_at_another_time_has_the_same_fingerprint(tmp_path: Pat
 
 
 def test_an_unknown_kind_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(DataError, match="'tfds' is no kind of data, allowed: shapes, folder, "):
+    with pytest.raises(DataError, match="'tfds' is not a kind of data, allowed: shapes, folder, "):
         open_dataset(DataSpec("tfds", 3), "train")

@@ -1,7 +1,7 @@
 """Files become the pixels that OpenCV's imread gives.
 
 What is expected here was compared with cv2.imread(path, cv2.IMREAD_COLOR) of OpenCV 4.10, 4.12 and
-5.0, pixel by pixel. OpenCV itself is no guest of the tests. WebP's flag is followed by 5.0 alone;
+5.0, pixel by pixel. OpenCV is not a guest of the tests. WebP's flag is followed by 5.0 alone;
 TIFF on its side (flags 5 to 8) is turned by 4.10, and an error of the two others.
 """
 

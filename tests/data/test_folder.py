@@ -344,7 +344,7 @@ def test_a_corrupt_image_is_an_error_that_names_it_when_it_is_met(spec: DataSpec
 def test_an_empty_split_and_too_few_classes_are_faults(spec: DataSpec) -> None:
     Path(spec.root, "none").mkdir()
     assert messages(replace(spec, classes=1, val=Split("none", "none"))) == [
-        "data.classes: 1 classes cannot be told apart, allowed: 2 to 255",
+        "data.classes: 1 classes cannot be distinguished, allowed: 2 to 255",
         "data.val: none with none holds no image with a mask, allowed: at least 1",
     ]
 

@@ -282,14 +282,14 @@ def test_a_line_that_can_mean_two_pairs_is_a_fault(listed: DataSpec) -> None:
         (
             r"images\a.png masks\a.png",
             (
-                "has backslashes, which are no separators here: 'images\\a.png masks\\a.png', "
+                "has backslashes, which are not separators here: 'images\\a.png masks\\a.png', "
                 "allowed: paths below the data set's folder, with / between folders"
             ),
         ),
         (
             "C:\\data\\a.png\tC:\\data\\a.png",
             (
-                "has backslashes, which are no separators here and an absolute path of another "
+                "has backslashes, which are not separators here and an absolute path of another "
                 "machine: 'C:\\data\\a.png\\tC:\\data\\a.png'"
             ),
         ),

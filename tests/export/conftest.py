@@ -27,7 +27,7 @@ SCHEDULE = Schedule(DataSpec("shapes", CLASSES), steps=20, crop=(64, 96), finger
 def write_study(
     folder: Path, *architectures: Architecture, weights: bool, base: str, schedule: Schedule
 ) -> Study:
-    """Write a study in which every architecture is better and dearer than the one before."""
+    """Write a study in which each architecture is better and more expensive than the last."""
     noted = NotedSchedule.of(schedule)
     StudyStore.create(folder, replace(NOTES, base_yaml=base, schedule=noted))
     with StudyStore(folder) as store:

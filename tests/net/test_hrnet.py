@@ -325,7 +325,7 @@ def test_a_config_with_wrong_classes_is_told_where(
 
 
 def test_a_config_whose_data_are_no_section_is_told_where(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"config\.yaml:1:10: DATASET: is no mapping"):
+    with pytest.raises(InputError, match=r"config\.yaml:1:10: DATASET: is not a mapping"):
         HRNet(config(tmp_path, data=5), classes=2)
 
 

@@ -127,7 +127,7 @@ def test_averaged_weights_come_first_as_in_timm(tmp_path: Path) -> None:
     raw, averaged = noisy(1).state_dict(), noisy(2).state_dict()
     path = saved({"state_dict": raw, "state_dict_ema": averaged}, tmp_path / "w.pth")
     assert "state_dict is there too" in str(assert_whole(path, averaged))
-    # Averages of parameters alone are no network: batch norm's statistics are missing.
+    # Averages of parameters alone are not a network: batch norm's statistics are missing.
     part = {name: t for name, t in averaged.items() if "running" not in name}
     assert_whole(saved({"state_dict": raw, "ema": part}, tmp_path / "v.pth"), raw)
 

@@ -1,4 +1,4 @@
-"""Two studies side by side: equal ones are rarely told apart, different ones are."""
+"""Two studies side by side: equal ones are rarely distinguished, different ones are."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_space_that_is_tried_out_ends_the_study(tmp_path: Path) -> None:
     width, *others = tabulated.SPACE.choices[:4]
     space = replace(tabulated.SPACE, choices=(replace(width, values=(4, 16)), *others))
     brain = drive(tmp_path, replace(plan(trials=10_000), space=space))
-    assert "every variant within the limits" in brain.why_ended
+    assert "all variants within the limits" in brain.why_ended
     table = open_study(tmp_path).results()
     assert table["architecture"].is_unique
     valid = [p for p in space.points() if space.within_limits(np.array([p]))[0]]
@@ -191,7 +191,10 @@ def test_a_study_in_which_everything_fails_stops(tmp_path: Path) -> None:
             result = run_made_up(task, lambda _: True)
             brain.tell(task.number, replace(result, status="failed", miou=None, error="broken"))
     assert brain.counts["failed"] == 3
-    stops = "3 trials in a row failed alike (broken): the study stops until the cause is fixed"
+    stops = (
+        "3 trials in a row failed alike (broken): stopping; fix the cause and run the same command"
+        " again"
+    )
     assert brain.why_ended.startswith(stops)
     assert "--retry-failed" in brain.why_ended
 

@@ -49,4 +49,6 @@ def test_a_network_that_was_not_trained_does_not_break_the_row() -> None:
 def test_half_of_what_was_planned_is_enough_and_five_at_least(planned: int, enough: int) -> None:
     different = [(FAILED, name) for name in "ghijklmnop"[:enough]]
     assert taken(planned, *different[:-1]) == ""
-    assert taken(planned, *different).startswith(f"{enough} trials failed: the study stops until")
+    assert taken(planned, *different).startswith(
+        f"{enough} trials failed: stopping; fix the cause and"
+    )

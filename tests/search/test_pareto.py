@@ -90,7 +90,7 @@ def test_anchors_come_first_and_those_over_the_limits_never() -> None:
 
 
 def test_estimates_that_change_leave_the_start_sample_as_it_was() -> None:
-    """Latency is foretold anew after each measurement; a resumed search has to begin alike."""
+    """Latency is predicted anew after each measurement; a resumed search has to begin alike."""
     plain = grid()
     starts = []
     for worth in (1.0, -1.0):
@@ -319,7 +319,7 @@ def test_a_proposal_takes_no_longer_than_promised(told: int, seconds: float) -> 
 
 @pytest.mark.bench
 def test_a_search_of_networks_goes_on_at_once() -> None:
-    """18 choices, latency foretold, one training in twenty fails; resumed at 1,000 results."""
+    """18 choices, latency predicted, one training in twenty fails; resumed at 1,000 results."""
     each = ("[0]", "[1]", "[2]", "[3]")
     space = SearchSpace(
         network(18),

@@ -83,7 +83,7 @@ def test_uniform_draws_reach_every_level() -> None:
 
 @pytest.mark.parametrize("point", [(0, 0), (0, 0, 4), (-1, 0, 0), (0.5, 0, 0), (0, 0, 0, 0), "ab"])
 def test_what_is_no_point_is_refused(point: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"point: .* is no point, allowed: 3 level indices"):
+    with pytest.raises(InputError, match=r"point: .* is not a point, allowed: 3 level indices"):
         Problem(AXES, no_cost, all_valid).point(point)
 
 

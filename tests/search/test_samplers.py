@@ -261,7 +261,7 @@ def test_results_of_points_over_the_limits_are_not_learned_from() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"point": (9, 0, 0, 0)}, "is no point"),
+        ({"point": (9, 0, 0, 0)}, "is not a point"),
         ({"fidelity": 0.0}, "fidelity"),
         ({"fidelity": 1.5}, "fidelity"),
         ({"costs": (1.0, 2.0)}, "allowed: 1 positive numbers"),

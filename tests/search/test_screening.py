@@ -1,4 +1,4 @@
-"""The screening foretells latencies from costs, says how well, and rests on what was told."""
+"""The screening predicts latencies from costs, says how well, and rests on what was told."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def points_of(space: SearchSpace) -> tuple[NDArray[np.int64], list[str]]:
     return points, [space.decode(tuple(p)).id for p in points]
 
 
-def foretold(screen: LatencyScreen) -> dict[str, float]:
+def predicted(screen: LatencyScreen) -> dict[str, float]:
     points, ids = points_of(SPACE)
     return dict(zip(ids, screen.predict(points).tolist(), strict=True))
 
@@ -55,7 +55,7 @@ def test_a_device_that_adds_up_its_operations_is_learned_from_a_few_networks() -
     assert fit.loo_error < 0.06
     assert fit.loo_error < fit.macs_error / 2
     assert fit.tau > 0.85
-    found = foretold(screen)
+    found = predicted(screen)
     errors = [abs(found[a.id] / true_ms(a) - 1) for a in VARIANTS[20:]]
     assert np.median(errors) < 0.06
     assert np.mean(np.array(errors) < np.exp(fit.margin) - 1) > 0.85

@@ -1,4 +1,4 @@
-"""Mirrors on real servers that are killed in mid-run: the study does not notice, sync mends."""
+"""Mirrors on real servers that are killed in mid-run: the study does not notice, sync fix."""
 
 from __future__ import annotations
 

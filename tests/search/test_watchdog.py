@@ -143,7 +143,9 @@ def test_before_the_first_step_the_limit_is_ten_times_as_long() -> None:
         assert not waiting.wait(1199), phase
     assert waiting.wait(1)
     waiting.silence.heard(TrialProgress("train", 1))
-    assert waiting.silence.limit_s == HANG_S, "and it is no step that later ones are held against"
+    assert waiting.silence.limit_s == HANG_S, (
+        "and it is not a step that later ones are held against"
+    )
 
 
 def test_at_a_rung_the_limit_is_longer_until_the_next_step() -> None:

@@ -97,7 +97,7 @@ WRONG = [
     ("[SUM, CAT]", "[]", "5:56: ablate.factors.stage4_fuse.levels: no level"),
     ("[SUM, CAT]", "[SUM, ADD]", "5:62: ablate.factors.stage4_fuse: ADD is not known"),
     ("[SUM, CAT]", "[SUM, SUM]", "5:62: ablate.factors.stage4_fuse: SUM is repeated"),
-    ("[SUM, CAT]", "SUM", "5:56: ablate.factors.stage4_fuse.levels: is no list"),
+    ("[SUM, CAT]", "SUM", "5:56: ablate.factors.stage4_fuse.levels: is not a list"),
     (
         "STAGE4.FUSE_METHOD",
         "STAGE4.FUSE_METHODS",
@@ -148,7 +148,7 @@ WRONG = [
         "    stage4_fuse: ",
         "8:5: ablate.factors.stage4_fuse: repeated, first in line 5",
     ),
-    ("    width: ", "    .width: ", "8:5: ablate.factors..width: .width is no name"),
+    ("    width: ", "    .width: ", "8:5: ablate.factors..width: .width is not a name"),
     ("path: width, ", "", "8:21: ablate.factors.width.path: is missing"),
     (
         "path: width, ",
@@ -163,16 +163,16 @@ WRONG = [
     (
         "design: one-factor",
         "resolution: 4",
-        "10:3: ablate.resolution: is read by fractional designs only",
+        "10:3: ablate.resolution: is only used with design: fractional; remove it",
     ),
     ("match: [none, macs]", "match: [flops]", "11:11: ablate.match: flops is not known"),
-    ("match: [none, macs]", "match: none", "ablate.match: is no list"),
+    ("match: [none, macs]", "match: none", "ablate.match: is not a list"),
     ("{miou: 0.003}", "{miou: 0}", "13:23: ablate.equivalence.miou: 0 is not allowed"),
-    ("{miou: 0.003}", "0.003", "13:16: ablate.equivalence: is no mapping"),
-    ("data: ", "vary: {width: [8, 9]}\ndata: ", "14:1: vary: stands beside ablate"),
+    ("{miou: 0.003}", "0.003", "13:16: ablate.equivalence: is not a mapping"),
+    ("data: ", "vary: {width: [8, 9]}\ndata: ", "14:1: vary: cannot be set together with ablate"),
     ("data: ", "limits: {params: 4M}\ndata: ", "14:1: limits: is not read beside ablate"),
     ("data: ", "objectives: {miou: max}\ndata: ", "14:1: objectives: is not read beside ablate"),
-    ("steps: 300", "seeds: [0]", "15:12: schedule.seeds: stands beside ablate"),
+    ("steps: 300", "seeds: [0]", "15:12: schedule.seeds: cannot be set together with ablate"),
 ]
 
 

@@ -146,7 +146,7 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
         ("{kind: ade20k, mapping: {0: 1}}", "data.mapping: is not a known key"),
         ("{kind: ade20k, root: /no/such}", "1:22: data.root: /no/such is not a folder"),
         ("{kind: ade20k, train: {images: a}}", "data.train.masks: is missing"),
-        ("{kind: ade20k, train: a.lst}", "1:23: data.train: is no mapping"),
+        ("{kind: ade20k, train: a.lst}", "1:23: data.train: is not a mapping"),
         ("{kind: ade20k, train: {lists: a}}", "did you mean list?"),
         ("{kind: ade20k, cache: much}", "data.cache: much is not an amount"),
         ("{kind: ade20k, size: [0, 9]}", "data.size: 0 is not allowed"),
@@ -162,7 +162,10 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
         ("{kind: folder, classes: 3, mapping: {1: 0, 1: 1}}", "data.mapping: 1 is repeated"),
         ("{kind: folder, classes: 3, colors: {[0, 0]: 1}}", "[red, green, blue], like [128, 0, 0]"),
         ("{kind: folder, classes: 3, colors: {[0, 0, 256]: 1}}", "data.colors: 256 is not allowed"),
-        ("{kind: folder, classes: 3, colors: {rest: 1}}", "data.colors: is no list, allowed: [red"),
+        (
+            "{kind: folder, classes: 3, colors: {rest: 1}}",
+            "data.colors: is not a list, allowed: [red",
+        ),
         (
             "{kind: folder, classes: 3, colors: {[0, 0, 1]: 3}}",
             "data.colors.[0, 0, 1]: 3 is not allowed, allowed: an integer from 0 to 2",

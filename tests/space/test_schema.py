@@ -42,17 +42,17 @@ BEYOND = tuple(
         r"schedule\.warmup: [0-9]+ is not allowed, allowed: an integer from 0 to",
         r"schedule\.(rungs|accumulate): [0-9]+ is not allowed, allowed: an integer from 1 to",
         r"does not divide a batch",
-        r"steps do not rise",
+        r"steps are not strictly increasing",
         r"all weights are equal",
         r"class_weights: [0-9]+ entries",
         r"data\.(mapping|colors|swaps)\S*: [0-9]+ is not allowed",
         r"data\.colors\.\S*: \S+ is not an integer",  # but a name of a class
         r"(names) for [0-9]+ classes",
         r"a class stands in two places",
-        r"schedule\.init_(steps|lr): is for init: base alone",
-        r"is never read with loss",
-        r"is read by fractional designs only",
-        r"from \S+ to \S+ is empty",
+        r"schedule\.init_(steps|lr): is only used with init: base",
+        r"is not used with loss",
+        r"is only used with design: fractional; remove it",
+        r"the range \S+ to \S+ is reversed",
         r"vary\.\S+: [0-9]+ levels",  # of a range
         r"seeds cannot give a p-value",
         r"is set by factor",
@@ -70,7 +70,7 @@ BEYOND = tuple(
         # JSON has one kind of number: 3.0 is an integer there
         r"[0-9]\.0* is not an integer",
         # signs beyond control characters that do not print
-        r"\\[xu]\S* is no text",
+        r"\\[xu]\S* is not text",
     )
 )
 

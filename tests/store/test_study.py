@@ -61,7 +61,7 @@ def test_only_completed_trials_are_on_the_front_cheapest_first(study: Path) -> N
     fill(
         study,
         (0, result(0, miou=0.3)),
-        (1, result(1, miou=0.2)),  # dearer and worse
+        (1, result(1, miou=0.2)),  # more expensive and worse
         (2, result(2, miou=0.9, status=STOPPED)),
         (3, result(3, miou=0.5)),
         (4, result(4, miou=0.99, status=FAILED, error="x")),
@@ -150,9 +150,9 @@ def test_a_transaction_that_a_kill_cut_off_is_not_seen(study: Path) -> None:
     [
         (lambda f: shutil.rmtree(f), "no such folder"),
         (lambda f: (f / "study.db").unlink(), "no study.db"),
-        (lambda f: (f / "study.db").write_bytes(b"not a database" * 500), "is no study"),
+        (lambda f: (f / "study.db").write_bytes(b"not a database" * 500), "is not a study"),
         (lambda f: os.truncate(f / "study.db", 3000), "is damaged"),
-        (lambda f: _sql(f, "DROP TABLE meta"), "is no study"),
+        (lambda f: _sql(f, "DROP TABLE meta"), "is not a study"),
         (
             lambda f: _sql(f, "UPDATE meta SET value = '99' WHERE name = 'schema'"),
             "note schema: it is not what was written",

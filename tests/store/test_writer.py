@@ -206,8 +206,8 @@ except Exception as error:
     [
         (lambda f: shutil.rmtree(f), "no study.db"),
         (lambda f: (f / "study.db").unlink(), "no study.db"),
-        (lambda f: (f / "study.db").write_bytes(b"x" * 5000), "is no study"),
-        (lambda f: (f / "study.db").write_bytes(b""), "is no study"),
+        (lambda f: (f / "study.db").write_bytes(b"x" * 5000), "is not a study"),
+        (lambda f: (f / "study.db").write_bytes(b""), "is not a study"),
     ],
 )
 def test_what_is_no_study_is_not_opened(study: Path, spoil: object, why: str) -> None:

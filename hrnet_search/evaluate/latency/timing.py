@@ -36,7 +36,7 @@ WARM_UP_SHARE = 1 / 3
 
 WINDOW = 5
 STEADY = 0.02
-"""Relative change of the running median, from one window to the next, that is no drift."""
+"""Relative change of the running median, from one window to the next, that is not drift."""
 
 
 class Timer(Protocol):

@@ -15,7 +15,7 @@ MOST = (1 << 31) - 1
 SIGNS = (
     "can't allocate memory",  # torch's allocator on the CPU
     "not enough memory",  # the same, on other systems
-    "out of memory",  # CUDA, from where it is no OutOfMemoryError
+    "out of memory",  # CUDA, from where it is not an OutOfMemoryError
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )

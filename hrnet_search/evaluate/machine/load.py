@@ -173,7 +173,7 @@ def _meminfo(name: str) -> int | None:
 def _cgroup_left() -> int | None:
     """Return what a container's limit leaves, None without one."""
     try:
-        most = int((CGROUP / "memory.max").read_text())  # the word max is no number
+        most = int((CGROUP / "memory.max").read_text())  # the word max is not a number
         used = int((CGROUP / "memory.current").read_text())
         # Files that nobody has used lately count as used, and are dropped where room is short.
         cached = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())

@@ -30,7 +30,7 @@ def holders(descriptor: int) -> list[str]:
 def _read(line: str) -> tuple[str, str]:
     """Return process and inode of a line like `1: FLOCK ADVISORY WRITE 123 fe:00:456 0 EOF`.
 
-    Who waits has `->` after the number, and is no holder.
+    Who waits has `->` after the number, and is not a holder.
     """
     words = line.split()
     if len(words) < 6 or words[1] == "->":

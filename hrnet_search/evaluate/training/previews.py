@@ -43,7 +43,7 @@ class Previews:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return them under their names in `evaluation/KEY.npz`; none, if none was looked at.
 
-        Those smaller than others lie in the upper left corner: black, ignored, class 0.
+        Those smaller than others are in the upper left corner: black, ignored, class 0.
         """
         if not self.found:
             return {}

@@ -25,7 +25,7 @@ PAYS = 0.9
 
 ROUNDS = 3
 LONGEST_S = 30.0
-"""After so many seconds no further round begins."""
+"""Seconds after which no further round begins."""
 
 FEATURES = ("avx512_bf16", "amx_bf16", "bf16")
 """Names under which processors say that they multiply bf16."""

@@ -40,7 +40,7 @@ class SoftSums:
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Take in logits [N, K, H, W] and labels int64 [N, H, W].
 
-        Pixels whose label is no class, as IGNORED, are left out, as in a confusion matrix.
+        Pixels whose label is not a class, as IGNORED, are left out, as in a confusion matrix.
         """
         classes = len(self.pixels)
         counted = (labels >= 0) & (labels < classes) & (labels != IGNORED)

@@ -226,7 +226,7 @@ def _remarks(record: AblationRecord, beside: Sequence[str]) -> list[str]:
     lines += _image_spread(record)
     if record.aliases:
         pairs = "; ".join(f"{a} = {b}" for a, b in record.aliases)
-        lines.append(f"resolution {record.resolution}, cannot be told apart: {pairs}")
+        lines.append(f"resolution {record.resolution}, cannot be separated: {pairs}")
     lines += [f"{e.name}: {e.note}" for e in record.effects if e.note]
     noisy = [e.name for e in record.effects if e.latency_noisy]
     if noisy:

@@ -43,7 +43,7 @@ def verdict(found: Comparison) -> str:
             " goes is not known: no seed was repeated and no images were kept in one of them"
         )
     draws = "the same resampled images" if found.paired else "images and seeds of each on its own"
-    sure = "not told apart" if found.p >= ALPHA else "told apart"
+    sure = "not significantly different" if found.p >= ALPHA else "significantly different"
     return (
         f"the front of {second} is {_larger(found.larger)} than that of {first} (95% interval"
         f" {found.interval.low:+.4f} to {found.interval.high:+.4f}, p = {found.p:.3f}): {sure}."
@@ -108,7 +108,7 @@ def _ranking(found: Evidence) -> Iterator[Fact]:
 
 
 def _neighbours(found: Evidence) -> Fact:
-    title = "Neighbours on the front told apart"
+    title = "Neighbours on the front that differ significantly"
     if not found.pairs:
         return Fact(title, UNKNOWN, "no seed was repeated and no images were kept, or one member")
     apart = sum(pair.apart for pair in found.pairs)

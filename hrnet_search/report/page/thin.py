@@ -1,4 +1,4 @@
-"""What is drawn of many networks: all that matter, and of the others what can be told apart."""
+"""What is drawn of many networks: all that matter, and of the others those that can be seen apart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drawn(
     kept: Sequence[bool],
     most: int = MOST_BEATEN,
 ) -> list[int]:
-    """Return which of n networks are drawn, in their order: all `kept`, at most so many others.
+    """Return which of n networks are drawn, in their order: all `kept`, at most `most` others.
 
     A cell of each picture (mIoU against one of the `axes`) gives its first network before any
     gives its second; of those that come equally late, some are taken evenly.
@@ -44,7 +44,7 @@ def drawn(
 
 
 def _earliest(turn: Ints, most: int) -> Ints:
-    """Return the places of at most so many that have the earliest turns."""
+    """Return the places of at most `most` that have the earliest turns."""
     order = np.argsort(turn, kind="stable")
     last = turn[order[most - 1]]
     sure, level = np.flatnonzero(turn < last), np.flatnonzero(turn == last)

@@ -38,7 +38,7 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
 
 MAY_BELONG = 0.05
-"""Chance of being on the front from which a variant cannot be told apart from it."""
+"""Chance of being on the front from which a variant does not differ significantly from it."""
 
 
 @dataclass(frozen=True, slots=True)

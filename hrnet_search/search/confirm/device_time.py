@@ -48,7 +48,7 @@ class DeviceTime:
         return min(plan.confirming, plan.trials - asked(SEARCH)) - asked(CONFIRM)
 
     def affords(self, trials: int, seconds: float) -> bool:
-        """Whether so many more trials, which take so long together, may be asked for."""
+        """Whether `trials` more, which take `seconds` together, may be asked for."""
         return trials <= self.trials_left and seconds <= self.left
 
     def expected(self, key: TrialKey) -> float:

@@ -36,7 +36,7 @@ ANSWER_S = 10.0
 """Given to a cluster to accept a connection."""
 
 OBJECT_STORE_BYTES = 100 * 2**20
-"""Results are small and data lie in files, so Ray's object store may be small."""
+"""Results are small and data are in files, so Ray's object store may be small."""
 
 MOST_SAID = 200
 """Characters of one of Ray's errors that stand in a message."""

@@ -24,8 +24,8 @@ LEAST_MEMORY = 2 * GIB
 PROCESS = GIB
 """What a worker uses beside its training: libraries, their workspaces, images on their way."""
 
-VARIANTS, DEAREST = 4096, 8
-"""Variants drawn to find the dearest, and how many of those are estimated."""
+VARIANTS, COSTLIEST = 4096, 8
+"""Variants drawn to find the most expensive, and how many of those are estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Node:
 def memory_of_a_worker(space: SearchSpace, schedule: Schedule, device: str) -> int:
     """Estimate the bytes of this machine's memory that a worker uses at most.
 
-    On a CPU that of the dearest training among many variants; a GPU has its own for that.
+    On a CPU that of the most expensive training among many variants; a GPU has its own for that.
     """
     if device not in ("cpu", "auto") or (device == "auto" and gpu_count()):
         return LEAST_MEMORY
@@ -66,10 +66,10 @@ def memory_of_a_worker(space: SearchSpace, schedule: Schedule, device: str) -> i
     points = points[space.valid(points)]
     points = points[space.within_limits(points)]
     activations = costs(space, points)[:, 2]
-    dearest = [space.decode(points[i]) for i in np.argsort(-activations)[:DEAREST]]
+    costliest = [space.decode(points[i]) for i in np.argsort(-activations)[:COSTLIEST]]
     parts = -(-schedule.batch // schedule.accumulate)
     classes = schedule.data.classes
-    needs = [training_memory(found, schedule.crop, classes, parts) for found in dearest]
+    needs = [training_memory(found, schedule.crop, classes, parts) for found in costliest]
     return max(LEAST_MEMORY, PROCESS + max(needs, default=0))
 
 

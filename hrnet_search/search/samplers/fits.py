@@ -18,7 +18,7 @@ FIRST = 3
 
 GROWTH = 1.2
 IN_A_ROW = 4
-"""Every so many fits one starts from the priors, so that only the last few are ever repeated."""
+"""Every Nth fit starts from the priors, so that only the last few are ever repeated."""
 
 COLD, WARM = 40, 15
 """Iterations of a fit from the priors, and from the last one."""

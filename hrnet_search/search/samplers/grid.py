@@ -13,7 +13,7 @@ from hrnet_search.search.samplers.history import History, walk
 class Grid:
     """Goes through a space by golden-section steps, which leave no gap wherever one stops.
 
-    A space small enough to list is stepped through by cost, from cheap to dear; a larger one,
+    A space small enough to list is stepped through by cost, from cheap to expensive; a larger one,
     and one whose costs are estimates that change, by number. The seed says where to start.
     """
 

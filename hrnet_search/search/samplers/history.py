@@ -102,14 +102,16 @@ class History:
         measured = None if costs is None else self._checked_costs(canonical, costs)
         if not 0 < fidelity <= 1:
             allowed = "allowed: above 0, up to 1"
-            raise InputError(Fault("fidelity", fidelity, f"{shown(fidelity)} is no share", allowed))
+            raise InputError(
+                Fault("fidelity", fidelity, f"{shown(fidelity)} is not a share", allowed)
+            )
         self._results.append((canonical, accuracy, float(fidelity), measured))
         _add(self.told, self._results[-1])
         self.pending.pop(canonical, None)
         self._take(canonical)
 
     def after(self, tells: int) -> History:
-        """Return the history as it was after so many results, with nothing pending."""
+        """Return the history as it was after `count` results, with nothing pending."""
         before = History(self.problem)
         before._valid = self._valid  # of a point that never changes
         for result in self._results[:tells]:

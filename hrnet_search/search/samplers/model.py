@@ -57,7 +57,7 @@ class Model:
         kept = non_dominated(np.column_stack([accuracy, costs]), directions)
         self.front = points[kept]
         most = np.maximum(self._calibrated(most[None])[0], costs.max(axis=0))
-        # What was raised to the floor is no gain, however cheap it is.
+        # What was raised to the floor is not a gain, however cheap it is.
         floor = float(data.accuracy.min())
         self._front = Front.of(accuracy[kept], costs[kept], floor, most + 1e-9)
 

@@ -75,7 +75,7 @@ class Pareto:
         if data is None or theta is None:
             return None
         success = self._success(history)
-        most = log_costs(self._problem, self._start.dearest).max(axis=0)
+        most = log_costs(self._problem, self._start.costliest).max(axis=0)
         return Model(history, self._features, rows, data, theta, success, most, self._hours)
 
     def _success(self, history: History) -> Belief | None:

@@ -13,21 +13,21 @@ from hrnet_search.search.samplers.history import History
 
 POOL = 2048
 CLIMBS = 64
-"""Most steps of a walk to the cheapest or dearest points."""
+"""Most steps of a walk to the cheapest or most expensive points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """The points to begin with, in order.
 
-    `least` and `most` [k] are the range of the logarithms of exact costs; `dearest` [k, d] a
+    `least` and `most` [k] are the range of the logarithms of exact costs; `costliest` [k, d] a
     point at the end of each.
     """
 
     points: Points
     least: Floats
     most: Floats
-    dearest: Points
+    costliest: Points
 
 
 def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: int) -> Start:
@@ -42,15 +42,15 @@ def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: i
     points = np.array(drawn, dtype=np.int64).reshape(-1, len(problem.axes))
     if not drawn:
         return Start(points, np.zeros(0), np.zeros(0), points)
-    cheapest, dearest = (_climb(problem, points, sign) for sign in (-1, 1))
-    points = problem.distinct(np.concatenate([points, cheapest, dearest]))
+    cheapest, costliest = (_climb(problem, points, sign) for sign in (-1, 1))
+    points = problem.distinct(np.concatenate([points, cheapest, costliest]))
     costs = log_exact(problem, points)
     known = problem.distinct(np.array(anchors, dtype=np.int64).reshape(-1, len(problem.axes)))
     if len(known):
         known = known[np.argsort(log_exact(problem, known).sum(axis=1), kind="stable")]
         known = known[_spread(len(known), count)]
     chosen = _stratified(problem, points, costs, known, count, rng)
-    return Start(chosen, costs.min(axis=0), costs.max(axis=0), dearest)
+    return Start(chosen, costs.min(axis=0), costs.max(axis=0), costliest)
 
 
 def log_costs(problem: Problem, points: Points) -> Floats:

@@ -26,7 +26,7 @@ SPARE = 1 / 3
 
 
 def observations(history: History, most: int) -> list[Observation]:
-    """Return what was seen, at most so many: see `chosen`."""
+    """Return what was seen, `most` at most: see `chosen`."""
     seen = history.seen()
     return chosen(seen, history.costs(seen), most) if len(seen) > most else seen
 
@@ -71,7 +71,7 @@ def successes(features: Features, history: History, most: int) -> Data | None:
 
 
 def chosen(seen: Sequence[Observation], costs: Floats, most: int) -> list[Observation]:
-    """Return at most so many observations: the best of every cost, and some of all.
+    """Return at most `most` observations: the best of every cost, and some of all.
 
     `costs` [n, m] are theirs. Where there are more, each of some neighbourhoods of cost gives
     its most accurate ones, and the rest is taken evenly in the order of their telling.

@@ -70,7 +70,7 @@ def test_another_network_condition_or_class_count_is_measured(instrument: Instru
     ask(spec={"threads": 2})
     ask(classes=4)
     assert len(instrument.measured) == 6
-    ask(spec={"seconds": 9.0})  # how long is measured at most is no condition
+    ask(spec={"seconds": 9.0})  # how long is measured at most is not a condition
     assert len(instrument.measured) == 6
 
 

@@ -172,7 +172,7 @@ def test_warming_up_that_never_settles_takes_its_share_of_the_cap() -> None:
         ([1.0] * 5 + [1.01] * 5, True),
         ([1.0] * 5 + [1.03] * 5, False),
         ([9.0] * 20 + [1.0] * 10, True),  # what was long ago does not count
-        ([1.0, 1.0, 1.0, 50.0, 1.0] * 2, True),  # one slow call is no drift
+        ([1.0, 1.0, 1.0, 50.0, 1.0] * 2, True),  # one slow call is not drift
     ],
 )
 def test_steady_is_a_median_that_stays(times: list[float], steady: bool) -> None:

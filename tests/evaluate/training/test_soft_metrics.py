@@ -22,7 +22,7 @@ def drawn(seed: int = 0, images: int = 5) -> tuple[Tensor, Tensor]:
     logits = 3 * torch.randn(images, CLASSES, 6, 7, generator=made)
     labels = torch.randint(0, CLASSES + 2, (images, 6, 7), generator=made)
     labels[labels == 2] = 1
-    labels[labels == CLASSES + 1] = IGNORED  # CLASSES itself is no class either
+    labels[labels == CLASSES + 1] = IGNORED  # CLASSES itself is not a class either
     return logits, labels
 
 

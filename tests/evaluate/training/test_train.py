@@ -84,7 +84,7 @@ def reference() -> tuple[Trainer, Training]:
 
 
 def test_two_trainings_are_bit_equal(reference: tuple[Trainer, Training]) -> None:
-    torch.rand(7)  # the global generator is no part of it
+    torch.rand(7)  # the global generator is not part of it
     again = trainer()
     assert same(train(again, RUNGS, always), reference[1])
     assert equal_states(again.network, reference[0].network)

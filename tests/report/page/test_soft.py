@@ -50,7 +50,7 @@ def test_there_is_none_where_no_trial_has_one(make_study: MakeStudy) -> None:
 
 
 def test_the_front_stays_that_of_miou(make_study: MakeStudy) -> None:
-    """The dearer network has the higher mIoU and the lower soft IoU, and stays on the front."""
+    """The costlier network has the higher mIoU and the lower soft IoU, and stays on the front."""
     study = make_study((network(9), trial(1, 0.9)), (network(10), trial(2, 0.1)))
     assert [member.miou for member in gather(study).members] == pytest.approx([0.1, 0.2])
 
