@@ -1,4 +1,4 @@
-"""What is drawn of many networks: all that matter, and of the others those that can be seen apart."""
+"""What is drawn of many networks: all that matter, and of the others those that are seen apart."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class History:
         self._take(canonical)
 
     def after(self, tells: int) -> History:
-        """Return the history as it was after `count` results, with nothing pending."""
+        """Return the history as it was after `tells` results, with nothing pending."""
         before = History(self.problem)
         before._valid = self._valid  # of a point that never changes
         for result in self._results[:tells]:
