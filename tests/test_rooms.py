@@ -140,6 +140,14 @@ def test_a_module_imports_what_its_room_may(path: Path) -> None:
     assert list(problems(path)) == []
 
 
+def test_training_stands_over_latency_and_latency_over_the_machine() -> None:
+    floors = ("machine", "latency", "training")
+    for number, floor in enumerate(floors):
+        above = tuple(f"hrnet_search.evaluate.{name}" for name in floors[number + 1 :])
+        for path in (PACKAGE / "evaluate" / floor).glob("*.py"):
+            assert [name for name in imports(path) if name.startswith(above)] == [], path.name
+
+
 def test_only_the_store_knows_notes_as_texts_by_name() -> None:
     """Elsewhere they are fields of a record: a name misspelt is an error, never "not known"."""
     texts = re.compile(r"\.meta\b|\bset_meta\b|Notes\.read\(|\.texts\(\)|store\.reader|\bMETA\b")
