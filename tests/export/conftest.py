@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from made_up import NOTES, network, result
+from small_studies import make_study
 from trained_like import keep_weights, trained_like
 
 from hrnet_search.arch.architecture import Architecture
@@ -19,6 +20,7 @@ from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
+__all__ = ["make_study"]
 MakeMember = Callable[..., Member]
 CLASSES = 5
 SCHEDULE = Schedule(DataSpec("shapes", CLASSES), steps=20, crop=(64, 96), fingerprint="f1n6e7")
