@@ -66,7 +66,8 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     words: list[str] = []
     actions = [a for a in options_of(others[0]) if not a.option_strings or a.required]
     for _ in range(draw(st.integers(0, 4))):
-        actions.append(draw(st.sampled_from(options_of(draw(st.sampled_from(others))))))
+        takes = st.sampled_from([other for other in others if options_of(other)])
+        actions.append(draw(st.sampled_from(options_of(draw(takes)))))
     for action in actions:
         right = st.sampled_from(FITTING.get(action.dest, ("1", "2", "64")))
         value = right if draw(st.integers(0, 4)) else wrong
