@@ -37,7 +37,7 @@ def ran(*words: str | Path, folder: Path) -> str:
 QUICK = (
     ("train: 256, val: 48", "train: 16, val: 4"),
     ("steps: 60", "steps: 4"),
-    ("warmup: 10", "warmup: 1"),
+    ("warmup: 9", "warmup: 1"),
     ("latency: {size: [64, 64], seconds: 1}", "latency: {size: [32, 32], seconds: 0.05}"),
 )
 """What a search of the starting point is made short by."""

@@ -327,7 +327,7 @@ def read_schedule(
     init, init_path = value("init", (NO_INIT, ""), base=base)
     for key in ("init_steps", "init_lr"):
         if key in section and init != BASE_INIT:
-            wrong = f"is for init: {BASE_INIT} alone"
+            wrong = f"is only used with init: {BASE_INIT}"
             reader.fault(section.key_node(key), section.where(key), wrong)
     optimiser = value("optimiser", DEFAULTS.optimiser)
     usual = RATES[optimiser]

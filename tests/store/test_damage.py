@@ -50,7 +50,7 @@ def seen(folder: Path) -> list[Any]:
         study.trials(),
         study.ended(),
         str(table),
-        study.front().to_dict("records"),
+        str(study.front().to_dict("records")),  # nan is not equal to itself
     ]
 
 
