@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hrnet_search.counts import short
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.latency.kept import is_reused
 from hrnet_search.files import log_descriptor, writing
@@ -229,7 +230,7 @@ def describe(result: TrialResult) -> str:
     if result.miou is not None:
         parts.append(f"mIoU {result.miou:.1%}")
     if result.cost is not None:
-        parts.append(f"{count(result.cost.params)} params, {count(result.cost.macs)} MACs")
+        parts.append(f"{short(result.cost.params)} params, {short(result.cost.macs)} MACs")
     if result.latency_ms is not None:
         parts.append(f"{result.latency_ms:.2f} ms{marks(result)}")
     parts.append(f"{result.wall_s:.1f} s")
@@ -248,14 +249,6 @@ def marks(result: TrialResult) -> str:
     return f" ({said})" if said else ""
 
 
-def count(number: float) -> str:
-    """Return a count with k, M or G, powers of 1000, at three digits."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.3g}"
-
-
 def duration(seconds: float) -> str:
     """Return seconds as people say them."""
     if seconds < 90:
@@ -270,8 +263,8 @@ def _cells(task: TrialTask, result: TrialResult) -> list[str]:
     return [
         str(task.number),
         str(task.architecture.width),
-        count(cost.params) if cost else "",
-        count(cost.macs) if cost else "",
+        short(cost.params) if cost else "",
+        short(cost.macs) if cost else "",
         f"{latency:.2f} ms" if latency is not None else "",
         f"{result.miou:.1%}" if result.miou is not None else "",
         result.status + (f": {result.error}" if result.error else ""),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from hrnet_search.counts import in_units
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
 from hrnet_search.records import OBJECTIVES, TrialKey, TrialResult
@@ -16,7 +17,6 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 
 PICK, RIVAL = "pick", "rival"
-UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 SPELT = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -81,13 +81,11 @@ def part_in(notes: Notes, asks: Sequence[Ask]) -> dict[int, str]:
 
 def budget_of(duel: Duel) -> str:
     """Return a budget as people write it: 5 ms, 160 M MACs."""
-    if unit := OBJECTIVES[duel.cost].unit:
-        return f"{duel.budget:.3g} {unit}"
-    unit = {"macs": "MACs"}.get(duel.cost, duel.cost.replace("params", "parameters"))
-    for factor, letter in UNITS:
-        if duel.budget >= factor:
-            return f"{duel.budget / factor:.3g} {letter} {unit}"
-    return f"{duel.budget:g} {unit}"
+    cost = OBJECTIVES[duel.cost]
+    if cost.unit:
+        return f"{duel.budget:.3g} {cost.unit}"
+    number, letter = in_units(duel.budget)
+    return f"{number:.3g} {letter} {cost.label}" if letter else f"{number:g} {cost.label}"
 
 
 def _verdicts(known: Duels, results: Mapping[TrialKey, TrialResult]) -> list[Verdict]:

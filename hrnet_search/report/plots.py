@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from hrnet_search.counts import UNITS
 from hrnet_search.errors import shown
 from hrnet_search.parts import Parts
 from hrnet_search.records import COMPLETED, STATUSES, Latency, LatencyCondition
 from hrnet_search.report.figure import Picture, draw, save
 from hrnet_search.store.study import Study
 
-UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 WIDTH = "width (channels of the last stage's first branch)"
 
 

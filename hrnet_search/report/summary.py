@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.counts import aligned
 from hrnet_search.errors import counted, shown
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import (
@@ -154,12 +155,7 @@ def _latency(ms: float, found: Latency | None) -> str:
 
 
 def _scaled(count: Any) -> str:
-    if pd.isna(count):
-        return "-"
-    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if count >= factor:
-            return f"{count / factor:.2f}{unit}"
-    return str(count)
+    return "-" if pd.isna(count) else aligned(count)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

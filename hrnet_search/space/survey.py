@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hrnet_search.arch.architecture import MAX_BRANCHES
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import operations
+from hrnet_search.counts import short
 from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs
 
 EXACT_UP_TO = 10_000
@@ -50,7 +51,7 @@ class Survey:
         lines = [f"space: {how}", f"within the limits: {self.within:.1%} ({basis})"]
         for name, (least, most) in self.costs.items():
             about = "" if self.exact else "about "
-            lines.append(f"{name}: {about}{_short(least)} to {_short(most)}")
+            lines.append(f"{name}: {about}{short(least)} to {short(most)}")
         if self.unofficial:
             levels = "; ".join(self.unofficial)
             lines.append(f"note: the official HRNet library does not run as meant: {levels}")
@@ -185,10 +186,3 @@ def _without_transitions(
         if op.kind != "transition":
             sums += (int(op.params[0]), int(op.macs[0]), int(op.activations[0]))
     return tuple(int(v) for v in sums)
-
-
-def _short(number: int) -> str:
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return str(number)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hrnet_search.counts import short
 from hrnet_search.errors import shown
 from hrnet_search.files import write_file
 from hrnet_search.parts import Parts
@@ -176,8 +177,8 @@ def _arm_cells(arm: ArmRow) -> tuple[str, ...]:
         arm.name,
         *arm.levels,
         arm.widths,
-        _scaled(arm.params),
-        f"{_scaled(arm.macs)} ({arm.ratio:.1%})",
+        short(arm.params),
+        f"{short(arm.macs)} ({arm.ratio:.1%})",
         NONE if arm.mean is None else f"{arm.mean:.2%}",
         NONE if arm.sd is None else f"{arm.sd:.2%}",
         f"{done}/{len(arm.miou)}",
@@ -291,15 +292,7 @@ def _p(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return "0" if value == 0 else ("+" if value > 0 else "-") + _scaled(abs(value))
-
-
-def _scaled(value: float) -> str:
-    units: tuple[tuple[float, str], ...] = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-    for factor, unit in units:
-        if value >= factor:
-            return f"{value / factor:.3g}{unit}"
-    return f"{value:.3g}"
+    return "0" if value == 0 else ("+" if value > 0 else "-") + short(abs(value))
 
 
 def _json(record: AblationRecord, _: Study) -> bytes:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from hrnet_search.counts import aligned
 from hrnet_search.errors import shown
 from hrnet_search.files import write_file
 from hrnet_search.report.compare import Comparison
@@ -98,9 +99,4 @@ def _environment() -> Environment:
 
 
 def _scaled(count: int | None) -> str:
-    if count is None:
-        return "-"
-    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if count >= factor:
-            return f"{count / factor:.2f}{unit}"
-    return str(count)
+    return "-" if count is None else aligned(count)

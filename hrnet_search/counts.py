@@ -1,0 +1,23 @@
+"""Counts as people read them: with k, M or G, powers of 1000."""
+
+from __future__ import annotations
+
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def in_units(count: float) -> tuple[float, str]:
+    """Return a count in the largest unit that it reaches, and the unit's letter: 1.5 and M."""
+    factor, letter = next((unit for unit in UNITS if count >= unit[0]), (1.0, ""))
+    return count / factor, letter
+
+
+def short(count: float) -> str:
+    """Return a count at three digits: 1.5M."""
+    number, letter = in_units(count)
+    return f"{number:.3g}{letter}"
+
+
+def aligned(count: int) -> str:
+    """Return a count for a column of a table: 1.50 M, and those below 1000 whole."""
+    number, letter = in_units(count)
+    return f"{number:.2f} {letter}" if letter else str(count)
