@@ -118,6 +118,7 @@ def _line(one: Fought) -> str:
     pick = f"the pick for {budget_of(duel)} (#{one.pick}{since})"
     why = f": {duel.why}" if duel.why else ""
     if not said.pairs:
+        pick = f"the pick for {budget_of(duel)} (#{one.now})"  # nothing is said of another
         state = "was not compared" if duel.why else "is still to be compared"
         return f"{pick} {state} with {duel.name} by longer trainings{why}"
     if said.pairs < FEWEST_PAIRS:

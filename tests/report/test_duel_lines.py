@@ -116,6 +116,8 @@ def test_what_would_be_picked_now_is_named_where_that_is_another() -> None:
     one = fought(notes(DUEL), [*found, *pairs])[0]
     assert (one.pick, one.now) == (12, 15)
     assert one.line.startswith("the pick for 5 ms (#12, now behind #15) is 2.1 points better")
+    (idle,) = fought(notes(replace(DUEL, most=0, why="no time")), found)
+    assert idle.line.startswith("the pick for 5 ms (#15) was not compared with W18-Small-v1")
 
 
 def of_search(number: int, miou: float, ms: float, seed: int) -> Trial:

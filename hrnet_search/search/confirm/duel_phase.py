@@ -158,8 +158,8 @@ class DuelPhase:
         fewest = 1 if duel.most else FEWEST_PAIRS
         pairs = "another pair" if duel.most else f"{fewest} pairs"
         if (left := max(0, self._time.trials_left)) < 2 * fewest:
-            confirm = counted(left, "trial")
-            return f"{pairs} of trainings would be {2 * fewest} trials, and {confirm} may confirm"
+            confirm = f"{counted(left, 'trial')} {'is' if left == 1 else 'are'} left to confirm"
+            return f"{pairs} of trainings would take {2 * fewest} trials, and {confirm}"
         seconds = fewest * sum(map(self._time.expected, duel.keys(duel.seeds[-1])))
         spare, share = max(0.0, self._time.left), 100 * self._plan.confirm
         return (
