@@ -47,6 +47,7 @@ GUESTS = {
     "space.sections": {"yaml"},
     "space.vary": {"yaml"},
     "store.*": {"numpy"},
+    "store.rows": {"msgspec"},
     "store.study": {"pandas"},
     "net.*": {"torch", "safetensors"},
     "data.*": {"numpy", "PIL"},

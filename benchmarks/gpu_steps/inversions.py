@@ -31,7 +31,7 @@ from hrnet_search.records import Latency, LatencySpec
 from hrnet_search.report.trust.statistics import bca, tau_b
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space
-from hrnet_search.store.rows import latency_from_json, to_json
+from hrnet_search.store.rows import from_json, to_json
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "width_depth.yaml"
 BETWEEN = (16, 20, 22, 24, 26, 28, 34, 36, 38, 42, 44, 46)
@@ -137,7 +137,7 @@ def _all_networks() -> dict[str, Architecture]:
 
 
 def _profile(row: Row) -> Profile:
-    latency: Latency = latency_from_json(json.dumps(row["latency"]))
+    latency: Latency = from_json(Latency, json.dumps(row["latency"]))
     architecture, size = _all_networks()[row["network"]], latency.condition.size
     return Profile(
         config=row["network"],

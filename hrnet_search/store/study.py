@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
     FINISHED,
     PLACES,
-    RESULT,
     Ask,
     ask_of,
     in_order_of_commits,
@@ -84,9 +83,10 @@ class Study:
         rows, notes = self._reader.trials(), self.notes
         stored = [name for name in COLUMNS if name not in (SOFT_IOU, KEPT)]
         table = pd.DataFrame([[row[PLACES[n]] for n in stored] for row in rows], columns=stored)
-        records = [json.loads(row[RESULT]) if row[RESULT] is not None else {} for row in rows]
-        table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [_soft_iou(r) for r in records])
-        table.insert(COLUMNS.index(KEPT), KEPT, [record.get(KEPT) for record in records])
+        with reading(self.folder), no_collections():
+            results = [None if row[FINISHED] is None else result_of(row) for row in rows]
+        table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [r and _soft_iou(r) for r in results])
+        table.insert(COLUMNS.index(KEPT), KEPT, [r and r.kept for r in results])
         for name in ("miou", SOFT_IOU, KEPT, "latency_ms", "wall_s"):
             table[name] = table[name].astype("float64")
         for name in ("params", "macs", "activations"):
@@ -199,8 +199,6 @@ def _shown(level: Any) -> Any:
     return str(level) if isinstance(level, list) else level
 
 
-def _soft_iou(record: Mapping[str, Any]) -> float | None:
+def _soft_iou(result: TrialResult) -> float | None:
     """Return the soft IoU of a trial's last rung, None where there is none or it was not kept."""
-    rungs = record.get("rungs") or [{}]
-    found: float | None = rungs[-1].get(SOFT_IOU)
-    return found
+    return result.rungs[-1].soft_iou if result.rungs else None

@@ -10,11 +10,12 @@ from typing import Any
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import StudyDamagedError
 from hrnet_search.records import Point, TrialKey, TrialResult
-from hrnet_search.store.rows import architecture_from_json, result_from_json, to_json
+from hrnet_search.store.rows import from_json, to_json
 from hrnet_search.store.tables import TRIALS, Row, damage
 
 RUNNING = "running"
 PLACES = {name: place for place, name in enumerate(TRIALS.columns)}
+COUNTS = ("params", "macs", "activations")
 FINISHED, RESULT, STATUS = PLACES["finished"], PLACES["result"], PLACES["status"]
 
 
@@ -54,24 +55,22 @@ def asked(ask: Ask) -> Row:
 def ended(row: Row, result: TrialResult, finished: int) -> Row:
     """Return the row of a trial with its result, the `finished`th to be committed."""
     values = dict(zip(TRIALS.columns, row, strict=True))
-    told = columns_of(json.loads(text := to_json(result)))
-    return _row(**{**values, **told, "finished": finished, "result": text})
+    return _row(**{**values, **columns_of(result), "finished": finished, "result": to_json(result)})
 
 
-def columns_of(record: dict[str, Any]) -> dict[str, Any]:
+def columns_of(result: TrialResult) -> dict[str, Any]:
     """Return what a result's record says in columns of its own, by column."""
-    exact, latency = record["cost"] or {}, record["latency"] or {}
-    found = {name: record[name] for name in ("status", "miou", "wall_s", "error")}
-    counted = {name: exact.get(name) for name in ("params", "macs", "activations")}
-    return found | counted | {"latency_ms": latency.get("ms")}
+    found = {name: getattr(result, name) for name in ("status", "miou", "wall_s", "error")}
+    counted = {name: getattr(result.cost, name, None) for name in COUNTS}
+    return found | counted | {"latency_ms": result.latency_ms}
 
 
 def check_columns(row: Row) -> None:
     """Raise StudyDamagedError unless a trial's columns say what its record says."""
     try:
         text = row[RESULT]
-        told = columns_of(json.loads(text)) if text is not None else {"status": RUNNING}
-    except (ValueError, TypeError, LookupError) as error:
+        told = {"status": RUNNING} if text is None else columns_of(from_json(TrialResult, text))
+    except (ValueError, TypeError) as error:
         raise damage(f"table trials, {TRIALS.named(row)}: its record ({error})") from None
     wrong = [name for name, value in told.items() if row[PLACES[name]] != value]
     if (text is None) != (row[FINISHED] is None):
@@ -94,7 +93,7 @@ def ask_of(row: Row) -> Ask:
             values["number"],
             TrialKey(values["architecture"], values["schedule"], values["seed"]),
             tuple(json.loads(values["point"])),
-            architecture_from_json(values["network"]),
+            from_json(Architecture, values["network"]),
             values["purpose"],
             tuple(json.loads(values["told"])),
         )
@@ -105,8 +104,8 @@ def ask_of(row: Row) -> Ask:
 def result_of(row: Row) -> TrialResult:
     """Return the result that the row of an ended trial holds; raise StudyDamagedError."""
     try:
-        return result_from_json(row[RESULT])
-    except (ValueError, TypeError, LookupError) as error:
+        return from_json(TrialResult, row[RESULT])
+    except (ValueError, TypeError) as error:
         raise _unreadable(row, error) from None
 
 

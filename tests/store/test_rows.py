@@ -8,13 +8,9 @@ from typing import Any
 import pytest
 from made_up import network, result
 
+from hrnet_search.arch.architecture import Architecture
 from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, RungResult, TrialResult
-from hrnet_search.store.rows import (
-    architecture_from_json,
-    result_from_json,
-    to_json,
-    trusted,
-)
+from hrnet_search.store.rows import from_json, to_json, trusted
 
 
 @pytest.mark.parametrize(
@@ -26,16 +22,34 @@ from hrnet_search.store.rows import (
     ],
 )
 def test_a_result_survives(record: TrialResult) -> None:
-    assert result_from_json(to_json(record)) == record
+    assert from_json(TrialResult, to_json(record)) == record
 
 
 def test_an_architecture_survives() -> None:
-    assert architecture_from_json(to_json(network(7))) == network(7)
+    assert from_json(Architecture, to_json(network(7))) == network(7)
 
 
 def test_fields_that_another_version_had_are_left_out() -> None:
     text = to_json(result(1)).replace('{"key"', '{"gone":1,"key"', 1)
-    assert result_from_json(text) == result(1)
+    assert from_json(TrialResult, text) == result(1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ('{"key":', "truncated"),
+        ("null", "Expected `object`, got `null`"),
+        ('{"key":{"architecture":"hr-1","schedule":"sc-1","seed":0}}', "status"),
+        (
+            '{"key":{"architecture":"hr-1","schedule":"sc-1","seed":"0"},"status":"completed"}',
+            "str",
+        ),
+        ('{"key":{"architecture":"hr-1","schedule":"sc-1","seed":0},"status":1}', "int"),
+    ],
+)
+def test_what_is_not_a_record_is_refused(wrong: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        from_json(TrialResult, wrong)
 
 
 @pytest.mark.parametrize("miou", [float("nan"), float("inf"), -0.1, 1.1])
@@ -78,7 +92,7 @@ def test_a_trial_whose_signal_is_not_finite_keeps_all_else(name: str, value: flo
     assert (kept.status, kept.miou, kept.error) == (COMPLETED, sound.miou, "")
     assert kept.rungs == (changed(rung, name, None),)
     assert kept.notes == (f"its {name} at step 10 is not finite, and left out",)
-    assert result_from_json(to_json(kept)) == kept
+    assert from_json(TrialResult, to_json(kept)) == kept
 
 
 def test_a_share_that_is_not_finite_is_left_out() -> None:

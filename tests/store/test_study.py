@@ -202,6 +202,7 @@ def grown(study: Path, trials: int) -> None:
         insert(connection, TRIALS, rows)
 
 
+@pytest.mark.bench
 def test_ten_thousand_trials_open_in_two_seconds(study: Path) -> None:
     grown(study, 10_000)
     start = time.process_time()

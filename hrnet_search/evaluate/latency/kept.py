@@ -22,7 +22,7 @@ from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.machine.devices import versions
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.records import Latency, LatencyCondition, LatencySpec, hash_of
-from hrnet_search.store.rows import latency_from_json, to_json
+from hrnet_search.store.rows import from_json, to_json
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ def recall(path: Path, key: str) -> Latency | None:
     def read(connection: sqlite3.Connection) -> Latency | None:
         query = "SELECT latency FROM latencies WHERE key = ?"
         row = connection.execute(query, (key,)).fetchone()
-        return latency_from_json(row[0]) if row else None
+        return from_json(Latency, row[0]) if row else None
 
     return _with(path, read) if path.exists() else None
 
@@ -101,7 +101,7 @@ def kept_references(condition: LatencyCondition, classes: int) -> tuple[float, .
     def read(connection: sqlite3.Connection) -> tuple[float, ...]:
         query = "SELECT latency FROM latencies WHERE key LIKE ?"
         rows = connection.execute(query, (f"%-{_circumstances(condition, classes)}",))
-        return tuple(latency_from_json(text).reference_median_ms for (text,) in rows)
+        return tuple(from_json(Latency, text).reference_median_ms for (text,) in rows)
 
     return tuple(ms for ms in _with(path, read) or () if ms > 0)
 
