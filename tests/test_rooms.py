@@ -32,6 +32,7 @@ GUESTS = {
     "arch.config_reader": {"yaml"},
     "arch.yaml_nodes": {"yaml"},
     "arch.hrnet_yaml": {"yaml"},
+    "arch.targets": {"numpy"},
     "duel_rule": {"scipy"},
     "space.*": {"numpy"},
     "space.ablate": {"yaml"},

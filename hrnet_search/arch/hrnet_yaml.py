@@ -16,8 +16,9 @@ from typing import Any
 
 import yaml
 
-from hrnet_search.arch.architecture import MAX_BRANCHES, MAX_COUNT, Architecture
+from hrnet_search.arch.architecture import MAX_COUNT, Architecture
 from hrnet_search.arch.config_reader import ConfigReader, python_config
+from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.arch.yaml_nodes import compose, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
 
@@ -128,21 +129,6 @@ def config_text(
     return "".join(f"# {line}\n" for line in (*_comment(architecture), *notes)) + body
 
 
-def official_problems(architecture: Architecture) -> list[str]:
-    """Return why the official library would run something else or crash; empty if it would not.
-
-    It stores FUSE_METHOD and never reads it, and its head takes exactly four branches.
-    """
-    reasons = []
-    for number, stage in enumerate(architecture.stages[1:], start=2):
-        if stage.fuse != "SUM" and stage.branches > 1 and stage.modules > 0:
-            reasons.append(f"STAGE{number}.FUSE_METHOD {stage.fuse} runs as SUM there")
-    branches = architecture.stages[3].branches
-    if branches != MAX_BRANCHES:
-        reasons.append(f"its head crashes on {branches} branches in STAGE4, it needs 4")
-    return reasons
-
-
 def cityscapes_sections() -> dict[str, Any]:
     """Return the sections of a config for 19-class Cityscapes, without an architecture."""
     return {
@@ -223,7 +209,7 @@ def _single_output(sections: dict[str, Any], model: dict[str, Any]) -> None:
 
 def _comment(architecture: Architecture) -> list[str]:
     lines = [f"architecture {architecture.id}, written by hrnet-search"]
-    if reasons := official_problems(architecture):
+    if reasons := target_problems(HRNET, architecture):
         lines.append("NOT for the official HRNet library as it is:")
         return lines + [f"  {reason}" for reason in reasons]
     return [*lines, "the official HRNet library runs it as meant"]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hrnet_search import __version__
-from hrnet_search.arch.hrnet_yaml import official_problems, parse_config
+from hrnet_search.arch.hrnet_yaml import parse_config
+from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.errors import shown
 from hrnet_search.export.member import Member
 from hrnet_search.export.official import branch_notes
@@ -155,7 +156,7 @@ def _files(export: ExportResult, earlier: Sequence[Path]) -> str:
 
 
 def _training(member: Member) -> str:
-    if reasons := official_problems(member.architecture):
+    if reasons := target_problems(HRNET, member.architecture):
         return f"The HRNet library does not train it as it was searched: {'; '.join(reasons)}."
     config = member.config
     sections = parse_config(config.text).sections

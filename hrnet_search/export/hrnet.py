@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from hrnet_search.arch.hrnet_yaml import official_problems, parse_config
+from hrnet_search.arch.hrnet_yaml import parse_config
+from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.export.member import LIBRARY_CLASSES, Member, front_of
 from hrnet_search.export.official import merge_problems
 from hrnet_search.export.result import ExportOptions, ExportResult, refusal
@@ -25,7 +26,7 @@ def export_hrnet(member: Member, folder: Path, options: ExportOptions) -> Export
     """
     name = f"{member.stem}.yaml"
     text = member.config.text
-    reasons = [*official_problems(member.architecture), *config_problems(text, member)]
+    reasons = [*target_problems(HRNET, member.architecture), *config_problems(text, member)]
     if reasons and not options.as_is:
         return refusal(name, reasons)
     result = ExportResult((write_file(folder / name, text.encode()),))

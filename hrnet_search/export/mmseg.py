@@ -12,11 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.targets import MMSEG, target_problems
 from hrnet_search.errors import WeightsError
 from hrnet_search.export.member import Member
 from hrnet_search.export.mmseg_structure import model_tensors
-from hrnet_search.export.official import crossed_transitions
 from hrnet_search.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.export.trained import (
     empty_state,
@@ -41,7 +40,7 @@ def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> Export
     name = f"{member.plain_stem}_mmseg"
     model = model_config(member)
     text = config_source(member, model)
-    reasons = mmseg_problems(member.architecture)
+    reasons = target_problems(MMSEG, member.architecture)
     fits = tensor_problems(text, to_mmseg(empty_state(member)))
     if (reasons or fits) and not options.as_is:
         return refusal(f"{name}.py", [*reasons, *fits])
@@ -51,30 +50,6 @@ def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> Export
     names = write_file(folder / f"{name}_keys.json", _names_json(member))
     result = ExportResult((*written, names))
     return result + _weights(member, folder / f"{name}.pth", text) if options.weights else result
-
-
-def mmseg_problems(architecture: Architecture) -> list[str]:
-    """Return what mmsegmentation would run as something else, or crash on; empty if nothing."""
-    fused = [
-        (number, stage)
-        for number, stage in enumerate(architecture.stages[1:], start=2)
-        if stage.branches > 1 and stage.modules > 0
-    ]
-    reasons = [
-        f"STAGE{number}.FUSE_METHOD {stage.fuse} runs as SUM there"
-        for number, stage in fused
-        if stage.fuse != "SUM"
-    ]
-    if architecture.head != "seg_hrnet":
-        reasons.append(f"the head {architecture.head} is not an FCNHead")
-    if architecture.align_corners and fused:
-        reasons.append("ALIGN_CORNERS true: its HRNet fuses with align_corners False only")
-    if architecture.final_kernel != 1:
-        reasons.append(
-            f"FINAL_CONV_KERNEL {architecture.final_kernel}: its heads classify with a 1x1"
-            " convolution only"
-        )
-    return reasons + crossed_transitions(architecture)
 
 
 def model_config(member: Member) -> dict[str, Any]:
@@ -130,7 +105,7 @@ def config_source(member: Member, model: dict[str, Any]) -> str:
     ]
     if is_renumbered(member.data):
         lines += ["Masks hold other ids than classes: write masks of class ids, 255 is ignored."]
-    if reasons := mmseg_problems(member.architecture):
+    if reasons := target_problems(MMSEG, member.architecture):
         lines += ["NOT as it was searched:", *(f"  {reason}" for reason in reasons)]
     return "".join(f"# {line}\n" for line in lines) + f"model = {_source(model, 0)}\n"
 

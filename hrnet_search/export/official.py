@@ -6,11 +6,10 @@ Rules of `lib/config/default.py` (branch HRNet-OCR) and of yacs, which merges a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.hrnet_yaml import official_problems
+from hrnet_search.arch.targets import HRNET, crossed_transitions, target_problems
 from hrnet_search.library.settle import decoded
 
 TRAINED_IN = "model."
@@ -85,7 +84,7 @@ def merge_problems(sections: dict[str, Any]) -> list[str]:
 
 def branch_notes(architecture: Architecture, sections: dict[str, Any]) -> list[tuple[str, str]]:
     """Return each branch of the official library and what it makes of a config."""
-    wrong = official_problems(architecture)
+    wrong = target_problems(HRNET, architecture)
     current = "; ".join(wrong) if wrong else "runs it as meant"
     unknown = [key for key in ONLY_OCR if _has(sections, key)]
     drop = f"after {', '.join(unknown)} is taken out of it" if unknown else "as it is"
@@ -99,24 +98,6 @@ def branch_notes(architecture: Architecture, sections: dict[str, Any]) -> list[t
     if note := OLDER_READERS.get(reader, ""):
         older, crossed = f"{older}; {note}", f"{crossed}; {note}"
     return [("HRNet-OCR", current), ("pytorch-v1.1", crossed), ("master", older)]
-
-
-def crossed_transitions(architecture: Architecture) -> list[str]:
-    """Return the transitions that pytorch-v1.1, and mmsegmentation, feed from a wrong branch.
-
-    They give every transition the last branch before it, also one that only changes the
-    channels of its own branch. For transition 1 and the last branch that is the same.
-    """
-    found = []
-    for number, (before, after) in enumerate(pairwise(architecture.stages[1:]), start=2):
-        shared = zip(before.widths[:-1], after.widths, strict=False)
-        changed = [str(branch) for branch, (old, new) in enumerate(shared) if old != new]
-        if changed:
-            found.append(
-                f"transition{number} changes the channels of branch {', '.join(changed)}, and is"
-                f" fed from branch {before.branches - 1} there"
-            )
-    return found
 
 
 def _merge(found: dict[str, Any], known: Schema, path: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hrnet_search.arch.targets import ONNX, target_problems
 from hrnet_search.errors import WeightsError
 from hrnet_search.export.member import Member
 from hrnet_search.export.result import ExportOptions, ExportResult, refusal
@@ -32,9 +33,6 @@ TOLERANCE = 1e-3
 SIZES = ((96, 128), (65, 97))
 """Where a file of open size is held against torch: one that halves evenly, one that does not."""
 
-LARGEST = 2**31 - 1
-"""Bytes that one ONNX file can have: protobuf's limit."""
-
 Shape = tuple[int, int, int, int]
 
 
@@ -49,8 +47,8 @@ def export_onnx(member: Member, folder: Path, options: ExportOptions) -> ExportR
         network = trained_network(member)
     except WeightsError as error:
         return refusal(name, [str(error)])
-    if sum(4 * tensor.numel() for tensor in network.state_dict().values()) > LARGEST:
-        return refusal(name, ["its weights are over 2 GiB, which one ONNX file cannot hold"])
+    if reasons := target_problems(ONNX, member.architecture, member.classes):
+        return refusal(name, reasons)
     model = to_onnx(network, options.size, options.batch)
     shapes = checked_shapes(options.size, options.batch)
     found = largest_difference(model.SerializeToString(), network, shapes)

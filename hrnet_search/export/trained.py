@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hrnet_search.arch.hrnet_yaml import official_problems
+from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.errors import Fault, WeightsError
 from hrnet_search.export.member import Member
 from hrnet_search.export.official import STRIPPED, TRAINED_IN
@@ -82,7 +82,7 @@ def export_checkpoint(member: Member, folder: Path, options: ExportOptions) -> E
 
 def checkpoint_problems(member: Member) -> list[str]:
     """Return why the official test script would crash on the weights, or judge them wrongly."""
-    reasons = official_problems(member.architecture)
+    reasons = target_problems(HRNET, member.architecture)
     if (member.mean, member.std) != (UNKNOWN.mean, UNKNOWN.std):
         reasons.append(
             f"its data sets are normalised with ImageNet's figures, these with {list(member.mean)}"

@@ -84,7 +84,7 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
 
 
 def _unofficial(space: SearchSpace) -> Iterator[str]:
-    """Yield what `official_problems` finds in variants, as the levels that bring it in."""
+    """Yield what the target hrnet finds in variants, as the levels that bring it in."""
     for choice in space.choices:
         levels: list[object] = []
         if choice.key == "FUSE_METHOD":

@@ -18,11 +18,11 @@ from trained_like import trained_like
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.hrnet_yaml import read_config
+from hrnet_search.arch.targets import MMSEG, target_problems
 from hrnet_search.export.member import Member
 from hrnet_search.export.mmseg import (
     config_source,
     export_mmseg,
-    mmseg_problems,
     model_config,
     tensor_problems,
 )
@@ -133,7 +133,7 @@ def test_random_networks_map_one_to_one_onto_its_tensors(make_member: MakeMember
     base = make_member(PLAIN, weights=False)
     for _ in range(60):
         architecture = replace(draw(rng, most=2), align_corners=False)
-        if mmseg_problems(architecture):
+        if target_problems(MMSEG, architecture):
             continue
         expressed += 1
         member = replace(base, architecture=architecture)
@@ -204,10 +204,10 @@ def test_what_it_cannot_express_is_refused_by_name(
 
 def test_fewer_branches_and_empty_stages_are_expressed(make_member: MakeMember) -> None:
     empty = Architecture((FIRST, SECOND, replace(THIRD, modules=0), replace(THIRD, modules=2)))
-    assert mmseg_problems(empty) == []
+    assert target_problems(MMSEG, empty) == []
     one = Stage(1, "BASIC", (1,), (7,))
     alone = Architecture((FIRST, one, one, one), align_corners=True)
-    assert mmseg_problems(alone) == []  # nothing is fused, and the head aligns as it is told
+    assert target_problems(MMSEG, alone) == []  # nothing is fused; its head aligns
     member = make_member(empty, weights=False)
     head = model_config(member)["decode_head"]
     assert (head["in_channels"], head["in_index"]) == ([8, 16, 32], (0, 1, 2))

@@ -15,10 +15,10 @@ from yacs.config import CfgNode
 
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.hrnet_yaml import cityscapes_sections, read_config
+from hrnet_search.arch.targets import crossed_transitions
 from hrnet_search.export.official import (
     DEFAULTS,
     branch_notes,
-    crossed_transitions,
     merge_problems,
 )
 from hrnet_search.library.settle import gpu_count
@@ -124,7 +124,7 @@ def test_a_change_on_the_last_common_branch_only_crosses_nothing() -> None:
     last = Architecture((FIRST, SECOND, THIRD, replace(FOURTH, channels=(8, 16, 33, 64))))
     assert crossed_transitions(last) == []
     bottleneck = replace(FOURTH, block="BOTTLENECK")
-    assert len(crossed_transitions(Architecture((FIRST, SECOND, THIRD, bottleneck)))) == 1
+    assert len(crossed_transitions(Architecture((FIRST, SECOND, THIRD, bottleneck)))) == 2
     one = Stage(1, "BASIC", (1,), (7,))
     assert crossed_transitions(Architecture((FIRST, one, THIRD, FOURTH))) == []
 
