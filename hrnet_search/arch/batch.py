@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,11 @@ class ArchitectureBatch:
             head=architectures[0].head,
             align_corners=architectures[0].align_corners,
         )
+
+    def taken(self, rows: Bools) -> ArchitectureBatch:
+        """Return the architectures of some rows [N], in their order."""
+        arrays = ("modules", "expansion", "branches", "blocks", "channels", "cat", "final_kernel")
+        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
 
     def architecture(self, row: int) -> Architecture:
         """Return one row as an Architecture, valid or not."""

@@ -7,6 +7,7 @@ against networks; a reason is a text and which rows of a batch it holds of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,18 @@ def weight_bytes(batch: ArchitectureBatch, classes: int) -> NDArray[np.float64]:
     return 4 * total
 
 
+def _most_bytes(batch: ArchitectureBatch, classes: int) -> float:
+    """Return bytes that no state dict of a batch is above: of one with the most of everything.
+
+    Where all stages have all branches there are fewer transitions than where branches come later:
+    twelve convolutions a stage, as wide as the widest, are more than there can be.
+    """
+    arrays = ("modules", "expansion", "branches", "blocks", "channels", "cat", "final_kernel")
+    largest = replace(batch, **{n: getattr(batch, n).max(axis=0)[None] for n in arrays})
+    widest = float((batch.channels * batch.expansion[:, :, None]).max())
+    return float(weight_bytes(largest, classes)[0]) + 4 * 3 * 12 * (9 * widest**2 + 4 * widest + 1)
+
+
 def _hrnet(batch: ArchitectureBatch, _: int) -> Iterator[Reason]:
     """It stores FUSE_METHOD and never reads it, and its head takes exactly four branches."""
     yield from _fused_as_sum(batch)
@@ -66,7 +79,7 @@ def _mmseg(batch: ArchitectureBatch, _: int) -> Iterator[Reason]:
     if batch.head != "seg_hrnet":
         yield f"the head {batch.head} is not an FCNHead", every
     if batch.align_corners:
-        fused = _fused(batch).any(axis=1)
+        fused = np.asarray(_fused(batch).any(axis=1), dtype=np.bool_)
         yield "ALIGN_CORNERS true: its HRNet fuses with align_corners False only", fused
     for kernel in FINAL_KERNELS:
         if kernel != 1:
@@ -77,7 +90,10 @@ def _mmseg(batch: ArchitectureBatch, _: int) -> Iterator[Reason]:
 
 def _onnx(batch: ArchitectureBatch, classes: int) -> Iterator[Reason]:
     why = "its weights are over 2 GiB, which one ONNX file cannot hold"
-    yield why, weight_bytes(batch, classes) > LARGEST_ONNX
+    if not len(batch) or _most_bytes(batch, classes) <= LARGEST_ONNX:
+        yield why, np.zeros(len(batch), dtype=np.bool_)
+        return
+    yield why, np.asarray(weight_bytes(batch, classes) > LARGEST_ONNX, dtype=np.bool_)
 
 
 def _fused(batch: ArchitectureBatch) -> Bools:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
 from hrnet_search.files import write_whole
@@ -18,6 +19,9 @@ from hrnet_search.store.notes import Notes
 
 TRAINING = "schedule and data"
 """The entry of an identity that holds ids of schedules; `schedule` says what they stand for."""
+
+TARGET, REQUIRE = "target", "require"
+"""Entries that an identity has only where they say something."""
 
 FACTORS = "ablate.factors"
 BY_NAME = ("vary", "limits", FACTORS)
@@ -102,7 +106,9 @@ def _start(named: str) -> str:
 
 def _identity(notes: Notes) -> Mapping[str, Any]:
     identity = notes.identity or {}
-    return identity if FACTORS in identity else {SIGNAL: notes.signal, **identity}
+    if FACTORS in identity:
+        return identity
+    return {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], **identity}
 
 
 def _leaves(notes: Notes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
+from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
 from hrnet_search.errors import StudyExistsError, counted
@@ -37,7 +38,7 @@ from hrnet_search.records import (
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Asking, Driver, Listener, run_inline
 from hrnet_search.search.first_measurements import frozen_reference, measure_start, screening_line
-from hrnet_search.search.identity import TRAINING, check_same, keep_contents
+from hrnet_search.search.identity import REQUIRE, TARGET, TRAINING, check_same, keep_contents
 from hrnet_search.search.initial_weights import Initial, base_schedule
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.kept_space import keep_space
@@ -319,5 +320,9 @@ def _identity(plan: Plan) -> dict[str, Any]:
     }
     if plan.signal != MIOU:  # studies of before there was a choice have no such key
         identity[SIGNAL] = plan.signal
+    if plan.space.target != ANY:  # nor these
+        identity[TARGET] = plan.space.target
+    if plan.space.require:
+        identity[REQUIRE] = [rule.text for rule in plan.space.require]
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain

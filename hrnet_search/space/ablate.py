@@ -30,7 +30,7 @@ from hrnet_search.space.space import Choice, SearchSpace
 from hrnet_search.space.vary import SAID, read_choices
 
 T = TypeVar("T")
-UNREAD = ("objectives", "limits", "search")
+UNREAD = ("objectives", "target", "require", "limits", "search")
 """Sections that say what a search looks for; an ablation would not read them."""
 
 MOST_COMBINATIONS = 4096

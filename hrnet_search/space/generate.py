@@ -43,7 +43,7 @@ def reasons(space: SearchSpace, point: Point) -> list[str]:
     architecture = space.decode(point)
     if faults := architecture.problems():
         return [f"not valid: {fault}" for fault in faults]
-    found = []
+    found = [rule for rule, broken in space.broken(row).items() if broken[0]]
     values = dict(zip(COST_NAMES, costs(space, row)[0].tolist(), strict=True))
     for limit in exact_limits(space):
         value = values[limit.objective]

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from hrnet_search.arch.hrnet_yaml import Config, read_config
+from hrnet_search.arch.targets import ANY
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.records import HANG_S, LatencySpec, Schedule
@@ -20,12 +21,15 @@ from hrnet_search.space.batch_norm import check_arms, check_parts
 from hrnet_search.space.data_section import read_data
 from hrnet_search.space.kinds import Kind, Name, Text
 from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.rules import check_rules
 from hrnet_search.space.sections import (
     LATENCY,
     LIMITS,
     OBJECTIVE_KINDS,
+    REQUIRE,
     SCHEDULE,
     SEARCH,
+    TARGET,
     TRACKING,
     SearchSpec,
     TrackingSpec,
@@ -43,8 +47,8 @@ from hrnet_search.space.survey import least_costs
 from hrnet_search.space.vary import check_levels, read_choices
 
 KEYS = (
-    "name", "base", "vary", "ablate", "limits", "objectives", "data", "schedule", "latency",
-    "search", "tracking",
+    "name", "base", "vary", "ablate", "target", "require", "limits", "objectives", "data",
+    "schedule", "latency", "search", "tracking",
 )  # fmt: skip
 NAME, BASE = Name(), Text()
 REQUIRED = ("name", "base", "data", "schedule")
@@ -172,11 +176,23 @@ def _load(
         )
     if base is not None:
         kept = tuple(limits.values())
-        space = SearchSpace(base.architecture, choices, kept, latency.size, data.classes)
+        space = SearchSpace(
+            base.architecture,
+            choices,
+            kept,
+            latency.size,
+            data.classes,
+            top.take("target", TARGET, ANY),
+            top.take("require", REQUIRE, ()),
+        )
         if ablation is not None:
             check_arms(reader, ablation, space, schedule, parts["schedule"])
         elif choices:
-            _check_space(reader, space, nodes, parts["limits"])
+            check_levels(reader, space, nodes)
+            # A choice that could not be read may hold what rules ask for and limits are for.
+            read = not any(f.path.split(".")[0] in ("vary", "require") for f in reader.faults)
+            if read and check_rules(reader, space, top):
+                _check_limits(reader, space, parts["limits"])
             check_parts(reader, space, schedule, parts["schedule"])
     if reader.faults or base is None:
         raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
@@ -200,12 +216,8 @@ def _load(
     )
 
 
-def _check_space(
-    reader: Reader, space: SearchSpace, nodes: dict[str, yaml.Node], limits: Section
-) -> None:
-    check_levels(reader, space, nodes)
-    # A choice that could not be read may hold the cheap levels that a limit is for.
-    if not space.limits or any(fault.path.startswith("vary") for fault in reader.faults):
+def _check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
+    if not space.limits:
         return
     try:
         least = dict(zip(COST_NAMES, least_costs(space), strict=True))

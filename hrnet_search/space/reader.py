@@ -30,9 +30,17 @@ class Reader:
         self.file = file
         self.faults: list[Fault] = []
 
-    def fault(self, node: yaml.Node | None, path: str, wrong: str, allowed: str = "") -> None:
-        """Add a fault at a node, or at the top of the file."""
+    def fault(
+        self, node: yaml.Node | None, path: str, wrong: str, allowed: str = "", within: int = 0
+    ) -> None:
+        """Add a fault at a node, or `within` a text of one line, or at the top of the file."""
         line, column = place(node) if node is not None else (1, 1)
+        if (
+            within
+            and isinstance(node, yaml.ScalarNode)
+            and node.start_mark.line == node.end_mark.line
+        ):
+            column += within + bool(node.style)  # behind its quote
         allowed = f"allowed: {allowed}" if allowed else ""
         self.faults.append(Fault(path, None, wrong, allowed, self.file, line, column))
 

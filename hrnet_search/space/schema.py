@@ -14,7 +14,7 @@ from hrnet_search.space.ablate import UNREAD
 from hrnet_search.space.data_section import DATA, required_data
 from hrnet_search.space.kinds import Keys, Schema
 from hrnet_search.space.load import BASE, KEYS, NAME, PARTS, REQUIRED, SEARCHED
-from hrnet_search.space.sections import MOST_COSTS
+from hrnet_search.space.sections import MOST_COSTS, REQUIRE, TARGET
 from hrnet_search.space.vary import KNOWN, choice_schema
 
 SCHEMA_FILE = "space.schema.json"
@@ -27,6 +27,8 @@ DESCRIPTIONS = {
     "base": "An HRNet-library yaml, relative to this file; what is not varied stays as it is there",
     "vary": "The choices of the space: levels by path",
     "ablate": "Factors of an ablation, in place of a search",
+    "target": "What every variant has to run on as it was searched",
+    "require": "Rules that every variant keeps: comparisons of its keys and costs",
     "limits": "The most that a variant may cost, at latency.size; k, M and G are powers of 1000",
     "objectives": "miou: max, and up to two costs",
     "data": "What variants are trained and judged on",
@@ -43,6 +45,8 @@ def space_schema() -> Schema:
         "name": NAME.schema,
         "base": BASE.schema,
         "vary": _vary(),
+        "target": TARGET.schema,
+        "require": REQUIRE.schema,
         "data": _data(),
         **{key: Keys(kinds).schema for key, kinds in PARTS.items()},
     }

@@ -12,6 +12,7 @@ import yaml
 
 from hrnet_search.arch.architecture import MAX_COUNT
 from hrnet_search.arch.hrnet_yaml import Config
+from hrnet_search.arch.targets import TARGETS
 from hrnet_search.device_names import DEVICE, DEVICES, is_device
 from hrnet_search.errors import shown
 from hrnet_search.paths import expanded
@@ -47,6 +48,7 @@ from hrnet_search.space.kinds import (
     Text,
 )
 from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.require import LONGEST, Requirement, RuleError
 from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "pareto"
@@ -273,6 +275,27 @@ SEARCH: dict[str, Kind[Any]] = {
     "stop": Number(0, 1),
 }
 TRACKING: dict[str, Kind[Any]] = dict.fromkeys(MIRROR_NAMES, Mirror())
+
+
+@dataclass(frozen=True)
+class Rule(Kind[Requirement]):
+    """A rule of `require`."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> Requirement | None:
+        text = reader.text(node, path)
+        try:
+            return Requirement(text) if text else None
+        except RuleError as error:
+            reader.fault(node, path, error.wrong, error.allowed, error.column)
+            return None
+
+    @property
+    def schema(self) -> Schema:
+        return {**Text().schema, "maxLength": LONGEST}
+
+
+TARGET = OneOf(tuple(TARGETS))
+REQUIRE = ListOf(Rule(), allowed='a list of rules, like ["width % 8 == 0"]')
 LIMITS: dict[str, Kind[Any]] = {n: Amount() for n, known in OBJECTIVES.items() if known.is_cost}
 OBJECTIVE_KINDS: dict[str, Kind[Any]] = {
     name: OneOf((known.direction,)) for name, known in OBJECTIVES.items()

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from hrnet_search.arch.architecture import EXPANSION, MAX_BRANCHES, MAX_COUNT, Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import batch_costs, fit_64_bits
+from hrnet_search.arch.targets import ANY, TARGETS
 from hrnet_search.records import OBJECTIVES, Point
+from hrnet_search.space.require import Networks, Requirement
 
 Points = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -114,7 +116,8 @@ class _Write:
 class SearchSpace:
     """Choices around a base, and limits on what comes of them.
 
-    `input_size` (height, width) and `classes` are what costs are counted for.
+    `input_size` (height, width) and `classes` are what costs are counted for. A point is valid if
+    its network can be built, `target` runs it as meant and it keeps every rule of `require`.
     """
 
     base: Architecture
@@ -122,6 +125,8 @@ class SearchSpace:
     limits: tuple[Limit, ...] = ()
     input_size: tuple[int, int] = (512, 1024)
     classes: int = 19
+    target: str = ANY
+    require: tuple[Requirement, ...] = ()
     _base: ArchitectureBatch = field(init=False, repr=False, compare=False)
     _fitting: dict[tuple[tuple[int, int], int], bool] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -137,9 +142,9 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """How many points are valid, exactly.
+        """How many points can be built, exactly.
 
-        Whether a point is valid depends on its branch counts and, those given, on each choice
+        Whether a point can be built depends on its branch counts and, those given, on each choice
         of channels alone: the rest multiplies.
         """
         counting = [i for i, c in enumerate(self.choices) if c.key == "NUM_BRANCHES"]
@@ -201,9 +206,47 @@ class SearchSpace:
         return self.batch(np.array([point], dtype=np.int64)).architecture(0)
 
     def valid(self, points: Points) -> Bools:
-        """Return which points are networks that can be built, [n]."""
-        parts = [self.batch(chunk).valid() for chunk in _chunks(points)]
+        """Return which points can be built and keep the space's rules, [n]."""
+        parts = [self._valid(self.batch(chunk)) for chunk in _chunks(points)]
         return np.concatenate([np.zeros(0, dtype=np.bool_), *parts])
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether points that can be built may not be valid."""
+        return self.target != ANY or bool(self.require)
+
+    def broken(self, points: Points) -> dict[str, Bools]:
+        """Return by rule which points [n, d] break it, each as a message names it."""
+        return dict(self._broken(self.batch(points)))
+
+    def divides_by_zero(self, points: Points) -> dict[str, Bools]:
+        """Return by requirement for which points [n, d] it divides by zero."""
+        networks, found = self._networks(self.batch(points)), {}
+        for rule in self.require:
+            rule.holds(networks)
+            found[rule.text] = networks.undefined
+        return found
+
+    def _valid(self, batch: ArchitectureBatch) -> Bools:
+        kept = batch.valid()
+        for _, broken in TARGETS[self.target](batch, self.classes):
+            kept &= ~broken
+        # Costs take longest to count: only of what is left.
+        for rule in sorted(self.require, key=lambda rule: rule.counts_costs):
+            kept[kept] = rule.holds(self._networks(batch.taken(kept)))
+        return kept
+
+    def _broken(self, batch: ArchitectureBatch) -> Iterator[tuple[str, Bools]]:
+        for why, broken in TARGETS[self.target](batch, self.classes):
+            yield f"target {self.target}: {why}", broken
+        networks = self._networks(batch)
+        for rule in self.require:
+            yield f"require {rule.text}", ~rule.holds(networks)
+
+    def _networks(self, batch: ArchitectureBatch) -> Networks:
+        size, classes = self.input_size, self.classes
+        safe = self.all_fit_64_bits(size, classes)
+        return Networks(batch, lambda: batch_costs(batch, size, classes, safe))
 
     def within_limits(self, points: Points) -> Bools:
         """Return which valid points keep the limits that are known without measuring, [n]."""
@@ -224,7 +267,8 @@ class SearchSpace:
         """Return for each point one that computes the same, the same for all that do.
 
         Choice by choice the lowest level is taken that leaves what is read of the
-        architecture as it is: levels of a branch that does not exist come to the first.
+        architecture as it is, and a valid point valid: levels of a branch that does not exist
+        come to the first.
         """
         points = np.array(points, dtype=np.int64).reshape(-1, len(self.choices))
         parts = [self._canonical(chunk) for chunk in _chunks(points)]
@@ -269,7 +313,10 @@ class SearchSpace:
         return tuple(_Write.of(choice) for choice in self.choices)
 
     def _canonical(self, points: Points) -> Points:
-        rows = self.batch(points).rows()
+        batch = self.batch(points)
+        rows = batch.rows()
+        # Of equal computations one may be spelled as a rule wants it and another not.
+        ruled = self._valid(batch) if self.require else np.zeros(len(points), dtype=np.bool_)
         for column, write in enumerate(self._writes):
             undecided = np.ones(len(points), dtype=np.bool_)
             # Where each level writes other numbers, either none of them is read or all are told
@@ -280,7 +327,10 @@ class SearchSpace:
                 if not len(tried):
                     break
                 tried[:, column] = level
-                same = (self.batch(tried).rows() == rows[undecided]).all(axis=1)
+                other = self.batch(tried)
+                same = (other.rows() == rows[undecided]).all(axis=1)
+                if self.require:
+                    same &= self._valid(other) | ~ruled[undecided]
                 chosen = np.flatnonzero(undecided)[same]
                 points[chosen, column] = level
                 undecided[chosen] = False

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from hrnet_search.arch.architecture import MAX_BRANCHES
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import operations
+from hrnet_search.arch.targets import HRNET
 from hrnet_search.counts import short
 from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs
 
 EXACT_UP_TO = 10_000
 SAMPLE = 2_048
+DRAWS = 32
+"""Times that twice as many points are drawn where rules leave few of them."""
+
 ROUNDS = 4
 """Times that every choice is tried when a cheap or expensive variant is looked for."""
 
@@ -29,7 +33,9 @@ class Survey:
     `distinct` is the number, or in a sample the share of `size`, of distinct computations
     among the valid points; `within` the share of the valid points that keeps the limits.
     `costs` is (least, most) by name, within the limits. `unofficial` are the levels that the
-    official library would not run as meant.
+    official library would not run as meant. `left_out` are the rules of the space with the share
+    of what could be built that each leaves out; `size` counts what they leave, by its share of
+    what was looked at where not all was.
     """
 
     size: int
@@ -39,6 +45,7 @@ class Survey:
     within: float
     costs: dict[str, tuple[int, int]]
     unofficial: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, float], ...] = ()
 
     def lines(self) -> list[str]:
         """Return the survey for people to read."""
@@ -46,9 +53,12 @@ class Survey:
             how = f"{self.size:,} valid points, {self.distinct:,} distinct variants"
         else:
             share = self.distinct / max(self.looked_at, 1)
-            how = f"{self.size:,} valid points, about {share:.0%} of them distinct variants"
+            about = "about " if self.left_out else ""
+            how = f"{about}{self.size:,} valid points, about {share:.0%} of them distinct variants"
         basis = "all counted" if self.exact else f"from a sample of {self.looked_at:,}"
-        lines = [f"space: {how}", f"within the limits: {self.within:.1%} ({basis})"]
+        lines = [f"space: {how}"]
+        lines += [f"{rule}: leaves out {share:.1%}" for rule, share in self.left_out]
+        lines += [f"within the limits: {self.within:.1%} ({basis})"]
         for name, (least, most) in self.costs.items():
             about = "" if self.exact else "about "
             lines.append(f"{name}: {about}{short(least)} to {short(most)}")
@@ -61,7 +71,9 @@ class Survey:
 def survey(space: SearchSpace, seed: int = 0) -> Survey:
     """Count a space: every point up to 10,000, above that a sample drawn from `seed`."""
     exact = int(np.prod(np.array(space.shape, dtype=float))) <= EXACT_UP_TO
-    points = _all(space) if exact else _sample(space, seed)
+    buildable = _all(space) if exact else _sample(space, seed)
+    valid = space.valid(buildable)
+    points = buildable[valid][:SAMPLE] if not exact else buildable[valid]
     kept = space.within_limits(points)
     distinct = (space.canonical(points) == points).all(axis=1)
     inside = points[kept]
@@ -69,7 +81,7 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
         inside = np.concatenate([inside, _extremes(space, inside)])
     found = costs(space, inside)
     return Survey(
-        size=space.size,
+        size=round(space.size * float(valid.mean())) if len(valid) else 0,
         exact=exact,
         looked_at=len(points),
         distinct=_distinct_ids(space, points[distinct]) if exact else int(distinct.sum()),
@@ -79,7 +91,14 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
             for name, column in zip(COST_NAMES, found.T, strict=True)
             if len(column)
         },
-        unofficial=tuple(_unofficial(space)),
+        unofficial=() if space.target == HRNET else tuple(_unofficial(space)),
+        left_out=tuple(
+            (rule, float(broken.mean()))
+            for rule, broken in space.broken(buildable).items()
+            if not rule.startswith("target ") or broken.any()
+        )
+        if len(buildable)
+        else (),
     )
 
 
@@ -102,18 +121,27 @@ def least_costs(space: SearchSpace) -> tuple[int, ...]:
     transitions, which not every variant needs.
     """
     if int(np.prod(np.array(space.shape, dtype=float))) <= EXACT_UP_TO:
-        return tuple(int(v) for v in costs(space, _all(space)).min(axis=0))
+        points = _all(space)
+        return tuple(int(v) for v in costs(space, points[space.valid(points)]).min(axis=0))
     return _bounds(space)
 
 
 def _all(space: SearchSpace) -> Points:
+    """Return all points that can be built."""
     points = np.concatenate(list(space.index_chunks()))
-    return points[space.valid(points)]
+    return points[space.batch(points).valid()]
 
 
 def _sample(space: SearchSpace, seed: int) -> Points:
-    points = space.drawn(np.random.default_rng(seed), 2 * SAMPLE)
-    return points[space.valid(points)][:SAMPLE]
+    """Return points that can be built: enough that some thousand are valid, where that is quick."""
+    rng, found, valid = np.random.default_rng(seed), [], 0
+    for _ in range(DRAWS):
+        points = space.drawn(rng, 2 * SAMPLE)
+        found.append(points[space.batch(points).valid()])
+        valid += int(space.valid(found[-1]).sum())
+        if valid >= SAMPLE or not space.has_rules:
+            break
+    return np.concatenate(found)
 
 
 def _distinct_ids(space: SearchSpace, points: Points) -> int:

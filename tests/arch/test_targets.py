@@ -17,6 +17,7 @@ from hrnet_search.arch.targets import (
     LARGEST_ONNX,
     ONNX,
     TARGETS,
+    _most_bytes,
     target_problems,
     weight_bytes,
 )
@@ -43,6 +44,13 @@ def test_weights_have_the_bytes_of_the_built_state_dict(number: int) -> None:
         state = build(architecture, 7).state_dict()
     expected = 4 * sum(tensor.numel() for tensor in state.values())
     assert weight_bytes(ArchitectureBatch.of([architecture]), 7).tolist() == [expected]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_network_of_many_is_above_what_bounds_them_all(seed: int) -> None:
+    rng = random.Random(seed)
+    batch = ArchitectureBatch.of([draw(rng, channels=rng.randint(1, 300)) for _ in range(20)])
+    assert weight_bytes(batch, 9).max() <= _most_bytes(batch, 9)
 
 
 def wide(channels: int) -> Architecture:

@@ -70,6 +70,12 @@ def begin(folder: Path, text: str) -> None:
         ("[32, 32]", "[64, 64]", ["8:17: latency.size: is [64, 64], was [32, 32]"]),
         ("random", "pareto", ["9:19: search.sampler: is pareto, was random"]),
         ("random", "random, signal: miou", ["search.signal: is miou, was soft_iou"]),
+        ("limits:", "target: mmseg\nlimits:", ["4:9: target: is mmseg, was any"]),
+        (
+            "limits:",
+            'require: ["width > 1"]\nlimits:',
+            ['4:10: require: is ["width > 1"], was []'],
+        ),
         (str(SECOND), str(FIRST), ["2:7: base: is hr-"]),
     ],
 )
@@ -95,6 +101,15 @@ def test_a_study_of_before_signals_goes_on_with_miou(tmp_path: Path) -> None:
     begin(tmp_path, SPACE)
     with pytest.raises(StudyError, match=r"search\.signal: is soft_iou, was miou when "):
         begin(tmp_path, SPACE.replace("random", "random, signal: soft_iou"))
+
+
+def test_rules_that_are_taken_away_are_a_difference_too(tmp_path: Path) -> None:
+    ruled = SPACE.replace("limits:", 'target: mmseg\nrequire: ["width > 1"]\nlimits:')
+    begin(tmp_path, ruled)
+    begin(tmp_path, ruled)
+    with pytest.raises(StudyError, match=r"target: is any, was mmseg when ") as caught:
+        begin(tmp_path, SPACE)
+    assert 'require: is [], was ["width > 1"]' in str(caught.value)
 
 
 def test_a_study_with_a_note_that_is_not_of_its_type_is_shown_and_does_not_go_on(
