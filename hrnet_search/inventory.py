@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hrnet_search.errors import counted, shown
+from hrnet_search.errors import Fault, counted, shown
+from hrnet_search.goals import Goals
 from hrnet_search.records import DataSpec
 
 NAMED_FILES = 3
@@ -51,6 +52,30 @@ class Inventory:
                 yield f"{key}: {counted(split.unused, 'file')} not used: {names}"
             yield from (f"{key}: {note}" for note in split.notes)
         yield from (f"warning: {warning}" for warning in self.warnings)
+
+
+def judged_on(inventory: Inventory, spec: DataSpec, goals: Goals) -> tuple[Inventory, list[Fault]]:
+    """Return an inventory with a warning for each objective that no validation mask judges whole.
+
+    A class that does not occur there has an IoU of 0 whatever the network is; one that is asked for
+    alone is a fault.
+    """
+    there = inventory.val.classes or range(spec.classes)  # what is drawn has them all
+    warnings, faults = [], []
+    named = [("objectives", one) for one in goals.objectives]
+    named += [("limits", floor.objective) for floor in goals.floors]
+    for section, one in named:
+        absent = [_class(index, spec) for index in one.classes if index not in there]
+        if not absent:
+            continue
+        are, their = ("is", "its") if len(absent) == 1 else ("are", "their")
+        what = f"{', '.join(absent)} {are} in no validation mask"
+        if len(absent) < len(one.classes):
+            warnings.append(f"{section}.{one.name}: {what}, so {their} IoU is 0 for every network")
+            continue
+        allowed = f"allowed: classes that are, {', '.join(_class(k, spec) for k in there)}"
+        faults.append(Fault(f"{section}.{one.name}", None, what, allowed))
+    return replace(inventory, warnings=(*inventory.warnings, *warnings)), faults
 
 
 def some(names: tuple[str, ...], count: int) -> str:

@@ -11,6 +11,7 @@ from typing import IO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -18,11 +19,12 @@ from hrnet_search.counts import short
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.latency.kept import is_reused
 from hrnet_search.files import log_descriptor, writing
+from hrnet_search.goals import Goals
 from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
-    OBJECTIVES,
+    Objective,
     TrialProgress,
     TrialResult,
     TrialTask,
@@ -44,29 +46,31 @@ LOG = Path("logs", "progress.log")
 class Standing:
     """How a study stands: trials that ended, its front and the area that it dominates.
 
-    The area is that of mIoU against the first cost objective, as a share of the box from 0 to
+    The area is that of accuracy against the first cost objective, as a share of the box from 0 to
     1 and from 0 to the most expensive completed trial.
     """
 
-    def __init__(self, objectives: Sequence[str]) -> None:
-        self._costs = [name for name in objectives if OBJECTIVES[name].is_cost]
+    def __init__(self, goals: Goals) -> None:
+        self.goals = goals
         self._rows: list[tuple[float, ...]] = []
         self.done = 0
         self.best = 0.0
 
     def take(self, result: TrialResult) -> None:
         self.done += result.status != INFEASIBLE
-        if result.status != COMPLETED or result.miou is None:
+        accuracy = self.goals.accuracy.of(result)
+        if result.status != COMPLETED or accuracy is None or not self.goals.keeps_floors(result):
             return
-        costs = [OBJECTIVES[name].of(result) for name in self._costs]
-        self.best = max(self.best, result.miou)
-        self._rows.append((result.miou, *(c for c in costs if c is not None)))
+        costs = [cost.of(result) for cost in self.goals.costs]
+        self.best = max(self.best, accuracy)
+        self._rows.append((accuracy, *(c for c in costs if c is not None)))
 
     @property
     def front(self) -> int:
         """How many completed trials no other beats."""
-        whole = [row for row in self._rows if len(row) == 1 + len(self._costs)]
-        return int(non_dominated(whole, ["max"] + ["min"] * len(self._costs)).sum())
+        costs = len(self.goals.costs)
+        whole = [row for row in self._rows if len(row) == 1 + costs]
+        return int(non_dominated(whole, ["max"] + ["min"] * costs).sum())
 
     @property
     def area(self) -> float:
@@ -81,8 +85,10 @@ class Standing:
 class PlainProgress:
     """One line for each trial that ends."""
 
-    def __init__(self, trials: int, already: int, console: Console) -> None:
-        self._trials = trials
+    def __init__(
+        self, trials: int, already: int, console: Console, accuracies: Sequence[Objective] = ()
+    ) -> None:
+        self._trials, self._accuracies = trials, accuracies
         self._done = already
         self._console = console
 
@@ -95,7 +101,8 @@ class PlainProgress:
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         self._done += result.status != INFEASIBLE
         self._console.print(
-            f"[{self._done}/{self._trials}] trial {task.number} {describe(result)}",
+            f"[{self._done}/{self._trials}] trial {task.number} "
+            f"{describe(result, self._accuracies)}",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -122,6 +129,10 @@ class LiveProgress:
             redirect_stderr=False,
         )
 
+    @property
+    def _accuracy(self) -> str:
+        return escape(self._standing.goals.accuracy.label)
+
     def __enter__(self) -> LiveProgress:
         self._live.start()
         return self
@@ -135,14 +146,14 @@ class LiveProgress:
         self._running[task.number] = (task, "building", "")
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
-        _, _, miou = self._running.get(task.number, (task, "", ""))
+        _, _, seen = self._running.get(task.number, (task, "", ""))
         doing = PHASES.get(progress.phase, "")
         if progress.phase == "train" and progress.loss is not None:
             doing = f"step {progress.step}/{progress.steps}, loss {progress.loss:.3f}"
         if progress.rung is not None:
             doing = f"rung {progress.rung.step}/{task.schedule.steps}"
-            miou = f"{progress.rung.miou:.1%}"
-        self._running[task.number] = (task, doing, miou)
+            seen = _share(progress.rung.score(self._standing.goals.accuracy.key))
+        self._running[task.number] = (task, doing, seen)
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         """Count the trial, put it into view, and say how long the rest may take."""
@@ -153,22 +164,22 @@ class LiveProgress:
         left = self._trials - standing.done
         pace = (time.monotonic() - self._start) / max(standing.done - self._already, 1)
         note = (
-            f"best mIoU {standing.best:.1%}, front {standing.front}, hypervolume "
+            f"best {self._accuracy} {standing.best:.1%}, front {standing.front}, hypervolume "
             f"{standing.area:.3f}, {left} trainings and about {duration(left * pace)} left"
         )
         self._bars.update(self._study, completed=standing.done, note=note)
 
     def _view(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("trial", "width", "params", "MACs", "latency", "mIoU", "status"):
+        for name in ("trial", "width", "params", "MACs", "latency", self._accuracy, "status"):
             table.add_column(name, justify="right" if name != "status" else "left")
         for task, result in self._ended:
-            table.add_row(*_cells(task, result))
+            table.add_row(*_cells(task, result, self._standing.goals.accuracy))
         # In another thread than the one that adds trials.
         running = sorted(self._running.copy().values(), key=lambda row: row[0].number)
-        for task, doing, miou in running[:MOST_RUNNING]:
+        for task, doing, seen in running[:MOST_RUNNING]:
             width = str(task.architecture.width)
-            table.add_row(str(task.number), width, "", "", "", miou, doing, style="cyan")
+            table.add_row(str(task.number), width, "", "", "", seen, doing, style="cyan")
         if len(running) > MOST_RUNNING:
             more = f"{len(running) - MOST_RUNNING} more running"
             table.add_row("", "", "", "", "", "", more, style="dim")
@@ -179,7 +190,7 @@ class LiveProgress:
 def watching(
     folder: Path,
     trials: int,
-    objectives: Sequence[str],
+    goals: Goals,
     already: Sequence[tuple[int, TrialResult]],
     console: Console,
     live: bool,
@@ -189,17 +200,17 @@ def watching(
 
     `first` is said in both before anything else.
     """
-    standing = Standing(objectives)
+    standing = Standing(goals)
     for _, result in already:
         standing.take(result)
     with closing(_LogFile(folder / LOG)) as file:
         in_log = Console(file=cast(IO[str], file))
-        log = PlainProgress(trials, standing.done, in_log)
+        log = PlainProgress(trials, standing.done, in_log, goals.accuracies)
         for line in first:
             for out in (console, in_log):
                 out.print(clean(line), highlight=False, markup=False, soft_wrap=True)
         if not live:
-            yield [PlainProgress(trials, standing.done, console), log]
+            yield [PlainProgress(trials, standing.done, console, goals.accuracies), log]
             return
         with LiveProgress(trials, standing, console) as view:
             yield [view, log]
@@ -224,11 +235,13 @@ class _LogFile:
         self._file.close()
 
 
-def describe(result: TrialResult) -> str:
-    """Return a trial's result in a line for people."""
+def describe(result: TrialResult, accuracies: Sequence[Objective] = ()) -> str:
+    """Return a trial's result in a line for people, with `accuracies` beside its mIoU."""
     parts = [result.status]
     if result.miou is not None:
         parts.append(f"mIoU {result.miou:.1%}")
+    seen = ((one.label, one.of(result)) for one in accuracies)
+    parts += [f"{label} {value:.1%}" for label, value in seen if value is not None]
     if result.cost is not None:
         parts.append(f"{short(result.cost.params)} params, {short(result.cost.macs)} MACs")
     if result.latency_ms is not None:
@@ -258,7 +271,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _cells(task: TrialTask, result: TrialResult) -> list[str]:
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _cells(task: TrialTask, result: TrialResult, accuracy: Objective) -> list[str]:
     cost, latency = result.cost, result.latency_ms
     return [
         str(task.number),
@@ -266,6 +283,6 @@ def _cells(task: TrialTask, result: TrialResult) -> list[str]:
         short(cost.params) if cost else "",
         short(cost.macs) if cost else "",
         f"{latency:.2f} ms" if latency is not None else "",
-        f"{result.miou:.1%}" if result.miou is not None else "",
+        _share(accuracy.of(result)),
         result.status + (f": {result.error}" if result.error else ""),
     ]

@@ -10,12 +10,13 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, halved
+from hrnet_search.class_iou import IOU, class_ids, ids_of, is_class_iou, key_of, label_of, mean_iou
 
 Point = tuple[int, ...]
 """Level indices, one for each axis of a space."""
@@ -67,7 +68,9 @@ class Objective:
     """A column of results that can be optimised or limited.
 
     `direction` is max or min; `exact` says that it is known without building the network;
-    `found` reads it from a result. `most` is the largest value that it can have.
+    `found` reads it from a result. `most` is the largest value that it can have. A row that is
+    `of_classes` stands for one objective for each choice of classes: `classes` are their ids, none
+    for all. `key` is the name by which two objectives are the same, however they were written.
     """
 
     name: str
@@ -77,6 +80,12 @@ class Objective:
     exact: bool
     found: Callable[[TrialResult], float | None]
     most: float = math.inf
+    of_classes: bool = False
+    classes: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return key_of(self.classes) if self.of_classes else self.name
 
     @property
     def is_cost(self) -> bool:
@@ -106,8 +115,27 @@ OBJECTIVES = {
         Objective("macs", "min", "", "MACs", True, _counted("macs")),
         Objective("params", "min", "", "parameters", True, _counted("params")),
         Objective("activations", "min", "", "activations", True, _counted("activations")),
+        Objective(IOU, "max", "", "IoU", False, lambda _: None, most=1, of_classes=True),
     )
 }
+
+
+PLAIN = {name: row for name, row in OBJECTIVES.items() if not row.of_classes}
+"""Objectives whose name says everything."""
+
+
+def objective(name: str, classes: int = 0, names: Sequence[str] = ()) -> Objective:
+    """Return what a name stands for where there are `classes` classes, with or without names.
+
+    Raise KeyError for an unknown name, UnknownClassError for one of classes that are not there.
+    """
+    if not is_class_iou(name):
+        return PLAIN[name]
+    ids = class_ids(name, classes, names)
+    key, label = key_of(ids), label_of(ids, names)
+    return replace(
+        OBJECTIVES[IOU], name=name, label=label, classes=ids, found=lambda r: r.score(key)
+    )
 
 
 CACHE_BYTES = 32 * 10**9
@@ -363,11 +391,14 @@ class RungResult:
     training_loss: float | None = None
 
     def score(self, signal: str) -> float | None:
-        """Return what a search learns from by its signal, MIOU or SOFT_IOU.
+        """Return what a search learns from by its signal: MIOU, SOFT_IOU or IoU by class ids.
 
         None: not known, or not finite, from which nothing can be learned.
         """
-        score = self.soft_iou if signal == SOFT_IOU else self.miou
+        if is_class_iou(signal):
+            score = mean_iou(self.iou, ids_of(signal))
+        else:
+            score = self.soft_iou if signal == SOFT_IOU else self.miou
         return score if score is not None and math.isfinite(score) else None
 
 
@@ -455,8 +486,8 @@ class TrialResult:
         return self.latency.ms if self.latency else None
 
     def score(self, signal: str) -> float | None:
-        """Return what a search learns from by its signal: mIoU, or the last rung's soft IoU."""
-        if signal == SOFT_IOU and self.miou is not None:
+        """Return what a search learns from by its signal: mIoU, or what its last rung has."""
+        if signal != MIOU and self.miou is not None:
             return self.rungs[-1].score(signal) if self.rungs else None
         return self.miou
 

@@ -11,6 +11,7 @@ from made_up import result
 from rich.console import Console
 
 from hrnet_search.evaluate.latency.kept import REUSED
+from hrnet_search.goals import Goals
 from hrnet_search.progress import LOG, describe, watching
 
 
@@ -35,6 +36,6 @@ def test_what_a_study_starts_from_is_said_on_the_console_and_in_its_log(tmp_path
     """Also where somebody has removed the folder of logs."""
     console = Console(file=io.StringIO(), width=40)
     line = "schedule.init: w.pth: the base: 260 of 268 tensors match [a, b]"
-    with watching(tmp_path, 1, ("miou",), (), console, live=False, first=[line]):
+    with watching(tmp_path, 1, Goals.of(["miou"]), (), console, live=False, first=[line]):
         assert (tmp_path / LOG).read_text() == f"{line}\n"
     assert console.file.getvalue() == f"{line}\n"  # type: ignore[attr-defined]

@@ -108,7 +108,7 @@ def driven(
         Outbox(folder, terminal.warn, file) as outbox,
         _driver(file, folder, store.notes(), interrupt, how, terminal) as driver,
         watching(
-            folder, planned, file.objectives, already, terminal.console, terminal.live, first
+            folder, planned, file.goals, already, terminal.console, terminal.live, first
         ) as views,
     ):
         yield driver, [*views, outbox]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hrnet_search.data import shapes
 from hrnet_search.data.contents import Contents, to_text
 from hrnet_search.errors import DataError, Fault
-from hrnet_search.inventory import Inventory
+from hrnet_search.inventory import Inventory, judged_on
 from hrnet_search.presets import PRESETS
 from hrnet_search.records import DataSpec
 from hrnet_search.space.load import SpaceFile, placed
@@ -97,7 +97,10 @@ def inspect_data(file: SpaceFile) -> Inventory:
 
     Raise DataError, placed in the file, with the first fault of each sort.
     """
-    inventory, faults = _kind(file.schedule.data).inspect(file.schedule.data)
+    spec = file.schedule.data
+    inventory, faults = _kind(spec).inspect(spec)
+    if not faults:
+        inventory, faults = judged_on(inventory, spec, file.goals)
     if faults:
         raise DataError(placed(file, faults))
     return inventory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from hrnet_search import __version__
 from hrnet_search.arch.hrnet_yaml import parse_config
@@ -95,6 +96,9 @@ def _accuracy(member: Member) -> Iterator[Row]:
     else:
         yield f"mIoU, mean of {len(seeds)} seeds", _percent(member.miou)
         yield from ((f"mIoU with seed {r.key.seed}", _percent(r.miou)) for r in seeds)
+    for one in member.accuracies:
+        values = [value for r in seeds if (value := one.of(r)) is not None]
+        yield one.label, _percent(fmean(values) if values else None)
     confusions = read_confusions(member.evaluation)
     if confusions is None:
         yield "interval over images", "not known: its evaluation was not kept"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.library.writer import ConfigWriter, StudyConfig
-from hrnet_search.records import COMPLETED, DataSpec, Schedule, TrialResult
+from hrnet_search.records import COMPLETED, DataSpec, Objective, Schedule, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.study import Study
 
@@ -21,7 +21,8 @@ class Member:
 
     `miou` is the mean over its seeds, `result` its first trial by the search's schedule: the best
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is None
-    where the study did not note it. `writer` writes its config, `number` is the trial's.
+    where the study did not note it. `writer` writes its config, `number` is the trial's;
+    `accuracies` are those that the study asks for beside mIoU.
     """
 
     architecture: Architecture
@@ -33,6 +34,7 @@ class Member:
     study: str
     folder: Path
     number: int
+    accuracies: tuple[Objective, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -111,6 +113,7 @@ def front_of(study: Study) -> tuple[Member, ...]:
         same = completed[ask.key.architecture]
         others = tuple(result for other, result in same if other != number)
         schedule = writer.schedules.get(ask.key.schedule)
-        facts = (schedule, writer, study.name, study.folder, int(number))
+        accuracies = study.notes.goals.accuracies
+        facts = (schedule, writer, study.name, study.folder, int(number), accuracies)
         members.append(Member(ask.architecture, float(miou), first, others, *facts))
     return tuple(members)

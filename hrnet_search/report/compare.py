@@ -10,7 +10,7 @@ import numpy as np
 
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import NO_IDENTITY, OBJECTIVES, DataSpec
+from hrnet_search.records import MIOU, NO_IDENTITY, OBJECTIVES, DataSpec, Objective
 from hrnet_search.report.page.points import condition_line
 from hrnet_search.report.trust.latency_doubt import front_doubt, latency_doubts
 from hrnet_search.report.trust.near_front import DRAWS, FrontAccuracy, front_accuracy
@@ -28,7 +28,7 @@ class ComparedFront:
 
     name: str
     numbers: tuple[int, ...]
-    mious: tuple[float, ...]
+    accuracies: tuple[float, ...]
     costs: tuple[float, ...]
     volume: float
 
@@ -37,7 +37,8 @@ class ComparedFront:
 class Comparison:
     """Two fronts over one cost, and by how much the second's hypervolume is larger.
 
-    `cost` names the objective, `condition` what it was measured under. `paired` says that both
+    `accuracy` is what people call the one and `cost` names the other objective, `condition` what
+    it was measured under. `paired` says that both
     were judged on the same images; `doubts` are reasons not to compare them, and `comparable` is
     False where data or schedules differ. `interval` and `p` are None then, and where neither seeds
     nor images say how much chance there is. `latency_doubts` are what speaks against the latencies
@@ -46,6 +47,7 @@ class Comparison:
 
     first: ComparedFront
     second: ComparedFront
+    accuracy: str
     cost: str
     condition: str
     larger: float
@@ -58,7 +60,7 @@ class Comparison:
 
 
 def compare(first: Study, second: Study) -> Comparison:
-    """Compare the fronts of two studies by hypervolume, over mIoU and log cost.
+    """Compare the fronts of two studies by hypervolume, over accuracy and log cost.
 
     The reference point is the worst accuracy and the highest cost of both. Each front is kept as
     it is and its accuracies are drawn again, over images (the same for both, where both were
@@ -67,15 +69,18 @@ def compare(first: Study, second: Study) -> Comparison:
     """
     name, condition = _common_cost(first, second)
     # The same images for both, but seeds of its own for each.
-    sides = [front_accuracy(study, name, seed) for seed, study in enumerate((first, second))]
+    accuracy = _common_accuracy(first, second)
+    sides = [
+        front_accuracy(study, name, seed, accuracy) for seed, study in enumerate((first, second))
+    ]
     for study, side in zip((first, second), sides, strict=True):
         if not side.numbers:
             wrong = "has no front yet: no trial has completed"
             raise InputError(Fault("", None, wrong, file=str(study.folder)))
     costs = [np.log(side.costs) for side in sides]
-    worst = min(float(side.mious.min()) for side in sides)
+    worst = min(float(side.accuracies.min()) for side in sides)
     reference = (worst, max(float(c.max()) for c in costs) + MARGIN)
-    measured = [hypervolume(s.mious, c, reference) for s, c in zip(sides, costs, strict=True)]
+    measured = [hypervolume(s.accuracies, c, reference) for s, c in zip(sides, costs, strict=True)]
     comparable = _same_schedule(first, second) and _same_data(first, second)
     known = comparable and all(side.known for side in sides)
     drawn = [_volumes(s, c, reference) for s, c in zip(sides, costs, strict=True)]
@@ -83,13 +88,18 @@ def compare(first: Study, second: Study) -> Comparison:
     larger = measured[1] - measured[0]
     fronts = [
         ComparedFront(
-            study.name, side.numbers, tuple(side.mious.tolist()), tuple(side.costs.tolist()), volume
+            study.name,
+            side.numbers,
+            tuple(side.accuracies.tolist()),
+            tuple(side.costs.tolist()),
+            volume,
         )
         for study, side, volume in zip((first, second), sides, measured, strict=True)
     ]
     return Comparison(
         first=fronts[0],
         second=fronts[1],
+        accuracy=accuracy.label,
         cost=name,
         condition=condition,
         larger=larger,
@@ -119,10 +129,16 @@ def _p_value(drawn: Floats) -> float:
     return float(min(1.0, max(2 * side, 1 / DRAWS)))
 
 
+def _common_accuracy(first: Study, second: Study) -> Objective:
+    """Return the accuracy that both optimise, else mIoU, which every study knows."""
+    own, other = (study.notes.goals.accuracy for study in (first, second))
+    return own if own.key == other.key else OBJECTIVES[MIOU]
+
+
 def _common_cost(first: Study, second: Study) -> tuple[str, str]:
     """Return the cost that both optimise; measured under one condition, or else MACs."""
-    names = [study.objectives for study in (first, second)]
-    both = [n for n in names[0] if n in names[1] and OBJECTIVES[n].is_cost]
+    cost_names = [[o.name for o in s.notes.goals.costs] for s in (first, second)]
+    both = [n for n in cost_names[0] if n in cost_names[1]]
     name = both[0] if both else "macs"
     if not OBJECTIVES[name].is_measured:
         return name, ""

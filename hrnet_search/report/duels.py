@@ -10,7 +10,7 @@ from statistics import fmean
 from hrnet_search.counts import in_units
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
-from hrnet_search.records import OBJECTIVES, TrialKey, TrialResult
+from hrnet_search.records import OBJECTIVES, Objective, TrialKey, TrialResult
 from hrnet_search.report.trust.trials import Trial, costs_of, schedule_id, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
@@ -55,7 +55,9 @@ def fought(notes: Notes, trials: Sequence[Trial]) -> tuple[Fought, ...]:
             first.get(_picked_now(duel, notes, trials), -1),
             _longer(notes),
         )
-        for duel, verdict in zip(known.duels, _verdicts(known, results), strict=True)
+        for duel, verdict in zip(
+            known.duels, _verdicts(known, results, notes.goals.accuracy), strict=True
+        )
     )
 
 
@@ -88,23 +90,29 @@ def budget_of(duel: Duel) -> str:
     return f"{number:.3g} {letter} {cost.label}" if letter else f"{number:g} {cost.label}"
 
 
-def _verdicts(known: Duels, results: Mapping[TrialKey, TrialResult]) -> list[Verdict]:
+def _verdicts(
+    known: Duels, results: Mapping[TrialKey, TrialResult], accuracy: Objective
+) -> list[Verdict]:
     """Return a verdict for each duel; one without device time says nothing."""
-    rows = [(d.most or FEWEST_PAIRS, pairs_of(d, results).differences) for d in known.duels]
+    rows = [
+        (d.most or FEWEST_PAIRS, pairs_of(d, results, accuracy).differences) for d in known.duels
+    ]
     said = verdicts(rows[: known.family])
     return said + [verdicts([row])[0] for row in rows[known.family :]]
 
 
 def _picked_now(duel: Duel, notes: Notes, trials: Sequence[Trial]) -> str:
     """Return the best network within a duel's budget, by the mean over seeds of the search's."""
-    costs = costs_of(trials, duel.cost)
-    mious = {
+    costs, goals = costs_of(trials, duel.cost), notes.goals
+    floors = [(f, seeds_of(trials, schedule_id(notes), f.objective.key)) for f in goals.floors]
+    seen = {
         architecture: fmean(values)
-        for architecture, values in seeds_of(trials, schedule_id(notes)).items()
+        for architecture, values in seeds_of(trials, schedule_id(notes), goals.accuracy.key).items()
         if costs.get(architecture, math.inf) <= duel.budget
+        and all(floor.keeps(fmean(of[architecture])) for floor, of in floors if architecture in of)
     }
-    best = max(mious, key=lambda one: (mious[one], -costs[one]), default=duel.pick)
-    return best if mious.get(best, 0.0) > mious.get(duel.pick, 0.0) else duel.pick
+    best = max(seen, key=lambda one: (seen[one], -costs[one]), default=duel.pick)
+    return best if seen.get(best, 0.0) > seen.get(duel.pick, 0.0) else duel.pick
 
 
 def _longer(notes: Notes) -> float:

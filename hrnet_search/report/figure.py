@@ -1,4 +1,4 @@
-"""One figure: trials as points, cost against mIoU, with their front."""
+"""One figure: trials as points, cost against accuracy, with their front."""
 
 from __future__ import annotations
 
@@ -32,19 +32,22 @@ MOST_SHAPES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What one figure shows: `x` [n] costs, `miou` [n] fractions, `numbers` [n] of trials.
+    """What one figure shows: `x` [n] costs, `y` [n] accuracies, `numbers` [n] of trials.
 
-    Costs are in the unit that `label` names; `log` is for the cost axis.
+    Costs are in the unit that `label` names, accuracies are the fractions that `accuracy` names;
+    `log` is for the cost axis. `within` [n] says which may be on the front, all if not given.
     """
 
     name: str
     title: str
     label: str
     x: Floats
-    miou: Floats
+    y: Floats
     numbers: tuple[int, ...]
     caption: str
     log: bool = False
+    accuracy: str = "mIoU"
+    within: NDArray[np.bool_] | None = None
 
 
 def draw(picture: Picture) -> Figure:
@@ -52,7 +55,7 @@ def draw(picture: Picture) -> Figure:
     figure = Figure(figsize=(7.2, 4.8), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    on_front = non_dominated(np.column_stack([picture.x, picture.miou]), ("min", "max"))
+    on_front = _on_front(picture)
     _frame(axes, picture)
     _cost_axis(axes, picture)
     _points(axes, picture, on_front)
@@ -67,6 +70,14 @@ def draw(picture: Picture) -> Figure:
     figure.set_layout_engine("none")  # each format would settle it again
     _labels(axes, picture, on_front)
     return figure
+
+
+def _on_front(picture: Picture) -> NDArray[np.bool_]:
+    both = np.column_stack([picture.x, picture.y])
+    within = np.ones(len(both), dtype=np.bool_) if picture.within is None else picture.within
+    found = np.zeros(len(both), dtype=np.bool_)
+    found[within] = non_dominated(both[within], ("min", "max"))
+    return found
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
@@ -90,13 +101,13 @@ def _bytes(write: Callable[..., None], metadata: dict[str, None] | None = None) 
 def _frame(axes: Axes, picture: Picture) -> None:
     axes.set_title(picture.title, loc="left", fontsize=11, color=INK, parse_math=False)
     axes.set_xlabel(picture.label, fontsize=9, color=INK, parse_math=False)
-    axes.set_ylabel("mIoU (fraction)", fontsize=9, color=INK)
+    axes.set_ylabel(f"{picture.accuracy} (fraction)", fontsize=9, color=INK, parse_math=False)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=MUTED, labelsize=8.5, length=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
-    low, high = float(picture.miou.min()), float(picture.miou.max())
+    low, high = float(picture.y.min()), float(picture.y.max())
     room = max(0.12 * (high - low), 0.01)
     axes.set_ylim(low - room, high + 1.4 * room)
 
@@ -125,16 +136,18 @@ def _points(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     rest = ~on_front
     # See-through, so that trials on one spot are darker than one alone.
     axes.scatter(
-        picture.x[rest], picture.miou[rest], s=30, color=TRIAL, alpha=0.45, linewidths=0,
+        picture.x[rest], picture.y[rest], s=30, color=TRIAL, alpha=0.45, linewidths=0,
         label="completed trial", zorder=3, rasterized=bool(rest.sum() > MOST_SHAPES),
     )  # fmt: skip
     order = np.argsort(picture.x[on_front], kind="stable")
-    x, miou = picture.x[on_front][order], picture.miou[on_front][order]
+    x, y = picture.x[on_front][order], picture.y[on_front][order]
+    if not len(x):
+        return  # nothing is within the limits
     right = axes.get_xlim()[1]
     # What the best network within a budget reaches: level until the next one can be paid.
-    axes.plot([*x, right], [*miou, miou[-1]], color=FRONT, linewidth=1.4, drawstyle="steps-post")
+    axes.plot([*x, right], [*y, y[-1]], color=FRONT, linewidth=1.4, drawstyle="steps-post")
     axes.plot(
-        x, miou, "o", color=FRONT, markersize=7, markeredgecolor="white", zorder=4,
+        x, y, "o", color=FRONT, markersize=7, markeredgecolor="white", zorder=4,
         label="front (trial #)",
     )  # fmt: skip
 
@@ -146,11 +159,11 @@ def _labels(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     """
     spots: dict[tuple[float, float], list[int]] = {}
     for i in np.flatnonzero(on_front):
-        spots.setdefault((picture.miou[i], picture.x[i]), []).append(picture.numbers[i])
+        spots.setdefault((picture.y[i], picture.x[i]), []).append(picture.numbers[i])
     taken: list[Bbox] = []
-    for (miou, x), numbers in sorted(spots.items(), reverse=True):
+    for (y, x), numbers in sorted(spots.items(), reverse=True):
         text = axes.annotate(
-            _names(numbers), (x, miou), (-4, 4), textcoords="offset points", ha="right",
+            _names(numbers), (x, y), (-4, 4), textcoords="offset points", ha="right",
             fontsize=8, color=INK,
         )  # fmt: skip
         text.set_in_layout(False)

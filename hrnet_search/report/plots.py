@@ -1,8 +1,9 @@
-"""Which pictures a study has: width, MACs and latency against mIoU."""
+"""Which pictures a study has: width, MACs and latency against accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,19 @@ import pandas as pd
 from hrnet_search.counts import UNITS
 from hrnet_search.errors import shown
 from hrnet_search.parts import Parts
-from hrnet_search.records import COMPLETED, STATUSES, Latency, LatencyCondition
+from hrnet_search.records import COMPLETED, MIOU, STATUSES, Latency, LatencyCondition
 from hrnet_search.report.figure import Picture, draw, save
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Study, within_limits
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What pictures have upwards: a column and its label, and the trials within the limits."""
+
+    column: str
+    label: str
+    within: frozenset[int]
+
 
 WIDTH = "width (channels of the last stage's first branch)"
 
@@ -32,7 +43,10 @@ def pictures(study: Study) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
     latencies = completed_latencies(study)
     table = study.results()
-    done = study.variants()
+    done, accuracy = study.variants(), study.notes.goals.accuracy
+    within = frozenset(within_limits(done, study.notes.goals)["number"])
+    suffix = "miou" if accuracy.key == MIOU else "iou"
+    seen = Seen(accuracy.name, _plain(accuracy.label), within)
     by_condition: dict[LatencyCondition, list[int]] = {}
     for number, latency in latencies.items():
         by_condition.setdefault(latency.condition, []).append(number)
@@ -40,16 +54,16 @@ def pictures(study: Study) -> list[Picture]:
     macs = f"MACs{unit} per image{_of_size(by_condition)}, logarithmic"
     caption = f"{_plain(study.name)}. {_caption(table)}"
     found = [
-        _picture("width_miou", "mIoU against width", WIDTH, done, "width", caption),
-        _picture("macs_miou", "mIoU against MACs", macs, done, "macs", caption, factor),
+        _picture(f"width_{suffix}", "width", seen, WIDTH, done, "width", caption),
+        _picture(f"macs_{suffix}", "MACs", seen, macs, done, "macs", caption, factor),
     ]
     for i, (condition, numbers) in enumerate(by_condition.items(), start=1):
-        file = "latency_miou" if i == 1 else f"latency_miou_{i}"
-        label = f"latency (ms), logarithmic\n{condition_text(condition)}"
+        file = f"latency_{suffix}" if i == 1 else f"latency_{suffix}_{i}"
+        axis = f"latency (ms), logarithmic\n{condition_text(condition)}"
         part = done[done["number"].isin(numbers)]
         noisy = sum(latencies[number].noisy for number in numbers)
         note = f"{caption}. Timings drawn: {len(part)}, of which noisy: {noisy}"
-        found.append(_picture(file, "mIoU against latency", label, part, "latency_ms", note))
+        found.append(_picture(file, "latency", seen, axis, part, "latency_ms", note))
     return [picture for picture in found if len(picture.x)]
 
 
@@ -73,17 +87,19 @@ def condition_text(condition: LatencyCondition) -> str:
 
 
 def _picture(
-    file: str, title: str, label: str, rows: pd.DataFrame, column: str, caption: str,
+    file: str, against: str, seen: Seen, label: str, rows: pd.DataFrame, column: str, caption: str,
     factor: float = 1.0,
 ) -> Picture:  # fmt: skip
-    rows = rows[rows[column].notna() & rows["miou"].notna()]
+    rows = rows[rows[column].notna() & rows[seen.column].notna()]
     return Picture(
         name=file,
-        title=title,
+        title=f"{seen.label} against {against}",
         label=label,
         x=rows[column].to_numpy("float64") / factor,
-        miou=rows["miou"].to_numpy("float64"),
+        y=rows[seen.column].to_numpy("float64"),
         numbers=tuple(rows["number"].astype(int)),
+        accuracy=seen.label,
+        within=rows["number"].isin(seen.within).to_numpy(bool),
         caption=caption,
         log=column != "width",
     )

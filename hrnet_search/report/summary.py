@@ -10,14 +10,17 @@ import pandas as pd
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.counts import aligned
 from hrnet_search.errors import counted, shown
+from hrnet_search.goals import Goals
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import (
     COMPLETED,
     CONFIRMED_FROM,
     FAILED,
+    MIOU,
     OBJECTIVES,
     STATUSES,
     Latency,
+    Objective,
 )
 from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
 from hrnet_search.report.duels import duel_lines
@@ -36,9 +39,8 @@ HEADER = (
     "MACs",
     "activations",
     "latency",
-    "mIoU",
-    "differs from the base",
 )
+"""What a row of the front begins with; its accuracies follow, and what differs from the base."""
 
 
 def summary(study: Study, stamp: Stamp | None = None) -> str:
@@ -55,26 +57,43 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     mixed = version_warning(study.trials())
     said = (*data_warnings(notes), *unreadable, *filter(None, [mixed]))
     warnings = [f"warning: {shown(line, 1000)}" for line in said]
-    front, table = study.front(), study.results()
+    front, table, goals = study.front(), study.results(), notes.goals
+    variants = study.variants()
+    limits = limit_lines(goals, variants)
     lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), *warnings, ""]
     if front.empty:
-        lines.append("no trial has completed: there is no front yet")
+        lines += [f"limit: {shown(line)}" for line in limits]
+        within = limits and len(variants)
+        none = "no variant is within the limits" if within else "no trial has completed"
+        lines.append(f"{none}: there is no front yet")
         if doubts := study_doubts(study):
             lines += ["", "not known:", *(f"  {doubt}" for doubt in doubts)]
     else:
-        names = ", ".join(OBJECTIVES[name].label for name in study.objectives)
-        lines += [f"front of {names}:", *_aligned([HEADER, *_rows(study, front)]), ""]
+        names = ", ".join(one.label for one in goals.objectives)
+        lines += [f"front of {names}:", *_aligned([_header(goals), *_rows(study, front)]), ""]
+        lines += [f"limit: {shown(line)}" for line in limits]
         lines += _unknowns(study, table)
     if duels := duel_lines(study.notes, study.trials()):
         lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
     found = stamp or evidence_of(study).stamp
-    signal = f"the search learned from {learned_from(notes)}; front and pick are by mIoU"
+    own = shown(goals.accuracy.label)
+    signal = f"the search learned from {shown(learned_from(notes))}; front and pick are by {own}"
     lines += ["", f"ranking: {found.verdict} ({found.why})", f"signal:  {signal}", ""]
     lines += [f"page:  {study.folder / 'report' / 'report.html'}"]
     lines += [f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
     if not front.empty:
         lines.append(f"       {study.folder / 'configs'} (the front as HRNet configs)")
     return "\n".join(lines)
+
+
+def limit_lines(goals: Goals, variants: pd.DataFrame) -> tuple[str, ...]:
+    """Return what limits ask of accuracies, and how many variants do not have it."""
+    return tuple(
+        f"{floor.objective.label} of at least {100 * floor.at_least:g}%:"
+        f" {short} of {counted(len(variants), 'variant')} below"
+        for floor in goals.floors
+        for short in [len(variants) - int(variants[floor.objective.name].ge(floor.at_least).sum())]
+    )
 
 
 def differences(architecture: Architecture, base: Architecture) -> str:
@@ -132,6 +151,15 @@ def _failures(table: pd.DataFrame) -> list[str]:
     return lines[:MOST_FAILURES] + ([f"  and {more} more, see trials.csv"] if more > 0 else [])
 
 
+def accuracies(goals: Goals) -> tuple[Objective, ...]:
+    """Return the accuracies that a table shows: mIoU, and what the study asks for beside it."""
+    return (OBJECTIVES[MIOU], *goals.accuracies)
+
+
+def _header(goals: Goals) -> Sequence[str]:
+    return (*HEADER, *(one.label for one in accuracies(goals)), "differs from the base")
+
+
 def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
     base, latencies = ConfigWriter.of(study.notes).base, completed_latencies(study)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
@@ -144,7 +172,7 @@ def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
             _scaled(row["macs"]),
             _scaled(row["activations"]),
             _latency(row["latency_ms"], latencies.get(row["number"])),
-            f"{100 * row['miou']:.2f}%",
+            *(f"{100 * row[one.name]:.2f}%" for one in accuracies(study.notes.goals)),
             differences(network, base.architecture) if base else network.id,
         )
 

@@ -62,7 +62,7 @@ class Brain:
             problem, seed=plan.seed, trials=plan.trials, anchors=known_designs(plan.space)
         )
         self._book = AskBook(store, plan.trials)
-        self._trials = Trials(plan.objectives, self._book)
+        self._trials = Trials(plan.goals, self._book)
         self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._noted: Screening | None = None
@@ -282,10 +282,18 @@ class Brain:
             score = result.score(self.plan.signal)
             self._sampler.tell(ask.point, score, fidelity, costs=self._trials.result_costs(result))
         elif result.status == COMPLETED:
-            score = result.score(self.plan.signal)
+            score = self._score(result)
             self._sampler.tell(ask.point, score, costs=self._trials.result_costs(result))
         else:
             self._sampler.tell(ask.point, None)
+
+    def _score(self, result: TrialResult) -> float | None:
+        """Return what a sampler is told of a trial that completed.
+
+        Less by what it falls short of the limits, so that a search climbs to where they hold.
+        """
+        score = result.score(self.plan.signal)
+        return None if score is None else score - self._trials.goals.short(result)
 
     def _exact_cost(self, ask: Ask) -> Cost:
         return cost(ask.architecture, self.plan.latency.size, self.plan.schedule.data.classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from hrnet_search.data.contents import Contents
+from hrnet_search.goals import Goals
 from hrnet_search.inventory import Inventory
 from hrnet_search.records import MIOU, LatencySpec, Schedule
 from hrnet_search.search.confirm import choice as confirm
@@ -20,7 +21,8 @@ class Plan:
     `confirm` of device time confirms what the search found: by a schedule of `long` times the
     steps, or with other seeds.
     A trial whose chance to end on the front of its cost neighbourhood is below `stop` ends at its
-    rung. `signal` is what the sampler and the rungs learn from, MIOU or SOFT_IOU. `probe` is how
+    rung. `signal` is what the sampler and the rungs learn from, SOFT_IOU or the key of the accuracy
+    that is an objective. `floors` are accuracies that a variant must have. `probe` is how
     what the schedule left open was settled, None if nothing was; `initial` says in lines what
     variants start from. Where variants inherit from the base, `base` is the schedule that it is
     trained by, before all others and beside their count. `data` is what the data hold, `contents`
@@ -42,11 +44,17 @@ class Plan:
     long: int = 3
     stop: float = 0.0
     signal: str = MIOU
+    floors: tuple[tuple[str, float], ...] = ()
     probe: Probe | None = None
     initial: tuple[str, ...] = ()
     base: Schedule | None = None
     data: Inventory = field(default_factory=Inventory)
     contents: Contents = ()
+
+    @property
+    def goals(self) -> Goals:
+        """What it is to reach, with the classes of its data."""
+        return Goals.of(self.objectives, self.floors, self.schedule.data)
 
     @property
     def long_schedule(self) -> Schedule:

@@ -20,6 +20,7 @@ from hrnet_search.evaluate.latency.reference import settled_check
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device, versions
 from hrnet_search.evaluate.training.probe import is_open, settle
 from hrnet_search.evaluate.training.trial import Worker, gate_of
+from hrnet_search.goals import AT_LEAST
 from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
 from hrnet_search.records import (
@@ -75,6 +76,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     return Plan(
         space=file.space,
         objectives=file.objectives,
+        floors=file.floors,
         schedule=schedule,
         seeds=file.seeds,
         rungs=file.rungs or (schedule.steps,),
@@ -97,7 +99,13 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
 
 
 def settled_signal(file: SpaceFile, folder: Path) -> str:
-    """Return what a search learns from; auto: as its study began, soft IoU if it is new."""
+    """Return what a search learns from; auto: as its study began, soft IoU if it is new.
+
+    Where the objective is of some classes, it is that one: soft IoU is of all.
+    """
+    accuracy = file.goals.accuracy
+    if accuracy.key != MIOU:
+        return accuracy.key
     if file.search.signal != AUTO:
         return file.search.signal
     return open_study(folder).notes.signal if (folder / FILE).exists() else SOFT_IOU
@@ -307,8 +315,11 @@ def _identity(plan: Plan) -> dict[str, Any]:
     identity = {
         "base": plan.space.base.id,
         "vary": [[c.path, c.values] for c in plan.space.choices],
-        "limits": [[limit.objective, limit.at_most] for limit in plan.space.limits],
-        "objectives": plan.objectives,
+        "limits": [
+            *([limit.objective, limit.at_most] for limit in plan.space.limits),
+            *([one.objective.key, {AT_LEAST: one.at_least}] for one in plan.goals.floors),
+        ],
+        "objectives": [one.key for one in plan.goals.objectives],
         TRAINING: plan.schedule.id,
         "schedule.seeds": plan.seeds,
         "schedule.rungs": plan.rungs,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
-from hrnet_search.records import OBJECTIVES
+from hrnet_search.records import OBJECTIVES, PLAIN
 from hrnet_search.search.by_point import ByPoint
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.screening import LatencyScreen
@@ -22,14 +23,14 @@ MOST_KEPT = 1 << 15
 """Points whose costs are kept."""
 
 
-def cost_objectives(objectives: tuple[str, ...]) -> tuple[str, ...]:
+def cost_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
     """Return the objectives that are minimised, in their order."""
-    return tuple(name for name in objectives if OBJECTIVES[name].is_cost)
+    return tuple(name for name in objectives if name in PLAIN and PLAIN[name].is_cost)
 
 
 def latency_matters(space: SearchSpace, objectives: tuple[str, ...]) -> bool:
     """Say whether latency is an objective or has a limit."""
-    names = (*objectives, *(limit.objective for limit in space.limits))
+    names = (*cost_objectives(objectives), *(limit.objective for limit in space.limits))
     return any(OBJECTIVES[name].is_measured for name in names)
 
 

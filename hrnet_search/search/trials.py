@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from hrnet_search.errors import counted
+from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
-    OBJECTIVES,
+    Objective,
     TrialKey,
     TrialResult,
 )
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate
-from hrnet_search.search.space_problem import cost_objectives
 
 SEARCH, CONFIRM, BASE = "search", "confirm", "base"
 
@@ -34,10 +34,10 @@ class Searched:
 
 
 class Trials:
-    """What the asks and results of a search's book say, by its objectives."""
+    """What the asks and results of a search's book say, by what it is to reach."""
 
-    def __init__(self, objectives: tuple[str, ...], book: AskBook) -> None:
-        self.objectives = objectives
+    def __init__(self, goals: Goals, book: AskBook) -> None:
+        self.goals = goals
         self._book = book
         self._asks, self._results = book.asks, book.results
 
@@ -91,37 +91,48 @@ class Trials:
 
     def candidates(self) -> list[Candidate]:
         """Return what the search found: architectures, with the means over their seeds."""
-        found: dict[str, list[tuple[int, Costs]]] = {}
+        found: dict[str, list[tuple[int, TrialResult]]] = {}
         for number, result in sorted(self._results.items()):
-            ask, values = self._asks[number], self.values(result)
-            if ask.purpose == SEARCH and result.status == COMPLETED and values:
-                found.setdefault(ask.key.architecture, []).append((number, values))
+            ask = self._asks[number]
+            if ask.purpose == SEARCH and result.status == COMPLETED and self.values(result):
+                found.setdefault(ask.key.architecture, []).append((number, result))
         return [
-            Candidate(rows[0][0], name, _means([values for _, values in rows]))
+            self._candidate(name, rows[0][0], [result for _, result in rows])
             for name, rows in found.items()
         ]
 
+    def _candidate(self, name: str, number: int, results: Sequence[TrialResult]) -> Candidate:
+        floors = self.goals.floors
+        bounded = [self._of(result, [f.objective for f in floors]) for result in results]
+        known = [values for values in bounded if values is not None]
+        fits = len(known) == len(results) and all(
+            floor.keeps(mean) for floor, mean in zip(floors, _means(known), strict=True)
+        )
+        means = _means([self.values(result) for result in results])
+        return Candidate(number, name, means, fits or not floors)
+
     def front(self) -> list[TrialKey]:
-        """Return the completed trials of the search that no other beats."""
+        """Return the completed trials of the search that no other within the limits beats."""
         done = [
             (trial.key, values)
             for trial in self.searched()
-            if trial.result.status == COMPLETED and (values := self.values(trial.result))
+            if trial.result.status == COMPLETED
+            and self.goals.keeps_floors(trial.result)
+            and (values := self.values(trial.result))
         ]
-        directions = [OBJECTIVES[name].direction for name in self.objectives]
-        kept = non_dominated([values for _, values in done], directions)
+        kept = non_dominated([values for _, values in done], self.goals.directions)
         return [key for (key, _), good in zip(done, kept, strict=True) if good]
 
     def values(self, result: TrialResult) -> Costs:
         """Return the objectives of a result in their order; empty if one is not known."""
-        return self._of(result, self.objectives) or ()
+        return self._of(result, self.goals.objectives) or ()
 
     def result_costs(self, result: TrialResult) -> Costs | None:
         """Return the cost objectives of a result in their order, None if one is not known."""
-        return self._of(result, cost_objectives(self.objectives))
+        return self._of(result, self.goals.costs)
 
-    def _of(self, result: TrialResult, names: Sequence[str]) -> Costs | None:
-        values = [OBJECTIVES[name].of(result) for name in names]
+    def _of(self, result: TrialResult, objectives: Sequence[Objective]) -> Costs | None:
+        values = [objective.of(result) for objective in objectives]
         known = tuple(value for value in values if value is not None)
         return known if len(known) == len(values) and result.cost is not None else None
 

@@ -7,6 +7,7 @@ widest, and the reader of the section narrows it.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,21 +176,29 @@ class Size(Kind[tuple[int, int]]):
 
 @dataclass(frozen=True)
 class Keys(Kind[Section]):
-    """A mapping whose keys have a kind each."""
+    """A mapping whose keys have a kind each; `like` has kinds of all keys that fit a pattern."""
 
     known: Mapping[str, Kind[Any]] = field(hash=False)
     required: Sequence[str] = ()
+    like: Mapping[str, Kind[Any]] = field(default_factory=dict, hash=False)
 
     def read(self, reader: Reader, node: yaml.Node | None, path: str) -> Section:
-        return reader.section(node, path, tuple(self.known))
+        return reader.section(node, path, tuple(self.known), tuple(self.like))
+
+    def kind_of(self, key: str) -> Kind[Any] | None:
+        """Return what a key holds, None for one that may not be there."""
+        fitting = (kind for like, kind in self.like.items() if re.fullmatch(like, key))
+        return self.known.get(key) or next(fitting, None)
 
     @property
     def schema(self) -> Schema:
         properties = {key: kind.schema for key, kind in self.known.items()}
+        like = {f"^{pattern}$": kind.schema for pattern, kind in self.like.items()}
         required = {"required": list(self.required)} if self.required else {}
         return {
             "type": "object",
             "properties": properties,
+            **({"patternProperties": like} if like else {}),
             "additionalProperties": False,
             **required,
         }

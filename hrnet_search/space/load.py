@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.targets import ANY
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
+from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
-from hrnet_search.records import HANG_S, LatencySpec, Schedule
+from hrnet_search.goals import Goals
+from hrnet_search.records import AUTO, HANG_S, MIOU, LatencySpec, Schedule
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts
 from hrnet_search.space.data_section import read_data
-from hrnet_search.space.kinds import Kind, Name, Text
+from hrnet_search.space.kinds import Keys, Name, Text
+from hrnet_search.space.objectives import LIMITS, OBJECTIVE_KINDS, read_limits, read_objectives
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.rules import check_rules
 from hrnet_search.space.sections import (
     LATENCY,
-    LIMITS,
-    OBJECTIVE_KINDS,
     REQUIRE,
     SCHEDULE,
     SEARCH,
@@ -36,8 +37,6 @@ from hrnet_search.space.sections import (
     read_crop,
     read_hang_s,
     read_latency,
-    read_limits,
-    read_objectives,
     read_schedule,
     read_search,
     read_tracking,
@@ -55,17 +54,18 @@ REQUIRED = ("name", "base", "data", "schedule")
 SEARCHED = ("vary", "objectives")
 """What is required too, unless it is an ablation."""
 
-PARTS: dict[str, Mapping[str, Kind[Any]]] = {
+PARTS = {
     "limits": LIMITS,
     "objectives": OBJECTIVE_KINDS,
-    "schedule": SCHEDULE,
-    "latency": LATENCY,
-    "search": SEARCH,
-    "tracking": TRACKING,
-    "ablate": ABLATE,
+    "schedule": Keys(SCHEDULE),
+    "latency": Keys(LATENCY),
+    "search": Keys(SEARCH),
+    "tracking": Keys(TRACKING),
+    "ablate": Keys(ABLATE),
 }
 """The keys of a section, but of those that are judged where they are read."""
 
+_UNQUOTED = re.compile(rf"[{{,]\s*{IOU}\[")
 ABLATION_OBJECTIVES = ("miou", "macs")
 """What a front of an ablation's trials is of."""
 
@@ -80,6 +80,7 @@ class SpaceFile:
     base: Config
     space: SearchSpace
     objectives: tuple[str, ...]
+    floors: tuple[tuple[str, float], ...]
     schedule: Schedule
     seeds: tuple[int, ...]
     rungs: tuple[int, ...]
@@ -91,6 +92,11 @@ class SpaceFile:
 
     ablation: ablate.AblateSpec | None = None
     hang_s: float = HANG_S
+
+    @property
+    def goals(self) -> Goals:
+        """What it asks a study to reach, with the classes of its data."""
+        return Goals.of(self.objectives, self.floors, self.schedule.data)
 
 
 def load_space(path: str | Path) -> SearchSpace:
@@ -114,7 +120,7 @@ def load_space_file(path: str | Path, data_root: str | None = None) -> SpaceFile
     root, more = (None, []) if faults else compose(text, file)
     if root is None:
         empty = Fault("", None, "is empty", "allowed: a space file", file, 1, 1)
-        raise SpaceError([*faults, *more] or [empty])
+        raise SpaceError([*faults, *(_with_quotes(fault, text) for fault in more)] or [empty])
     reader = Reader(file)
     reader.faults += [fault for fault in more if not _is_label(fault)]
     return _load(reader, root, file, text, data_root)
@@ -142,6 +148,14 @@ def _place_of(node: yaml.Node, path: str) -> tuple[int, int]:
     return place(node)
 
 
+def _with_quotes(fault: Fault, text: str) -> Fault:
+    """Return a fault of YAML's syntax with what helps where a name of classes lacks its quotes."""
+    lines = text.splitlines()[: fault.line]
+    if fault.wrong.startswith("not YAML") and lines and _UNQUOTED.search(lines[-1]):
+        return replace(fault, allowed=f'allowed: in {{...}} quotes, "{SPELT}"')
+    return fault
+
+
 def _is_label(fault: Fault) -> bool:
     """Labels have numbers and colours as keys, which are read where they stand."""
     return fault.path in ("data.mapping", "data.colors") and "is not a string" in fault.wrong
@@ -164,8 +178,9 @@ def _load(
     latency = read_latency(parts["latency"])
     search = read_search(parts["search"])
     tracking = read_tracking(parts["tracking"])
-    objectives = read_objectives(reader, parts["objectives"])
-    limits = read_limits(parts["limits"])
+    objectives = read_objectives(reader, parts["objectives"], data)
+    limits, floors = read_limits(reader, parts["limits"], data)
+    _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
     ablation = None
@@ -175,11 +190,10 @@ def _load(
             reader, parts["ablate"], base, data, crop, parts["schedule"]
         )
     if base is not None:
-        kept = tuple(limits.values())
         space = SearchSpace(
             base.architecture,
             choices,
-            kept,
+            limits,
             latency.size,
             data.classes,
             top.take("target", TARGET, ANY),
@@ -204,6 +218,7 @@ def _load(
         base=base,
         space=space,
         objectives=objectives,
+        floors=floors,
         schedule=schedule,
         seeds=seeds,
         rungs=rungs,
@@ -230,6 +245,14 @@ def _check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
             wrong = f"{limit.at_most:g} is below the space's minimum of {lowest}"
             node = limits.node_of(limit.objective)
             reader.fault(node, f"limits.{limit.objective}", wrong, f"at least {lowest}")
+
+
+def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
+    """Soft IoU and mIoU are of all classes: nothing of some is learned from them."""
+    accuracy = goals.accuracy
+    if accuracy.key != MIOU and search.signal != AUTO:
+        wrong = f"{search.signal} is of all classes, objectives.{shown(accuracy.name)} is not"
+        reader.fault(section.node_of("signal"), "search.signal", wrong, f"{AUTO}, or no such key")
 
 
 def _either_way(reader: Reader, top: Section) -> None:
@@ -269,7 +292,7 @@ def _part(reader: Reader, top: Section, key: str) -> Section:
     if key == "limits" and isinstance(node, yaml.MappingNode):
         node = _without_flops(reader, node)
     if key in PARTS:
-        section = reader.section(node, key, tuple(PARTS[key]))
+        section = PARTS[key].read(reader, node, key)
     elif key == "vary":
         section = Section(reader, key, node, {})
         if isinstance(node, yaml.MappingNode):

@@ -174,8 +174,17 @@ class Reader:
                 self.fault(entry, path, f"{shown(value)} is repeated", "each once")
             seen.add(value)
 
-    def section(self, node: yaml.Node | None, path: str, known: Sequence[str]) -> Section:
-        """Return a mapping's entries, with a fault for each unknown key."""
+    def section(
+        self,
+        node: yaml.Node | None,
+        path: str,
+        known: Sequence[str],
+        like: Sequence[str] = (),
+    ) -> Section:
+        """Return a mapping's entries, with a fault for each unknown key.
+
+        Keys that fit one of the patterns `like` are known too.
+        """
         found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         if isinstance(node, yaml.MappingNode):
             found = entries(node)
@@ -183,7 +192,7 @@ class Reader:
             self.fault(node, path, "is not a mapping", "keys with values")
         allowed = frozenset(known)  # all keys of `vary` are, at first
         for key, (key_node, _) in found.items():
-            if key not in allowed:
+            if key not in allowed and not any(re.fullmatch(one, key) for one in like):
                 where = f"{path}.{shown(key)}" if path else shown(key)
                 wrong = f"is not a known key{nearest(key, known, len(self.faults))}"
                 self.fault(key_node, where, wrong, ", ".join(known))

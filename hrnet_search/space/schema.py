@@ -10,11 +10,13 @@ import json
 import re
 
 from hrnet_search.presets import PRESETS
+from hrnet_search.records import PLAIN
 from hrnet_search.space.ablate import UNREAD
 from hrnet_search.space.data_section import DATA, required_data
 from hrnet_search.space.kinds import Keys, Schema
 from hrnet_search.space.load import BASE, KEYS, NAME, PARTS, REQUIRED, SEARCHED
-from hrnet_search.space.sections import MOST_COSTS, REQUIRE, TARGET
+from hrnet_search.space.objectives import MOST_COSTS
+from hrnet_search.space.sections import REQUIRE, TARGET
 from hrnet_search.space.vary import KNOWN, choice_schema
 
 SCHEMA_FILE = "space.schema.json"
@@ -29,8 +31,9 @@ DESCRIPTIONS = {
     "ablate": "Factors of an ablation, in place of a search",
     "target": "What every variant has to run on as it was searched",
     "require": "Rules that every variant keeps: comparisons of its keys and costs",
-    "limits": "The most that a variant may cost, at latency.size; k, M and G are powers of 1000",
-    "objectives": "miou: max, and up to two costs",
+    "limits": "What a variant may cost at most, at latency.size; k, M and G are powers of 1000."
+    " {at_least: 0.5} of an accuracy",
+    "objectives": "miou: max or iou[CLASS,...]: max, and up to two costs",
     "data": "What variants are trained and judged on",
     "schedule": "How a variant is trained and judged",
     "latency": "How latency is measured",
@@ -48,10 +51,11 @@ def space_schema() -> Schema:
         "target": TARGET.schema,
         "require": REQUIRE.schema,
         "data": _data(),
-        **{key: Keys(kinds).schema for key, kinds in PARTS.items()},
+        **{key: keys.schema for key, keys in PARTS.items()},
     }
     properties["ablate"]["required"] = ["factors"]
-    properties["objectives"] |= {"required": ["miou"], "maxProperties": 1 + MOST_COSTS}
+    costs = {"propertyNames": {"enum": [name for name, row in PLAIN.items() if row.is_cost]}}
+    properties["objectives"] |= {"not": costs, "maxProperties": 1 + MOST_COSTS}
     seeds = {"not": {"required": ["seeds"]}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

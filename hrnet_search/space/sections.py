@@ -1,4 +1,4 @@
-"""The sections of a space file beside `vary` and `data`: schedule, latency, search, tracking."""
+"""The sections of a space file that have keys alone: schedule, latency, search, tracking."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from hrnet_search.records import (
     MEMORY_FORMATS,
     MIRROR_NAMES,
     NO_INIT,
-    OBJECTIVES,
     OPTIMISERS,
     PRECISIONS,
     SAMPLER_NAMES,
@@ -36,7 +35,6 @@ from hrnet_search.records import (
 )
 from hrnet_search.space.initial_weights import Init
 from hrnet_search.space.kinds import (
-    Amount,
     Boolean,
     Integer,
     Kind,
@@ -49,12 +47,10 @@ from hrnet_search.space.kinds import (
 )
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.require import LONGEST, Requirement, RuleError
-from hrnet_search.space.space import Limit
 
 DEFAULT_SAMPLER = "pareto"
 OWN_SAMPLER = "package.module:factory"
 _OWN_SAMPLER = re.compile(r"(?!optuna:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-MOST_COSTS = 2
 RATES = {"sgd": 0.05, "adamw": 0.005}
 """Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""
 
@@ -296,35 +292,6 @@ class Rule(Kind[Requirement]):
 
 TARGET = OneOf(tuple(TARGETS))
 REQUIRE = ListOf(Rule(), allowed='a list of rules, like ["width % 8 == 0"]')
-LIMITS: dict[str, Kind[Any]] = {n: Amount() for n, known in OBJECTIVES.items() if known.is_cost}
-OBJECTIVE_KINDS: dict[str, Kind[Any]] = {
-    name: OneOf((known.direction,)) for name, known in OBJECTIVES.items()
-}
-
-
-def read_objectives(reader: Reader, section: Section) -> tuple[str, ...]:
-    """Return the objectives in their order; mIoU is one, with at most two costs beside it."""
-    for name in section.found:
-        if name in OBJECTIVE_KINDS:
-            section.take(name, OBJECTIVE_KINDS[name], "")
-    names = tuple(name for name in section.found if name in OBJECTIVES)
-    if section.node is None:
-        return names
-    if "miou" not in names:
-        reader.fault(section.node, "objectives.miou", "is missing", "miou: max among them")
-    if len(names) > 1 + MOST_COSTS:
-        reader.fault(section.node, "objectives", f"{len(names)} objectives", "miou and two costs")
-    return names
-
-
-def read_limits(section: Section) -> dict[str, Limit]:
-    """Return the limits by objective."""
-    limits: dict[str, Limit] = {}
-    for name in section.found:
-        most: float | None = section.take(name, LIMITS[name], None) if name in LIMITS else None
-        if most is not None:
-            limits[name] = Limit(name, most)
-    return limits
 
 
 def read_schedule(

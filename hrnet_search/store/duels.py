@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.records import COMPLETED, MIOU, OBJECTIVES, Objective, TrialKey, TrialResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,17 @@ class Duels:
 class Pairs:
     """The pairs of a duel in which both trainings have ended.
 
-    `differences` (mIoU, the pick's less the rival's) are of those in which both completed; `void`
-    counts the others.
+    `differences` (of accuracy, the pick's less the rival's) are of those in which both completed;
+    `void` counts the others.
     """
 
     differences: tuple[float, ...]
     void: int
 
 
-def pairs_of(duel: Duel, results: Mapping[TrialKey, TrialResult]) -> Pairs:
+def pairs_of(
+    duel: Duel, results: Mapping[TrialKey, TrialResult], accuracy: Objective = OBJECTIVES[MIOU]
+) -> Pairs:
     """Return the pairs of a duel, in the order of its seeds, among results by their keys."""
     differences: list[float] = []
     void = 0
@@ -69,7 +71,7 @@ def pairs_of(duel: Duel, results: Mapping[TrialKey, TrialResult]) -> Pairs:
         found = [results[key] for key in duel.keys(seed) if key in results]
         if len(found) < 2:
             continue
-        pick, rival = (r.miou if r.status == COMPLETED else None for r in found)
+        pick, rival = (accuracy.of(r) if r.status == COMPLETED else None for r in found)
         if pick is None or rival is None:
             void += 1
         else:

@@ -37,12 +37,14 @@ class ImageCounts:
         found: Floats = self.hits.sum(axis=0) / np.maximum(self.seen.sum(axis=0), 1)
         return found
 
-    def mious(self, times: Floats) -> Floats:
+    def mious(self, times: Floats, classes: Sequence[int] = ()) -> Floats:
         """Return mIoU [resamples] where `times` [resamples, n] says how often an image counts.
 
-        The official one: of the sum over images, the mean over all classes.
+        The official one: of the sum over images, the mean over all classes, or over those given.
         """
-        found: Floats = ((times @ self.hits) / np.maximum(times @ self.seen, 1)).mean(axis=1)
+        of = list(classes) or slice(None)
+        hits, seen = self.hits[:, of], self.seen[:, of]
+        found: Floats = ((times @ hits) / np.maximum(times @ seen, 1)).mean(axis=1)
         return found
 
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any
 
+from hrnet_search.class_iou import is_class_iou, spelt
+from hrnet_search.goals import AT_LEAST, Goals
 from hrnet_search.inventory import Inventory
 from hrnet_search.latency_rule import AACheck
 from hrnet_search.records import MIOU, SIGNAL, Point
@@ -147,6 +149,18 @@ class Notes:
     def signal(self) -> str:
         """What its search learns from; one from before there was a choice learns from mIoU."""
         return str((self.identity or {}).get(SIGNAL, MIOU))
+
+    @property
+    def goals(self) -> Goals:
+        """What it is to reach; mIoU, where nothing was noted."""
+        data = self.schedule.data if self.schedule else None
+        names = data.names if data else ()
+        floors = [
+            (spelt(name, names) if is_class_iou(name) else name, bound[AT_LEAST])
+            for name, bound in (self.identity or {}).get("limits", ())
+            if isinstance(bound, Mapping)
+        ]
+        return Goals.of(self.objectives or (), floors, data)
 
     @staticmethod
     def read(texts: Mapping[str, str]) -> Notes:

@@ -7,14 +7,25 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
+from hrnet_search.class_iou import SPELT, UnknownClassError
 from hrnet_search.errors import Fault, InputError
+from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
 from hrnet_search.paths import absolute
-from hrnet_search.records import COMPLETED, KEPT, OBJECTIVES, SOFT_IOU, TrialResult
+from hrnet_search.records import (
+    COMPLETED,
+    KEPT,
+    PLAIN,
+    SOFT_IOU,
+    Objective,
+    TrialResult,
+    objective,
+)
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.notes import Notes, redacted_notes
 from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections
@@ -79,7 +90,10 @@ class Study:
         return self.notes.objectives or ("miou",)
 
     def results(self) -> pd.DataFrame:
-        """Return a row a trial, running ones too, and a column a choice after the fixed ones."""
+        """Return a row a trial, running ones too, and a column a choice after the fixed ones.
+
+        Accuracies that are an objective or have a limit follow mIoU, by their names.
+        """
         rows, notes = self._reader.trials(), self.notes
         stored = [name for name in COLUMNS if name not in (SOFT_IOU, KEPT)]
         table = pd.DataFrame([[row[PLACES[n]] for n in stored] for row in rows], columns=stored)
@@ -87,7 +101,10 @@ class Study:
             results = [None if row[FINISHED] is None else result_of(row) for row in rows]
         table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [r and _soft_iou(r) for r in results])
         table.insert(COLUMNS.index(KEPT), KEPT, [r and r.kept for r in results])
-        for name in ("miou", SOFT_IOU, KEPT, "latency_ms", "wall_s"):
+        asked = notes.goals.accuracies
+        for place, one in enumerate(asked, COLUMNS.index("miou") + 1):
+            table.insert(place, one.name, [r and one.of(r) for r in results])
+        for name in ("miou", *(o.name for o in asked), SOFT_IOU, KEPT, "latency_ms", "wall_s"):
             table[name] = table[name].astype("float64")
         for name in ("params", "macs", "activations"):
             table[name] = table[name].astype("Int64")
@@ -113,32 +130,76 @@ class Study:
         table = table[table["miou"].between(0, 1)]
         groups = table.groupby("architecture", sort=False)
         rows = groups.head(1).set_index("architecture", drop=False)
-        for name in ("miou", SOFT_IOU, "latency_ms", "wall_s"):
+        accuracies = [one.name for one in self.notes.goals.accuracies]
+        for name in ("miou", *accuracies, SOFT_IOU, "latency_ms", "wall_s"):
             rows[name] = groups[name].mean()
         rows["seeds"] = groups.size()
         return rows.reset_index(drop=True)
 
     def front(self, objectives: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the variants that no other beats, cheapest first.
+        """Return the variants within the limits that no other beats, cheapest first.
 
-        `objectives` are names of the objectives table, the study's own if not given. Raises
-        InputError for others.
+        `objectives` are names of the objectives table, of which `iou[CLASS,...]` is known of any
+        study, or the study's own if not given. Raises InputError for others.
         """
-        names = list(objectives or self.objectives)
-        if unknown := [name for name in names if name not in OBJECTIVES]:
-            allowed = f"allowed: {', '.join(OBJECTIVES)}"
-            raise InputError(Fault("objectives", n, f"{n} is not known", allowed) for n in unknown)
-        table = self.variants()
-        values = table[names].astype("float64")
+        found = self._objectives(objectives or self.objectives)
+        table = within_limits(self.variants(), self.notes.goals)
+        for one in found:
+            if one.name not in table:
+                table[one.name] = self._means(table["architecture"], one)
+        values = table[[one.name for one in found]].astype("float64")
         good = pd.Series(True, index=table.index)
-        for name in names:
-            column = values[name]
-            least_fits = column.gt(0) if OBJECTIVES[name].is_cost else column.ge(0)
-            good &= least_fits & column.le(OBJECTIVES[name].most) & (column < math.inf)
+        for one in found:
+            column = values[one.name]
+            least_fits = column.gt(0) if one.is_cost else column.ge(0)
+            good &= least_fits & column.le(one.most) & (column < math.inf)
         table, values = table[good], values[good]
-        kept = table[non_dominated(values.to_numpy(), [OBJECTIVES[n].direction for n in names])]
-        order = [n for n in names if OBJECTIVES[n].is_cost] or names
+        kept = table[non_dominated(values.to_numpy(), [one.direction for one in found])]
+        order = [one.name for one in found if one.is_cost] or [one.name for one in found]
         return kept.sort_values([order[0], "number"]).reset_index(drop=True)
+
+    def _objectives(self, names: Sequence[str]) -> list[Objective]:
+        """Return what names stand for in this study; raise InputError with all that are not known.
+
+        A name that is in a table of this study in another spelling is spelt as it is there.
+        """
+        classes, known = self._classes()
+        own = {one.key: one for one in (*self.notes.goals.objectives, *self.notes.goals.accuracies)}
+        found, faults = [], []
+        for name in names:
+            try:
+                one = objective(name, classes, known)
+                found.append(own.get(one.key, one))
+            except UnknownClassError as error:
+                allowed = f"allowed: {error.allowed}"
+                faults.append(Fault("objectives", name, f"{name}: {error.wrong}", allowed))
+            except KeyError:
+                allowed = f"allowed: {', '.join((*PLAIN, SPELT))}"
+                faults.append(Fault("objectives", name, f"{name} is not known", allowed))
+        if faults:
+            raise InputError(faults)
+        return found
+
+    def _classes(self) -> tuple[int, Sequence[str]]:
+        """Return how many classes there are, as noted or else as a trial has them, and names."""
+        noted = self.notes.schedule
+        if noted and noted.data.classes:
+            return noted.data.classes, noted.data.names
+        rungs = (rung for _, r in self.trials() if r is not None for rung in r.rungs)
+        return len(next((rung.iou for rung in rungs), ())), ()
+
+    def _means(self, architectures: pd.Series[str], one: Objective) -> list[float]:
+        """Return the mean of an accuracy over the trials of each architecture."""
+        schedule = self.notes.schedule
+        seen: dict[str, list[float]] = {}
+        for ask, result in self.trials():
+            by_search = not (schedule and schedule.id) or ask.key.schedule == schedule.id
+            if result is not None and result.status == COMPLETED and by_search:
+                value = one.of(result)
+                seen.setdefault(ask.key.architecture, []).append(
+                    math.nan if value is None else value
+                )
+        return [fmean(seen[architecture]) for architecture in architectures]
 
     def ended(self, after: int = 0) -> list[tuple[Ask, TrialResult]]:
         """Return the trials that ended, in the order of their commits, from number `after` on."""
@@ -192,6 +253,13 @@ class Snapshot(Study):
     def variants(self) -> pd.DataFrame:
         """Return a row a completed architecture, as `Study.variants` does."""
         return self._variants.copy()
+
+
+def within_limits(table: pd.DataFrame, goals: Goals) -> pd.DataFrame:
+    """Return the rows of a table of variants that have every accuracy that limits ask for."""
+    for floor in goals.floors:
+        table = table[table[floor.objective.name].ge(floor.at_least)]
+    return table
 
 
 def _shown(level: Any) -> Any:

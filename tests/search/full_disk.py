@@ -22,6 +22,7 @@ from rich.console import Console
 
 from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.training.trial import Worker
+from hrnet_search.goals import Goals
 from hrnet_search.progress import watching
 from hrnet_search.records import (
     DataSpec,
@@ -129,7 +130,9 @@ def _drive(folder: Path, seeds: int, disk: Disk) -> None:
 def _run(folder: Path, seeds: int, disk: Disk, console: Console) -> None:
     with StudyStore(folder) as store:
         already: Sequence[tuple[int, TrialResult]] = store.finished()
-        with watching(folder, seeds, ("miou", "macs"), already, console, live=False) as views:
+        with watching(
+            folder, seeds, Goals.of(["miou", "macs"]), already, console, live=False
+        ) as views:
             listeners: list[Listener] = [*views]
             run_inline(Seeds(store, seeds, disk), Worker(checkpoint_s=0).run, listeners)
 

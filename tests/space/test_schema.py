@@ -49,6 +49,8 @@ BEYOND = tuple(
         r"data\.colors\.\S*: \S+ is not an integer",  # but a name of a class
         r"(names) for [0-9]+ classes",
         r"a class stands in two places",
+        r"iou\[.*\]: (class .* is not known|.* is named twice|a class is missing|is the same as)",
+        r"are both accuracies",
         r"schedule\.init_(steps|lr): is only used with init: base",
         r"is not used with loss",
         r"is only used with design: fractional; remove it",

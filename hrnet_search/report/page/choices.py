@@ -21,7 +21,7 @@ PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One choice: the levels seen, what each adds to mIoU, with an error, and how often seen.
+    """One choice: the levels seen, what each adds to accuracy, with an error, and how often seen.
 
     `share` is how much of the variance between variants, predicted for left-out ones, is lost
     without this choice.
@@ -37,7 +37,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceModel:
-    """A ridge regression of mIoU on the level of every choice; `r2` is leave-one-out."""
+    """A ridge regression of accuracy on the level of every choice; `r2` is leave-one-out."""
 
     variants: int
     r2: float
@@ -52,17 +52,17 @@ def choice_names(notes: Notes) -> tuple[tuple[str, ...], tuple[tuple[str, ...], 
 
 def choice_model(
     points: Sequence[Sequence[int]],
-    mious: Sequence[float],
+    accuracies: Sequence[float],
     paths: Sequence[str],
     levels: Sequence[Sequence[str]],
 ) -> ChoiceModel | None:
-    """Return the effects of all choices on mIoU; None for too few variants to say anything.
+    """Return the effects of all choices on accuracy; None for too few variants to say anything.
 
     `points` [n, d] are level indices.
     """
     if not paths or len(points) < FEWEST or any(len(p) != len(paths) for p in points):
         return None
-    table, y = np.array(points, dtype=np.int64), np.array(mious, dtype=np.float64)
+    table, y = np.array(points, dtype=np.int64), np.array(accuracies, dtype=np.float64)
     columns = [_one_hot(table[:, i]) for i in range(len(paths))]
     if sum(seen.size - 1 for _, seen in columns) >= len(y) or y.std() == 0:
         return None

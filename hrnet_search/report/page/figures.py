@@ -46,21 +46,22 @@ def comparison_figure(found: Comparison) -> Figure:
     where = f": {found.condition}" if found.condition else ""
     title = plain(f"{cost.label}{f' ({cost.unit})' if cost.unit else ''}{where}", 160)
     sides = zip((found.first, found.second), (TRIAL, FRONT), strict=True)
+    label = plain(found.accuracy)
     return {
-        "data": [_compared(front, colour) for front, colour in sides],
+        "data": [_compared(front, colour, label) for front, colour in sides],
         "layout": {
             "height": 460, "xaxis": {"type": "log", "title": {"text": title}},
-            "yaxis": {"title": {"text": "mIoU"}},
+            "yaxis": {"title": {"text": label}},
         },
     }  # fmt: skip
 
 
-def _compared(front: ComparedFront, colour: str) -> Figure:
+def _compared(front: ComparedFront, colour: str, accuracy: str) -> Figure:
     return {
-        "name": plain(front.name), "x": front.costs, "y": front.mious, "mode": "lines+markers",
+        "name": plain(front.name), "x": front.costs, "y": front.accuracies, "mode": "lines+markers",
         "line": {"shape": "hv", "color": colour}, "marker": {"size": 9},
         "text": [f"#{number}" for number in front.numbers],
-        "hovertemplate": "%{text}: mIoU %{y:.4f} at %{x:.4g}<extra></extra>",
+        "hovertemplate": f"%{{text}}: {accuracy} %{{y:.4f}} at %{{x:.4g}}<extra></extra>",
     }  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def _curves(page: Page) -> Figure | None:
         text: list[str] = []
         for curve in curves:
             x += [*curve.steps, None]
-            y += [*curve.mious, None]
+            y += [*curve.accuracies, None]
             text += [f"trial {curve.number}"] * (len(curve.steps) + 1)
         colour, opacity = looks[kind]
         if curves:
@@ -115,7 +116,8 @@ def _curves(page: Page) -> Figure | None:
                 "opacity": opacity,
                 "hovertemplate": "%{text}: %{y:.4f} at step %{x}<extra></extra>",
             })  # fmt: skip
-    axes = {"xaxis": {"title": {"text": "steps"}}, "yaxis": {"title": {"text": "mIoU"}}}
+    label = {"title": {"text": plain(page.accuracy)}}
+    axes = {"xaxis": {"title": {"text": "steps"}}, "yaxis": label}
     return {"data": data, "layout": {"height": 360, **axes}} if data else None
 
 
@@ -149,10 +151,13 @@ def _effects(page: Page) -> Figure | None:
     for i, effect in enumerate(effects, start=1):
         number = "" if i == 1 else str(i)
         layout[f"xaxis{number}"] = {"type": "category", "title": {"text": plain(effect.path, 30)}}
-    return {"data": [_effect(e, i) for i, e in enumerate(effects, start=1)], "layout": layout}
+    return {
+        "data": [_effect(e, i, plain(page.accuracy)) for i, e in enumerate(effects, start=1)],
+        "layout": layout,
+    }
 
 
-def _effect(effect: Effect, place: int) -> Figure:
+def _effect(effect: Effect, place: int, accuracy: str) -> Figure:
     number = "" if place == 1 else str(place)
     return {
         "x": [plain(level, 20) for level in effect.levels],
@@ -161,7 +166,7 @@ def _effect(effect: Effect, place: int) -> Figure:
         "customdata": effect.seen,
         "mode": "lines+markers", "line": {"color": TRIAL},
         "xaxis": f"x{number}", "yaxis": f"y{number}",
-        "hovertemplate": "%{x}: %{y:+.4f} mIoU, %{customdata} variants<extra></extra>",
+        "hovertemplate": f"%{{x}}: %{{y:+.4f}} {accuracy}, %{{customdata}} variants<extra></extra>",
     }  # fmt: skip
 
 
@@ -170,17 +175,17 @@ def _parallel(page: Page) -> Figure | None:
     points = [p for p in page.choices.front if len(p) == len(paths)]
     if not paths or not points:
         return None
-    names = [*(plain(p, 24) for p in paths), "mIoU"]
-    mious = [m.miou for m in page.members]
-    low, span = min(mious), (max(mious) - min(mious)) or 1.0
+    names = [*(plain(p, 24) for p in paths), plain(page.accuracy)]
+    seen = [m.accuracy for m in page.members]
+    low, span = min(seen), (max(seen) - min(seen)) or 1.0
     data = []
     for member, point in zip(page.members, points, strict=False):
         heights = [k / max(len(levels[i]) - 1, 1) for i, k in enumerate(point)]
         texts = [plain(levels[i][k], 24) for i, k in enumerate(point)]
-        quality = (member.miou - low) / span
+        quality = (member.accuracy - low) / span
         data.append({
             "x": names, "y": [*heights, quality], "mode": "lines+markers",
-            "text": [*texts, f"{member.miou:.4f}"], "name": f"#{member.number}",
+            "text": [*texts, f"{member.accuracy:.4f}"], "name": f"#{member.number}",
             "line": {"width": 2}, "hovertemplate": "%{x}: %{text}<extra>%{fullData.name}</extra>",
         })  # fmt: skip
     return {"data": data, "layout": {
@@ -242,7 +247,7 @@ def _neighbours(page: Page) -> Figure | None:
         }],
         "layout": {
             "height": 130 + 26 * len(pairs), "yaxis": {"type": "category", "autorange": "reversed"},
-            "xaxis": {"title": {"text": "difference of mIoU, 95% interval"}},
+            "xaxis": {"title": {"text": f"difference of {plain(page.accuracy)}, 95% interval"}},
             "margin": {"l": 120},
             "shapes": [{"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1,
                         "line": {"dash": "dot", "width": 1, "color": BAD}}],
@@ -254,6 +259,7 @@ def _schedules(page: Page) -> Figure | None:
     both = page.long_short
     if len(both) < 2:
         return None
+    label = plain(page.accuracy)
     return {
         "data": [{
             "x": [b.short for b in both], "y": [b.long for b in both], "mode": "markers",
@@ -261,7 +267,7 @@ def _schedules(page: Page) -> Figure | None:
             "hovertemplate": "%{text}: short %{x:.4f}, long %{y:.4f}<extra></extra>",
         }],
         "layout": {
-            "height": 340, "xaxis": {"title": {"text": "mIoU by the search's schedule"}},
-            "yaxis": {"title": {"text": "mIoU by the long schedule"}},
+            "height": 340, "xaxis": {"title": {"text": f"{label} by the search's schedule"}},
+            "yaxis": {"title": {"text": f"{label} by the long schedule"}},
         },
     }  # fmt: skip

@@ -13,7 +13,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
 from hrnet_search.export.member import Member, front_of
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import COMPLETED, OBJECTIVES, SOFT_IOU, STATUSES, TrialResult
+from hrnet_search.records import COMPLETED, STATUSES, TrialResult
 from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
@@ -28,10 +28,16 @@ from hrnet_search.report.page.history import (
     reasons,
     stops,
 )
-from hrnet_search.report.page.points import Points, condition_line, known, points_of
+from hrnet_search.report.page.points import (
+    Points,
+    condition_line,
+    known,
+    other_accuracies,
+    points_of,
+)
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.thin import spread
-from hrnet_search.report.summary import differences
+from hrnet_search.report.summary import differences, limit_lines
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.trials import Trial, learned_from, long_schedule_id, schedule_id
 from hrnet_search.store.findings import NotedSchedule
@@ -55,7 +61,10 @@ Rows = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class FrontMember:
-    """A network on the front as the page lists it; `config` is its file below STUDY/configs."""
+    """A network on the front as the page lists it; `config` is its file below STUDY/configs.
+
+    `low` to `high` is the interval of `accuracy`, the objective; `others` are the page's.
+    """
 
     number: int
     architecture: str
@@ -65,10 +74,10 @@ class FrontMember:
     latency_ms: float | None
     latency: str
     noisy: bool
-    miou: float
+    accuracy: float
     low: float | None
     high: float | None
-    soft_iou: float | None
+    others: tuple[float | None, ...]
     seeds: int
     chance: float | None
     differs: str
@@ -111,11 +120,16 @@ class LongShort:
 class Page:
     """One study; `counts` are (status, trials), `classes` the names of classes.
 
+    `accuracy` is what people call the objective, `others` more that are known of the front's
+    members; `limits` are accuracies that every member has, a phrase each.
     `ablation` says that it is one, whose verdicts stand in files of their own.
     """
 
     name: str
     objectives: tuple[str, ...]
+    accuracy: str
+    others: tuple[str, ...]
+    limits: tuple[str, ...]
     counts: tuple[tuple[str, int], ...]
     trials: int
     evidence: Evidence
@@ -146,22 +160,33 @@ def gather(study: Study) -> Page:
     variants = study.variants()
     numbers = [m.number for m in front]
     writer = ConfigWriter.of(notes)
-    objectives = study.objectives
+    goals = notes.goals
     rows = {int(row["number"]): row for row in variants.to_dict("records")}
     shown_members = front[:MOST_DRAWN]
+    others = [
+        (column, label)
+        for column, label in other_accuracies(goals)
+        if any(known(rows[m.number][column]) is not None for m in shown_members)
+    ]
+    columns = goals.accuracy.name, [column for column, _ in others]
     preview_members, previews = preview_rows({m.number: m.evaluation for m in shown_members})
     network = writer.base.architecture if writer.base else None
     return Page(
         name=study.name,
-        objectives=tuple(OBJECTIVES[o].label for o in objectives if o in OBJECTIVES),
+        objectives=tuple(one.label for one in goals.objectives),
+        accuracy=goals.accuracy.label,
+        others=tuple(label for _, label in others),
+        limits=limit_lines(goals, variants),
         counts=_counts(trials),
         trials=len(trials),
         evidence=evidence,
-        points=points_of(variants, numbers, by_number, evidence, writer),
-        members=tuple(_member(m, rows[m.number], evidence, network) for m in shown_members),
+        points=points_of(variants, numbers, by_number, evidence, writer, goals),
+        members=tuple(
+            _member(m, rows[m.number], evidence, network, columns) for m in shown_members
+        ),
         front_size=len(front),
         base_width=network.width if network else None,
-        history=_history(trials, objectives, notes),
+        history=_history(trials, notes),
         choices=_choices(notes, by_number, rows, numbers),
         long_short=_long_short(notes, trials),
         classes=notes.schedule.data.names if notes.schedule else (),
@@ -186,10 +211,15 @@ def _counts(trials: Sequence[Trial]) -> tuple[tuple[str, int], ...]:
 
 
 def _member(
-    member: Member, row: Mapping[Any, Any], evidence: Evidence, base: Architecture | None
+    member: Member,
+    row: Mapping[Any, Any],
+    evidence: Evidence,
+    base: Architecture | None,
+    columns: tuple[str, Sequence[str]],
 ) -> FrontMember:
     network, cost, latency = member.architecture, member.result.cost, member.result.latency
-    interval = evidence.mious.get(member.number)
+    interval = evidence.accuracies.get(member.number)
+    accuracy, others = columns
     return FrontMember(
         number=member.number,
         architecture=network.id,
@@ -199,10 +229,10 @@ def _member(
         latency_ms=latency.ms if latency else None,
         latency=condition_line(latency.condition) if latency else "",
         noisy=bool(latency and latency.noisy),
-        miou=member.miou,
+        accuracy=float(row[accuracy]),
         low=interval.low if interval else None,
         high=interval.high if interval else None,
-        soft_iou=known(row[SOFT_IOU]),
+        others=tuple(known(row[name]) for name in others),
         seeds=int(row["seeds"]),
         chance=evidence.chances.get(member.number),
         differs=differences(network, base) if base else network.id,
@@ -211,10 +241,10 @@ def _member(
     )
 
 
-def _history(trials: Sequence[Trial], objectives: Sequence[str], notes: Notes) -> History:
-    curves, in_all = learning_curves(trials)
+def _history(trials: Sequence[Trial], notes: Notes) -> History:
+    curves, in_all = learning_curves(trials, notes.goals.accuracy)
     return History(
-        growth=growth(trials, objectives, schedule_id(notes)),
+        growth=growth(trials, notes.goals, schedule_id(notes)),
         curves=curves,
         curves_in_all=in_all,
         stops=stops(trials),
@@ -231,9 +261,9 @@ def _choices(
 ) -> Choices:
     paths, levels = choice_names(notes)
     points = [trials[number][0].point for number in rows]
-    mious = [float(row["miou"]) for row in rows.values()]
+    seen = [float(row[notes.goals.accuracy.name]) for row in rows.values()]
     members = tuple(tuple(trials[number][0].point) for number in front[:MOST_DRAWN])
-    return Choices(paths, levels, members, choice_model(points, mious, paths, levels))
+    return Choices(paths, levels, members, choice_model(points, seen, paths, levels))
 
 
 def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
@@ -242,16 +272,16 @@ def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
 
 
 def _both(notes: Notes, trials: Sequence[Trial]) -> Iterator[LongShort]:
-    ids = (schedule_id(notes), long_schedule_id(notes))
+    ids, accuracy = (schedule_id(notes), long_schedule_id(notes)), notes.goals.accuracy
     short: dict[str, tuple[int, float]] = {}
     for ask, result in trials:
-        if result is None or result.status != COMPLETED or result.miou is None:
+        seen = accuracy.of(result) if result is not None else None
+        if result is None or result.status != COMPLETED or seen is None:
             continue
         if ask.key.schedule == ids[0]:
-            short.setdefault(ask.key.architecture, (ask.number, result.miou))
+            short.setdefault(ask.key.architecture, (ask.number, seen))
         elif ask.key.schedule == ids[1] and ask.key.architecture in short:
-            number, miou = short[ask.key.architecture]
-            yield LongShort(number, miou, result.miou)
+            yield LongShort(*short[ask.key.architecture], seen)
 
 
 def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tuple[str, str]]:

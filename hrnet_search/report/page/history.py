@@ -10,8 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_search.errors import shown
+from hrnet_search.goals import Goals
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import COMPLETED, FAILED, OBJECTIVES, STOPPED, TrialResult
+from hrnet_search.records import (
+    COMPLETED,
+    FAILED,
+    MIOU,
+    OBJECTIVES,
+    STOPPED,
+    Objective,
+    TrialResult,
+)
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit
@@ -35,12 +44,12 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """One trial: its rungs' steps and mIoUs."""
+    """One trial: its rungs' steps and accuracies."""
 
     number: int
     status: str
     steps: tuple[int, ...]
-    mious: tuple[float, ...]
+    accuracies: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +61,13 @@ class Reason:
     trial: int
 
 
-def growth(trials: Sequence[Trial], objectives: Sequence[str], schedule: str) -> Growth | None:
-    """Return how the front grew, over mIoU and log of the first cost; None without a point.
+def growth(trials: Sequence[Trial], goals: Goals, schedule: str) -> Growth | None:
+    """Return how the front grew, over accuracy and log of the first cost; None without a point.
 
     Trials of the search's schedule in the order they were asked for; every trial's time counts.
     """
-    costs = [name for name in objectives if OBJECTIVES[name].is_cost]
-    name = costs[0] if costs else "macs"
-    rows = [(r, _point(r, name) if _counts(r, schedule) else None) for _, r in trials if r]
+    cost = next(iter(goals.costs), OBJECTIVES["macs"])
+    rows = [(r, _point(r, goals, cost) if _counts(r, schedule) else None) for _, r in trials if r]
     points = [point for _, point in rows if point]
     if not points:
         return None
@@ -76,10 +84,12 @@ def growth(trials: Sequence[Trial], objectives: Sequence[str], schedule: str) ->
         if new or number in (1, len(rows)):
             steps.append((number, seconds / 3600, volume))
     trainings, hours, volumes = zip(*steps, strict=True)
-    return Growth(trainings, hours, volumes, f"mIoU x ln({OBJECTIVES[name].label})")
+    return Growth(trainings, hours, volumes, f"{goals.accuracy.label} x ln({cost.label})")
 
 
-def learning_curves(trials: Sequence[Trial]) -> tuple[tuple[LearningCurve, ...], int]:
+def learning_curves(
+    trials: Sequence[Trial], accuracy: Objective = OBJECTIVES[MIOU]
+) -> tuple[tuple[LearningCurve, ...], int]:
     """Return curves of trials with two rungs or more, spread evenly, and how many there are."""
     found = [
         (ask.number, result)
@@ -91,7 +101,7 @@ def learning_curves(trials: Sequence[Trial]) -> tuple[tuple[LearningCurve, ...],
             number,
             result.status,
             tuple(rung.step for rung in result.rungs),
-            tuple(rung.miou for rung in result.rungs),
+            tuple(rung.score(accuracy.key) for rung in result.rungs),
         )
         for number, result in (found[i] for i in spread(len(found), MOST_CURVES))
     )
@@ -129,8 +139,8 @@ def _counts(result: TrialResult, schedule: str) -> bool:
     return result.status == COMPLETED and schedule in ("*", result.key.schedule)
 
 
-def _point(result: TrialResult, name: str) -> tuple[float, float] | None:
-    cost = OBJECTIVES[name].of(result)
-    if result.miou is None or not cost or not np.isfinite(cost):
+def _point(result: TrialResult, goals: Goals, of: Objective) -> tuple[float, float] | None:
+    accuracy, cost = goals.accuracy.of(result), of.of(result)
+    if accuracy is None or not cost or not np.isfinite(cost) or not goals.keeps_floors(result):
         return None
-    return result.miou, float(np.log(cost))
+    return accuracy, float(np.log(cost))

@@ -79,9 +79,9 @@
   function lines(i) {
     const seeds = points.seeds[i] === 1 ? "1 seed" : `mean of ${points.seeds[i]} seeds`;
     const found = [
-      ["mIoU", `${percent(points.miou[i])}${between(points.miou_low[i], points.miou_high[i], percent)}, ${seeds}`],
+      [data.accuracy, `${percent(points.accuracy[i])}${between(points.accuracy_low[i], points.accuracy_high[i], percent)}, ${seeds}`],
     ];
-    if (points.soft_iou[i] != null) found.push(["soft IoU", percent(points.soft_iou[i])]);
+    for (const [name, values] of points.others) if (values[i] != null) found.push([name, percent(values[i])]);
     for (const axis of points.axes) {
       if (axis.values[i] == null) continue;
       const wide = axis.low.length && axis.low[i] !== axis.high[i];
@@ -109,7 +109,7 @@
     const trace = {
       name: PLACES[place].name,
       x: rows.map((i) => axis.values[i]),
-      y: rows.map((i) => points.miou[i]),
+      y: rows.map((i) => points.accuracy[i]),
       customdata: rows,
       text: rows.map(hover),
       hovertemplate: "%{text}<extra></extra>",
@@ -118,7 +118,7 @@
       marker: PLACES[place].look,
     };
     if (place > 0) {
-      trace.error_y = { ...spread(points.miou, points.miou_low, points.miou_high, rows), color: PLACES[place].look.color };
+      trace.error_y = { ...spread(points.accuracy, points.accuracy_low, points.accuracy_high, rows), color: PLACES[place].look.color };
       if (axis.low.length) trace.error_x = { ...spread(axis.values, axis.low, axis.high, rows), color: PLACES[place].look.color };
     }
     return trace;
@@ -127,12 +127,12 @@
   // What the best network within a budget reaches on the axis shown, level until the next step.
   function staircase(axis) {
     const rows = axis.values.flatMap((value, i) => (value == null ? [] : [i]));
-    rows.sort((a, b) => axis.values[a] - axis.values[b] || points.miou[b] - points.miou[a]);
+    rows.sort((a, b) => axis.values[a] - axis.values[b] || points.accuracy[b] - points.accuracy[a]);
     const x = [], y = [];
     for (const i of rows) {
-      if (y.length && points.miou[i] <= y[y.length - 1]) continue;
+      if (y.length && points.accuracy[i] <= y[y.length - 1]) continue;
       x.push(axis.values[i]);
-      y.push(points.miou[i]);
+      y.push(points.accuracy[i]);
     }
     if (rows.length) {
       x.push(axis.values[rows[rows.length - 1]]);
@@ -157,7 +157,7 @@
       height: 480,
       hovermode: "closest",
       xaxis: { title: { text: plain(axis.name + (axis.condition ? `: ${axis.condition}` : "")) }, type: axis.log ? "log" : "linear", ...(axis.log ? ticks(axis.values) : {}) },
-      yaxis: { title: { text: "mIoU" } },
+      yaxis: { title: { text: plain(data.accuracy) } },
     };
     const traces = [placed(0, axis), staircase(axis), placed(1, axis), placed(2, axis)];
     Plotly.react(chart, traces.filter((trace) => trace.x.length), themed(layout), CONFIG);

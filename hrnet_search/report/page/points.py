@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hrnet_search.goals import Goals
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import SOFT_IOU, Latency, LatencyCondition, TrialResult
+from hrnet_search.records import MIOU, OBJECTIVES, SOFT_IOU, Latency, LatencyCondition, TrialResult
 from hrnet_search.report.page.thin import MOST_BEATEN, drawn
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
@@ -51,16 +52,17 @@ class Points:
     """Variants that completed: everything that hovering and clicking shows, as columns [n].
 
     `place` is BEATEN, MAY_BE or ON_FRONT. A config is the joined `blocks` that `yamls` lists,
-    empty where it was left out. `soft_iou` is None where it was not kept. `in_all` counts also the
-    variants that are not drawn.
+    empty where it was left out. `accuracy` is the objective, with its interval; `others` are more
+    accuracies, by what people call them, of which soft IoU is None where it was not kept. `in_all`
+    counts also the variants that are not drawn.
     """
 
     number: tuple[int, ...]
     architecture: tuple[str, ...]
-    miou: Column
-    miou_low: Column
-    miou_high: Column
-    soft_iou: Column
+    accuracy: Column
+    accuracy_low: Column
+    accuracy_high: Column
+    others: tuple[tuple[str, Column], ...]
     seeds: tuple[int, ...]
     chance: Column
     place: tuple[int, ...]
@@ -77,27 +79,31 @@ def points_of(
     trials: Mapping[int, Trial],
     evidence: Evidence,
     writer: ConfigWriter,
+    goals: Goals,
 ) -> Points:
     """Return the columns of `variants`; `front` and `trials` are by trial number."""
-    in_all = len(variants)
-    variants = variants.iloc[_drawn(variants, set(front), trials, evidence)]
+    in_all, name = len(variants), goals.accuracy.name
+    variants = variants.iloc[_drawn(variants, name, set(front), trials, evidence)]
     numbers = [int(n) for n in variants["number"]]
-    mious = [float(m) for m in variants["miou"]]
-    intervals = [evidence.mious.get(n) for n in numbers]
+    accuracies = [float(m) for m in variants[name]]
+    intervals = [evidence.accuracies.get(n) for n in numbers]
     asks = [trials[n][0] for n in numbers]
     networks = [ask.architecture for ask in asks]
     base = writer.base
     members = set(front)
     places = tuple(_place(n, members, evidence) for n in numbers)
-    wanted = sorted(range(len(numbers)), key=lambda i: (-places[i], -mious[i]))
+    wanted = sorted(range(len(numbers)), key=lambda i: (-places[i], -accuracies[i]))
     yamls, blocks = _yamls(asks, wanted[:MOST_YAMLS], writer)
     return Points(
         number=tuple(numbers),
         architecture=tuple(variants["architecture"]),
-        miou=tuple(mious),
-        miou_low=tuple(i.low if i else None for i in intervals),
-        miou_high=tuple(i.high if i else None for i in intervals),
-        soft_iou=tuple(known(value) for value in variants[SOFT_IOU]),
+        accuracy=tuple(accuracies),
+        accuracy_low=tuple(i.low if i else None for i in intervals),
+        accuracy_high=tuple(i.high if i else None for i in intervals),
+        others=tuple(
+            (label, tuple(known(value) for value in variants[column]))
+            for column, label in other_accuracies(goals)
+        ),
         seeds=tuple(int(s) for s in variants["seeds"]),
         chance=tuple(evidence.chances.get(n) for n in numbers),
         place=places,
@@ -109,8 +115,18 @@ def points_of(
     )
 
 
+def other_accuracies(goals: Goals) -> list[tuple[str, str]]:
+    """Return the columns of accuracies beside the objective, and what people call them."""
+    own = [(one.name, one.label) for one in (OBJECTIVES[MIOU], *goals.accuracies)]
+    return [*(row for row in own if row[0] != goals.accuracy.name), (SOFT_IOU, "soft IoU")]
+
+
 def _drawn(
-    variants: pd.DataFrame, front: set[int], trials: Mapping[int, Trial], evidence: Evidence
+    variants: pd.DataFrame,
+    accuracy: str,
+    front: set[int],
+    trials: Mapping[int, Trial],
+    evidence: Evidence,
 ) -> list[int]:
     """Return which rows are drawn: the front, its rivals and what was confirmed are."""
     numbers = [int(n) for n in variants["number"]]
@@ -122,8 +138,8 @@ def _drawn(
     if len(kept) - sum(kept) <= MOST_BEATEN:
         return list(range(len(kept)))
     axes = axes_of(variants, [trials[n][1] for n in numbers])
-    mious = [float(m) for m in variants["miou"]]
-    return drawn(mious, [axis.values for axis in axes], kept, MOST_BEATEN)
+    heights = [float(m) for m in variants[accuracy]]
+    return drawn(heights, [axis.values for axis in axes], kept, MOST_BEATEN)
 
 
 def axes_of(variants: pd.DataFrame, results: Sequence[TrialResult | None]) -> tuple[Axis, ...]:

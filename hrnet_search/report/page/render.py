@@ -40,7 +40,7 @@ def page_html(page: Page) -> bytes:
     names = [shown(name) for name in page.classes]
     return fill(
         "page.html",
-        {"points": points, "figures": figures},
+        {"points": points, "figures": figures, "accuracy": page.accuracy},
         page=page,
         figures=figures,
         stamp=page.evidence.stamp,

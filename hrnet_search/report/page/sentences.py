@@ -128,8 +128,8 @@ def _noise(found: Evidence) -> Fact:
         return Fact(title, UNKNOWN, "every network was trained once: another seed may reorder them")
     sd = found.noise.sd
     text = (
-        f"points of mIoU between seeds, standard deviation, from {found.noise.variants} networks"
-        f" ({100 * sd.low:.2f} to {100 * sd.high:.2f})"
+        f"points of {shown(found.accuracy)} between seeds, standard deviation, from"
+        f" {found.noise.variants} networks ({100 * sd.low:.2f} to {100 * sd.high:.2f})"
     )
     return Fact(title, f"{100 * sd.value:.2f} points", text)
 
@@ -140,8 +140,8 @@ def _regret(found: Evidence) -> Fact:
         return Fact(title, UNKNOWN, "needs networks trained by both schedules")
     (_, first), (many, best) = found.ranking.regret
     text = (
-        f"points of mIoU lost by the long schedule if only the best by the short one were kept;"
-        f" {100 * best:.2f} if the best {many} were"
+        f"points of {shown(found.accuracy)} lost by the long schedule if only the best by the short"
+        f" one were kept; {100 * best:.2f} if the best {many} were"
     )
     return Fact(title, f"{100 * first:.2f} points", text)
 

@@ -23,20 +23,20 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def drawn(
-    mious: Sequence[float | None],
+    heights: Sequence[float | None],
     axes: Sequence[Sequence[float | None]],
     kept: Sequence[bool],
     most: int = MOST_BEATEN,
 ) -> list[int]:
     """Return which of n networks are drawn, in their order: all `kept`, at most `most` others.
 
-    A cell of each picture (mIoU against one of the `axes`) gives its first network before any
+    A cell of each picture (`heights` against one of the `axes`) gives its first network before any
     gives its second; of those that come equally late, some are taken evenly.
     """
     others = np.flatnonzero(~np.asarray(kept, dtype=np.bool_))
     if len(others) > most:
-        heights = _cells(np.array(mious, dtype=np.float64)[others])
-        turns = [_turn(_cells(_logs(axis)[others]) * CELLS + heights) for axis in axes]
+        up = _cells(np.array(heights, dtype=np.float64)[others])
+        turns = [_turn(_cells(_logs(axis)[others]) * CELLS + up) for axis in axes]
         others = others[
             _earliest(np.min([*turns, np.full(len(others), len(others))], axis=0), most)
         ]

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import OBJECTIVES
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
@@ -45,19 +44,19 @@ MAY_BELONG = 0.05
 class Evidence:
     """How far a study is to be trusted.
 
-    `mious` and `chances` (of being on the front) are by trial number, of the front and its
+    `accuracies` and `chances` (of being on the front) are by trial number, of the front and its
     rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how much
     the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
     absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
     if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
     trials ran under several, if so; `duels` is what they say, a sentence each. `kept` is the tau
     of what the search learned with the share of weights that trials inherited, and of how many;
-    None where they inherit nothing.
+    None where they inherit nothing. `accuracy` is what people call the objective.
     """
 
     noise: SeedNoise | None
     optimism: tuple[float, int] | None
-    mious: dict[int, Interval]
+    accuracies: dict[int, Interval]
     chances: dict[int, float]
     pairs: tuple[Pair, ...]
     ranking: Ranking | None
@@ -71,24 +70,26 @@ class Evidence:
     warnings: tuple[str, ...] = ()
     versions: str = ""
     duels: tuple[str, ...] = ()
+    accuracy: str = "mIoU"
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
     """Return what a study, finished or not, says about itself; `trials` are its own if at hand."""
     trials = study.trials() if trials is None else trials
     notes, front = study.notes, study.front()
-    noise = seed_noise(list(seeds_of(trials, schedule_id(notes)).values()))
+    accuracy = notes.goals.accuracy
+    noise = seed_noise(list(seeds_of(trials, schedule_id(notes), accuracy.key).values()))
     near = near_front(study, trials, front, noise)
-    draws = Draws(near, images_of(near), noise)
+    draws = Draws(near, images_of(near), noise, accuracy.classes)
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
     ranking = _ranking(trials, notes)
-    measured = any(OBJECTIVES[name].is_measured for name in study.objectives)
+    measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(
         noise=noise,
         optimism=_optimism(trials, front, notes),
-        mious=draws.intervals() if draws.known else {},
+        accuracies=draws.intervals() if draws.known else {},
         chances=draws.chances() if draws.known else {},
         pairs=tuple(draws.pair(a, b) for a, b in pairwise(members)) if draws.known else (),
         ranking=ranking,
@@ -102,6 +103,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         warnings=data_warnings(notes),
         versions=version_warning(trials),
         duels=duel_lines(notes, trials),
+        accuracy=accuracy.label,
     )
 
 
@@ -109,9 +111,9 @@ def _ranking(trials: Sequence[Trial], notes: Notes) -> Ranking | None:
     """Return how the search's schedule ranks beside the long one, of architectures with both.
 
     The short accuracy is that of the search's own seed, as the search saw it: by its signal. The
-    long one is mIoU.
+    long one is the accuracy that is an objective.
     """
-    long = seeds_of(trials, long_schedule_id(notes))
+    long = seeds_of(trials, long_schedule_id(notes), notes.goals.accuracy.key)
     short = seeds_of(trials, schedule_id(notes), notes.signal)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in long if name in short and macs.get(name, 0) > 0]
@@ -126,11 +128,11 @@ def _optimism(
     trials: Sequence[Trial], front: pd.DataFrame, notes: Notes
 ) -> tuple[float, int] | None:
     """Return how much better front members are by the search's seed than by fresh ones."""
-    seeds = seeds_of(trials, schedule_id(notes))
+    seeds = seeds_of(trials, schedule_id(notes), notes.goals.accuracy.key)
     found = [seeds[name] for name in front["architecture"] if len(seeds.get(name, ())) > 1]
     if not found:
         return None
-    return float(np.mean([mious[0] - np.mean(mious[1:]) for mious in found])), len(found)
+    return float(np.mean([of_seeds[0] - np.mean(of_seeds[1:]) for of_seeds in found])), len(found)
 
 
 def _iou(one: Judged) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hrnet_search.records import OBJECTIVES, TrialKey
+from hrnet_search.records import Objective, TrialKey
 from hrnet_search.report.trust.statistics import (
     Floats,
     Interval,
@@ -21,7 +21,7 @@ from hrnet_search.report.trust.statistics import (
 )
 from hrnet_search.report.trust.trials import Trial, keys_of, schedule_id, seeds_of
 from hrnet_search.store.evaluations import ImageCounts, evaluation_path, read_counts, resample
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Study, within_limits
 
 MOST_JUDGED = 64
 """Variants whose images are looked at: the front first, then those nearest to it."""
@@ -49,10 +49,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A variant near the front: trial number, mean mIoU, trainings, images of each seed."""
+    """A variant near the front: trial number, mean accuracy, trainings, images of each seed."""
 
     number: int
-    miou: float
+    accuracy: float
     seeds: int
     costs: tuple[float, ...]
     counts: tuple[ImageCounts, ...]
@@ -67,27 +67,32 @@ class FrontAccuracy:
     """
 
     numbers: tuple[int, ...]
-    mious: Floats
+    accuracies: Floats
     costs: Floats
     drawn: Floats
     images: int
     known: bool
 
 
-def front_accuracy(study: Study, cost: str, seed: int = 0) -> FrontAccuracy:
-    """Return a study's front of mIoU against one cost, with its accuracies drawn again.
+def front_accuracy(
+    study: Study, cost: str, seed: int = 0, accuracy: Objective | None = None
+) -> FrontAccuracy:
+    """Return a study's front of accuracy against one cost, with its accuracies drawn again.
 
-    `seed` is that of the noise of seeds: two studies that are compared need their own.
+    `seed` is that of the noise of seeds: two studies that are compared need their own. `accuracy`
+    is the study's own if not given.
     """
     trials, notes = study.trials(), study.notes
-    noise = seed_noise(list(seeds_of(trials, schedule_id(notes)).values()))
-    reader = _Reader(study.folder, keys_of(trials, notes))
-    front = study.front(["miou", cost]).to_dict("records")
+    own = notes.goals.accuracy
+    accuracy = own if accuracy is None or accuracy.key == own.key else accuracy
+    noise = seed_noise(list(seeds_of(trials, schedule_id(notes), accuracy.key).values()))
+    reader = _Reader(study.folder, keys_of(trials, notes), accuracy)
+    front = study.front([accuracy.name, cost]).to_dict("records")
     near = [reader.judged(row, [cost]) for row in front]
-    draws = Draws(near, images_of(near), noise)
+    draws = Draws(near, images_of(near), noise, accuracy.classes)
     return FrontAccuracy(
         numbers=tuple(one.number for one in near),
-        mious=np.array([one.miou for one in near]),
+        accuracies=np.array([one.accuracy for one in near]),
         costs=np.array([one.costs[0] for one in near]),
         drawn=draws.accuracies(seed),
         images=draws.images,
@@ -96,18 +101,29 @@ def front_accuracy(study: Study, cost: str, seed: int = 0) -> FrontAccuracy:
 
 
 class Draws:
-    """Accuracies of variants as they might have been with other images and other seeds."""
+    """Accuracies of variants as they might have been with other images and other seeds.
 
-    def __init__(self, near: Sequence[Judged], images: int, noise: SeedNoise | None) -> None:
+    `classes` are those that accuracy is the mean over, none for all.
+    """
+
+    def __init__(
+        self,
+        near: Sequence[Judged],
+        images: int,
+        noise: SeedNoise | None,
+        classes: Sequence[int] = (),
+    ) -> None:
         self.near, self.images, self.noise = near, images, noise
         self.known = bool(near) and (bool(images) or noise is not None)
         times = resample(images, resamples=DRAWS) if images else None
-        self._by_images = _over_images(near, times)
+        self._by_images = _over_images(near, times, classes)
 
     def intervals(self) -> dict[int, Interval]:
-        """Return the interval of each variant's mean mIoU."""
+        """Return the interval of each variant's mean accuracy."""
         return {
-            one.number: combined(one.miou, float(row.std()), self.images, self.noise, 1 / one.seeds)
+            one.number: combined(
+                one.accuracy, float(row.std()), self.images, self.noise, 1 / one.seeds
+            )
             for one, row in zip(self.near, self._by_images, strict=True)
         }
 
@@ -116,11 +132,11 @@ class Draws:
         a, b = self.near[first], self.near[second]
         sd = float((self._by_images[second] - self._by_images[first]).std())
         share = 1 / a.seeds + 1 / b.seeds
-        better = combined(b.miou - a.miou, sd, self.images, self.noise, share)
+        better = combined(b.accuracy - a.accuracy, sd, self.images, self.noise, share)
         return Pair(a.number, b.number, better, bool(a.counts and b.counts))
 
     def accuracies(self, seed: int = 0) -> Floats:
-        """Return mean mIoUs [draws, n] with other images and other seeds."""
+        """Return mean accuracies [draws, n] with other images and other seeds."""
         generator = np.random.default_rng(seed)
         sd = self.noise.sd.value if self.noise else 0.0
         scale = np.array([sd / np.sqrt(one.seeds) for one in self.near])
@@ -135,8 +151,8 @@ class Draws:
         return {one.number: float(c) for one, c in zip(self.near, found, strict=True)}
 
 
-def _over_images(near: Sequence[Judged], times: Floats | None) -> Floats:
-    """Return mean mIoUs [n, draws] over resampled images, around what was measured.
+def _over_images(near: Sequence[Judged], times: Floats | None, classes: Sequence[int]) -> Floats:
+    """Return mean accuracies [n, draws] over resampled images, around what was measured.
 
     Images that are hard are so for all networks: one whose images were not kept moves with the
     others.
@@ -145,13 +161,13 @@ def _over_images(near: Sequence[Judged], times: Floats | None) -> Floats:
     if times is not None:
         known = [i for i, one in enumerate(near) if one.counts]
         for i in known:
-            means = np.mean([counts.mious(times) for counts in near[i].counts], axis=0)
+            means = np.mean([counts.mious(times, classes) for counts in near[i].counts], axis=0)
             # Their mean is a little off what was measured: only the spread is of use.
             spreads[i] = means - means.mean()
         common = spreads[known].mean(axis=0)
         for i in set(range(len(near))) - set(known):
             spreads[i] = common
-    found: Floats = spreads + np.array([one.miou for one in near]).reshape(-1, 1)
+    found: Floats = spreads + np.array([one.accuracy for one in near]).reshape(-1, 1)
     return found
 
 
@@ -159,13 +175,14 @@ def near_front(
     study: Study, trials: Sequence[Trial], front: pd.DataFrame, noise: SeedNoise | None
 ) -> list[Judged]:
     """Return the front, cheapest first, and then its nearest rivals."""
-    reader = _Reader(study.folder, keys_of(trials, study.notes))
-    names = [n for n in study.objectives if OBJECTIVES[n].is_cost]
+    goals = study.notes.goals
+    reader = _Reader(study.folder, keys_of(trials, study.notes), goals.accuracy)
+    names = [cost.name for cost in goals.costs]
     found = [reader.judged(row, names) for row in front.to_dict("records")[:MOST_JUDGED]]
-    reach = REACH * _deviation(found, noise)
-    table = study.variants()
+    reach = REACH * _deviation(found, noise, goals.accuracy.classes)
+    table = within_limits(study.variants(), goals)
     table = table[~table["number"].isin(front["number"]) & table[names].notna().all(axis=1)]
-    gap = _gap(table, front, names)
+    gap = _gap(table, front, names, goals.accuracy.name)
     order = np.argsort(gap, kind="stable")[: MOST_JUDGED - len(found)]
     rivals = table.iloc[[i for i in order if gap[i] <= reach]].to_dict("records") if reach else []
     return found + [reader.judged(row, names) for row in rivals]
@@ -174,8 +191,10 @@ def near_front(
 class _Reader:
     """Reads evaluations that were made on the same images and classes."""
 
-    def __init__(self, folder: Path, keys: Mapping[str, Sequence[TrialKey]]) -> None:
-        self._folder, self._keys = folder, keys
+    def __init__(
+        self, folder: Path, keys: Mapping[str, Sequence[TrialKey]], accuracy: Objective
+    ) -> None:
+        self._folder, self._keys, self._accuracy = folder, keys, accuracy.name
         self._shape: tuple[int, ...] | None = None
 
     def judged(self, row: Mapping[Any, Any], names: Sequence[str]) -> Judged:
@@ -184,7 +203,8 @@ class _Reader:
         # The mean is over all seeds: images of some of them alone are those of another mean.
         counts = tuple(known) if len(known) == len(read) else ()
         costs = tuple(float(row[name]) for name in names)
-        return Judged(int(row["number"]), float(row["miou"]), int(row["seeds"]), costs, counts)
+        accuracy = float(row[self._accuracy])
+        return Judged(int(row["number"]), accuracy, int(row["seeds"]), costs, counts)
 
     def _counts(self, key: TrialKey) -> ImageCounts | None:
         counts = read_counts(evaluation_path(self._folder, key))
@@ -198,26 +218,26 @@ def images_of(near: Sequence[Judged]) -> int:
     return next((one.counts[0].images for one in near if one.counts), 0)
 
 
-def _deviation(front: Sequence[Judged], noise: SeedNoise | None) -> float:
+def _deviation(front: Sequence[Judged], noise: SeedNoise | None, classes: Sequence[int]) -> float:
     """Return the deviation of a difference between two single trainings, 0 if not known."""
     variance = 2 * noise.sd.value**2 if noise else 0.0
     known = [one for one in front if one.counts]
     if known:
         times = resample(known[0].counts[0].images, resamples=200)
-        variance += 2 * float(np.mean([_spread(one, times) ** 2 for one in known]))
+        variance += 2 * float(np.mean([_spread(one, times, classes) ** 2 for one in known]))
     return float(np.sqrt(variance))
 
 
-def _spread(one: Judged, times: Floats) -> float:
-    return float(one.counts[0].mious(times).std())
+def _spread(one: Judged, times: Floats, classes: Sequence[int]) -> float:
+    return float(one.counts[0].mious(times, classes).std())
 
 
-def _gap(table: pd.DataFrame, front: pd.DataFrame, names: Sequence[str]) -> Floats:
+def _gap(table: pd.DataFrame, front: pd.DataFrame, names: Sequence[str], accuracy: str) -> Floats:
     """Return by how much each variant [n] falls short of the best that costs no more."""
     costs, bars = table[list(names)].to_numpy(float), front[list(names)].to_numpy(float)
     best = np.zeros(len(costs))
-    for bar, miou in zip(bars, front["miou"].to_numpy(float), strict=True):
+    for bar, reached in zip(bars, front[accuracy].to_numpy(float), strict=True):
         affordable = (bar <= costs).all(axis=1)
-        best[affordable] = np.maximum(best[affordable], miou)
-    gap: Floats = best - table["miou"].to_numpy(float)
+        best[affordable] = np.maximum(best[affordable], reached)
+    gap: Floats = best - table[accuracy].to_numpy(float)
     return gap

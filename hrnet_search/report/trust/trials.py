@@ -13,9 +13,9 @@ Trial = tuple[Ask, TrialResult | None]
 
 
 def seeds_of(trials: Sequence[Trial], schedule: str, signal: str = MIOU) -> dict[str, list[float]]:
-    """Return the mIoUs of each architecture by a schedule, in the order they were asked for.
+    """Return the accuracies of each architecture by a schedule, in the order they were asked for.
 
-    Or its scores by another signal; trials that do not know it are left out.
+    `signal` is mIoU, soft IoU or IoU by class ids; trials that do not know it are left out.
     """
     found: dict[str, list[float]] = {}
     for ask, result in trials:
@@ -64,7 +64,7 @@ def learned_from(notes: Notes) -> str:
     """Return the name of the signal that a search learned from; nothing for an ablation."""
     if notes.ablation is not None:
         return ""
-    return "soft IoU" if notes.signal == SOFT_IOU else "mIoU"
+    return "soft IoU" if notes.signal == SOFT_IOU else notes.goals.accuracy.label
 
 
 def data_warnings(notes: Notes) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from itertools import count, islice
 import numpy as np
 
 from hrnet_search.duel_rule import MOST_PAIRS
+from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import CONFIRMED_FROM, OBJECTIVES, TrialKey
+from hrnet_search.records import CONFIRMED_FROM, TrialKey
 
 LONG_FEWEST, LONG_MOST = 12, 16
 """Long trainings: fewer say nothing of how short and long schedules rank."""
@@ -28,12 +29,14 @@ MORE_SEEDS = 4
 class Candidate:
     """An architecture that completed: the number of its first ask, and its mean objectives.
 
-    `values` are in the order of the study's objectives.
+    `values` are in the order of the study's objectives; `fits` says that it has every accuracy
+    that the limits ask for.
     """
 
     number: int
     architecture: str
     values: tuple[float, ...]
+    fits: bool = True
 
 
 def confirm_trials(trials: int, share: float, long: int) -> int:
@@ -67,7 +70,7 @@ def fresh_seeds(seeds: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]
 
 def confirming(
     candidates: Sequence[Candidate],
-    objectives: tuple[str, ...],
+    goals: Goals,
     seeds: tuple[int, ...],
     schedules: tuple[str, str],
     room: tuple[int, int],
@@ -81,42 +84,38 @@ def confirming(
     """
     if not candidates:
         return []
-    values = np.array([c.values for c in candidates])
-    directions = [OBJECTIVES[name].direction for name in objectives]
-    on_front = non_dominated(values, directions)
-    front = [c for c, kept in zip(candidates, on_front, strict=True) if kept]
-    cost = _cost_column(objectives)
+    fitting = [c for c in candidates if c.fits]
+    on_front = non_dominated([c.values for c in fitting], goals.directions)
+    front = [c for c, kept in zip(fitting, on_front, strict=True) if kept]
+    cost = _cost_column(goals)
     front.sort(key=lambda c: (c.values[cost], c.number))
     repeated, unseen = fresh_seeds(seeds)
     many = long_trials(room, long)
     few = min(room[0] - many, room[1] - many * long)
     trained_long = [
         TrialKey(c.architecture, schedules[1], unseen[0])
-        for c in stratified(candidates, objectives, many)
+        for c in stratified(candidates, goals, many)
     ]
     repeats = [TrialKey(c.architecture, schedules[0], s) for s in repeated for c in front]
     return [*repeats[:few], *trained_long]
 
 
-def stratified(
-    candidates: Sequence[Candidate], objectives: tuple[str, ...], count: int
-) -> list[Candidate]:
+def stratified(candidates: Sequence[Candidate], goals: Goals, count: int) -> list[Candidate]:
     """Return `count` candidates spread over cost, and over accuracy among those of like cost."""
     if count >= len(candidates):
         return list(candidates)
-    cost, miou = _cost_column(objectives), objectives.index("miou")
+    cost, accuracy = _cost_column(goals), goals.objectives.index(goals.accuracy)
     by_cost = sorted(candidates, key=lambda c: (c.values[cost], c.number))
     chosen: list[Candidate] = []
     bins = np.array_split(np.arange(len(by_cost)), COST_BINS)
     shares = [len(part) for part in np.array_split(np.arange(count), COST_BINS)]
     for rows, share in zip(bins, shares, strict=True):
-        ranked = sorted((by_cost[i] for i in rows), key=lambda c: (c.values[miou], c.number))
+        ranked = sorted((by_cost[i] for i in rows), key=lambda c: (c.values[accuracy], c.number))
         places = np.linspace(0, len(ranked) - 1, share).round().astype(int)
         chosen += [ranked[i] for i in places]
     return chosen
 
 
-def _cost_column(objectives: tuple[str, ...]) -> int:
+def _cost_column(goals: Goals) -> int:
     """Return the first objective that is minimised, else the accuracy itself."""
-    costs = [i for i, name in enumerate(objectives) if OBJECTIVES[name].is_cost]
-    return costs[0] if costs else objectives.index("miou")
+    return goals.objectives.index(next(iter(goals.costs), goals.accuracy))

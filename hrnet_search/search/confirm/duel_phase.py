@@ -168,7 +168,8 @@ class DuelPhase:
         )
 
     def _pairs(self, duel: Duel) -> Pairs:
-        return pairs_of(duel, {result.key: result for result in self._book.results.values()})
+        results = {result.key: result for result in self._book.results.values()}
+        return pairs_of(duel, results, self._plan.goals.accuracy)
 
     def _note(self, known: Duels, place: int, **changes: int | str) -> Duels:
         changed = replace(known.duels[place], **changes)  # type: ignore[arg-type]

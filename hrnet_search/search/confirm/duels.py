@@ -9,33 +9,38 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hrnet_search.duel_rule import MOST_DUELS
-from hrnet_search.records import OBJECTIVES
+from hrnet_search.search.space_problem import cost_objectives
 from hrnet_search.space.space import Limit
 
 NOTHING_FOUND = "no variant has completed"
+NONE_WITHIN = "no variant that has completed is within the limits"
 NO_RIVAL = "no published network and no base costs what the search's own networks cost"
 NOTHING_NEW = "what the search picks is a published network or the base itself"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A network that the search trained: its first trial, its cost, and its mean mIoU."""
+    """A network that the search trained: its first trial, its cost, and its mean accuracy.
+
+    `fits` says that it has every accuracy that the limits ask for: no other is a pick.
+    """
 
     number: int
     architecture: str
     cost: float
-    miou: float
+    accuracy: float
+    fits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The base or a published network; `miou` is None where the search did not train it."""
+    """The base or a published network; `accuracy` is None where the search did not train it."""
 
     name: str
     architecture: str
     cost: float
     macs: int
-    miou: float | None
+    accuracy: float | None
     base: bool = False
 
 
@@ -51,8 +56,8 @@ class Match:
 
 def budgeted(objectives: Sequence[str], limits: Sequence[Limit]) -> str:
     """Return the cost that budgets are of: the first objective of that kind, else a limit's."""
-    costs = [name for name in objectives if OBJECTIVES[name].direction == "min"]
-    return next(iter([*costs, *(limit.objective for limit in limits)]), "macs")
+    names = [*cost_objectives(objectives), *(limit.objective for limit in limits)]
+    return next(iter(names), "macs")
 
 
 def matches(
@@ -62,8 +67,8 @@ def matches(
 
     `known` are those whose cost is known, `limit` what the space file limits the cost to.
     """
-    if not found:
-        return [], NOTHING_FOUND
+    if not any(one.fits for one in found):
+        return [], NONE_WITHIN if found else NOTHING_FOUND
     distinct: dict[tuple[str, str], Match] = {}
     same = False
     for budget in _budgets(found, known, limit):
@@ -92,15 +97,15 @@ def _budgets(
 
 def _match(found: Sequence[Found], known: Sequence[Known], budget: float) -> Match | None:
     """Return what a budget's duel would be, None if there is nothing within it."""
-    picks = [one for one in found if one.cost <= budget]
+    picks = [one for one in found if one.fits and one.cost <= budget]
     rivals = [one for one in known if one.cost <= budget]
     if not picks or not rivals:
         return None
-    pick = max(picks, key=lambda one: (one.miou, -one.cost, -one.number))
+    pick = max(picks, key=lambda one: (one.accuracy, -one.cost, -one.number))
     # What was never trained here is judged by its size, as its authors ranked their networks.
-    if all(one.miou is not None for one in rivals):
-        rival = max(rivals, key=lambda one: (one.miou or 0.0, -one.cost))
+    if all(one.accuracy is not None for one in rivals):
+        rival = max(rivals, key=lambda one: (one.accuracy or 0.0, -one.cost))
     else:
         rival = max(rivals, key=lambda one: one.macs)
-    ahead = 0.0 if rival.miou is None else pick.miou - rival.miou
+    ahead = 0.0 if rival.accuracy is None else pick.accuracy - rival.accuracy
     return Match(budget, pick, rival, ahead)

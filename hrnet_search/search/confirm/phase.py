@@ -42,7 +42,7 @@ class ConfirmPhase:
         plan = self._plan
         for key in confirming(
             self._trials.candidates(),
-            plan.objectives,
+            plan.goals,
             plan.seeds,
             self._schedules,
             self._time.besides(self._duels.keys()),

@@ -35,26 +35,28 @@ class Rivals:
 
     def found(self, name: str) -> list[Found]:
         """Return what the search found, with the cost of a name."""
-        accuracy, latencies = self._plan.objectives.index("miou"), self._latencies()
+        goals, latencies = self._trials.goals, self._latencies()
+        place = goals.objectives.index(goals.accuracy)
         found = []
         for one in self._trials.candidates():
             exact = self._book.results[one.number].cost
             value = latencies.get(one.architecture) if name == LATENCY else getattr(exact, name)
             if value is not None:
-                miou = one.values[accuracy]
-                found.append(Found(one.number, one.architecture, float(value), miou))
+                accuracy = one.values[place]
+                network = one.number, one.architecture
+                found.append(Found(*network, float(value), accuracy, one.fits))
         return found
 
     def known(self, name: str) -> list[Known]:
         """Return the base and the published networks whose cost is known."""
-        mious = {one.architecture: one.miou for one in self.found(name)}
+        seen = {one.architecture: one.accuracy for one in self.found(name)}
         found = []
         for title, (network, exact) in self._designs.items():
             value = self.latency(network.id) if name == LATENCY else getattr(exact, name)
             if value is not None:
                 base = network.id == self._plan.space.base.id
-                miou = mious.get(network.id)
-                found.append(Known(title, network.id, float(value), exact.macs, miou, base))
+                accuracy = seen.get(network.id)
+                found.append(Known(title, network.id, float(value), exact.macs, accuracy, base))
         return found
 
     def latency(self, architecture: str) -> float | None:

@@ -8,16 +8,25 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute
-from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, KEPT, STOPPED, TrialResult
+from hrnet_search.records import (
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    KEPT,
+    STOPPED,
+    Objective,
+    TrialResult,
+)
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import Ask
@@ -43,6 +52,7 @@ class MlflowMirror:
         self._uri = sqlite_url(self._folder / "mlflow.db") if self._local else uri
         self._name = study.name
         self._writer = ConfigWriter.of(study.notes)
+        self._accuracies = study.notes.goals.accuracies
         self._id = study.notes.study_id or self._folder.name
         self._client: Any = None
         self._experiment = self._parent = ""
@@ -78,7 +88,10 @@ class MlflowMirror:
             tags = {TRIAL_TAG: key, PARENT_TAG: self._parent, "mlflow.runName": name}
             run = self._runs[key] = client.create_run(self._experiment, tags=tags).info.run_id
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, step) for name, value, step in _metrics(result)]
+        metrics = [
+            Metric(name, value, now, step)
+            for name, value, step in _metrics(result, self._accuracies)
+        ]
         params = [Param(name, str(value)) for name, value in _params(ask.architecture, result)]
         client.log_batch(run, metrics=metrics, params=params)
         config = self._writer.write(ask.architecture, ask.key.schedule)
@@ -124,7 +137,13 @@ class MlflowMirror:
 SOFT = ("soft_iou", "balanced_cross_entropy", "training_loss")
 
 
-def _metrics(result: TrialResult) -> list[tuple[str, float, int]]:
+NOT_IN_NAMES = re.compile(r"[^/\w.\- :]+")
+"""What MLflow takes in no name of a metric."""
+
+
+def _metrics(
+    result: TrialResult, accuracies: Sequence[Objective] = ()
+) -> list[tuple[str, float, int]]:
     last = result.rungs[-1].step if result.rungs else 0
     values: dict[str, float | None] = {
         "wall_s": result.wall_s,
@@ -139,8 +158,15 @@ def _metrics(result: TrialResult) -> list[tuple[str, float, int]]:
         rows += [("miou", rung.miou, rung.step), ("loss", rung.loss, rung.step)]
         soft = ((name, getattr(rung, name)) for name in SOFT)
         rows += [(name, value, rung.step) for name, value in soft if value is not None]
+        own = ((_metric_name(one), rung.score(one.key)) for one in accuracies)
+        rows += [(name, value, rung.step) for name, value in own if value is not None]
         rows += [(f"iou.{label}", value, rung.step) for label, value in enumerate(rung.iou)]
     return [(name, float(value), step) for name, value, step in rows if math.isfinite(value)]
+
+
+def _metric_name(one: Objective) -> str:
+    """Return iou[pedestrian,bicyclist] as iou_pedestrian_bicyclist, which MLflow takes."""
+    return NOT_IN_NAMES.sub("_", one.name).strip("_")
 
 
 def _params(architecture: Architecture, result: TrialResult) -> list[tuple[str, object]]:

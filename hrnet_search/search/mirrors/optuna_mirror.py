@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
-    OBJECTIVES,
+    PLAIN,
     TrialResult,
 )
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
@@ -30,17 +30,20 @@ class OptunaMirror:
 
     Parameters are the space's choices: whole numbers at equal steps as integers, other levels
     as categories. Completed trials are COMPLETE; stopped and infeasible ones PRUNED, which has
-    no values; failed ones FAIL. Limits are constraints, as value over limit minus 1.
+    no values; failed ones FAIL. Limits are constraints, as value over limit minus 1; those of
+    accuracy as 1 minus that, so that above 0 means broken.
     """
 
     def __init__(self, url: str, study: Study) -> None:
         self._url = sqlite_url(study.folder / "optuna.db") if url == "auto" else url
         notes = study.notes
         self._name = f"{study.name}-{notes.study_id}" if notes.study_id else study.name
-        self._objectives = list(study.objectives)
+        self._goals = notes.goals
         self._choices, self._levels = notes.choices or (), notes.levels or ()
         limits = (notes.identity or {}).get("limits", [])
-        self._limits: list[tuple[str, float]] = [(name, most) for name, most in limits]
+        self._limits: list[tuple[str, float]] = [
+            (name, most) for name, most in limits if name in PLAIN and PLAIN[name].is_cost
+        ]
         self._study: Any = None
         self._storage: Any = None
 
@@ -75,23 +78,22 @@ class OptunaMirror:
         if self._url.startswith("postgresql"):
             kept |= {"connect_args": {"connect_timeout": 5}}
         storage = self._storage = optuna.storages.RDBStorage(self._url, engine_kwargs=kept)
-        directions = [DIRECTIONS[OBJECTIVES[name].direction] for name in self._objectives]
+        directions = [DIRECTIONS[one.direction] for one in self._goals.objectives]
         study = optuna.create_study(
             storage=storage, study_name=self._name, directions=directions, load_if_exists=True
         )
-        study.set_metric_names(self._objectives)
+        study.set_metric_names([one.name for one in self._goals.objectives])
         return study
 
     def _trial(self, ask: Ask, result: TrialResult) -> Any:
         from optuna.trial import TrialState, create_trial
 
-        found = [OBJECTIVES[name].of(result) for name in self._objectives]
+        found = [one.of(result) for one in self._goals.objectives]
         values = [value for value in found if value is not None]
         state = TrialState.FAIL if result.status == FAILED else TrialState.PRUNED
         if result.status == COMPLETED and len(values) == len(found):
             state = TrialState.COMPLETE
-        limits = [(OBJECTIVES[name].of(result), most) for name, most in self._limits]
-        over = [value / most - 1 for value, most in limits if value is not None]
+        over = self._over(result)
         attributes: dict[str, Any] = {
             KEY: str(ask.key),
             "architecture": ask.key.architecture,
@@ -109,8 +111,15 @@ class OptunaMirror:
             params=self._params(ask) if ask.point else {},
             distributions=self._distributions() if ask.point else {},
             user_attrs=attributes,
-            system_attrs={"constraints": over} if self._limits else None,
+            system_attrs={"constraints": over} if self._limits or self._goals.floors else None,
         )
+
+    def _over(self, result: TrialResult) -> list[float]:
+        """Return by which share each limit is broken, those that are kept at most 0."""
+        limits = [(PLAIN[name].of(result), most) for name, most in self._limits]
+        floors = [(f.objective.of(result), f.at_least) for f in self._goals.floors]
+        over = [value / most - 1 for value, most in limits if value is not None]
+        return over + [1 - value / least for value, least in floors if value is not None]
 
     def _params(self, ask: Ask) -> dict[str, Any]:
         levels = (values[i] for values, i in zip(self._levels, ask.point, strict=True))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from made_up import ask, result
 
 from hrnet_search.arch.cost import Cost
+from hrnet_search.goals import Goals
 from hrnet_search.records import COMPLETED, FAILED, STOPPED, RungResult, TrialResult
 from hrnet_search.report.page.history import audit_line, growth, learning_curves, reasons, stops
 from hrnet_search.report.trust.trials import Trial
@@ -15,6 +16,9 @@ from hrnet_search.store.findings import RungAudit
 
 def trials(*found: TrialResult | None) -> list[Trial]:
     return [(ask(i), one) for i, one in enumerate(found)]
+
+
+GOALS = Goals.of(["miou", "macs"])
 
 
 def rungs(*mious: float) -> tuple[RungResult, ...]:
@@ -29,17 +33,17 @@ def test_hypervolume_grows_with_the_front_and_time_with_every_trial() -> None:
         result(2, status=FAILED, miou=None, cost=None, latency=None, wall_s=1800.0),
         result(3, miou=0.7, cost=Cost(1, 1000, 1), wall_s=3600.0),
     )
-    found = growth(rows, ["miou", "macs"], "*")
+    found = growth(rows, GOALS, "*")
     assert found is not None
     assert found.trainings == (1, 4)  # the two between changed nothing but the time
     assert found.hours == (1.0, 3.5)
     first, better = found.volume
     assert first < better
-    level = growth(rows[:2], ["miou", "macs"], "*")
+    level = growth(rows[:2], GOALS, "*")
     assert level is not None
     assert level.trainings == (1, 2)  # the last one says how long nothing changed
-    assert growth(rows, ["miou"], "*") is not None
-    assert growth(rows[2:4], ["miou", "macs"], "*") is None
+    assert growth(rows, Goals.of(["miou"]), "*") is not None
+    assert growth(rows[2:4], GOALS, "*") is None
 
 
 def test_only_trials_of_the_search_s_schedule_make_the_volume() -> None:
@@ -47,7 +51,10 @@ def test_only_trials_of_the_search_s_schedule_make_the_volume() -> None:
     other = replace(rows[1][1].key, schedule="sc-long") if rows[1][1] else None
     assert other is not None
     long = [rows[0], (rows[1][0], result(1, miou=0.9, key=other))]
-    both, one = growth(rows, ["miou", "macs"], "sc-0"), growth(long, ["miou", "macs"], "sc-0")
+    both, one = (
+        growth(rows, GOALS, "sc-0"),
+        growth(long, GOALS, "sc-0"),
+    )
     assert both is not None
     assert one is not None
     assert both.volume[-1] > one.volume[-1]

@@ -102,7 +102,7 @@ def test_a_point_says_all_that_is_known_of_it(page: Page) -> None:
     assert {points.number[i] for i in members} == {m.number for m in page.members}
     assert rivals
     for i in (*members, *rivals):
-        low, miou, high = points.miou_low[i], points.miou[i], points.miou_high[i]
+        low, miou, high = points.accuracy_low[i], points.accuracy[i], points.accuracy_high[i]
         assert low is not None
         assert miou is not None
         assert high is not None

@@ -40,7 +40,7 @@ def test_a_column_stands_beside_miou_where_any_trial_has_one(make_study: MakeStu
     assert header[1] == "mIoU"
     assert [row[place] for row in rows] == ["8.75%", "\N{EN DASH}"]
     assert all(len(row) == len(header) for row in rows)
-    assert gather(study).points.soft_iou == (0.0875, None)
+    assert gather(study).points.others == (("soft IoU", (0.0875, None)),)
 
 
 def test_there_is_none_where_no_trial_has_one(make_study: MakeStudy) -> None:
@@ -52,7 +52,7 @@ def test_there_is_none_where_no_trial_has_one(make_study: MakeStudy) -> None:
 def test_the_front_stays_that_of_miou(make_study: MakeStudy) -> None:
     """The costlier network has the higher mIoU and the lower soft IoU, and stays on the front."""
     study = make_study((network(9), trial(1, 0.9)), (network(10), trial(2, 0.1)))
-    assert [member.miou for member in gather(study).members] == pytest.approx([0.1, 0.2])
+    assert [member.accuracy for member in gather(study).members] == pytest.approx([0.1, 0.2])
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_study_without_repeats_images_or_long_trainings_says_so(make_study: Ma
     found = evidence_of(make_study(*((network(n + 8), result(n)) for n in range(1, 8))))
     assert found.stamp.verdict == NOT_CHECKED
     assert (found.noise, found.optimism, found.ranking) == (None, None, None)
-    assert (found.mious, found.chances, found.pairs, found.ious) == ({}, {}, (), {})
+    assert (found.accuracies, found.chances, found.pairs, found.ious) == ({}, {}, (), {})
 
 
 def test_an_empty_study_says_nothing_and_breaks_nothing(make_study: MakeStudy) -> None:
@@ -89,7 +89,7 @@ def test_images_pair_networks(tmp_path: Path) -> None:
     found = evidence_of(large_study(tmp_path / "s", 60))
     assert found.images == 24
     pair = next(p for p in found.pairs if p.paired)
-    own = found.mious[pair.second]
+    own = found.accuracies[pair.second]
     # Hard images are hard for both: the difference is surer than either alone.
     assert pair.better.high - pair.better.low < own.high - own.low
     assert all(len(iou) == 6 for iou in found.ious.values())
@@ -110,7 +110,7 @@ def test_draws_of_a_front_lie_around_what_was_measured(tmp_path: Path) -> None:
     found = front_accuracy(large_study(tmp_path / "s", 60), "macs")
     assert found.known
     assert found.drawn.shape == (1000, len(found.numbers))
-    assert found.drawn.mean(axis=0) == pytest.approx(found.mious, abs=2e-3)
+    assert found.drawn.mean(axis=0) == pytest.approx(found.accuracies, abs=2e-3)
     assert (np.diff(found.costs) > 0).all()
 
 

@@ -10,6 +10,7 @@ import pytest
 from search.made_up_trials import run_made_up
 from search.tabulated import drive, plan
 
+from hrnet_search.goals import Goals
 from hrnet_search.records import CONFIRMED_FROM, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.confirm.choice import (
@@ -25,7 +26,7 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
-OBJECTIVES = ("miou", "macs")
+GOALS = Goals.of(["miou", "macs"])
 
 
 def candidates(count: int, seed: int = 0) -> list[Candidate]:
@@ -51,7 +52,7 @@ def test_the_long_schedule_is_for_enough_architectures_or_none() -> None:
 
 def test_front_members_get_seeds_before_anything_is_trained_long() -> None:
     found = candidates(50)
-    asked = confirming(found, OBJECTIVES, (0, 1), ("sc-s", "sc-l"), (99, 50), 3)
+    asked = confirming(found, GOALS, (0, 1), ("sc-s", "sc-l"), (99, 50), 3)
     assert len(asked) == len(set(asked))
     short = [key for key in asked if key.schedule == "sc-s"]
     assert asked[: len(short)] == short
@@ -67,16 +68,27 @@ def test_front_members_get_seeds_before_anything_is_trained_long() -> None:
     assert {key.architecture for key in short} <= {c.architecture for c in front}
 
 
+def test_what_is_below_a_limit_gets_no_seeds_and_may_be_trained_long() -> None:
+    """It still says how the short schedule ranks."""
+    found = [replace(c, fits=c.number % 3 > 0) for c in candidates(50)]
+    asked = confirming(found, GOALS, (0,), ("sc-s", "sc-l"), (99, 99), 3)
+    fitting = {c.architecture for c in found if c.fits}
+    front = {key.architecture for key in asked if key.schedule == "sc-s"}
+    alone = confirming([c for c in found if c.fits], GOALS, (0,), ("sc-s", "sc-l"), (99, 99), 3)
+    assert front == {key.architecture for key in alone if key.schedule == "sc-s"} <= fitting
+    assert not {key.architecture for key in asked if key.schedule == "sc-l"} <= fitting
+
+
 def test_more_seeds_leave_trials_for_what_is_trained_long() -> None:
-    asked = confirming(candidates(50), OBJECTIVES, (0,), ("sc-s", "sc-l"), (14, 99), 3)
+    asked = confirming(candidates(50), GOALS, (0,), ("sc-s", "sc-l"), (14, 99), 3)
     assert [key.schedule for key in asked] == ["sc-l"] * 14
-    asked = confirming(candidates(50), OBJECTIVES, (0,), ("sc-s", "sc-l"), (20, 99), 3)
+    asked = confirming(candidates(50), GOALS, (0,), ("sc-s", "sc-l"), (20, 99), 3)
     assert [key.schedule for key in asked] == ["sc-s"] * 4 + ["sc-l"] * 16
 
 
 def test_long_trainings_spread_over_cost_and_accuracy() -> None:
     found = candidates(200)
-    chosen = stratified(found, OBJECTIVES, 12)
+    chosen = stratified(found, GOALS, 12)
     assert len({c.number for c in chosen}) == 12
     quarters = np.searchsorted(
         np.quantile([c.values[1] for c in found], (0.25, 0.5, 0.75)),
@@ -85,12 +97,12 @@ def test_long_trainings_spread_over_cost_and_accuracy() -> None:
     assert np.bincount(quarters).tolist() == [3, 3, 3, 3]
     best = max(found, key=lambda c: c.values[0])
     assert best in chosen
-    assert stratified(found[:5], OBJECTIVES, 12) == found[:5]
+    assert stratified(found[:5], GOALS, 12) == found[:5]
 
 
 @pytest.mark.parametrize("seeds", [(0,), (3, 0), (1, 2, 3, 4, 5), (2**31,)])
 def test_long_trainings_have_a_seed_that_nothing_else_had(seeds: tuple[int, ...]) -> None:
-    found = confirming(candidates(40), OBJECTIVES, seeds, ("short", "long"), (99, 90), 3)
+    found = confirming(candidates(40), GOALS, seeds, ("short", "long"), (99, 90), 3)
     long = {key.seed for key in found if key.schedule == "long"}
     assert len(long) == 1
     assert long.isdisjoint({*seeds, *(key.seed for key in found if key.schedule == "short")})
@@ -105,7 +117,7 @@ def test_long_trainings_of_variants_that_inherit_are_from_scratch() -> None:
 
 
 def test_without_a_completed_trial_nothing_confirms() -> None:
-    assert confirming([], OBJECTIVES, (0,), ("a", "b"), (20, 20), 3) == []
+    assert confirming([], GOALS, (0,), ("a", "b"), (20, 20), 3) == []
 
 
 def confirming_plan(trials: int = 60, share: float = 0.4) -> Plan:

@@ -19,6 +19,7 @@ from hrnet_search.records import COMPLETED, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.confirm.duels import (
     NO_RIVAL,
+    NONE_WITHIN,
     NOTHING_FOUND,
     NOTHING_NEW,
     Found,
@@ -257,6 +258,17 @@ def test_the_pick_of_a_budget_meets_the_best_known_within_it() -> None:
     assert first.ahead == pytest.approx(0.04)
 
 
+def test_what_is_below_a_limit_is_no_pick() -> None:
+    best = max(FOUND, key=lambda one: one.accuracy)
+    below = [replace(one, fits=one is not best) for one in FOUND]
+    rivals = [replace(V1, base=True), replace(V2, cost=8.5)]
+    picks = {m.pick.architecture for m in matches(below, rivals, 9.0)[0]}
+    assert best.architecture in {m.pick.architecture for m in matches(FOUND, rivals, 9.0)[0]}
+    assert picks
+    assert best.architecture not in picks
+    assert matches([replace(one, fits=False) for one in FOUND], rivals, 9.0) == ([], NONE_WITHIN)
+
+
 def test_the_surest_duel_comes_first_and_the_tightest_budget_names_it() -> None:
     wide = replace(V2, cost=8.5)
     found, _ = matches(FOUND, [replace(V1, base=True), wide], 9.0)
@@ -268,7 +280,7 @@ def test_the_surest_duel_comes_first_and_the_tightest_budget_names_it() -> None:
 
 
 def test_a_rival_that_was_never_trained_here_counts_by_its_size() -> None:
-    unknown = replace(V2, cost=4.5, miou=None)
+    unknown = replace(V2, cost=4.5, accuracy=None)
     (duel,) = matches(FOUND, [replace(V1, base=True), unknown], None)[0]
     assert duel.rival == unknown
     assert duel.ahead == 0
