@@ -17,6 +17,26 @@ HERE = re.compile(
 )
 
 
+class SettingsLoader(yaml.SafeLoader):
+    """Reads what names a function as that name."""
+
+
+SettingsLoader.add_multi_constructor(
+    "tag:yaml.org,2002:python/name:", lambda _loader, suffix, _node: suffix
+)
+
+
+def test_diagrams_are_drawn() -> None:
+    settings = yaml.load((ROOT / "mkdocs.yml").read_text(), SettingsLoader)
+    (fences,) = (e for e in settings["markdown_extensions"] if "pymdownx.superfences" in e)
+    (fence,) = fences["pymdownx.superfences"]["custom_fences"]
+    used = {
+        name for path in DOCUMENTS for name in re.findall(r"^```mermaid", path.read_text(), re.M)
+    }
+    assert used
+    assert (fence["name"], fence["format"]) == ("mermaid", "pymdownx.superfences.fence_code_format")
+
+
 def test_the_reference_has_every_public_name_at_its_home() -> None:
     found = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "reference.md").read_text(), re.M)
     homes = [f"{hrnet_search._HOMES[name]}.{name}" for name in hrnet_search.__all__]
@@ -24,7 +44,7 @@ def test_the_reference_has_every_public_name_at_its_home() -> None:
 
 
 def test_every_document_is_in_the_navigation() -> None:
-    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    nav = yaml.load((ROOT / "mkdocs.yml").read_text(), SettingsLoader)["nav"]
     listed = [name for part in nav for name in leaves(part)]
     assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 
