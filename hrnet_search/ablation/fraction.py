@@ -48,7 +48,7 @@ def fraction(shape: Sequence[int], resolution: int) -> Fraction:
 
 
 def aliases(runs: Sequence[Run], shape: Sequence[int]) -> tuple[tuple[Run, Run], ...]:
-    """Return the pairs of effects that a design cannot tell apart, wholly or in part.
+    """Return the pairs of effects that a design cannot separate, wholly or in part.
 
     An effect is a tuple of factor indices: one for a main effect, two for an interaction.
     """

@@ -176,9 +176,9 @@ def _event_wrong(event: yaml.Event, depth: int, documents: int) -> tuple[str, st
     anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
     if anchor:
         sign = "the alias *" if isinstance(event, yaml.AliasEvent) else "the anchor &"
-        return f"{sign}{shown(anchor)}", "allowed: values written out"
+        return f"{sign}{shown(anchor)} is not supported", "allowed: values written out"
     if tag:
-        return f"the tag {shown(tag)}", "allowed: values without tags"
+        return f"the tag {shown(tag)} is not supported", "allowed: values without tags"
     return None
 
 

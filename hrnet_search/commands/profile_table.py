@@ -17,7 +17,7 @@ MULTIPLES = (8, 16)
 """Widths that kernels are written for, so that rounding up to them may cost nothing."""
 
 NOTHING = 0.02
-"""Relative latency that counts as none: what two intervals of 1% cannot tell apart."""
+"""Relative latency that counts as none: what two intervals of 1% cannot show."""
 
 
 @dataclass(frozen=True, slots=True)

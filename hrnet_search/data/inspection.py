@@ -118,7 +118,7 @@ def _two_palettes(looks: Mapping[str, list[_Look]]) -> Found:
 
 
 def _too_few_classes(looks: list[_Look], key: str) -> Found:
-    """Return a fault if the masks of a split leave nothing to tell apart."""
+    """Return a fault if the masks of a split leave nothing to distinguish."""
     classes = frozenset().union(*(look.classes for look in looks))
     if len(classes) >= 2:
         return []

@@ -61,7 +61,7 @@ class Member:
 
     @property
     def classes(self) -> int:
-        """Classes that it was trained to tell apart."""
+        """Classes that it was trained to distinguish."""
         return self.data.classes or self._base_classes
 
     @property

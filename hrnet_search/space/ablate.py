@@ -125,9 +125,8 @@ def read_ablation(
     choices = tuple(Choice(f.path, f.levels) for f in factors if not f.schedule_key)
     if "resolution" in section and spec.design != "fractional":
         node = section.key_node("resolution")
-        reader.fault(
-            node, "ablate.resolution", "is only used with design: fractional; remove it", "no key"
-        )
+        wrong = "is only used with design: fractional; remove it"
+        reader.fault(node, "ablate.resolution", wrong)
     if base is not None and factors:
         space = SearchSpace(base.architecture, choices)
         _check_networks(reader, spec, space, nodes, section, readable)

@@ -7,7 +7,7 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const plain = (text) =>
     String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  // Plotly lies in the page packed, a third of its size; the page's policy knows it by its hash.
+  // Plotly is in the page, packed to a third of its size; the page's policy knows it by its hash.
   async function loadPlotly() {
     const packed = Uint8Array.from(atob(byId("plotly").textContent), (c) => c.charCodeAt(0));
     const whole = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -69,7 +69,7 @@
 
   const PLACES = [
     { name: "beaten", look: { color: colour("--trial"), size: 7, opacity: 0.45 } },
-    { name: "cannot be told apart from the front", look: { color: colour("--doubt"), size: 10, symbol: "circle-open", line: { width: 2 } } },
+    { name: "not significantly different from the front", look: { color: colour("--doubt"), size: 10, symbol: "circle-open", line: { width: 2 } } },
     { name: "front", look: { color: colour("--front"), size: 11, line: { color: colour("--card"), width: 1.5 } } },
   ];
   const percent = (value) => `${(100 * value).toFixed(2)}%`;

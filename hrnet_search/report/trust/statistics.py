@@ -130,9 +130,9 @@ def chance_on_front(accuracy: Floats, costs: Floats) -> Floats:
     chances = np.empty(accuracy.shape[1])
     for i, own in enumerate(costs):
         cheaper = (costs <= own).all(axis=1)
-        dearer_or_equal = (costs >= own).all(axis=1)
-        rivals = accuracy[:, cheaper & ~dearer_or_equal]
-        twins = accuracy[:, cheaper & dearer_or_equal]
+        as_expensive = (costs >= own).all(axis=1)
+        rivals = accuracy[:, cheaper & ~as_expensive]
+        twins = accuracy[:, cheaper & as_expensive]
         beaten = (rivals >= accuracy[:, i, None]).any(axis=1)
         beaten |= (twins > accuracy[:, i, None]).any(axis=1)
         chances[i] = 1 - beaten.mean()
