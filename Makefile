@@ -9,7 +9,7 @@ CONSTRAINTS ?= constraints.txt
 # Tests of one group (Ray) run in one process.
 ALONGSIDE ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: help demo test check bench table docs gpu clean
+.PHONY: help demo test check bench table docs mutants gpu clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -49,6 +49,10 @@ table: $(STAMP) ## go on training the table of equal MACs: days
 docs: $(VENV)/.docs ## build the documentation site into build/site; a warning is an error
 	$(BIN)/mkdocs build --strict
 
+mutants: $(VENV)/.mutants ## change the statistics in every small way: which change does no test see?
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 gpu: $(STAMP) ## prove on a GPU what needs one, and goes on where it was: GPU='--minutes 25'
 	$(BIN)/python benchmarks/gpu.py $(GPU)
 
@@ -59,6 +63,10 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	# Not compiled: that takes as long as all the rest, for modules of which a third are ever read.
 	$(BIN)/pip install --quiet --no-compile --constraint $(CONSTRAINTS) --editable '.[dev]'
+	touch $@
+
+$(VENV)/.mutants: $(STAMP)
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[mutants]'
 	touch $@
 
 $(VENV)/.docs: $(STAMP)

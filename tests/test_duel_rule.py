@@ -82,6 +82,7 @@ def test_before_two_pairs_nothing_is_said() -> None:
     assert (none.called, one.called) == (OPEN, OPEN)
     assert math.isnan(none.mean)
     assert (one.mean, one.low, one.high) == (0.3, -math.inf, math.inf)
+    assert verdicts([(4, [0.3, 0.1])])[0].mean == pytest.approx(0.2)
 
 
 def test_a_duel_ends_better_worse_or_not_shown() -> None:
@@ -92,11 +93,12 @@ def test_a_duel_ends_better_worse_or_not_shown() -> None:
             plain,
             [-d for d in plain],
             [0.01, -0.02, 0.015, -0.01],  # not ahead after four
+            [0.02, -0.02, 0.01, -0.01],  # nor behind
             [0.05, -0.04, 0.06],
             [0.05, -0.04, 0.06, -0.03, 0.04, -0.03],
         )
     ]
-    assert called == [BETTER, WORSE, NOT_SHOWN, OPEN, NOT_SHOWN]
+    assert called == [BETTER, WORSE, NOT_SHOWN, NOT_SHOWN, OPEN, NOT_SHOWN]
     assert FUTILE_FROM == 4
 
 

@@ -61,7 +61,8 @@ def test_flips_are_all_of_them_or_a_draw() -> None:
 
 def test_the_smallest_p_is_that_of_the_number_of_seeds() -> None:
     assert [least_p(n) for n in (3, 4, 5, 6)] == [0.25, 0.125, 0.0625, 0.03125]
-    assert least_p(30) == 1e-4
+    assert least_p(14) == 2**-13, "as many as are tried one by one"
+    assert (least_p(15), least_p(30)) == (1e-4, 1e-4)
 
 
 @pytest.mark.parametrize("m", [1, 2, 5])

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from hrnet_search.report.trust.statistics import (
+    LIKENESS,
     NOT_CHECKED,
     NOT_TRUSTWORTHY,
     STRONG,
@@ -205,6 +206,8 @@ def test_variances_of_images_and_seeds_are_combined_as_welch_does() -> None:
 def test_few_architectures_rank_nothing() -> None:
     five = np.arange(1.0, 6.0)
     assert rank_agreement(five, five, (five, five)) is None
+    six = np.arange(1.0, 7.0)
+    assert rank_agreement(six, six, (six, six)) is not None
 
 
 def test_regret_is_what_the_first_choices_lose() -> None:
@@ -234,6 +237,9 @@ def test_more_seeds_and_no_noise_narrow_an_interval() -> None:
     one, four = (combined(0.02, 0.0, 0, noise, share) for share in (2, 0.5))
     assert one.low < four.low < 0.02 < four.high < one.high
     assert combined(0.02, 0.0, 0, None, 2) == Interval(0.02, 0.02, 0.02)
+    of_two_images = combined(0.02, 0.1, 2, None, 2)
+    assert of_two_images.value == 0.02
+    assert of_two_images.high - 0.02 == pytest.approx(0.1 * stats.t.ppf(0.975, 1))
 
 
 @pytest.mark.parametrize(
@@ -261,6 +267,53 @@ def test_no_ranking_is_trusted_that_counting_may_give_for_nothing() -> None:
     assert found.verdict == NOT_TRUSTWORTHY
     assert "log parameters 0.30 cost no training" in found.why
     assert "above 0" in found.change
+
+
+@pytest.mark.parametrize(
+    ("low", "gain", "change"),
+    [
+        (0.6, 0.01, "a partial tau whose interval begins under 0.6"),
+        (0.59, 0.01, "a partial tau whose interval begins at 0.6 would make it strong: MORE"),
+        (0.4, 0.01, "a partial tau whose interval begins at 0.6 would make it strong: MORE"),
+        (0.39, 0.01, "a partial tau whose interval begins at 0.4 would make it usable: MORE"),
+        (0.9, 0, "a gain over the better of MACs and parameters whose interval is above 0: MORE"),
+    ],
+)
+def test_the_stamp_says_what_would_change_it(low: float, gain: float, change: str) -> None:
+    more = (
+        "more trainings by the long schedule narrow its interval, more steps or seeds in the"
+        " search raise it"
+    )
+    assert stamp(ranking(low, gain)).change == change.replace("MORE", more)
+
+
+def test_the_stamp_says_why_in_full() -> None:
+    why = (
+        "over 14 networks the search ranks as the long schedule does with a tau of 0.60, where log"
+        " MACs 0.30, log parameters 0.30 cost no training (gain +0.11, +0.01 to +0.21); given both,"
+        " a partial tau of 0.60 (0.50 to 0.70)"
+    )
+    assert stamp(ranking(0.5)).why == why
+    assert stamp(ranking(0.5), "a doubt").why == f"{why}; and a doubt"
+    assert stamp(ranking(0.7), "a doubt").change == "latencies measured on a quiet machine"
+    assert stamp(ranking(0.5), "a doubt").change == stamp(ranking(0.5)).change
+    inherited = stamp(ranking(0.7), "a doubt", inherited=True)
+    assert inherited.verdict == NOT_TRUSTWORTHY
+    assert inherited.change == "long trainings from random weights"
+    assert inherited.why.endswith(f"; and {LIKENESS}; and a doubt")
+    assert stamp(ranking(0.7), inherited=True).why.endswith(f"; and {LIKENESS}")
+    unknown = stamp(None)
+    assert unknown.why == "fewer than six networks were trained by a longer schedule as well"
+    assert unknown.change == (
+        "with more trials or a larger search.confirm, of which duels have the first part, networks"
+        " of all sizes are trained by a longer schedule too, which says how far this ranking is to"
+        " be trusted"
+    )
+
+
+def test_equal_cheaper_networks_push_one_off_the_front() -> None:
+    costs, accuracy = np.array([[1.0], [2.0]]), np.array([[0.5, 0.5]])
+    assert chance_on_front(accuracy, costs).tolist() == [1, 0]
 
 
 def test_an_interval_is_that_of_bca_and_not_of_percentiles() -> None:
