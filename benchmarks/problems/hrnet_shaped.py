@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from benchmarks.problems.benchmark import Benchmark, area, deviations, numbered,
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.search.problem import Floats, Points, Problem
-from hrnet_search.search.space_problem import problem_of
+from hrnet_search.search.space_problem import problem_of, structure_of
 from hrnet_search.space.space import Choice, SearchSpace, costs
 
 RUGGED, SEED_NOISE = 0.25, 0.35
@@ -86,6 +87,7 @@ def hrnet_shaped(cache: Path) -> Benchmark:
         lambda p: table.macs[numbered(p, counts), None],
         lambda p: np.ones(len(p), dtype=np.bool_),  # whatever the branches of stage 4
         canonical,
+        features=partial(structure_of, SPACE),
     )
     best = area(table.accuracy, np.log(table.macs), reference)
     observe = with_noise(truth, SEED_NOISE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from benchmarks.problems.benchmark import Benchmark, area, numbered
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 
 OPERATIONS = ("none", "skip", "conv1x1", "conv3x3", "pool3x3")
+NONE, CONV1X1, CONV3X3 = 0, 2, 3
+PATHS = ((0, 2, 5), (0, 4), (1, 5), (3,))
+"""The ways from the input of a cell to its output, by edges."""
+
 NASBENCH_REFERENCE = 60.0
 """Percent: about what the better half of the table beats, so that the upper half decides."""
 
@@ -26,8 +31,29 @@ def nasbench201(folder: Path) -> Benchmark:
     axes = [Axis(f"edge{i}", OPERATIONS, ordinal=False) for i in range(ops.shape[1])]
     return _benchmark(
         "nasbench201", axes, ops, table["accuracy"].astype(np.float64),
-        np.asarray(table["cost"], dtype=np.float64), NASBENCH_REFERENCE,
+        np.asarray(table["cost"], dtype=np.float64), NASBENCH_REFERENCE, cell_structure,
     )  # fmt: skip
+
+
+def cell_structure(points: Points) -> Floats:
+    """Return what cells [n, 6] are made of, [n, 11]: operations by kind, and the ways through.
+
+    Of these: how many are open, the most and the fewest convolutions along one, and how many of
+    each size there are along all.
+    """
+    counts = (points[:, :, None] == np.arange(len(OPERATIONS))).sum(axis=1)
+    open_ = np.stack([(points[:, list(way)] != NONE).all(axis=1) for way in PATHS], axis=1)
+
+    def along(*operations: int) -> Points:
+        there = np.isin(points, operations)
+        found = np.stack([there[:, list(way)].sum(axis=1) for way in PATHS], axis=1)
+        return np.asarray(found * open_, dtype=np.int64)
+
+    convolutions, threes = along(CONV1X1, CONV3X3), along(CONV3X3)
+    fewest = np.where(open_, convolutions, len(PATHS)).min(axis=1)
+    ways = [open_.sum(axis=1), convolutions.max(axis=1), np.where(open_.any(axis=1), fewest, 0),
+            threes.max(axis=1), convolutions.sum(axis=1), threes.sum(axis=1)]  # fmt: skip
+    return np.concatenate([counts, np.stack(ways, axis=1)], axis=1).astype(np.float64)
 
 
 def own_table(path: Path, cost: str = "latency_ms") -> Benchmark:
@@ -48,7 +74,13 @@ def own_table(path: Path, cost: str = "latency_ms") -> Benchmark:
 
 
 def _benchmark(
-    name: str, axes: list[Axis], points: Points, accuracy: Floats, costs: Floats, floor: float
+    name: str,
+    axes: list[Axis],
+    points: Points,
+    accuracy: Floats,
+    costs: Floats,
+    floor: float,
+    features: Callable[[Points], Floats] | None = None,
 ) -> Benchmark:
     counts = tuple(axis.count for axis in axes)
     rows = np.full(int(np.prod(counts)), -1, dtype=np.int64)
@@ -69,6 +101,6 @@ def _benchmark(
     def hours(points: Points) -> Floats:
         return np.asarray(0.5 + costs[row(points)] / np.median(costs), dtype=np.float64)
 
-    problem = Problem(axes, lambda p: costs[row(p), None], valid)
+    problem = Problem(axes, lambda p: costs[row(p), None], valid, features=features)
     best = area(means, np.log(costs), reference)
     return Benchmark(name, problem, lambda p: means[row(p)], observe, hours, reference, best)

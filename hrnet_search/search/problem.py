@@ -56,6 +56,8 @@ class Problem:
     estimates; it changes with them, and is never held against what was told.
     `exact(points) -> float[n, k]` are costs that never change, objectives or not, which models
     may keep and learn from; None where `cost` itself is exact.
+    `features(points) -> float[n, k]` says of what kind points are, in numbers that bear on accuracy
+    and never change: what levels of several axes amount to together. None: nothing is known.
     """
 
     axes: Sequence[Axis]
@@ -65,6 +67,7 @@ class Problem:
     likely: Callable[[Points], Bools] | None = None
     estimated: bool = False
     exact: Callable[[Points], Floats] | None = None
+    features: Callable[[Points], Floats] | None = None
 
     def __post_init__(self) -> None:
         faults = [

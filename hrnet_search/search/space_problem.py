@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from hrnet_search.arch.structure import structure
 from hrnet_search.records import OBJECTIVES, PLAIN
 from hrnet_search.search.by_point import ByPoint
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
@@ -34,6 +35,11 @@ def latency_matters(space: SearchSpace, objectives: tuple[str, ...]) -> bool:
     return any(OBJECTIVES[name].is_measured for name in names)
 
 
+def structure_of(space: SearchSpace, points: Points) -> Floats:
+    """Return what the networks of points [n, d] are made of, [n, 10]."""
+    return structure(space.batch(points))
+
+
 def problem_of(
     space: SearchSpace, objectives: tuple[str, ...], screen: LatencyScreen | None = None
 ) -> Problem:
@@ -47,6 +53,7 @@ def problem_of(
     names = cost_objectives(objectives)
     counted = [name for name in names if name != LATENCY]
     known = ByPoint(partial(costs, space), MOST_KEPT)
+    described = ByPoint(partial(structure_of, space), MOST_KEPT)
 
     def cost(points: Points) -> Floats:
         found = known(points) if counted else None
@@ -60,6 +67,9 @@ def problem_of(
 
     def exact(points: Points) -> Floats:
         return known(points)[:, :EXACT].astype(np.float64)
+
+    def features(points: Points) -> Floats:
+        return described(points).astype(np.float64)
 
     def valid(points: Points) -> Bools:
         kept = space.valid(points)
@@ -82,4 +92,5 @@ def problem_of(
         likely=likely if at_most else None,
         estimated=latency_matters(space, objectives),
         exact=exact,
+        features=features,
     )

@@ -90,7 +90,7 @@ class Pareto:
 
     @cached_property
     def _features(self) -> Features:
-        return Features(self._problem, self._start.least, self._start.most)
+        return Features(self._problem, self._start.pool)
 
     @cached_property
     def _accuracy_fits(self) -> Fits:

@@ -20,13 +20,12 @@ CLIMBS = 64
 class Start:
     """The points to begin with, in order.
 
-    `least` and `most` [k] are the range of the logarithms of exact costs; `costliest` [k, d] a
-    point at the end of each.
+    `pool` [n, d] are the points that they were chosen from, which span the range of the exact
+    costs; `costliest` [k, d] a point at the end of each.
     """
 
     points: Points
-    least: Floats
-    most: Floats
+    pool: Points
     costliest: Points
 
 
@@ -41,7 +40,7 @@ def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: i
     drawn = History(replace(problem, likely=None)).draw(rng, POOL)
     points = np.array(drawn, dtype=np.int64).reshape(-1, len(problem.axes))
     if not drawn:
-        return Start(points, np.zeros(0), np.zeros(0), points)
+        return Start(points, points, points)
     cheapest, costliest = (_climb(problem, points, sign) for sign in (-1, 1))
     points = problem.distinct(np.concatenate([points, cheapest, costliest]))
     costs = log_exact(problem, points)
@@ -50,7 +49,7 @@ def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: i
         known = known[np.argsort(log_exact(problem, known).sum(axis=1), kind="stable")]
         known = known[_spread(len(known), count)]
     chosen = _stratified(problem, points, costs, known, count, rng)
-    return Start(chosen, costs.min(axis=0), costs.max(axis=0), costliest)
+    return Start(chosen, points, costliest)
 
 
 def log_costs(problem: Problem, points: Points) -> Floats:

@@ -3,6 +3,8 @@
 The covariance is a smooth part (Matern 5/2, one length a choice, so that nominal levels are as
 far apart as their Hamming distance says), a linear part and the noise of a training. Its
 hyperparameters maximise the posterior under priors that hold a dozen observations in check.
+Columns of one family, what points are made of, are held to matter about as much as each other: a
+long length takes a column out of both parts.
 """
 
 from __future__ import annotations
@@ -35,23 +37,28 @@ SMOOTH, LINEAR, NOISE = (1.0, 1.0), (0.4, 1.5), (0.05, 1.5)
 SCALE = (1.4, 1.0)
 """Prior of a length likewise, where there is one choice; see `_priors`."""
 
+TOGETHER, APART = 2.0, 0.5
+"""Spread of the logarithm of what lengths of a family have in common, and of each beside it."""
+
 
 class Landscape(Kernel):  # type: ignore[misc]
     """Covariance of accuracies; the last column of X is the noise of a row, as a share.
 
-    `smooth`, `linear` and `noise` are variances, `scales` lengths by group. A row that is only
-    asked about has no noise.
+    `smooth`, `linear` and `noise` are variances, `scales` lengths by group, `family` the groups
+    whose lengths count in the linear part too. A row that is only asked about has no noise.
     """
 
     def __init__(
         self,
         groups: Groups,
+        family: Groups = (),
         linear: float = LINEAR[0],
         noise: float = NOISE[0],
         scales: Any = 1.0,
         smooth: float = SMOOTH[0],
     ) -> None:
         self.groups = groups
+        self.family = family
         self.linear = linear
         self.noise = noise
         self.scales = scales
@@ -82,10 +89,11 @@ class Landscape(Kernel):  # type: ignore[misc]
     ) -> Any:
         """Return the covariance [n, k], and its gradient by the logarithms [n, n, p] if asked."""
         left, right = X[:, :-1], (X if Y is None else Y)[:, :-1]
-        lengths = np.broadcast_to(self.scales, max(self.groups) + 1)[list(self.groups)]
+        lengths = self._lengths()
         root = np.sqrt(5 * cdist(left / lengths, right / lengths, "sqeuclidean"))
         decay = self.smooth * np.exp(-root)
-        smooth, linear = (1 + root + root**2 / 3) * decay, self.linear * (left @ right.T)
+        sloped = left * self._weights(), right * self._weights()
+        smooth, linear = (1 + root + root**2 / 3) * decay, self.linear * (sloped[0] @ sloped[1].T)
         covariance = smooth + linear
         if Y is not None:
             return covariance
@@ -99,16 +107,28 @@ class Landscape(Kernel):  # type: ignore[misc]
         steep = 5 / 3 * (1 + root) * decay
         for row, part in zip(gradient[2:-1], self._parts(left / lengths), strict=True):
             np.multiply(steep, part, out=row)
+        for group in self.family:
+            columns = sloped[0][:, np.array(self.groups) == group]
+            gradient[2 + group] -= 2 * self.linear * (columns @ columns.T)
         return covariance, gradient.T  # each is symmetric
 
     def diag(self, X: Floats) -> Floats:  # noqa: N803
         """Return the variance of each row, [n]."""
-        spread: Floats = (X[:, :-1] ** 2).sum(axis=1)
+        spread: Floats = ((X[:, :-1] * self._weights()) ** 2).sum(axis=1)
         return np.asarray(self.smooth + self.linear * spread + self.noise * X[:, -1])
 
     def is_stationary(self) -> bool:
         """The linear part is not."""
         return False
+
+    def _lengths(self) -> Floats:
+        """Return the length of each column."""
+        return np.asarray(np.broadcast_to(self.scales, max(self.groups) + 1)[list(self.groups)])
+
+    def _weights(self) -> Floats:
+        """Return how much of each column the linear part takes: of a family's by its length."""
+        usual = _usual_length(max(self.groups) + 1, self.family)
+        return np.where(np.isin(self.groups, self.family), usual / self._lengths(), 1.0)
 
     def _parts(self, scaled: Floats) -> list[Floats]:
         """Return the squared distances within each group, [n, n] each."""
@@ -121,13 +141,15 @@ class Landscape(Kernel):  # type: ignore[misc]
 class Data:
     """Rows to learn from: features [n, k], accuracies [n], and repeats behind each, [n].
 
-    `groups` says which choice each feature belongs to.
+    `groups` says which choice each feature belongs to, `family` which choices are of one kind:
+    they are held to matter about as much as each other, much or not at all.
     """
 
     features: Floats
     accuracy: Floats
     repeats: Floats
     groups: Groups
+    family: Groups = ()
 
     def rows(self) -> Floats:
         """Return the rows as the kernel wants them, with their noise."""
@@ -136,7 +158,7 @@ class Data:
 
 def fitted(data: Data, start: Floats | None, iterations: int) -> Floats:
     """Return the logarithms of the hyperparameters that suit the data best, from a start."""
-    centre, spread = _priors(max(data.groups) + 1)
+    centre, precision = _priors(max(data.groups) + 1, data.family)
     begin = centre if start is None else start
 
     def climb(objective: Any, theta: Floats, bounds: Floats) -> tuple[Floats, float]:
@@ -144,8 +166,8 @@ def fitted(data: Data, start: Floats | None, iterations: int) -> Floats:
 
         def with_prior(theta: Floats) -> tuple[float, Floats]:
             value, gradient = objective(theta)
-            away = (theta - centre) / spread
-            return value + 0.5 * float(away @ away), gradient + away / spread
+            away = theta - centre
+            return value + 0.5 * float(away @ precision @ away), gradient + precision @ away
 
         found = minimize(
             with_prior,
@@ -157,7 +179,7 @@ def fitted(data: Data, start: Floats | None, iterations: int) -> Floats:
         )
         return found.x, found.fun
 
-    regressor = GaussianProcessRegressor(_kernel(data.groups, begin), alpha=JITTER, optimizer=climb)
+    regressor = GaussianProcessRegressor(_kernel(data, begin), alpha=JITTER, optimizer=climb)
     regressor.fit(data.rows(), _scaled(data.accuracy)[0])
     return np.asarray(regressor.kernel_.theta, dtype=np.float64)
 
@@ -170,7 +192,7 @@ class Belief:
     """
 
     def __init__(self, data: Data, theta: Floats, pending: Floats | None = None) -> None:
-        self._kernel = _kernel(data.groups, theta)
+        self._kernel = _kernel(data, theta)
         scaled, self._centre, self._spread = _scaled(data.accuracy)
         rows = data.rows()
         self._regressor = self._conditioned(rows, scaled)
@@ -205,20 +227,31 @@ def _scaled(accuracy: Floats) -> tuple[Floats, float, float]:
     return (accuracy - centre) / spread, centre, spread
 
 
-def _priors(groups: int) -> tuple[Floats, Floats]:
-    """Return medians and spreads of the logarithms, in the order of the kernel's parameters.
+def _usual_length(groups: int, family: Groups) -> float:
+    """Return the median of the prior of lengths; a family counts as one choice.
 
-    Lengths grow with the root of the number of choices (Hvarfner et al. 2024): else
-    everything is far from everything where there are many.
+    It grows with the root of the number of choices (Hvarfner et al. 2024): else everything is
+    far from everything where there are many.
     """
-    length = np.log(SCALE[0] * groups**0.5)
+    return float(SCALE[0] * (groups - max(len(family) - 1, 0)) ** 0.5)
+
+
+def _priors(groups: int, family: Groups) -> tuple[Floats, Floats]:
+    """Return medians [p] and precision [p, p] of the logarithms of the kernel's parameters.
+
+    Lengths of a family have a normal deviate in common, beside one of their own.
+    """
+    length = np.log(_usual_length(groups, family))
     medians = [np.log(LINEAR[0]), np.log(NOISE[0]), *[length] * groups, np.log(SMOOTH[0])]
-    spreads = [LINEAR[1], NOISE[1], *[SCALE[1]] * groups, SMOOTH[1]]
-    return np.array(medians), np.array(spreads)
+    spreads = np.array([LINEAR[1], NOISE[1], *[SCALE[1]] * groups, SMOOTH[1]])
+    covariance = np.diag(spreads**2)
+    own = np.array(family, dtype=np.int64) + 2  # after the variances of the linear part and noise
+    covariance[np.ix_(own, own)] = TOGETHER**2 + APART**2 * np.eye(len(own))
+    return np.array(medians), np.linalg.inv(covariance)
 
 
-def _kernel(groups: Groups, theta: Floats) -> Landscape:
+def _kernel(data: Data, theta: Floats) -> Landscape:
     # The lengths have to be an array for the kernel to know how many there are.
-    kernel = Landscape(groups, scales=np.ones(max(groups) + 1))
+    kernel = Landscape(data.groups, data.family, scales=np.ones(max(data.groups) + 1))
     found: Landscape = kernel.clone_with_theta(theta)
     return found
