@@ -24,7 +24,8 @@ import torch
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.evaluate.training.train import Trainer, TrainingData, train
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import inherit_from
 from hrnet_search.net.weights import save_weights

@@ -20,7 +20,8 @@ import torch
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import Dataset, open_dataset
-from hrnet_search.evaluate.training.train import Trainer, TrainingData, train
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer, train
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import OPTIMISERS, DataSpec, Schedule
 

@@ -40,7 +40,8 @@ from hrnet_search.evaluate.machine.devices import device_name, resolve_device
 from hrnet_search.evaluate.machine.load import cores
 from hrnet_search.evaluate.training.metrics import poly_lr
 from hrnet_search.evaluate.training.probe import has_bf16
-from hrnet_search.evaluate.training.train import Trainer, TrainingData
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import IGNORED, Schedule
 from hrnet_search.space.load import load_space_file

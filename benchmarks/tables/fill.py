@@ -37,7 +37,8 @@ from hrnet_search.data.dataset import open_dataset
 from hrnet_search.data.shapes import VERSION
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.evaluate.machine.devices import device_name
-from hrnet_search.evaluate.training.train import Trainer, TrainingData
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import DataSpec, Schedule
 

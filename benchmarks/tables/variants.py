@@ -68,8 +68,8 @@ def read_variants(path: Path = VARIANTS) -> list[Variant]:
 
 
 def main() -> None:
-    forms = list(_forms())
-    batch = ArchitectureBatch.of(forms)
+    grid = list(forms())
+    batch = ArchitectureBatch.of(grid)
     costs = batch_costs(batch, SIZE, CLASSES)
     convolutions = sum(op.count for op in operations(batch, SIZE, CLASSES))
     with VARIANTS.open("w", encoding="utf-8", newline="") as file:
@@ -78,13 +78,13 @@ def main() -> None:
         for number, centre in enumerate(BINS):
             near = np.abs(costs[:, 1] / centre - 1) <= WITHIN
             there = np.flatnonzero(near & (convolutions <= MOST_CONVOLUTIONS))
-            features = np.array([_features(forms[i], costs[i, 0]) for i in there])
+            features = np.array([_features(grid[i], costs[i, 0]) for i in there])
             for place, chosen in enumerate(_spread(features, PER_BIN)):
                 index = there[chosen]
-                writer.writerow((number, place, *_row(forms[index], costs[index])))
+                writer.writerow((number, place, *_row(grid[index], costs[index])))
 
 
-def _forms() -> Iterator[Architecture]:
+def forms() -> Iterator[Architecture]:
     """Yield every network of the grid once, whatever its cost."""
     levels = (WIDTHS, STAGE1, BLOCKS, MODULES, BRANCHES, GROWTHS, FUSIONS)
     forms = (_form(*level) for level in itertools.product(*levels))

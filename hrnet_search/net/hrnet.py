@@ -117,10 +117,15 @@ class HighResolutionNet(nn.Module):
         """Draw every convolution's weight from N(0, 0.001); biases and norms keep torch's start.
 
         As the official `init_weights`. CAT's projections start as identities and draw nothing,
-        so that one seed gives a SUM network and its CAT twin the same weights.
+        so that one seed gives a SUM network and its CAT twin the same weights. On the meta device
+        there is nothing to draw.
         """
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and "fuse_projections" not in name:
+            if (
+                isinstance(module, nn.Conv2d)
+                and "fuse_projections" not in name
+                and not module.weight.is_meta
+            ):
                 nn.init.normal_(module.weight, std=INIT_STD)
 
 

@@ -14,7 +14,8 @@ import torch
 from made_up import TINY
 from torch import Tensor, nn
 
-from hrnet_search.evaluate.training.train import Trainer, TrainingData
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.records import (

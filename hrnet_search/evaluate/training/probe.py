@@ -15,7 +15,8 @@ import torch
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.machine.devices import device_name
-from hrnet_search.evaluate.training.train import Trainer, TrainingData
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import AUTO, MEMORY_FORMATS, Schedule
 from hrnet_search.store.findings import Probe

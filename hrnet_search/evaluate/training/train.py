@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,67 +13,22 @@ import torch
 from torch import Tensor
 
 from hrnet_search import heartbeat
-from hrnet_search.errors import (
-    DataError,
-    Fault,
-    InputError,
-    StorageLostError,
-    TrainingError,
-    shown,
-)
-from hrnet_search.evaluate.latency.condition import DTYPES, FORMATS
+from hrnet_search.errors import StorageLostError, TrainingError, shown
 from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.checkpoint import Checkpoints, OtherLayoutError
-from hrnet_search.evaluate.training.descent import Descent
-from hrnet_search.evaluate.training.loss import Loss
 from hrnet_search.evaluate.training.norms import recalibrated, statistics
 from hrnet_search.evaluate.training.previews import Previews, chosen
 from hrnet_search.evaluate.training.soft_metrics import Signals, SoftSums
+from hrnet_search.evaluate.training.steps import Judgement, Steps, TrainingData
 from hrnet_search.net.hrnet import HighResolutionNet
-from hrnet_search.records import (
-    LOSSES,
-    MEMORY_FORMATS,
-    OPTIMISERS,
-    PRECISIONS,
-    RungResult,
-    Schedule,
-    TrialProgress,
-)
+from hrnet_search.records import RungResult, Schedule, TrialProgress
 
 RECALIBRATION_IMAGES = 64
 """Training images whose statistics batch norm uses when it is judged, in batches as trained."""
 
 Report = Callable[[TrialProgress], bool]
 """Told every step and every rung; False stops the trial."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What a network is trained and judged on, on its device.
-
-    `batch(step)` returns images float32 [N, 3, h, w] and labels int64 [N, h, w], a pure function
-    of the step; `validation()` yields images, labels and the indices of the images, 0 to
-    `images` - 1. `class_weights` float32 [K] weigh the classes in the loss.
-    """
-
-    batch: Callable[[int], tuple[Tensor, Tensor]]
-    validation: Callable[[], Iterable[tuple[Tensor, Tensor, Sequence[int]]]]
-    images: int
-    class_weights: Tensor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One evaluation: the rung, what probabilities say beside it, int64 [images, K, K] with truth
-    in rows, some previews, and what was judged where that is not what is trained: batch-norm
-    statistics, averaged weights."""
-
-    rung: RungResult
-    signals: Signals
-    confusions: np.ndarray[Any, np.dtype[np.int64]]
-    judged: dict[str, Tensor]
-    previews: Previews
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +41,8 @@ class Training:
     stopped: bool
 
 
-class Trainer:
-    """A network on its way through a schedule; `step` counts the steps done.
-
-    Each step takes its batch in `parts` parts, the schedule's unless more are asked for.
-    """
+class Trainer(Steps):
+    """A network on its way through a schedule."""
 
     def __init__(
         self,
@@ -99,37 +51,9 @@ class Trainer:
         schedule: Schedule,
         parts: int | None = None,
     ) -> None:
-        _check(schedule, data)
-        self.network, self.data, self.schedule, self.step = network, data, schedule, 0
-        self.parts = parts or schedule.accumulate
-        self._device = next(network.parameters()).device
-        self._format = FORMATS[schedule.memory_format]
-        network.to(memory_format=self._format)  # type: ignore[call-overload]
+        super().__init__(network, data, schedule, parts)
+        self.network = network
         self._forward = torch.compile(network) if schedule.compile else network
-        self._loss = Loss(schedule, data.class_weights, network.architecture.align_corners)
-        self._descent = Descent(network, schedule)
-        self._losses = 0.0
-
-    def advance(self) -> float:
-        """Do one step and return its loss. Raise TrainingError if that is not finite."""
-        images, labels = self.data.batch(self.step)
-        self.network.train()
-        loss = torch.zeros((), device=self._device)
-        for part, truth in zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True):
-            whole = truth if self.parts == 1 else labels
-            share = self._loss.share(truth, whole)
-            one = self._loss(self._logits(self._forward, part), truth) * share
-            self._descent.backward(one)
-            loss += one.detach()
-            heartbeat.beat()
-        self._descent.step(self.step)
-        value = loss.item()  # a GPU has all of the step to do before it is waited for
-        if not math.isfinite(value):
-            steps = self.schedule.steps
-            raise TrainingError(f"the loss is {value} at step {self.step + 1} of {steps}")
-        self.step += 1
-        self._losses += value
-        return value
 
     @torch.no_grad()
     def judge(self) -> Judgement:
@@ -160,31 +84,9 @@ class Trainer:
         rung = self._rung(counts, signals)
         return Judgement(rung, signals, counts, judged, previews)
 
-    def state(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on at this step."""
-        return {
-            "step": self.step,
-            "parts": self.parts,
-            "losses": self._losses,
-            "network": self.network.state_dict(),
-            **self._descent.state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self._descent.restore(state)
-        self.step, self.parts = state["step"], state["parts"]
-        # A checkpoint of before they were kept: how high they were is not known.
-        self._losses = state.get("losses", math.nan)
-
-    def _logits(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=self._format)
-        precision = self.schedule.precision
-        with torch.autocast(self._device.type, DTYPES[precision], enabled=precision != "fp32"):
-            logits = network(images)
-        # The loss and the upsampling before it need more than the 8 bits of bf16, and both are
-        # faster on whole planes.
-        return logits.float().contiguous()
+    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        aligned = self.network.architecture.align_corners
+        return self._descend(self._forward, aligned, images, labels)
 
     def _recalibrate(self) -> None:
         batches = -(-RECALIBRATION_IMAGES // self.schedule.batch)
@@ -192,10 +94,6 @@ class Trainer:
             for part in self.data.batch(step)[0].chunk(self.parts):
                 self._logits(self.network, part)
                 heartbeat.beat()
-
-    def _training_loss(self) -> float | None:
-        """Return the mean loss of all steps so far, None if it is not known."""
-        return self._losses / self.step if self.step and math.isfinite(self._losses) else None
 
     def _rung(self, counts: np.ndarray[Any, np.dtype[np.int64]], signals: Signals) -> RungResult:
         loss = signals.cross_entropy
@@ -215,7 +113,7 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer,
+    trainer: Steps,
     rungs: tuple[int, ...],
     report: Report,
     checkpoints: Checkpoints | None = None,
@@ -255,17 +153,17 @@ def train(
                         _save(trainer, results, checkpoints)
                 raise
     if last and last.rung.step == trainer.step:
-        trainer.network.load_state_dict(last.judged, strict=False)
+        trainer.weights.load_state_dict(last.judged, strict=False)
     stopped = last is None or last.rung.step < steps
     return Training(tuple(results), last, trainer.step, stopped)
 
 
-def _save(trainer: Trainer, results: list[RungResult], checkpoints: Checkpoints) -> None:
+def _save(trainer: Steps, results: list[RungResult], checkpoints: Checkpoints) -> None:
     checkpoints.save(trainer.state() | {"rungs": [asdict(result) for result in results]})
 
 
 def _resume(
-    trainer: Trainer, rungs: tuple[int, ...], checkpoints: Checkpoints | None
+    trainer: Steps, rungs: tuple[int, ...], checkpoints: Checkpoints | None
 ) -> list[RungResult]:
     stored = checkpoints.load() if checkpoints else None
     if stored is None:
@@ -281,20 +179,3 @@ def _resume(
             raise
         raise OtherLayoutError(shown(str(error), 200) or type(error).__name__) from error
     return results
-
-
-def _check(schedule: Schedule, data: TrainingData) -> None:
-    if data.images < 1:
-        raise DataError(Fault("data.val", 0, "there is no validation image", "allowed: at least 1"))
-    faults = [
-        Fault(f"schedule.{key}", value, f"{value!r} is not known", f"allowed: {', '.join(known)}")
-        for key, value, known in (
-            ("precision", schedule.precision, PRECISIONS),
-            ("memory_format", schedule.memory_format, MEMORY_FORMATS),
-            ("optimiser", schedule.optimiser, OPTIMISERS),
-            ("loss", schedule.loss, LOSSES),
-        )
-        if value not in known
-    ]
-    if faults:
-        raise InputError(faults)

@@ -39,7 +39,8 @@ from hrnet_search.evaluate.machine.gate import CPU, DeviceGate
 from hrnet_search.evaluate.training.artifacts import keep, log_error
 from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints, OtherLayoutError
 from hrnet_search.evaluate.training.loss import balanced_weights
-from hrnet_search.evaluate.training.train import Report, Trainer, Training, TrainingData, train
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Report, Trainer, Training, train
 from hrnet_search.files import checkpoint_folder, lost_storage
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance, inherit_from

@@ -24,7 +24,8 @@ from hrnet_search.errors import DataError, InputError, TrainingError
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.norms import recalibrated
-from hrnet_search.evaluate.training.train import Trainer, Training, TrainingData, train
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer, Training, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.records import IGNORED, DataSpec, Schedule, TrialProgress
 

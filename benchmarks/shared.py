@@ -1,0 +1,267 @@
+"""How well slices of shared weights rank networks, beside trainings of their own.
+
+    python benchmarks/shared.py train --steps 1500 --seed 4 --folder WEIGHTS
+    python benchmarks/shared.py judge --steps 1500 --seed 4 --folder WEIGHTS [--tune 75]
+    python benchmarks/shared.py table
+
+`train` teaches one set of weights for the grid of `benchmarks/tables/variants.py`: 512 networks
+drawn from it, none of them in the table of equal MACs, by the table's schedule and images. It
+goes on where it was stopped. `judge` judges by their slices the variants that have a truth in
+that table, after some steps of fine-tuning if asked, and adds rows to `tables/shared.csv`. `table`
+says how well all of that ranks, and what it costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.fp32 import FP32, set_fp32
+from benchmarks.tables.fill import (
+    SHORT_SEEDS,
+    SPEC,
+    TABLE,
+    TRUTH,
+    VALIDATION_BATCH,
+    Row,
+    read_table,
+    schedule_of,
+    stores,
+)
+from benchmarks.tables.judge import SIGNALS, Candidate, Table, judged, table_of
+from benchmarks.tables.ranking import Floats
+from benchmarks.tables.variants import (
+    BINS,
+    CLASSES,
+    MOST_CONVOLUTIONS,
+    SIZE,
+    WITHIN,
+    Variant,
+    forms,
+    read_variants,
+)
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.batch import ArchitectureBatch
+from hrnet_search.arch.cost import batch_costs, operations
+from hrnet_search.data.batches import Batches, validation_batches
+from hrnet_search.data.shapes import VERSION
+from hrnet_search.evaluate.machine.allocator import keep_freed_memory
+from hrnet_search.evaluate.training.checkpoint import Checkpoints
+from hrnet_search.evaluate.training.shared import SharedTrainer, Strata, with_slices
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer
+from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.records import Schedule
+
+ROWS = Path(__file__).parent / "tables" / "shared.csv"
+COLUMNS = (
+    "version", "variant", "bin", "params", "macs", "shared_steps", "shared_seed", "shared_cpu_s",
+    "tuned_steps", "tuned_lr", "miou", "soft_iou", "cross_entropy", "balanced_cross_entropy",
+    "cpu_s", "precision", "torch",
+)  # fmt: skip
+SIGNAL_COLUMNS = [name for name in SIGNALS if name in COLUMNS]
+POOL, STRATA = 512, 4
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    set_fp32(FP32)
+    if options.what == "table":
+        print("\n".join(about(read_table(options.table), read_table(options.rows))))
+        return
+    trainer, seconds = trained(options.steps, options.seed, options.folder)
+    if options.what == "judge":
+        judge(trainer, seconds, options)
+
+
+def judge(trainer: SharedTrainer, seconds: float, options: argparse.Namespace) -> None:
+    """Judge every variant with a truth that has no such row yet."""
+    known = {row["variant"] for row in read_table(options.table) if int(row["steps"]) == TRUTH}
+    done = read_table(options.rows) if options.rows.exists() else []
+    there = {_key(row) for row in done if row["version"] == str(VERSION)}
+    for variant in read_variants():
+        key = (variant.id, str(options.steps), str(options.seed), str(options.tune))
+        if variant.id in known and key not in there:
+            _append(options.rows, row_of(trainer, variant, seconds, options))
+
+
+def row_of(
+    trainer: SharedTrainer, variant: Variant, seconds: float, options: argparse.Namespace
+) -> Row:
+    """Judge one variant by its slices, after `tune` steps by a schedule of their own."""
+    start = time.process_time()
+    tuned = replace(schedule_of(max(1, options.tune)), lr=options.lr, warmup=0)
+    network = with_slices(trainer.shared, variant.architecture)
+    learner = Trainer(network, data(tuned, options.seed), tuned)
+    while learner.step < options.tune:
+        learner.advance()
+    # Statistics of as many batches as the table's own judgements take.
+    judge = Trainer(network, data(trainer.schedule, options.seed), trainer.schedule)
+    found = judge.judge()
+    values = (
+        VERSION, variant.id, variant.bin, variant.params, variant.macs, options.steps,
+        options.seed, f"{seconds:.0f}", options.tune, options.lr if options.tune else 0,
+        f"{found.rung.miou:.5f}", f"{found.signals.soft_iou:.5f}",
+        f"{found.signals.cross_entropy:.5f}", f"{found.signals.balanced_cross_entropy:.5f}",
+        f"{time.process_time() - start:.1f}", FP32, torch.__version__,
+    )  # fmt: skip
+    row = dict(zip(COLUMNS, map(str, values), strict=True))
+    print(" ".join(row[column] for column in COLUMNS[1:13]), flush=True)
+    return row
+
+
+def trained(steps: int, seed: int, folder: Path) -> tuple[SharedTrainer, float]:
+    """Return shared weights at the end of their schedule, and the processor's seconds for them."""
+    networks, macs = pool()
+    torch.manual_seed(seed)
+    table = [variant.architecture for variant in read_variants()]
+    shared = SharedNetwork.of([*networks, *table], CLASSES)
+    schedule = schedule_of(steps)
+    trainer = SharedTrainer(
+        shared, Strata(networks, macs, STRATA, seed), data(schedule, seed), schedule
+    )
+    checkpoints = Checkpoints(folder / f"shared-{steps}-{seed}", every_s=60)
+    before, start = 0.0, time.process_time()
+    if found := checkpoints.load():
+        before = found["cpu_s"]
+        trainer.restore(found)
+
+    def save() -> None:
+        checkpoints.save(trainer.state() | {"cpu_s": before + time.process_time() - start})
+
+    while trainer.step < steps:
+        loss = trainer.advance()
+        if trainer.step == steps or checkpoints.due():
+            save()
+            print(
+                trainer.step, f"{loss:.4f}", *(f"{one:.3f}" for one in trainer.losses), flush=True
+            )
+    found = checkpoints.load()
+    assert found is not None, "it was saved at the end"
+    return trainer, found["cpu_s"]
+
+
+@cache
+def pool() -> tuple[list[Architecture], list[int]]:
+    """Return the networks that are drawn, and their MACs: none of the table's."""
+    grid = list(forms())
+    batch = ArchitectureBatch.of(grid)
+    macs = batch_costs(batch, SIZE, CLASSES)[:, 1]
+    convolutions = sum(op.count for op in operations(batch, SIZE, CLASSES))
+    known = {variant.id for variant in read_variants()}
+    low, high = BINS[0] * (1 - WITHIN), BINS[-1] * (1 + WITHIN)
+    there = np.flatnonzero((macs >= low) & (macs <= high) & (convolutions <= MOST_CONVOLUTIONS))
+    others = [i for i in there if grid[i].id not in known]
+    drawn = np.random.default_rng(0).permutation(others)[:POOL]
+    return [grid[i] for i in drawn], [int(macs[i]) for i in drawn]
+
+
+def data(schedule: Schedule, seed: int) -> TrainingData:
+    training, validation = stores(SPEC)
+    return TrainingData(
+        Batches(training, schedule, seed).batch,
+        lambda: validation_batches(validation, SPEC, VALIDATION_BATCH, "cpu"),
+        len(validation),
+    )
+
+
+def about(table: list[Row], rows: list[Row]) -> Iterator[str]:
+    """Yield a Markdown table over the networks that have all of its numbers.
+
+    Seconds are a network's own; those of the shared weights, once for all, stand in the name.
+    """
+    version = max(int(row["version"]) for row in table)
+    found = table_of([row for row in table if int(row["version"]) == version])
+    variants = list({row["variant"]: None for row in table if int(row["version"]) == version})
+    ways = [*alone(found), *by_slices(found, variants, rows)]
+    there = np.all([way.known() for way in ways], axis=0)
+    yield "| ranked by | signal | n | s | noise | noise in bins | tau [95%] | partial [95%] | equal MACs | regret | mIoU |"  # noqa: E501
+    yield "| --- | --- | --: | --: | --: | --: | --- | --- | --: | --: | --- |"
+    for way in ways:
+        scores = np.where(there, way.scores, np.nan)
+        if cells := judged(replace(way, scores=scores), found):
+            yield f"| {' | '.join([*cells, levels(way, scores[:, there])])} |"
+
+
+def alone(table: Table) -> Iterator[Candidate]:
+    """Yield what the table knows: free counts, and trainings of a network's own."""
+    truth = table.truth()
+    for name, values in (("log MACs", table.macs), ("log parameters", table.params)):
+        yield Candidate("free", name, np.log(values)[None], truth[None])
+    for steps in (150, 300, 600):
+        seconds = np.array([table.of(steps, seed, steps, "cpu_s") for seed in SHORT_SEEDS])
+        for signal, sign in SIGNALS.items():
+            scores = sign * np.array([table.of(steps, seed, steps, signal) for seed in SHORT_SEEDS])
+            if (~np.isnan(scores).any(axis=0)).sum() >= len(truth) / 4:
+                truths = np.broadcast_to(truth, scores.shape)
+                yield Candidate(
+                    f"{steps} alone", signal, scores, truths, float(np.nanmean(seconds))
+                )
+
+
+def by_slices(table: Table, variants: list[str], rows: list[Row]) -> Iterator[Candidate]:
+    """Yield each length of the shared weights, with each fine-tuning, over their seeds."""
+    truth = table.truth()
+    for steps, tuned in sorted({(int(r["shared_steps"]), int(r["tuned_steps"])) for r in rows}):
+        own = [r for r in rows if (r["shared_steps"], r["tuned_steps"]) == (str(steps), str(tuned))]
+        once = np.mean([float(r["shared_cpu_s"]) for r in own])
+        seconds = float(np.mean([float(r["cpu_s"]) for r in own]))
+        name = f"slices of {steps} steps ({once:.0f} s), {tuned} of its own"
+        for signal in SIGNAL_COLUMNS:
+            scores = np.array(list(_by_seed(own, variants, signal))) * SIGNALS[signal]
+            yield Candidate(name, signal, scores, np.broadcast_to(truth, scores.shape), seconds)
+
+
+def levels(way: Candidate, scores: Floats) -> str:
+    """Return from which to which mIoU networks reached, on average over seeds."""
+    if way.signal != "miou":
+        return ""
+    means = scores.mean(axis=0)
+    return f"{means.min():.3f} to {means.max():.3f}, mean {means.mean():.3f}"
+
+
+def _by_seed(rows: list[Row], variants: list[str], signal: str) -> Iterator[list[float]]:
+    for seed in sorted({row["shared_seed"] for row in rows}):
+        known = {r["variant"]: float(r[signal]) for r in rows if r["shared_seed"] == seed}
+        yield [known.get(variant, np.nan) for variant in variants]
+
+
+def _key(row: Row) -> tuple[str, str, str, str]:
+    return row["variant"], row["shared_steps"], row["shared_seed"], row["tuned_steps"]
+
+
+def _append(path: Path, row: Row) -> None:
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add = parser.add_argument
+    add("what", choices=("train", "judge", "table"))
+    add("--steps", type=int, default=1500, help="of the shared weights")
+    add("--seed", type=int, default=4, help="of them; the table's own are 0 to 3")
+    add("--folder", type=Path, help="of their checkpoints")
+    add("--tune", type=int, default=0, help="steps of fine-tuning of each network")
+    add("--lr", type=float, default=0.002, help="at which it starts, and falls to zero")
+    add("--table", type=Path, default=TABLE, help="the trainings alone")
+    add("--rows", type=Path, default=ROWS, help="the judgements by slices")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Training of the weights that a whole space shares, and judging of networks by their slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.evaluate.training.steps import Judgement, Steps, TrainingData
+from hrnet_search.evaluate.training.train import Trainer
+from hrnet_search.net.hrnet import HighResolutionNet, build
+from hrnet_search.net.shared import SharedNetwork, unweighted
+from hrnet_search.records import Schedule
+
+DRAWS = 2
+"""The stream of random numbers that says who learns; the first two are those of batches."""
+
+KEPT_NETWORKS = 1024
+"""Networks without weights that are kept; each takes some tenths of a megabyte."""
+
+
+class Strata:
+    """Draws networks by cost: at each step one of each stratum, all of them as likely.
+
+    `architectures` and their `macs` are in any order; strata hold as many each, from the
+    cheapest to the most expensive. A draw is a pure function of the seed and the step.
+    """
+
+    def __init__(
+        self, architectures: Sequence[Architecture], macs: Sequence[int], count: int, seed: int
+    ) -> None:
+        assert architectures, "there is something to draw"
+        order = sorted(range(len(macs)), key=lambda i: (macs[i], architectures[i].id))
+        parts = np.array_split(order, min(count, len(order)))
+        self.strata = [[architectures[i] for i in part] for part in parts]
+        self._seed = seed
+
+    @property
+    def largest(self) -> Architecture:
+        return self.strata[-1][-1]
+
+    def draw(self, step: int) -> list[Architecture]:
+        """Return one network of each stratum, the cheapest first."""
+        rng = np.random.default_rng([self._seed, DRAWS, step])
+        return [stratum[rng.integers(len(stratum))] for stratum in self.strata]
+
+
+class SharedTrainer(Steps):
+    """Shared weights on their way through a schedule: a step teaches one network a stratum.
+
+    All networks of a step see the same batch, and their losses count alike. One is in memory at
+    a time. `judge` is of the slices of the largest; `losses` are those of the last step.
+    """
+
+    def __init__(
+        self,
+        shared: SharedNetwork,
+        strata: Strata,
+        data: TrainingData,
+        schedule: Schedule,
+        parts: int | None = None,
+    ) -> None:
+        super().__init__(shared, data, replace(schedule, compile=False), parts)
+        self.shared, self.strata = shared, strata
+        self.losses: tuple[float, ...] = ()
+        self._unweighted = lru_cache(KEPT_NETWORKS)(partial(unweighted, classes=shared.classes))
+
+    def judge(self) -> Judgement:
+        with self._descent.averaged():
+            judged = judged_by_slices(self.shared, self.strata.largest, self.data, self.schedule)
+            own = dict(self.shared.named_parameters()) if self.schedule.ema else {}
+            averages = {name: weight.detach().clone() for name, weight in own.items()}
+        rung = replace(judged.rung, step=self.step, training_loss=self._training_loss())
+        return replace(judged, rung=rung, judged=averages)
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        drawn = self.strata.draw(self.step)
+        shares = [self._taught(network, images, labels, 1 / len(drawn)) for network in drawn]
+        found = torch.stack(shares)
+        self.losses = tuple((found * len(drawn)).tolist())
+        return found.sum()
+
+    def _taught(
+        self, architecture: Architecture, images: Tensor, labels: Tensor, weight: float
+    ) -> Tensor:
+        """Add a network's share of the gradients of a step, and return that of its loss."""
+        network = self._unweighted(architecture)
+
+        def forward(part: Tensor) -> Tensor:
+            logits: Tensor = functional_call(network, self.shared.slices(network), part)
+            return logits
+
+        return self._descend(forward, architecture.align_corners, images, labels, weight)
+
+
+def with_slices(shared: SharedNetwork, architecture: Architecture) -> HighResolutionNet:
+    """Return a network that starts from copies of its slices, on the CPU or where they are.
+
+    Its batch-norm statistics are those of a new network: they have seen nothing.
+    """
+    device = next(shared.parameters()).device
+    with torch.random.fork_rng(devices=[]):
+        network = build(architecture, shared.classes).to(device)
+    network.load_state_dict(shared.slices(network), strict=False)
+    return network
+
+
+def judged_by_slices(
+    shared: SharedNetwork, architecture: Architecture, data: TrainingData, schedule: Schedule
+) -> Judgement:
+    """Judge a network by its slices, without any training of its own.
+
+    Its batch-norm statistics are those of 64 training images, as in every judgement.
+    """
+    alone = replace(schedule, ema=0.0, compile=False)
+    return Trainer(with_slices(shared, architecture), data, alone).judge()

@@ -1,0 +1,170 @@
+"""Steps of a descent by a schedule, whether one network learns or weights that many share."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hrnet_search import heartbeat
+from hrnet_search.errors import DataError, Fault, InputError, TrainingError
+from hrnet_search.evaluate.latency.condition import DTYPES, FORMATS
+from hrnet_search.evaluate.training.descent import Descent
+from hrnet_search.evaluate.training.loss import Loss
+from hrnet_search.evaluate.training.previews import Previews
+from hrnet_search.evaluate.training.soft_metrics import Signals
+from hrnet_search.records import (
+    LOSSES,
+    MEMORY_FORMATS,
+    OPTIMISERS,
+    PRECISIONS,
+    RungResult,
+    Schedule,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a network is trained and judged on, on its device.
+
+    `batch(step)` returns images float32 [N, 3, h, w] and labels int64 [N, h, w], a pure function
+    of the step; `validation()` yields images, labels and the indices of the images, 0 to
+    `images` - 1. `class_weights` float32 [K] weigh the classes in the loss.
+    """
+
+    batch: Callable[[int], tuple[Tensor, Tensor]]
+    validation: Callable[[], Iterable[tuple[Tensor, Tensor, Sequence[int]]]]
+    images: int
+    class_weights: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One evaluation: the rung, what probabilities say beside it, int64 [images, K, K] with truth
+    in rows, some previews, and what was judged where that is not what is trained: batch-norm
+    statistics, averaged weights."""
+
+    rung: RungResult
+    signals: Signals
+    confusions: np.ndarray[Any, np.dtype[np.int64]]
+    judged: dict[str, Tensor]
+    previews: Previews
+
+
+class Steps(ABC):
+    """Weights on their way through a schedule; `step` counts the steps done.
+
+    Each step takes its batch in `parts` parts, the schedule's unless more are asked for.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: TrainingData,
+        schedule: Schedule,
+        parts: int | None = None,
+    ) -> None:
+        _check(schedule, data)
+        self.data, self.schedule, self.step = data, schedule, 0
+        self.weights = network
+        self.parts = parts or schedule.accumulate
+        self._device = next(network.parameters()).device
+        self._format = FORMATS[schedule.memory_format]
+        network.to(memory_format=self._format)  # type: ignore[call-overload]
+        self._descent = Descent(network, schedule)
+        self._losses = 0.0
+
+    def advance(self) -> float:
+        """Do one step and return its loss. Raise TrainingError if that is not finite."""
+        images, labels = self.data.batch(self.step)
+        self.weights.train()
+        loss = self._gradients(images, labels)
+        self._descent.step(self.step)
+        value = loss.item()  # a GPU has all of the step to do before it is waited for
+        if not math.isfinite(value):
+            steps = self.schedule.steps
+            raise TrainingError(f"the loss is {value} at step {self.step + 1} of {steps}")
+        self.step += 1
+        self._losses += value
+        return value
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on at this step."""
+        return {
+            "step": self.step,
+            "parts": self.parts,
+            "losses": self._losses,
+            "network": self.weights.state_dict(),
+            **self._descent.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.weights.load_state_dict(state["network"])
+        self._descent.restore(state)
+        self.step, self.parts = state["step"], state["parts"]
+        # A checkpoint of before they were kept: how high they were is not known.
+        self._losses = state.get("losses", math.nan)
+
+    @abstractmethod
+    def judge(self) -> Judgement:
+        """Evaluate on the validation images, and go on as if it had not happened."""
+
+    @abstractmethod
+    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Add the gradients of a batch, and return its loss."""
+
+    def _descend(
+        self,
+        forward: Callable[[Tensor], Tensor],
+        aligned: bool,
+        images: Tensor,
+        labels: Tensor,
+        weight: float = 1.0,
+    ) -> Tensor:
+        """Add `weight` times the gradients of a batch's loss in its parts; return that loss."""
+        loss_of = Loss(self.schedule, self.data.class_weights, aligned)
+        loss = torch.zeros((), device=self._device)
+        for part, truth in zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True):
+            whole = truth if self.parts == 1 else labels
+            share = loss_of.share(truth, whole) * weight
+            one = loss_of(self._logits(forward, part), truth) * share
+            self._descent.backward(one)
+            loss += one.detach()
+            heartbeat.beat()
+        return loss
+
+    def _logits(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=self._format)
+        precision = self.schedule.precision
+        with torch.autocast(self._device.type, DTYPES[precision], enabled=precision != "fp32"):
+            logits = network(images)
+        # The loss and the upsampling before it need more than the 8 bits of bf16, and both are
+        # faster on whole planes.
+        return logits.float().contiguous()
+
+    def _training_loss(self) -> float | None:
+        """Return the mean loss of all steps so far, None if it is not known."""
+        return self._losses / self.step if self.step and math.isfinite(self._losses) else None
+
+
+def _check(schedule: Schedule, data: TrainingData) -> None:
+    if data.images < 1:
+        raise DataError(Fault("data.val", 0, "there is no validation image", "allowed: at least 1"))
+    faults = [
+        Fault(f"schedule.{key}", value, f"{value!r} is not known", f"allowed: {', '.join(known)}")
+        for key, value, known in (
+            ("precision", schedule.precision, PRECISIONS),
+            ("memory_format", schedule.memory_format, MEMORY_FORMATS),
+            ("optimiser", schedule.optimiser, OPTIMISERS),
+            ("loss", schedule.loss, LOSSES),
+        )
+        if value not in known
+    ]
+    if faults:
+        raise InputError(faults)

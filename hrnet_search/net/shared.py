@@ -1,0 +1,180 @@
+"""One set of weights for many networks: each is a slice of it, and what one learns all have.
+
+The set holds, by the official name, each tensor as large as the largest of that name. A network
+takes the leading channels of it, a smaller kernel its centre; what is laid side by side by branch
+(inputs of the head and of CAT's projections) is taken branch by branch, as `inherit.py` does.
+Blocks of different kinds, and chains of different length to a new branch, have nothing in common
+but the name: each kind has tensors of its own.
+
+The idea is that of slimmable and once-for-all networks (Yu et al. 2019, arXiv:1812.08928; Cai et
+al. 2020, arXiv:1908.09791). Statistics of batch norm are each network's own and not kept here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.net.hrnet import INIT_STD, BasicBlock, Bottleneck, HighResolutionNet, build
+
+BIASES = ("last_layer.0.bias", "last_layer.3.bias")
+"""Biases of convolutions; all others are of batch norms."""
+
+Layout = tuple[tuple[int, ...], ...]
+"""The shape of a tensor, each dimension as the sizes of the parts that are laid side by side."""
+
+
+class SharedNetwork(nn.Module):
+    """The weights that networks share, named as in the official state dict.
+
+    A name that stands for several kinds of layers has its kind behind it (`shared_names`).
+    """
+
+    def __init__(self, layouts: Mapping[str, Layout], classes: int) -> None:
+        super().__init__()
+        self.layouts, self.classes = dict(layouts), classes
+        self.weights = nn.ParameterDict(
+            {_key(name): torch.empty([sum(d) for d in dims]) for name, dims in layouts.items()}
+        )
+        self._start()
+
+    @classmethod
+    def of(cls, architectures: Iterable[Architecture], classes: int) -> SharedNetwork:
+        """Return fresh weights that have a slice for each of some architectures, at least one."""
+        layouts: dict[str, Layout] = {}
+        for architecture in architectures:
+            network = unweighted(architecture, classes)
+            for key, layout in layouts_of(network).items():
+                layouts[key] = _larger(layouts.get(key, layout), layout)
+        return cls(layouts, classes)
+
+    def slices(self, network: HighResolutionNet) -> dict[str, Tensor]:
+        """Return a network's parameters, by their names, as slices that pass gradients on.
+
+        They are views, save those laid side by side by branch, which are put together of views.
+        Raise ValueError, with a phrase, for a network that has no slice here.
+        """
+        found = {}
+        for name, key in shared_names(network).items():
+            layout = _layout(network, name)
+            if not _fits(layout, self.layouts.get(key, ())):
+                raise ValueError(f"{network.architecture.id} has no slice here ({name})")
+            found[name] = sliced(self[key], self.layouts[key], layout)
+        return found
+
+    def __getitem__(self, name: str) -> nn.Parameter:
+        return cast("nn.Parameter", self.weights[_key(name)])
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Draw the start as a network's own (`HighResolutionNet`)."""
+        for name, layout in self.layouts.items():
+            weight = self[name]
+            if "fuse_projections" in name:
+                shares = [torch.eye(len(weight), size) for size in layout[1]]
+                weight.copy_(torch.cat(shares, dim=1)[:, :, None, None])
+            elif weight.dim() == 4:
+                nn.init.normal_(weight, std=INIT_STD)
+            elif name in BIASES:
+                bound = 1 / math.sqrt(self[name.replace("bias", "weight")][0].numel())
+                nn.init.uniform_(weight, -bound, bound)
+            else:
+                nn.init.constant_(weight, float(".weight" in name))
+
+
+def unweighted(architecture: Architecture, classes: int) -> HighResolutionNet:
+    """Return a network on the meta device that computes with weights it is called with.
+
+    For `torch.func.functional_call` in training mode: it keeps no statistics of batch norm.
+    """
+    with torch.device("meta"):
+        network = build(architecture, classes)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+    return network
+
+
+def layouts_of(network: HighResolutionNet) -> dict[str, Layout]:
+    """Return the layout of each of a network's parameters, by the name it is shared under."""
+    return {key: _layout(network, name) for name, key in shared_names(network).items()}
+
+
+def shared_names(network: HighResolutionNet) -> dict[str, str]:
+    """Return under which name each of a network's parameters is shared.
+
+    Tensors of a block are shared with those of its kind at its place, those of a chain to a
+    new branch with chains as long.
+    """
+    kinds: dict[str, str] = {}
+    for place, module in network.named_modules():
+        if isinstance(module, BasicBlock | Bottleneck):
+            kinds[place] = type(module).__name__
+        elif place.startswith("transition") and _is_chain(module):
+            kinds[place] = str(len(cast("nn.Sequential", module)))
+    return {
+        name: next((f"{name}@{kinds[p]}" for p in _places(name) if p in kinds), name)
+        for name, _ in network.named_parameters()
+    }
+
+
+def sliced(weight: Tensor, whole: Layout, wanted: Layout) -> Tensor:
+    """Return the part of a tensor of layout `whole` that has layout `wanted`, differentiably."""
+    for dim, (parts, sizes) in enumerate(zip(whole, wanted, strict=True)):
+        if parts == sizes:
+            continue
+        if dim >= 2:  # kernels have a common centre
+            weight = weight.narrow(dim, (parts[0] - sizes[0]) // 2, sizes[0])
+        elif len(parts) == 1:
+            weight = weight.narrow(dim, 0, sizes[0])
+        else:
+            pieces = weight.split(parts, dim)
+            some = [p.narrow(dim, 0, n) for p, n in zip(pieces, sizes, strict=False)]
+            weight = torch.cat(some, dim)
+    return weight
+
+
+def _layout(network: HighResolutionNet, name: str) -> Layout:
+    weight = network.get_parameter(name)
+    outs, *rest = ((size,) for size in weight.shape)
+    if name == "last_layer.0.weight":
+        return outs, network.architecture.stages[3].widths, *rest[1:]
+    if "fuse_projections" in name:
+        width, inputs = weight.shape[:2]
+        return outs, (width,) * (inputs // width), *rest[1:]
+    return outs, *rest
+
+
+def _fits(wanted: Layout, whole: Layout) -> bool:
+    """Say whether a tensor of layout `whole` has a part of layout `wanted`."""
+    return len(wanted) == len(whole) and _larger(whole, wanted) == whole
+
+
+def _larger(one: Layout, other: Layout) -> Layout:
+    """Return the layout that has a place for both."""
+    return tuple(
+        tuple(max(pair) for pair in zip_longest(*dims, fillvalue=0))
+        for dims in zip(one, other, strict=True)
+    )
+
+
+def _is_chain(module: nn.Module) -> bool:
+    """Say whether a module of a transition leads to a new branch."""
+    return isinstance(module, nn.Sequential) and isinstance(module[0], nn.Sequential)
+
+
+def _places(name: str) -> Iterable[str]:
+    """Return the modules that a tensor is in, the innermost first."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")  # torch keeps the dot for modules in modules

@@ -1,0 +1,213 @@
+"""Weights that networks share learn as a network's own, the same every time, also when resumed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from evaluate.training.test_train import DATA, SCHEDULE, always, equal_states
+from made_up import TINY
+from torch import Tensor
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import cost
+from hrnet_search.errors import TrainingError
+from hrnet_search.evaluate.training.checkpoint import Checkpoints
+from hrnet_search.evaluate.training.shared import (
+    SharedTrainer,
+    Strata,
+    judged_by_slices,
+    with_slices,
+)
+from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.train import Trainer, train
+from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.records import Schedule, TrialProgress
+
+CLASSES = 3
+AVERAGED = replace(SCHEDULE, ema=0.9, optimiser="adamw", lr=0.01)
+SHORT = replace(AVERAGED, steps=4)
+
+
+def wide(width: int) -> Architecture:
+    """Return TINY with another width in its last three stages."""
+    first, *others = TINY.stages
+    stages = [
+        replace(stage, channels=tuple(width * 2**b for b in range(stage.branches)))
+        for stage in others
+    ]
+    return replace(TINY, stages=(first, stages[0], stages[1], stages[2]))
+
+
+SPACE = [wide(width) for width in (6, 2, 5, 3, 4)]
+MACS = [cost(architecture, (32, 32), CLASSES).macs for architecture in SPACE]
+
+
+def shared_of(architectures: list[Architecture], seed: int = 0) -> SharedNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SharedNetwork.of(architectures, CLASSES)
+
+
+def trainer(
+    schedule: Schedule = AVERAGED, data: TrainingData = DATA, count: int = 2, parts: int = 1
+) -> SharedTrainer:
+    strata = Strata(SPACE, MACS, count, seed=3)
+    return SharedTrainer(shared_of(SPACE), strata, data, schedule, parts)
+
+
+def test_each_step_draws_one_network_of_each_stratum() -> None:
+    strata = Strata(SPACE, MACS, 2, seed=1)
+    cheap, expensive = [wide(2), wide(3), wide(4)], [wide(5), wide(6)]
+    assert strata.strata == [cheap, expensive]
+    assert strata.largest == wide(6)
+    drawn = [strata.draw(step) for step in range(600)]
+    assert drawn == [Strata(SPACE, MACS, 2, seed=1).draw(step) for step in range(600)]
+    assert drawn != [Strata(SPACE, MACS, 2, seed=2).draw(step) for step in range(600)]
+    for place, stratum in enumerate(strata.strata):
+        counts = Counter(step[place].id for step in drawn)
+        assert set(counts) == {architecture.id for architecture in stratum}
+        assert min(counts.values()) > 0.7 * 600 / len(stratum)
+
+
+def test_strata_are_never_empty() -> None:
+    assert [len(s) for s in Strata(SPACE[:3], MACS[:3], 4, seed=0).strata] == [1, 1, 1]
+
+
+def test_a_network_alone_learns_what_it_would_learn_by_itself() -> None:
+    shared = shared_of([TINY])
+    alone = Trainer(with_slices(shared, TINY), DATA, SHORT)
+    together = SharedTrainer(shared, Strata([TINY], [1], 4, seed=0), DATA, SHORT)
+    train(alone, (4,), always)
+    training = train(together, (4,), always)
+    for name, weight in alone.network.named_parameters():
+        torch.testing.assert_close(shared.slices(alone.network)[name], weight, rtol=1e-4, atol=1e-6)
+    assert training.last is not None
+    assert training.last.rung.miou == pytest.approx(alone.judge().rung.miou)
+
+
+def test_a_step_follows_the_mean_of_what_its_networks_want() -> None:
+    schedule = replace(SCHEDULE, weight_decay=0.0)  # of what learns in one of two it is not half
+    one, drawn = trainer(schedule), Strata(SPACE, MACS, 2, seed=3).draw(0)
+    before = {name: weight.detach().clone() for name, weight in one.shared.named_parameters()}
+    wanted = {name: torch.zeros_like(weight) for name, weight in before.items()}
+    losses = []
+    for architecture in drawn:
+        alone = SharedTrainer(
+            shared_of(SPACE), Strata([architecture], [1], 1, seed=0), DATA, schedule
+        )
+        losses.append(alone.advance())
+        for name, weight in alone.shared.named_parameters():
+            wanted[name] += (weight.detach() - before[name]) / 2
+    loss = one.advance()
+    assert loss == pytest.approx(sum(losses) / 2)
+    assert one.losses == pytest.approx(losses)
+    for name, weight in one.shared.named_parameters():
+        moved = weight.detach() - before[name]
+        torch.testing.assert_close(moved, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def killed(folder: Path, step: int, rungs: tuple[int, ...] = (2, SHORT.steps)) -> SharedNetwork:
+    """Return what a training that was killed after a step, and then gone on with, comes to."""
+
+    class KilledError(Exception):
+        pass
+
+    def kill(progress: TrialProgress) -> bool:
+        if progress.phase == "train" and progress.step == step:
+            raise KilledError
+        return True
+
+    checkpoints = Checkpoints(folder, every_s=0)
+    with pytest.raises(KilledError):
+        train(trainer(SHORT), rungs, kill, checkpoints)
+    assert checkpoints.load() is not None or step == 1
+    resumed = trainer(SHORT)
+    assert [rung.step for rung in train(resumed, rungs, always, checkpoints).rungs] == [*rungs]
+    return resumed.shared
+
+
+@pytest.fixture(scope="module")
+def whole() -> SharedNetwork:
+    done = trainer(SHORT)
+    train(done, (2, SHORT.steps), always)
+    return done.shared
+
+
+def test_shared_weights_cut_off_go_on_to_the_same_bits(
+    tmp_path: Path, whole: SharedNetwork
+) -> None:
+    assert equal_states(killed(tmp_path / "checkpoint", 3), whole)
+
+
+@pytest.mark.slow
+def test_shared_weights_killed_at_ten_random_moments_are_the_same(tmp_path: Path) -> None:
+    long, rng = replace(AVERAGED, steps=40), random.Random(0)
+    done, cut = trainer(long), sorted(rng.sample(range(2, 40), 10))
+    train(done, (40,), always)
+    checkpoints = Checkpoints(tmp_path / "checkpoint", every_s=0)
+
+    def kill(progress: TrialProgress) -> bool:
+        if cut and progress.phase == "train" and progress.step == cut[0]:
+            cut.pop(0)
+            raise KeyboardInterrupt
+        return True
+
+    while cut:
+        with pytest.raises(KeyboardInterrupt):
+            train(trainer(long), (40,), kill, checkpoints)
+    resumed = trainer(long)
+    train(resumed, (40,), always, checkpoints)
+    assert equal_states(resumed.shared, done.shared)
+
+
+def test_averaged_weights_are_those_judged_and_kept() -> None:
+    raw, averaged = trainer(replace(SHORT, ema=0.0)), trainer(SHORT)
+    train(raw, (4,), always)
+    last = train(averaged, (4,), always).last
+    assert last is not None
+    assert not equal_states(raw.shared, averaged.shared)
+    again = judged_by_slices(averaged.shared, wide(6), DATA, SHORT)
+    assert again.rung.miou == last.rung.miou
+    assert again.signals == last.signals
+
+
+def test_judging_by_slices_changes_nothing_and_sees_each_network() -> None:
+    one = trainer(SHORT)
+    train(one, (4,), always)
+    before = {name: weight.clone() for name, weight in one.shared.state_dict().items()}
+    first, *others = (judged_by_slices(one.shared, a, DATA, AVERAGED) for a in SPACE)
+    assert len({found.rung.loss for found in (first, *others)}) == len(SPACE)
+    assert judged_by_slices(one.shared, SPACE[0], DATA, AVERAGED).rung == first.rung
+    assert all(torch.equal(before[n], w) for n, w in one.shared.state_dict().items())
+
+
+def test_what_starts_from_slices_is_a_copy_with_statistics_of_its_own() -> None:
+    shared = shared_of(SPACE)
+    network = with_slices(shared, wide(3))
+    slices = shared.slices(network)
+    assert all(torch.equal(slices[n], w) for n, w in network.named_parameters())
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.fill_(7)
+    assert not any((weight == 7).any() for weight in shared.parameters())
+    assert all((norm == 0).all() for n, norm in network.named_buffers() if "mean" in n)
+
+
+def test_a_batch_in_parts_is_the_batch() -> None:
+    # Batch norm sees the parts apart, so only the loss of the whole can be held against them.
+    whole, parts = trainer(SCHEDULE), trainer(SCHEDULE, parts=2)
+    assert parts.advance() == pytest.approx(whole.advance(), rel=0.2)
+
+
+def test_a_loss_that_is_not_finite_names_the_step() -> None:
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        images, labels = DATA.batch(step)
+        return images * float("nan"), labels
+
+    with pytest.raises(TrainingError, match="the loss is nan at step 1 of 6"):
+        trainer(data=replace(DATA, batch=batch)).advance()
