@@ -127,9 +127,8 @@ def trained(steps: int, seed: int, folder: Path) -> tuple[SharedTrainer, float]:
     table = [variant.architecture for variant in read_variants()]
     shared = SharedNetwork.of([*networks, *table], CLASSES)
     schedule = schedule_of(steps)
-    trainer = SharedTrainer(
-        shared, Strata(networks, macs, STRATA, seed), data(schedule, seed), schedule
-    )
+    strata = Strata(networks, macs, STRATA, seed)
+    trainer = SharedTrainer(shared, strata, table[0], data(schedule, seed), schedule)
     checkpoints = Checkpoints(folder / f"shared-{steps}-{seed}", every_s=60)
     before, start = 0.0, time.process_time()
     if found := checkpoints.load():

@@ -46,8 +46,12 @@ KEPT = "kept"
 
 MIRROR_NAMES = ("mlflow", "optuna")
 
-NO_INIT, BASE_INIT, PRETRAINED_INIT, TRIAL_INIT = "none", "base", "pretrained", "trial:"
+NO_INIT, BASE_INIT, SHARED_INIT = "none", "base", "shared"
+PRETRAINED_INIT, TRIAL_INIT = "pretrained", "trial:"
 """What `schedule.init` may be, beside the name of a weight file; the last one before a key."""
+
+TRAINED_FIRST = (BASE_INIT, SHARED_INIT)
+"""What a search trains before all else, so that its variants start from it."""
 
 COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
 STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
@@ -152,6 +156,10 @@ WHERE_SET = ("colors", "val_fraction")
 existed go on."""
 
 
+SHARED_KEYS = ("networks", "init_networks", "init_warmup")
+"""Fields of Schedule that are part of an identity where they are set, as `WHERE_SET` are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """Where the images and masks of one split lie, below the data set's folder.
@@ -226,9 +234,12 @@ class Schedule:
 
     `init` is what a variant starts from: `none` (random weights), `base` (inherited from the
     study's base, which is trained first, for `init_steps` steps at the learning rate `init_lr`;
-    0: as a variant), `pretrained` (the file that the base's config names), a weight file or
+    0: as a variant), `shared` (slices of weights that all variants share, which are trained first:
+    for `init_steps` steps, each of which teaches `init_networks` networks, with a warm-up of
+    `init_warmup`), `pretrained` (the file that the base's config names), a weight file or
     `trial:KEY`. Weights are known by `init_fingerprint`;
-    `init_path`, where they lie, is not part of the identity.
+    `init_path`, where they lie, is not part of the identity. `networks` is how many networks a
+    step teaches by weights that they share; 0: one, by its own.
     """
 
     data: DataSpec
@@ -257,6 +268,9 @@ class Schedule:
     init: str = NO_INIT
     init_steps: int = 0
     init_lr: float = 0.0
+    init_networks: int = 0
+    init_warmup: int = 0
+    networks: int = 0
     init_fingerprint: str = ""
     init_path: str = ""
 
@@ -281,9 +295,10 @@ class Schedule:
     def from_scratch(self) -> Schedule:
         """Return the schedule by which a network of random weights is trained as this one is.
 
-        Where variants inherit from the base, at the base's learning rate.
+        Where variants start from what is trained first, at its learning rate.
         """
         fresh = replace(self, init=NO_INIT, init_steps=0, init_lr=0.0)
+        fresh = replace(fresh, init_networks=0, init_warmup=0)
         return replace(fresh, init_fingerprint="", init_path="", lr=self.init_lr or self.lr)
 
     @property
@@ -294,6 +309,9 @@ class Schedule:
         for key in (*NO_IDENTITY, *unset):
             del content["data"][key]
         del content["init_path"]
+        for key in SHARED_KEYS:
+            if not content[key] or self.init_fingerprint:
+                del content[key]
         if self.init_fingerprint:  # it tells more than the words that led to it
             del content["init"], content["init_steps"], content["init_lr"]
         if self.loss != "ohem":
@@ -429,7 +447,8 @@ class TrialTask:
     `rungs` are steps in rising order, the last one `schedule.steps`. `latency` is None where
     no latency is wanted; `reference_ms` is the frozen latency of the reference network;
     `latency_limit_ms` makes a slower network infeasible before it is trained. `folder` is the
-    study, for checkpoints, logs, weights and evaluation; empty: nothing is kept.
+    study, for checkpoints, logs, weights and evaluation; empty: nothing is kept. `sharing` are
+    the networks that learn together where `schedule.networks` says that some do.
     """
 
     number: int
@@ -442,6 +461,7 @@ class TrialTask:
     latency_limit_ms: float | None = None
     device: str = "auto"
     folder: str = ""
+    sharing: tuple[Architecture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

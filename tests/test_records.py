@@ -39,6 +39,15 @@ def test_the_base_that_variants_inherit_from_makes_their_schedule() -> None:
     assert len(ids | {replace(inherited, init_fingerprint=key).id for key in ("00", "01")}) == 5
 
 
+def test_shared_weights_are_part_of_an_identity_only_where_there_are_some() -> None:
+    # Made by the version before schedules could share weights: studies of it go on.
+    assert SCHEDULE.id == "sc-2646b7bafc22"
+    shared = replace(SCHEDULE, init="shared", init_steps=9, init_networks=4)
+    ids = {SCHEDULE.id, replace(SCHEDULE, networks=4).id, shared.id}
+    assert len(ids | {replace(shared, init_networks=2).id, replace(shared, init_warmup=1).id}) == 5
+    assert shared.from_scratch().id == SCHEDULE.id
+
+
 @pytest.mark.parametrize("branches", [2, 3, 4])
 @pytest.mark.parametrize("crop", [(32, 32), (32, 33), (40, 32), (64, 64)])
 def test_untrainable_is_what_torch_refuses_to_normalise(

@@ -12,22 +12,32 @@ al. 2020, arXiv:1908.09791). Statistics of batch norm are each network's own and
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from itertools import zip_longest
+from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import Fault, WeightsError, shown
 from hrnet_search.net.hrnet import INIT_STD, BasicBlock, Bottleneck, HighResolutionNet, build
 
 BIASES = ("last_layer.0.bias", "last_layer.3.bias")
 """Biases of convolutions; all others are of batch norms."""
 
+SHARED = "shared"
+"""The entry of a file's metadata that says how its tensors are laid out."""
+
 Layout = tuple[tuple[int, ...], ...]
 """The shape of a tensor, each dimension as the sizes of the parts that are laid side by side."""
+
+Places = Mapping[str, tuple[str, Layout]]
+"""Under which name, and in which layout, each parameter of a network is shared."""
 
 
 class SharedNetwork(nn.Module):
@@ -49,8 +59,7 @@ class SharedNetwork(nn.Module):
         """Return fresh weights that have a slice for each of some architectures, at least one."""
         layouts: dict[str, Layout] = {}
         for architecture in architectures:
-            network = unweighted(architecture, classes)
-            for key, layout in layouts_of(network).items():
+            for key, layout in places_of(unweighted(architecture, classes)).values():
                 layouts[key] = _larger(layouts.get(key, layout), layout)
         return cls(layouts, classes)
 
@@ -60,13 +69,35 @@ class SharedNetwork(nn.Module):
         They are views, save those laid side by side by branch, which are put together of views.
         Raise ValueError, with a phrase, for a network that has no slice here.
         """
-        found = {}
-        for name, key in shared_names(network).items():
-            layout = _layout(network, name)
-            if not _fits(layout, self.layouts.get(key, ())):
-                raise ValueError(f"{network.architecture.id} has no slice here ({name})")
-            found[name] = sliced(self[key], self.layouts[key], layout)
-        return found
+        places = places_of(network)
+        if lost := [name for name, place in places.items() if not self._has(*place)]:
+            raise ValueError(f"{network.architecture.id} has no slice here ({lost[0]})")
+        return self.at(places)
+
+    def at(self, places: Places) -> dict[str, Tensor]:
+        """Return the slices at places that this set has, as `slices` does."""
+        return {
+            name: sliced(self[key], self.layouts[key], layout)
+            for name, (key, layout) in places.items()
+        }
+
+    def start(self, network: HighResolutionNet) -> tuple[str, ...]:
+        """Start a network from copies of its slices; return the parameters that have none.
+
+        Those keep their start, and so do the statistics of batch norm, which have seen nothing.
+        """
+        places = places_of(network)
+        known = {name: place for name, place in places.items() if self._has(*place)}
+        network.load_state_dict(self.at(known), strict=False)
+        return tuple(name for name in places if name not in known)
+
+    def metadata(self) -> dict[str, str]:
+        """Return what `read_shared` needs beside the weights."""
+        return {SHARED: json.dumps({"classes": self.classes, "layouts": self.layouts})}
+
+    def _has(self, key: str, layout: Layout) -> bool:
+        whole = self.layouts.get(key, ())
+        return len(layout) == len(whole) and _larger(whole, layout) == whole
 
     def __getitem__(self, name: str) -> nn.Parameter:
         return cast("nn.Parameter", self.weights[_key(name)])
@@ -88,6 +119,27 @@ class SharedNetwork(nn.Module):
                 nn.init.constant_(weight, float(".weight" in name))
 
 
+def read_shared(path: str | Path) -> SharedNetwork:
+    """Return the shared weights of a file that a study kept.
+
+    Raise WeightsError if it is missing, unreadable or holds none.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            known = json.loads((file.metadata() or {})[SHARED])
+            layouts = {
+                name: tuple(tuple(parts) for parts in layout)
+                for name, layout in known["layouts"].items()
+            }
+            shared = SharedNetwork(layouts, known["classes"])
+            shared.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        wrong = f"holds no shared weights ({shown(str(error), 200)})"
+        allowed = "allowed: what a study with schedule.init: shared kept"
+        raise WeightsError(Fault("", str(path), wrong, allowed, file=str(path))) from error
+    return shared
+
+
 def unweighted(architecture: Architecture, classes: int) -> HighResolutionNet:
     """Return a network on the meta device that computes with weights it is called with.
 
@@ -101,9 +153,9 @@ def unweighted(architecture: Architecture, classes: int) -> HighResolutionNet:
     return network
 
 
-def layouts_of(network: HighResolutionNet) -> dict[str, Layout]:
-    """Return the layout of each of a network's parameters, by the name it is shared under."""
-    return {key: _layout(network, name) for name, key in shared_names(network).items()}
+def places_of(network: HighResolutionNet) -> Places:
+    """Return where each of a network's parameters is shared."""
+    return {name: (key, _layout(network, name)) for name, key in shared_names(network).items()}
 
 
 def shared_names(network: HighResolutionNet) -> dict[str, str]:
@@ -134,7 +186,7 @@ def sliced(weight: Tensor, whole: Layout, wanted: Layout) -> Tensor:
         elif len(parts) == 1:
             weight = weight.narrow(dim, 0, sizes[0])
         else:
-            pieces = weight.split(parts, dim)
+            pieces = weight.split_with_sizes(parts, dim)
             some = [p.narrow(dim, 0, n) for p, n in zip(pieces, sizes, strict=False)]
             weight = torch.cat(some, dim)
     return weight
@@ -149,11 +201,6 @@ def _layout(network: HighResolutionNet, name: str) -> Layout:
         width, inputs = weight.shape[:2]
         return outs, (width,) * (inputs // width), *rest[1:]
     return outs, *rest
-
-
-def _fits(wanted: Layout, whole: Layout) -> bool:
-    """Say whether a tensor of layout `whole` has a part of layout `wanted`."""
-    return len(wanted) == len(whole) and _larger(whole, wanted) == whole
 
 
 def _larger(one: Layout, other: Layout) -> Layout:

@@ -25,7 +25,7 @@ from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.phase import ConfirmPhase
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.first_measurements import measured_at_start
-from hrnet_search.search.initial_weights import why_no_base
+from hrnet_search.search.initial_weights import networks_that_share, why_no_base
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers import maker_of
 from hrnet_search.search.screening import LatencyScreen
@@ -235,7 +235,8 @@ class Brain:
     def _find_obstacle(self) -> str:
         """Return why what was asked for cannot be trained, empty if it can or is."""
         counts, base = self.counts, self._trials.base
-        if base and (why := why_no_base(base, self.plan.folder)):
+        first = self.plan.base
+        if base and first and (why := why_no_base(base, self.plan.folder, first)):
             return why
         if self.ended >= self.plan.trials:
             return ""
@@ -256,7 +257,8 @@ class Brain:
             assert plan.base, "asked for by such a plan only"
             steps = plan.base.steps
             task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,))
-            return replace(task, device=plan.device, folder=plan.folder)
+            sharing = networks_that_share(plan.space) if plan.base.networks else ()
+            return replace(task, device=plan.device, folder=plan.folder, sharing=sharing)
         limits = {limit.objective: limit.at_most for limit in plan.space.limits}
         searching = ask.key.schedule == self._schedule
         schedule = plan.schedule if searching else plan.long_schedule

@@ -10,17 +10,23 @@ from pathlib import Path
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, SpaceError
 from hrnet_search.records import (
-    BASE_INIT,
     FAILED,
     NO_INIT,
+    SHARED_INIT,
+    TRAINED_FIRST,
     TRIAL_INIT,
     Schedule,
     TrialKey,
     TrialResult,
     hash_of,
 )
+from hrnet_search.space.generate import generate
 from hrnet_search.space.initial_weights import pretrained_line
 from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.space import SearchSpace
+
+MOST_SHARING = 512
+"""Networks of a space that shared weights are taught; what others have more starts anew."""
 
 
 class Initial:
@@ -43,15 +49,24 @@ class Initial:
         """
         if schedule.init == NO_INIT:
             return schedule
-        if schedule.init == BASE_INIT:
+        if schedule.init in TRAINED_FIRST:
             key = base_key(self._file.space.base, schedule, self._file.seeds)
             path = weights_path(self._folder, key)
+            self._say_shared(schedule)
             return replace(schedule, init_fingerprint=hash_of(str(key)), init_path=str(path))
         asked = (schedule.init, schedule.init_path)
         if asked not in self._known:
             self._known[asked] = self._of_file(schedule)
         known = self._known[asked]
         return replace(schedule, init_fingerprint=known.init_fingerprint, init_path=known.init_path)
+
+    def _say_shared(self, schedule: Schedule) -> None:
+        line = (
+            f"schedule.init: {SHARED_INIT}: weights that all variants share are trained first,"
+            f" {schedule.init_steps} steps of {schedule.init_networks} networks"
+        )
+        if schedule.init == SHARED_INIT and line not in self.lines:
+            self.lines.append(line)
 
     def _of_file(self, schedule: Schedule) -> Schedule:
         from hrnet_search.net.inherit import inherited_by  # torch: `check` seldom needs it
@@ -72,8 +87,20 @@ class Initial:
 
 
 def base_schedule(schedule: Schedule) -> Schedule:
-    """Return the schedule by which the base is trained that variants inherit from."""
-    return replace(schedule.from_scratch(), steps=schedule.init_steps or schedule.steps)
+    """Return the schedule of what variants start from, the base or shared weights."""
+    first = replace(schedule.from_scratch(), steps=schedule.init_steps or schedule.steps)
+    if schedule.init != SHARED_INIT:
+        return first
+    return replace(first, networks=schedule.init_networks, warmup=schedule.init_warmup)
+
+
+def networks_that_share(space: SearchSpace) -> tuple[Architecture, ...]:
+    """Return the networks that shared weights are taught: the base, and some of a space.
+
+    Up to `MOST_SHARING`, each within the exact limits and as likely as any other.
+    """
+    found = {found.id: found for found in (space.base, *generate(space, MOST_SHARING))}
+    return tuple(found.values())
 
 
 def base_key(base: Architecture, schedule: Schedule, seeds: tuple[int, ...]) -> TrialKey:
@@ -81,15 +108,18 @@ def base_key(base: Architecture, schedule: Schedule, seeds: tuple[int, ...]) -> 
     return TrialKey(base.id, base_schedule(schedule).id, seeds[0])
 
 
-def why_no_base(result: TrialResult, folder: str) -> str:
-    """Return why nothing can inherit from the base's trial, empty if it can."""
+def why_no_base(result: TrialResult, folder: str, schedule: Schedule) -> str:
+    """Return why nothing can start from what was trained first by a schedule, empty if it can."""
+    what, start = ("shared weights", "start") if schedule.networks else ("base", "inherit")
     if result.status != "completed":
         why = result.error or "it left no weights"
         again = "; --retry-failed trains it again" if result.status == FAILED else ""
-        return f"the base, from which all variants inherit, ended as {result.status}: {why}{again}"
+        ended = f"ended as {result.status}: {why}{again}"
+        return f"the {what}, from which all variants {start}, {ended}"
     path = weights_path(Path(folder), result.key)
     if folder and not path.is_file():
-        return f"the base's weights are gone: {path}"
+        whose = "shared weights" if schedule.networks else "base's weights"
+        return f"the {whose} are gone: {path}"
     return ""
 
 

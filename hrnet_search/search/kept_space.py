@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hrnet_search.files import write_whole
 from hrnet_search.paths import absolute
-from hrnet_search.records import BASE_INIT, NO_INIT, Schedule
+from hrnet_search.records import NO_INIT, TRAINED_FIRST, Schedule
 from hrnet_search.redaction import redacted_address
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.rewrite import Keys, rewritten, without_secrets
@@ -27,7 +27,7 @@ def keep_space(
     `schedules` are settled, and say what their starts stand for. Raise StorageLostError.
     """
     named = {BASE_FILE: Path(file.base.path)}
-    starts = {s.init: s.init_path for s in schedules if s.init not in (NO_INIT, BASE_INIT)}
+    starts = {s.init: s.init_path for s in schedules if s.init not in (NO_INIT, *TRAINED_FIRST)}
 
     def value_of(keys: Keys, written: str) -> str | None:
         match keys:

@@ -25,11 +25,11 @@ from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
 from hrnet_search.records import (
     AUTO,
-    BASE_INIT,
     HANG_S,
     MIOU,
     SIGNAL,
     SOFT_IOU,
+    TRAINED_FIRST,
     Latency,
     LatencySpec,
     Schedule,
@@ -92,7 +92,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         signal=settled_signal(file, folder),
         probe=probe,
         initial=tuple(initial.lines),
-        base=base_schedule(schedule) if schedule.init == BASE_INIT else None,
+        base=base_schedule(schedule) if schedule.init in TRAINED_FIRST else None,
         data=data,
         contents=contents,
     )

@@ -14,7 +14,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.yaml_nodes import place
 from hrnet_search.errors import Fault, nearest, shown
-from hrnet_search.records import BASE_INIT, DataSpec
+from hrnet_search.records import TRAINED_FIRST, DataSpec
 from hrnet_search.space.ablate_keys import (
     DESIGNS,
     KINDS,
@@ -105,6 +105,8 @@ def read_ablation(
     before = len(reader.faults)
     factors, nodes = _factors(reader, section, base, data, crop, schedule)
     readable = len(reader.faults) == before
+    if "init" in schedule:
+        _refuse_what_a_search_trains(reader, schedule.node_of("init"), "schedule.init")
 
     def value(key: str, default: T) -> T:
         return section.take(key, KINDS[key], default)
@@ -241,9 +243,8 @@ def _schedule_levels(
         found = {**schedule.found, key: (inner.node_of("path"), level)}
         beside = Section(quiet, "schedule", schedule.node, found)
         values.append(getattr(read_schedule(quiet, beside, data, crop, base)[0], key))
-        if values[-1] == BASE_INIT and key == "init":
-            allowed = "none, pretrained, a file, trial:KEY"
-            quiet.fault(level, path, "base is trained by a search alone", allowed)
+        if key == "init":
+            _refuse_what_a_search_trains(quiet, level, path)
     # Faults that other keys have without the level too are said where they stand.
     own = [fault for fault in quiet.faults if fault.path == path]
     if not own:
@@ -252,6 +253,12 @@ def _schedule_levels(
         own = checked.faults
     reader.faults += [replace(fault, path=inner.path) for fault in own]
     return () if own else tuple(values)
+
+
+def _refuse_what_a_search_trains(reader: Reader, node: yaml.Node, path: str) -> None:
+    if isinstance(node, yaml.ScalarNode) and node.value in TRAINED_FIRST:
+        allowed = "none, pretrained, a file, trial:KEY"
+        reader.fault(node, path, f"{node.value} is trained by a search alone", allowed)
 
 
 def _check_networks(

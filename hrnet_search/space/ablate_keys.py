@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from hrnet_search.records import BASE_INIT, Schedule
+from hrnet_search.records import TRAINED_FIRST, Schedule
 from hrnet_search.space import sections
 from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, Name, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
@@ -88,7 +88,7 @@ def level_schema(path: str) -> Schema:
     if not path.startswith(SCHEDULE):
         return level_of(path).schema
     schema = sections.SCHEDULE[path.removeprefix(SCHEDULE)].schema
-    return {**schema, "not": {"const": BASE_INIT}} if path == SCHEDULE + "init" else schema
+    return {**schema, "not": {"enum": list(TRAINED_FIRST)}} if path == SCHEDULE + "init" else schema
 
 
 def _alike() -> list[list[str]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import yaml
 
 from hrnet_search.errors import shown
-from hrnet_search.records import AUTO, BASE_INIT, ONE_IMAGE, Schedule
+from hrnet_search.records import AUTO, ONE_IMAGE, TRAINED_FIRST, Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor, points_of
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import SearchSpace
@@ -27,7 +27,7 @@ def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section:
         return
     counts = [v for c in space.choices if c.key == "NUM_BRANCHES" and 3 in c.stages
               for v in c.values]  # fmt: skip
-    if schedule.init == BASE_INIT or AUTO in (schedule.precision, schedule.memory_format):
+    if schedule.init in TRAINED_FIRST or AUTO in (schedule.precision, schedule.memory_format):
         counts.append(space.base.stages[3].branches)  # which is trained first, or tried
     why = schedule.untrainable(max(counts, default=space.base.stages[3].branches))
     if why:

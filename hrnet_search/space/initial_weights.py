@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -13,16 +14,36 @@ from hrnet_search.records import (
     BASE_INIT,
     NO_INIT,
     PRETRAINED_INIT,
+    SHARED_INIT,
+    TRAINED_FIRST,
     TRIAL_INIT,
     TRIAL_KEY,
     Schedule,
     TrialKey,
 )
-from hrnet_search.space.kinds import Kind, OneOf, Schema, Text
+from hrnet_search.space.kinds import Integer, Keys, Kind, OneOf, Schema, Text
 from hrnet_search.space.reader import Reader
 
-WORDS = (NO_INIT, BASE_INIT, PRETRAINED_INIT)
+WORDS = (NO_INIT, BASE_INIT, SHARED_INIT, PRETRAINED_INIT)
 KEY = "MODEL.PRETRAINED"
+
+FIRST_KEYS = {
+    "init_steps": (BASE_INIT,),
+    "init_lr": TRAINED_FIRST,
+    "shared": (SHARED_INIT,),
+}
+"""Keys of the schedule about what is trained before all variants, and with which `init`."""
+
+MOST_STEPS = 10**8
+
+SHARED_LENGTH, USUAL_NETWORKS, MOST_NETWORKS = 5, 4, 64
+"""Steps of shared weights for each of a variant's, and how many networks one of them teaches."""
+
+SHARED: dict[str, Kind[int]] = {
+    "steps": Integer(1, MOST_STEPS),
+    "networks": Integer(1, MOST_NETWORKS),
+    "warm": Integer(0, MOST_STEPS - 1),
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +59,7 @@ class Init(Kind[tuple[str, str]]):
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[str, str] | None:
         named = reader.text(node, path)
-        if named is None or named in (NO_INIT, BASE_INIT):
+        if named is None or named in (NO_INIT, *TRAINED_FIRST):
             return None if named is None else (named, "")
         if named == PRETRAINED_INIT:
             return _read_pretrained(reader, node, path, self.base)
@@ -59,12 +80,44 @@ class Init(Kind[tuple[str, str]]):
         return {"anyOf": [OneOf(WORDS).schema, trial, file]}
 
 
+@dataclass(frozen=True)
+class Shared(Kind[dict[str, Any]]):
+    """How weights that variants share are trained, as fields of a schedule.
+
+    `steps` and `warmup` are a variant's own, by which goes what is not said.
+    """
+
+    steps: int = 1
+    warmup: int = 0
+
+    @property
+    def usual(self) -> dict[str, Any]:
+        return self._fields(
+            min(SHARED_LENGTH * self.steps, MOST_STEPS), USUAL_NETWORKS, self.warmup
+        )
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> dict[str, Any]:
+        section = Keys(SHARED).read(reader, node, path)
+        steps = section.take("steps", SHARED["steps"], self.usual["init_steps"])
+        networks = section.take("networks", SHARED["networks"], USUAL_NETWORKS)
+        warm = section.take("warm", Integer(0, steps - 1), min(self.warmup, steps - 1))
+        return self._fields(steps, networks, warm)
+
+    @property
+    def schema(self) -> Schema:
+        return Keys(SHARED).schema
+
+    @staticmethod
+    def _fields(steps: int, networks: int, warm: int) -> dict[str, Any]:
+        return {"init_steps": steps, "init_networks": networks, "init_warmup": warm}
+
+
 def init_path(named: str, space_file: str, base: Config) -> str:
     """Return where the weight file is that `init` names by itself, empty if it names none.
 
     It has been read as `Init`.
     """
-    if named in (NO_INIT, BASE_INIT) or named.startswith(TRIAL_INIT):
+    if named in (NO_INIT, *TRAINED_FIRST) or named.startswith(TRIAL_INIT):
         return ""
     if named == PRETRAINED_INIT:
         return str(pretrained_file(base) or pretrained_name(base))

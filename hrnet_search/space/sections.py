@@ -18,7 +18,6 @@ from hrnet_search.errors import shown
 from hrnet_search.paths import expanded
 from hrnet_search.records import (
     AUTO,
-    BASE_INIT,
     CLASS_WEIGHTS,
     HANG_S,
     LOSSES,
@@ -28,12 +27,14 @@ from hrnet_search.records import (
     OPTIMISERS,
     PRECISIONS,
     SAMPLER_NAMES,
+    SHARED_INIT,
     SIGNALS,
+    TRAINED_FIRST,
     DataSpec,
     LatencySpec,
     Schedule,
 )
-from hrnet_search.space.initial_weights import Init
+from hrnet_search.space.initial_weights import FIRST_KEYS, MOST_STEPS, Init, Shared
 from hrnet_search.space.kinds import (
     Boolean,
     Integer,
@@ -56,6 +57,7 @@ RATES = {"sgd": 0.05, "adamw": 0.005}
 
 INHERITED = 0.4
 """Share of the rate for a start that is inherited: the whole undoes it first (docs/LOG.md)."""
+
 
 NO_RUNGS: tuple[int, ...] = ()
 ONE_SEED: tuple[int, ...] = (0,)
@@ -90,7 +92,6 @@ class TrackingSpec:
 
 
 T = TypeVar("T")
-MOST_STEPS = 10**8
 SEEDS = ListOf(Integer(0, 2**31), distinct=True)
 
 
@@ -242,6 +243,7 @@ SCHEDULE: dict[str, Kind[Any]] = {
     "compile": Boolean(),
     "init": Init(),
     "init_steps": Integer(1, MOST_STEPS),
+    "shared": Shared(),
     "init_lr": Number(0, 100, open_=True),
     "hang_s": Number(1, 10**6),
 }
@@ -315,9 +317,9 @@ def read_schedule(
     rungs = value("rungs", NO_RUNGS, item=Integer(1, steps))
     batch = value("batch", DEFAULTS.batch)
     init, init_path = value("init", (NO_INIT, ""), base=base)
-    for key in ("init_steps", "init_lr"):
-        if key in section and init != BASE_INIT:
-            wrong = f"is only used with init: {BASE_INIT}"
+    for key, users in FIRST_KEYS.items():
+        if key in section and init not in users:
+            wrong = f"is only used with init: {' or '.join(users)}"
             reader.fault(section.key_node(key), section.where(key), wrong)
     optimiser = value("optimiser", DEFAULTS.optimiser)
     usual = RATES[optimiser]
@@ -335,10 +337,13 @@ def read_schedule(
         **{key: value(key, getattr(DEFAULTS, key)) for key in PLAIN},
         init=init,
         init_steps=value("init_steps", 0),
-        init_lr=value("init_lr", base_lr) if init == BASE_INIT else 0.0,
+        init_lr=value("init_lr", base_lr) if init in TRAINED_FIRST else 0.0,
         init_path=init_path,
         **_loss(reader, section, data.classes),
     )
+    if init == SHARED_INIT:
+        shared = Shared(schedule.steps, schedule.warmup)
+        schedule = replace(schedule, **section.take("shared", shared, shared.usual))
     return schedule, seeds, (*(r for r in rungs if r < steps), steps)
 
 

@@ -263,7 +263,7 @@ def test_what_a_slice_learns_the_rest_does_not() -> None:
     shared = SharedNetwork.of(SPACES[:2], CLASSES)
     network = unweighted(SPACES[1], CLASSES)
     loss = sum(weight.square().sum() / 2 for weight in shared.slices(network).values())
-    cast("Tensor", loss).backward()
+    cast("Tensor", loss).backward()  # type: ignore[no-untyped-call]
     learned = [w.grad for w in shared.parameters() if w.grad is not None]
     for weight in shared.parameters():
         if weight.grad is not None:

@@ -16,7 +16,7 @@ from hrnet_search.net.hrnet import build
 from hrnet_search.net.inherit import inherited_by
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import COMPLETED, FAILED, TrialResult
-from hrnet_search.search.initial_weights import Initial, base_key, why_no_base
+from hrnet_search.search.initial_weights import Initial, base_key, base_schedule, why_no_base
 from hrnet_search.search.run import plan_of
 from hrnet_search.space.load import SpaceFile, load_space_file
 
@@ -93,11 +93,13 @@ def test_a_base_that_leaves_nothing_says_why(tmp_path: Path) -> None:
     plan = plan_of(space(tmp_path, "base"), tmp_path)
     key = base_key(plan.space.base, plan.schedule, plan.seeds)
     failed = TrialResult(key, FAILED, error="the loss is nan")
-    assert "ended as failed: the loss is nan; --retry-failed" in why_no_base(failed, plan.folder)
+    assert "ended as failed: the loss is nan; --retry-failed" in why_no_base(
+        failed, plan.folder, base_schedule(plan.schedule)
+    )
     done = replace(failed, status=COMPLETED, miou=0.5, error="")
-    assert "weights are gone" in why_no_base(done, plan.folder)
+    assert "weights are gone" in why_no_base(done, plan.folder, base_schedule(plan.schedule))
     weights(Path(plan.schedule.init_path))
-    assert why_no_base(done, plan.folder) == ""
+    assert why_no_base(done, plan.folder, base_schedule(plan.schedule)) == ""
 
 
 def with_base(folder: Path, init: str, pretrained: str) -> Path:

@@ -116,6 +116,7 @@ WRONG = [
     ("schedule.init", "schedule.seeds", "every arm has the same seeds"),
     ("base.pth]", "absent.pth]", "9:58: ablate.factors.inherit: absent.pth is not a file"),
     ("base.pth]", "base]", "9:58: ablate.factors.inherit: base is trained by a search alone"),
+    ("base.pth]", "shared]", "ablate.factors.inherit: shared is trained by a search alone"),
     (
         "schedule.init, levels: [none, base.pth]",
         "schedule.lr, levels: [0.05, -1]",
@@ -169,6 +170,8 @@ WRONG = [
     ("match: [none, macs]", "match: none", "ablate.match: is not a list"),
     ("{miou: 0.003}", "{miou: 0}", "13:23: ablate.equivalence.miou: 0 is not allowed"),
     ("{miou: 0.003}", "0.003", "13:16: ablate.equivalence: is not a mapping"),
+    ("{steps: 300", "{init: base, steps: 300", "schedule.init: base is trained by a search alone"),
+    ("{steps: 300", "{init: shared, steps: 300", "init: shared is trained by a search alone"),
     ("data: ", "vary: {width: [8, 9]}\ndata: ", "14:1: vary: cannot be set together with ablate"),
     ("data: ", "limits: {params: 4M}\ndata: ", "14:1: limits: is not read beside ablate"),
     ("data: ", "objectives: {miou: max}\ndata: ", "14:1: objectives: is not read beside ablate"),

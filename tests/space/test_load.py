@@ -97,6 +97,24 @@ def test_initial_weights_are_none_a_base_a_trial_or_a_file_beside_the_space(
     assert load_space_file(path).init_at == (11, 30)
 
 
+def test_shared_weights_are_trained_as_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+
+    def read(schedule: str) -> tuple[int, int, int]:
+        path.write_text(GOOD.replace("steps: 300", schedule))
+        found = load_space_file(path).schedule
+        return found.init_steps, found.init_networks, found.init_warmup
+
+    assert read("steps: 300, init: shared") == (1500, 4, 0)
+    assert read("steps: 300, init: shared, warmup: 20") == (1500, 4, 20)
+    assert read("steps: 300, init: shared, shared: {steps: 9, networks: 2, warm: 3}") == (9, 2, 3)
+    assert read("steps: 300, init: shared, warmup: 20, shared: {steps: 9}") == (9, 4, 8)
+    assert read("steps: 300") == (0, 0, 0)
+    path.write_text(GOOD.replace("steps: 300", "steps: 300, init: shared, init_lr: 0.3"))
+    schedule = load_space_file(path).schedule
+    assert (schedule.init_lr, schedule.lr) == (0.3, 0.02)
+
+
 def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(
@@ -168,7 +186,7 @@ WRONG = [
     (
         "steps: 300",
         "init: absent.pth",
-        "absent.pth is not a file, allowed: none, base, pretrained, trial:KEY",
+        "absent.pth is not a file, allowed: none, base, shared, pretrained, trial:KEY",
     ),
     ("steps: 300", "init: bass", "bass is not a file, did you mean base?"),
     ("steps: 300", f"init: {'a' * 5000}", "is not a file"),
@@ -183,9 +201,17 @@ WRONG = [
     (
         "steps: 300",
         "init: none, init_lr: 1",
-        "11:24: schedule.init_lr: is only used with init: base",
+        "11:24: schedule.init_lr: is only used with init: base or shared",
     ),
     ("steps: 300", "init: base, init_steps: 0", "schedule.init_steps: 0 is not allowed"),
+    ("steps: 300", "shared: {}", "11:12: schedule.shared: is only used with init: shared"),
+    ("steps: 300", "init: shared, init_steps: 9", "init_steps: is only used with init: base"),
+    ("steps: 300", "init: shared, shared: 9", "11:34: schedule.shared: is not a mapping"),
+    ("steps: 300", "init: shared, shared: {step: 9}", "schedule.shared.step: is not a known key"),
+    ("steps: 300", "init: shared, shared: {steps: 0}", "schedule.shared.steps: 0 is not allowed"),
+    ("steps: 300", "init: shared, shared: {networks: 0}", "shared.networks: 0 is not allowed"),
+    ("steps: 300", "init: shared, shared: {networks: 65}", "an integer from 1 to 64"),
+    ("steps: 300", "init: shared, shared: {steps: 9, warm: 9}", "an integer from 0 to 8"),
     ("[16, 18, 24]", "[16, 18, 16]", "4:19: vary.width: 16 is repeated"),
     ("[16, 18, 24]", "[16, 18, 2000]", "vary.width: no valid variant can use the level 2000"),
     ("[16, 18, 24]", "16", "vary.width: is not a list"),

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from hrnet_search.errors import StorageLostError, StudyError
 from hrnet_search.evaluate.training.train import Training
 from hrnet_search.files import make_folder, open_log, write_whole
-from hrnet_search.net.hrnet import HighResolutionNet
+from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import TrialTask
 from hrnet_search.store.evaluations import evaluation_path
 
 
-def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> None:
+def keep(task: TrialTask, weights: nn.Module, training: Training) -> None:
     """Write the last confusion matrices by image, and the weights if they are those judged.
 
     Raise StorageLostError where they cannot be written.
@@ -31,7 +32,8 @@ def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> Non
         make_folder(Path(task.folder, name))
     if last.rung.step == training.step:
         metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
-        save_weights(network, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
+        metadata |= weights.metadata() if isinstance(weights, SharedNetwork) else {}
+        save_weights(weights, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
     small = last.confusions.astype(np.min_scalar_type(int(last.confusions.max(initial=0))))
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {"confusions": small, "step": np.int64(last.rung.step)}

@@ -20,12 +20,15 @@ BETA2 = 0.999
 
 
 class Descent:
-    """Turns gradients into weights, as a schedule says."""
+    """Turns gradients into weights, as a schedule says.
 
-    def __init__(self, network: nn.Module, schedule: Schedule) -> None:
+    `partial`: a step may have gradients of some weights alone.
+    """
+
+    def __init__(self, network: nn.Module, schedule: Schedule, partial: bool = False) -> None:
         self._schedule = schedule
         self._weights = list(network.parameters())
-        self._optimiser = optimiser(self._weights, schedule)
+        self._optimiser = optimiser(self._weights, schedule, partial)
         device = self._weights[0].device.type
         # Gradients of fp16 underflow without a scale; a step whose gradients overflow is left out.
         self._scaler = torch.amp.GradScaler(device, enabled=schedule.precision == "fp16")
@@ -85,11 +88,18 @@ def rate(schedule: Schedule, step: int) -> float:
     return metrics.poly_lr(schedule.lr, step, schedule.steps, schedule.power) * rising
 
 
-def optimiser(weights: list[nn.Parameter], schedule: Schedule) -> torch.optim.Optimizer:
-    """Return the optimiser of a schedule over all weights, as the official trainer has it."""
+def optimiser(
+    weights: list[nn.Parameter], schedule: Schedule, partial: bool = False
+) -> torch.optim.Optimizer:
+    """Return the optimiser of a schedule over all weights, as the official trainer has it.
+
+    `partial` as in `Descent`: torch's fused SGD fails on weights that have no momentum yet
+    beside others that have.
+    """
     lr, decay = schedule.lr, schedule.weight_decay
     fused = weights[0].device.type in FUSED
     if schedule.optimiser == "adamw":
         betas = (schedule.momentum, BETA2)
         return torch.optim.AdamW(weights, lr, betas, weight_decay=decay, fused=fused)
+    fused = fused and not partial
     return torch.optim.SGD(weights, lr, schedule.momentum, weight_decay=decay, fused=fused)

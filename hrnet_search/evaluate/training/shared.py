@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -15,14 +14,11 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.evaluate.training.steps import Judgement, Steps, TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.shared import SharedNetwork, unweighted
+from hrnet_search.net.shared import Places, SharedNetwork, places_of, unweighted
 from hrnet_search.records import Schedule
 
 DRAWS = 2
 """The stream of random numbers that says who learns; the first two are those of batches."""
-
-KEPT_NETWORKS = 1024
-"""Networks without weights that are kept; each takes some tenths of a megabyte."""
 
 
 class Strata:
@@ -38,42 +34,43 @@ class Strata:
         assert architectures, "there is something to draw"
         order = sorted(range(len(macs)), key=lambda i: (macs[i], architectures[i].id))
         parts = np.array_split(order, min(count, len(order)))
-        self.strata = [[architectures[i] for i in part] for part in parts]
+        self.strata: list[list[Architecture]] = [
+            [architectures[i] for i in part.tolist()] for part in parts
+        ]
         self._seed = seed
-
-    @property
-    def largest(self) -> Architecture:
-        return self.strata[-1][-1]
 
     def draw(self, step: int) -> list[Architecture]:
         """Return one network of each stratum, the cheapest first."""
         rng = np.random.default_rng([self._seed, DRAWS, step])
-        return [stratum[rng.integers(len(stratum))] for stratum in self.strata]
+        return [stratum[int(rng.integers(len(stratum)))] for stratum in self.strata]
 
 
 class SharedTrainer(Steps):
     """Shared weights on their way through a schedule: a step teaches one network a stratum.
 
     All networks of a step see the same batch, and their losses count alike. One is in memory at
-    a time. `judge` is of the slices of the largest; `losses` are those of the last step.
+    a time. `judge` is of the slices of `judged`; `losses` are those of the last step.
     """
+
+    partial = True
 
     def __init__(
         self,
         shared: SharedNetwork,
         strata: Strata,
+        judged: Architecture,
         data: TrainingData,
         schedule: Schedule,
         parts: int | None = None,
     ) -> None:
         super().__init__(shared, data, replace(schedule, compile=False), parts)
-        self.shared, self.strata = shared, strata
+        self.shared, self.strata, self.judged = shared, strata, judged
         self.losses: tuple[float, ...] = ()
-        self._unweighted = lru_cache(KEPT_NETWORKS)(partial(unweighted, classes=shared.classes))
+        self._forms = _Forms(shared.classes)
 
     def judge(self) -> Judgement:
         with self._descent.averaged():
-            judged = judged_by_slices(self.shared, self.strata.largest, self.data, self.schedule)
+            judged = judged_by_slices(self.shared, self.judged, self.data, self.schedule)
             own = dict(self.shared.named_parameters()) if self.schedule.ema else {}
             averages = {name: weight.detach().clone() for name, weight in own.items()}
         rung = replace(judged.rung, step=self.step, training_loss=self._training_loss())
@@ -90,13 +87,34 @@ class SharedTrainer(Steps):
         self, architecture: Architecture, images: Tensor, labels: Tensor, weight: float
     ) -> Tensor:
         """Add a network's share of the gradients of a step, and return that of its loss."""
-        network = self._unweighted(architecture)
+        network, places = self._forms.of(architecture)
 
         def forward(part: Tensor) -> Tensor:
-            logits: Tensor = functional_call(network, self.shared.slices(network), part)
+            logits: Tensor = functional_call(network, self.shared.at(places), part)
             return logits
 
         return self._descend(forward, architecture.align_corners, images, labels, weight)
+
+
+class _Forms:
+    """Networks to call with slices, and where those are.
+
+    A network takes megabytes, also without weights, and what it computes depends on the names of
+    its weights but on none of their channels: networks that differ in those are called as one.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._known: dict[Architecture, tuple[HighResolutionNet, Places]] = {}
+        self._networks: dict[Hashable, HighResolutionNet] = {}
+
+    def of(self, architecture: Architecture) -> tuple[HighResolutionNet, Places]:
+        if architecture not in self._known:
+            network = unweighted(architecture, self._classes)
+            places = places_of(network)
+            key = (*places, architecture.final_kernel, architecture.align_corners)
+            self._known[architecture] = self._networks.setdefault(key, network), places
+        return self._known[architecture]
 
 
 def with_slices(shared: SharedNetwork, architecture: Architecture) -> HighResolutionNet:
@@ -107,7 +125,7 @@ def with_slices(shared: SharedNetwork, architecture: Architecture) -> HighResolu
     device = next(shared.parameters()).device
     with torch.random.fork_rng(devices=[]):
         network = build(architecture, shared.classes).to(device)
-    network.load_state_dict(shared.slices(network), strict=False)
+    shared.start(network)
     return network
 
 

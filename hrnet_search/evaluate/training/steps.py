@@ -60,8 +60,11 @@ class Judgement:
 class Steps(ABC):
     """Weights on their way through a schedule; `step` counts the steps done.
 
-    Each step takes its batch in `parts` parts, the schedule's unless more are asked for.
+    Each step takes its batch in `parts` parts, the schedule's unless more are asked for. Of
+    `partial` ones a step teaches some alone.
     """
+
+    partial = False
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class Steps(ABC):
         self._device = next(network.parameters()).device
         self._format = FORMATS[schedule.memory_format]
         network.to(memory_format=self._format)  # type: ignore[call-overload]
-        self._descent = Descent(network, schedule)
+        self._descent = Descent(network, schedule, partial=self.partial)
         self._losses = 0.0
 
     def advance(self) -> float:

@@ -24,6 +24,7 @@ from hrnet_search.errors import (
     StorageLostError,
     StudyInUseError,
     TrainingError,
+    listed,
     one_line,
 )
 from hrnet_search.evaluate.latency.kept import latency_of
@@ -39,17 +40,20 @@ from hrnet_search.evaluate.machine.gate import CPU, DeviceGate
 from hrnet_search.evaluate.training.artifacts import keep, log_error
 from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints, OtherLayoutError
 from hrnet_search.evaluate.training.loss import balanced_weights
-from hrnet_search.evaluate.training.steps import TrainingData
+from hrnet_search.evaluate.training.shared import SharedTrainer, Strata
+from hrnet_search.evaluate.training.steps import Steps, TrainingData
 from hrnet_search.evaluate.training.train import Report, Trainer, Training, train
 from hrnet_search.files import checkpoint_folder, lost_storage
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance, inherit_from
+from hrnet_search.net.shared import SharedNetwork, read_shared
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
     NO_INIT,
     ONE_IMAGE,
+    SHARED_INIT,
     STOPPED,
     DataSpec,
     Latency,
@@ -178,18 +182,20 @@ class Worker:
         found.rungs, found.miou = training.rungs, final_miou(training.rungs)
         found.notes = (*_notes(trainer, resolve_device(task.device)), *inherited)
         found.error = ""
-        keep(task, trainer.network, training)
+        keep(task, trainer.weights, training)
         found.status = STOPPED if training.stopped else COMPLETED
 
     def _trained(
         self, task: TrialTask, report: Report, checkpoints: Checkpoints | None, found: _Found
-    ) -> tuple[Trainer, Training, Notes] | None:
+    ) -> tuple[Steps, Training, Notes] | None:
         """Train; out of memory, once more in twice as many parts; None if that is no help."""
         schedule = task.schedule
         for parts in (schedule.accumulate, 2 * schedule.accumulate):
             if parts > schedule.batch:
                 break
-            if why := schedule.untrainable(task.architecture.stages[3].branches, parts):
+            learning = (task.architecture, *task.sharing)
+            branches = max(network.stages[3].branches for network in learning)
+            if why := schedule.untrainable(branches, parts):
                 if not found.error:
                     raise InputError(Fault("schedule", None, why, ONE_IMAGE))
                 found.error += f"; not in {parts} parts: {why}"
@@ -215,7 +221,7 @@ class Worker:
         report: Report,
         checkpoints: Checkpoints | None,
         found: _Found,
-    ) -> tuple[Trainer, Training, Notes]:
+    ) -> tuple[Steps, Training, Notes]:
         trainer, notes = self._trainer(task, parts, found)
         try:
             return trainer, train(trainer, task.rungs, report, checkpoints), notes
@@ -226,11 +232,13 @@ class Worker:
         trainer, notes = self._trainer(task, parts, found)  # of the other one half may be restored
         return trainer, train(trainer, task.rungs, report, checkpoints), (*notes, anew)
 
-    def _trainer(self, task: TrialTask, parts: int, found: _Found) -> tuple[Trainer, Notes]:
+    def _trainer(self, task: TrialTask, parts: int, found: _Found) -> tuple[Steps, Notes]:
         device = resolve_device(task.device)
         data = self._data(task, device, parts)
+        if task.schedule.networks:
+            return shared_trainer(task, device, data, parts)
         network, inherited = start_network(task)
-        found.kept = inherited.kept if inherited else None
+        found.kept = inherited.kept if isinstance(inherited, Inheritance) else None
         notes = (f"init: {inherited}",) if inherited else ()
         return Trainer(network.to(device), data, task.schedule, parts), notes
 
@@ -300,17 +308,37 @@ def gate_of(device: str, measured: str) -> DeviceGate:
     return DeviceGate(gpu, gpu if places[0].type == "cuda" else CPU)
 
 
-def start_network(task: TrialTask) -> tuple[HighResolutionNet, Inheritance | None]:
+def shared_trainer(
+    task: TrialTask, device: torch.device, data: TrainingData, parts: int
+) -> tuple[Steps, Notes]:
+    """Return shared weights on their way, and what there is to say of them."""
+    schedule, seed, networks = task.schedule, task.key.seed, task.sharing
+    classes = schedule.data.classes
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        shared = SharedNetwork.of(networks, classes).to(device)
+    macs = [cost(network, schedule.crop, classes).macs for network in networks]
+    strata = Strata(networks, macs, schedule.networks, seed)
+    note = f"weights that {len(networks)} networks share, {len(strata.strata)} a step"
+    return SharedTrainer(shared, strata, task.architecture, data, schedule, parts), (note,)
+
+
+def start_network(task: TrialTask) -> tuple[HighResolutionNet, Inheritance | str]:
     """Return the network on the CPU with the start that the seed and the schedule give it.
 
-    Beside it is what became of inherited weights, if there are any. Raise WeightsError if
-    their file is missing or holds no HRNet.
+    Beside it is what became of inherited weights, empty if there are none. Raise WeightsError
+    if their file is missing or does not hold what it should.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.key.seed)
         network = build(task.architecture, task.schedule.data.classes)
     if task.schedule.init == NO_INIT:
-        return network, None
+        return network, ""
+    if task.schedule.init == SHARED_INIT:
+        fresh = read_shared(task.schedule.init_path).start(network)
+        count = len(list(network.parameters()))
+        anew = f", {len(fresh)} anew ({listed(fresh)})" if fresh else ""
+        return network, f"{count - len(fresh)} of {count} tensors from shared weights{anew}"
     return network, inherit_from(network, task.schedule.init_path)
 
 
@@ -344,7 +372,7 @@ def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:
     return latency_of(network, spec, task.reference_ms, classes=task.schedule.data.classes)
 
 
-def _notes(trainer: Trainer, device: torch.device) -> tuple[str, ...]:
+def _notes(trainer: Steps, device: torch.device) -> tuple[str, ...]:
     """Return how a trial was trained, where its schedule does not tell."""
     schedule, parts = trainer.schedule, trainer.parts
     threads = f" with {torch.get_num_threads()} threads" if device.type == "cpu" else ""

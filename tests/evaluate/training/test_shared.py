@@ -57,14 +57,13 @@ def trainer(
     schedule: Schedule = AVERAGED, data: TrainingData = DATA, count: int = 2, parts: int = 1
 ) -> SharedTrainer:
     strata = Strata(SPACE, MACS, count, seed=3)
-    return SharedTrainer(shared_of(SPACE), strata, data, schedule, parts)
+    return SharedTrainer(shared_of(SPACE), strata, wide(6), data, schedule, parts)
 
 
 def test_each_step_draws_one_network_of_each_stratum() -> None:
     strata = Strata(SPACE, MACS, 2, seed=1)
     cheap, expensive = [wide(2), wide(3), wide(4)], [wide(5), wide(6)]
     assert strata.strata == [cheap, expensive]
-    assert strata.largest == wide(6)
     drawn = [strata.draw(step) for step in range(600)]
     assert drawn == [Strata(SPACE, MACS, 2, seed=1).draw(step) for step in range(600)]
     assert drawn != [Strata(SPACE, MACS, 2, seed=2).draw(step) for step in range(600)]
@@ -81,7 +80,7 @@ def test_strata_are_never_empty() -> None:
 def test_a_network_alone_learns_what_it_would_learn_by_itself() -> None:
     shared = shared_of([TINY])
     alone = Trainer(with_slices(shared, TINY), DATA, SHORT)
-    together = SharedTrainer(shared, Strata([TINY], [1], 4, seed=0), DATA, SHORT)
+    together = SharedTrainer(shared, Strata([TINY], [1], 4, seed=0), TINY, DATA, SHORT)
     train(alone, (4,), always)
     training = train(together, (4,), always)
     for name, weight in alone.network.named_parameters():
@@ -98,7 +97,7 @@ def test_a_step_follows_the_mean_of_what_its_networks_want() -> None:
     losses = []
     for architecture in drawn:
         alone = SharedTrainer(
-            shared_of(SPACE), Strata([architecture], [1], 1, seed=0), DATA, schedule
+            shared_of(SPACE), Strata([architecture], [1], 1, seed=0), wide(6), DATA, schedule
         )
         losses.append(alone.advance())
         for name, weight in alone.shared.named_parameters():
@@ -165,6 +164,22 @@ def test_shared_weights_killed_at_ten_random_moments_are_the_same(tmp_path: Path
     assert equal_states(resumed.shared, done.shared)
 
 
+def test_sgd_teaches_weights_that_a_step_before_did_not_reach() -> None:
+    """Fused SGD of torch 2.13 raises TypeError for those that have no momentum yet."""
+    deep = replace(wide(6).stages[1], blocks=(2,) * wide(6).stages[1].branches)
+    deeper = replace(wide(6), stages=(wide(6).stages[0], deep, *wide(6).stages[2:]))
+    drawn = (Strata([wide(6), deeper], [1, 2], 1, seed) for seed in range(100))
+    strata = next(s for s in drawn if s.draw(0) == [wide(6)] and s.draw(1) == [deeper])
+    shared = shared_of([wide(6), deeper])
+    one = SharedTrainer(shared, strata, wide(6), DATA, SCHEDULE)
+    added = shared["stage2.0.branches.0.1.conv1.weight@BasicBlock"]
+    start = added.detach().clone()
+    one.advance()
+    assert torch.equal(added, start)
+    one.advance()
+    assert not torch.equal(added, start)
+
+
 def test_averaged_weights_are_those_judged_and_kept() -> None:
     raw, averaged = trainer(replace(SHORT, ema=0.0)), trainer(SHORT)
     train(raw, (4,), always)
@@ -211,3 +226,17 @@ def test_a_loss_that_is_not_finite_names_the_step() -> None:
 
     with pytest.raises(TrainingError, match="the loss is nan at step 1 of 6"):
         trainer(data=replace(DATA, batch=batch)).advance()
+
+
+def test_networks_that_differ_in_channels_are_called_as_one_and_learn_as_their_own() -> None:
+    """A network takes megabytes without weights too; a space has hundreds."""
+    one = trainer(SHORT)
+    for _ in range(SHORT.steps):
+        one.advance()
+    called = [one._forms.of(architecture)[0] for architecture in SPACE]
+    assert len({id(network) for network in called}) == 1
+    cat = replace(SPACE[0].stages[3], fuse="CAT")
+    fused = replace(SPACE[0], stages=(*SPACE[0].stages[:3], cat))
+    assert one._forms.of(fused)[0] is not called[0]
+    assert one._forms.of(replace(SPACE[0], final_kernel=3))[0] is not called[0]
+    assert one._forms.of(replace(SPACE[0], align_corners=True))[0] is not called[0]

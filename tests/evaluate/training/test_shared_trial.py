@@ -1,0 +1,120 @@
+"""Shared weights are a trial like others, and trials start from what it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from evaluate.training.test_shared import SPACE, wide
+from evaluate.training.test_train import equal_states
+from evaluate.training.test_trial import SCHEDULE, always
+from made_up import TINY
+
+from hrnet_search.errors import WeightsError
+from hrnet_search.evaluate.training.trial import Worker, start_network
+from hrnet_search.net.shared import read_shared, unweighted
+from hrnet_search.net.weights import load_weights
+from hrnet_search.records import COMPLETED, TrialKey, TrialProgress, TrialResult, TrialTask
+
+TOGETHER = replace(SCHEDULE, networks=2)
+
+
+def together(folder: Path) -> TrialTask:
+    key = TrialKey(TINY.id, TOGETHER.id, 0)
+    return TrialTask(
+        0, key, TINY, TOGETHER, (4,), device="cpu", folder=str(folder), sharing=(TINY, *SPACE)
+    )
+
+
+def variant(folder: Path, path: Path, **changed: Any) -> TrialTask:
+    schedule = replace(SCHEDULE, init="shared", init_fingerprint="0f", init_path=str(path))
+    key = TrialKey(wide(3).id, schedule.id, 0)
+    task = TrialTask(1, key, wide(3), schedule, (2, 4), device="cpu", folder=str(folder))
+    return replace(task, **changed)
+
+
+def path_of(task: TrialTask) -> Path:
+    return Path(task.folder, "weights", f"{task.key}.safetensors")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrialTask, TrialResult]:
+    task = together(tmp_path_factory.mktemp("study"))
+    return task, Worker().run(task, always)
+
+
+def test_shared_weights_are_judged_by_the_slices_of_the_base(
+    trained: tuple[TrialTask, TrialResult],
+) -> None:
+    task, result = trained
+    assert (result.status, result.error) == (COMPLETED, "")
+    assert [rung.step for rung in result.rungs] == [4]
+    assert "weights that 6 networks share, 2 a step" in result.notes
+    assert result.kept is None
+    assert path_of(task).is_file()
+
+
+def test_a_variant_starts_from_its_slices_and_says_so(
+    trained: tuple[TrialTask, TrialResult], tmp_path: Path
+) -> None:
+    path = path_of(trained[0])
+    one = variant(tmp_path, path)
+    network, said = start_network(one)
+    slices = read_shared(path).slices(unweighted(wide(3), 3))
+    assert all(torch.equal(slices[name], w) for name, w in network.named_parameters())
+    assert said == f"{len(slices)} of {len(slices)} tensors from shared weights"
+    result = Worker().run(one, always)
+    assert result.status == COMPLETED
+    assert f"init: {said}" in result.notes
+    assert result.kept is None  # it is the share of a base that would rank likeness
+    scratch = replace(one, schedule=SCHEDULE, key=TrialKey(wide(3).id, SCHEDULE.id, 0))
+    assert Worker().run(scratch, always).rungs != result.rungs
+
+
+def test_what_shared_weights_do_not_have_starts_anew(trained: tuple[TrialTask, TrialResult],
+                                                     tmp_path: Path) -> None:  # fmt: skip
+    wider = variant(tmp_path, path_of(trained[0]), architecture=wide(7))
+    fresh, _ = start_network(replace(wider, schedule=SCHEDULE))
+    network, said = start_network(wider)
+    own = dict(fresh.named_parameters())
+    kept = [name for name, weight in network.named_parameters() if torch.equal(weight, own[name])]
+    assert " anew (" in str(said)
+    assert "stage2.0.branches.0.0.conv1.weight" in kept
+    assert "conv1.weight" not in kept
+
+
+def test_shared_weights_killed_and_gone_on_with_are_the_same(
+    trained: tuple[TrialTask, TrialResult], tmp_path: Path
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def kill(progress: TrialProgress) -> bool:
+        if progress.phase == "train" and progress.step == 3:
+            raise KilledError
+        return True
+
+    task = together(tmp_path)
+    with pytest.raises(KilledError):
+        Worker(checkpoint_s=0).run(task, kill)
+    result = Worker().run(task, always)
+    assert result.rungs == trained[1].rungs
+    assert equal_states(read_shared(path_of(task)), read_shared(path_of(trained[0])))
+
+
+def test_files_of_one_kind_are_not_taken_for_the_other(
+    trained: tuple[TrialTask, TrialResult], tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    for content in (b"", b"not safetensors", path_of(trained[0]).read_bytes()[:200]):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="holds no shared weights"):
+            read_shared(path)
+    with pytest.raises(WeightsError):
+        read_shared(tmp_path / "missing")
+    network, _ = start_network(replace(variant(tmp_path, path), schedule=SCHEDULE))
+    with pytest.raises(WeightsError):
+        load_weights(network, path_of(trained[0]))
