@@ -323,17 +323,17 @@ def shared_trainer(
     return SharedTrainer(shared, strata, task.architecture, data, schedule, parts), (note,)
 
 
-def start_network(task: TrialTask) -> tuple[HighResolutionNet, Inheritance | str]:
+def start_network(task: TrialTask) -> tuple[HighResolutionNet, Inheritance | str | None]:
     """Return the network on the CPU with the start that the seed and the schedule give it.
 
-    Beside it is what became of inherited weights, empty if there are none. Raise WeightsError
-    if their file is missing or does not hold what it should.
+    Beside it is what became of weights to start from, if there are any. Raise WeightsError if
+    their file is missing or does not hold what it should.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.key.seed)
         network = build(task.architecture, task.schedule.data.classes)
     if task.schedule.init == NO_INIT:
-        return network, ""
+        return network, None
     if task.schedule.init == SHARED_INIT:
         fresh = read_shared(task.schedule.init_path).start(network)
         count = len(list(network.parameters()))

@@ -27,6 +27,7 @@ from hrnet_search.evaluate.training.train import Trainer, Training, train
 from hrnet_search.evaluate.training.trial import Worker, start_network, validation_batch
 from hrnet_search.files import checkpoint_folder
 from hrnet_search.net.hrnet import HighResolutionNet, build
+from hrnet_search.net.inherit import Inheritance
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records import (
     DataSpec,
@@ -572,7 +573,7 @@ def test_a_schedule_with_weights_starts_from_them(tmp_path: Path) -> None:
     schedule = replace(SCHEDULE, init="start.safetensors", init_path=str(file))
     started, inherited = start_network(task(schedule=schedule))
     assert torch.equal(started.conv1.weight, given.conv1.weight)
-    assert inherited is not None
+    assert isinstance(inherited, Inheritance)
     assert inherited.kept == 1
     assert str(inherited).startswith("273 of 273 tensors match")
 
