@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -96,9 +95,9 @@ class Study:
         """
         rows, notes = self._reader.trials(), self.notes
         stored = [name for name in COLUMNS if name not in (SOFT_IOU, KEPT)]
-        table = pd.DataFrame([[row[PLACES[n]] for n in stored] for row in rows], columns=stored)
-        with reading(self.folder), no_collections():
-            results = [None if row[FINISHED] is None else result_of(row) for row in rows]
+        table = pd.DataFrame({n: [row[PLACES[n]] for row in rows] for n in stored}, columns=stored)
+        pairs = self._pairs(rows)
+        results = [result for _, result in pairs]
         table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [r and _soft_iou(r) for r in results])
         table.insert(COLUMNS.index(KEPT), KEPT, [r and r.kept for r in results])
         asked = notes.goals.accuracies
@@ -109,7 +108,7 @@ class Study:
         for name in ("params", "macs", "activations"):
             table[name] = table[name].astype("Int64")
         levels = notes.levels or ()
-        points = [json.loads(row[PLACES["point"]]) for row in rows]
+        points = [ask.point for ask, _ in pairs]
         for i, path in enumerate(notes.choices or ()):
             if path in COLUMNS:  # the choice of width is the column that is there
                 continue
@@ -209,7 +208,9 @@ class Study:
 
     def trials(self) -> list[tuple[Ask, TrialResult | None]]:
         """Return every trial asked for, with its result if it has one."""
-        rows = self._reader.trials()
+        return self._pairs(self._reader.trials())
+
+    def _pairs(self, rows: Sequence[Row]) -> list[tuple[Ask, TrialResult | None]]:
         with reading(self.folder), no_collections():
             return [(ask_of(r), None) if r[FINISHED] is None else self._pair(r) for r in rows]
 
