@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.problems import PROBLEMS, Places
 from benchmarks.search_report import write_report
-from benchmarks.simulation import PLAIN, Run, simulate
+from benchmarks.simulation import LEARNING, PLAIN, Run, simulate
 from hrnet_search.search.samplers import SAMPLERS
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def main() -> None:
     run = commands.add_parser("run", help="search, and append what came of it")
     add = run.add_argument
     add("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
-    add("--samplers", nargs="+", default=["pareto"], choices=[*SAMPLERS, *PLAIN])
+    add("--samplers", nargs="+", default=["pareto"], choices=[*SAMPLERS, *LEARNING, *PLAIN])
     add("--seeds", type=int, default=20)
     add("--first-seed", type=int, default=0)
     add("--trials", type=int, default=200)

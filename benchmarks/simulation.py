@@ -14,6 +14,7 @@ import optuna
 from optuna.study import StudyDirection
 
 from benchmarks.problems.benchmark import Benchmark, area
+from benchmarks.problems.earlier import SHARED, after
 from hrnet_search.pareto import non_dominated
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Points
@@ -36,6 +37,11 @@ PLAIN: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
 """Optuna's samplers as their users run them: what they propose is trained, known or not."""
 
 
+AFTER = " after "
+LEARNING = tuple(f"pareto{AFTER}{kind}" for kind in SHARED)
+"""The default sampler with an earlier study to learn from, by how alike that is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What is searched by whom: the key of a record."""
@@ -48,12 +54,12 @@ class Run:
 
 
 class Ours:
-    """A sampler of the table."""
+    """A sampler of the table; `NAME after KIND` learns from an earlier study of the kind."""
 
     def __init__(self, benchmark: Benchmark, run: Run, options: dict[str, Any]) -> None:
-        self._sampler = SAMPLERS[run.sampler](
-            benchmark.problem, seed=run.seed, trials=run.trials, **options
-        )
+        name, _, kind = run.sampler.partition(AFTER)
+        problem = after(benchmark, kind, run.seed).problem if kind else benchmark.problem
+        self._sampler = SAMPLERS[name](problem, seed=run.seed, trials=run.trials, **options)
 
     def ask(self) -> Point | None:
         """Return the next point to train, None at the end of the space."""

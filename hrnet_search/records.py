@@ -37,7 +37,7 @@ AUTO = "auto"
 SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 MIOU, SOFT_IOU = "miou", "soft_iou"
-SIGNAL = "search.signal"
+SIGNAL, LEARN_FROM = "search.signal", "search.learn_from"
 SIGNALS = (AUTO, SOFT_IOU, MIOU)
 """What a search may learn from; auto is soft IoU, of which a seed moves less."""
 

@@ -65,7 +65,7 @@ GUESTS = {
     "search.screening": {"scipy"},
     "search.samplers.optuna_samplers": {"optuna"},
     "search.samplers.surrogate": {"scipy", "sklearn"},
-    "search.samplers.pareto": {"threadpoolctl"},
+    "search.samplers.one_thread": {"threadpoolctl"},
     "search.samplers.acquisition": {"scipy"},
     "search.mirrors.mlflow_mirror": {"mlflow"},
     "search.mirrors.tracking_uri": {"sqlalchemy"},

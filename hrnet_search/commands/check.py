@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hrnet_search.commands.arguments import add_space
 from hrnet_search.commands.outcome import DONE, say, say_as_it_is, warn
 from hrnet_search.commands.space_file import (
+    RESULTS,
     data_lines,
     decoded_line,
     initial_weights,
@@ -88,6 +89,7 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     check_sampler(file)
     initial = initial_weights(file)
     initial.settled(file.schedule)
+    learned = _learned(file)
     advice, warmup = list(advice_on(file)), list(warmup_advice(file.schedule))
     decoded = decoded_bytes(file.schedule.data) if data else None
     found = survey(file.space)
@@ -95,11 +97,23 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     if decoded is not None:
         lines.append(decoded_line(decoded, file.schedule.data.cache))
     plain = {**seen(data), "decoded_bytes": decoded, "initial": initial.lines, "tracking": advice}
-    plain |= {"warmup": warmup}
+    plain |= {"warmup": warmup, "learned": learned}
     return Checked(
-        (*lines, *initial.lines, *advice, *warmup, *found.lines()),
+        (*lines, *initial.lines, *learned, *advice, *warmup, *found.lines()),
         {"name": file.name, **plain, **asdict(found)},
     )
+
+
+def _learned(file: SpaceFile) -> list[str]:
+    """Return what a search would learn from, as a run in the usual folder does."""
+    if not file.search.learn_from:
+        return []
+    # Imported here: `check` answers at once, without the second that scikit-learn takes.
+    from hrnet_search.search.earlier import learned_lines, settled_earlier
+    from hrnet_search.search.settled_signal import settled_signal
+
+    folder = RESULTS / file.name
+    return learned_lines(settled_earlier(file, folder, settled_signal(file, folder)))
 
 
 def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,14 @@ from hrnet_search.commands.driver import (
     spin_less,
 )
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
-from hrnet_search.commands.space_file import data_lines, decoded_line, load_search, study_folder
+from hrnet_search.commands.space_file import (
+    data_lines,
+    decoded_line,
+    learning_from,
+    load_search,
+    study_folder,
+)
+from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
@@ -29,6 +37,13 @@ if TYPE_CHECKING:
 def add(sub: argparse.ArgumentParser) -> None:
     """Take what `run` does."""
     sub.add_argument("--trials", type=positive, metavar="N", help="instead of the file's")
+    sub.add_argument(
+        "--learn-from",
+        type=expanded,
+        action="append",
+        metavar="STUDY",
+        help="learn from an earlier study, instead of those in the file (may be repeated)",
+    )
     add_driving(sub)
 
 
@@ -38,6 +53,7 @@ def command(options: argparse.Namespace) -> int:
     folder = study_folder(file, options.output)
     from hrnet_search.commands.terminal import Terminal
 
+    file = learning_from(file, options.learn_from or ())
     brain = _search(file, folder, options.trials, Driving.of(options), Terminal(options.plain))
     code = TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
     return ended(brain.why_ended, folder, code, options.debug)
@@ -56,23 +72,24 @@ def run(
     storage: str | None = None,
     take_over: bool = False,
     retry_failed: bool = False,
+    learn_from: Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Study:
     """Search the space of a space file, write the report, and return the study in `folder`.
 
-    The same call again goes on where it was. `trials` and `data_root` replace what the file
-    says. `workers` trials run at once through Ray, with a share of a GPU and GiB of memory each,
-    on the cluster at `ray` or on this machine. Trials that fail are rows of the study, no error.
-    Nothing is printed unless `progress` is set: lines go to the logger `hrnet_search`. Raise
-    SpaceError, DataError, WeightsError or StudyError for input that is wrong, StudyInUseError,
-    StorageLostError, and KeyboardInterrupt after Ctrl-C.
+    The same call again goes on where it was. `trials`, `data_root` and `learn_from` (folders of
+    earlier studies) replace what the file says. `workers` trials run at once through Ray, with a
+    share of a GPU and GiB of memory each, on the cluster at `ray` or on this machine. Trials that
+    fail are rows of the study, no error. Nothing is printed unless `progress` is set: lines go to
+    the logger `hrnet_search`. Raise SpaceError, DataError, WeightsError or StudyError for input
+    that is wrong, StudyInUseError, StorageLostError, and KeyboardInterrupt after Ctrl-C.
     """
     from hrnet_search.commands.terminal import Quiet, Terminal
 
     require_positive(("trials", trials))
     how = Driving(workers, gpus_per_trial, memory_per_trial, ray, storage, take_over, retry_failed)
     terminal = Terminal() if progress else Quiet()
-    file = load_search(space, data_root, terminal.warn)
+    file = learning_from(load_search(space, data_root, terminal.warn), learn_from)
     place = study_folder(file, folder)
     _search(file, place, trials, how, terminal)
     return reported_study(place, terminal)
@@ -83,6 +100,7 @@ def _search(
 ) -> Brain:
     spin_less()
     from hrnet_search.data.cache import decoded_bytes
+    from hrnet_search.search.earlier import learned_lines
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.run import going_on, open_store, plan_of, search
     from hrnet_search.search.trials import have_ended
@@ -98,7 +116,8 @@ def _search(
         if already := store.finished():
             terminal.say(f"going on with {folder}: {have_ended(len(already))}")
         whole = plan.trials + (plan.base is not None)
-        first = [*plan.initial, *going_on(plan.contents, already)]
+        learned = learned_lines(plan.earlier)
+        first = [*plan.initial, *learned, *going_on(plan.contents, already)]
         with driven(file, store, whole, first, interrupt, how, terminal) as (
             driver,
             listeners,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,23 @@ def load_search(
         raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search ablate", file.path))
     _require_root(file)
     return file
+
+
+def learning_from(file: SpaceFile, studies: Sequence[str | Path]) -> SpaceFile:
+    """Return a space file that learns from other studies than it says, if any are given.
+
+    What is kept of it says so too, so that it begins the same study again.
+    """
+    if not studies:
+        return file
+    from hrnet_search.space.rewrite import with_entry
+    from hrnet_search.space.sections import LEARNING, why_not_learning
+
+    if why := why_not_learning(file.search.sampler):
+        raise InputError(Fault("--learn-from", None, why, f"allowed: {LEARNING}"))
+    places = tuple(str(absolute(study)) for study in studies)
+    text = with_entry(file.text, "search", "learn_from", list(places))
+    return replace(file, text=text, search=replace(file.search, learn_from=places))
 
 
 def load_ablation(

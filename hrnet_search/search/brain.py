@@ -24,6 +24,7 @@ from hrnet_search.search import rungs
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.phase import ConfirmPhase
 from hrnet_search.search.deaths import Death
+from hrnet_search.search.earlier import expectation
 from hrnet_search.search.first_measurements import measured_at_start
 from hrnet_search.search.initial_weights import networks_that_share, why_no_base
 from hrnet_search.search.plan import Plan
@@ -57,7 +58,8 @@ class Brain:
         self._reference_ms = reference_ms
         self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
         self._screen = LatencyScreen(plan.space)
-        problem = problem_of(plan.space, plan.objectives, self._screen)
+        earlier = [expectation(plan.space, study) for study in plan.earlier]
+        problem = problem_of(plan.space, plan.objectives, self._screen, earlier)
         self._sampler = maker_of(plan.sampler)(
             problem, seed=plan.seed, trials=plan.trials, anchors=known_designs(plan.space)
         )
@@ -66,6 +68,7 @@ class Brain:
         self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._noted: Screening | None = None
+        self._weights: tuple[float, ...] = ()
         self._known_points: tuple[Point, ...] = ()
         self._resume()
 
@@ -189,6 +192,7 @@ class Brain:
     def _propose(self) -> bool:
         """Ask the sampler until it names a computation that is new; False at its end."""
         self._note_screening()
+        self._note_weights()
         while points := self._sampler.ask():
             if self._ask_seeds(points[0]):
                 return True
@@ -206,6 +210,13 @@ class Brain:
         if noted != self._noted:
             self._store.note(Notes(screening=noted))
             self._noted = noted
+
+    def _note_weights(self) -> None:
+        """Note how much each earlier study weighs now, in hundredths."""
+        weights = tuple(round(w, 2) for w in self._sampler.weights()) if self.plan.earlier else ()
+        if weights != self._weights:
+            self._store.note(Notes(learned_weights=weights))
+            self._weights = weights
 
     def _ask_seeds(self, point: Point) -> bool:
         """Commit an ask for each seed of a point that has none; False if all have."""

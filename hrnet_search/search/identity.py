@@ -12,7 +12,7 @@ from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
 from hrnet_search.files import write_whole
-from hrnet_search.records import NO_IDENTITY, NO_INIT, SIGNAL, Schedule
+from hrnet_search.records import LEARN_FROM, NO_IDENTITY, NO_INIT, SIGNAL, Schedule
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.notes import Notes
@@ -108,7 +108,7 @@ def _identity(notes: Notes) -> Mapping[str, Any]:
     identity = notes.identity or {}
     if FACTORS in identity:
         return identity
-    return {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], **identity}
+    return {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], LEARN_FROM: [], **identity}
 
 
 def _leaves(notes: Notes) -> dict[str, Any]:

@@ -38,6 +38,8 @@ def keep_space(
                 return COLORS_FILE
             case ("data", "root"):
                 return file.schedule.data.root
+            case ("search", "learn_from", _):
+                return str(absolute(written, Path(file.path).parent))
             case ("tracking", name):
                 return redacted_address(tracking.get(name, written))
             case ("schedule", "init") | ("ablate", "factors", _, "levels", _):

@@ -10,7 +10,7 @@ from hrnet_search.inventory import Inventory
 from hrnet_search.records import MIOU, LatencySpec, Schedule
 from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
-from hrnet_search.store.findings import Probe
+from hrnet_search.store.findings import Learned, Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Plan:
     what the schedule left open was settled, None if nothing was; `initial` says in lines what
     variants start from. Where variants inherit from the base, `base` is the schedule that it is
     trained by, before all others and beside their count. `data` is what the data hold, `contents`
-    each of their files.
+    each of their files. `earlier` are studies that the sampler learns from.
     """
 
     space: SearchSpace
@@ -50,6 +50,7 @@ class Plan:
     base: Schedule | None = None
     data: Inventory = field(default_factory=Inventory)
     contents: Contents = ()
+    earlier: tuple[Learned, ...] = ()
 
     @property
     def goals(self) -> Goals:

@@ -58,6 +58,8 @@ class Problem:
     may keep and learn from; None where `cost` itself is exact.
     `features(points) -> float[n, k]` says of what kind points are, in numbers that bear on accuracy
     and never change: what levels of several axes amount to together. None: nothing is known.
+    Each of `earlier` is what an earlier study makes one expect of points, [n], in any scale; it may
+    mean nothing here, and never changes.
     """
 
     axes: Sequence[Axis]
@@ -68,6 +70,7 @@ class Problem:
     estimated: bool = False
     exact: Callable[[Points], Floats] | None = None
     features: Callable[[Points], Floats] | None = None
+    earlier: Sequence[Callable[[Points], Floats]] = ()
 
     def __post_init__(self) -> None:
         faults = [

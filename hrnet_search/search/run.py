@@ -26,9 +26,9 @@ from hrnet_search.paths import absolute
 from hrnet_search.records import (
     AUTO,
     HANG_S,
+    LEARN_FROM,
     MIOU,
     SIGNAL,
-    SOFT_IOU,
     TRAINED_FIRST,
     Latency,
     LatencySpec,
@@ -38,6 +38,7 @@ from hrnet_search.records import (
 )
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Asking, Driver, Listener, run_inline
+from hrnet_search.search.earlier import settled_earlier
 from hrnet_search.search.first_measurements import frozen_reference, measure_start, screening_line
 from hrnet_search.search.identity import REQUIRE, TARGET, TRAINING, check_same, keep_contents
 from hrnet_search.search.initial_weights import Initial, base_schedule
@@ -46,6 +47,7 @@ from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.mirrors.tracking_uri import noted_tracking, tracking_of
 from hrnet_search.search.own_sampler import check_sampler
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.settled_signal import settled_signal
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.space.load import SpaceFile
@@ -63,7 +65,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     """Look at the data and settle a space file into a plan.
 
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
-    or no HRNet's.
+    or no HRNet's, SpaceError for earlier studies from which nothing can be learned.
     """
     folder = absolute(folder)
     check_sampler(file)
@@ -71,7 +73,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     contents = contents_of(file.schedule.data)
     known = fingerprint(file.schedule.data, contents)
     schedule = replace(file.schedule, fingerprint=known)
-    initial = Initial(file, folder)
+    initial, signal = Initial(file, folder), settled_signal(file, folder)
     schedule, probe = on_this_machine(initial.settled(schedule), file, folder)
     return Plan(
         space=file.space,
@@ -89,26 +91,14 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         confirm=file.search.confirm,
         long=file.search.long,
         stop=file.search.stop,
-        signal=settled_signal(file, folder),
+        signal=signal,
         probe=probe,
         initial=tuple(initial.lines),
         base=base_schedule(schedule) if schedule.init in TRAINED_FIRST else None,
         data=data,
         contents=contents,
+        earlier=settled_earlier(file, folder, signal),
     )
-
-
-def settled_signal(file: SpaceFile, folder: Path) -> str:
-    """Return what a search learns from; auto: as its study began, soft IoU if it is new.
-
-    Where the objective is of some classes, it is that one: soft IoU is of all.
-    """
-    accuracy = file.goals.accuracy
-    if accuracy.key != MIOU:
-        return accuracy.key
-    if file.search.signal != AUTO:
-        return file.search.signal
-    return open_study(folder).notes.signal if (folder / FILE).exists() else SOFT_IOU
 
 
 def on_this_machine(
@@ -306,6 +296,7 @@ def _notes(file: SpaceFile, plan: Plan) -> Notes:
         data_holds=plan.data,
         probe=plan.probe,
         initial=plan.initial,
+        learned_from=plan.earlier or None,
     )
 
 
@@ -335,5 +326,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         identity[TARGET] = plan.space.target
     if plan.space.require:
         identity[REQUIRE] = [rule.text for rule in plan.space.require]
+    if plan.earlier:
+        identity[LEARN_FROM] = [f"{study.name} ({study.study})" for study in plan.earlier]
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -41,13 +41,17 @@ def structure_of(space: SearchSpace, points: Points) -> Floats:
 
 
 def problem_of(
-    space: SearchSpace, objectives: tuple[str, ...], screen: LatencyScreen | None = None
+    space: SearchSpace,
+    objectives: tuple[str, ...],
+    screen: LatencyScreen | None = None,
+    earlier: Sequence[Callable[[Points], Floats]] = (),
 ) -> Problem:
     """Return the problem of a space: its choices as axes, its exact costs, its exact limits.
 
     Latency is known only by measuring: until a measured value is told, its column holds what
     `screen` expects at the moment, and points that it expects to be over a limit of latency,
     with the margin of its error, are not asked for. Whether a limit holds is measured.
+    `earlier` are expectations from earlier studies.
     """
     screen = screen or LatencyScreen(space)
     names = cost_objectives(objectives)
@@ -93,4 +97,5 @@ def problem_of(
         estimated=latency_matters(space, objectives),
         exact=exact,
         features=features,
+        earlier=earlier,
     )

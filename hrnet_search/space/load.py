@@ -176,7 +176,7 @@ def _load(
     schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base)
     hang_s = read_hang_s(parts["schedule"])
     latency = read_latency(parts["latency"])
-    search = read_search(parts["search"])
+    search = read_search(parts["search"], Path(file).parent)
     tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"], data)
     limits, floors = read_limits(reader, parts["limits"], data)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import yaml
 
-from hrnet_search.arch.yaml_nodes import compose
+from hrnet_search.arch.yaml_nodes import compose, entries
 from hrnet_search.redaction import redacted, redacted_address, secrets_of
 
 Keys = tuple[str, ...]
@@ -32,6 +32,37 @@ def rewritten(text: str, value_of: NewValue) -> str:
         rest = "\n" if text[start:end].endswith("\n") else ""
         text = f"{text[:start]}{json.dumps(new, ensure_ascii=False)}{rest}{text[end:]}"
     return text
+
+
+def with_entry(text: str, section: str, key: str, value: object) -> str:
+    """Return the text of a space file with one key of a section set; all else stays as written."""
+    root, _ = compose(text, "")
+    spelt = json.dumps(value, ensure_ascii=False)
+    if not isinstance(root, yaml.MappingNode):
+        return text
+    found = entries(root).get(section)
+    if found is None:
+        return _inserted(text, root, f'"{section}": {{"{key}": {spelt}}}')
+    inside = found[1]
+    if not isinstance(inside, yaml.MappingNode):  # nothing was written behind the key
+        end = inside.start_mark.index
+        return f'{text[:end]} {{"{key}": {spelt}}}{text[inside.end_mark.index :]}'
+    if (old := entries(inside).get(key)) is not None:
+        start, end = old[1].start_mark.index, old[1].end_mark.index
+        end -= len(text[start:end]) - len(
+            text[start:end].rstrip()
+        )  # a block ends with the next key
+        return f"{text[:start]}{spelt}{text[end:]}"
+    return _inserted(text, inside, f'"{key}": {spelt}')
+
+
+def _inserted(text: str, node: yaml.MappingNode, entry: str) -> str:
+    """Return a text with an entry before the first one of a mapping."""
+    start = node.start_mark.index
+    if node.flow_style:
+        comma = ", " if node.value else ""
+        return f"{text[: start + 1]}{entry}{comma}{text[start + 1 :]}"
+    return f"{text[:start]}{entry}\n{' ' * node.start_mark.column}{text[start:]}"
 
 
 @lru_cache(maxsize=16)

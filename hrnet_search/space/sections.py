@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -15,7 +16,7 @@ from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.targets import TARGETS
 from hrnet_search.device_names import DEVICE, DEVICES, is_device
 from hrnet_search.errors import shown
-from hrnet_search.paths import expanded
+from hrnet_search.paths import absolute, expanded
 from hrnet_search.records import (
     AUTO,
     CLASS_WEIGHTS,
@@ -51,6 +52,7 @@ from hrnet_search.space.require import LONGEST, Requirement, RuleError
 
 DEFAULT_SAMPLER = "pareto"
 OWN_SAMPLER = "package.module:factory"
+LEARNING = f"sampler: {DEFAULT_SAMPLER}, or one of your own"
 _OWN_SAMPLER = re.compile(r"(?!optuna:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 RATES = {"sgd": 0.05, "adamw": 0.005}
 """Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""
@@ -71,7 +73,7 @@ class SearchSpec:
     `confirm` is the share of device time that confirms what the search found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
     of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
-    both learn from, one of SIGNALS.
+    both learn from, one of SIGNALS. `learn_from` are folders of earlier studies, absolute.
     """
 
     sampler: str = DEFAULT_SAMPLER
@@ -81,6 +83,7 @@ class SearchSpec:
     confirm: float = 0.3
     long: int = 3
     stop: float = 0.1
+    learn_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +274,7 @@ SEARCH: dict[str, Kind[Any]] = {
     "confirm": Number(0, 0.9),
     "long": Integer(2, 100),
     "stop": Number(0, 1),
+    "learn_from": ListOf(Text(), distinct=True),
 }
 TRACKING: dict[str, Kind[Any]] = dict.fromkeys(MIRROR_NAMES, Mirror())
 
@@ -377,9 +381,20 @@ def read_latency(section: Section) -> LatencySpec:
     return LatencySpec(**_taken(section, LATENCY, LatencySpec()))
 
 
-def read_search(section: Section) -> SearchSpec:
-    """Return which sampler searches, and for how long."""
-    return SearchSpec(**_taken(section, SEARCH, SearchSpec()))
+def why_not_learning(sampler: str) -> str:
+    """Return why a sampler cannot learn from earlier studies, empty if it can."""
+    others = set(SAMPLER_NAMES) - {DEFAULT_SAMPLER}
+    return f"the sampler {sampler} does not learn from earlier studies" if sampler in others else ""
+
+
+def read_search(section: Section, folder: Path) -> SearchSpec:
+    """Return which sampler searches, and for how long; paths start at `folder`."""
+    found = SearchSpec(**_taken(section, SEARCH, SearchSpec()))
+    if found.learn_from and (why := why_not_learning(found.sampler)):
+        where = section.where("learn_from")
+        section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
+    studies = tuple(str(absolute(named, folder)) for named in found.learn_from)
+    return replace(found, learn_from=studies)
 
 
 def read_tracking(section: Section) -> TrackingSpec:

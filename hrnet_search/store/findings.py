@@ -70,6 +70,21 @@ class Screening:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """What is learned from an earlier study, as it was when this one began.
+
+    Its name, its identity and its folder; `scores` of `networks` by `signal`, means over seeds.
+    """
+
+    name: str
+    study: str
+    folder: str
+    signal: str
+    networks: tuple[Architecture, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RungAudit:
     """The rule of the rungs judged on trials that ran on though it would have stopped them.
 

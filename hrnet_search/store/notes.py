@@ -18,7 +18,14 @@ from hrnet_search.redaction import redacted, redacted_address
 from hrnet_search.space.rewrite import without_secrets
 from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.duels import Duels
-from hrnet_search.store.findings import NotedSchedule, Probe, RungAudit, Screening, StartLatency
+from hrnet_search.store.findings import (
+    Learned,
+    NotedSchedule,
+    Probe,
+    RungAudit,
+    Screening,
+    StartLatency,
+)
 from hrnet_search.store.rows import record_of, to_json
 
 
@@ -57,6 +64,18 @@ def _latency_of(found: Any) -> StartLatency:
     return typing.cast(StartLatency, record_of(StartLatency, plain))
 
 
+def _plain_learned(row: Learned) -> dict[str, Any]:
+    return {**asdict(row), "networks": [to_json(network) for network in row.networks]}
+
+
+def _learned_of(found: Any) -> Learned:
+    plain = {**found, "networks": [json.loads(text) for text in found["networks"]]}
+    learned = typing.cast(Learned, record_of(Learned, plain))
+    if len(learned.networks) != len(learned.scores):
+        raise ValueError("as many scores as networks")
+    return learned
+
+
 def _addresses_of(text: str) -> Any:
     """Return addresses by mirror; studies begun before there were several have that of the one."""
     if not text.startswith("{"):
@@ -90,6 +109,10 @@ LATENCIES = Form(
     lambda many: json.dumps(list(map(_plain_latency, many))),
     lambda text: tuple(map(_latency_of, json.loads(text))),
 )
+LEARNED = Form(
+    lambda many: json.dumps(list(map(_plain_learned, many))),
+    lambda text: tuple(map(_learned_of, json.loads(text))),
+)
 
 
 def _json(kind: Any) -> Form:
@@ -109,8 +132,9 @@ class Notes:
     both. `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
     are the largest (height, width) by split. `initial` says for people what variants start from.
     `screening_start` was measured before the first trial; `known_points` turned out to spell a
-    network that was asked for before. `tracking` are addresses by mirror, without passwords.
-    `unreadable` names what is there and is not what its field is.
+    network that was asked for before. `learned_from` are earlier studies, each of which has one of
+    `learned_weights` in the model of accuracy, as a share of all. `tracking` are addresses by
+    mirror, without passwords. `unreadable` names what is there and is not what its field is.
     """
 
     name: str | None = None
@@ -139,6 +163,8 @@ class Notes:
     )
     screening: Screening | None = None
     known_points: tuple[Point, ...] | None = None
+    learned_from: tuple[Learned, ...] | None = field(default=None, metadata={"form": LEARNED})
+    learned_weights: tuple[float, ...] | None = None
     rung_audit: RungAudit | None = None
     duels: Duels | None = None
     tracking: Mapping[str, str] | None = field(default=None, metadata={"form": TRACKING})

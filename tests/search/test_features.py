@@ -14,7 +14,8 @@ from hrnet_search.arch.structure import structure
 from hrnet_search.pareto import hypervolume
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
 from hrnet_search.search.samplers import SAMPLERS
-from hrnet_search.search.samplers.features import Features, Unit
+from hrnet_search.search.samplers.columns import Unit
+from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.surrogate import Data, fitted
 from hrnet_search.search.space_problem import problem_of
 from hrnet_search.space.space import Choice, SearchSpace
@@ -82,13 +83,13 @@ def test_features_that_say_nothing_cost_next_to_nothing() -> None:
 def test_a_family_of_features_matters_together_or_not_at_all() -> None:
     rng = np.random.default_rng(3)
     features = rng.uniform(-0.5, 0.5, (60, 6))
-    groups, family = tuple(range(6)), (2, 3, 4, 5)
+    groups, families = tuple(range(6)), ((2, 3, 4, 5),)
     lengths = {}
     for name, accuracy in (
         ("one axis", np.sin(6 * features[:, 0])),
         ("the family", np.sin(2 * features[:, 2:].sum(axis=1))),
     ):
-        data = Data(features, accuracy + rng.normal(0, 0.05, 60), np.ones(60), groups, family)
+        data = Data(features, accuracy + rng.normal(0, 0.05, 60), np.ones(60), groups, families)
         lengths[name] = np.exp(fitted(data, None, 60)[2:-1])
     assert lengths["the family"][2:].max() < lengths["the family"][:2].min()
     assert lengths["one axis"][2:].min() > 3 * lengths["one axis"][0]
@@ -108,12 +109,13 @@ def test_like_axes_say_how_often_each_level_is_taken_where_a_problem_says_nothin
     pool = problem.enumerate()
     features = Features(problem, pool)
     points = np.array([[0, 2, 2, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0, 0]])
-    columns = [number for number, group in enumerate(features.groups) if group in features.family]
+    (family,) = features.families
+    columns = [number for number, group in enumerate(features.groups) if group in family]
     assert features(points)[:, columns] + 0.5 == pytest.approx(
         np.array([[1 / 3, 0, 2 / 3], [0, 1, 0]])
     )
     own = Features(replace(problem, features=lambda p: p[:, :1].astype(np.float64)), pool)
-    assert len(own.family) == 1
+    assert list(map(len, own.families)) == [1]
 
 
 def test_a_column_that_never_changed_stays_finite_where_it_does() -> None:

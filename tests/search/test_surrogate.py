@@ -26,10 +26,12 @@ def wave(rows: int, noise: float = 0.1, repeats: int = 1, seed: int = 0) -> tupl
     return Data(features, accuracy, np.full(rows, float(repeats)), GROUPS), truth
 
 
-@pytest.mark.parametrize("family", [(), (1, 2)])
-def test_the_gradient_of_the_covariance_is_that_of_differences(family: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("families", [(), ((1, 2),), ((1,), (2,))])
+def test_the_gradient_of_the_covariance_is_that_of_differences(
+    families: tuple[tuple[int, ...], ...],
+) -> None:
     rows = wave(6)[0].rows()
-    kernel = Landscape(GROUPS, family, 0.3, 0.2, np.array([0.5, 1.0, 2.0]), 1.5)
+    kernel = Landscape(GROUPS, families, 0.3, 0.2, np.array([0.5, 1.0, 2.0]), 1.5)
     _, gradient = kernel(rows, eval_gradient=True)
     assert gradient.shape == (6, 6, len(kernel.theta))
     for number, step in enumerate(np.eye(len(kernel.theta)) * 1e-6):
@@ -39,7 +41,7 @@ def test_the_gradient_of_the_covariance_is_that_of_differences(family: tuple[int
 
 def test_the_variance_of_rows_is_the_diagonal_of_their_covariance() -> None:
     rows = wave(5)[0].rows()
-    kernel = Landscape(GROUPS, (1, 2), 0.3, 0.2, np.array([0.5, 1.0, 2.0]), 1.5)
+    kernel = Landscape(GROUPS, ((1, 2),), 0.3, 0.2, np.array([0.5, 1.0, 2.0]), 1.5)
     assert kernel.diag(rows) == pytest.approx(np.diag(kernel(rows)))
 
 
@@ -101,7 +103,7 @@ def test_features_are_levels_costs_and_fidelity_with_one_group_a_choice() -> Non
     found = features(np.array([[0, 2, 0], [4, 0, 0]]), fidelity=np.array([1.0, 0.5]))
     half = np.sqrt(0.5)
     assert features.groups == (0, 1, 1, 1, 2, 3)
-    assert features.family == ()
+    assert features.families == ()
     assert found == pytest.approx(
         np.array([[-0.5, 0, 0, half, -0.5, 0], [0.5, half, 0, 0, 0.5, np.log(0.5)]])
     )

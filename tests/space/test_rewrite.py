@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from hrnet_search.space.rewrite import rewritten, without_secrets
+from hrnet_search.space.rewrite import rewritten, with_entry, without_secrets
 
 TEXT = """\
 # a comment with base: x
@@ -42,6 +42,35 @@ def test_values_are_replaced_where_they_stand() -> None:
 def test_what_is_left_is_left_to_the_byte(text: str) -> None:
     assert rewritten(text, lambda *_: None) == text
     assert rewritten(text, lambda _, written: written) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: a\nsearch: {trials: 3}  # few\n",
+        "name: a\nsearch: {}\n",
+        "name: a\nsearch:\n",
+        "name: a\nsearch:  # of\n  # these\n  trials: 3  # few\n  seed: 1\nlast: 1\n",
+        "name: a  # alone\n",
+        "# first\nname: a\n",
+        '{"name": "a", "search": {"trials": 3}}',
+        '{"name": "a"}',
+        "name: a\nsearch: {learn_from: [x, y], trials: 3}\n",
+        "name: a\nsearch:\n  learn_from:\n    - x  # old\n  trials: 3\nlast: 1\n",
+        "name: a\r\nsearch:\r\n  trials: 3\r\n",
+    ],
+)
+def test_one_entry_is_set_and_all_else_says_what_it_said(text: str) -> None:
+    """By PyYAML's reading of both."""
+    before = yaml.safe_load(text)
+    after = yaml.safe_load(found := with_entry(text, "search", "learn_from", ["/a b", 'c"ä']))
+    assert after.pop("search") == {
+        **(before.pop("search", None) or {}),
+        "learn_from": ["/a b", 'c"ä'],
+    }
+    assert after == before
+    for comment in ("# few", "# first", "# of", "# these", "# alone"):
+        assert (comment in found) == (comment in text)
 
 
 @pytest.mark.parametrize("data", ["{kind: shapes}", "{colors: {[0, 0, 0]: 0, [128, 0, 0]: 1}}"])

@@ -295,6 +295,7 @@ def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tupl
         yield "long schedule", _in_words(notes.long_schedule)
     if notes.initial:
         yield "initial weights", "; ".join(notes.initial)
+    yield from _learned(notes)
     if notes.schedule:
         data = notes.schedule.data
         yield "data", f"{data.kind or 'not noted'}, {data.classes} classes"
@@ -306,6 +307,15 @@ def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tupl
     if notes.unreadable:
         yield "notes that cannot be read", ", ".join(notes.unreadable)
     yield "page written by", f"hrnet-search {__version__}"
+
+
+def _learned(notes: Notes) -> Iterator[tuple[str, str]]:
+    """Yield what the search learned from, and how much that weighs."""
+    weights = notes.learned_weights or ()
+    for number, study in enumerate(notes.learned_from or ()):
+        known = f"{len(study.networks)} networks of {study.folder} ({study.study})"
+        weight = f", weight {weights[number]:.0%}" if number < len(weights) else ""
+        yield f"learned from {study.name}", f"{known}{weight}"
 
 
 def _in_words(noted: NotedSchedule) -> str:

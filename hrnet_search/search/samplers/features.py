@@ -1,14 +1,11 @@
-"""Points as the surrogate sees them: levels, logarithms of exact costs, structure, the fidelity."""
+"""Points as the surrogate sees them: levels, and what is known of them, in columns of one scale."""
 
 from __future__ import annotations
-
-from collections import defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
-from hrnet_search.search.samplers.start_sample import log_exact
+from hrnet_search.search.samplers.columns import Unit, expected, log_exact, made_of
 
 OPPOSITE = 0.5**0.5
 """Distance of each of two nominal levels from the origin: their own distance is then 1."""
@@ -19,20 +16,26 @@ class Features:
 
     An ordered axis is one feature, a nominal one a feature for each level; logarithms of costs and
     the problem's own features (or, where it has none, how often each level is taken that several
-    axes share) are scaled to their range over `pool` [n, d]. The last feature is the logarithm of
-    the fidelity, 0 for a whole schedule. `groups` says which choice each feature belongs to,
-    `family` which choices are the problem's own.
+    axes share) are scaled to their range over `pool` [n, d], as is what earlier studies make one
+    expect. The last feature is the logarithm of the fidelity, 0 for a whole schedule. `groups` says
+    which choice each feature belongs to, `families` which are of a kind: the problem's own, and
+    each of `earlier`.
     """
 
     def __init__(self, problem: Problem, pool: Points) -> None:
         self._problem = problem
         self._axes = [(i, axis) for i, axis in enumerate(problem.axes) if axis.count > 1]
-        self._costs, self._own = Unit(log_exact(problem, pool)), Unit(_own(problem, pool))
+        self._costs, self._own = Unit(log_exact(problem, pool)), Unit(made_of(problem, pool))
+        self._expected = Unit(expected(problem, pool))
         widths = [1 if a.ordinal else a.count for _, a in self._axes]
-        first = len(widths) + self._costs.width
-        widths += [1] * (self._costs.width + self._own.width + 1)
+        own = len(widths) + self._costs.width
+        earlier = own + self._own.width
+        fidelity = earlier + self._expected.width
+        widths += [1] * (fidelity + 1 - len(widths))
         self.groups = tuple(g for g, width in enumerate(widths) for _ in range(width))
-        self.family = tuple(range(first, first + self._own.width))
+        self.earlier = tuple(range(earlier, fidelity))
+        families = [tuple(range(own, earlier)), *((group,) for group in self.earlier)]
+        self.families = tuple(filter(None, families))
 
     def __call__(
         self, points: Points, costs: Floats | None = None, fidelity: Floats | None = None
@@ -47,50 +50,12 @@ class Features:
                 self._costs(log_exact(self._problem, points) if costs is None else costs)
             )
         if self._own.width:
-            columns.append(self._own(_own(self._problem, points)))
+            columns.append(self._own(made_of(self._problem, points)))
+        if self._expected.width:
+            columns.append(self._expected(expected(self._problem, points)))
         whole = np.ones(len(points)) if fidelity is None else fidelity
         columns.append(np.log(whole)[:, None])
         return np.concatenate(columns, axis=1)
-
-
-class Unit:
-    """Scales columns so that those it is made of [n, k] are between -0.5 and 0.5."""
-
-    def __init__(self, columns: Floats) -> None:
-        self.width = columns.shape[1] if len(columns) else 0
-        if self.width:
-            least, most = columns.min(axis=0), columns.max(axis=0)
-            # A column that is the same all over stays next to 0 wherever it is not.
-            self._middle, self._range = (least + most) / 2, np.where(most > least, most - least, 1)
-
-    def __call__(self, columns: Floats) -> Floats:
-        """Return columns [n, k], scaled."""
-        return np.asarray((columns - self._middle) / self._range)
-
-
-def _own(problem: Problem, points: Points) -> Floats:
-    if not len(points):
-        return np.zeros((0, 0))
-    found = _alike(problem, points) if problem.features is None else problem.features(points)
-    return np.asarray(found, dtype=np.float64)
-
-
-def _alike(problem: Problem, points: Points) -> Floats:
-    """Return how often points have each level of axes that are alike, [n, k].
-
-    Nominal axes with the same named levels choose between the same things in several places, and
-    how many there are of each often matters more than where.
-    """
-    columns: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for column, axis in enumerate(problem.axes):
-        if not axis.ordinal and isinstance(axis.levels, Sequence) and axis.count > 1:
-            columns[tuple(map(repr, axis.levels))].append(column)
-    counts = [
-        (points[:, alike, None] == np.arange(len(levels))).sum(axis=1)
-        for levels, alike in columns.items()
-        if len(alike) > 1
-    ]
-    return np.concatenate([np.zeros((len(points), 0)), *counts], axis=1)
 
 
 def _levels(axis: Axis, levels: Points) -> Floats:

@@ -10,9 +10,9 @@ from hrnet_search.pareto import non_dominated
 from hrnet_search.search.problem import Floats, Points
 from hrnet_search.search.samplers.acquisition import Front
 from hrnet_search.search.samplers.calibration import Calibration
+from hrnet_search.search.samplers.columns import log_costs
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.history import History, Observation
-from hrnet_search.search.samplers.start_sample import log_costs
 from hrnet_search.search.samplers.surrogate import Belief, Data
 from hrnet_search.search.samplers.training_rows import array
 

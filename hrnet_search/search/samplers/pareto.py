@@ -7,24 +7,28 @@ is told the same goes on in the same way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Points, Problem
 from hrnet_search.search.samplers.candidates import candidates, new
+from hrnet_search.search.samplers.columns import log_costs
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.fits import Fits
 from hrnet_search.search.samplers.history import History
 from hrnet_search.search.samplers.model import Hours, Model
-from hrnet_search.search.samplers.start_sample import Start, log_costs, start_sample
-from hrnet_search.search.samplers.surrogate import Belief
+from hrnet_search.search.samplers.one_thread import one_thread
+from hrnet_search.search.samplers.start_sample import Start, start_sample
+from hrnet_search.search.samplers.surrogate import Belief, shares
 from hrnet_search.search.samplers.training_rows import accuracies, observations, successes
 
 START = 20
 """Points in the start sample, at most a third of the trials if their number is known."""
+
+KNOWING_START = 14
+"""The same where earlier studies are learned from."""
 
 MOST_ROWS, MOST_FITTED = 300, 150
 """Results that are modelled, and those that hyperparameters are fitted to."""
@@ -52,7 +56,8 @@ class Pareto:
     ) -> None:
         self._problem = problem
         self._seed = seed
-        self._count = START if trials is None else max(1, min(START, trials // 3))
+        most = KNOWING_START if problem.earlier else START
+        self._count = most if trials is None else max(1, min(most, trials // 3))
         self._anchors = [problem.point(a) for a in anchors]
         self._hours = hours
 
@@ -61,9 +66,7 @@ class Pareto:
         if len(history) < self._count:
             yield self._start.points
             return
-        # Matrices of a few hundred rows gain nothing by threads, which wait for each other where
-        # other work shares the cores; and the sums of one thread are the same on every machine.
-        with _libraries().limit(limits=1, user_api="blas"):
+        with one_thread():
             model = self._model(history)
             offered = None if model is None else _best(model, history, rng)
         if offered is not None:
@@ -77,6 +80,21 @@ class Pareto:
         success = self._success(history)
         most = log_costs(self._problem, self._start.costliest).max(axis=0)
         return Model(history, self._features, rows, data, theta, success, most, self._hours)
+
+    def weights(self, history: History) -> tuple[float, ...]:
+        """Return how much each earlier study weighs in the model of accuracy, as a share of all.
+
+        Nothing is known before the first results, and then it is 0.
+        """
+        earlier = list(self._features.earlier) if self._problem.earlier else []
+        data, theta = None, None
+        if earlier:
+            with one_thread():
+                data = accuracies(self._features, observations(history, MOST_ROWS))
+                theta = self._accuracy_fits.latest(history)
+        if data is None or theta is None:
+            return (0.0,) * len(earlier)
+        return tuple(shares(data, theta)[earlier].tolist())
 
     def _success(self, history: History) -> Belief | None:
         data, theta = successes(self._features, history, MOST_ROWS), None
@@ -99,11 +117,6 @@ class Pareto:
     @cached_property
     def _success_fits(self) -> Fits:
         return Fits(lambda h: successes(self._features, h, MOST_FITTED))
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def _best(model: Model, history: History, rng: np.random.Generator) -> Points:

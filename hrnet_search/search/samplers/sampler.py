@@ -60,6 +60,14 @@ class Sampler:
         """
         self.history.tell(point, accuracy, fidelity, costs)
 
+    def weights(self) -> tuple[float, ...]:
+        """Return how much each of the problem's earlier studies weighs, as a share of all.
+
+        Empty for a method that does not say.
+        """
+        found = getattr(self._propose, "weights", None)
+        return () if found is None else tuple(found(self.history))
+
     def pend(self, points: Iterable[Sequence[int]]) -> None:
         """Count points as asked for: those that an earlier sampler proposed."""
         points = list(points)

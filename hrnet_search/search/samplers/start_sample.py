@@ -1,4 +1,4 @@
-"""The start sample: known good designs, and points of every cost that are unlike each other."""
+"""The start sample: what is thought good, and points of every cost that are unlike each other."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import numpy as np
 
 from hrnet_search.records import Point
 from hrnet_search.search.problem import Floats, Points, Problem
+from hrnet_search.search.samplers.believed import believed_front, evenly
+from hrnet_search.search.samplers.columns import log_exact
 from hrnet_search.search.samplers.history import History
 
 POOL = 2048
+BELIEVED = 0.6
+"""Share of the start that is what earlier studies hold to be the front, where there are any."""
+
 CLIMBS = 64
 """Most steps of a walk to the cheapest or most expensive points."""
 
@@ -32,6 +37,8 @@ class Start:
 def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: int) -> Start:
     """Return up to `count` points: the anchors that are valid, then one for each part of cost.
 
+    Where earlier studies are learned from, a share of the points is what they hold to be the
+    front, and comes before all others: what they say may be wrong here, so it is never all.
     The parts are equal on average over the range of log costs and over how many points there
     are; of a part the point is taken that is least like those before it.
     """
@@ -44,26 +51,17 @@ def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: i
     cheapest, costliest = (_climb(problem, points, sign) for sign in (-1, 1))
     points = problem.distinct(np.concatenate([points, cheapest, costliest]))
     costs = log_exact(problem, points)
+    front, room = points[:0], count
+    if problem.earlier:
+        front = believed_front(problem, points, round(BELIEVED * count))
+        room = (count - len(front)) // 2
     known = problem.distinct(np.array(anchors, dtype=np.int64).reshape(-1, len(problem.axes)))
     if len(known):
         known = known[np.argsort(log_exact(problem, known).sum(axis=1), kind="stable")]
-        known = known[_spread(len(known), count)]
+        known = known[evenly(len(known), room)]
+    known = problem.distinct(np.concatenate([front, known]))
     chosen = _stratified(problem, points, costs, known, count, rng)
     return Start(chosen, points, costliest)
-
-
-def log_costs(problem: Problem, points: Points) -> Floats:
-    """Return the logarithms of the predicted costs of points [n, d], [n, m]."""
-    if not len(points):
-        return np.zeros((0, 0))
-    return np.log(np.asarray(problem.cost(points), dtype=np.float64))
-
-
-def log_exact(problem: Problem, points: Points) -> Floats:
-    """Return the logarithms of the exact costs of points [n, d], [n, k]."""
-    if not len(points):
-        return np.zeros((0, 0))
-    return np.log(problem.exact_costs(points))
 
 
 def likeness(problem: Problem, points: Points, other: Points) -> Floats:
@@ -137,7 +135,3 @@ def _climb(problem: Problem, points: Points, sign: int) -> Points:
             here, best = near[[np.argmax(height)]], float(height.max())
         found.append(here)
     return np.concatenate(found) if found else points[:1]
-
-
-def _spread(size: int, count: int) -> Points:
-    return np.unique(np.linspace(0, size - 1, min(size, count)).round().astype(np.int64))

@@ -3,8 +3,8 @@
 The covariance is a smooth part (Matern 5/2, one length a choice, so that nominal levels are as
 far apart as their Hamming distance says), a linear part and the noise of a training. Its
 hyperparameters maximise the posterior under priors that hold a dozen observations in check.
-Columns of one family, what points are made of, are held to matter about as much as each other: a
-long length takes a column out of both parts.
+Columns of a family, such as what points are made of, are held to matter about as much as each
+other, much or not at all: a long length takes a column out of both parts.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from hrnet_search.search.problem import Floats
 
 Groups = tuple[int, ...]
 """The choice that each column of features belongs to, numbered from 0 without gaps."""
+
+Families = tuple[Groups, ...]
+"""Choices that are held to matter about as much as each other; each is in one family or none."""
 
 LOWEST, HIGHEST = 1e-5, 1e3
 """Bounds of all hyperparameters."""
@@ -44,21 +47,21 @@ TOGETHER, APART = 2.0, 0.5
 class Landscape(Kernel):  # type: ignore[misc]
     """Covariance of accuracies; the last column of X is the noise of a row, as a share.
 
-    `smooth`, `linear` and `noise` are variances, `scales` lengths by group, `family` the groups
-    whose lengths count in the linear part too. A row that is only asked about has no noise.
+    `smooth`, `linear` and `noise` are variances, `scales` lengths by group; those of `families`
+    count in the linear part too. A row that is only asked about has no noise.
     """
 
     def __init__(
         self,
         groups: Groups,
-        family: Groups = (),
+        families: Families = (),
         linear: float = LINEAR[0],
         noise: float = NOISE[0],
         scales: Any = 1.0,
         smooth: float = SMOOTH[0],
     ) -> None:
         self.groups = groups
-        self.family = family
+        self.families = families
         self.linear = linear
         self.noise = noise
         self.scales = scales
@@ -107,7 +110,7 @@ class Landscape(Kernel):  # type: ignore[misc]
         steep = 5 / 3 * (1 + root) * decay
         for row, part in zip(gradient[2:-1], self._parts(left / lengths), strict=True):
             np.multiply(steep, part, out=row)
-        for group in self.family:
+        for group in _members(self.families):
             columns = sloped[0][:, np.array(self.groups) == group]
             gradient[2 + group] -= 2 * self.linear * (columns @ columns.T)
         return covariance, gradient.T  # each is symmetric
@@ -127,8 +130,9 @@ class Landscape(Kernel):  # type: ignore[misc]
 
     def _weights(self) -> Floats:
         """Return how much of each column the linear part takes: of a family's by its length."""
-        usual = _usual_length(max(self.groups) + 1, self.family)
-        return np.where(np.isin(self.groups, self.family), usual / self._lengths(), 1.0)
+        usual = _usual_length(max(self.groups) + 1, self.families)
+        inside = np.isin(self.groups, _members(self.families))
+        return np.where(inside, usual / self._lengths(), 1.0)
 
     def _parts(self, scaled: Floats) -> list[Floats]:
         """Return the squared distances within each group, [n, n] each."""
@@ -141,15 +145,14 @@ class Landscape(Kernel):  # type: ignore[misc]
 class Data:
     """Rows to learn from: features [n, k], accuracies [n], and repeats behind each, [n].
 
-    `groups` says which choice each feature belongs to, `family` which choices are of one kind:
-    they are held to matter about as much as each other, much or not at all.
+    `groups` says which choice each feature belongs to, `families` which choices are of a kind.
     """
 
     features: Floats
     accuracy: Floats
     repeats: Floats
     groups: Groups
-    family: Groups = ()
+    families: Families = ()
 
     def rows(self) -> Floats:
         """Return the rows as the kernel wants them, with their noise."""
@@ -158,7 +161,7 @@ class Data:
 
 def fitted(data: Data, start: Floats | None, iterations: int) -> Floats:
     """Return the logarithms of the hyperparameters that suit the data best, from a start."""
-    centre, precision = _priors(max(data.groups) + 1, data.family)
+    centre, precision = _priors(max(data.groups) + 1, data.families)
     begin = centre if start is None else start
 
     def climb(objective: Any, theta: Floats, bounds: Floats) -> tuple[Floats, float]:
@@ -207,6 +210,11 @@ class Belief:
         mean, deviation = self._regressor.predict(_asked(features), return_std=True)
         return self._centre + self._spread * mean, self._spread * deviation
 
+    def mean(self, features: Floats) -> Floats:
+        """Return the means of the accuracies, [n]."""
+        mean: Floats = self._regressor.predict(_asked(features))
+        return self._centre + self._spread * mean
+
     def chance_above(self, level: float, features: Floats) -> Floats:
         """Return how likely the accuracies are to be above a level, [n]."""
         mean, deviation = self(features)
@@ -227,31 +235,47 @@ def _scaled(accuracy: Floats) -> tuple[Floats, float, float]:
     return (accuracy - centre) / spread, centre, spread
 
 
-def _usual_length(groups: int, family: Groups) -> float:
+def _members(families: Families) -> Groups:
+    return tuple(group for family in families for group in family)
+
+
+def _usual_length(groups: int, families: Families) -> float:
     """Return the median of the prior of lengths; a family counts as one choice.
 
     It grows with the root of the number of choices (Hvarfner et al. 2024): else everything is
     far from everything where there are many.
     """
-    return float(SCALE[0] * (groups - max(len(family) - 1, 0)) ** 0.5)
+    choices = groups - sum(len(family) - 1 for family in families)
+    return float(SCALE[0] * choices**0.5)
 
 
-def _priors(groups: int, family: Groups) -> tuple[Floats, Floats]:
+def _priors(groups: int, families: Families) -> tuple[Floats, Floats]:
     """Return medians [p] and precision [p, p] of the logarithms of the kernel's parameters.
 
     Lengths of a family have a normal deviate in common, beside one of their own.
     """
-    length = np.log(_usual_length(groups, family))
+    length = np.log(_usual_length(groups, families))
     medians = [np.log(LINEAR[0]), np.log(NOISE[0]), *[length] * groups, np.log(SMOOTH[0])]
     spreads = np.array([LINEAR[1], NOISE[1], *[SCALE[1]] * groups, SMOOTH[1]])
     covariance = np.diag(spreads**2)
-    own = np.array(family, dtype=np.int64) + 2  # after the variances of the linear part and noise
-    covariance[np.ix_(own, own)] = TOGETHER**2 + APART**2 * np.eye(len(own))
+    for family in families:
+        own = np.array(family) + 2  # after the variances of the linear part and of noise
+        covariance[np.ix_(own, own)] = TOGETHER**2 + APART**2 * np.eye(len(own))
     return np.array(medians), np.linalg.inv(covariance)
+
+
+def shares(data: Data, theta: Floats) -> Floats:
+    """Return how much each choice weighs beside all others, [groups], by hyperparameters.
+
+    In inverse squared lengths, which is how fast accuracy may change with it; they sum to 1.
+    """
+    weights: Floats = np.exp(-2 * theta[2:-1])
+    assert len(weights) == max(data.groups) + 1
+    return np.asarray(weights / weights.sum())
 
 
 def _kernel(data: Data, theta: Floats) -> Landscape:
     # The lengths have to be an array for the kernel to know how many there are.
-    kernel = Landscape(data.groups, data.family, scales=np.ones(max(data.groups) + 1))
+    kernel = Landscape(data.groups, data.families, scales=np.ones(max(data.groups) + 1))
     found: Landscape = kernel.clone_with_theta(theta)
     return found

@@ -41,7 +41,7 @@ def accuracies(features: Features, rows: Sequence[Observation]) -> Data | None:
         raised(np.array([o.accuracy for o in rows])),
         np.array([float(len(o.accuracies)) for o in rows]),
         features.groups,
-        features.family,
+        features.families,
     )
 
 
@@ -68,7 +68,9 @@ def successes(features: Features, history: History, most: int) -> Data | None:
     rows = observations(history, most // 2)
     points = array(history.problem, [*failed, *(o.point for o in rows)])
     succeeded = np.repeat([0.0, 1.0], [len(failed), len(rows)])
-    return Data(features(points), succeeded, np.ones(len(points)), features.groups, features.family)
+    return Data(
+        features(points), succeeded, np.ones(len(points)), features.groups, features.families
+    )
 
 
 def chosen(seen: Sequence[Observation], costs: Floats, most: int) -> list[Observation]:

@@ -1,0 +1,23 @@
+"""What a search learns from, where its space file leaves it open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrnet_search.records import AUTO, MIOU, SOFT_IOU
+from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.study import open_study
+from hrnet_search.store.tables import FILE
+
+
+def settled_signal(file: SpaceFile, folder: Path) -> str:
+    """Return what a search learns from; auto: as its study began, soft IoU if it is new.
+
+    Where the objective is of some classes, it is that one: soft IoU is of all.
+    """
+    accuracy = file.goals.accuracy
+    if accuracy.key != MIOU:
+        return accuracy.key
+    if file.search.signal != AUTO:
+        return file.search.signal
+    return open_study(folder).notes.signal if (folder / FILE).exists() else SOFT_IOU
