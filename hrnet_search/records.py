@@ -387,6 +387,10 @@ class Latency:
     reference_median_ms: float = 0.0
     busy: bool = False
 
+    def by(self, reference_ms: float) -> Latency:
+        """Return it in milliseconds of a study: its ratio to the reference network counts."""
+        return replace(self, ms=self.ratio * reference_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class RungResult:
@@ -448,7 +452,9 @@ class TrialTask:
     no latency is wanted; `reference_ms` is the frozen latency of the reference network;
     `latency_limit_ms` makes a slower network infeasible before it is trained. `folder` is the
     study, for checkpoints, logs, weights and evaluation; empty: nothing is kept. `sharing` are
-    the networks that learn together where `schedule.networks` says that some do.
+    the networks that learn together where `schedule.networks` says that some do. `taken` is what
+    another study has found by the same key: only its latency is measured, if that is of another
+    condition.
     """
 
     number: int
@@ -462,6 +468,7 @@ class TrialTask:
     device: str = "auto"
     folder: str = ""
     sharing: tuple[Architecture, ...] = ()
+    taken: TrialResult | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,14 +15,13 @@ from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import SpaceError
 from hrnet_search.paths import absolute
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.driver import Driver, Listener
 from hrnet_search.search.identity import FACTORS, TRAINING, without_places
 from hrnet_search.search.initial_weights import Initial
+from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.run import Inline, notes_of, on_this_machine, reference_of, take_up
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import AblationRecord
-from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
@@ -120,7 +118,7 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
     A latency travels only between equal devices and conditions, as its ratio to the reference
     network: another device's milliseconds mean nothing here.
     """
-    done = {r.key: r for _, r in study.trials() if r is not None and r.status == COMPLETED}
+    done = Reuse([study])
     asks = store.asks()
     known = {ask.key for ask in asks}
     first = max((ask.number for ask in asks), default=-1) + 1
@@ -129,14 +127,16 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
     reference_ms = notes.reference_ms if same_device else None
     taken = 0
     for key, arm in trials(ablation):
-        if key not in done or key in known:
+        finished = done.get(key)
+        if finished is None or key in known:
             continue
         number = first + taken
         store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
-        _copy_evaluation(study.folder, store.folder, key)
-        found = _with_own_latency(done[key], reference_ms)
-        note = f"taken over from {study.name}"
-        store.finish(number, replace(found, notes=(*found.notes, note)))
+        finished.copy_files(store.folder)
+        found = finished.noted()
+        latency = found.latency
+        own = latency.by(reference_ms) if latency and reference_ms is not None else None
+        store.finish(number, replace(found, latency=own))
         taken += 1
     return taken
 
@@ -144,20 +144,6 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
 def opened(folder: Path) -> list[Study]:
     """Return the study of a folder, none if it has not been begun."""
     return [open_study(folder)] if (folder / "study.db").exists() else []
-
-
-def _with_own_latency(result: TrialResult, reference_ms: float | None) -> TrialResult:
-    if reference_ms is None or result.latency is None:
-        return replace(result, latency=None)
-    own = result.latency.ratio * reference_ms
-    return replace(result, latency=replace(result.latency, ms=own))
-
-
-def _copy_evaluation(source: Path, target: Path, key: TrialKey) -> None:
-    kept, copy = evaluation_path(source, key), evaluation_path(target, key)
-    if kept.is_file():
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copyfile(kept, copy)
 
 
 def _notes(file: SpaceFile, ablation: Ablation) -> Notes:

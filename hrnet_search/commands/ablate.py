@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrnet_search.commands.arguments import add_reuse
 from hrnet_search.commands.driver import (
     Driving,
     add_driving,
@@ -18,7 +19,6 @@ from hrnet_search.commands.driver import (
 )
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
 from hrnet_search.commands.space_file import data_lines, load_ablation, study_folder
-from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 def add(sub: argparse.ArgumentParser) -> None:
     """Take what `ablate` does."""
     sub.add_argument("--plan", action="store_true", help="say what it takes and can show, and end")
-    sub.add_argument(
-        "--reuse", action="append", default=[], type=expanded, metavar="STUDY",
-        help="take over finished trials of another study (may be repeated)",
-    )  # fmt: skip
+    add_reuse(sub)
     add_driving(sub)
 
 

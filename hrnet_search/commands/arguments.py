@@ -128,6 +128,14 @@ def add_take_over(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--take-over", action="store_true", help=gone)
 
 
+def add_reuse(sub: argparse.ArgumentParser) -> None:
+    """Take other studies, whose finished trials are taken over."""
+    taken = "take over finished trials of another study (may be repeated)"
+    sub.add_argument(
+        "--reuse", action="append", default=[], type=expanded, metavar="STUDY", help=taken
+    )
+
+
 def require_positive(*counts: tuple[str, object]) -> None:
     """Raise InputError for counts, by name, that are not integers of at least 1; None is none."""
     faults = [

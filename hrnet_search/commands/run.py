@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import positive, require_positive
+from hrnet_search.commands.arguments import add_reuse, positive, require_positive
 from hrnet_search.commands.driver import (
     Driving,
     add_driving,
@@ -44,6 +44,7 @@ def add(sub: argparse.ArgumentParser) -> None:
         metavar="STUDY",
         help="learn from an earlier study, instead of those in the file (may be repeated)",
     )
+    add_reuse(sub)
     add_driving(sub)
 
 
@@ -54,7 +55,8 @@ def command(options: argparse.Namespace) -> int:
     from hrnet_search.commands.terminal import Terminal
 
     file = learning_from(file, options.learn_from or ())
-    brain = _search(file, folder, options.trials, Driving.of(options), Terminal(options.plain))
+    how, terminal = Driving.of(options), Terminal(options.plain)
+    brain = _search(file, folder, options.trials, options.reuse, how, terminal)
     code = TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
     return ended(brain.why_ended, folder, code, options.debug)
 
@@ -73,12 +75,14 @@ def run(
     take_over: bool = False,
     retry_failed: bool = False,
     learn_from: Sequence[str | Path] = (),
+    reuse: Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Study:
     """Search the space of a space file, write the report, and return the study in `folder`.
 
     The same call again goes on where it was. `trials`, `data_root` and `learn_from` (folders of
-    earlier studies) replace what the file says. `workers` trials run at once through Ray, with a
+    earlier studies) replace what the file says; `reuse` are studies whose completed trials are
+    taken over where they are the same. `workers` trials run at once through Ray, with a
     share of a GPU and GiB of memory each, on the cluster at `ray` or on this machine. Trials that
     fail are rows of the study, no error. Nothing is printed unless `progress` is set: lines go to
     the logger `hrnet_search`. Raise SpaceError, DataError, WeightsError or StudyError for input
@@ -91,12 +95,17 @@ def run(
     terminal = Terminal() if progress else Quiet()
     file = learning_from(load_search(space, data_root, terminal.warn), learn_from)
     place = study_folder(file, folder)
-    _search(file, place, trials, how, terminal)
+    _search(file, place, trials, reuse, how, terminal)
     return reported_study(place, terminal)
 
 
 def _search(
-    file: SpaceFile, folder: Path, trials: int | None, how: Driving, terminal: Terminal
+    file: SpaceFile,
+    folder: Path,
+    trials: int | None,
+    reuse: Sequence[str | Path],
+    how: Driving,
+    terminal: Terminal,
 ) -> Brain:
     spin_less()
     from hrnet_search.data.cache import decoded_bytes
@@ -104,7 +113,9 @@ def _search(
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.run import going_on, open_store, plan_of, search
     from hrnet_search.search.trials import have_ended
+    from hrnet_search.store.study import open_study
 
+    others = [open_study(study) for study in reuse]
     plan = plan_of(file, folder, trials)
     for line in data_lines(file, plan.data):
         terminal.say(line)
@@ -122,4 +133,4 @@ def _search(
             driver,
             listeners,
         ):
-            return search(plan, store, listeners, terminal.say, driver)
+            return search(plan, store, listeners, terminal.say, driver, others)

@@ -7,6 +7,7 @@ that a study killed at any moment goes on as if it had not been.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.records import (
@@ -28,6 +29,7 @@ from hrnet_search.search.earlier import expectation
 from hrnet_search.search.first_measurements import measured_at_start
 from hrnet_search.search.initial_weights import networks_that_share, why_no_base
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.samplers import maker_of
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
@@ -50,8 +52,15 @@ SMALLER = "a smaller schedule.batch or crop helps, or limits.activations below w
 class Brain:
     """Turns a plan and a store into trials to run, one `ask` and one `tell` each."""
 
-    def __init__(self, plan: Plan, store: StudyStore, reference_ms: float | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: StudyStore,
+        reference_ms: float | None,
+        reuse: Reuse | None = None,
+    ) -> None:
         self.plan = plan
+        self._reuse = reuse or Reuse()
         self.why_ended = ""
         self._obstacle = ""
         self._store = store
@@ -98,7 +107,7 @@ class Brain:
         if ask is None:
             self._note_audit()
             return None
-        return self._task(ask)
+        return replace(self._task(ask), taken=self._taken(ask))
 
     def report(self, number: int, progress: TrialProgress) -> bool:
         """Take a trial's progress, commit what a rung showed; False stops the trial."""
@@ -286,6 +295,17 @@ class Brain:
             device=plan.device,
             folder=plan.folder,
         )
+
+    def _taken(self, ask: Ask) -> TrialResult | None:
+        """Return what another study has found of a trial, with its files here; None if nothing."""
+        found = self._reuse.get(ask.key)
+        if found is None or found.result.score(self.plan.signal) is None:
+            return None
+        if ask.purpose == BASE and not found.weights.is_file():
+            return None  # they are what it is for
+        if self.plan.folder:
+            found.copy_files(Path(self.plan.folder))
+        return found.noted()
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
         if ask.key.schedule != self._schedule:

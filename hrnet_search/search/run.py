@@ -47,13 +47,14 @@ from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.mirrors.tracking_uri import noted_tracking, tracking_of
 from hrnet_search.search.own_sampler import check_sampler
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.settled_signal import settled_signal
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.findings import NotedSchedule, Probe
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.study import open_study
+from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.writer import StudyStore
 from hrnet_search.version_rule import changed_versions
@@ -201,10 +202,17 @@ def search(
     listeners: Sequence[Listener],
     say: Callable[[str], None],
     driver: Driver | None = None,
+    reuse: Sequence[Study] = (),
 ) -> Brain:
-    """Run the plan to its end, in this process or by another driver; return the brain."""
+    """Run the plan to its end, in this process or by another driver; return the brain.
+
+    Trials that one of `reuse` has completed are taken over.
+    """
     driver = driver or Inline()
-    brain = Brain(plan, store, measure_first(plan, store, driver, say))
+    known = Reuse(reuse)
+    if reuse:
+        say(f"what is asked for is taken over where it is one of {counted(len(known), 'trial')}")
+    brain = Brain(plan, store, measure_first(plan, store, driver, say), known)
     driver.run(brain, listeners)
     if found := store.notes().screening:
         say(screening_line(found))

@@ -313,7 +313,7 @@ def test_finished_trials_of_another_study_are_used_again(tmp_path: Path, finishe
     assert [e.mean for e in second.effects] == [e.mean for e in alone.effects]
     assert (tmp_path / "second" / "evaluation" / f"{key}.npz").is_file()
     result = next(r for _, r in open_study(tmp_path / "second").trials() if r)
-    assert result.notes == ("taken over from made-up",)
+    assert result.notes == ("taken over from made-up, trial 0",)
     # Milliseconds travel as the ratio to the reference, which took 2 ms here.
     assert result.latency
     assert result.latency.ms == pytest.approx(2.0 * result.latency.ratio)

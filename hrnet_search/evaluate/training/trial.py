@@ -27,6 +27,7 @@ from hrnet_search.errors import (
     listed,
     one_line,
 )
+from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.kept import latency_of
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.machine.devices import (
@@ -126,6 +127,8 @@ class Worker:
             if isinstance(error, DataError):
                 self._stores.clear()  # the next trial looks at the files anew
         empty_cache()
+        if task.taken is not None and found.status == COMPLETED:
+            return replace(task.taken, latency=found.latency)
         return TrialResult(
             key=task.key,
             status=found.status,
@@ -162,10 +165,12 @@ class Worker:
         if task.latency:
             if not report(TrialProgress("latency")):
                 return
-            network, _ = start_network(task)
-            with gate.alone():
-                found.latency = _latency(network, task)
-            del network  # its own is built for training
+            found.latency = _taken_latency(task)
+            if found.latency is None:
+                network, _ = start_network(task)
+                with gate.alone():
+                    found.latency = _latency(network, task)
+                del network  # its own is built for training
             limit = task.latency_limit_ms
             if limit is not None and found.latency.ms > limit:
                 found.status = INFEASIBLE
@@ -174,6 +179,9 @@ class Worker:
                 return
             if not report(TrialProgress("latency", latency=found.latency)):
                 return
+        if task.taken is not None:
+            found.status, found.error = COMPLETED, ""
+            return
         trained = self._trained(task, report, checkpoints, found)
         if trained is None:
             found.status = INFEASIBLE
@@ -370,6 +378,17 @@ def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:
     assert task.latency is not None, "asked for only where a latency is wanted"
     spec = replace(task.latency, device=_latency_device(task))
     return latency_of(network, spec, task.reference_ms, classes=task.schedule.data.classes)
+
+
+def _taken_latency(task: TrialTask) -> Latency | None:
+    """Return the latency of another study by this one's reference; None for another condition."""
+    known = task.taken.latency if task.taken else None
+    if known is None or task.latency is None or task.reference_ms is None:
+        return None
+    spec = replace(task.latency, device=_latency_device(task))
+    if known.condition != resolve(spec).condition:
+        return None
+    return known.by(task.reference_ms)
 
 
 def _notes(trainer: Steps, device: torch.device) -> tuple[str, ...]:

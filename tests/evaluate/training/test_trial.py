@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hrnet_search.arch.cost import cost
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError, one_line
+from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.training import trial
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.loss import balanced_weights
@@ -34,9 +35,11 @@ from hrnet_search.records import (
     Latency,
     LatencyCondition,
     LatencySpec,
+    RungResult,
     Schedule,
     TrialKey,
     TrialProgress,
+    TrialResult,
     TrialTask,
 )
 
@@ -598,3 +601,36 @@ def test_weights_that_nobody_judged_are_not_kept(tmp_path: Path) -> None:
     assert (result.status, [rung.step for rung in result.rungs]) == ("stopped", [2])
     assert (tmp_path / "evaluation" / f"{one.key}.npz").exists()
     assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_what_another_study_has_found_is_not_trained_and_its_latency_holds_by_ratio(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under the same condition; under another one the network is measured here, once."""
+    spec, measured = LatencySpec(size=(32, 32), device="cpu", seconds=0.2), []
+    condition = resolve(spec).condition
+
+    def measure(*arguments: Any, **named: Any) -> Latency:
+        measured.append(named)
+        return Latency(7.0, 3.5, 7.0, 7.0, 7.0, 7.0, 20, False, condition)
+
+    monkeypatch.setattr(trial, "latency_of", measure)
+    monkeypatch.setattr(Worker, "_train", lambda *_: pytest.fail("it was trained"))
+    here = Latency(9.0, 1.5, 9.0, 9.0, 9.0, 9.0, 20, False, condition)
+    rung = RungResult(4, 0.5, (0.5,), 1.0, 0.5)
+    done = TrialResult(
+        task().key, "completed", cost(TINY, (32, 32), 3), here, 0.5, (rung,), wall_s=9.0,
+        versions=(("torch", "1"),), notes=("taken over from first, trial 3",),
+    )  # fmt: skip
+    elsewhere = replace(here, condition=replace(condition, device="another"))
+    for latency, ms, count in ((here, 4.0 * 1.5, 0), (elsewhere, 7.0, 1), (None, 7.0, 2)):
+        asked = task(latency=spec, reference_ms=4.0, taken=replace(done, latency=latency))
+        found = Worker().run(asked, always)
+        assert found.latency is not None
+        assert found.latency.ms == ms
+        assert replace(found, latency=None) == replace(done, latency=None)
+        assert len(measured) == count
+    slow = task(latency=spec, reference_ms=4.0, latency_limit_ms=5.0, taken=done)
+    assert Worker().run(slow, always).status == "infeasible"
+    unmeasured = Worker().run(task(taken=done), always)
+    assert replace(unmeasured, latency=here) == done

@@ -1,0 +1,123 @@
+"""Trials of other studies are taken over whole where their keys are asked for, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from search.made_up_trials import run_made_up
+from search.tabulated import create, drive, plan
+
+from hrnet_search.records import COMPLETED, SOFT_IOU, TrialKey, TrialResult, TrialTask
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Report, run_inline
+from hrnet_search.search.initial_weights import weights_path
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.reuse import Reuse
+from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.study import open_study
+from hrnet_search.store.writer import StudyStore
+
+
+class KilledError(Exception):
+    pass
+
+
+def reusing(
+    folder: Path, planned: Plan, *others: Path, most: int = 1000
+) -> tuple[list[TrialKey], list[TrialResult]]:
+    """Drive a study that reuses others; return what was trained, and all results by number.
+
+    It is killed when `most` trials have run.
+    """
+    trained: list[TrialKey] = []
+    left = most
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KilledError
+        if task.taken is not None:
+            return task.taken
+        trained.append(task.key)
+        return run_made_up(task, report)
+
+    create(folder)
+    with StudyStore(folder) as store:
+        brain = Brain(planned, store, None, Reuse([open_study(other) for other in others]))
+        run_inline(brain, run)
+    return trained, [result for _, result in open_study(folder).trials() if result]
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Path:
+    drive(tmp_path / "first", plan("random", 20))
+    return tmp_path / "first"
+
+
+def test_what_another_study_has_completed_is_not_trained_again(first: Path, tmp_path: Path) -> None:
+    before = {ask.key: (ask.number, result) for ask, result in open_study(first).ended()}
+    completed = {key for key, (_, result) in before.items() if result.status == COMPLETED}
+    trained, results = reusing(tmp_path / "second", plan("random", 30), first)
+    assert 12 < len(completed) < 20
+    assert set(trained).isdisjoint(completed)
+    assert len(trained) + len(completed) == 30
+    for result in results:
+        if result.key in completed:
+            number, was = before[result.key]
+            origin = f"taken over from tabulated, trial {number}"
+            assert result == replace(was, notes=(*was.notes, origin))
+        else:
+            assert result.notes == ()
+
+
+def test_trials_of_another_seed_or_schedule_are_not_the_same(first: Path, tmp_path: Path) -> None:
+    other = plan("random", 10, seeds=(1,))
+    assert len(reusing(tmp_path / "seed", other, first)[0]) == 10
+    longer = replace(plan().schedule, steps=20)
+    other = replace(plan("random", 10), schedule=longer, rungs=(10, 20))
+    assert len(reusing(tmp_path / "steps", other, first)[0]) == 10
+
+
+def test_what_was_not_seen_by_the_signal_of_the_search_is_trained(
+    first: Path, tmp_path: Path
+) -> None:
+    """The made-up trials have no soft IoU, like those of studies before there was one."""
+    learning = replace(plan("random", 10), signal=SOFT_IOU)
+    assert len(reusing(tmp_path / "second", learning, first)[0]) == 10
+
+
+def test_its_evaluation_and_weights_come_along(first: Path, tmp_path: Path) -> None:
+    keys = [result.key for _, result in open_study(first).ended() if result.status == COMPLETED]
+    places = (evaluation_path(first, keys[0]), weights_path(first, keys[1]))
+    for path in places:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"of the first")
+    second = tmp_path / "second"
+    reusing(second, replace(plan("random", 20), folder=str(second)), first)
+    copies = (evaluation_path(second, keys[0]), weights_path(second, keys[1]))
+    assert [path.read_bytes() for path in copies] == [b"of the first"] * 2
+
+
+def test_killed_in_between_it_ends_as_it_would_have(first: Path, tmp_path: Path) -> None:
+    planned = plan("random", 26)
+    _, whole = reusing(tmp_path / "whole", planned, first)
+    for most in (2, 7):
+        with pytest.raises(KilledError):
+            reusing(tmp_path / "cut", planned, first, most=most)
+    _, cut = reusing(tmp_path / "cut", planned, first)
+    assert cut == whole
+
+
+def test_the_first_study_that_has_a_trial_counts(first: Path, tmp_path: Path) -> None:
+    drive(tmp_path / "other", plan("random", 30))
+    reuse = Reuse([open_study(first), open_study(tmp_path / "other")])
+    studies = [found.study.folder for key in map_keys(first) if (found := reuse.get(key))]
+    assert set(studies) == {first}
+    assert len(reuse) > len(studies)
+
+
+def map_keys(folder: Path) -> list[TrialKey]:
+    return [ask.key for ask, _ in open_study(folder).ended()]
