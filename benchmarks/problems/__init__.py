@@ -38,5 +38,5 @@ PROBLEMS: dict[str, Callable[[Places], Benchmark]] = {
     "interactions": lambda _: interactions(),
     "dtlz2": lambda _: dtlz2(),
     "zdt3": lambda _: zdt3(),
-    **{path.stem: _own(path) for path in sorted(TABLES.glob("*.csv"))},
+    **{path.stem: _own(path.with_suffix(".csv")) for path in sorted(TABLES.glob("*.yaml"))},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 
 from benchmarks.problems.benchmark import Benchmark, area, numbered
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
+from hrnet_search.search.space_problem import structure_of
+from hrnet_search.space.load import load_space
 
 OPERATIONS = ("none", "skip", "conv1x1", "conv3x3", "pool3x3")
 NONE, CONV1X1, CONV3X3 = 0, 2, 3
@@ -59,9 +62,11 @@ def cell_structure(points: Points) -> Floats:
 def own_table(path: Path, cost: str = "latency_ms") -> Benchmark:
     """Return a CSV table of HRNet variants as a problem: the longest schedule counts.
 
-    Columns: `point` (levels joined by -), `seed`, `steps`, `miou`, and costs. Axes are ordinal:
-    a table does not say otherwise. The reference is the lower quartile of mIoU.
+    Columns: `point` (levels joined by -), `seed`, `steps`, `miou`, and costs. Axes are ordinal;
+    the space file beside it says what networks are made of. The reference is the lower quartile
+    of mIoU.
     """
+    space = load_space(path.with_suffix(".yaml"))
     rows = pd.read_csv(path)
     rows = rows[rows["steps"] == rows["steps"].max()]
     seeds = rows.pivot_table(index="point", columns="seed", values="miou")
@@ -70,7 +75,8 @@ def own_table(path: Path, cost: str = "latency_ms") -> Benchmark:
     axes = [Axis(f"axis{i}", int(n) + 1, ordinal=True) for i, n in enumerate(points.max(axis=0))]
     accuracy = seeds.to_numpy(dtype=np.float64)
     floor = float(np.quantile(np.nanmean(accuracy, axis=1), 0.25))
-    return _benchmark(path.stem, axes, points, accuracy, costs, floor)
+    made_of = partial(structure_of, space)
+    return _benchmark(path.stem, axes, points, accuracy, costs, floor, made_of)
 
 
 def _benchmark(
