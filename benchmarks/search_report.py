@@ -33,9 +33,9 @@ are made by `python -m benchmarks.search run` (see its help). What is scored is 
 the **true means** of all that was trained, in (accuracy, log cost) above a fixed reference point,
 as a share of that of the true front. The sampler sees one noisy training at a time.
 
-`pareto after` searches learn from an earlier study of 100 trainings of the same points whose true
-accuracy was made up (`benchmarks/problems/earlier.py`): given cost, in part the problem's own and in
-part another one, by the correlation in the table at the end.
+`pareto after` searches learn from an earlier study: 100 trainings of the same points, whose true
+accuracy is made up (`benchmarks/problems/earlier.py`) to be, given cost, correlated with that of
+the problem by .95 (alike), .8 (partly) or not at all.
 
 `plain:` are Optuna's samplers as their users run them, `optuna:` the same behind our removal of
 duplicates; both have exact costs as objectives. `{held_out}` was held out: no setting of `pareto`

@@ -29,6 +29,7 @@ from hrnet_search.search.samplers.training_rows import raised
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import FILE
 
@@ -65,6 +66,15 @@ def learned_lines(studies: Sequence[Learned]) -> list[str]:
     return [
         f"learning from {study.folder}: {WORDS[study.signal]} of {len(study.networks)} networks"
         for study in studies
+    ]
+
+
+def weight_lines(notes: Notes) -> list[str]:
+    """Return for people how much each earlier study weighs, a line a study."""
+    studies, weights = notes.learned_from or (), notes.learned_weights or ()
+    return [
+        f"{study.name} ({study.folder}) weighs {weight:.0%} in the model of accuracy"
+        for study, weight in zip(studies, weights, strict=False)
     ]
 
 

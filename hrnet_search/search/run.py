@@ -38,7 +38,7 @@ from hrnet_search.records import (
 )
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Asking, Driver, Listener, run_inline
-from hrnet_search.search.earlier import settled_earlier
+from hrnet_search.search.earlier import settled_earlier, weight_lines
 from hrnet_search.search.first_measurements import frozen_reference, measure_start, screening_line
 from hrnet_search.search.identity import REQUIRE, TARGET, TRAINING, check_same, keep_contents
 from hrnet_search.search.initial_weights import Initial, base_schedule
@@ -216,6 +216,8 @@ def search(
     driver.run(brain, listeners)
     if found := store.notes().screening:
         say(screening_line(found))
+    for line in weight_lines(store.notes()):
+        say(line)
     return brain
 
 

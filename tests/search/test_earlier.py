@@ -149,15 +149,14 @@ def test_of_two_studies_the_one_alike_weighs_more() -> None:
 
 
 def test_the_start_is_part_believed_front_and_part_of_all_costs() -> None:
-    front = np.array(SAMPLERS["pareto"](problem(alike), seed=0, trials=60).ask(14))
-    believed = alike(front)
+    start = np.array(SAMPLERS["pareto"](problem(accuracy), seed=0, trials=60).ask(14))
     everything = problem().enumerate()
     better = [
-        (alike(everything)[everything.sum(axis=1) <= p.sum()] > value).sum()
-        for p, value in zip(front, believed, strict=True)
+        (accuracy(everything)[everything.sum(axis=1) <= p.sum()] > value).sum()
+        for p, value in zip(start, accuracy(start), strict=True)
     ]
     assert sum(count == 0 for count in better) >= 6  # nothing is believed better and as cheap
-    others = front[np.array(better) > 0]
+    others = start[np.array(better) > 0]
     assert len(others) >= 4
     assert np.ptp(others.sum(axis=1)) > 8
 
@@ -260,7 +259,11 @@ def test_a_study_keeps_what_it_learned_and_needs_the_earlier_one_no_more(
     drive(before, plan("random", 30))
     assert begin(path, tmp_path / "study").earlier == planned.earlier
     assert begin(path, tmp_path / "fresh").earlier != planned.earlier
-    shutil.rmtree(before)
+    before.rename(tmp_path / "moved")
+    moved = space_file(tmp_path / "spaces", "{learn_from: [../moved], signal: miou}")
+    assert begin(moved, tmp_path / "study").earlier == planned.earlier
+    path = space_file(tmp_path / "spaces", "{learn_from: [../before], signal: miou}")
+    shutil.rmtree(tmp_path / "moved")
     assert begin(path, tmp_path / "study").earlier == planned.earlier
     monkeypatch.chdir("/")
     kept = tmp_path / "study" / "space.yaml"

@@ -27,6 +27,7 @@ from hrnet_search.report.page.gather import Page, gather
 from hrnet_search.report.page.points import MAY_BE, ON_FRONT
 from hrnet_search.report.page.render import page_html, script_json
 from hrnet_search.report.report import write_report
+from hrnet_search.store.findings import Learned
 from hrnet_search.store.study import Study, open_study
 
 MakeStudy = Callable[..., Study]
@@ -157,6 +158,21 @@ def test_the_page_says_what_variants_started_from(make_study: MakeStudy) -> None
     ).text
     assert "initial weights" in text
     assert "w.pth: the base: 260 of 268 tensors match" in text
+
+
+def test_the_page_says_what_the_search_learned_from_and_how_much_that_weighs(
+    make_study: MakeStudy,
+) -> None:
+    networks = (network(9), network(10))
+    learned = tuple(
+        Learned(name, f"st-{name}", f"/studies/{name}", "miou", networks, (0.5, 0.6))
+        for name in ("first", "second")
+    )
+    noted = {"learned_from": learned, "learned_weights": (0.42, 0.0)}
+    text = Read(page_html(gather(make_study((network(9), result(1, miou=0.5)), **noted)))).text
+    assert "learned from first" in text
+    assert "2 networks of /studies/first (st-first), weight 42%" in text
+    assert "2 networks of /studies/second (st-second), weight 0%" in text
 
 
 def test_the_policy_lets_the_page_run_its_own_scripts_alone(page: Page) -> None:
