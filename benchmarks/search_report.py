@@ -25,6 +25,7 @@ COLUMNS = (
     "at 200", "distinct", "s a proposal", "p against pareto",
 )  # fmt: skip
 HELD_OUT = "zdt3"
+SIGNIFICANT = 0.05
 
 HEAD = """# How good the search is
 
@@ -56,7 +57,11 @@ def write_report(results: Path, docs: Path) -> None:
             runs[key][run["seed"]] = record
     problems = sorted({problem for problem, _, _ in runs})
     parts = [HEAD.format(held_out=HELD_OUT), *(_section(runs, problem) for problem in problems)]
-    parts += [_workers(runs), "![Share of the front](search-quality.png)\n"]
+    parts += [
+        _not_ahead(runs, problems),
+        _workers(runs),
+        "![Share of the front](search-quality.png)\n",
+    ]
     (docs / "search-quality.md").write_text("\n".join(parts), encoding="utf-8")
     _plot(runs, problems, docs / "search-quality.png")
 
@@ -94,11 +99,7 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
 def _section(runs: Runs, problem: str) -> str:
     rows = {s: r for (p, s, workers), r in runs.items() if p == problem and workers == 1}
     by_speed = sorted(rows, key=lambda s: tuple(_median(rows[s], level) for level in LEVELS[1::-1]))
-    others = [s for s in by_speed if s != OURS]
-    p_values: dict[str, float] = {}
-    if OURS in rows and others:
-        raw = [paired(rows[OURS], rows[s], "0.9") for s in others]
-        p_values = dict(zip(others, holm(raw), strict=True))
+    p_values = _corrected(rows)
     lines = [
         f"## {problem}\n",
         "| " + " | ".join(COLUMNS) + " |",
@@ -107,6 +108,41 @@ def _section(runs: Runs, problem: str) -> str:
     for sampler in by_speed:
         lines.append(_row(sampler, list(rows[sampler].values()), p_values.get(sampler)))
     return "\n".join([*lines, ""])
+
+
+def _corrected(rows: dict[str, dict[int, Record]]) -> dict[str, float]:
+    """Return p of each sampler against ours in trainings to .90, corrected by Holm."""
+    others = [sampler for sampler in rows if sampler != OURS]
+    if OURS not in rows or not others:
+        return {}
+    raw = [paired(rows[OURS], rows[sampler], "0.9") for sampler in others]
+    return dict(zip(others, holm(raw), strict=True))
+
+
+def _not_ahead(runs: Runs, problems: Sequence[str]) -> str:
+    """Return which other samplers it is not shown to be ahead of, by trainings to .90."""
+    lines = [
+        "## Where it is not ahead\n",
+        "Samplers that know as much as `pareto` and are not significantly behind it (p below .05)",
+        "in trainings to .90. Few seeds or a problem that is soon solved may be why.\n",
+    ]
+    for problem in problems:
+        rows = {s: r for (p, s, workers), r in runs.items() if p == problem and workers == 1}
+        peers = {s: p for s, p in _corrected(rows).items() if not s.startswith(f"{OURS} after")}
+        named = [
+            f"{sampler} ({_reached(rows[sampler])} against {_reached(rows[OURS])},"
+            f" {len(rows[sampler])} seeds)"
+            for sampler, p in peers.items()
+            if p >= SIGNIFICANT or _median(rows[sampler], "0.9") < _median(rows[OURS], "0.9")
+        ]
+        lines.append(f"- {problem}: {', '.join(named) or 'none'}")
+    return "\n".join([*lines, ""])
+
+
+def _reached(records: dict[int, Record]) -> str:
+    most = min(r["run"]["trials"] for r in records.values())
+    middle = _median(records, "0.9")
+    return f"{middle:.0f}" if np.isfinite(middle) else f">{most}"
 
 
 def _row(sampler: str, records: list[Record], p: float | None) -> str:
