@@ -48,6 +48,7 @@ GUESTS = {
     "space.objectives": {"yaml"},
     "space.reader": {"yaml"},
     "space.rewrite": {"yaml"},
+    "space.search_section": {"yaml"},
     "space.sections": {"yaml"},
     "space.vary": {"yaml"},
     "store.*": {"numpy"},

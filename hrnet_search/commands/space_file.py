@@ -49,7 +49,7 @@ def learning_from(file: SpaceFile, studies: Sequence[str | Path]) -> SpaceFile:
     if not studies:
         return file
     from hrnet_search.space.rewrite import with_entry
-    from hrnet_search.space.sections import LEARNING, why_not_learning
+    from hrnet_search.space.search_section import LEARNING, why_not_learning
 
     if why := why_not_learning(file.search.sampler):
         raise InputError(Fault("--learn-from", None, why, f"allowed: {LEARNING}"))

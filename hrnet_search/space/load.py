@@ -25,20 +25,18 @@ from hrnet_search.space.kinds import Keys, Name, Text
 from hrnet_search.space.objectives import LIMITS, OBJECTIVE_KINDS, read_limits, read_objectives
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.rules import check_rules
+from hrnet_search.space.search_section import SEARCH, SearchSpec, read_search
 from hrnet_search.space.sections import (
     LATENCY,
     REQUIRE,
     SCHEDULE,
-    SEARCH,
     TARGET,
     TRACKING,
-    SearchSpec,
     TrackingSpec,
     read_crop,
     read_hang_s,
     read_latency,
     read_schedule,
-    read_search,
     read_tracking,
 )
 from hrnet_search.space.space import COST_NAMES, SearchSpace

@@ -1,12 +1,10 @@
-"""The sections of a space file that have keys alone: schedule, latency, search, tracking."""
+"""Sections of a space file without a file of their own: schedule, latency, tracking, rules."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -16,7 +14,7 @@ from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.targets import TARGETS
 from hrnet_search.device_names import DEVICE, DEVICES, is_device
 from hrnet_search.errors import shown
-from hrnet_search.paths import absolute, expanded
+from hrnet_search.paths import expanded
 from hrnet_search.records import (
     AUTO,
     CLASS_WEIGHTS,
@@ -27,9 +25,7 @@ from hrnet_search.records import (
     NO_INIT,
     OPTIMISERS,
     PRECISIONS,
-    SAMPLER_NAMES,
     SHARED_INIT,
-    SIGNALS,
     TRAINED_FIRST,
     DataSpec,
     LatencySpec,
@@ -50,10 +46,6 @@ from hrnet_search.space.kinds import (
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.require import LONGEST, Requirement, RuleError
 
-DEFAULT_SAMPLER = "pareto"
-OWN_SAMPLER = "package.module:factory"
-LEARNING = f"sampler: {DEFAULT_SAMPLER}, or one of your own"
-_OWN_SAMPLER = re.compile(r"(?!optuna:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 RATES = {"sgd": 0.05, "adamw": 0.005}
 """Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""
 
@@ -64,26 +56,6 @@ INHERITED = 0.4
 NO_RUNGS: tuple[int, ...] = ()
 ONE_SEED: tuple[int, ...] = (0,)
 DEFAULTS = Schedule(DataSpec("shapes", 8))
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSpec:
-    """The `search` section: which sampler, how many trials, its seed.
-
-    `confirm` is the share of device time that confirms what the search found, `long` the steps
-    of the confirming schedule over those of the search. `stop` is the chance to end on the front
-    of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
-    both learn from, one of SIGNALS. `learn_from` are folders of earlier studies, absolute.
-    """
-
-    sampler: str = DEFAULT_SAMPLER
-    signal: str = AUTO
-    trials: int = 40
-    seed: int = 0
-    confirm: float = 0.3
-    long: int = 3
-    stop: float = 0.1
-    learn_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,24 +164,6 @@ class Device(Text):
 
 
 @dataclass(frozen=True)
-class Sampler(Kind[str]):
-    """A sampler's name, or `package.module:factory`, which is looked for later."""
-
-    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | None:
-        value = reader.scalar(node, path)
-        if isinstance(value, str) and _OWN_SAMPLER.fullmatch(value):
-            return value
-        if value is None:
-            return None
-        return reader.one_of(node, path, (*SAMPLER_NAMES, OWN_SAMPLER))
-
-    @property
-    def schema(self) -> Schema:
-        own = {"type": "string", "pattern": f"^{_OWN_SAMPLER.pattern}$"}
-        return {"anyOf": [OneOf(SAMPLER_NAMES).schema, own]}
-
-
-@dataclass(frozen=True)
 class Mirror(Text):
     """An address; `off` is a word here, though YAML readers make it false."""
 
@@ -266,16 +220,6 @@ LATENCY: dict[str, Kind[Any]] = {
     "seconds": Number(0, 3600, open_=True),
 }
 LATENCY_KEYS = tuple(LATENCY)
-SEARCH: dict[str, Kind[Any]] = {
-    "sampler": Sampler(),
-    "signal": OneOf(SIGNALS),
-    "trials": Integer(1, 10**6),
-    "seed": Integer(0),
-    "confirm": Number(0, 0.9),
-    "long": Integer(2, 100),
-    "stop": Number(0, 1),
-    "learn_from": ListOf(Text(), distinct=True),
-}
 TRACKING: dict[str, Kind[Any]] = dict.fromkeys(MIRROR_NAMES, Mirror())
 
 
@@ -378,29 +322,14 @@ def read_crop(section: Section) -> tuple[int, int]:
 
 def read_latency(section: Section) -> LatencySpec:
     """Return how latency is measured."""
-    return LatencySpec(**_taken(section, LATENCY, LatencySpec()))
-
-
-def why_not_learning(sampler: str) -> str:
-    """Return why a sampler cannot learn from earlier studies, empty if it can."""
-    others = set(SAMPLER_NAMES) - {DEFAULT_SAMPLER}
-    return f"the sampler {sampler} does not learn from earlier studies" if sampler in others else ""
-
-
-def read_search(section: Section, folder: Path) -> SearchSpec:
-    """Return which sampler searches, and for how long; paths start at `folder`."""
-    found = SearchSpec(**_taken(section, SEARCH, SearchSpec()))
-    if found.learn_from and (why := why_not_learning(found.sampler)):
-        where = section.where("learn_from")
-        section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
-    studies = tuple(str(absolute(named, folder)) for named in found.learn_from)
-    return replace(found, learn_from=studies)
+    return LatencySpec(**taken(section, LATENCY, LatencySpec()))
 
 
 def read_tracking(section: Section) -> TrackingSpec:
     """Return where the mirrors are."""
-    return TrackingSpec(**_taken(section, TRACKING, TrackingSpec()))
+    return TrackingSpec(**taken(section, TRACKING, TrackingSpec()))
 
 
-def _taken(section: Section, kinds: Mapping[str, Kind[Any]], default: object) -> dict[str, Any]:
+def taken(section: Section, kinds: Mapping[str, Kind[Any]], default: object) -> dict[str, Any]:
+    """Return the values of a section by its table; of a key that is not there that of `default`."""
     return {key: section.take(key, kind, getattr(default, key)) for key, kind in kinds.items()}

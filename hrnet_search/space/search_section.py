@@ -1,0 +1,87 @@
+"""The section `search`: which sampler searches, for how long, and what it learns from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrnet_search.paths import absolute
+from hrnet_search.records import AUTO, SAMPLER_NAMES, SIGNALS
+from hrnet_search.space.kinds import Integer, Kind, ListOf, Number, OneOf, Schema, Text
+from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.sections import taken
+
+DEFAULT_SAMPLER = "pareto"
+OWN_SAMPLER = "package.module:factory"
+LEARNING = f"sampler: {DEFAULT_SAMPLER}, or one of your own"
+_OWN_SAMPLER = re.compile(r"(?!optuna:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpec:
+    """The `search` section: which sampler, how many trials, its seed.
+
+    `confirm` is the share of device time that confirms what the search found, `long` the steps
+    of the confirming schedule over those of the search. `stop` is the chance to end on the front
+    of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
+    both learn from, one of SIGNALS. `learn_from` are folders of earlier studies, absolute.
+    """
+
+    sampler: str = DEFAULT_SAMPLER
+    signal: str = AUTO
+    trials: int = 40
+    seed: int = 0
+    confirm: float = 0.3
+    long: int = 3
+    stop: float = 0.1
+    learn_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampler(Kind[str]):
+    """A sampler's name, or `package.module:factory`, which is looked for later."""
+
+    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | None:
+        value = reader.scalar(node, path)
+        if isinstance(value, str) and _OWN_SAMPLER.fullmatch(value):
+            return value
+        if value is None:
+            return None
+        return reader.one_of(node, path, (*SAMPLER_NAMES, OWN_SAMPLER))
+
+    @property
+    def schema(self) -> Schema:
+        own = {"type": "string", "pattern": f"^{_OWN_SAMPLER.pattern}$"}
+        return {"anyOf": [OneOf(SAMPLER_NAMES).schema, own]}
+
+
+SEARCH: dict[str, Kind[Any]] = {
+    "sampler": Sampler(),
+    "signal": OneOf(SIGNALS),
+    "trials": Integer(1, 10**6),
+    "seed": Integer(0),
+    "confirm": Number(0, 0.9),
+    "long": Integer(2, 100),
+    "stop": Number(0, 1),
+    "learn_from": ListOf(Text(), distinct=True),
+}
+
+
+def why_not_learning(sampler: str) -> str:
+    """Return why a sampler cannot learn from earlier studies, empty if it can."""
+    others = set(SAMPLER_NAMES) - {DEFAULT_SAMPLER}
+    return f"the sampler {sampler} does not learn from earlier studies" if sampler in others else ""
+
+
+def read_search(section: Section, folder: Path) -> SearchSpec:
+    """Return which sampler searches, and for how long; paths start at `folder`."""
+    found = SearchSpec(**taken(section, SEARCH, SearchSpec()))
+    if found.learn_from and (why := why_not_learning(found.sampler)):
+        where = section.where("learn_from")
+        section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
+    studies = tuple(str(absolute(named, folder)) for named in found.learn_from)
+    return replace(found, learn_from=studies)
