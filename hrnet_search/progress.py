@@ -24,6 +24,7 @@ from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
+    TAKEN_OVER,
     Objective,
     TrialProgress,
     TrialResult,
@@ -246,7 +247,8 @@ def describe(result: TrialResult, accuracies: Sequence[Objective] = ()) -> str:
         parts.append(f"{short(result.cost.params)} params, {short(result.cost.macs)} MACs")
     if result.latency_ms is not None:
         parts.append(f"{result.latency_ms:.2f} ms{marks(result)}")
-    parts.append(f"{result.wall_s:.1f} s")
+    origin = (note for note in result.notes if note.startswith(TAKEN_OVER))
+    parts.append(next(origin, f"{result.wall_s:.1f} s"))
     if result.error:
         parts.append(result.error)
     return ", ".join(parts)

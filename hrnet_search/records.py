@@ -38,6 +38,9 @@ SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga
 
 MIOU, SOFT_IOU = "miou", "soft_iou"
 SIGNAL, LEARN_FROM = "search.signal", "search.learn_from"
+TAKEN_OVER = "taken over from"
+"""How the note of a trial begins that another study has trained."""
+
 SIGNALS = (AUTO, SOFT_IOU, MIOU)
 """What a search may learn from; auto is soft IoU, of which a seed moves less."""
 

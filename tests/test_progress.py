@@ -39,3 +39,10 @@ def test_what_a_study_starts_from_is_said_on_the_console_and_in_its_log(tmp_path
     with watching(tmp_path, 1, Goals.of(["miou"]), (), console, live=False, first=[line]):
         assert (tmp_path / LOG).read_text() == f"{line}\n"
     assert console.file.getvalue() == f"{line}\n"  # type: ignore[attr-defined]
+
+
+def test_a_trial_that_was_taken_over_says_where_it_is_from_in_the_place_of_its_time() -> None:
+    found = result(1, miou=0.5, notes=("trained in fp32", "taken over from first, trial 3"))
+    assert describe(found).endswith(", taken over from first, trial 3")
+    assert "1.5 s" not in describe(found)
+    assert describe(result(1, miou=0.5)).endswith(", 1.5 s")

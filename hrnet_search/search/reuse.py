@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.records import COMPLETED, TAKEN_OVER, TrialKey, TrialResult
 from hrnet_search.search.initial_weights import weights_path
 from hrnet_search.store.database import storage
 from hrnet_search.store.evaluations import evaluation_path
@@ -29,7 +29,7 @@ class Finished:
 
     def noted(self) -> TrialResult:
         """Return the result, which says where it is from."""
-        note = f"taken over from {self.study.name}, trial {self.number}"
+        note = f"{TAKEN_OVER} {self.study.name}, trial {self.number}"
         return replace(self.result, notes=(*self.result.notes, note))
 
     def copy_files(self, folder: Path) -> None:
