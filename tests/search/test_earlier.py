@@ -128,7 +128,7 @@ def hypervolume_of(points: Points) -> float:
 
 
 def test_a_study_alike_saves_trainings_and_weighs_much() -> None:
-    seeds = range(4)
+    seeds = range(2)
     without = np.mean([searched(s, 16)[1] for s in seeds])
     found = [searched(s, 16, alike) for s in seeds]
     assert np.mean([area for _, area in found]) > without
@@ -136,9 +136,9 @@ def test_a_study_alike_saves_trainings_and_weighs_much() -> None:
 
 
 def test_an_unrelated_study_costs_next_to_nothing_and_weighs_little() -> None:
-    seeds = range(3)
-    without = np.mean([searched(s, 30)[1] for s in seeds])
-    found = [searched(s, 30, unrelated) for s in seeds]
+    seeds = range(2)
+    without = np.mean([searched(s, 26)[1] for s in seeds])
+    found = [searched(s, 26, unrelated) for s in seeds]
     assert np.mean([area for _, area in found]) > 0.95 * without
     assert all(sampler.weights()[0] < 0.2 for sampler, _ in found)
 
@@ -177,13 +177,13 @@ class KilledError(Exception):
 
 
 def learning(planned: Plan) -> Plan:
-    return replace(planned, earlier=(learned_of(tabulated.SPACE, 30),))
+    return replace(planned, earlier=(learned_of(tabulated.SPACE, 12),))
 
 
 def test_killed_anywhere_a_study_that_learns_goes_on_with_the_same_proposals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned = learning(plan("pareto", 24))
+    planned = learning(plan("pareto", 12))
     drive(tmp_path / "whole", planned)
     left = 0
 
@@ -195,7 +195,7 @@ def test_killed_anywhere_a_study_that_learns_goes_on_with_the_same_proposals(
         return run_made_up(task, report)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tabulated, "run_made_up", run)
-    for trials in (3, 11, 5, 99):
+    for trials in (2, 6, 99):
         left = trials
         if trials < 99:
             with pytest.raises(KilledError):
@@ -209,7 +209,7 @@ def test_killed_anywhere_a_study_that_learns_goes_on_with_the_same_proposals(
 
 
 def rows_without(folder: Path) -> list[tuple[object, ...]]:
-    drive(folder, plan("pareto", 24))
+    drive(folder, plan("pareto", 12))
     return rows(folder)
 
 

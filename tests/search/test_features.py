@@ -62,10 +62,10 @@ def share(features: Callable[[Points], Floats] | None, seed: int, trials: int = 
 
 
 def test_what_axes_amount_to_together_finds_the_front_sooner() -> None:
-    seeds = range(5)
+    seeds = range(2)
     without, told = (np.array([share(f, s) for s in seeds]) for f in (None, depth))
     assert told.mean() > without.mean() + 0.01
-    assert (told >= without).sum() >= 4
+    assert (told >= without).all()
 
 
 def test_features_that_say_nothing_cost_next_to_nothing() -> None:
@@ -75,7 +75,7 @@ def test_features_that_say_nothing_cost_next_to_nothing() -> None:
     def junk(points: Points) -> Floats:
         return np.asarray(noise[points @ 4 ** np.arange(6)], dtype=np.float64)
 
-    seeds = range(5)
+    seeds = range(2)
     without, told = (np.array([share(f, s) for s in seeds]) for f in (None, junk))
     assert told.mean() > 0.95 * without.mean()
 
