@@ -109,7 +109,9 @@ def smaller(large: Architecture, rng: random.Random) -> Architecture:
 def fused_alike(one: Architecture, other: Architecture) -> bool:
     """Say whether `inherit` has nothing to fold: CAT's share into SUM, rows of one branch."""
     return all(
-        a.modules == 0 or (a.fuse == b.fuse and (a.branches > 1 or a.modules == b.modules))
+        a.modules == 0
+        or (a.branches > 1 and a.fuse == b.fuse)
+        or (a.branches == 1 and a.modules == b.modules and (a.modules == 1 or a.blocks == b.blocks))
         for a, b in zip(one.stages, other.stages, strict=True)
     )
 
