@@ -18,7 +18,14 @@ from hrnet_search.report.page.render import page_html
 from hrnet_search.report.report import write_report
 from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.duels import Duel, Duels
-from hrnet_search.store.findings import NotedSchedule, Probe, RungAudit, Screening, StartLatency
+from hrnet_search.store.findings import (
+    Learned,
+    NotedSchedule,
+    Probe,
+    RungAudit,
+    Screening,
+    StartLatency,
+)
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.writer import StudyStore
@@ -55,6 +62,8 @@ FULL = Notes(
     screening=Screening(20, 0.05, 0.9, used=True),
     known_points=((0, 1), (2, 0)),
     rung_audit=RungAudit(17, 1, 120),
+    learned_from=(Learned("first", "0abc", "/first", "soft_iou", (TINY,), (0.5,)),),
+    learned_weights=(0.25,),
     duels=Duels((Duel("macs", 5.0, "hr-a", "hr-b", "W18", "sc-l", (5, 6), 2, "why"),), 1, "else"),
     tracking={"mlflow": "auto", "optuna": "off"},
     ablation=ABLATION,
