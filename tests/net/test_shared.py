@@ -163,7 +163,7 @@ def contained(small: Architecture, large: Architecture) -> bool:
 
 @pytest.mark.parametrize("check", [check_that_slices_are_inherited, check_that_a_slice_is_called])
 @pytest.mark.parametrize(
-    "count", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)]
+    "count", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.bench)]
 )
 def test_slices_are_what_a_smaller_network_inherits(
     check: Callable[[Architecture, Architecture], None], count: int

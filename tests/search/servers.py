@@ -115,7 +115,7 @@ class MlflowServer:
                 command, stdout=log, stderr=log, env={**os.environ, **extra},
                 start_new_session=True, cwd=self._folder,
             )  # fmt: skip
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while not self._answers():
             assert self._process.poll() is None, (self._folder / "mlflow.log").read_text()
             assert time.monotonic() < deadline
