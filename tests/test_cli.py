@@ -217,7 +217,7 @@ UNKNOWN = "is not a known option"
             ["run", "a.yaml", "--n-trials", "3"],
             [f"run: --n-trials {UNKNOWN}, did you mean --trials?"],
         ),
-        (["run", "a.yaml", "--resume"], [f"run: --resume {UNKNOWN}"]),
+        (["run", "a.yaml", "--resume"], [f"run: --resume {UNKNOWN}, did you mean --reuse?"]),
         (
             ["export", "study", "--trial", "3", "--fromat=onnx"],
             [
