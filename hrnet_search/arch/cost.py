@@ -9,7 +9,7 @@ upsampling and additions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ class Cost:
     params: int
     macs: int
     activations: int
+
+
+COST_NAMES = tuple(field.name for field in fields(Cost))
+"""The columns of `batch_costs`, in their order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.arch.structure import structure
 from hrnet_search.records import OBJECTIVES, PLAIN
 from hrnet_search.search.by_point import ByPoint
@@ -14,7 +15,6 @@ from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.space.space import SearchSpace, costs, exact_limits
 
-COST_COLUMNS = ("params", "macs", "activations")
 EXACT = 2
 """Of these, parameters and MACs are what models learn from, whatever the objectives."""
 
@@ -64,7 +64,7 @@ def problem_of(
         columns = [
             screen.predict(points)
             if found is None or name == LATENCY
-            else found[:, COST_COLUMNS.index(name)]
+            else found[:, COST_NAMES.index(name)]
             for name in names
         ]
         return np.array(columns, dtype=np.float64).reshape(len(names), len(points)).T

@@ -8,8 +8,9 @@ from math import prod
 import numpy as np
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.records import Point
-from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs, exact_limits
+from hrnet_search.space.space import Points, SearchSpace, costs, exact_limits
 
 SMALL = 200_000
 """Points up to which a space is enumerated, so that its end is known."""

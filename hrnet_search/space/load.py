@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.targets import ANY
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
@@ -39,7 +40,7 @@ from hrnet_search.space.sections import (
     read_schedule,
     read_tracking,
 )
-from hrnet_search.space.space import COST_NAMES, SearchSpace
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.survey import least_costs
 from hrnet_search.space.vary import check_levels, read_choices
 

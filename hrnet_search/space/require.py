@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import EXPANSION, FUSE_METHODS
 from hrnet_search.arch.batch import ArchitectureBatch
+from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.errors import nearest
 
 Bools = NDArray[np.bool_]
@@ -28,15 +29,13 @@ Floats = NDArray[np.float64]
 LONGEST = 500
 """Characters of one rule: what is longer nests deeper than a parser likes."""
 
-COSTS = ("params", "macs", "activations")
 STAGES = ("STAGE1", "STAGE2", "STAGE3", "STAGE4")
 NUMBERS = {"NUM_MODULES": "modules", "NUM_BRANCHES": "branches"}
 LISTS = {"NUM_BLOCKS": "blocks", "NUM_CHANNELS": "channels"}
 WORDS = {"BLOCK": tuple(EXPANSION), "FUSE_METHOD": tuple(FUSE_METHODS)}
 KEYS = (*NUMBERS, *LISTS, *WORDS)
 PLAIN = ("width", "FINAL_CONV_KERNEL")
-NAMES = (*PLAIN, *COSTS, *STAGES)
-ALLOWED_NAMES = f"{', '.join((*PLAIN, *COSTS))}, STAGE1 to STAGE4 with .{', .'.join(KEYS)}"
+ALLOWED_NAMES = f"{', '.join((*PLAIN, *COST_NAMES))}, STAGE1 to STAGE4 with .{', .'.join(KEYS)}"
 ALLOWED = (
     "comparisons of keys, costs and numbers; + - * / // % **, min, max, sum over branches,"
     " and, or, not"
@@ -151,7 +150,7 @@ class Requirement:
     def counts_costs(self) -> bool:
         """Whether it asks for costs, which are counted over all of a network."""
         names = {n.id for n in ast.walk(_parsed(self.text)) if isinstance(n, ast.Name)}
-        return not names.isdisjoint(COSTS)
+        return not names.isdisjoint(COST_NAMES)
 
     def holds(self, networks: Networks) -> Bools:
         """Return which networks keep the rule, [n]; one that divides by zero does not."""
@@ -220,8 +219,8 @@ def _key(node: ast.expr) -> _Part:
             return _Number(lambda n: n.batch.channels[:, 3, 0].astype(np.float64))
         case ast.Name(id="FINAL_CONV_KERNEL"):
             return _Number(lambda n: n.batch.final_kernel.astype(np.float64))
-        case ast.Name(id=name) if name in COSTS:
-            column = COSTS.index(name)
+        case ast.Name(id=name) if name in COST_NAMES:
+            column = COST_NAMES.index(name)
             return _Number(lambda n: n.costs[:, column])
         case ast.Attribute(value=ast.Name(id=stage), attr=key) if stage in STAGES and key in KEYS:
             return _of_stage(STAGES.index(stage), key)
@@ -231,7 +230,7 @@ def _key(node: ast.expr) -> _Part:
     if isinstance(node, ast.Name) and node.id in STAGES:
         raise RuleError(node.col_offset, f"{written} alone says nothing", f"{written}.{KEYS[0]}")
     paths = [f"{stage}.{key}" for stage in STAGES for key in KEYS]
-    hint = nearest(written, [*PLAIN, *COSTS, *paths])
+    hint = nearest(written, [*PLAIN, *COST_NAMES, *paths])
     raise RuleError(node.col_offset, f"{written} is not known{hint}", ALLOWED_NAMES)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import EXPANSION, MAX_BRANCHES, MAX_COUNT, Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
-from hrnet_search.arch.cost import batch_costs, fit_64_bits
+from hrnet_search.arch.cost import COST_NAMES, batch_costs, fit_64_bits
 from hrnet_search.arch.targets import ANY, TARGETS
 from hrnet_search.records import OBJECTIVES, Point
 from hrnet_search.space.require import Networks, Requirement
@@ -29,8 +29,6 @@ Bools = NDArray[np.bool_]
 
 CHUNK = 1 << 16
 """Points decoded at once: arrays of a million would not fit a small machine."""
-
-COST_NAMES = ("params", "macs", "activations")
 
 PATH = re.compile(
     r"width|FINAL_CONV_KERNEL"
@@ -231,9 +229,12 @@ class SearchSpace:
         kept = batch.valid()
         for _, broken in TARGETS[self.target](batch, self.classes):
             kept &= ~broken
-        # Costs take longest to count: only of what is left.
-        for rule in sorted(self.require, key=lambda rule: rule.counts_costs):
-            kept[kept] = rule.holds(self._networks(batch.taken(kept)))
+        # Costs take longest to count: once, and only of what the other rules leave.
+        for with_costs in (False, True):
+            rules = [rule for rule in self.require if rule.counts_costs == with_costs]
+            if rules:
+                left = self._networks(batch.taken(kept))
+                kept[kept] = np.logical_and.reduce([rule.holds(left) for rule in rules])
         return kept
 
     def _broken(self, batch: ArchitectureBatch) -> Iterator[tuple[str, Bools]]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import MAX_BRANCHES
 from hrnet_search.arch.batch import ArchitectureBatch
-from hrnet_search.arch.cost import operations
+from hrnet_search.arch.cost import COST_NAMES, operations
 from hrnet_search.arch.targets import HRNET
 from hrnet_search.counts import short
-from hrnet_search.space.space import COST_NAMES, Points, SearchSpace, costs
+from hrnet_search.space.space import Points, SearchSpace, costs
 
 EXACT_UP_TO = 10_000
 SAMPLE = 2_048

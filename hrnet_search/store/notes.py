@@ -26,7 +26,7 @@ from hrnet_search.store.findings import (
     Screening,
     StartLatency,
 )
-from hrnet_search.store.rows import record_of, to_json
+from hrnet_search.store.rows import from_json, record_of, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _addresses_of(text: str) -> Any:
     """Return addresses by mirror; studies begun before there were several have that of the one."""
     if not text.startswith("{"):
         return {"mlflow": text}
-    return record_of(Mapping[str, str], json.loads(text))
+    return from_json(dict[str, str], text)
 
 
 def _redact_tracking(text: str) -> str:
@@ -102,7 +102,7 @@ SCHEDULES = Form(
     lambda many: json.dumps(list(map(_plain_schedule, many))),
     lambda text: tuple(map(_schedule_of, json.loads(text))),
 )
-ABLATION = Form(to_json, lambda text: record_of(AblationRecord, json.loads(text)))
+ABLATION = Form(to_json, lambda text: from_json(AblationRecord, text))
 """Refuses numbers that are not finite."""
 
 LATENCIES = Form(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.class_iou import SPELT, UnknownClassError
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.goals import Goals
@@ -105,7 +106,7 @@ class Study:
             table.insert(place, one.name, [r and one.of(r) for r in results])
         for name in ("miou", *(o.name for o in asked), SOFT_IOU, KEPT, "latency_ms", "wall_s"):
             table[name] = table[name].astype("float64")
-        for name in ("params", "macs", "activations"):
+        for name in COST_NAMES:
             table[name] = table[name].astype("Int64")
         levels = notes.levels or ()
         points = [ask.point for ask, _ in pairs]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.errors import StudyDamagedError
 from hrnet_search.records import Point, TrialKey, TrialResult
 from hrnet_search.store.rows import from_json, to_json
@@ -15,7 +16,6 @@ from hrnet_search.store.tables import TRIALS, Row, damage
 
 RUNNING = "running"
 PLACES = {name: place for place, name in enumerate(TRIALS.columns)}
-COUNTS = ("params", "macs", "activations")
 FINISHED, RESULT, STATUS = PLACES["finished"], PLACES["result"], PLACES["status"]
 
 
@@ -61,7 +61,7 @@ def ended(row: Row, result: TrialResult, finished: int) -> Row:
 def columns_of(result: TrialResult) -> dict[str, Any]:
     """Return what a result's record says in columns of its own, by column."""
     found = {name: getattr(result, name) for name in ("status", "miou", "wall_s", "error")}
-    counted = {name: getattr(result.cost, name, None) for name in COUNTS}
+    counted = {name: getattr(result.cost, name, None) for name in COST_NAMES}
     return found | counted | {"latency_ms": result.latency_ms}
 
 

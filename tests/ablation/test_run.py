@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from ablation import made_up_ablation as made_up
 from ablation.made_up_ablation import TEXT, drive, failing, run_made_up, settled, space_file
+from search.made_up_trials import KilledError, killed_after
 
 from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
 from hrnet_search.ablation.run import open_ablation, prepare, take_over, write_record
@@ -175,26 +176,13 @@ def test_an_unfinished_ablation_says_what_has_not_run(tmp_path: Path) -> None:
     assert record(folder).ended == ARMS * 6
 
 
-class KilledError(Exception):
-    pass
-
-
 def test_cut_off_anywhere_it_ends_the_same(tmp_path: Path) -> None:
     file = space_file(tmp_path)
     drive(file, tmp_path / "whole", failing(5, 17))
     rng = random.Random(1)
     for _ in range(200):
-        left = rng.randint(2, 12)
-
-        def run(task: TrialTask, report: Report) -> TrialResult:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KilledError
-            return failing(5, 17)(task, report)
-
         try:
-            drive(file, tmp_path / "cut", run)
+            drive(file, tmp_path / "cut", killed_after(rng.randint(2, 12), failing(5, 17)))
             break
         except KilledError:
             continue

@@ -5,6 +5,8 @@ Worker processes of Ray import this and no more of a driver.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
@@ -20,6 +22,12 @@ from hrnet_search.records import (
     TrialTask,
 )
 from hrnet_search.search.driver import Report
+
+Run = Callable[[TrialTask, Report], TrialResult]
+
+
+class KilledError(Exception):
+    """Stands for what ends a driver in the middle of a study."""
 
 
 def accuracy(task: TrialTask) -> float:
@@ -57,3 +65,17 @@ def run_made_up(task: TrialTask, report: Report) -> TrialResult:
         report(TrialProgress("evaluate", rung.step, 10, rung=rung))
     seconds = task.schedule.steps / 100
     return TrialResult(task.key, COMPLETED, counted, latency, miou, rungs, wall_s=seconds)
+
+
+def killed_after(trials: int, run: Run = run_made_up) -> Run:
+    """Return what runs so many trials, and raises KilledError in the place of the next."""
+    left = trials
+
+    def counted(task: TrialTask, report: Report) -> TrialResult:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KilledError
+        return run(task, report)
+
+    return counted

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from search import tabulated
-from search.made_up_trials import made_up_ms, run_made_up
+from search.made_up_trials import KilledError, killed_after, made_up_ms, run_made_up
 from search.tabulated import drive, plan, with_latency
 
 from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
@@ -74,10 +74,6 @@ def test_the_base_is_among_the_first_that_the_default_sampler_tries(tmp_path: Pa
     assert tabulated.SPACE.base.id in set(first)
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("latency", [False, True])
 @pytest.mark.parametrize(
     "sampler", ["random", "grid", pytest.param("pareto", marks=pytest.mark.slow)]
@@ -92,18 +88,9 @@ def test_cut_off_anywhere_the_study_ends_the_same(
     rng = random.Random(1)
     folder = tmp_path / "cut"
     for _ in range(200):
-        left = rng.randint(0, 4)
-
-        def run(task: TrialTask, report: object) -> TrialResult:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KilledError
-            return run_made_up(task, report)  # type: ignore[arg-type]
-
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(tabulated, "run_made_up", run)
+                patch.setattr(tabulated, "run_made_up", killed_after(rng.randint(0, 4)))
                 drive(folder, planned)
             break
         except KilledError:

@@ -12,12 +12,12 @@ import pytest
 from made_up import network
 from scipy.stats import kendalltau
 from search import tabulated
-from search.made_up_trials import run_made_up
+from search.made_up_trials import KilledError, killed_after
 from search.tabulated import drive, plan
 
 from hrnet_search.errors import InputError, StudyError
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import MIOU, TrialResult, TrialTask
+from hrnet_search.records import MIOU
 from hrnet_search.search.earlier import FEWEST, expectation
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
@@ -172,10 +172,6 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
     return [tuple(r) for r in table[["number", "architecture", "status", "miou"]].values]
 
 
-class KilledError(Exception):
-    pass
-
-
 def learning(planned: Plan) -> Plan:
     return replace(planned, earlier=(learned_of(tabulated.SPACE, 12),))
 
@@ -185,18 +181,8 @@ def test_killed_anywhere_a_study_that_learns_goes_on_with_the_same_proposals(
 ) -> None:
     planned = learning(plan("pareto", 12))
     drive(tmp_path / "whole", planned)
-    left = 0
-
-    def run(task: TrialTask, report: object) -> TrialResult:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KilledError
-        return run_made_up(task, report)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(tabulated, "run_made_up", run)
     for trials in (2, 6, 99):
-        left = trials
+        monkeypatch.setattr(tabulated, "run_made_up", killed_after(trials))
         if trials < 99:
             with pytest.raises(KilledError):
                 drive(tmp_path / "cut", planned)

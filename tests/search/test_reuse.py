@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search.made_up_trials import run_made_up
+from search.made_up_trials import KilledError, killed_after, run_made_up
 from search.tabulated import create, drive, plan
 
 from hrnet_search.records import COMPLETED, SOFT_IOU, TrialKey, TrialResult, TrialTask
@@ -20,10 +20,6 @@ from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
 
-class KilledError(Exception):
-    pass
-
-
 def reusing(
     folder: Path, planned: Plan, *others: Path, most: int = 1000
 ) -> tuple[list[TrialKey], list[TrialResult]]:
@@ -32,13 +28,8 @@ def reusing(
     It is killed when `most` trials have run.
     """
     trained: list[TrialKey] = []
-    left = most
 
     def run(task: TrialTask, report: Report) -> TrialResult:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KilledError
         if task.taken is not None:
             return task.taken
         trained.append(task.key)
@@ -47,7 +38,7 @@ def reusing(
     create(folder)
     with StudyStore(folder) as store:
         brain = Brain(planned, store, None, Reuse([open_study(other) for other in others]))
-        run_inline(brain, run)
+        run_inline(brain, killed_after(most, run))
     return trained, [result for _, result in open_study(folder).trials() if result]
 
 

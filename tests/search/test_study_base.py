@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from search import tabulated
-from search.made_up_trials import run_made_up
+from search.made_up_trials import KilledError, killed_after, run_made_up
 from search.tabulated import drive
 
 from hrnet_search.records import FAILED, TrialResult, TrialTask
@@ -76,23 +76,10 @@ def test_a_base_that_fails_ends_the_study_with_its_reason(tmp_path: Path, resume
     assert len(open_study(tmp_path).results()) == 1
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("after", [0, 1, 5])
 def test_a_study_cut_off_goes_on_from_its_base(tmp_path: Path, after: int) -> None:
-    left = after
-
-    def run(task: TrialTask, report: object) -> TrialResult:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KilledError
-        return run_made_up(task, report)  # type: ignore[arg-type]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tabulated, "run_made_up", run)
+        patch.setattr(tabulated, "run_made_up", killed_after(after))
         with pytest.raises(KilledError):
             drive(tmp_path / "cut", plan())
     drive(tmp_path / "cut", plan())

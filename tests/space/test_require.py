@@ -125,6 +125,15 @@ def test_rules_leave_of_a_space_what_keeps_them() -> None:
         assert architecture.stages[3].branches == 4
 
 
+def test_rules_of_costs_are_held_against_what_others_leave() -> None:
+    texts = ("macs <= 3e2 * params", "width <= 18", "params >= 3e5")
+    points = WIDE.drawn(np.random.default_rng(2), 2000)
+    alone = [replace(WIDE, require=(Requirement(text),)).valid(points) for text in texts]
+    together = replace(WIDE, require=tuple(map(Requirement, texts))).valid(points)
+    assert together.tolist() == np.logical_and.reduce(alone).tolist()
+    assert 0 < together.sum() < min(kept.sum() for kept in alone)
+
+
 def test_of_equal_networks_the_one_that_is_spelled_as_a_rule_wants_stands_for_all() -> None:
     """A stage of one branch fuses nothing: its FUSE_METHOD is not read, and a rule reads it."""
     choices = (Choice("STAGE2.NUM_BRANCHES", (1, 2)), Choice("STAGE2.FUSE_METHOD", ("CAT", "SUM")))
