@@ -146,6 +146,10 @@ class Requirement:
     def __post_init__(self) -> None:
         _ = self._truth  # now, not when the first network is held against it
 
+    def __reduce__(self) -> tuple[type[Requirement], tuple[str]]:
+        # What it is parsed into are functions, which cannot go to another process.
+        return Requirement, (self.text,)
+
     @cached_property
     def counts_costs(self) -> bool:
         """Whether it asks for costs, which are counted over all of a network."""

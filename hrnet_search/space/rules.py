@@ -63,7 +63,9 @@ def _divides_by_zero(reader: Reader, space: SearchSpace, points: Points, top: Se
             levels = zip(space.choices, points[zero][0].tolist(), strict=True)
             where = ", ".join(f"{c.path} {c.values[level]}" for c, level in levels)
             node = top.node_of("require").value[number]
-            reader.fault(node, "require", f"{rule} divides by zero where {where}", "no such rule")
+            reader.fault(
+                node, "require", f"{rule} divides by zero where {where}", "a rule that does not"
+            )
             found = True
     return found
 

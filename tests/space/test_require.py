@@ -5,6 +5,7 @@ The authority is `eval` on each network alone, with its keys as plain numbers an
 
 from __future__ import annotations
 
+import pickle
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_rules_leave_of_a_space_what_keeps_them() -> None:
     for architecture in generate(ruled, 20):
         assert architecture.width <= 16
         assert architecture.stages[3].branches == 4
+
+
+def test_a_space_with_rules_goes_to_other_processes() -> None:
+    space = replace(WIDE, require=(Requirement("macs <= 3e2 * params"),))
+    points = WIDE.drawn(np.random.default_rng(2), 200)
+    again = pickle.loads(pickle.dumps(space))
+    assert again == space
+    assert again.valid(points).tolist() == space.valid(points).tolist()
 
 
 def test_rules_of_costs_are_held_against_what_others_leave() -> None:
