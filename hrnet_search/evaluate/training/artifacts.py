@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_search.errors import StorageLostError, StudyError
-from hrnet_search.evaluate.training.train import Training
+from hrnet_search.evaluate.training.train import Judgement, Training
 from hrnet_search.files import make_folder, open_log, write_whole
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.net.weights import save_weights
@@ -32,12 +32,18 @@ def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> Non
     if last.rung.step == training.step:
         metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
         save_weights(network, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
-    small = last.confusions.astype(np.min_scalar_type(int(last.confusions.max(initial=0))))
+    write_whole(evaluation_path(task.folder, task.key), evaluation_bytes(last))
+
+
+def evaluation_bytes(judgement: Judgement) -> bytes:
+    """Return the confusion matrices by image of a judgement, and its previews, as a file."""
+    found = judgement.confusions
+    small = found.astype(np.min_scalar_type(int(found.max(initial=0))))
+    arrays: dict[str, Any] = {"confusions": small, "step": np.int64(judgement.rung.step)}
+    arrays |= judgement.previews.arrays()
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {"confusions": small, "step": np.int64(last.rung.step)}
-    arrays |= last.previews.arrays()
     np.savez_compressed(buffer, **arrays)
-    write_whole(evaluation_path(task.folder, task.key), buffer.getvalue())
+    return buffer.getvalue()
 
 
 def log_error(task: TrialTask) -> None:
