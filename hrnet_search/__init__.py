@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hrnet_search.commands.profile import profile as profile
     from hrnet_search.commands.report import report as report
     from hrnet_search.commands.run import run as run
+    from hrnet_search.commands.train import train as train
     from hrnet_search.errors import DataError as DataError
     from hrnet_search.errors import HrnetSearchError as HrnetSearchError
     from hrnet_search.errors import InputError as InputError
@@ -66,6 +67,7 @@ _HOMES = {
     "profile": "hrnet_search.commands.profile",
     "report": "hrnet_search.commands.report",
     "run": "hrnet_search.commands.run",
+    "train": "hrnet_search.commands.train",
 }
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "profile",
     "report",
     "run",
+    "train",
 ]
 
 

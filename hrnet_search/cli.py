@@ -24,6 +24,7 @@ from hrnet_search.commands import (
     run,
     schema,
     sync,
+    train,
 )
 from hrnet_search.commands.arguments import Parser
 from hrnet_search.commands.driver import spin_less
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Command] = {
     "profile": (profile.add, profile.command),
     "run": (run.add, run.command),
     "ablate": (ablate.add, ablate.command),
+    "train": (train.add, train.command),
     "report": (report.add, report.command),
     "export": (export.add, export.command),
     "sync": (sync.add, sync.command),

@@ -192,7 +192,7 @@ def watching(
     standing = Standing(objectives)
     for _, result in already:
         standing.take(result)
-    with closing(_LogFile(folder / LOG)) as file:
+    with closing(LogFile(folder / LOG)) as file:
         in_log = Console(file=cast(IO[str], file))
         log = PlainProgress(trials, standing.done, in_log)
         for line in first:
@@ -205,7 +205,7 @@ def watching(
             yield [view, log]
 
 
-class _LogFile:
+class LogFile:
     """A log that a console writes, line by line; StorageLostError where it cannot be written."""
 
     def __init__(self, path: Path) -> None:

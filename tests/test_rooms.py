@@ -21,7 +21,7 @@ ROOMS = (
     "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "arch", "records",
     "files", "pareto", "parts", "inventory", "latency_rule", "version_rule", "duel_rule",
     "presets", "space", "store", "library", "net", "data", "evaluate", "search", "testing",
-    "ablation", "export", "report", "progress", "commands", "cli", "__main__",
+    "ablation", "export", "report", "progress", "trainings", "commands", "cli", "__main__",
 )  # fmt: skip
 NEVER = {room: {"search", "evaluate", "ablation"} for room in ("export", "report")}
 
@@ -87,6 +87,9 @@ GUESTS = {
     "export.safetensors_file": {"safetensors"},
     "export.trained": {"torch", "safetensors"},
     "progress": {"rich"},
+    "trainings.*": {"torch"},
+    "trainings.starts": {"pandas"},
+    "trainings.view": {"rich"},
     "commands.terminal": {"rich"},
     "commands.completion": {"shtab"},
 }

@@ -61,7 +61,8 @@ def _scales(rng: np.random.Generator, count: int, schedule: Schedule) -> NDArray
     if not schedule.scale_step:
         return rng.uniform(low, high, size=(count, 1))
     steps = round((high - low) / schedule.scale_step)
-    return low + rng.integers(steps, endpoint=True, size=(count, 1)) * schedule.scale_step
+    places = rng.integers(steps, endpoint=True, size=(count, 1)).astype(np.float64)
+    return low + places * schedule.scale_step
 
 
 def _resized(sizes: Integers, scales: NDArray[np.float64], long_side: int) -> Integers:
@@ -73,7 +74,8 @@ def _resized(sizes: Integers, scales: NDArray[np.float64], long_side: int) -> In
         return np.maximum(1, np.rint(sizes * scales)).astype(np.int64)
     longer = sizes.max(axis=1, keepdims=True)
     target = (long_side * scales + 0.5).astype(np.int64)
-    return np.maximum(1, sizes * target / longer + 0.5).astype(np.int64)
+    found: Integers = np.maximum(1, sizes * target / longer + 0.5).astype(np.int64)
+    return found
 
 
 def _levels(rng: np.random.Generator, count: int, most: int) -> Integers:

@@ -97,9 +97,20 @@ def inspect_data(file: SpaceFile) -> Inventory:
 
     Raise DataError, placed in the file, with the first fault of each sort.
     """
-    inventory, faults = _kind(file.schedule.data).inspect(file.schedule.data)
+    try:
+        return inventory_of(file.schedule.data)
+    except DataError as error:
+        raise DataError(placed(file, error.faults)) from None
+
+
+def inventory_of(spec: DataSpec) -> Inventory:
+    """Look at all data of both splits and return what they hold.
+
+    Raise DataError with the first fault of each sort.
+    """
+    inventory, faults = _kind(spec).inspect(spec)
     if faults:
-        raise DataError(placed(file, faults))
+        raise DataError(faults)
     return inventory
 
 

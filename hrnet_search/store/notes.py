@@ -29,11 +29,11 @@ class Form:
     redact: Callable[[str], str] = str
 
 
-def _plain_schedule(noted: NotedSchedule) -> dict[str, Any]:
+def plain_schedule(noted: NotedSchedule) -> dict[str, Any]:
     return {**asdict(noted.schedule), "id": noted.id}
 
 
-def _schedule_of(found: Any) -> NotedSchedule:
+def schedule_of(found: Any) -> NotedSchedule:
     """Return a schedule as any version noted it: what it lacks, of its data too, is the default.
 
     The first versions, which noted no memory format, trained in contiguous memory.
@@ -75,11 +75,11 @@ TEXT = Form(str, str)
 SPACE = Form(str, str, without_secrets)
 TRACKING = Form(json.dumps, _addresses_of, _redact_tracking)
 SCHEDULE = Form(
-    lambda noted: json.dumps(_plain_schedule(noted)), lambda text: _schedule_of(json.loads(text))
+    lambda noted: json.dumps(plain_schedule(noted)), lambda text: schedule_of(json.loads(text))
 )
 SCHEDULES = Form(
-    lambda many: json.dumps(list(map(_plain_schedule, many))),
-    lambda text: tuple(map(_schedule_of, json.loads(text))),
+    lambda many: json.dumps(list(map(plain_schedule, many))),
+    lambda text: tuple(map(schedule_of, json.loads(text))),
 )
 ABLATION = Form(to_json, lambda text: record_of(AblationRecord, json.loads(text)))
 """Refuses numbers that are not finite."""

@@ -94,7 +94,7 @@ def parts_of(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
     fast: list[nn.Parameter] = []
     for name, weight in network.named_parameters():
         (fast if any(key in name for key in schedule.fast_keys) else slow).append(weight)
-    groups = [{"params": slow}, {"params": fast, "times": schedule.fast_lr}]
+    groups: list[dict[str, Any]] = [{"params": slow}, {"params": fast, "times": schedule.fast_lr}]
     return [group for group in groups if group["params"]]
 
 
