@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from hrnet_search.arch.architecture import Architecture as Architecture
     from hrnet_search.arch.cost import cost as cost
     from hrnet_search.commands.ablate import ablate as ablate
+    from hrnet_search.commands.evaluate import evaluate as evaluate
     from hrnet_search.commands.export import export as export
+    from hrnet_search.commands.predict import predict as predict
     from hrnet_search.commands.profile import profile as profile
     from hrnet_search.commands.report import report as report
     from hrnet_search.commands.run import run as run
@@ -60,10 +62,12 @@ _HOMES = {
     "build": "hrnet_search.net.hrnet",
     "cost": "hrnet_search.arch.cost",
     "costs": "hrnet_search.space.space",
+    "evaluate": "hrnet_search.commands.evaluate",
     "export": "hrnet_search.commands.export",
     "generate": "hrnet_search.space.generate",
     "load_space": "hrnet_search.space.load",
     "open_study": "hrnet_search.store.study",
+    "predict": "hrnet_search.commands.predict",
     "profile": "hrnet_search.commands.profile",
     "report": "hrnet_search.commands.report",
     "run": "hrnet_search.commands.run",
@@ -86,10 +90,12 @@ __all__ = [
     "build",
     "cost",
     "costs",
+    "evaluate",
     "export",
     "generate",
     "load_space",
     "open_study",
+    "predict",
     "profile",
     "report",
     "run",

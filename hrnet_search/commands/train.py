@@ -189,7 +189,7 @@ def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, Tr
     """Train; return the training's folder and its results."""
     spin_less()
     given.check()
-    start = _start(asked)
+    start = start_of(asked)
     folder = absolute(asked.folder or RESULTS / start.name)
     from hrnet_search.store.trainings import is_training, read_record
     from hrnet_search.trainings.plan import plan_of
@@ -201,7 +201,8 @@ def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, Tr
     return folder, results
 
 
-def _start(asked: Asked) -> Start:
+def start_of(asked: Asked) -> Start:
+    """Return the config, or the trial of a study, that is asked for; raise InputError."""
     from hrnet_search.trainings.starts import is_study, of_config, of_study
 
     if is_study(asked.source):

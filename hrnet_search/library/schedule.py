@@ -126,7 +126,7 @@ def asked_by(config: Config, data: DataSpec | None = None) -> Asked:
     given = data is not None
     if data is None:
         data = values.data()
-    values.check(skipped="DATASET." if given else "")
+    values.check(skipped=("DATASET.",) if given else ())
     return Asked(values.schedule(data, given), values["TRAIN.END_EPOCH"], tuple(values.notes()))
 
 
@@ -140,10 +140,10 @@ class Values:
     def __getitem__(self, key: str) -> Any:
         return decoded(_at(self._config.sections, key, _at(DEFAULTS, key)))
 
-    def check(self, skipped: str = "") -> None:
+    def check(self, skipped: tuple[str, ...] = ()) -> None:
         """Raise InputError if a value is not what its key takes; keys of `skipped` are not read."""
         for key, (fits, allowed) in CHECKS.items():
-            if not (skipped and key.startswith(skipped)) and not fits(self[key]):
+            if not key.startswith(skipped) and not fits(self[key]):
                 self._fault(key, f"{shown(self[key])} is not trained here", f"allowed: {allowed}")
         if self.faults:
             raise InputError(self.faults)
@@ -263,3 +263,32 @@ def _at(sections: Sections, key: str, default: Any = None) -> Any:
             return default
         found = found[part]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialRule:
+    """How the official test script judges by a config; sizes are (height, width).
+
+    `windows` are what is looked at where an image is larger, `long_side` what the longer side of
+    an image becomes; readers other than Cityscapes' overlap windows and pad them.
+    """
+
+    scales: tuple[float, ...]
+    flip: bool
+    windows: tuple[int, int]
+    long_side: int
+    cityscapes: bool
+
+
+def official_rule(config: Config) -> OfficialRule:
+    """Return how a config is tested; raise InputError for values that cannot be."""
+    values = Values(config)
+    values.check(skipped=("DATASET.", "LOSS.", "TRAIN."))
+    height, width = width_height(values["TEST.IMAGE_SIZE"])
+    return OfficialRule(
+        scales=tuple(map(float, values["TEST.SCALE_LIST"])),
+        flip=values["TEST.FLIP_TEST"],
+        windows=(height, width),
+        long_side=values["TEST.BASE_SIZE"],
+        cityscapes=values["DATASET.DATASET"] == "cityscapes",
+    )

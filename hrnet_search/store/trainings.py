@@ -17,7 +17,7 @@ from hrnet_search.files import write_whole
 from hrnet_search.inventory import Inventory
 from hrnet_search.records import RungResult
 from hrnet_search.store.findings import NotedSchedule
-from hrnet_search.store.notes import plain_schedule, schedule_of
+from hrnet_search.store.notes import noted_schedule, plain_schedule
 from hrnet_search.store.rows import record_of
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ def read_record(folder: str | Path) -> TrainingRecord:
     def of(found: Any) -> TrainingRecord:
         if found.get("version", 0) > VERSION:
             raise ValueError("it is of a newer version")
-        plain = {**found, "schedule": asdict(schedule_of(found["schedule"]))}
+        plain = {**found, "schedule": noted_schedule(found["schedule"])}
         return typing.cast(TrainingRecord, record_of(TrainingRecord, plain))
 
     return _read(Path(folder, RECORD), of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -36,6 +37,19 @@ from hrnet_search.store.trainings import (
 
 MOST_ROWS = 1000
 """Rows of a curve; each has the mean loss of the steps since the one before."""
+
+
+def described(record: TrainingRecord) -> dict[str, str]:
+    """Return what a weight file says of its network, so that it can be used by itself."""
+    data = record.schedule.schedule.data
+    return {
+        "yaml": record.config,
+        "classes": str(data.classes),
+        "names": json.dumps(list(data.names)),
+        "mean": repr(list(data.mean)),
+        "std": repr(list(data.std)),
+        "size": json.dumps(data.size),
+    }
 
 
 class Keeper:
@@ -130,6 +144,7 @@ class Keeper:
             "seed": str(record.seed),
             "step": str(rung.step),
             "miou": repr(rung.miou),
+            **described(record),
         }
         tensors: dict[str, Tensor] = {**trainer.network.state_dict(), **judgement.judged}
         save_weights(tensors, weights, facts)

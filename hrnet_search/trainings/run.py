@@ -41,7 +41,7 @@ from hrnet_search.trainings.starts import is_study
 from hrnet_search.trainings.view import Watch, watching
 
 LOCK = "lock"
-OWN = {LOCK, "data.jsonl", "config.yaml", "cache", "logs"}
+OWN = {LOCK, "data.jsonl", "config.yaml", "cache", "logs", "checkpoints"}
 """What a folder may hold whose training was killed before it noted what it trains."""
 
 GRACE_S = 60.0

@@ -16,7 +16,7 @@ from hrnet_search.arch.hrnet_yaml import Config, config_text, parse_config, read
 from hrnet_search.arch.pretrained import PARENTS, pretrained_name
 from hrnet_search.data.pairs import home_of, list_path
 from hrnet_search.errors import DataError, Fault, InputError, StudyError, shown
-from hrnet_search.library.schedule import OWN, Values, asked_by
+from hrnet_search.library.schedule import OWN, OfficialRule, Values, asked_by, official_rule
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute, is_file
 from hrnet_search.presets import PRESETS
@@ -97,8 +97,7 @@ def of_study(
     if schedule is None:
         wrong = f"the schedule of trial {ask.number} was not noted"
         raise StudyError(Fault("--trial", ask.number, wrong, "allowed: another trial", folder))
-    if data_root is not None:
-        schedule = replace(schedule, data=replace(schedule.data, root=str(absolute(data_root))))
+    schedule = with_root(schedule, data_root)
     text = writer.write(ask.architecture, ask.key.schedule).text
     base = parse_config(text)
     origin = {"study": str(absolute(folder)), "trial": str(ask.number), "key": str(ask.key)}
@@ -108,6 +107,18 @@ def of_study(
     epochs = Values(base)["TRAIN.END_EPOCH"]
     epochs = epochs if type(epochs) is int and epochs > 0 else 1
     return Start(name, ask.architecture, text, base, schedule, epochs, origin, "study")
+
+
+def rule_of(start: Start) -> OfficialRule:
+    """Return how the official test script judges by the config that a start is of."""
+    return official_rule(start.base)
+
+
+def with_root(schedule: Schedule, data_root: str | None) -> Schedule:
+    """Return a schedule whose data lie elsewhere, if it is said where."""
+    if data_root is None:
+        return schedule
+    return replace(schedule, data=replace(schedule.data, root=str(absolute(data_root))))
 
 
 def budget_of(text: str) -> tuple[str, float]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hrnet_search.errors import StorageLostError, StudyError
+from hrnet_search.evaluate.training.previews import Previews
 from hrnet_search.evaluate.training.train import Judgement, Training
 from hrnet_search.files import make_folder, open_log, write_whole
 from hrnet_search.net.hrnet import HighResolutionNet
@@ -37,12 +39,17 @@ def keep(task: TrialTask, network: HighResolutionNet, training: Training) -> Non
 
 def evaluation_bytes(judgement: Judgement) -> bytes:
     """Return the confusion matrices by image of a judgement, and its previews, as a file."""
-    found = judgement.confusions
-    small = found.astype(np.min_scalar_type(int(found.max(initial=0))))
-    arrays: dict[str, Any] = {"confusions": small, "step": np.int64(judgement.rung.step)}
-    arrays |= judgement.previews.arrays()
+    step = {"step": np.int64(judgement.rung.step)}
+    return decision_bytes(judgement.confusions, judgement.previews, step)
+
+
+def decision_bytes(
+    confusions: NDArray[np.int64], previews: Previews, beside: dict[str, Any]
+) -> bytes:
+    """Return confusion matrices by image [n, K, K], previews and what stands beside as a file."""
+    small = confusions.astype(np.min_scalar_type(int(confusions.max(initial=0))))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, confusions=small, **beside, **previews.arrays())
     return buffer.getvalue()
 
 

@@ -21,7 +21,8 @@ from hrnet_search.errors import (
     TrainingError,
     shown,
 )
-from hrnet_search.evaluate.latency.condition import DTYPES, FORMATS
+from hrnet_search.evaluate.forward import logits_of
+from hrnet_search.evaluate.latency.condition import FORMATS
 from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.checkpoint import Checkpoints, OtherLayoutError
@@ -119,8 +120,7 @@ class Trainer:
         self.network, self.data, self.schedule, self.step = network, data, schedule, 0
         self.parts = parts or schedule.accumulate
         self._device = next(network.parameters()).device
-        self._format = FORMATS[schedule.memory_format]
-        network.to(memory_format=self._format)  # type: ignore[call-overload]
+        network.to(memory_format=FORMATS[schedule.memory_format])  # type: ignore[call-overload]
         self._forward = torch.compile(network) if schedule.compile else network
         self._loss = Loss(schedule, data.class_weights, network.architecture.align_corners)
         self._descent = Descent(network, schedule)
@@ -194,13 +194,7 @@ class Trainer:
         self._losses = state.get("losses", math.nan)
 
     def _logits(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=self._format)
-        precision = self.schedule.precision
-        with torch.autocast(self._device.type, DTYPES[precision], enabled=precision != "fp32"):
-            logits = network(images)
-        # The loss and the upsampling before it need more than the 8 bits of bf16, and both are
-        # faster on whole planes.
-        return logits.float().contiguous()
+        return logits_of(network, images, self.schedule.precision, self.schedule.memory_format)
 
     def _recalibrate(self) -> None:
         batches = -(-RECALIBRATION_IMAGES // self.schedule.batch)
