@@ -73,8 +73,8 @@ def command(options: argparse.Namespace) -> int:
         probabilities=options.probabilities,
         flip=options.flip,
         scales=options.scales,
-        window=sizes["window"],  # type: ignore[arg-type]
-        size=sizes["size"],  # type: ignore[arg-type]
+        window=sizes["window"],
+        size=sizes["size"],
         batch=options.batch,
         device=options.device,
     )

@@ -29,6 +29,8 @@ from hrnet_search.trainings.onnx_network import OnnxFile, is_onnx
 from hrnet_search.trainings.starts import Start
 
 UNKNOWN = DataSpec("", 0)
+HEAD = "last_layer.3.weight"
+"""The last convolution: a row a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def of_file(path: str | Path, device: str) -> Model:
     if is_onnx(file):
         found = OnnxFile(file)
         data = _described(found.facts, found.classes)
-        text = found.facts.get("yaml")
+        text = found.facts.get("yaml", "")
         aligned = bool(text) and parse_config(text).architecture.align_corners
         cpu = torch.device("cpu")  # what onnxruntime computes on
         return Model(str(file), found, Schedule(data), aligned, cpu, found.size)
@@ -105,7 +107,7 @@ def of_file(path: str | Path, device: str) -> Model:
     if not has_head(network):
         wrong = "has no head: it decides nothing"
         raise WeightsError(Fault("", str(path), wrong, "allowed: weights of a whole network"))
-    classes = int(network.last_layer[-1].out_channels)
+    classes = len(network.state_dict()[HEAD])
     return _model(network, Schedule(replace(UNKNOWN, classes=classes)), file, place)
 
 

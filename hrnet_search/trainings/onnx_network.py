@@ -61,7 +61,7 @@ class OnnxFile:
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits [N, K, h, w] of images float32 [N, 3, H, W]."""
         size = self._batch or len(images)
-        return torch.cat([self._run(part) for part in images.split(size)])
+        return torch.cat([self._run(part) for part in torch.split(images, size)])
 
     def _run(self, images: Tensor) -> Tensor:
         count = len(images)

@@ -14,7 +14,7 @@ CLASSES = 5
 MISSING = [n for n in ("mmseg", "mmengine", "mmcv", "ftfy") if not importlib.util.find_spec(n)]
 
 
-def decisions(images: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def decisions(images: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return truth and prediction [n, 300] of classes 0 to 3 of 5, and confusions [n, 5, 5]."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 4, (images, 300))

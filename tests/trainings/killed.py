@@ -78,5 +78,5 @@ def _compare(whole: Path, killed: Path) -> None:
 
 if __name__ == "__main__":
     started = time.monotonic()
-    main(*map(Path, sys.argv[1:4]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
     print(f"{time.monotonic() - started:.1f} s", file=sys.stderr)

@@ -28,12 +28,12 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(path: Path) -> np.ndarray:  # type: ignore[type-arg]
+def opened(path: Path) -> np.ndarray:
     with Image.open(path) as picture:
         return np.array(picture)
 
 
-def masks(folder: Path) -> list[np.ndarray]:  # type: ignore[type-arg]
+def masks(folder: Path) -> list[np.ndarray]:
     return [opened(folder / f"im{number}.png") for number in range(len(SIZES))]
 
 
@@ -80,7 +80,7 @@ def test_weights_alone_and_batches_decide_the_same(
         assert (one == other).mean() > 0.999
 
 
-def one_convolution(path: Path, shape: list[object]) -> torch.nn.Conv2d:
+def one_convolution(path: Path, shape: list[str | int | None]) -> torch.nn.Conv2d:
     """Write an ONNX file of one convolution, whose logits have a quarter of the size; return it."""
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -99,7 +99,9 @@ def one_convolution(path: Path, shape: list[object]) -> torch.nn.Conv2d:
 
 
 @pytest.mark.parametrize("shape", [["N", 3, "H", "W"], [2, 3, 32, 32]], ids=["open", "fixed"])
-def test_an_onnx_file_decides_too(shape: list[object], images: Path, tmp_path: Path) -> None:
+def test_an_onnx_file_decides_too(
+    shape: list[str | int | None], images: Path, tmp_path: Path
+) -> None:
     """One that takes one size alone looks at images in windows of it."""
     path = tmp_path / "one.onnx"
     conv = one_convolution(path, shape)

@@ -18,7 +18,6 @@ from safetensors.numpy import load_file
 from small_configs import BRIEF, tiny_command
 
 import hrnet_search
-from hrnet_search import files
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
@@ -165,7 +164,7 @@ def test_a_full_disk_is_exit_4_and_nothing_is_lost(
 
     def judged(self: Keeper, *given: Any) -> None:
         if given[1].rung.step == 6:
-            monkeypatch.setattr(files.os, "write", full)
+            monkeypatch.setattr(os, "write", full)
         own(self, *given)
 
     own, folder = Keeper.judged, tmp_path / "full"

@@ -49,7 +49,8 @@ def decision_bytes(
     """Return confusion matrices by image [n, K, K], previews and what stands beside as a file."""
     small = confusions.astype(np.min_scalar_type(int(confusions.max(initial=0))))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, confusions=small, **beside, **previews.arrays())
+    arrays: dict[str, Any] = {"confusions": small, **beside, **previews.arrays()}
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
