@@ -25,7 +25,7 @@ def write_files(folder: Path) -> tuple[Path, Path]:
     return config, space
 
 
-BRIEF = ("--batch", "4", "--crop", "64", "64", "--base-size", "0", "--plain")
+BRIEF = ("--batch", "4", "--crop", "64", "64", "--base-size", "0", "--plain", "--mlflow", "off")
 
 
 def tiny_command(config: Path, space: Path, folder: Path, *more: str) -> list[str]:

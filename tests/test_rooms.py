@@ -66,6 +66,7 @@ GUESTS = {
     "search.samplers.pareto": {"threadpoolctl"},
     "search.samplers.acquisition": {"scipy"},
     "search.mirrors.mlflow_mirror": {"mlflow"},
+    "search.mirrors.mlflow_training": {"mlflow"},
     "search.mirrors.tracking_uri": {"sqlalchemy"},
     "search.mirrors.optuna_mirror": {"optuna"},
     "testing": {"numpy"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,19 +36,21 @@ JUDGED = 50
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training that has ended: its folder, mIoU at the end and at its best, and both weights."""
+    """A training that has ended: its folder, mIoU at the end and at its best, both weights, and
+    the page that shows it."""
 
     folder: Path
     miou: float
     best_miou: float
     last_weights: Path
     best_weights: Path
+    page: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is trained, and where: `trial` or `pick` choose from a study, `data` and `data_root`
-    say on what, `device` and `checkpoint_s` how."""
+    say on what, `device` and `checkpoint_s` how, and `mlflow` where its run is made."""
 
     source: str
     folder: str | None = None
@@ -58,6 +60,7 @@ class Asked:
     data_root: str | None = None
     device: str = "auto"
     checkpoint_s: float = CHECKPOINT_S
+    mlflow: str = "auto"
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -77,6 +80,8 @@ def add(sub: argparse.ArgumentParser) -> None:
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
     seconds = f"seconds between checkpoints ({CHECKPOINT_S:g})"
     add("--checkpoint-every", type=share, default=CHECKPOINT_S, metavar="S", help=seconds)
+    uri = "where its MLflow run is made: a tracking URI, off, or auto (a file in its folder)"
+    add("--mlflow", default="auto", metavar="URI", help=uri)
     add("--plain", action="store_true", help="plain lines on a terminal too")
 
 
@@ -122,13 +127,14 @@ def command(options: argparse.Namespace) -> int:
 
     asked = Asked(
         options.source, options.output, options.trial, options.pick, options.data,
-        options.data_root, options.device, options.checkpoint_every,
+        options.data_root, options.device, options.checkpoint_every, options.mlflow,
     )  # fmt: skip
     given = {name: getattr(options, name) for name in Overrides.__slots__}
     crop = (options.crop[0], options.crop[1]) if options.crop else None
     folder, results = _train(asked, Overrides(**{**given, "crop": crop}), Terminal(options.plain))
     for line in _ending(folder, results):
         say(line)
+    say(f"page: {_page(folder)}")
     return DONE
 
 
@@ -154,6 +160,7 @@ def train(
     init: str | Path | None = None,
     judged: int = JUDGED,
     device: str = "auto",
+    mlflow: str = "auto",
     progress: bool = False,
 ) -> Trained:
     """Train a config of the HRNet library, or a trial of a study, in full, in `folder`.
@@ -161,7 +168,8 @@ def train(
     The same call again goes on where it was. A study's network is that of `trial`, the best
     within a budget (`pick`, as "latency_ms<=20"), or the best of all. `data` is a space file whose
     data section is taken, `data_root` where they lie. What is given of the schedule stands in the
-    place of what the config or the study says. Raise InputError, DataError, WeightsError or
+    place of what the config or the study says. `mlflow` is where its run is made: a tracking URI,
+    off, or auto, a file in its folder. Raise InputError, DataError, WeightsError or
     StudyError for input that is wrong, StudyInUseError, StorageLostError, TrainingError for a loss
     that is not finite, and KeyboardInterrupt after Ctrl-C, when all is saved.
     """
@@ -173,6 +181,7 @@ def train(
     where, data_file, root = places
     start = None if init is None else expanded(str(init))
     asked = Asked(expanded(str(source)), where, trial, pick, data_file, root, device)
+    asked = replace(asked, mlflow=mlflow)
     given = Overrides(
         steps, epochs, batch, accumulate, crop, base_size, lr, optimiser, precision, ema, seed,
         start, judged,
@@ -181,8 +190,8 @@ def train(
     best, last = results.best, results.final
     assert best, "a training that ended was judged"
     assert last, "a training that ended was judged"
-    files = (weights_file(place, which) for which in (LAST, BEST))
-    return Trained(place, last.miou, best.miou, *files)
+    last_weights, best_weights = (weights_file(place, which) for which in (LAST, BEST))
+    return Trained(place, last.miou, best.miou, last_weights, best_weights, _page(place))
 
 
 def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, TrainingResults]:
@@ -198,7 +207,24 @@ def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, Tr
     begun = read_record(folder) if is_training(folder) else None
     plan = plan_of(start, given, asked.device, begun)
     results = train_in(plan, folder, terminal.console, terminal.live, asked.checkpoint_s)
+    _send(asked.mlflow, folder, terminal)
     return folder, results
+
+
+def _send(uri: str, folder: Path, terminal: Terminal) -> None:
+    """Make the MLflow run of a training; one that cannot be made costs no training."""
+    from hrnet_search.redaction import redacted, secrets_of
+    from hrnet_search.search.mirrors.mlflow_training import OFF, send_training
+    from hrnet_search.store.trainings import read_curve, read_record, read_results
+
+    if uri == OFF:
+        return
+    found = read_record(folder), read_results(folder), read_curve(folder)
+    try:
+        send_training(uri, folder, *found)
+    except Exception as error:  # whatever a server, its database or the network come up with
+        what = " ".join(redacted(str(error), secrets_of(uri)).split())[:200]
+        terminal.warn(f"no MLflow run, the training stands ({what})")
 
 
 def start_of(asked: Asked) -> Start:
@@ -219,6 +245,12 @@ def start_of(asked: Asked) -> Start:
             wrong = f"{shown(asked.source, 300)} is not a study"
             raise InputError(Fault(name, value, wrong, "allowed: with the folder of a study"))
     return of_config(asked.source, asked.data, asked.data_root)
+
+
+def _page(folder: Path) -> Path:
+    from hrnet_search.report.page.training import write_training_page
+
+    return write_training_page(folder)
 
 
 def _ending(folder: Path, results: TrainingResults) -> Iterable[str]:

@@ -91,6 +91,35 @@ def is_training(folder: str | Path) -> bool:
     return Path(folder, RECORD).is_file()
 
 
+@dataclass(frozen=True, slots=True)
+class FullTraining:
+    """A training in full of a trial of a study: where it is, of what, and how far it is."""
+
+    folder: Path
+    record: TrainingRecord
+    results: TrainingResults
+
+
+def trainings_of(study: Path, study_id: str | None) -> list[FullTraining]:
+    """Return the trainings of a study's trials that lie in folders beside it, by their names.
+
+    Those that cannot be read are left out: whoever opens one says why.
+    """
+    found = []
+    for folder in sorted(study.parent.iterdir()) if study.parent.is_dir() else ():
+        if not is_training(folder):
+            continue
+        try:
+            one = FullTraining(folder, read_record(folder), read_results(folder))
+        except StudyDamagedError:
+            continue
+        origin = one.record.origin
+        same = study_id and origin.get("study_id") == study_id
+        if same or origin.get("study") == str(study):
+            found.append(one)
+    return found
+
+
 def weights_file(folder: str | Path, which: str) -> Path:
     """Return where a training keeps its best or last weights."""
     return Path(folder, "weights", f"{which}.safetensors")

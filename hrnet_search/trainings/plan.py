@@ -143,7 +143,7 @@ def plan_of(
         seed=asked.seed,
         rungs=_rungs(steps, epoch, asked.judged),
         epoch=epoch,
-        origin=start.origin,
+        origin={**start.origin, "judged": str(asked.judged)},
         came_from=_came_from(start, asked),
         notes=start.notes,
         data_holds=inventory,

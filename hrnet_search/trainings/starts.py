@@ -100,7 +100,12 @@ def of_study(
     schedule = with_root(schedule, data_root)
     text = writer.write(ask.architecture, ask.key.schedule).text
     base = parse_config(text)
-    origin = {"study": str(absolute(folder)), "trial": str(ask.number), "key": str(ask.key)}
+    origin = {
+        "study": str(absolute(folder)),
+        "study_id": study.notes.study_id or "",
+        "trial": str(ask.number),
+        "key": str(ask.key),
+    }
     if pick is not None:
         origin["pick"] = pick
     name = f"{study.name}-trial{ask.number}"

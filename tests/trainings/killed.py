@@ -31,7 +31,7 @@ def main(config: Path, space: Path, folder: Path, kills: int) -> None:
     words = [
         "train", str(config), "--data", str(space), "--epochs", "5", "--batch", "4",
         "--crop", "64", "64", "--base-size", "0", "--ema", "0.9", "--checkpoint-every", "0",
-        "--judged", "2", "--seed", "3", "--plain",
+        "--judged", "2", "--seed", "3", "--plain", "--mlflow", "off",
     ]  # fmt: skip
     moments = random.Random(1)
     whole, killed = folder / "whole", folder / "killed"

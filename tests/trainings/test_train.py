@@ -141,7 +141,14 @@ def test_from_python_it_returns_where_its_weights_are(
     config: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = hrnet_search.train(
-        config, tmp_path / "t", data=space, steps=2, batch=4, crop=(64, 64), base_size=0
+        config,
+        tmp_path / "t",
+        data=space,
+        steps=2,
+        batch=4,
+        crop=(64, 64),
+        base_size=0,
+        mlflow="off",
     )
     assert found.last_weights.is_file()
     assert found.best_weights.is_file()
@@ -204,7 +211,19 @@ def test_files_of_the_data_that_changed_are_named(
     )
 
     def again(where: Path) -> int:
-        more = ("--data-root", str(where), "--steps", "1", "--batch", "4", "--crop", "64", "64")
+        more = (
+            "--data-root",
+            str(where),
+            "--steps",
+            "1",
+            "--batch",
+            "4",
+            "--crop",
+            "64",
+            "64",
+            "--mlflow",
+            "off",
+        )
         return main(["train", str(config), "--data", str(space), "-o", str(folder), *more])
 
     assert again(root) == 0
@@ -354,7 +373,9 @@ def study(tmp_path: Path) -> Path:
 def test_a_trial_of_a_study_is_trained_with_its_data_and_its_schedule_stretched(
     study: Path, tmp_path: Path
 ) -> None:
-    found = hrnet_search.train(study, tmp_path / "t", pick="latency_ms<=2.6", steps=15, judged=1)
+    found = hrnet_search.train(
+        study, tmp_path / "t", pick="latency_ms<=2.6", steps=15, judged=1, mlflow="off"
+    )
     record = read_record(found.folder)
     schedule = record.schedule.schedule
     assert record.architecture == network(4)
