@@ -44,6 +44,9 @@ LOCK = "lock"
 OWN = {LOCK, "data.jsonl", "config.yaml", "cache", "logs", "checkpoints"}
 """What a folder may hold whose training was killed before it noted what it trains."""
 
+HALF = ".tmp"
+"""What files are called until they are whole."""
+
 GRACE_S = 60.0
 """After Ctrl-C a step has this long to end, so that it is saved."""
 
@@ -61,6 +64,7 @@ def train_in(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _held(folder), Interrupt(GRACE_S) as interrupt:
+        _sweep(folder)
         before = read_results(folder) if is_training(folder) else TrainingResults()
         _begin(plan, folder)
         if before.ended:
@@ -158,11 +162,21 @@ def _check_free(folder: Path) -> None:
         return
     if is_study(folder):
         what = "is a study, not a training"
-    elif folder.is_dir() and not ({path.name for path in folder.iterdir()} - OWN):
+    elif folder.is_dir() and all(_is_own(path.name) for path in folder.iterdir()):
         return
     else:
         what = f"is not empty and has no {RECORD}: it is not a training"
     raise StudyError(Fault("-o", str(folder), what, "allowed: another folder", str(folder)))
+
+
+def _is_own(name: str) -> bool:
+    return name in OWN or name.endswith(HALF)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed had written half; nobody else writes here now."""
+    for path in folder.rglob(f"*{HALF}"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -198,6 +198,18 @@ def test_a_second_process_is_refused(
     assert "another process trains in it" in capsys.readouterr().err
 
 
+def test_what_a_killed_process_wrote_half_is_swept_and_bars_nobody(
+    config: Path, space: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "half"
+    (folder / "checkpoints").mkdir(parents=True)
+    halves = [folder / ".training.json.99.tmp", folder / "checkpoints" / ".last.pt.99.tmp"]
+    for path in halves:
+        path.write_bytes(b"half")
+    assert main(tiny_command(config, space, folder, "--judged", "1")) == 0
+    assert not [path for path in halves if path.exists()]
+
+
 def test_files_of_the_data_that_changed_are_named(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
