@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from hrnet_search.arch.architecture import Architecture as Architecture
     from hrnet_search.arch.cost import cost as cost
     from hrnet_search.commands.ablate import ablate as ablate
+    from hrnet_search.commands.evaluate import evaluate as evaluate
     from hrnet_search.commands.export import export as export
+    from hrnet_search.commands.predict import predict as predict
     from hrnet_search.commands.profile import profile as profile
     from hrnet_search.commands.report import report as report
     from hrnet_search.commands.run import run as run
+    from hrnet_search.commands.train import train as train
     from hrnet_search.errors import DataError as DataError
     from hrnet_search.errors import HrnetSearchError as HrnetSearchError
     from hrnet_search.errors import InputError as InputError
@@ -59,13 +62,16 @@ _HOMES = {
     "build": "hrnet_search.net.hrnet",
     "cost": "hrnet_search.arch.cost",
     "costs": "hrnet_search.space.space",
+    "evaluate": "hrnet_search.commands.evaluate",
     "export": "hrnet_search.commands.export",
     "generate": "hrnet_search.space.generate",
     "load_space": "hrnet_search.space.load",
     "open_study": "hrnet_search.store.study",
+    "predict": "hrnet_search.commands.predict",
     "profile": "hrnet_search.commands.profile",
     "report": "hrnet_search.commands.report",
     "run": "hrnet_search.commands.run",
+    "train": "hrnet_search.commands.train",
 }
 
 __all__ = [
@@ -84,13 +90,16 @@ __all__ = [
     "build",
     "cost",
     "costs",
+    "evaluate",
     "export",
     "generate",
     "load_space",
     "open_study",
+    "predict",
     "profile",
     "report",
     "run",
+    "train",
 ]
 
 

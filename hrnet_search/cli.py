@@ -15,15 +15,18 @@ from hrnet_search.commands import (
     ablate,
     check,
     completion,
+    evaluate,
     export,
     generate,
     init,
+    predict,
     profile,
     repair,
     report,
     run,
     schema,
     sync,
+    train,
 )
 from hrnet_search.commands.arguments import Parser
 from hrnet_search.commands.driver import spin_less
@@ -44,6 +47,9 @@ COMMANDS: dict[str, Command] = {
     "profile": (profile.add, profile.command),
     "run": (run.add, run.command),
     "ablate": (ablate.add, ablate.command),
+    "train": (train.add, train.command),
+    "evaluate": (evaluate.add, evaluate.command),
+    "predict": (predict.add, predict.command),
     "report": (report.add, report.command),
     "export": (export.add, export.command),
     "sync": (sync.add, sync.command),

@@ -204,7 +204,7 @@ def watching(
     standing = Standing(goals)
     for _, result in already:
         standing.take(result)
-    with closing(_LogFile(folder / LOG)) as file:
+    with closing(LogFile(folder / LOG)) as file:
         in_log = Console(file=cast(IO[str], file))
         log = PlainProgress(trials, standing.done, in_log, goals.accuracies)
         for line in first:
@@ -217,7 +217,7 @@ def watching(
             yield [view, log]
 
 
-class _LogFile:
+class LogFile:
     """A log that a console writes, line by line; StorageLostError where it cannot be written."""
 
     def __init__(self, path: Path) -> None:

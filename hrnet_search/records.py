@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
@@ -158,6 +158,14 @@ WHERE_SET = ("colors", "val_fraction")
 """Fields of DataSpec that are part of an identity where they are set: studies begun before they
 existed go on."""
 
+LIBRARY_ONLY = (
+    "nesterov", "fast_keys", "fast_lr", "long_side", "scale_step", "brightness", "padding",
+)  # fmt: skip
+"""Fields of Schedule that configs of the HRNet library set; part of an identity where they do."""
+
+MEAN_PADDING, BLACK_PADDING = "mean", "black"
+"""What a crop shows outside its image."""
+
 
 SHARED_KEYS = ("networks", "init_networks", "init_warmup")
 """Fields of Schedule that are part of an identity where they are set, as `WHERE_SET` are."""
@@ -243,6 +251,12 @@ class Schedule:
     `trial:KEY`. Weights are known by `init_fingerprint`;
     `init_path`, where they lie, is not part of the identity. `networks` is how many networks a
     step teaches by weights that they share; 0: one, by its own.
+
+    The rest is what the HRNet library's own trainer does beside all this: parameters whose names
+    hold one of `fast_keys` learn at `fast_lr` times the rate; scale 1 makes the longer side of an
+    image `long_side` pixels (0: as it is stored), scales are `scale_step` apart (0: any between);
+    half of the crops become up to `brightness` levels brighter or darker; `padding` is what a
+    crop shows outside its image.
     """
 
     data: DataSpec
@@ -276,6 +290,13 @@ class Schedule:
     networks: int = 0
     init_fingerprint: str = ""
     init_path: str = ""
+    nesterov: bool = False
+    fast_keys: tuple[str, ...] = ()
+    fast_lr: float = 1.0
+    long_side: int = 0
+    scale_step: float = 0.0
+    brightness: int = 0
+    padding: str = MEAN_PADDING
 
     def untrainable(self, branches: int, parts: int = 0) -> str:
         """Return why a network of `branches` branches cannot be trained; empty if it can.
@@ -314,6 +335,10 @@ class Schedule:
         del content["init_path"]
         for key in SHARED_KEYS:
             if not content[key] or self.init_fingerprint:
+                del content[key]
+        defaults = {f.name: f.default for f in fields(self)}
+        for key in LIBRARY_ONLY:
+            if content[key] == defaults[key]:
                 del content[key]
         if self.init_fingerprint:  # it tells more than the words that led to it
             del content["init"], content["init_steps"], content["init_lr"]

@@ -21,8 +21,8 @@ ROOMS = (
     "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "arch",
     "class_iou", "records", "goals", "files", "pareto", "parts", "inventory", "latency_rule",
     "version_rule", "duel_rule", "presets", "space", "store", "library", "net", "data",
-    "evaluate", "search", "testing", "ablation", "export", "report", "progress", "commands", "cli",
-    "__main__",
+    "evaluate", "search", "testing", "ablation", "export", "report", "progress", "trainings",
+    "commands", "cli", "__main__",
 )  # fmt: skip
 NEVER = {room: {"search", "evaluate", "ablation"} for room in ("export", "report")}
 
@@ -60,6 +60,7 @@ GUESTS = {
     "data.batches": {"torch"},
     "evaluate.*": {"torch", "numpy"},
     "evaluate.counting": {"fvcore"},
+    "evaluate.boundary": {"scipy"},
     "evaluate.machine.load": {"pynvml"},
     "evaluate.latency.onnx_file": {"onnxruntime"},
     "search.*": {"numpy"},
@@ -69,6 +70,7 @@ GUESTS = {
     "search.samplers.one_thread": {"threadpoolctl"},
     "search.samplers.acquisition": {"scipy"},
     "search.mirrors.mlflow_mirror": {"mlflow"},
+    "search.mirrors.mlflow_training": {"mlflow"},
     "search.mirrors.tracking_uri": {"sqlalchemy"},
     "search.mirrors.optuna_mirror": {"optuna"},
     "testing": {"numpy"},
@@ -91,6 +93,13 @@ GUESTS = {
     "export.safetensors_file": {"safetensors"},
     "export.trained": {"torch", "safetensors"},
     "progress": {"rich"},
+    "trainings.*": {"torch"},
+    "trainings.judged": {"numpy"},
+    "trainings.masks": {"numpy", "PIL"},
+    "trainings.models": {"safetensors"},
+    "trainings.onnx_network": {"onnxruntime"},
+    "trainings.starts": {"pandas"},
+    "trainings.view": {"rich"},
     "commands.terminal": {"rich"},
     "commands.completion": {"shtab"},
 }

@@ -17,18 +17,24 @@ if TYPE_CHECKING:
 
 def add(sub: argparse.ArgumentParser) -> None:
     """Take what `report` does."""
-    sub.add_argument("study", nargs="+", type=expanded, metavar="STUDY", help="study folder")
+    sub.add_argument(
+        "study", nargs="+", type=expanded, metavar="STUDY", help="folder of a study or a training"
+    )
     sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
 
 
 def command(options: argparse.Namespace) -> int:
-    """Write tables, plots and one page of a study, finished or not; --compare two of them."""
+    """Write tables, plots and one page of a study, or of a training; --compare two studies."""
     from hrnet_search.report.report import report_and_summary
     from hrnet_search.store.study import open_study
+    from hrnet_search.store.trainings import is_training
 
     if options.compare:
         _require_two(options.study)
-    studies, code = [open_study(folder) for folder in options.study], DONE
+    trainings = [] if options.compare else [f for f in options.study if is_training(f)]
+    studies, code = [open_study(f) for f in options.study if f not in trainings], DONE
+    for folder in trainings:
+        _report_training(Path(folder))
     for study in studies:
         text, failed = report_and_summary(study)
         say(text)
@@ -36,6 +42,15 @@ def command(options: argparse.Namespace) -> int:
     if options.compare:
         _compare(*studies)
     return code
+
+
+def _report_training(folder: Path) -> None:
+    from hrnet_search.report.page.training import training_lines, write_training_page
+
+    page = write_training_page(folder)
+    for line in training_lines(folder):
+        say(line)
+    say(f"page: {page}")
 
 
 def report(study: str | Path | Study) -> ReportFiles:

@@ -1,8 +1,8 @@
 """Augmentation as the HRNet library does it, of a whole batch at once, on the batch's device.
 
-Scale, place and mirroring follow `lib/datasets/base_dataset.py` (branch HRNet-OCR): bilinear
-images, nearest masks, padding at the bottom and right, ignored there. Nothing is resized beyond
-what the crop shows.
+Scale, place, mirroring and brightness follow `lib/datasets/base_dataset.py` (branch HRNet-OCR):
+bilinear images, nearest masks, padding at the bottom and right, ignored there. Nothing is resized
+beyond what the crop shows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hrnet_search.records import IGNORED, DataSpec, Schedule
+from hrnet_search.records import BLACK_PADDING, IGNORED, MEAN_PADDING, DataSpec, Schedule
 
 GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
@@ -29,7 +29,8 @@ class Windows:
 
     `stored` are the sizes of the images, `resized` what they become, `corners` where the crops
     start in them, `flips` which crops are mirrored. `colours` float64 [N, 3], from -1 to 1, are
-    the changes of brightness, contrast and saturation, None where there are none.
+    the changes of brightness, contrast and saturation, None where there are none; so `levels`,
+    int64 [N], what is added to all colours.
     """
 
     stored: Integers
@@ -37,20 +38,50 @@ class Windows:
     corners: Integers
     flips: NDArray[np.bool_]
     colours: NDArray[np.float64] | None = None
+    levels: Integers | None = None
 
 
 def draw_windows(rng: np.random.Generator, sizes: Integers, schedule: Schedule) -> Windows:
     """Draw scale, place, mirroring and colours for images of `sizes` [N, 2] (height, width)."""
     count = len(sizes)
-    scale = rng.uniform(*schedule.scale, size=(count, 1))
-    resized = np.maximum(1, np.rint(sizes * scale)).astype(np.int64)
+    resized = _resized(sizes, _scales(rng, count, schedule), schedule.long_side)
     # As in the library, what is too small is padded at its bottom and right.
     room = np.maximum(0, resized - schedule.crop) + 1
     corners = (rng.random((count, 2)) * room).astype(np.int64)
     flips = rng.random(count) < (0.5 if schedule.flip else 0.0)
     strength = schedule.photometric
     colours = rng.uniform(-strength, strength, size=(count, 3)) if strength else None
-    return Windows(sizes, resized, corners, flips, colours)
+    levels = _levels(rng, count, schedule.brightness) if schedule.brightness else None
+    return Windows(sizes, resized, corners, flips, colours, levels)
+
+
+def _scales(rng: np.random.Generator, count: int, schedule: Schedule) -> NDArray[np.float64]:
+    """Return scales [N, 1]: any in the range, or those a step apart in it, each as likely."""
+    low, high = schedule.scale
+    if not schedule.scale_step:
+        return rng.uniform(low, high, size=(count, 1))
+    steps = round((high - low) / schedule.scale_step)
+    places = rng.integers(steps, endpoint=True, size=(count, 1)).astype(np.float64)
+    return low + places * schedule.scale_step
+
+
+def _resized(sizes: Integers, scales: NDArray[np.float64], long_side: int) -> Integers:
+    """Return the sizes [N, 2] of resized images.
+
+    With a long side as the library rounds: first that side, then the other one by the ratio.
+    """
+    if not long_side:
+        return np.maximum(1, np.rint(sizes * scales)).astype(np.int64)
+    longer = sizes.max(axis=1, keepdims=True)
+    target = (long_side * scales + 0.5).astype(np.int64)
+    found: Integers = np.maximum(1, sizes * target / longer + 0.5).astype(np.int64)
+    return found
+
+
+def _levels(rng: np.random.Generator, count: int, most: int) -> Integers:
+    """Return levels to add [N]: half of them 0, the others any whole number up to `most`."""
+    shifts = rng.integers(-most, most, endpoint=True, size=count)
+    return np.where(rng.random(count) < 0.5, 0, shifts)
 
 
 def augmented(
@@ -58,13 +89,20 @@ def augmented(
 ) -> tuple[Tensor, Tensor]:
     """Return the normalised crops, float32 [N, 3, h, w], and their labels, int64 [N, h, w].
 
-    Of images uint8 [N, 3, H, W] and masks uint8 [N, H, W]. Outside an image its crop is the
-    mean colour, 0 after normalisation, and IGNORED.
+    Of images uint8 [N, 3, H, W] and masks uint8 [N, H, W]. Outside an image its crop is IGNORED,
+    and the mean colour, 0 after normalisation, or what black becomes as part of the image.
     """
     cut, labels, inside = resample(images, masks, windows, schedule.crop)
+    if schedule.padding == BLACK_PADDING:
+        cut = cut.masked_fill_(~inside[:, None], 0)
     if windows.colours is not None:
         cut = recoloured(cut, torch.from_numpy(windows.colours).float().to(cut.device))
-    normal = normalised(cut, schedule.data).masked_fill_(~inside[:, None], 0)
+    if windows.levels is not None:
+        levels = torch.from_numpy(windows.levels).to(cut.device).view(-1, 1, 1, 1)
+        cut = (cut + levels).clamp_(0, 255)
+    normal = normalised(cut, schedule.data)
+    if schedule.padding == MEAN_PADDING:
+        normal = normal.masked_fill_(~inside[:, None], 0)
     return normal, trade_places(labels.long(), windows.flips.tolist(), schedule.data.swaps)
 
 

@@ -98,11 +98,23 @@ def inspect_data(file: SpaceFile) -> Inventory:
     Raise DataError, placed in the file, with the first fault of each sort.
     """
     spec = file.schedule.data
-    inventory, faults = _kind(spec).inspect(spec)
-    if not faults:
-        inventory, faults = judged_on(inventory, spec, file.goals)
+    try:
+        inventory, faults = judged_on(inventory_of(spec), spec, file.goals)
+    except DataError as error:
+        faults = list(error.faults)
     if faults:
         raise DataError(placed(file, faults))
+    return inventory
+
+
+def inventory_of(spec: DataSpec) -> Inventory:
+    """Look at all data of both splits and return what they hold.
+
+    Raise DataError with the first fault of each sort.
+    """
+    inventory, faults = _kind(spec).inspect(spec)
+    if faults:
+        raise DataError(faults)
     return inventory
 
 

@@ -14,7 +14,7 @@ from hrnet_search.export.member import Member
 from hrnet_search.export.official import branch_notes
 from hrnet_search.export.result import ExportResult
 from hrnet_search.files import write_file
-from hrnet_search.library.settle import gpu_count
+from hrnet_search.library.keys import gpu_count
 from hrnet_search.library.writer import UNKNOWN
 from hrnet_search.records import Latency
 from hrnet_search.store.evaluations import miou_interval, read_confusions

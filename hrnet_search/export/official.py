@@ -10,7 +10,7 @@ from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.targets import HRNET, crossed_transitions, target_problems
-from hrnet_search.library.settle import decoded
+from hrnet_search.library.keys import DEFAULTS, decoded
 
 TRAINED_IN = "model."
 """What the official train.py puts before every name."""
@@ -19,42 +19,6 @@ STRIPPED = 6
 """Characters that the official test.py takes off every name, whatever they are."""
 
 Schema = dict[str, Any]
-DEFAULTS: Schema = {
-    "OUTPUT_DIR": str, "LOG_DIR": str, "GPUS": tuple, "WORKERS": int, "PRINT_FREQ": int,
-    "AUTO_RESUME": bool, "PIN_MEMORY": bool, "RANK": int,
-    "CUDNN": {"BENCHMARK": bool, "DETERMINISTIC": bool, "ENABLED": bool},
-    "MODEL": {
-        "NAME": str, "PRETRAINED": str, "ALIGN_CORNERS": bool, "NUM_OUTPUTS": int, "EXTRA": dict,
-        "OCR": {"MID_CHANNELS": int, "KEY_CHANNELS": int, "DROPOUT": float, "SCALE": int},
-    },
-    "LOSS": {
-        "USE_OHEM": bool, "OHEMTHRES": float, "OHEMKEEP": int, "CLASS_BALANCE": bool,
-        "BALANCE_WEIGHTS": list,
-    },
-    "DATASET": {
-        "ROOT": str, "DATASET": str, "NUM_CLASSES": int, "TRAIN_SET": str,
-        "EXTRA_TRAIN_SET": str, "TEST_SET": str,
-    },
-    "TRAIN": {
-        "FREEZE_LAYERS": str, "FREEZE_EPOCHS": int, "NONBACKBONE_KEYWORDS": list,
-        "NONBACKBONE_MULT": int, "IMAGE_SIZE": list, "BASE_SIZE": int, "DOWNSAMPLERATE": int,
-        "FLIP": bool, "MULTI_SCALE": bool, "SCALE_FACTOR": int, "RANDOM_BRIGHTNESS": bool,
-        "RANDOM_BRIGHTNESS_SHIFT_VALUE": int, "LR_FACTOR": float, "LR_STEP": list, "LR": float,
-        "EXTRA_LR": float, "OPTIMIZER": str, "MOMENTUM": float, "WD": float, "NESTEROV": bool,
-        "IGNORE_LABEL": int, "BEGIN_EPOCH": int, "END_EPOCH": int, "EXTRA_EPOCH": int,
-        "RESUME": bool, "BATCH_SIZE_PER_GPU": int, "SHUFFLE": bool, "NUM_SAMPLES": int,
-    },
-    "TEST": {
-        "IMAGE_SIZE": list, "BASE_SIZE": int, "BATCH_SIZE_PER_GPU": int, "NUM_SAMPLES": int,
-        "MODEL_FILE": str, "FLIP_TEST": bool, "MULTI_SCALE": bool, "SCALE_LIST": list,
-        "OUTPUT_INDEX": int,
-    },
-    "DEBUG": {
-        "DEBUG": bool, "SAVE_BATCH_IMAGES_GT": bool, "SAVE_BATCH_IMAGES_PRED": bool,
-        "SAVE_HEATMAPS_GT": bool, "SAVE_HEATMAPS_PRED": bool,
-    },
-}  # fmt: skip
-"""Keys and types of the library's defaults; MODEL.EXTRA takes any key."""
 
 ONLY_OCR = (
     "MODEL.ALIGN_CORNERS", "MODEL.NUM_OUTPUTS", "MODEL.OCR", "LOSS.BALANCE_WEIGHTS",
@@ -107,13 +71,13 @@ def _merge(found: dict[str, Any], known: Schema, path: str) -> Iterator[str]:
             yield f"{where}: the key is not text"
         elif key not in known:
             yield f"{where}: the library knows no such key"
-        elif isinstance(known[key], dict):
+        elif isinstance(known[key], dict) and known[key]:
             if isinstance(value, dict):
                 yield from _merge(value, known[key], where)
             else:
                 yield f"{where}: a section is expected there"
         else:
-            yield from _typed(decoded(value), known[key], where)
+            yield from _typed(decoded(value), type(known[key]), where)
 
 
 def _typed(value: Any, kind: type, where: str) -> Iterator[str]:

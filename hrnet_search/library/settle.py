@@ -6,7 +6,6 @@ set. Nothing of a section is changed that the study says nothing of.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import PurePath
@@ -14,14 +13,19 @@ from typing import Any
 
 from hrnet_search.errors import shown
 from hrnet_search.library import readers
+from hrnet_search.library.keys import (
+    CITYSCAPES_WEIGHTS,
+    LEAST_SCALE,
+    Sections,
+    gpu_count,
+    scale_factor,
+    scale_range,
+    width_height,
+)
 from hrnet_search.library.readers import Reader
 from hrnet_search.records import IGNORED, DataSpec, Schedule
 
-Sections = dict[str, Any]
 Sizes = Mapping[str, Sequence[int]]
-
-LEAST_SCALE = 0.5
-"""Where the library's random scale begins; SCALE_FACTOR is how many tenths it goes on."""
 
 PLAIN = Schedule(DataSpec("", 0))
 """A schedule of which the library's trainer does everything in the same way."""
@@ -116,7 +120,7 @@ class Settling:
     def _train_sizes(self) -> None:
         train = self._section("TRAIN")
         if self._schedule:
-            train["IMAGE_SIZE"] = _width_height(self._schedule.crop)
+            train["IMAGE_SIZE"] = width_height(self._schedule.crop)
         train["BASE_SIZE"] = self._long_side("train", train.get("BASE_SIZE"))
 
     @property
@@ -127,9 +131,9 @@ class Settling:
         """Judge whole images as they are, as the study did."""
         test, known = self._section("TEST"), self._sizes.get("val")
         if known and (self._reader is None or self._data.size):
-            test["IMAGE_SIZE"] = _width_height(known)
+            test["IMAGE_SIZE"] = width_height(known)
         elif self._reader is None:
-            test["IMAGE_SIZE"] = _width_height(self._crop)
+            test["IMAGE_SIZE"] = width_height(self._crop)
             self.left += ["TRAIN.BASE_SIZE", "TEST.IMAGE_SIZE", "TEST.BASE_SIZE"]
         elif not self._same:
             test["IMAGE_SIZE"] = list(self._reader.test)
@@ -182,10 +186,10 @@ class Settling:
     def _augmentation(self, schedule: Schedule) -> None:
         train, (low, high) = self._section("TRAIN"), schedule.scale
         train["MULTI_SCALE"] = True  # without it the library does not crop
-        train["SCALE_FACTOR"] = max(0, round(10 * (high - LEAST_SCALE)))
+        train["SCALE_FACTOR"] = scale_factor(high)
         if low != LEAST_SCALE:
             self.notes.append(
-                f"scales are {LEAST_SCALE} to {LEAST_SCALE + train['SCALE_FACTOR'] / 10:g}: the"
+                f"scales are {LEAST_SCALE} to {scale_range(train['SCALE_FACTOR'])[1]:g}: the"
                 f" library's begin at {LEAST_SCALE}, the study's were {low:g} to {high:g}"
             )
         train["FLIP"] = schedule.flip
@@ -206,22 +210,6 @@ class Settling:
             return
         train["FLIP"] = False
         self.notes.append(f"TRAIN.FLIP is false, the study mirrored images: {why}")
-
-
-def gpu_count(sections: Mapping[str, Any]) -> int:
-    """Return how many processes the library expects: it divides its schedule by them."""
-    gpus = decoded(sections.get("GPUS", "(0,)"))
-    return len(gpus) if isinstance(gpus, tuple | list) and gpus else 1
-
-
-def decoded(value: Any) -> Any:
-    """Return a string as the literal it reads as, as yacs does with every value."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value
 
 
 def _of_lists(name: str) -> Iterator[str]:
@@ -262,9 +250,11 @@ def _data_not_carried(data: DataSpec) -> Iterator[str]:
 
 def _not_carried(schedule: Schedule) -> Iterator[str]:
     """Yield what of a study's schedule has no key in the library, or another value there."""
-    if schedule.data.kind == "cityscapes" and schedule.class_weights == PLAIN.class_weights:
+    cityscapes = schedule.data.kind == "cityscapes"
+    if cityscapes and schedule.class_weights == PLAIN.class_weights:
         yield "the library weighs Cityscapes' classes, the study did not"
-    differ = [k for k in NO_KEY if getattr(schedule, k) != getattr(PLAIN, k)]
+    own = {"class_weights"} if cityscapes and schedule.class_weights == CITYSCAPES_WEIGHTS else {}
+    differ = [k for k in NO_KEY if k not in own and getattr(schedule, k) != getattr(PLAIN, k)]
     if differ:
         said = ", ".join(f"{key} {shown(str(getattr(schedule, key)))}" for key in differ)
         yield f"no key of the library says: {said}"
@@ -272,10 +262,6 @@ def _not_carried(schedule: Schedule) -> Iterator[str]:
 
 def _working(data: DataSpec) -> Sizes:
     return {"train": data.size, "val": data.size} if data.size else {}
-
-
-def _width_height(size: Sequence[int]) -> list[int]:
-    return [int(size[1]), int(size[0])]
 
 
 def _root(data: DataSpec) -> str:

@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from hrnet_search.paths import absolute
 from hrnet_search.store.study import Study
+from hrnet_search.store.trainings import TrainingRecord
 
 
 def commands(study: Study) -> tuple[str, ...]:
-    """Return what begins a study again beside it, reports on it, and exports its front."""
+    """Return what begins a study again beside it, reports on it, and makes use of its front."""
     folder = str(absolute(study.folder))
     return (
         _shell(*_again(study), "-o", f"{folder}-again"),
         _shell("report", folder),
         _shell("export", folder, "--format", "hrnet,mmseg,onnx", "--weights"),
+        _shell("train", folder, "-o", f"{folder}-trained"),
     )
+
+
+def training_commands(record: TrainingRecord, folder: Path) -> tuple[str, ...]:
+    """Return what trains the same again beside a training, judges its weights, and uses them."""
+    place = str(absolute(folder))
+    return (
+        _shell(*_train_again(record), "-o", f"{place}-again"),
+        _shell("evaluate", place),
+        _shell("predict", place, "IMAGES", "-o", f"{place}-masks"),
+    )
+
+
+def _train_again(record: TrainingRecord) -> list[str]:
+    origin, schedule = record.origin, record.schedule.schedule
+    words = ["train", origin.get("config") or origin.get("study", "")]
+    words += ["--trial", origin["trial"]] if "trial" in origin else []
+    words += ["--data", origin["data"]] if "data" in origin else []
+    words += ["--data-root", schedule.data.root] if schedule.data.root else []
+    given = {
+        "--epochs": schedule.steps // record.epoch,
+        "--seed": record.seed,
+        "--init": schedule.init_path or schedule.init,
+    }
+    for key, option in record.came_from.items():
+        if option.startswith("--") and option != "--data":
+            value = given.get(option, getattr(schedule, key, ""))
+            values = value if isinstance(value, tuple) else (value,)
+            words += [option, *map(str, values)]
+    if "judged" in origin:
+        words += ["--judged", origin["judged"]]
+    return words
 
 
 def _again(study: Study) -> list[str]:

@@ -52,15 +52,13 @@ def check_same(file: SpaceFile, begun: Notes, now: Notes, contents: Contents, fo
     different = [key for key in new if new[key] != old.get(key)]
     if not different:
         return
-    was, is_ = _leaves(begun), _leaves(now)
-    keys = _told([key for key in {**is_, **was} if is_.get(key) != was.get(key)])
-    differs = {
-        key: f"is {_word(is_, key)}, was {_word(was, key)} when {folder} was begun" for key in keys
-    } or dict.fromkeys(different, f"differs from what {folder} was begun with")
+    differs = differing(_leaves(begun), _leaves(now), folder) or dict.fromkeys(
+        different, f"differs from what {folder} was begun with"
+    )
     allowed = f"allowed: what {folder / 'space.yaml'} says, or another folder with -o"
     found = {key: Fault(key, None, w, allowed) for key, w in differs.items()}
     if FILES in found:
-        found[FILES] = _other_files(contents, folder)
+        found[FILES] = other_files(contents, folder)
     raise StudyError(placed(file, found.values()))
 
 
@@ -74,7 +72,16 @@ def keep_contents(contents: Contents, folder: Path) -> None:
             write_whole(folder / CONTENTS_FILE, to_text(contents).encode())
 
 
-def _other_files(contents: Contents, folder: Path) -> Fault:
+def differing(was: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return what may not change and differs, by key, each with both values in words."""
+    keys = _told([key for key in {**now, **was} if now.get(key) != was.get(key)])
+    return {
+        key: f"is {_word(now, key)}, was {_word(was, key)} when {folder} was begun" for key in keys
+    }
+
+
+def other_files(contents: Contents, folder: Path) -> Fault:
+    """Return the fault of data whose files are not those that a folder was begun with."""
     kept = folder / CONTENTS_FILE
     try:
         which = differences(from_text(kept.read_text()), contents) or OTHER_RULES
@@ -123,10 +130,10 @@ def _leaves(notes: Notes) -> dict[str, Any]:
             found |= {f"{key}.{name}": part for name, part in value.items()}
         elif key != TRAINING:
             found[key] = value
-    return found | (_training(notes.schedule.schedule) if notes.schedule else {})
+    return found | (training_leaves(notes.schedule.schedule) if notes.schedule else {})
 
 
-def _training(schedule: Schedule) -> dict[str, Any]:
+def training_leaves(schedule: Schedule) -> dict[str, Any]:
     """Return what makes a schedule's id, by its key in a space file."""
     beside = ("data", "fingerprint", "init_fingerprint", "init_path")
     plain = asdict(schedule)

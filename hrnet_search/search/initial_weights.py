@@ -83,7 +83,7 @@ class Initial:
         base, classes = self._file.space.base, schedule.data.classes
         found = inherited_by(base, classes, path)
         self.lines.append(f"schedule.init: {path}: the base: {found}")
-        return replace(schedule, init_fingerprint=_fingerprint(path), init_path=str(path))
+        return replace(schedule, init_fingerprint=fingerprint_of(path), init_path=str(path))
 
 
 def base_schedule(schedule: Schedule) -> Schedule:
@@ -146,6 +146,7 @@ def _studies(folder: Path) -> Iterator[Path]:
         yield from sorted(path for path in folder.parent.iterdir() if path.is_dir())
 
 
-def _fingerprint(path: Path) -> str:
+def fingerprint_of(path: Path) -> str:
+    """Return what weights in a file are known by: 12 hex digits over all of it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -38,19 +38,24 @@ class Form:
     redact: Callable[[str], str] = str
 
 
-def _plain_schedule(noted: NotedSchedule) -> dict[str, Any]:
+def plain_schedule(noted: NotedSchedule) -> dict[str, Any]:
+    """Return a schedule as it is noted."""
     return {**asdict(noted.schedule), "id": noted.id}
 
 
-def _schedule_of(found: Any) -> NotedSchedule:
-    """Return a schedule as any version noted it: what it lacks, of its data too, is the default.
+def noted_schedule(found: Any) -> dict[str, Any]:
+    """Return what any version noted of a schedule as NotedSchedule is read from.
 
-    The first versions, which noted no memory format, trained in contiguous memory.
+    What it lacks, of its data too, is the default. The first versions, which noted no memory
+    format, trained in contiguous memory.
     """
     plain = {"memory_format": "contiguous", **found}
     data = {"kind": "", "classes": 0, **plain.get("data", {})}
-    noted = {"id": plain.get("id", ""), "schedule": {**plain, "data": data}}
-    return typing.cast(NotedSchedule, record_of(NotedSchedule, noted))
+    return {"id": plain.get("id", ""), "schedule": {**plain, "data": data}}
+
+
+def _schedule_of(found: Any) -> NotedSchedule:
+    return typing.cast(NotedSchedule, record_of(NotedSchedule, noted_schedule(found)))
 
 
 def _plain_latency(row: StartLatency) -> dict[str, Any]:
@@ -96,10 +101,10 @@ TEXT = Form(str, str)
 SPACE = Form(str, str, without_secrets)
 TRACKING = Form(json.dumps, _addresses_of, _redact_tracking)
 SCHEDULE = Form(
-    lambda noted: json.dumps(_plain_schedule(noted)), lambda text: _schedule_of(json.loads(text))
+    lambda noted: json.dumps(plain_schedule(noted)), lambda text: _schedule_of(json.loads(text))
 )
 SCHEDULES = Form(
-    lambda many: json.dumps(list(map(_plain_schedule, many))),
+    lambda many: json.dumps(list(map(plain_schedule, many))),
     lambda text: tuple(map(_schedule_of, json.loads(text))),
 )
 ABLATION = Form(to_json, lambda text: from_json(AblationRecord, text))

@@ -12,7 +12,7 @@ from evaluate.training.test_trial import always, task
 from hrnet_search.errors import DeviceLostError
 from hrnet_search.evaluate.machine import devices
 from hrnet_search.evaluate.machine.devices import is_lost
-from hrnet_search.evaluate.training import trial
+from hrnet_search.evaluate.training import attempts, trial
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.records import FAILED
 
@@ -41,7 +41,7 @@ def test_an_error_that_sticks_is_a_lost_gpu_and_a_full_one_is_not(
 def test_the_trial_is_not_charged_and_its_checkpoint_stays(
     lost: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "start_network", sticks)
+    monkeypatch.setattr(attempts, "start_network", sticks)
     monkeypatch.setattr(trial, "is_lost", lambda _: lost)
     monkeypatch.setattr(trial, "gpu_uuid", lambda _: "GPU-1")
     asked = task(tmp_path)

@@ -17,11 +17,10 @@ from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.hrnet_yaml import cityscapes_sections, read_config
 from hrnet_search.arch.targets import crossed_transitions
 from hrnet_search.export.official import (
-    DEFAULTS,
     branch_notes,
     merge_problems,
 )
-from hrnet_search.library.settle import gpu_count
+from hrnet_search.library.keys import DEFAULTS, gpu_count
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 FIRST, SECOND, THIRD, FOURTH = network(8).stages
@@ -33,12 +32,11 @@ VALUES: tuple[Any, ...] = (
 def defaults(schema: dict[str, Any] = DEFAULTS) -> CfgNode:
     """Return what yacs merges into: a value of the right type for every key of the schema."""
     node = CfgNode()
-    for key, kind in schema.items():
-        node[key] = (
-            CfgNode(new_allowed=True)
-            if kind is dict
-            else (defaults(kind) if isinstance(kind, dict) else kind())
-        )
+    for key, value in schema.items():
+        section = isinstance(value, dict)
+        node[key] = defaults(value) if value and section else value
+        if section and not value:
+            node[key] = CfgNode(new_allowed=True)
     return node
 
 

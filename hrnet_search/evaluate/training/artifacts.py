@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from hrnet_search.errors import StorageLostError, StudyError
+from hrnet_search.evaluate.training.previews import Previews
+from hrnet_search.evaluate.training.steps import Judgement
 from hrnet_search.evaluate.training.train import Training
 from hrnet_search.files import make_folder, open_log, write_whole
 from hrnet_search.net.shared import SharedNetwork
@@ -34,12 +37,24 @@ def keep(task: TrialTask, weights: nn.Module, training: Training) -> None:
         metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
         metadata |= weights.metadata() if isinstance(weights, SharedNetwork) else {}
         save_weights(weights, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
-    small = last.confusions.astype(np.min_scalar_type(int(last.confusions.max(initial=0))))
+    write_whole(evaluation_path(task.folder, task.key), evaluation_bytes(last))
+
+
+def evaluation_bytes(judgement: Judgement) -> bytes:
+    """Return the confusion matrices by image of a judgement, and its previews, as a file."""
+    step = {"step": np.int64(judgement.rung.step)}
+    return decision_bytes(judgement.confusions, judgement.previews, step)
+
+
+def decision_bytes(
+    confusions: NDArray[np.int64], previews: Previews, beside: dict[str, Any]
+) -> bytes:
+    """Return confusion matrices by image [n, K, K], previews and what stands beside as a file."""
+    small = confusions.astype(np.min_scalar_type(int(confusions.max(initial=0))))
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {"confusions": small, "step": np.int64(last.rung.step)}
-    arrays |= last.previews.arrays()
+    arrays: dict[str, Any] = {"confusions": small, **beside, **previews.arrays()}
     np.savez_compressed(buffer, **arrays)
-    write_whole(evaluation_path(task.folder, task.key), buffer.getvalue())
+    return buffer.getvalue()
 
 
 def log_error(task: TrialTask) -> None:

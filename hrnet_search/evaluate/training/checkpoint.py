@@ -48,13 +48,13 @@ class Checkpoints:
         make_folder(self._folder.parent)
         make_folder(self._folder)
         # torch reads past flipped bits in tensors, so the file ends with a sum of its own.
-        write_whole(self._path, payload + _checksum(payload))
+        write_whole(self.path, payload + _checksum(payload))
         self._saved = self._clock()
 
     def load(self) -> dict[str, Any] | None:
         """Return the content on the CPU; None if there is no checkpoint or it is damaged."""
         try:
-            stored = self._path.read_bytes()
+            stored = self.path.read_bytes()
             payload, checksum = stored[:-4], stored[-4:]
             if _checksum(payload) != checksum:
                 return None
@@ -67,7 +67,8 @@ class Checkpoints:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """Where the checkpoint lies, if there is one."""
         return self._folder / "last.pt"
 
 

@@ -28,7 +28,7 @@ class Descent:
     def __init__(self, network: nn.Module, schedule: Schedule, partial: bool = False) -> None:
         self._schedule = schedule
         self._weights = list(network.parameters())
-        self._optimiser = optimiser(self._weights, schedule, partial)
+        self._optimiser = optimiser(parts_of(network, schedule), schedule, partial)
         device = self._weights[0].device.type
         # Gradients of fp16 underflow without a scale; a step whose gradients overflow is left out.
         self._scaler = torch.amp.GradScaler(device, enabled=schedule.precision == "fp16")
@@ -41,7 +41,7 @@ class Descent:
     def step(self, step: int) -> None:
         """Do the step after `step` others with the gradients so far, and drop them."""
         for group in self._optimiser.param_groups:
-            group["lr"] = rate(self._schedule, step)
+            group["lr"] = rate(self._schedule, step) * group.get("times", 1.0)
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._optimiser.zero_grad()
@@ -88,8 +88,21 @@ def rate(schedule: Schedule, step: int) -> float:
     return metrics.poly_lr(schedule.lr, step, schedule.steps, schedule.power) * rising
 
 
+def parts_of(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+    """Return the parameters of a network in groups, each with the `times` of its learning rate.
+
+    One group, or a second one of those whose names hold one of `fast_keys`.
+    """
+    slow: list[nn.Parameter] = []
+    fast: list[nn.Parameter] = []
+    for name, weight in network.named_parameters():
+        (fast if any(key in name for key in schedule.fast_keys) else slow).append(weight)
+    groups: list[dict[str, Any]] = [{"params": slow}, {"params": fast, "times": schedule.fast_lr}]
+    return [group for group in groups if group["params"]]
+
+
 def optimiser(
-    weights: list[nn.Parameter], schedule: Schedule, partial: bool = False
+    parts: list[dict[str, Any]], schedule: Schedule, partial: bool = False
 ) -> torch.optim.Optimizer:
     """Return the optimiser of a schedule over all weights, as the official trainer has it.
 
@@ -97,9 +110,11 @@ def optimiser(
     beside others that have.
     """
     lr, decay = schedule.lr, schedule.weight_decay
-    fused = weights[0].device.type in FUSED
+    fused = parts[0]["params"][0].device.type in FUSED
     if schedule.optimiser == "adamw":
         betas = (schedule.momentum, BETA2)
-        return torch.optim.AdamW(weights, lr, betas, weight_decay=decay, fused=fused)
-    fused = fused and not partial
-    return torch.optim.SGD(weights, lr, schedule.momentum, weight_decay=decay, fused=fused)
+        return torch.optim.AdamW(parts, lr, betas, weight_decay=decay, fused=fused)
+    nesterov, fused = schedule.nesterov, fused and not partial
+    return torch.optim.SGD(
+        parts, lr, schedule.momentum, weight_decay=decay, nesterov=nesterov, fused=fused
+    )

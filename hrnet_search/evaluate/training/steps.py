@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from hrnet_search import heartbeat
 from hrnet_search.errors import DataError, Fault, InputError, TrainingError
-from hrnet_search.evaluate.latency.condition import DTYPES, FORMATS
+from hrnet_search.evaluate.forward import logits_of
+from hrnet_search.evaluate.latency.condition import FORMATS
 from hrnet_search.evaluate.training.descent import Descent
 from hrnet_search.evaluate.training.loss import Loss
 from hrnet_search.evaluate.training.previews import Previews
@@ -78,8 +79,7 @@ class Steps(ABC):
         self.weights = network
         self.parts = parts or schedule.accumulate
         self._device = next(network.parameters()).device
-        self._format = FORMATS[schedule.memory_format]
-        network.to(memory_format=self._format)  # type: ignore[call-overload]
+        network.to(memory_format=FORMATS[schedule.memory_format])  # type: ignore[call-overload]
         self._descent = Descent(network, schedule, partial=self.partial)
         self._losses = 0.0
 
@@ -143,13 +143,7 @@ class Steps(ABC):
         return loss
 
     def _logits(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=self._format)
-        precision = self.schedule.precision
-        with torch.autocast(self._device.type, DTYPES[precision], enabled=precision != "fp32"):
-            logits = network(images)
-        # The loss and the upsampling before it need more than the 8 bits of bf16, and both are
-        # faster on whole planes.
-        return logits.float().contiguous()
+        return logits_of(network, images, self.schedule.precision, self.schedule.memory_format)
 
     def _training_loss(self) -> float | None:
         """Return the mean loss of all steps so far, None if it is not known."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -39,6 +39,22 @@ class Training:
     last: Judgement | None
     step: int
     stopped: bool
+
+
+class Book(Protocol):
+    """Whatever else is kept of a training, and goes on with it where its checkpoint does."""
+
+    def begin(self, state: dict[str, Any] | None) -> None:
+        """Go on from what `state` returned for a checkpoint; None: the training begins."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return what `begin` needs to go on from here."""
+        ...
+
+    def judged(self, trainer: Steps, judgement: Judgement) -> None:
+        """Take in a judgement; of one rung it may come again, after a kill in between."""
+        ...
 
 
 class Trainer(Steps):
@@ -117,40 +133,51 @@ def train(
     rungs: tuple[int, ...],
     report: Report,
     checkpoints: Checkpoints | None = None,
+    book: Book | None = None,
 ) -> Training:
     """Train to the end, judge at each rung, and leave the network as judged if it ends at one.
 
     `rungs` rise, the last one is the schedule's steps. Goes on from a checkpoint if there is
-    one; the rung at which it was made is judged and reported (again), earlier ones are not. Raise
-    OtherLayoutError, and leave the trainer as it may be, for a checkpoint that is not of it.
+    one, and `book` with it; the rung at which it was made is judged and reported (again), earlier
+    ones are not. Raise OtherLayoutError, and leave the trainer as it may be, for a checkpoint that
+    is not of it.
     """
     steps = trainer.schedule.steps
     assert rungs[-1:] == (steps,), "the last rung is the end of the schedule"
-    results = _resume(trainer, rungs, checkpoints)
+    results, kept = _resume(trainer, rungs, checkpoints)
+    if book:
+        book.begin(kept)
+
+    def save() -> None:
+        if checkpoints:
+            state = trainer.state() | {"rungs": [asdict(result) for result in results]}
+            checkpoints.save(state | ({"book": book.state()} if book else {}))
+
     last: Judgement | None = None
     loss: float | None = None
     going = True
     while going:
         if trainer.step in rungs:
-            if checkpoints and loss is not None:
-                _save(trainer, results, checkpoints)
+            if loss is not None:
+                save()
             last = trainer.judge()
             results.append(last.rung)
+            if book:
+                book.judged(trainer, last)
             going = report(TrialProgress("evaluate", trainer.step, steps, loss, last.rung))
             if trainer.step == steps:
                 break  # it has ended: there is nothing left to stop
         elif checkpoints and checkpoints.due():
-            _save(trainer, results, checkpoints)
+            save()
         if going:
             loss = trainer.advance()
             try:
                 going = report(TrialProgress("train", trainer.step, steps, loss))
             except (KeyboardInterrupt, StorageLostError) as error:  # a study goes on from here
-                if checkpoints and trainer.step not in rungs:
-                    # Of a storage that is lost the first that was met says why.
-                    lost = isinstance(error, StorageLostError)
-                    with suppress(StorageLostError) if lost else nullcontext():
-                        _save(trainer, results, checkpoints)
+                # Of a storage that is lost the first that was met says why.
+                lost = isinstance(error, StorageLostError)
+                with suppress(StorageLostError) if lost else nullcontext():
+                    save()
                 raise
     if last and last.rung.step == trainer.step:
         trainer.weights.load_state_dict(last.judged, strict=False)
@@ -158,24 +185,21 @@ def train(
     return Training(tuple(results), last, trainer.step, stopped)
 
 
-def _save(trainer: Steps, results: list[RungResult], checkpoints: Checkpoints) -> None:
-    checkpoints.save(trainer.state() | {"rungs": [asdict(result) for result in results]})
-
-
 def _resume(
     trainer: Steps, rungs: tuple[int, ...], checkpoints: Checkpoints | None
-) -> list[RungResult]:
+) -> tuple[list[RungResult], dict[str, Any] | None]:
+    """Restore a trainer; return the rungs before its checkpoint, and what a book kept with it."""
     stored = checkpoints.load() if checkpoints else None
     if stored is None:
-        return []
+        return [], None
     try:
         results = [RungResult(**result) for result in stored["rungs"]]
         # A checkpoint is made before its own rung is judged. Other rungs asked for: start anew.
         if [result.step for result in results] != [rung for rung in rungs if rung < stored["step"]]:
-            return []
+            return [], None
         trainer.restore(stored)
     except Exception as error:  # whatever torch says of tensors that are not those it expects
         if out_of_memory(error):
             raise
         raise OtherLayoutError(shown(str(error), 200) or type(error).__name__) from error
-    return results
+    return results, stored.get("book")

@@ -43,6 +43,7 @@ from hrnet_search.report.trust.trials import Trial, learned_from, long_schedule_
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
+from hrnet_search.store.trainings import trainings_of
 from hrnet_search.version_rule import spelt
 
 MOST_DRAWN = 24
@@ -117,6 +118,18 @@ class LongShort:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainedInFull:
+    """A training of one of the study's networks: its mIoU beside what the search saw of it."""
+
+    name: str
+    trial: int
+    steps: int
+    short: float | None
+    best: float | None
+    final: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One study; `counts` are (status, trials), `classes` the names of classes.
 
@@ -140,6 +153,7 @@ class Page:
     history: History
     choices: Choices
     long_short: tuple[LongShort, ...]
+    trainings: tuple[TrainedInFull, ...]
     classes: tuple[str, ...]
     preview_members: tuple[int, ...]
     previews: tuple[PreviewRow, ...]
@@ -189,6 +203,7 @@ def gather(study: Study) -> Page:
         history=_history(trials, notes),
         choices=_choices(notes, by_number, rows, numbers),
         long_short=_long_short(notes, trials),
+        trainings=tuple(_trained_in_full(study, rows)),
         classes=notes.schedule.data.names if notes.schedule else (),
         preview_members=preview_members,
         previews=previews,
@@ -282,6 +297,22 @@ def _both(notes: Notes, trials: Sequence[Trial]) -> Iterator[LongShort]:
             short.setdefault(ask.key.architecture, (ask.number, seen))
         elif ask.key.schedule == ids[1] and ask.key.architecture in short:
             yield LongShort(*short[ask.key.architecture], seen)
+
+
+def _trained_in_full(
+    study: Study, rows: Mapping[int, Mapping[Any, Any]]
+) -> Iterator[TrainedInFull]:
+    short = {row["architecture"]: float(row["miou"]) for row in rows.values()}
+    for one in trainings_of(study.folder, study.notes.study_id):
+        record, best, final = one.record, one.results.best, one.results.final
+        yield TrainedInFull(
+            name=shown(one.folder.name),
+            trial=int(record.origin.get("trial", 0)),
+            steps=record.schedule.schedule.steps,
+            short=short.get(record.architecture.id),
+            best=best.miou if best else None,
+            final=final.miou if final else None,
+        )
 
 
 def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import colorsys
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrnet_search.records import IGNORED
+from hrnet_search.data.palette import indexed
 from hrnet_search.store.evaluations import read_arrays
 
 MOST_MEMBERS = 6
@@ -53,8 +52,8 @@ def preview_rows(
         PreviewRow(
             index=int(indices[i]),
             image=_uri(Image.fromarray(images[i])),
-            truth=_uri(_mask(truth[i])),
-            predicted=tuple(_uri(_mask(shown[2][i])) for shown in found.values()),
+            truth=_uri(indexed(truth[i])),
+            predicted=tuple(_uri(indexed(shown[2][i])) for shown in found.values()),
         )
         for i in range(min(len(images), MOST_IMAGES))
     )
@@ -74,24 +73,9 @@ def read_previews(path: Path) -> tuple[Pictures, ...] | None:
     return images, truth, predicted, indices
 
 
-def class_colour(label: int) -> tuple[int, int, int]:
-    """Return the colour of a class: hues a golden angle apart, IGNORED black."""
-    if label == IGNORED:
-        return 0, 0, 0
-    value = (0.95, 0.7, 0.5)[label // 16 % 3]
-    red, green, blue = colorsys.hsv_to_rgb(label * 0.381966 % 1, 0.65, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
 def _spread(numbers: Sequence[int]) -> list[int]:
     places = np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_MEMBERS))
     return [numbers[i] for i in places.round().astype(int)]
-
-
-def _mask(labels: Pictures) -> Image.Image:
-    picture = Image.frombytes("P", (labels.shape[1], labels.shape[0]), labels.tobytes())
-    picture.putpalette([channel for label in range(256) for channel in class_colour(label)])
-    return picture
 
 
 def _uri(picture: Image.Image) -> str:

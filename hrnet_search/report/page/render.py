@@ -16,12 +16,12 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hrnet_search.counts import aligned
+from hrnet_search.data.palette import class_colour
 from hrnet_search.errors import shown
 from hrnet_search.files import write_file
 from hrnet_search.report.compare import Comparison
 from hrnet_search.report.page.figures import comparison_figure, figures_of
 from hrnet_search.report.page.gather import Page
-from hrnet_search.report.page.previews import class_colour
 from hrnet_search.report.page.sentences import trust_facts, verdict
 
 HERE = Path(__file__).parent

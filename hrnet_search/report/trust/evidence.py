@@ -35,6 +35,7 @@ from hrnet_search.report.trust.trials import (
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
+from hrnet_search.store.trainings import FullTraining, trainings_of
 
 MAY_BELONG = 0.05
 """Chance of being on the front from which a variant does not differ significantly from it."""
@@ -83,7 +84,8 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     draws = Draws(near, images_of(near), noise, accuracy.classes)
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
-    ranking = _ranking(trials, notes)
+    full = trainings_of(study.folder, notes.study_id)
+    ranking = _ranking(trials, notes, full)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(
@@ -107,13 +109,20 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     )
 
 
-def _ranking(trials: Sequence[Trial], notes: Notes) -> Ranking | None:
+def _ranking(
+    trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining] = ()
+) -> Ranking | None:
     """Return how the search's schedule ranks beside the long one, of architectures with both.
 
     The short accuracy is that of the search's own seed, as the search saw it: by its signal. The
-    long one is the accuracy that is an objective.
+    long one is the accuracy that is an objective, of trainings in full where more architectures
+    have one: they are longer.
     """
-    long = seeds_of(trials, long_schedule_id(notes), notes.goals.accuracy.key)
+    accuracy = notes.goals.accuracy.key
+    long = seeds_of(trials, long_schedule_id(notes), accuracy)
+    longest = _by_full_trainings(full, accuracy)
+    if len(longest) >= max(len(long), 1):
+        long = longest
     short = seeds_of(trials, schedule_id(notes), notes.signal)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in long if name in short and macs.get(name, 0) > 0]
@@ -122,6 +131,18 @@ def _ranking(trials: Sequence[Trial], notes: Notes) -> Ranking | None:
         long=np.array([np.mean(long[name]) for name in both]),
         costs=(np.array([macs[name] for name in both]), np.array([params[name] for name in both])),
     )
+
+
+def _by_full_trainings(full: Sequence[FullTraining], accuracy: str) -> dict[str, list[float]]:
+    """Return accuracies of each architecture by the schedule that most were trained by."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for one in full:
+        final = one.results.final
+        score = final.score(accuracy) if final is not None else None
+        if score is not None:
+            scores = found.setdefault(one.record.schedule.id, {})
+            scores.setdefault(one.record.architecture.id, []).append(score)
+    return max(found.values(), key=len, default={})
 
 
 def _optimism(

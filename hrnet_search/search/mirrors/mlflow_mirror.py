@@ -60,7 +60,7 @@ class MlflowMirror:
 
     def known(self) -> dict[str, str]:
         """Return the statuses of the trials that were sent to their end, by key."""
-        with _quiet():
+        with quiet():
             self._open()
             whole = {}
             for run in self._children():
@@ -72,7 +72,7 @@ class MlflowMirror:
 
     def send(self, ask: Ask, result: TrialResult) -> None:
         """Make or complete the run of one trial."""
-        with _quiet():
+        with quiet():
             self._send(ask, result)
 
     def close(self) -> None:
@@ -175,6 +175,14 @@ def _params(architecture: Architecture, result: TrialResult) -> list[tuple[str, 
         ("architecture", key.architecture),
         ("schedule", key.schedule),
         ("seed", key.seed),
+        *architecture_params(architecture),
+    ]
+    return rows
+
+
+def architecture_params(architecture: Architecture) -> list[tuple[str, object]]:
+    """Return what an architecture is, as parameters of a run."""
+    rows: list[tuple[str, object]] = [
         ("width", architecture.width),
         ("final_kernel", architecture.final_kernel),
     ]
@@ -190,7 +198,7 @@ def _params(architecture: Architecture, result: TrialResult) -> list[tuple[str, 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the messages of MLflow and alembic, and warnings of what they use, off the terminal."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

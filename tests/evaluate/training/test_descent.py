@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrnet_search.evaluate.training.descent import Descent, optimiser, rate
+from hrnet_search.evaluate.training.descent import Descent, optimiser, parts_of, rate
 from hrnet_search.records import DataSpec, Schedule
 
 SCHEDULE = Schedule(DataSpec("shapes", classes=3), steps=10, lr=0.1)
@@ -32,7 +32,7 @@ def test_a_step_is_that_of_torchs_own_optimiser(
     schedule = replace(SCHEDULE, optimiser=name, momentum=0.8, weight_decay=0.01, warmup=1)
     one, other = nn.Linear(3, 2), nn.Linear(3, 2)
     other.load_state_dict(one.state_dict())
-    assert isinstance(optimiser(list(one.parameters()), schedule), kind)
+    assert isinstance(optimiser(parts_of(one, schedule), schedule), kind)
     momentum = {"momentum": 0.8} if name == "sgd" else {"betas": (0.8, 0.999)}
     plain = kind(other.parameters(), lr=0.1, weight_decay=0.01, **momentum)  # type: ignore[call-arg]
     descent, images = Descent(one, schedule), torch.randn(4, 3)

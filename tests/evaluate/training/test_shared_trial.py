@@ -14,7 +14,8 @@ from evaluate.training.test_trial import SCHEDULE, always
 from made_up import TINY
 
 from hrnet_search.errors import WeightsError
-from hrnet_search.evaluate.training.trial import Worker, start_network
+from hrnet_search.evaluate.training.attempts import start_network
+from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.net.shared import read_shared, unweighted
 from hrnet_search.net.weights import load_weights
 from hrnet_search.records import COMPLETED, TrialKey, TrialProgress, TrialResult, TrialTask

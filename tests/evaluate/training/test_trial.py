@@ -21,11 +21,12 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError, one_line
 from hrnet_search.evaluate.latency.condition import resolve
-from hrnet_search.evaluate.training import trial
+from hrnet_search.evaluate.training import attempts, trial
+from hrnet_search.evaluate.training.attempts import start_network, validation_batch
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.loss import balanced_weights
 from hrnet_search.evaluate.training.train import Trainer, Training, train
-from hrnet_search.evaluate.training.trial import Worker, start_network, validation_batch
+from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.files import checkpoint_folder
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance
@@ -108,10 +109,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         splits.append(split)
         return object()
 
-    monkeypatch.setattr(trial, "open_dataset", open_dataset)
-    monkeypatch.setattr(trial, "ImageStore", FakeStore)
-    monkeypatch.setattr(trial, "Batches", FakeBatches)
-    monkeypatch.setattr(trial, "validation_batches", fake_validation)
+    monkeypatch.setattr(attempts, "open_dataset", open_dataset)
+    monkeypatch.setattr(attempts, "ImageStore", FakeStore)
+    monkeypatch.setattr(attempts, "Batches", FakeBatches)
+    monkeypatch.setattr(attempts, "validation_batches", fake_validation)
     return splits
 
 
@@ -291,7 +292,7 @@ def test_what_the_system_says_of_a_disk_is_never_the_trials_failure(
         except OSError as error:
             raise RuntimeError("a compiler failed") from error
 
-    monkeypatch.setattr(trial, "train", fail)
+    monkeypatch.setattr(attempts, "train", fail)
     with pytest.raises(StorageLostError, match=r"^/tmp/kernels/a: cannot be written: "):
         Worker().run(task(tmp_path), always)
 
@@ -361,7 +362,7 @@ def test_a_network_over_the_latency_limit_is_not_trained(
 
     monkeypatch.setattr(trial, "latency_of", measure)
     if status == "infeasible":
-        monkeypatch.setattr(trial, "train", no_training)
+        monkeypatch.setattr(attempts, "train", no_training)
     latency = LatencySpec(size=(64, 64))
     one = task(latency=latency, reference_ms=7.0, latency_limit_ms=limit)
     result = Worker().run(one, always)
@@ -398,7 +399,7 @@ def test_a_failure_is_a_result_of_one_line_and_a_log(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(trial, "train", fail)
+    monkeypatch.setattr(attempts, "train", fail)
     one = task(tmp_path)
     result = Worker().run(one, always)
     assert (result.status, result.miou) == ("failed", None)
@@ -525,7 +526,7 @@ def test_balanced_weights_come_from_the_training_masks(monkeypatch: pytest.Monke
         heard.append(trainer.data.class_weights)
         return train(trainer, *given)
 
-    monkeypatch.setattr(trial, "train", listen)
+    monkeypatch.setattr(attempts, "train", listen)
     worker = Worker()
     for weights in ("balanced", "none", (1.0, 2.0, 0.5), "balanced"):
         one = task(schedule=replace(SCHEDULE, steps=1, class_weights=weights), rungs=(1,))
@@ -547,7 +548,7 @@ def test_an_impossible_miou_fails(monkeypatch: pytest.MonkeyPatch, miou: float) 
         training = train(*given)
         return replace(training, rungs=(replace(training.rungs[-1], miou=miou),))
 
-    monkeypatch.setattr(trial, "train", lying)
+    monkeypatch.setattr(attempts, "train", lying)
     result = Worker().run(task(), always)
     assert (result.status, result.miou) == ("failed", None)
     assert "mIoU" in result.error

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hrnet_search.data.palette import class_colour
 from hrnet_search.records import IGNORED
-from hrnet_search.report.page.previews import class_colour, preview_rows, read_previews
+from hrnet_search.report.page.previews import preview_rows, read_previews
 
 
 def evaluation(path: Path, indices: tuple[int, ...] = (2, 5), **changes: object) -> Path:

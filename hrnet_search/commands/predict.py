@@ -1,0 +1,128 @@
+"""`predict`: masks of images, by a training, weights or an ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.arguments import (
+    device,
+    number,
+    offer,
+    output,
+    positive,
+    require_positive,
+)
+from hrnet_search.commands.driver import spin_less
+from hrnet_search.commands.evaluate import WHICH
+from hrnet_search.commands.outcome import DONE, say
+from hrnet_search.device_names import DEVICE_WORDS, DEVICES
+from hrnet_search.errors import counted
+from hrnet_search.paths import absolute, expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.trainings.models import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What was written of one image: `mask` holds class ids; others are None if not asked for."""
+
+    image: Path
+    mask: Path
+    overlay: Path | None
+    probabilities: Path | None
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `predict` does."""
+    add = sub.add_argument
+    what = "folder of a training, weights of an HRNet, or an ONNX file"
+    add("source", type=expanded, metavar="DIR|FILE", help=what)
+    images = "images, or folders of images"
+    add("images", nargs="+", type=expanded, metavar="IMAGE", help=images)
+    where = "folder for the masks"
+    add("-o", "--output", type=output, required=True, metavar="DIR", help=where)
+    which = "which weights of a training: best (its highest mIoU) or last"
+    add("--which", choices=WHICH, default=WHICH[0], help=which)
+    add("--no-overlay", action="store_true", help="masks alone, without the images below them")
+    add("--probabilities", action="store_true", help="also as npz: float16 [classes, H, W]")
+    add("--flip", action="store_true", help="add the mirror image of each")
+    scales = "decide at each of these scales"
+    add("--scales", nargs="+", type=number, default=[1.0], metavar="S", help=scales)
+    size = {"nargs": 2, "type": positive, "metavar": ("H", "W")}
+    add("--window", help="in windows of this size", **size)  # type: ignore[arg-type]
+    working = "resize images to this size first (as they were for the training)"
+    add("--size", help=working, **size)  # type: ignore[arg-type]
+    add("--batch", type=positive, default=1, metavar="N", help="images of one size at once (1)")
+    offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Write the masks of images: class ids with a palette, and overlays."""
+    sizes = {n: tuple(v) if (v := getattr(options, n)) else None for n in ("window", "size")}
+    found = predict(
+        options.source,
+        options.images,
+        options.output,
+        which=options.which,
+        overlay=not options.no_overlay,
+        probabilities=options.probabilities,
+        flip=options.flip,
+        scales=options.scales,
+        window=sizes["window"],
+        size=sizes["size"],
+        batch=options.batch,
+        device=options.device,
+    )
+    say(f"{counted(len(found), 'mask')} in {absolute(options.output)}")
+    return DONE
+
+
+def predict(
+    source: str | Path,
+    images: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    *,
+    which: str = "best",
+    overlay: bool = True,
+    probabilities: bool = False,
+    flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    window: tuple[int, int] | None = None,
+    size: tuple[int, int] | None = None,
+    batch: int = 1,
+    device: str = "auto",
+) -> list[Predicted]:
+    """Write the masks of images, or of folders of images, into `folder`; return what was written.
+
+    `source` is the folder of a training (`which` weights: best or last), a weight file or an ONNX
+    file. Masks have the size of their images and hold class ids, with a palette. Sizes are
+    (height, width); `size` is what images are resized to first, as for the training if not given.
+    Raise InputError for images that are not there or would be written under one name, DataError for
+    one that cannot be read, WeightsError, StorageLostError.
+    """
+    spin_less()
+    from hrnet_search.commands.evaluate import protocol_with
+    from hrnet_search.trainings.masks import Wanted, found_images, write_masks
+
+    require_positive(("batch", batch))
+    given = [images] if isinstance(images, str | Path) else images
+    files = found_images([Path(expanded(str(path))) for path in given])
+    model = _model(expanded(str(source)), which, device)
+    protocol = protocol_with({"flip": flip, "scales": tuple(scales), "window": window})
+    wanted = Wanted(overlay, probabilities, size or model.data.size, batch)
+    written = write_masks(model, protocol, files, absolute(folder), wanted)
+    return [Predicted(*paths) for paths in written]
+
+
+def _model(source: str, which: str, device: str) -> Model:
+    from hrnet_search.store.trainings import is_training
+    from hrnet_search.trainings.models import of_file, of_training
+
+    if is_training(source) or Path(source).is_dir():
+        return of_training(source, which, device)
+    return of_file(source, device)

@@ -1,0 +1,266 @@
+"""`train`: a config of the HRNet library, or a trial of a study, trained in full."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrnet_search.commands.arguments import (
+    device,
+    number,
+    offer,
+    output,
+    positive,
+    share,
+    whole,
+)
+from hrnet_search.commands.driver import spin_less
+from hrnet_search.commands.outcome import DONE, say
+from hrnet_search.commands.space_file import RESULTS
+from hrnet_search.device_names import DEVICE_WORDS, DEVICES
+from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.paths import absolute, expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.store.trainings import TrainingResults
+    from hrnet_search.trainings.plan import Overrides
+    from hrnet_search.trainings.starts import Start
+
+CHECKPOINT_S = 120.0
+JUDGED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training that has ended: its folder, mIoU at the end and at its best, both weights, and
+    the page that shows it."""
+
+    folder: Path
+    miou: float
+    best_miou: float
+    last_weights: Path
+    best_weights: Path
+    page: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is trained, and where: `trial` or `pick` choose from a study, `data` and `data_root`
+    say on what, `device` and `checkpoint_s` how, and `mlflow` where its run is made."""
+
+    source: str
+    folder: str | None = None
+    trial: int | None = None
+    pick: str | None = None
+    data: str | None = None
+    data_root: str | None = None
+    device: str = "auto"
+    checkpoint_s: float = CHECKPOINT_S
+    mlflow: str = "auto"
+
+
+def add(sub: argparse.ArgumentParser) -> None:
+    """Take what `train` does."""
+    add = sub.add_argument
+    what = "HRNet-library yaml, or the folder of a study"
+    add("source", type=expanded, metavar="CONFIG|STUDY", help=what)
+    add("-o", "--output", type=output, metavar="DIR", help="the training's folder (results/NAME)")
+    one = sub.add_mutually_exclusive_group()
+    one.add_argument("--trial", type=whole, metavar="N", help="which trial of a study")
+    budget = "the best network of a study within a budget, as latency_ms<=20 or macs<=2.5G"
+    one.add_argument("--pick", metavar="BUDGET", help=f"{budget} (the best of all)")
+    space = "space file whose data section says what a config is trained on"
+    add("--data", type=expanded, metavar="SPACE", help=space)
+    add("--data-root", type=expanded, metavar="DIR", help="where the images and masks lie")
+    _add_schedule(sub)
+    offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
+    seconds = f"seconds between checkpoints ({CHECKPOINT_S:g})"
+    add("--checkpoint-every", type=share, default=CHECKPOINT_S, metavar="S", help=seconds)
+    uri = "where its MLflow run is made: a tracking URI, off, or auto (a file in its folder)"
+    add("--mlflow", default="auto", metavar="URI", help=uri)
+    add("--plain", action="store_true", help="plain lines on a terminal too")
+
+
+def _add_schedule(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("in the place of what the config or the study says")
+    add = group.add_argument
+    length = group.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=positive, metavar="N", help="steps in all")
+    length.add_argument("--epochs", type=positive, metavar="N", help="epochs in all")
+    add("--batch", type=positive, metavar="N", help="images of a step, on all devices together")
+    parts = "take each batch in N parts, one after the other"
+    add("--accumulate", type=positive, metavar="N", help=parts)
+    add("--crop", nargs=2, type=positive, metavar=("H", "W"), help="what is cut out of images")
+    long_side = "pixels of an image's longer side at a scale of 1 (0: as it is stored)"
+    add("--base-size", type=whole, metavar="N", help=long_side)
+    add("--lr", type=number, help="largest learning rate")
+    offer(add("--optimiser", help="sgd or adamw"), _optimisers)
+    offer(add("--precision", help="fp32, bf16, fp16 or auto"), _precisions)
+    add("--ema", type=number, metavar="DECAY", help="judge averaged weights of this decay (0: off)")
+    add("--seed", type=whole, default=0, metavar="N", help="of start, order and crops (0)")
+    init = "weights to start from: none, pretrained (as the config says) or a file"
+    add("--init", type=expanded, metavar="FILE", help=init)
+    judged = f"how often it is judged at most, at the ends of epochs ({JUDGED})"
+    add("--judged", type=positive, default=JUDGED, metavar="N", help=judged)
+
+
+def _optimisers() -> Iterable[str]:
+    from hrnet_search.records import OPTIMISERS
+
+    return OPTIMISERS
+
+
+def _precisions() -> Iterable[str]:
+    from hrnet_search.records import AUTO, PRECISIONS
+
+    return (*PRECISIONS, AUTO)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Train a config, or a trial of a study, in full; the same command again goes on."""
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.trainings.plan import Overrides
+
+    asked = Asked(
+        options.source, options.output, options.trial, options.pick, options.data,
+        options.data_root, options.device, options.checkpoint_every, options.mlflow,
+    )  # fmt: skip
+    given = {name: getattr(options, name) for name in Overrides.__slots__}
+    crop = (options.crop[0], options.crop[1]) if options.crop else None
+    folder, results = _train(asked, Overrides(**{**given, "crop": crop}), Terminal(options.plain))
+    for line in _ending(folder, results):
+        say(line)
+    say(f"page: {_page(folder)}")
+    return DONE
+
+
+def train(
+    source: str | Path,
+    folder: str | Path | None = None,
+    *,
+    trial: int | None = None,
+    pick: str | None = None,
+    data: str | Path | None = None,
+    data_root: str | Path | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    accumulate: int | None = None,
+    crop: tuple[int, int] | None = None,
+    base_size: int | None = None,
+    lr: float | None = None,
+    optimiser: str | None = None,
+    precision: str | None = None,
+    ema: float | None = None,
+    seed: int = 0,
+    init: str | Path | None = None,
+    judged: int = JUDGED,
+    device: str = "auto",
+    mlflow: str = "auto",
+    progress: bool = False,
+) -> Trained:
+    """Train a config of the HRNet library, or a trial of a study, in full, in `folder`.
+
+    The same call again goes on where it was. A study's network is that of `trial`, the best
+    within a budget (`pick`, as "latency_ms<=20"), or the best of all. `data` is a space file whose
+    data section is taken, `data_root` where they lie. What is given of the schedule stands in the
+    place of what the config or the study says. `mlflow` is where its run is made: a tracking URI,
+    off, or auto, a file in its folder. Raise InputError, DataError, WeightsError or
+    StudyError for input that is wrong, StudyInUseError, StorageLostError, TrainingError for a loss
+    that is not finite, and KeyboardInterrupt after Ctrl-C, when all is saved.
+    """
+    from hrnet_search.commands.terminal import Quiet, Terminal
+    from hrnet_search.store.trainings import BEST, LAST, weights_file
+    from hrnet_search.trainings.plan import Overrides
+
+    places = (None if p is None else expanded(str(p)) for p in (folder, data, data_root))
+    where, data_file, root = places
+    start = None if init is None else expanded(str(init))
+    asked = Asked(expanded(str(source)), where, trial, pick, data_file, root, device)
+    asked = replace(asked, mlflow=mlflow)
+    given = Overrides(
+        steps, epochs, batch, accumulate, crop, base_size, lr, optimiser, precision, ema, seed,
+        start, judged,
+    )  # fmt: skip
+    place, results = _train(asked, given, Terminal() if progress else Quiet())
+    best, last = results.best, results.final
+    assert best, "a training that ended was judged"
+    assert last, "a training that ended was judged"
+    last_weights, best_weights = (weights_file(place, which) for which in (LAST, BEST))
+    return Trained(place, last.miou, best.miou, last_weights, best_weights, _page(place))
+
+
+def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, TrainingResults]:
+    """Train; return the training's folder and its results."""
+    spin_less()
+    given.check()
+    start = start_of(asked)
+    folder = absolute(asked.folder or RESULTS / start.name)
+    from hrnet_search.store.trainings import is_training, read_record
+    from hrnet_search.trainings.plan import plan_of
+    from hrnet_search.trainings.run import train_in
+
+    begun = read_record(folder) if is_training(folder) else None
+    plan = plan_of(start, given, asked.device, begun)
+    results = train_in(plan, folder, terminal.console, terminal.live, asked.checkpoint_s)
+    _send(asked.mlflow, folder, terminal)
+    return folder, results
+
+
+def _send(uri: str, folder: Path, terminal: Terminal) -> None:
+    """Make the MLflow run of a training; one that cannot be made costs no training."""
+    from hrnet_search.redaction import redacted, secrets_of
+    from hrnet_search.search.mirrors.mlflow_training import OFF, send_training
+    from hrnet_search.store.trainings import read_curve, read_record, read_results
+
+    if uri == OFF:
+        return
+    found = read_record(folder), read_results(folder), read_curve(folder)
+    try:
+        send_training(uri, folder, *found)
+    except Exception as error:  # whatever a server, its database or the network come up with
+        what = " ".join(redacted(str(error), secrets_of(uri)).split())[:200]
+        terminal.warn(f"no MLflow run, the training stands ({what})")
+
+
+def start_of(asked: Asked) -> Start:
+    """Return the config, or the trial of a study, that is asked for; raise InputError."""
+    from hrnet_search.trainings.starts import is_study, of_config, of_study
+
+    if is_study(asked.source):
+        if asked.data is not None:
+            wrong, allowed = "a study has data of its own", "allowed: with a config"
+            raise InputError(Fault("--data", asked.data, wrong, allowed))
+        return of_study(asked.source, asked.trial, asked.pick, asked.data_root)
+    if Path(asked.source).is_dir():
+        wrong = "is a folder, and not a study"
+        allowed = "allowed: an HRNet-library yaml, or the folder of a study"
+        raise InputError(Fault("", asked.source, wrong, allowed, asked.source))
+    for name, value in (("--trial", asked.trial), ("--pick", asked.pick)):
+        if value is not None:
+            wrong = f"{shown(asked.source, 300)} is not a study"
+            raise InputError(Fault(name, value, wrong, "allowed: with the folder of a study"))
+    return of_config(asked.source, asked.data, asked.data_root)
+
+
+def _page(folder: Path) -> Path:
+    from hrnet_search.report.page.training import write_training_page
+
+    return write_training_page(folder)
+
+
+def _ending(folder: Path, results: TrainingResults) -> Iterable[str]:
+    from hrnet_search.progress import duration
+    from hrnet_search.store.trainings import BEST, LAST, weights_file
+
+    best, last = results.best, results.final
+    if best is None or last is None:
+        return
+    yield f"done after {last.step} steps in {duration(results.wall_s)}: mIoU {last.miou:.2%}"
+    yield f"best: {best.miou:.2%} at step {best.step}"
+    for which in (BEST, LAST):
+        yield f"weights, {which}: {weights_file(folder, which)}"

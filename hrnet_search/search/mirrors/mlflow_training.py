@@ -1,0 +1,97 @@
+"""A training as one MLflow run: what it was trained by, its curve, its judgements, its config."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from hrnet_search.paths import absolute
+from hrnet_search.records import Schedule, TrialKey
+from hrnet_search.search.mirrors.mlflow_mirror import architecture_params, quiet
+from hrnet_search.search.mirrors.tracking_uri import sqlite_url
+from hrnet_search.store.trainings import CONFIG, CurveRow, TrainingRecord, TrainingResults
+
+TRAINING_TAG = "hrnet_search.training"
+AUTO, OFF = "auto", "off"
+AT_ONCE = 500
+"""Metrics in one call; MLflow takes up to 1000."""
+
+LONGEST = 500
+"""Characters of a parameter."""
+
+Row = tuple[str, float, int]
+
+
+def send_training(
+    uri: str,
+    folder: Path,
+    record: TrainingRecord,
+    results: TrainingResults,
+    curve: Sequence[CurveRow],
+) -> None:
+    """Make the run of a training at a tracking URI, or make it anew; `auto`: a file in its folder.
+
+    Raise whatever a server, its database or the network come up with.
+    """
+    with quiet():
+        from mlflow import MlflowClient
+
+        place = sqlite_url(folder / "mlflow.db") if uri == AUTO else uri
+        client = MlflowClient(tracking_uri=place)
+        _send(client, _experiment(client, uri, folder, record.name), record, results, curve)
+
+
+def _experiment(client: Any, uri: str, folder: Path, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    artifacts = (absolute(folder) / "mlflow-artifacts").as_uri() if uri == AUTO else None
+    return str(client.create_experiment(name, artifact_location=artifacts))
+
+
+def _send(
+    client: Any,
+    experiment: str,
+    record: TrainingRecord,
+    results: TrainingResults,
+    curve: Sequence[CurveRow],
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    schedule = record.schedule.schedule
+    key = str(TrialKey(record.architecture.id, schedule.id, record.seed))
+    for old in client.search_runs([experiment], f"tags.`{TRAINING_TAG}` = '{key}'"):
+        client.delete_run(old.info.run_id)  # of a training that had not ended
+    tags = {TRAINING_TAG: key, "mlflow.runName": record.name}
+    run = client.create_run(experiment, tags=tags).info.run_id
+    params = [Param(name, value[:LONGEST]) for name, value in _params(record)]
+    client.log_batch(run, params=params)
+    now = int(time.time() * 1000)
+    rows = [Metric(name, value, now, step) for name, value, step in _metrics(results, curve)]
+    for start in range(0, len(rows), AT_ONCE):
+        client.log_batch(run, metrics=rows[start : start + AT_ONCE])
+    client.log_text(run, record.config, CONFIG)
+    client.set_terminated(run, "FINISHED" if results.ended else "KILLED")
+
+
+def _params(record: TrainingRecord) -> Iterator[tuple[str, str]]:
+    schedule = record.schedule.schedule
+    yield from ((name, str(value)) for name, value in architecture_params(record.architecture))
+    own = (field.name for field in fields(Schedule) if field.name != "data")
+    yield from ((name, str(getattr(schedule, name))) for name in own)
+    yield "data", f"{schedule.data.kind}, {schedule.data.classes} classes"
+    yield "seed", str(record.seed)
+
+
+def _metrics(results: TrainingResults, curve: Sequence[CurveRow]) -> Iterator[Row]:
+    rows: list[Row] = [("wall_s", results.wall_s, 0)]
+    for step, lr, loss in curve:
+        rows += [("lr", lr, step), ("training_loss", loss, step)]
+    for rung in results.rungs:
+        rows += [("miou", rung.miou, rung.step), ("loss", rung.loss, rung.step)]
+        rows += [(f"iou.{label}", value, rung.step) for label, value in enumerate(rung.iou)]
+    yield from (row for row in rows if math.isfinite(row[1]))

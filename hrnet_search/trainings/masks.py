@@ -1,0 +1,142 @@
+"""Masks of images that nobody labelled: class ids with a palette, overlays, probabilities."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from hrnet_search.data.augment import normalised
+from hrnet_search.data.decode import read_image, read_size
+from hrnet_search.data.palette import indexed, overlaid
+from hrnet_search.data.places import is_image_name
+from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.evaluate.inference import Inference, Protocol
+from hrnet_search.files import write_file
+from hrnet_search.records import MAX_PIXELS
+from hrnet_search.trainings.models import Model
+
+KEY = "IMAGE"
+Written = tuple[Path, Path, Path | None, Path | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is written beside masks, the (height, width) that images are resized to first, and
+    how many of one size are decided on at once."""
+
+    overlay: bool = True
+    probabilities: bool = False
+    size: tuple[int, int] | None = None
+    batch: int = 1
+
+
+def found_images(paths: Sequence[Path]) -> list[Path]:
+    """Return images, those in folders too, in order.
+
+    Raise InputError for a path that is neither, and for two that would be written under one name.
+    """
+    files: list[Path] = []
+    faults: list[Fault] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if is_image_name(p.name) and p.is_file())
+            if not inside:
+                faults.append(_fault(path, "holds no image"))
+            files += inside
+        elif path.is_file():
+            files.append(path)
+        else:
+            faults.append(_fault(path, "is not there"))
+    seen: dict[str, Path] = {}
+    for path in dict.fromkeys(files):
+        other = seen.setdefault(path.stem, path)
+        if other != path:
+            wrong = f"would be written over the mask of {shown(str(other), 300)}"
+            faults.append(_fault(path, wrong))
+    if faults:
+        raise InputError(faults)
+    return list(seen.values())
+
+
+def write_masks(
+    model: Model, protocol: Protocol, files: Sequence[Path], folder: Path, wanted: Wanted
+) -> list[Written]:
+    """Write the masks of images, and what else is wanted of them, into a folder.
+
+    Raise DataError for an image that cannot be read, StorageLostError.
+    """
+    inference = model.inference(protocol)
+    written: list[Written] = []
+    for group in _groups(files, wanted.batch):
+        images = [read_image(path, KEY, MAX_PIXELS) for path in group]
+        found = _decided(inference, model, images, wanted)
+        for path, image, scores in zip(group, images, found, strict=True):
+            written.append(_write(path, image, scores, folder, wanted))
+    return written
+
+
+def _groups(files: Sequence[Path], batch: int) -> Iterator[list[Path]]:
+    """Yield images that follow each other and have one size, at most `batch` of them."""
+    group: list[Path] = []
+    size: tuple[int, int] | None = None
+    for path in files:
+        own = read_size(path, KEY, MAX_PIXELS)
+        if group and (len(group) == batch or own != size):
+            yield group
+            group = []
+        group.append(path)
+        size = own
+    if group:
+        yield group
+
+
+def _decided(
+    inference: Inference, model: Model, images: Sequence[Image.Image], wanted: Wanted
+) -> Tensor:
+    """Return scores, or probabilities if they are wanted, [N, K, H, W] at the images' size."""
+    size = images[0].height, images[0].width
+    small = [_resized(image, wanted.size) for image in images]
+    pixels = torch.stack([torch.from_numpy(np.array(one)).permute(2, 0, 1) for one in small])
+    given = normalised(pixels.to(model.device), model.data)
+    found = inference.probabilities(given) if wanted.probabilities else inference.scores(given)
+    if found.shape[-2:] != size:
+        found = F.interpolate(found, size, mode="bilinear", align_corners=model.align_corners)
+    return found.cpu()
+
+
+def _resized(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    if size is None or (image.height, image.width) == size:
+        return image
+    return image.resize(size[::-1], Image.Resampling.BILINEAR)  # as for the training
+
+
+def _write(path: Path, image: Image.Image, scores: Tensor, folder: Path, wanted: Wanted) -> Written:
+    labels = scores.argmax(dim=0).to(torch.uint8).numpy()
+    mask = write_file(folder / f"{path.stem}.png", _png(indexed(labels)))
+    overlay = probabilities = None
+    if wanted.overlay:
+        content = _png(overlaid(image, labels))
+        overlay = write_file(folder / f"{path.stem}_overlay.png", content)
+    if wanted.probabilities:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, probabilities=scores.numpy().astype(np.float16))
+        probabilities = write_file(folder / f"{path.stem}_probabilities.npz", buffer.getvalue())
+    return path, mask, overlay, probabilities
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _fault(path: Path, wrong: str) -> Fault:
+    return Fault(KEY, str(path), wrong, "allowed: images, or folders of images", str(path))

@@ -1,0 +1,156 @@
+"""Networks with their weights, from wherever they lie, ready to decide on images."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.hrnet_yaml import parse_config
+from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.evaluate.forward import logits_of
+from hrnet_search.evaluate.inference import Inference, Protocol
+from hrnet_search.evaluate.machine.devices import resolve_device
+from hrnet_search.net.file_kind import SAFETENSORS, NotWeightsError, kind_of
+from hrnet_search.net.hrnet import HighResolutionNet, build
+from hrnet_search.net.structure import has_head, network_of
+from hrnet_search.net.weights import load_weights, named_tensors, refusal
+from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.store.trainings import read_record, weights_file
+from hrnet_search.trainings.onnx_network import OnnxFile, is_onnx
+from hrnet_search.trainings.starts import Start
+
+UNKNOWN = DataSpec("", 0)
+HEAD = "last_layer.3.weight"
+"""The last convolution: a row a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network that decides: images float32 [N, 3, H, W] to logits, and what it was trained on.
+
+    `schedule` has its data: classes, their names, mean and std, and the size that images were
+    resized to; `window` is the only size that it takes, if there is one.
+    """
+
+    what: str
+    network: Callable[[Tensor], Tensor]
+    schedule: Schedule
+    align_corners: bool
+    device: torch.device
+    window: tuple[int, int] | None = None
+
+    @property
+    def data(self) -> DataSpec:
+        """What it was trained on, as far as that is known."""
+        return self.schedule.data
+
+    def inference(self, protocol: Protocol) -> Inference:
+        """Return what decides by a protocol; one size alone is looked at in windows of it."""
+        if self.window is not None:
+            protocol = replace(protocol, window=self.window, whole_up_to=0.0, shifted=False)
+        mean, std = (torch.tensor(part) for part in (self.data.mean, self.data.std))
+        black = (-mean / std).to(self.device)
+        return Inference(self.network, protocol, self.align_corners, black, self.data.swaps)
+
+
+def of_start(start: Start, weights: str | Path, device: str) -> Model:
+    """Return the network of a config or a trial with weights of a file.
+
+    Raise WeightsError if they are not all that it has.
+    """
+    return _built(start.architecture, start.schedule, Path(weights), resolve_device(device))
+
+
+def of_training(folder: str | Path, which: str, device: str, weights: Path | None = None) -> Model:
+    """Return the network of a training with its best or last weights, or those of a file."""
+    record = read_record(folder)
+    path = weights or weights_file(folder, which)
+    if not path.is_file():
+        wrong, allowed = "is not there: nothing was judged yet", "allowed: after the first epoch"
+        raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
+    return _built(record.architecture, record.schedule.schedule, path, resolve_device(device))
+
+
+def of_file(path: str | Path, device: str) -> Model:
+    """Return the network that a weight file is of, or an ONNX file.
+
+    What the file says of classes and normalisation is believed; else they are ImageNet's. Raise
+    WeightsError for a file that is neither.
+    """
+    file, place = Path(path), resolve_device(device)
+    if is_onnx(file):
+        found = OnnxFile(file)
+        data = _described(found.facts, found.classes)
+        text = found.facts.get("yaml", "")
+        aligned = bool(text) and parse_config(text).architecture.align_corners
+        cpu = torch.device("cpu")  # what onnxruntime computes on
+        return Model(str(file), found, Schedule(data), aligned, cpu, found.size)
+    facts = _facts(file)
+    if "yaml" in facts and "classes" in facts:
+        data = _described(facts, int(facts["classes"]))
+        return _built(parse_config(facts["yaml"]).architecture, Schedule(data), file, place)
+    try:
+        network = network_of(named_tensors(file).tensors)
+    except NotWeightsError as error:
+        raise WeightsError(refusal(file, error)) from error
+    except ValueError as error:
+        raise WeightsError(refusal(file, NotWeightsError(str(error)))) from error
+    if not has_head(network):
+        wrong = "has no head: it decides nothing"
+        raise WeightsError(Fault("", str(path), wrong, "allowed: weights of a whole network"))
+    classes = len(network.state_dict()[HEAD])
+    return _model(network, Schedule(replace(UNKNOWN, classes=classes)), file, place)
+
+
+def _built(network: Architecture, schedule: Schedule, path: Path, device: torch.device) -> Model:
+    built = build(network, schedule.data.classes)
+    report = load_weights(built, path)
+    if wrong := (*report.missing, *report.reshaped):
+        said = f"are not those of {network.id} with {schedule.data.classes} classes: {report}"
+        allowed = f"allowed: a file that holds all of it ({shown(wrong[0])} does not fit)"
+        raise WeightsError(Fault("", str(path), said, allowed, str(path)))
+    return _model(built, schedule, path, device)
+
+
+def _model(
+    network: HighResolutionNet, schedule: Schedule, path: Path, device: torch.device
+) -> Model:
+    network = network.to(device).eval().requires_grad_(False)
+    aligned = network.architecture.align_corners
+
+    def forward(images: Tensor) -> Tensor:
+        return logits_of(network, images, schedule.precision, schedule.memory_format)
+
+    return Model(str(path), forward, schedule, aligned, device)
+
+
+def _facts(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says of itself; nothing of any other."""
+    try:
+        if kind_of(path) != SAFETENSORS:
+            return {}
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except Exception:  # who reads its tensors says what is wrong with it
+        return {}
+
+
+def _described(facts: Mapping[str, str], classes: int) -> DataSpec:
+    """Return the data that a file says it was trained on, as far as it says so."""
+    found: dict[str, Any] = {}
+    for name, read in (("mean", ast.literal_eval), ("std", ast.literal_eval), ("size", json.loads)):
+        value = read(facts[name]) if name in facts else None
+        if value is not None:
+            found[name] = tuple(value)
+    if "names" in facts:
+        found["names"] = tuple(map(str, json.loads(facts["names"])))
+    return DataSpec("", classes, **found)

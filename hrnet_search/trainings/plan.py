@@ -1,0 +1,268 @@
+"""What a training is to do: a start, what was asked for beside it, and the data, settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hrnet_search.arch.pretrained import pretrained_file, pretrained_name, pretrained_places
+from hrnet_search.data.contents import Contents
+from hrnet_search.data.dataset import contents_of, fingerprint, inventory_of, largest_sizes
+from hrnet_search.errors import Fault, InputError, WeightsError, listed, shown
+from hrnet_search.evaluate.machine.devices import resolve_device
+from hrnet_search.evaluate.training.probe import is_open, settle
+from hrnet_search.net.inherit import inherited_by
+from hrnet_search.paths import absolute, is_file
+from hrnet_search.records import (
+    AUTO,
+    BASE_INIT,
+    NO_INIT,
+    ONE_IMAGE,
+    OPTIMISERS,
+    PRECISIONS,
+    PRETRAINED_INIT,
+    Schedule,
+)
+from hrnet_search.search.initial_weights import fingerprint_of
+from hrnet_search.space.sections import RATES
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.trainings import TrainingRecord
+from hrnet_search.trainings.starts import Start
+
+JUDGED = 50
+"""How often a training is judged at most: at the ends of epochs, spread evenly."""
+
+ENLARGED = 2.0
+"""Times the size at which images are stored from which it is said that they are enlarged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What is asked for in the place of what a config or a study says; None: as it says.
+
+    `judged` is how often the training is judged at most. The names are those of the command line.
+    """
+
+    steps: int | None = None
+    epochs: int | None = None
+    batch: int | None = None
+    accumulate: int | None = None
+    crop: tuple[int, int] | None = None
+    base_size: int | None = None
+    lr: float | None = None
+    optimiser: str | None = None
+    precision: str | None = None
+    ema: float | None = None
+    seed: int = 0
+    init: str | None = None
+    judged: int = JUDGED
+
+    def check(self) -> None:
+        """Raise InputError with everything in it that cannot be trained by."""
+        if faults := list(self._faults()):
+            raise InputError(faults)
+
+    def _faults(self) -> Iterator[Fault]:
+        if self.steps is not None and self.epochs is not None:
+            yield Fault("--steps", self.steps, "stands beside --epochs", "allowed: one of the two")
+        for name in ("steps", "epochs", "batch", "accumulate", "judged"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                yield Fault(f"--{name}", value, f"{shown(value)} is not a count", "allowed: from 1")
+        for name, known in (("optimiser", OPTIMISERS), ("precision", (*PRECISIONS, AUTO))):
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                allowed = f"allowed: {', '.join(known)}"
+                yield Fault(f"--{name}", value, f"{shown(value)} is not known", allowed)
+        if self.ema is not None and not 0 <= self.ema < 1:
+            wrong, allowed = f"{shown(self.ema)} is not a decay", "allowed: 0 to below 1"
+            yield Fault("--ema", self.ema, wrong, allowed)
+        if self.lr is not None and not 0 < self.lr <= 100:
+            wrong = f"{shown(self.lr)} is not a learning rate"
+            yield Fault("--lr", self.lr, wrong, "allowed: above 0, at most 100")
+        if self.base_size is not None and self.base_size < 0:
+            wrong = f"{shown(self.base_size)} is not a size"
+            yield Fault("--base-size", self.base_size, wrong, "allowed: pixels, or 0")
+
+    def fields(self) -> dict[str, Any]:
+        """Return what is asked for by the field of the schedule that it stands in."""
+        found = {
+            "batch": self.batch,
+            "accumulate": self.accumulate,
+            "crop": self.crop,
+            "long_side": self.base_size,
+            "lr": self.lr,
+            "optimiser": self.optimiser,
+            "precision": self.precision,
+            "ema": self.ema,
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A training that is settled: what its folder keeps, `contents` of its data's files, where it
+    trains, and `lines` of what a person should know before."""
+
+    record: TrainingRecord
+    contents: Contents
+    device: str
+    lines: tuple[str, ...]
+
+
+def plan_of(
+    start: Start, asked: Overrides, device: str = AUTO, begun: TrainingRecord | None = None
+) -> Plan:
+    """Look at the data and settle what is trained; what was left to the machine is as `begun`.
+
+    Raise InputError, DataError or WeightsError for what cannot be trained, in one round a sort.
+    """
+    asked.check()
+    found = resolve_device(device)
+    schedule = start.schedule
+    inventory = inventory_of(schedule.data)
+    contents = contents_of(schedule.data)
+    schedule = replace(schedule, fingerprint=fingerprint(schedule.data, contents))
+    schedule, lines = _with_asked(schedule, start, asked)
+    epoch = _epoch(inventory.train.images, schedule.batch)
+    steps = asked.steps or (asked.epochs or start.epochs) * epoch
+    schedule = _stretched(schedule, steps)
+    _check_parts(schedule, start)
+    schedule = _on_this_machine(schedule, start, found, begun)
+    lines += list(inventory.lines(schedule.data))
+    lines += [f"note: {note}" for note in (*start.notes, *_enlarged(schedule))]
+    record = TrainingRecord(
+        name=start.name,
+        architecture=start.architecture,
+        config=start.config,
+        schedule=NotedSchedule.of(schedule),
+        seed=asked.seed,
+        rungs=_rungs(steps, epoch, asked.judged),
+        epoch=epoch,
+        origin={**start.origin, "judged": str(asked.judged)},
+        came_from=_came_from(start, asked),
+        notes=start.notes,
+        data_holds=inventory,
+    )
+    return Plan(record, contents, device, tuple(lines))
+
+
+def _with_asked(schedule: Schedule, start: Start, asked: Overrides) -> tuple[Schedule, list[str]]:
+    """Return a schedule with what is asked for in it, and lines about its initial weights."""
+    given = asked.fields()
+    if asked.optimiser not in (None, schedule.optimiser):
+        given = {"lr": RATES[asked.optimiser or ""], "nesterov": False, **given}
+    if asked.precision == AUTO:
+        given["memory_format"] = AUTO
+    schedule = replace(schedule, **given)
+    if asked.init is not None:
+        init = asked.init
+        path = "" if init in (NO_INIT, PRETRAINED_INIT) else str(absolute(init))
+        schedule = replace(schedule, init=init, init_path=path, init_fingerprint="")
+    return _initial(schedule, start)
+
+
+def _initial(schedule: Schedule, start: Start) -> tuple[Schedule, list[str]]:
+    """Return a schedule that knows its initial weights by their content, and what they are."""
+    if schedule.init == NO_INIT:
+        return schedule, []
+    path = _weights(schedule, start)
+    classes = schedule.data.classes
+    line = f"init: {path}: {inherited_by(start.architecture, classes, path)}"
+    known = schedule.init_fingerprint
+    if schedule.init != BASE_INIT or not known:
+        known = fingerprint_of(path)
+    return replace(schedule, init_fingerprint=known, init_path=str(path)), [line]
+
+
+def _weights(schedule: Schedule, start: Start) -> Path:
+    if schedule.init == PRETRAINED_INIT and not schedule.init_path:
+        named, path = pretrained_name(start.base), pretrained_file(start.base)
+        places = listed(map(str, pretrained_places(start.base))) if named else ""
+        key, what = "MODEL.PRETRAINED", shown(named, 300) or "no file is named"
+        where = f" (looked for {places})" if places else ""
+    else:
+        path = Path(schedule.init_path)
+        key, what, where = "--init", shown(schedule.init_path or schedule.init, 300), ""
+    if path is None or not is_file(path):
+        wrong = f"{what} is not a file{where}" if what else "names no file"
+        raise WeightsError(
+            Fault(key, what, wrong, "allowed: a weight file, or --init none", start.base.path)
+        )
+    return path
+
+
+def _on_this_machine(
+    schedule: Schedule, start: Start, device: torch.device, begun: TrainingRecord | None
+) -> Schedule:
+    """Return a schedule whose precision is settled: once, when its training begins."""
+    if not is_open(schedule):
+        return schedule
+    probe = begun.schedule.schedule if begun else settle(schedule, start.architecture, device)
+    return replace(schedule, precision=probe.precision, memory_format=probe.memory_format)
+
+
+def _epoch(images: int, batch: int) -> int:
+    """Return the steps of an epoch: whole batches, as the official loader drops the rest."""
+    if images < batch:
+        wrong = f"a batch of {batch} is more than the {images} training images"
+        raise InputError(Fault("--batch", batch, wrong, f"allowed: at most {images}"))
+    return images // batch
+
+
+def _stretched(schedule: Schedule, steps: int) -> Schedule:
+    """Return a schedule of other steps; a rise in line keeps its share of them."""
+    warmup = min(steps - 1, round(schedule.warmup * steps / schedule.steps))
+    return replace(schedule, steps=steps, warmup=warmup)
+
+
+def _check_parts(schedule: Schedule, start: Start) -> None:
+    if schedule.accumulate > schedule.batch:
+        wrong = f"{schedule.accumulate} parts of a batch of {schedule.batch}"
+        fault = Fault("--accumulate", schedule.accumulate, wrong, "allowed: at most the batch")
+        raise InputError(fault)
+    if why := schedule.untrainable(start.architecture.stages[3].branches):
+        raise InputError(Fault("--crop", schedule.crop, why, ONE_IMAGE))
+
+
+def _rungs(steps: int, epoch: int, most: int) -> tuple[int, ...]:
+    """Return after which steps a training is judged: at ends of epochs, and at its own."""
+    epochs = steps // epoch
+    every = epoch * max(1, -(-epochs // most))
+    return (*range(every, steps, every), steps)
+
+
+def _enlarged(schedule: Schedule) -> Iterator[str]:
+    """Yield what a scale of 1 does to images that are much smaller than the config expects."""
+    if not schedule.long_side:
+        return
+    longest = max(largest_sizes(schedule.data)["train"])
+    times = schedule.long_side / longest
+    if times >= ENLARGED:
+        yield (
+            f"BASE_SIZE {schedule.long_side} enlarges images {times:.1f} times at a scale of 1"
+            f" (their longer side has {longest} pixels): --base-size 0 leaves them as they are"
+        )
+
+
+def _came_from(start: Start, asked: Overrides) -> dict[str, str]:
+    """Return where each value of a schedule came from: an option, the config or the study."""
+    options = {"long_side": "--base-size"}
+    keys = (
+        "batch", "accumulate", "crop", "long_side", "lr", "optimiser", "momentum", "weight_decay",
+        "loss", "class_weights", "scale", "flip", "precision", "ema",
+    )  # fmt: skip
+    found = dict.fromkeys(keys, start.source)
+    found |= {key: options.get(key, f"--{key}") for key in asked.fields()}
+    length = "--steps" if asked.steps else "--epochs" if asked.epochs else "config"
+    return {
+        "steps": length,
+        **found,
+        "data": "--data" if "data" in start.origin else start.source,
+        "init": "--init" if asked.init is not None else start.source,
+        "seed": "--seed",
+    }

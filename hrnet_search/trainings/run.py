@@ -1,0 +1,194 @@
+"""A training from its plan to its end, in a folder that the same plan goes on with."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hrnet_search.data.contents import Contents
+from hrnet_search.errors import Fault, StudyError, StudyInUseError, TrainingError
+from hrnet_search.evaluate.machine.devices import device_name, resolve_device, versions
+from hrnet_search.evaluate.training.attempts import Attempt, Attempts
+from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints
+from hrnet_search.evaluate.training.trial import final_miou, gate_of
+from hrnet_search.files import make_folder, refuse_link, writing
+from hrnet_search.records import TrialKey, TrialProgress, TrialTask
+from hrnet_search.search.identity import (
+    FILES,
+    differing,
+    keep_contents,
+    other_files,
+    training_leaves,
+)
+from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.store.trainings import (
+    RECORD,
+    Session,
+    TrainingRecord,
+    TrainingResults,
+    is_training,
+    read_record,
+    read_results,
+    write_record,
+)
+from hrnet_search.trainings.keeper import Keeper
+from hrnet_search.trainings.plan import Plan
+from hrnet_search.trainings.starts import is_study
+from hrnet_search.trainings.view import Watch, watching
+
+LOCK = "lock"
+OWN = {LOCK, "data.jsonl", "config.yaml", "cache", "logs", "checkpoints"}
+"""What a folder may hold whose training was killed before it noted what it trains."""
+
+HALF = ".tmp"
+"""What files are called until they are whole."""
+
+GRACE_S = 60.0
+"""After Ctrl-C a step has this long to end, so that it is saved."""
+
+
+def train_in(
+    plan: Plan, folder: Path, console: Any, live: bool, checkpoint_s: float = EVERY_S
+) -> TrainingResults:
+    """Train what a plan says in `folder`, from its checkpoint if there is one, to the end.
+
+    `console` is rich's, `live` whether lines may be redrawn on it. Raise StudyError for a folder
+    of something else or of another training, StudyInUseError where another process trains in it,
+    StorageLostError, TrainingError, and KeyboardInterrupt after Ctrl-C, when all is saved.
+    """
+    _check_free(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder), Interrupt(GRACE_S) as interrupt:
+        _sweep(folder)
+        before = read_results(folder) if is_training(folder) else TrainingResults()
+        _begin(plan, folder)
+        if before.ended:
+            return before
+        first = (*plan.lines, *_going_on(before, folder))
+        with watching(plan.record, folder, console, live, first) as watch:
+            return _train(plan, before, folder, watch, interrupt, checkpoint_s)
+
+
+def _train(
+    plan: Plan,
+    before: TrainingResults,
+    folder: Path,
+    watch: Watch,
+    interrupt: Interrupt,
+    checkpoint_s: float,
+) -> TrainingResults:
+    record, device = plan.record, resolve_device(plan.device)
+    checkpoints = Checkpoints(folder / "checkpoints", every_s=checkpoint_s)
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    session = Session(began, 0, device_name(device), versions())
+    keeper = Keeper(record, before, session, folder, checkpoints)
+    watch.knows(before.rungs)
+    attempts, attempt = Attempts(), Attempt()
+    with gate_of(plan.device, plan.device) as gate:
+
+        def told(progress: TrialProgress) -> bool:
+            if progress.phase == "train" and progress.loss is not None:
+                keeper.stepped(progress.step, progress.loss)
+            watch.took(progress)
+            interrupt.check()
+            gate.pause()
+            return True
+
+        fits = attempts.train(_task(plan, folder), told, checkpoints, attempt, keeper)
+    if not fits:
+        help_ = "--accumulate N takes each batch in N parts, --batch and --crop make it smaller"
+        raise TrainingError(f"{attempt.error}; {help_}")
+    final_miou(keeper.rungs)
+    return keeper.ended((*attempt.notes, *attempts.remarks(), *gate.passed))
+
+
+def _task(plan: Plan, folder: Path) -> TrialTask:
+    record = plan.record
+    schedule = record.schedule.schedule
+    key = TrialKey(record.architecture.id, schedule.id, record.seed)
+    return TrialTask(
+        0, key, record.architecture, schedule, record.rungs, device=plan.device, folder=str(folder)
+    )
+
+
+def _begin(plan: Plan, folder: Path) -> None:
+    """Note what is trained, or hold it against what the folder was begun with."""
+    if is_training(folder):
+        check_same(read_record(folder), plan.record, plan.contents, folder)
+    else:
+        keep_contents(plan.contents, folder)
+    make_folder(folder / "logs")
+    write_record(plan.record, folder)
+
+
+def check_same(
+    begun: TrainingRecord, now: TrainingRecord, contents: Contents, folder: Path
+) -> None:
+    """Raise StudyError, a fault a key, for what may not change when a training goes on."""
+    found = differing(_leaves(begun), _leaves(now), folder)
+    if "schedule.steps" in found:  # from which they follow
+        found.pop("rungs", None)
+    allowed = "allowed: as it was, or another folder with -o"
+    faults = {key: Fault(key, None, wrong, allowed) for key, wrong in found.items()}
+    if FILES in faults:
+        faults[FILES] = other_files(contents, folder)
+    if faults:
+        raise StudyError(faults.values())
+
+
+def _leaves(record: TrainingRecord) -> dict[str, Any]:
+    return {
+        **training_leaves(record.schedule.schedule),
+        "architecture": record.architecture.id,
+        "seed": record.seed,
+        "rungs": list(record.rungs),
+    }
+
+
+def _going_on(before: TrainingResults, folder: Path) -> Iterator[str]:
+    if before.rungs:
+        last = before.rungs[-1]
+        yield f"going on with {folder}: judged at step {last.step}, mIoU {last.miou:.2%}"
+
+
+def _check_free(folder: Path) -> None:
+    """Raise StudyError for a folder that is of something else."""
+    if is_training(folder) or not folder.exists():
+        return
+    if is_study(folder):
+        what = "is a study, not a training"
+    elif folder.is_dir() and all(_is_own(path.name) for path in folder.iterdir()):
+        return
+    else:
+        what = f"is not empty and has no {RECORD}: it is not a training"
+    raise StudyError(Fault("-o", str(folder), what, "allowed: another folder", str(folder)))
+
+
+def _is_own(name: str) -> bool:
+    return name in OWN or name.endswith(HALF)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed had written half; nobody else writes here now."""
+    for path in folder.rglob(f"*{HALF}"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a training's folder; the system lets it go when the process ends, however it ends."""
+    path = folder / LOCK
+    refuse_link(path)
+    with writing(path):
+        file = path.open("ab")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StudyInUseError(f"{folder}: another process trains in it") from None
+        yield

@@ -1,0 +1,236 @@
+"""What a training starts from: a config of the HRNet library, or a trial of a study."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.hrnet_yaml import Config, config_text, parse_config, read_config
+from hrnet_search.arch.pretrained import PARENTS, pretrained_name
+from hrnet_search.data.pairs import home_of, list_path
+from hrnet_search.errors import DataError, Fault, InputError, StudyError, shown
+from hrnet_search.library.schedule import OWN, OfficialRule, Values, asked_by, official_rule
+from hrnet_search.library.writer import ConfigWriter
+from hrnet_search.paths import absolute, is_file
+from hrnet_search.presets import PRESETS
+from hrnet_search.records import OBJECTIVES, PRETRAINED_INIT, DataSpec, Schedule
+from hrnet_search.space.load import load_space_file
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.tables import FILE
+from hrnet_search.store.trial_rows import Ask
+
+UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:e[0-9]+)?)\s*([kMG]?)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is trained before anything is settled: the schedule's steps are `epochs` long.
+
+    `config` is the text of its config, `base` the config that MODEL.PRETRAINED stands in;
+    `origin` is what was asked for, `source` the word for where values come from.
+    """
+
+    name: str
+    architecture: Architecture
+    config: str
+    base: Config
+    schedule: Schedule
+    epochs: int
+    origin: Mapping[str, str]
+    source: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def is_study(folder: str | Path) -> bool:
+    """Return whether a folder holds a study."""
+    return Path(folder, FILE).is_file()
+
+
+def of_config(path: str, data_file: str | None, data_root: str | None) -> Start:
+    """Return what a config asks the official trainer for.
+
+    Data are the config's own, or those of the space file `data_file`; `data_root` says where they
+    lie. Raise InputError with every problem of it, DataError where its data are nowhere.
+    """
+    config = read_config(path, to_build=True)
+    given = None
+    if data_file is not None:
+        given = load_space_file(data_file, data_root).schedule.data
+        _require_root(given, data_file)
+    asked = asked_by(config, given)
+    schedule, notes = asked.schedule, list(asked.notes)
+    if given is None:
+        data, more = _placed(schedule.data, config, data_root)
+        schedule, notes = replace(schedule, data=data), [*notes, *more]
+    if pretrained_name(config):
+        schedule = replace(schedule, init=PRETRAINED_INIT)
+    origin = {"config": str(absolute(path))}
+    if data_file is not None:
+        origin["data"] = str(absolute(data_file))
+    text = config_text(config.architecture, config)
+    name = Path(path).stem
+    return Start(
+        name, config.architecture, text, config, schedule, asked.epochs, origin, "config",
+        tuple(notes),
+    )  # fmt: skip
+
+
+def of_study(
+    folder: str, trial: int | None, pick: str | None, data_root: str | None = None
+) -> Start:
+    """Return a trial of a study: by its number, the best within a budget, or the best of all.
+
+    Raise StudyError or InputError for a trial that there is not, or whose schedule is not noted.
+    """
+    study = open_study(folder)
+    ask = _trial(study, trial) if trial is not None else _picked(study, pick)
+    writer = ConfigWriter.of(study.notes)
+    schedule = writer.schedules.get(ask.key.schedule)
+    if schedule is None:
+        wrong = f"the schedule of trial {ask.number} was not noted"
+        raise StudyError(Fault("--trial", ask.number, wrong, "allowed: another trial", folder))
+    schedule = with_root(schedule, data_root)
+    text = writer.write(ask.architecture, ask.key.schedule).text
+    base = parse_config(text)
+    origin = {
+        "study": str(absolute(folder)),
+        "study_id": study.notes.study_id or "",
+        "trial": str(ask.number),
+        "key": str(ask.key),
+    }
+    if pick is not None:
+        origin["pick"] = pick
+    name = f"{study.name}-trial{ask.number}"
+    epochs = Values(base)["TRAIN.END_EPOCH"]
+    epochs = epochs if type(epochs) is int and epochs > 0 else 1
+    return Start(name, ask.architecture, text, base, schedule, epochs, origin, "study")
+
+
+def rule_of(start: Start) -> OfficialRule:
+    """Return how the official test script judges by the config that a start is of."""
+    return official_rule(start.base)
+
+
+def with_root(schedule: Schedule, data_root: str | None) -> Schedule:
+    """Return a schedule whose data lie elsewhere, if it is said where."""
+    if data_root is None:
+        return schedule
+    return replace(schedule, data=replace(schedule.data, root=str(absolute(data_root))))
+
+
+def budget_of(text: str) -> tuple[str, float]:
+    """Return the objective and the largest value that words like `latency_ms<=20` allow.
+
+    Raise InputError for others.
+    """
+    costs = [name for name, objective in OBJECTIVES.items() if objective.is_cost]
+    found = BUDGET.fullmatch(text)
+    if not found or found[1] not in costs:
+        allowed = f"allowed: one of {', '.join(costs)}, as in latency_ms<=20 or macs<=2.5G"
+        raise InputError(Fault("--pick", text, f"{shown(text)} is not a budget", allowed))
+    return found[1], float(found[2]) * UNITS[found[3]]
+
+
+def best_within(variants: pd.DataFrame, name: str = "", most: float = math.inf) -> int | None:
+    """Return the trial of the highest mIoU, of variants whose cost is known and within a budget."""
+    if name:
+        values = variants[name].astype("float64")
+        variants = variants[values.le(most) & values.gt(0)]
+    mious = dict(zip(variants["number"].tolist(), variants["miou"].tolist(), strict=True))
+    return max(mious, key=mious.__getitem__, default=None)
+
+
+def _picked(study: Study, pick: str | None) -> Ask:
+    variants = study.variants()
+    if variants.empty:
+        wrong = "no trial has completed, there is nothing to pick from"
+        raise InputError(Fault("--pick", pick, wrong, "allowed: a config", str(study.folder)))
+    name, most = budget_of(pick) if pick is not None else ("", math.inf)
+    number = best_within(variants, name, most)
+    if number is None:
+        least = float(variants[name].astype("float64").min())
+        wrong = f"no network of the study has {shown(pick)}"
+        known = f"allowed: at least {least:.6g}"
+        allowed = f"its networks have no {name}" if math.isnan(least) else known
+        raise InputError(Fault("--pick", pick, wrong, allowed, str(study.folder)))
+    return _trial(study, number)
+
+
+def _trial(study: Study, number: int) -> Ask:
+    asks = {ask.number: ask for ask, _ in study.trials()}
+    if number not in asks:
+        allowed = f"allowed: 0 to {max(asks)}" if asks else "it has none"
+        wrong = f"the study has no trial {number}"
+        raise InputError(Fault("--trial", number, wrong, allowed, str(study.folder)))
+    return asks[number]
+
+
+def _placed(spec: DataSpec, config: Config, data_root: str | None) -> tuple[DataSpec, list[str]]:
+    """Return a config's data where they lie, and what of its lists could not be followed."""
+    root = _root(config, data_root)
+    spec = replace(spec, root=str(root))
+    notes: list[str] = []
+    for split in ("train", "val"):
+        path = list_path(spec, split)
+        if path is None:
+            continue
+        if is_file(path):
+            spec = _begun_at(spec, path)
+            continue
+        if spec.kind == OWN:
+            continue  # who opens the data says which list is missing
+        preset = PRESETS[spec.kind].spec
+        key = {"train": "TRAIN_SET", "val": "TEST_SET"}[split]
+        notes.append(
+            f"DATASET.{key}: {shown(str(path), 300)} is not there: {split} is what the data set's"
+            " own folders hold"
+        )
+        own = preset.train if split == "train" else preset.val
+        spec = replace(spec, train=own) if split == "train" else replace(spec, val=own)
+    return spec, notes
+
+
+def _begun_at(spec: DataSpec, path: Path) -> DataSpec:
+    """Return data whose lists begin at the root where their first line does, as the library's."""
+    if not spec.home or home_of(spec) == Path(spec.root):
+        return spec
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            first = next((line.split()[0] for line in lines if line.strip()), "")
+    except (OSError, ValueError):  # who opens the data says what is wrong with it
+        return spec
+    below_home, below_root = (
+        is_file(folder / first) for folder in (home_of(spec), Path(spec.root))
+    )
+    return replace(spec, home="") if below_root and not below_home else spec
+
+
+def _root(config: Config, data_root: str | None) -> Path:
+    """Return where a config's data lie: ROOT as the library has it, or what is given."""
+    named = str(Values(config)["DATASET.ROOT"])
+    if data_root is not None:
+        places = [absolute(data_root)]
+    else:
+        folder = Path(config.path).parent
+        above = [Path(), folder, *folder.resolve().parents[:PARENTS]]
+        places = [absolute(named, place) for place in above] if named else []
+    for place in places:
+        if os.path.isdir(place):  # noqa: PTH112 -- Path.is_dir raises if a name is too long
+            return place
+    where = "--data-root" if data_root is not None else "DATASET.ROOT"
+    wrong = f"{shown(data_root or named, 300) or 'no folder'} is not a folder"
+    raise DataError(Fault(where, named, wrong, "allowed: --data-root DIR", config.path))
+
+
+def _require_root(spec: DataSpec, file: str) -> None:
+    if spec.in_files and not spec.root:
+        wrong, allowed = "the data have no root", "allowed: --data-root DIR"
+        raise InputError(Fault("data.root", None, wrong, allowed, file))

@@ -1,0 +1,103 @@
+"""`evaluate`: the same weights are worth what the training said, and what is wrong is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from made_up import network
+from small_configs import write_files
+
+import hrnet_search
+from hrnet_search.cli import main
+from hrnet_search.evaluate.inference import Protocol
+from hrnet_search.library.schedule import OfficialRule
+from hrnet_search.net.hrnet import build
+from hrnet_search.net.weights import save_weights
+from hrnet_search.store.evaluations import miou_interval, read_confusions
+from hrnet_search.store.trainings import evaluation_file, read_results, weights_file
+from hrnet_search.trainings.judged import protocol_of
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_weights_are_judged_as_the_training_judged_them(trained: Path, which: str) -> None:
+    """To the last pixel: the same images, batches and arithmetic."""
+    found = hrnet_search.evaluate(trained, which=which)
+    own = read_confusions(evaluation_file(trained, which))
+    assert own is not None
+    assert (found.evaluation.confusions == own).all()
+    results = read_results(trained)
+    rung = results.best if which == "best" else results.final
+    assert rung is not None
+    assert found.figures.miou == pytest.approx(rung.miou, rel=1e-12)
+    assert found.figures.miou_present == pytest.approx(rung.miou_present, rel=1e-12)
+    low, high = miou_interval(own)
+    assert (found.intervals["miou"].low, found.intervals["miou"].high) == pytest.approx((low, high))
+
+
+def test_a_config_with_weights_is_the_same_network(trained: Path, tmp_path: Path) -> None:
+    config, space = write_files(tmp_path)
+    weights = weights_file(trained, "last")
+    one = hrnet_search.evaluate(config, weights, data=space, batch=2)
+    other = hrnet_search.evaluate(trained, which="last", batch=2)
+    assert one.plain()["miou"] == pytest.approx(other.plain()["miou"], abs=1e-4)
+
+
+def test_windows_flips_and_scales_are_taken_and_tables_written(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["--flip", "--scales", "0.5", "1", "--window", "48", "40", "--stride", "20", "20"]
+    assert main(["evaluate", str(trained), *words, "-o", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == json.loads((out / "evaluation.json").read_text())
+    assert said["protocol"]["window"] == [48, 40]
+    assert said["images"] == 5
+    assert [row["name"] for row in said["classes"]] == ["ground", "line", "stripes"]
+    assert (out / "classes.csv").read_text().splitlines()[0].startswith("class,name,iou,f1")
+    assert read_confusions(out / "evaluation.npz") is not None
+    assert main(["evaluate", str(trained), "--no-boundary"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("mIoU: ")
+    assert "(95% " in lines[0]
+    assert not any(line.startswith("boundary F-score") for line in lines)
+
+
+def test_the_protocol_of_a_config_is_that_of_its_reader() -> None:
+    tested = OfficialRule((1.0, 1.5), True, (512, 1024), 2048, cityscapes=True)
+    assert protocol_of(tested) == Protocol(
+        (1.0, 1.5), True, (512, 1024), (512, 1024), 2048, 1.0, True
+    )
+    other = protocol_of(OfficialRule((1.0,), False, (480, 480), 520, cityscapes=False))
+    assert (other.window, other.steps, other.shifted) == ((480, 480), (320, 320), False)
+
+
+WRONG = {
+    "no weights of a config": (["CONFIG", "--data", "SPACE"], "a config has no weights"),
+    "weights of another network": (
+        ["CONFIG", "--data", "SPACE", "--weights", "OTHER"], "are not those of hr-"
+    ),
+    "a file of no weights": (["CONFIG", "--data", "SPACE", "--weights", "CONFIG"], "is text"),
+    "a stride of no window": (["DIR", "--stride", "8", "8"], "is of windows, and there are none"),
+    "a stride over the window": (
+        ["DIR", "--window", "8", "8", "--stride", "9", "8"], "leaves pixels out"
+    ),
+    "a scale of nothing": (["DIR", "--scales", "0"], "are not scales"),
+    "a folder of nothing": (["EMPTY"], "is a folder, and not a study"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_one_line_and_exit_2(
+    name: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, space = write_files(tmp_path)
+    other, empty = tmp_path / "other.safetensors", tmp_path / "empty"
+    save_weights(build(network(8), 3), other, {})
+    empty.mkdir()
+    places = {"CONFIG": config, "SPACE": space, "DIR": trained, "OTHER": other, "EMPTY": empty}
+    given, wrong = WRONG[name]
+    assert main(["evaluate", *(str(places.get(word, word)) for word in given)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert wrong in line

@@ -1,0 +1,170 @@
+"""`predict`: masks of images of any size, by a training, its weights or an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import hrnet_search
+from hrnet_search.cli import main
+from hrnet_search.export.onnx_file import to_onnx
+from hrnet_search.net.weights import load_weights
+from hrnet_search.store.trainings import weights_file
+
+SIZES = ((64, 64), (50, 70), (31, 33), (32, 32))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, size in enumerate(SIZES):
+        pixels = np.random.default_rng(number).integers(0, 255, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"im{number}.png")
+    return folder
+
+
+def opened(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def masks(folder: Path) -> list[np.ndarray]:
+    return [opened(folder / f"im{number}.png") for number in range(len(SIZES))]
+
+
+def test_masks_have_the_size_of_their_images_and_hold_class_ids(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", str(trained), str(images), "-o", str(out), "--probabilities"]) == 0
+    assert capsys.readouterr().out == f"4 masks in {out}\n"
+    for number, mask in enumerate(masks(out)):
+        assert mask.shape == SIZES[number]
+        assert mask.max() < 3
+        with Image.open(out / f"im{number}.png") as picture:
+            assert picture.mode == "P"
+        assert opened(out / f"im{number}_overlay.png").shape == (*SIZES[number], 3)
+        found = np.load(out / f"im{number}_probabilities.npz")["probabilities"]
+        assert found.shape == (3, *SIZES[number])
+        assert np.abs(found.astype(float).sum(axis=0) - 1).max() < 1e-2
+        assert (found.argmax(axis=0) == mask).mean() > 0.99  # float16 ties
+
+
+def test_a_mask_is_what_the_network_decides(trained: Path, images: Path, tmp_path: Path) -> None:
+    """Images were resized to 64 x 64 for the training; one of that size is taken as it is."""
+    (found,) = hrnet_search.predict(trained, images / "im0.png", tmp_path / "o", overlay=False)
+    net = hrnet_search.HRNet(trained / "config.yaml", classes=3)
+    load_weights(net, weights_file(trained, "best"))
+    pixels = opened(images / "im0.png") / 255
+    given = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    image = torch.from_numpy(given).float().permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = torch.nn.functional.interpolate(net.eval()(image), (64, 64), mode="bilinear")
+    assert (opened(found.mask) == logits[0].argmax(dim=0).numpy()).mean() > 0.999
+    assert found.overlay is None
+
+
+def test_weights_alone_and_batches_decide_the_same(
+    trained: Path, images: Path, tmp_path: Path
+) -> None:
+    """The weight file says which network it is of, and how images are to be given to it."""
+    sources = (trained, weights_file(trained, "best"))
+    for number, source in enumerate(sources):
+        hrnet_search.predict(source, images, tmp_path / str(number), batch=1 + number)
+    for one, other in zip(masks(tmp_path / "0"), masks(tmp_path / "1"), strict=True):
+        assert (one == other).mean() > 0.999
+
+
+def one_convolution(path: Path, shape: list[str | int | None]) -> torch.nn.Conv2d:
+    """Write an ONNX file of one convolution, whose logits have a quarter of the size; return it."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    conv = torch.nn.Conv2d(3, 4, 4, stride=4)
+    values = [("w", conv.weight), ("b", conv.bias)]
+    weights = [numpy_helper.from_array(v.detach().numpy(), n) for n, v in values if v is not None]
+    node = helper.make_node("Conv", ["images", "w", "b"], ["logits"], strides=[4, 4])
+    graph = helper.make_graph(
+        [node], "one", [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [shape[0], 4, "h", "w"])],
+        weights,
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 18)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(path))
+    return conv
+
+
+@pytest.mark.parametrize("shape", [["N", 3, "H", "W"], [2, 3, 32, 32]], ids=["open", "fixed"])
+def test_an_onnx_file_decides_too(
+    shape: list[str | int | None], images: Path, tmp_path: Path
+) -> None:
+    """One that takes one size alone looks at images in windows of it."""
+    path = tmp_path / "one.onnx"
+    conv = one_convolution(path, shape)
+    out = tmp_path / "out"
+    hrnet_search.predict(path, images, out)
+    assert [mask.shape for mask in masks(out)] == list(SIZES)
+    pixels = opened(images / "im3.png") / 255
+    given = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    image = torch.from_numpy(given).float().permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = torch.nn.functional.interpolate(conv(image), (32, 32), mode="bilinear")
+    assert (masks(out)[3] == logits[0].argmax(dim=0).numpy()).mean() > 0.999
+
+
+@pytest.mark.slow
+def test_an_exported_network_decides_as_in_torch(
+    trained: Path, images: Path, tmp_path: Path
+) -> None:
+    net = hrnet_search.HRNet(trained / "config.yaml", classes=3)
+    load_weights(net, weights_file(trained, "best"))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(to_onnx(net, (64, 64), 2).SerializeToString())
+    for name, source in (("onnx", path), ("torch", trained)):
+        hrnet_search.predict(source, images, tmp_path / name, size=(64, 64))
+    for one, other in zip(masks(tmp_path / "torch"), masks(tmp_path / "onnx"), strict=True):
+        assert (one == other).mean() > 0.99
+
+
+def test_images_are_turned_by_their_exif_flag_and_lose_their_alpha(
+    trained: Path, tmp_path: Path
+) -> None:
+    """As images of data sets do."""
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "alpha.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    found = hrnet_search.predict(
+        trained, [tmp_path / "alpha.png", tmp_path / "turned.jpg"], tmp_path / "out"
+    )
+    assert [opened(one.mask).shape for one in found] == [(40, 60), (60, 40)]
+
+
+def test_what_is_wrong_is_one_line_and_exit_2(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, text, same = tmp_path / "empty", tmp_path / "x.png", tmp_path / "im0.jpg"
+    empty.mkdir()
+    text.write_text("no image")
+    Image.new("RGB", (8, 8)).save(same)
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no onnx")
+    image = str(images / "im0.png")
+    for given, wrong in (
+        ([str(trained), "no.png"], "is not there"),
+        ([str(trained), str(empty)], "holds no image"),
+        ([str(trained), str(text)], "cannot be read"),
+        ([str(trained), image, str(same)], "would be written over the mask of"),
+        ([str(empty), image], "it is not a training"),
+        ([str(broken), image], "cannot be run"),
+        (["no.pt", image], "no.pt"),
+        ([image, image], "image"),
+    ):
+        assert main(["predict", *given, "-o", str(tmp_path / "out")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert wrong in line

@@ -1,0 +1,453 @@
+"""`train`: what its folder holds, what it goes on with, and what it refuses in one line."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import miniature
+import pytest
+import torch
+from made_up import NOTES, TINY, network, result
+from safetensors.numpy import load_file
+from small_configs import BRIEF, tiny_command
+
+import hrnet_search
+from hrnet_search.arch.hrnet_yaml import config_text
+from hrnet_search.cli import main
+from hrnet_search.evaluate.training.checkpoint import Checkpoints
+from hrnet_search.evaluate.training.metrics import confusion, miou
+from hrnet_search.net.hrnet import build
+from hrnet_search.net.weights import load_weights, save_weights
+from hrnet_search.records import DataSpec, Schedule, TrialKey
+from hrnet_search.store.evaluations import read_confusions
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.trainings import (
+    evaluation_file,
+    read_curve,
+    read_record,
+    read_results,
+    weights_file,
+)
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
+from hrnet_search.trainings import run as run_module
+from hrnet_search.trainings.keeper import Keeper
+from hrnet_search.trainings.plan import Overrides, plan_of
+from hrnet_search.trainings.starts import budget_of, of_config, of_study
+
+
+def tensors(path: Path) -> dict[str, bytes]:
+    return {name: tensor.tobytes() for name, tensor in load_file(path).items()}
+
+
+def test_a_training_is_a_folder_whose_parts_agree(trained: Path) -> None:
+    record, results = read_record(trained), read_results(trained)
+    assert (record.epoch, record.rungs, results.ended) == (3, (3, 6), True)
+    assert [rung.step for rung in results.rungs] == [3, 6]
+    for which, rung in (("best", results.best), ("last", results.final)):
+        assert rung is not None
+        found = read_confusions(evaluation_file(trained, which))
+        assert found is not None
+        assert found.sum() == 5 * 64 * 64
+        assert miou(torch.from_numpy(found.sum(axis=0).astype("int64"))) == rung.miou
+        with (trained / f"classes_{which}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [float(row["iou"]) for row in rows] == pytest.approx(list(rung.iou))
+        assert sum(int(row["pixels"]) for row in rows) == 5 * 64 * 64
+        assert load_weights(build(TINY, 3), weights_file(trained, which)).missing == ()
+    curve = read_curve(trained)
+    assert [step for step, _, _ in curve] == [1, 2, 3, 4, 5, 6]
+    assert [lr for _, lr, _ in curve] == pytest.approx(
+        [0.01 * (1 - step / 6) ** 0.9 for step in range(6)]
+    )
+    said = (trained / "logs" / "train.log").read_text().splitlines()
+    assert said[0] == "train: 12 images, drawn"
+    assert any("no line of the official trainer reads" in line for line in said)
+    assert sum(line.startswith("step ") for line in said) == 2
+
+
+def test_the_weights_are_those_that_were_judged(trained: Path, config: Path, space: Path) -> None:
+    """Built from the config in the folder, they decide as the training's own record says."""
+    from hrnet_search.data.batches import validation_batches
+    from hrnet_search.data.dataset import open_dataset
+
+    record = read_record(trained)
+    net = hrnet_search.HRNet(trained / "config.yaml", classes=3)
+    load_weights(net, weights_file(trained, "last"))
+    net.eval()
+    data = record.schedule.schedule.data
+    found = torch.zeros(3, 3, dtype=torch.int64)
+    for images, labels, _ in validation_batches(open_dataset(data, "val"), data, 5, "cpu"):
+        with torch.no_grad():
+            logits = torch.nn.functional.interpolate(net(images), (64, 64), mode="bilinear")
+        found += confusion(logits.argmax(dim=1), labels, 3)
+    final = read_results(trained).final
+    assert final is not None
+    assert miou(found) == pytest.approx(final.miou, abs=1e-4)
+
+
+def test_the_record_says_where_each_value_came_from(trained: Path) -> None:
+    record = json.loads((trained / "training.json").read_text())
+    origin = record["came_from"]
+    assert (origin["batch"], origin["crop"], origin["steps"]) == ("--batch", "--crop", "--epochs")
+    assert (origin["lr"], origin["data"], origin["long_side"]) == (
+        "config",
+        "--data",
+        "--base-size",
+    )
+    assert record["schedule"]["padding"] == "black"
+
+
+def test_the_same_command_again_trains_nothing_more(
+    trained: Path, config: Path, space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (trained / "weights" / "last.safetensors").stat().st_mtime_ns
+    monkeypatch.setattr(run_module, "_train", None)
+    assert main(tiny_command(config, space, trained)) == 0
+    assert (trained / "weights" / "last.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        (("--lr", "0.1"), "schedule.lr: is 0.1, was 0.01"),
+        (("--seed", "4"), "seed: is 4, was 0"),
+        (("--judged", "1"), "rungs: is [6], was [3, 6]"),
+    ],
+)
+def test_another_training_is_refused_in_the_folder_by_name(
+    trained: Path,
+    config: Path,
+    space: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    key: str,
+) -> None:
+    kept = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert main(tiny_command(config, space, trained, *more)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{key} when {trained} was begun")
+    assert all(path.read_bytes() == content for path, content in kept.items())
+
+
+def test_from_python_it_returns_where_its_weights_are(
+    config: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = hrnet_search.train(
+        config,
+        tmp_path / "t",
+        data=space,
+        steps=2,
+        batch=4,
+        crop=(64, 64),
+        base_size=0,
+        mlflow="off",
+    )
+    assert found.last_weights.is_file()
+    assert found.best_weights.is_file()
+    assert 0 <= found.miou <= found.best_miou <= 1
+    assert capsys.readouterr().out == ""
+
+
+def test_a_full_disk_is_exit_4_and_nothing_is_lost(
+    trained: Path,
+    config: Path,
+    space: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The disk fills up as weights are written; the same command goes on when there is room."""
+
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def judged(self: Keeper, *given: Any) -> None:
+        if given[1].rung.step == 6:
+            monkeypatch.setattr(os, "write", full)
+        own(self, *given)
+
+    own, folder = Keeper.judged, tmp_path / "full"
+    monkeypatch.setattr(Keeper, "judged", judged)
+    capsys.readouterr()
+    assert main(tiny_command(config, space, folder)) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{folder}/weights/last.safetensors: cannot be written: No space left")
+    assert line.endswith("the same command goes on")
+    monkeypatch.undo()
+    assert main(tiny_command(config, space, folder)) == 0
+    for name in ("weights/last.safetensors", "weights/best.safetensors", "curve.csv"):
+        same = tensors if name.endswith("safetensors") else Path.read_bytes
+        assert same(folder / name) == same(trained / name)
+
+
+def test_a_second_process_is_refused(
+    config: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "held"
+    folder.mkdir()
+    with run_module._held(folder):
+        assert main(tiny_command(config, space, folder)) == 3
+    assert "another process trains in it" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_wrote_half_is_swept_and_bars_nobody(
+    config: Path, space: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "half"
+    (folder / "checkpoints").mkdir(parents=True)
+    halves = [folder / ".training.json.99.tmp", folder / "checkpoints" / ".last.pt.99.tmp"]
+    for path in halves:
+        path.write_bytes(b"half")
+    assert main(tiny_command(config, space, folder, "--judged", "1")) == 0
+    assert not [path for path in halves if path.exists()]
+
+
+def test_files_of_the_data_that_changed_are_named(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And data that lie elsewhere, the same to the last byte, are the same."""
+    root, folder = tmp_path / "data", tmp_path / "t"
+    miniature.make("camvid", root, size=(64, 64))
+    space = tmp_path / "camvid.yaml"
+    space.write_text(
+        f"name: x\nbase: {config}\nvary: {{width: [4, 8]}}\nobjectives: {{miou: max, macs: min}}\n"
+        "data: {kind: camvid}\nschedule: {steps: 1, batch: 2}\n"
+    )
+
+    def again(where: Path) -> int:
+        more = (
+            "--data-root",
+            str(where),
+            "--steps",
+            "1",
+            "--batch",
+            "4",
+            "--crop",
+            "64",
+            "64",
+            "--mlflow",
+            "off",
+        )
+        return main(["train", str(config), "--data", str(space), "-o", str(folder), *more])
+
+    assert again(root) == 0
+    moved = root.rename(tmp_path / "moved")
+    assert again(moved) == 0
+    (image, *_) = sorted((moved / "CamVid" / "train").glob("*.png"))
+    image.write_bytes((moved / "CamVid" / "val" / image.name).read_bytes() + b" ")
+    capsys.readouterr()
+    assert again(moved) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert image.name in line
+    assert "data: files are not those" in line
+
+
+REFUSED = {
+    "no such config": (["no.yaml"], "no.yaml"),
+    "a folder": (["."], "is a folder, and not a study"),
+    "a trial of a config": (["CONFIG", "--trial", "1"], "is not a study"),
+    "no data": (["CONFIG"], "DATASET.ROOT: data/ is not a folder, allowed: --data-root DIR"),
+    "no such data": (["CONFIG", "--data-root", "nowhere"], "--data-root: nowhere is not a folder"),
+    "empty data": (["CONFIG", "--data-root", "EMPTY"], "data.train"),
+    "too large a batch": (["CONFIG", "--data", "SPACE", "--batch", "99"], "99 is more than the 12"),
+    "one pixel": (["CONFIG", "--data", "SPACE", "--batch", "1", "--crop", "8", "8"], "--crop"),
+    "no such weights": (["CONFIG", "--data", "SPACE", "--init", "no.pt"], "no.pt is not a file"),
+    "no HRNet": (["CONFIG", "--data", "SPACE", "--init", "CONFIG"], "is text"),
+    "an optimiser": (["CONFIG", "--data", "SPACE", "--optimiser", "lamb"], "lamb is not known"),
+    "another folder": (["CONFIG", "--data", "SPACE", "-o", "FULL"], "it is not a training"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_wrong_is_one_line_and_exit_2(
+    name: str, config: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    given, wrong = REFUSED[name]
+    places = {"CONFIG": config, "SPACE": space, "EMPTY": "empty", "FULL": "full"}
+    more = ["--batch", "4"] if "--batch" not in given else []
+    assert main(["train", *(str(places.get(word, word)) for word in given), *more]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == (2 if name == "empty data" else 1)
+    assert wrong in lines[0]
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_config_of_another_task_is_named_for_what_it_is(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose = tmp_path / "pose.yaml"
+    pose.write_text(config.read_text().replace("NAME: seg_hrnet", "NAME: pose_hrnet"))
+    assert main(["train", str(pose)]) == 2
+    assert "keypoint network" in capsys.readouterr().err
+
+
+def test_pretrained_weights_that_are_not_there_end_it_before_it_begins(
+    config: Path, space: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The official trainer begins at random then, without a word."""
+    named = config.read_text().replace("PRETRAINED: ''", "PRETRAINED: imagenet.pth")
+    config.write_text(named)
+    assert main(["train", str(config), "--data", str(space), *BRIEF]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "MODEL.PRETRAINED: imagenet.pth is not a file (looked for " in line
+    weights = config.with_name("imagenet.pth")
+    torch.save(build(TINY, 7).state_dict(), weights)
+    plan = plan_of(of_config(str(config), str(space), None), Overrides(batch=4, crop=(64, 64)))
+    schedule = plan.record.schedule.schedule
+    assert schedule.init == "pretrained"
+    assert len(schedule.init_fingerprint) == 12
+    assert any(str(weights) in line for line in plan.lines)
+
+
+def test_of_lists_that_are_not_there_the_data_sets_own_folders_are_read(tmp_path: Path) -> None:
+    root, path = tmp_path / "data", tmp_path / "city.yaml"
+    miniature.make("cityscapes", root)
+    path.write_text(config_text(TINY))
+    asked = Overrides(batch=2, crop=(64, 64), base_size=0, steps=1)
+    plan = plan_of(of_config(str(path), None, str(root)), asked)
+    assert any("train.lst is not there" in line for line in plan.lines)
+    inventory = plan.record.data_holds
+    assert inventory is not None
+    assert (inventory.train.images, inventory.val.images) == (5, 3)
+    for split, key in (("train", "train"), ("val", "val")):
+        rows = [
+            f"cityscapes/{image.relative_to(root / 'cityscapes')}\t"
+            f"cityscapes/gtFine/{key}/aachen/"
+            f"{image.name.replace('leftImg8bit', 'gtFine_labelIds')}"
+            for image in sorted((root / "cityscapes" / "leftImg8bit" / key).rglob("*.png"))
+        ]
+        (root / "list" / "cityscapes").mkdir(parents=True, exist_ok=True)
+        (root / "list" / "cityscapes" / f"{split}.lst").write_text("\n".join(rows[:2]) + "\n")
+    plan = plan_of(of_config(str(path), None, str(root)), asked)
+    assert plan.record.data_holds is not None
+    assert plan.record.data_holds.train.images == 2
+    assert plan.record.schedule.schedule.class_weights[0] == 0.8373  # the reader's own
+
+
+def test_images_that_a_config_enlarges_are_said(config: Path, space: Path) -> None:
+    plan = plan_of(of_config(str(config), str(space), None), Overrides(batch=4, crop=(64, 64)))
+    (line,) = [line for line in plan.lines if "BASE_SIZE" in line]
+    assert "BASE_SIZE 2048 enlarges images 32.0 times" in line
+
+
+def test_epochs_are_whole_batches_and_judged_at_their_ends(config: Path, space: Path) -> None:
+    """tools/train.py: the loader drops what does not fill a batch."""
+    start = of_config(str(config), str(space), None)
+    for asked, steps, rungs in (
+        (Overrides(batch=5, crop=(64, 64), epochs=4), 8, (2, 4, 6, 8)),
+        (Overrides(batch=5, crop=(64, 64), epochs=4, judged=2), 8, (4, 8)),
+        (Overrides(batch=5, crop=(64, 64), steps=5, judged=9), 5, (2, 4, 5)),
+        (Overrides(batch=12, crop=(64, 64)), start.epochs, None),
+    ):
+        record = plan_of(start, asked).record
+        assert record.schedule.schedule.steps == steps
+        if rungs:
+            assert record.rungs == rungs
+        assert len(record.rungs) <= asked.judged
+
+
+DATA = DataSpec("shapes", 3, ("a", "b", "c"), size=(64, 64), train_images=8, val_images=2)
+SHORT = Schedule(
+    DATA, steps=10, batch=4, crop=(64, 64), optimiser="adamw", lr=0.005, warmup=2, ema=0.5
+)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Return a study of three networks, of which the last is the best and the most expensive."""
+    folder = tmp_path / "study"
+    notes = replace(
+        NOTES, schedule=NotedSchedule.of(SHORT), base_yaml=config_text(TINY), levels=(), choices=()
+    )
+    StudyStore.create(folder, notes)
+    with StudyStore(folder) as store:
+        for number, mean in enumerate((0.3, 0.5, 0.6)):
+            one = network(2 * number + 2)
+            key = TrialKey(one.id, SHORT.id, 0)
+            store.ask(Ask(number, key, (number,), one))
+            store.finish(number, replace(result(number, mean), key=key))
+    return folder
+
+
+def test_a_trial_of_a_study_is_trained_with_its_data_and_its_schedule_stretched(
+    study: Path, tmp_path: Path
+) -> None:
+    found = hrnet_search.train(
+        study, tmp_path / "t", pick="latency_ms<=2.6", steps=15, judged=1, mlflow="off"
+    )
+    record = read_record(found.folder)
+    schedule = record.schedule.schedule
+    assert record.architecture == network(4)
+    assert (schedule.steps, schedule.warmup, schedule.ema) == (15, 3, 0.5)
+    assert replace(schedule, steps=10, warmup=2, fingerprint="") == replace(SHORT, fingerprint="")
+    assert record.origin["trial"] == "1"
+    assert record.origin["pick"] == "latency_ms<=2.6"
+    assert record.came_from["batch"] == "study"
+
+
+def test_a_study_is_picked_from_by_trial_budget_or_mean_miou(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert of_study(str(study), 0, None).architecture == network(2)
+    assert of_study(str(study), None, None).architecture == network(6)
+    assert of_study(str(study), None, "params <= 1.0005k").architecture == network(2)
+    assert of_study(str(study), None, None).epochs == 484
+    for given, wrong in (
+        (["--trial", "7"], "the study has no trial 7, allowed: 0 to 2"),
+        (["--pick", "latency_ms<=1"], "no network of the study has latency_ms<=1"),
+        (["--pick", "miou<=1"], "miou<=1 is not a budget"),
+        (["--data", "x.yaml"], "a study has data of its own"),
+    ):
+        assert main(["train", str(study), *given]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert wrong in line
+
+
+def test_budgets_are_read_in_units() -> None:
+    assert budget_of("macs<=2.5G") == ("macs", 2.5e9)
+    assert budget_of("latency_ms < 20") == ("latency_ms", 20.0)
+
+
+def test_a_checkpoint_of_another_network_is_said_and_the_training_begins_anew(
+    trained: Path, config: Path, space: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "other"
+    Checkpoints(folder / "checkpoints")
+    (folder / "checkpoints").mkdir(parents=True)
+    own = trained / "checkpoints" / "last.pt"
+    state = Checkpoints(own.parent).load()
+    assert state is not None
+    state["network"] = build(network(4), 3).state_dict()
+    state["step"] = 4
+    state["rungs"] = state["rungs"][:1]
+    Checkpoints(folder / "checkpoints").save(state)
+    assert main(tiny_command(config, space, folder)) == 0
+    (session,) = read_results(folder).sessions
+    assert any("of another layout" in note for note in session.notes)
+    name = "weights/last.safetensors"
+    assert tensors(folder / name) == tensors(trained / name)
+
+
+def test_weights_of_another_network_start_what_they_fit(
+    config: Path, space: Path, tmp_path: Path
+) -> None:
+    """As `schedule.init` does: layer by layer, and it is said what they are."""
+    weights = tmp_path / "wide.safetensors"
+    save_weights(build(network(8), 3), weights, {})
+    start = of_config(str(config), str(space), None)
+    plan = plan_of(start, Overrides(batch=4, crop=(64, 64), init=str(weights)))
+    (line,) = [line for line in plan.lines if line.startswith("init: ")]
+    assert str(weights) in line
