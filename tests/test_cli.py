@@ -516,7 +516,7 @@ def begin_together(tiny: Path, folder: Path) -> None:
     assert open_study(folder).results()["status"].tolist() == ["completed"]
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_of_two_commands_that_begin_one_study_one_runs(tiny: Path, tmp_path: Path) -> None:
     begin_together(tiny, tmp_path / "study")
 
@@ -527,12 +527,13 @@ def test_of_two_commands_one_runs_sixty_times(tiny: Path, tmp_path: Path) -> Non
         begin_together(tiny, tmp_path / str(n))
 
 
-def test_a_run_killed_at_random_moments_goes_on(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.bench)])
+def test_a_run_killed_at_random_moments_goes_on(kills: int, tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     rng = random.Random(4)
     words = ["run", tiny, "-o", folder, "--trials", 8]
     seen: dict[str, float | None] = {}
-    for _ in range(2):
+    for _ in range(kills):
         with start(words) as process:
             while process.poll() is None and not (folder / "study.db").exists():
                 time.sleep(0.05)
@@ -555,7 +556,9 @@ def completed(folder: Path) -> dict[str, float | None]:
     return {str(ask.key): result.miou for ask, result in ended if result.status == "completed"}
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.bench)]
+)
 def test_an_interrupted_run_is_exit_130_and_goes_on(
     sign: signal.Signals, tiny: Path, tmp_path: Path
 ) -> None:

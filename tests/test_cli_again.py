@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import TINY
 from PIL import Image
 
 from hrnet_search import open_study
+from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.evaluate.machine import devices
 from hrnet_search.evaluate.training import trial
@@ -24,7 +26,6 @@ from hrnet_search.search import run
 from hrnet_search.search.mirrors.outbox import MIRRORS, places_of
 
 ROOT = Path(__file__).parents[1]
-BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
 SPACE = """\
 name: tiny
 base: ../configs/base.yaml
@@ -48,7 +49,7 @@ def project(tmp_path: Path, one_check: None, monkeypatch: pytest.MonkeyPatch) ->
     folder = tmp_path / "a project"
     for name in ("spaces", "configs", "data/i", "data/m"):
         (folder / name).mkdir(parents=True)
-    (folder / "configs" / "base.yaml").write_bytes(BASE.read_bytes())
+    (folder / "configs" / "base.yaml").write_text(config_text(TINY))
     (folder / "spaces" / "tiny.yaml").write_text(SPACE)
     (folder / "spaces" / "drawn.yaml").write_text(DRAWN)
     rng = np.random.default_rng(0)

@@ -1,11 +1,7 @@
-"""An ablation on made-up accuracies: everything but the training.
-
-Run as a script it is a driver to be killed: `python made_up_ablation.py SPACE STUDY`.
-"""
+"""An ablation on made-up accuracies: everything but the training."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,7 +98,3 @@ def drive(file: SpaceFile, folder: Path, run: Run = run_made_up) -> AblationBrai
         run_inline(brain, run)
         write_record(file, ablation, store)
     return brain
-
-
-if __name__ == "__main__":
-    drive(load_space_file(sys.argv[1]), Path(sys.argv[2]))

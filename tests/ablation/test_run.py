@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -15,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ablation import made_up_ablation as made_up
 from ablation.made_up_ablation import TEXT, drive, failing, run_made_up, settled, space_file
+from forked import Forked
 from search.made_up_trials import KilledError, killed_after
 
 from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
@@ -193,19 +189,17 @@ def test_cut_off_anywhere_it_ends_the_same(tmp_path: Path) -> None:
 def kill_drivers(tmp_path: Path, kills: int) -> None:
     file, folder = space_file(tmp_path), tmp_path / "killed"
     rng = random.Random(3)
-    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    script = [sys.executable, str(Path(made_up.__file__)), file.path, str(folder)]
     for _ in range(kills):
-        with subprocess.Popen(script, env={**os.environ, "PYTHONPATH": path}) as process:
-            while process.poll() is None and not (folder / "study.db").exists():
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.4))
-            process.send_signal(signal.SIGKILL)
+        driver = Forked(lambda: drive(file, folder))
+        while driver.poll() is None and not (folder / "study.db").exists():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.4))
+        driver.kill()
         before = [row for row in rows(folder) if row[3] != "running"]
         with StudyStore(folder):  # a dead driver holds nothing
             pass
         assert [row for row in rows(folder) if row[3] != "running"] == before
-    subprocess.run(script, env={**os.environ, "PYTHONPATH": path}, check=True)
+    assert Forked(lambda: drive(file, folder)).wait() == 0
     drive(file, tmp_path / "whole")
     assert rows(folder) == rows(tmp_path / "whole")
     assert record(folder) == record(tmp_path / "whole")

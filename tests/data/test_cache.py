@@ -406,12 +406,12 @@ def answer(process: subprocess.Popen[str]) -> list[str]:
     return out.split()
 
 
-def test_eight_processes_at_once_build_an_empty_cache_once(tmp_path: Path) -> None:
+def test_four_processes_at_once_build_an_empty_cache_once(tmp_path: Path) -> None:
     spec = miniature.make("ade20k", tmp_path / "data")
-    processes = [opener(tmp_path / "data", tmp_path / "cache", 0.05) for _ in range(8)]
+    processes = [opener(tmp_path / "data", tmp_path / "cache", 0.05) for _ in range(4)]
     (tmp_path / "go").touch()
     answers = [answer(process) for process in processes]
-    assert sorted(int(decoded) for decoded, _ in answers) == [0] * 7 + [5]
+    assert sorted(int(decoded) for decoded, _ in answers) == [0] * 3 + [5]
     expected = int(decode_all(open_dataset(spec, "train")).buffer.sum(dtype=np.uint64))
     assert {int(total) for _, total in answers} == {expected}
     assert {p.suffix for p in (tmp_path / "cache").iterdir()} == {"", ".images"}

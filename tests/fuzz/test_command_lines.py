@@ -88,7 +88,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     return [name, *words, *(BRIEFLY if measured else ())]
 
 
-@pytest.mark.parametrize("count", [25, pytest.param(300, marks=pytest.mark.bench)])
+@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.bench)])
 def test_a_command_line_is_done_or_refused(tmp_path: Path, count: int) -> None:
     codes = []
     make_study(tmp_path / "study", 6, confirmed=2)

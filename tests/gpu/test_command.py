@@ -84,8 +84,8 @@ def children_s() -> float:
 
 
 @pytest.mark.slow
-def test_a_dry_run_on_the_cpu_goes_through_the_quick_steps(tmp_path: Path) -> None:
-    dry_run(tmp_path / "out", ("tests", "table"))
+def test_a_dry_run_on_the_cpu_goes_through_the_quickest_step(tmp_path: Path) -> None:
+    dry_run(tmp_path / "out", ("table",))
 
 
 @pytest.mark.bench
@@ -107,9 +107,10 @@ def dry_run(out: Path, names: Sequence[str]) -> None:
         assert found["rows"]
         assert not [row for row in found["rows"] if "error" in row]
         assert f"| {step.name} | done |" in (out / "steps.md").read_text()
-    skipped = json.loads((out / "tests.json").read_text())["rows"]
-    assert len(skipped) >= 40
-    assert {row["why"] for row in skipped} == {"there is no CUDA device"}
+    if "tests" in names:
+        skipped = json.loads((out / "tests.json").read_text())["rows"]
+        assert len(skipped) >= 40
+        assert {row["why"] for row in skipped} == {"there is no CUDA device"}
     with (out / "equal_macs.csv").open(newline="") as file:
         assert list(next(csv.reader(file))) == list(fill.COLUMNS)
     table = (out / "steps.md").read_text()

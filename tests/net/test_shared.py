@@ -173,7 +173,7 @@ def test_slices_are_what_a_smaller_network_inherits(
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)]
+    "count", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.bench)]
 )
 def test_slices_of_the_largest_are_itself(count: int) -> None:
     rng = random.Random(count)

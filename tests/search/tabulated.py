@@ -1,11 +1,7 @@
-"""A study on made-up accuracies: everything of a search but the training.
-
-Run as a script it is a driver to be killed: `python tabulated.py STUDY SAMPLER TRIALS`.
-"""
+"""A study on made-up accuracies: everything of a search but the training."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +68,3 @@ def drive(folder: Path, planned: Plan, listeners: Sequence[Listener] = ()) -> Br
         brain = Brain(planned, store, None)
         run_inline(brain, run_made_up, listeners)
     return brain
-
-
-if __name__ == "__main__":
-    drive(Path(sys.argv[1]), plan(sys.argv[2], int(sys.argv[3])))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
 from search import tabulated
 from search.made_up_trials import KilledError, killed_after, made_up_ms, run_made_up
 from search.tabulated import drive, plan, with_latency
@@ -100,20 +97,18 @@ def test_cut_off_anywhere_the_study_ends_the_same(
 
 def kill_drivers(folder: Path, sampler: str, trials: int, kills: int, seed: int) -> None:
     rng = random.Random(seed)
-    script = [sys.executable, str(TESTS / "search" / "tabulated.py"), str(folder), sampler]
-    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    planned = plan(sampler, trials)
     for _ in range(kills):
-        with subprocess.Popen([*script, str(trials)], env={**os.environ, "PYTHONPATH": path}) as p:
-            while p.poll() is None and not (folder / "study.db").exists():
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.3))
-            p.send_signal(signal.SIGKILL)
+        driver = Forked(lambda: drive(folder, planned))
+        while driver.poll() is None and not (folder / "study.db").exists():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        driver.kill()
         before = finished(folder)
         with StudyStore(folder):  # a dead driver holds nothing
             pass
         assert finished(folder) == before
-    done = subprocess.run([*script, str(trials)], env={**os.environ, "PYTHONPATH": path})
-    assert done.returncode == 0
+    assert Forked(lambda: drive(folder, planned)).wait() == 0
     assert len(finished(folder)) == trials
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from forked import Forked
 from search.made_up_trials import run_made_up
 from search.tabulated import create, plan, with_latency
 
@@ -21,22 +22,8 @@ from hrnet_search.store.writer import StudyStore
 
 TESTS = Path(__file__).parents[1]
 
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-from search import test_ended
-vmstat = Path(sys.argv[2]) / "vmstat"
-def run(task, report):
-    if task.number == 1:
-        if sys.argv[3] == "memory":
-            vmstat.write_text(f"oom_kill {int(vmstat.read_text().split()[1]) + 1}")
-        os.kill(os.getpid(), signal.SIGKILL)
-    return test_ended.run_made_up(task, report)
-test_ended.drive(Path(sys.argv[1]), Path(sys.argv[2]), run)
-"""
 
-
-def drive(folder: Path, proc: Path, run: object) -> None:
+def drive(folder: Path, proc: Path, run: Callable[[TrialTask, Report], TrialResult]) -> None:
     """Drive a study where the kernel's counts stand in `proc`."""
     from hrnet_search.evaluate.machine import oom_kills
 
@@ -44,12 +31,21 @@ def drive(folder: Path, proc: Path, run: object) -> None:
     create(folder)
     with StudyStore(folder) as store:
         brain = Brain(replace(plan(trials=3), folder=str(folder)), store, None)
-        run_inline(brain, run)  # type: ignore[arg-type]
+        run_inline(brain, run)
 
 
 def killed(folder: Path, proc: Path, why: str) -> int:
-    words = [sys.executable, "-c", DRIVER, str(folder), str(proc), why]
-    return subprocess.run(words, cwd=TESTS, timeout=60).returncode
+    """Return the exit code of a driver that ends in its trial 1, which the kernel may count."""
+    vmstat = proc / "vmstat"
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.number == 1:
+            if why == "memory":
+                vmstat.write_text(f"oom_kill {int(vmstat.read_text().split()[1]) + 1}")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run_made_up(task, report)
+
+    return Forked(lambda: drive(folder, proc, run)).wait()
 
 
 @pytest.fixture

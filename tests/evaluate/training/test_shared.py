@@ -143,8 +143,9 @@ def test_shared_weights_cut_off_go_on_to_the_same_bits(
     assert equal_states(killed(tmp_path / "checkpoint", 3), whole)
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_shared_weights_killed_at_ten_random_moments_are_the_same(tmp_path: Path) -> None:
+    """Once is in the test above."""
     long, rng = replace(AVERAGED, steps=40), random.Random(0)
     done, cut = trainer(long), sorted(rng.sample(range(2, 40), 10))
     train(done, (40,), always)

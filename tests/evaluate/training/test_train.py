@@ -413,7 +413,7 @@ def test_a_compiled_network_trains_like_the_plain_one(
     assert compiled.rungs[-1].loss == pytest.approx(reference[1].rungs[-1].loss, rel=0.05)
 
 
-STEPS = 40
+STEPS = 12
 KILLED = f"""
 import sys
 STEPS = {STEPS}

@@ -168,7 +168,7 @@ except Exception as error:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_a_killed_raylet_is_one_line_of_ours(tmp_path: Path) -> None:
     """Fault 19 of the matrix, in the part that kills Ray itself on the driver's machine."""
     words = [sys.executable, "-c", RAYLET, str(tmp_path)]
