@@ -521,7 +521,8 @@ class TrialResult:
 
     `miou` is that of the last rung; `wall_s` seconds from start to end; `error` one line.
     `kept` is the share of the source's weights that it inherited, None where it inherited none
-    or the share was not kept.
+    or the share was not kept; `began` is when its worker took it up, in seconds since 1970 (UTC),
+    None where nobody did or kept it.
     """
 
     key: TrialKey
@@ -535,6 +536,7 @@ class TrialResult:
     versions: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
     kept: float | None = None
+    began: float | None = None
 
     @property
     def latency_ms(self) -> float | None:

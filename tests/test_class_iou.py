@@ -39,7 +39,7 @@ from hrnet_search.report.plots import pictures
 from hrnet_search.report.summary import summary
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.search.driver import Report
-from hrnet_search.search.mirrors.mlflow_mirror import _metrics
+from hrnet_search.search.mirrors.mlflow_rows import trial_metrics
 from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.evaluations import image_counts, read_confusions
@@ -277,7 +277,7 @@ def test_intervals_are_over_the_images_of_these_classes(study: Study, tmp_path: 
 
 def test_mlflow_has_them_by_names_that_it_takes() -> None:
     accuracies = Goals.of(["iou[person,sky]"], (), DATA).accuracies
-    names = {name: value for name, value, _ in _metrics(seen(1, 0.1, 0.4, 0.8), accuracies)}
+    names = {name: value for name, value, _ in trial_metrics(seen(1, 0.1, 0.4, 0.8), accuracies)}
     assert names["iou_person_sky"] == pytest.approx(0.6)
     assert names["iou.1"] == pytest.approx(0.4)
 

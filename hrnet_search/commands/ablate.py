@@ -15,6 +15,7 @@ from hrnet_search.commands.driver import (
     ended,
     reported_study,
     retry_failed,
+    show_in_mirrors,
     spin_less,
 )
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
@@ -47,7 +48,9 @@ def command(options: argparse.Namespace) -> int:
         return DONE
     brain = _ablate(file, ablation, folder, options.reuse, Driving.of(options), terminal)
     code = TRIALS_FAILED if brain.counts["failed"] else DONE
-    return ended(brain.why_ended, folder, code, options.debug)
+    code = ended(brain.why_ended, folder, code, options.debug)
+    show_in_mirrors(folder, file, terminal)
+    return code
 
 
 def ablate(
@@ -79,7 +82,9 @@ def ablate(
     place = study_folder(file, folder)
     ablation = _planned(file, place, reuse, terminal)
     _ablate(file, ablation, place, reuse, how, terminal)
-    return reported_study(place, terminal)
+    study = reported_study(place, terminal)
+    show_in_mirrors(place, file, terminal)
+    return study
 
 
 def _planned(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +105,7 @@ def driven(
 
     already, folder = store.finished(), store.folder
     with (
+        noted_outcome(store),
         Outbox(folder, terminal.warn, file) as outbox,
         _driver(file, folder, store.notes(), interrupt, how, terminal) as driver,
         watching(
@@ -112,6 +113,22 @@ def driven(
         ) as views,
     ):
         yield driver, [*views, outbox]
+
+
+@contextmanager
+def noted_outcome(store: StudyStore) -> Iterator[None]:
+    """Note in a study that it runs, and how that ended; a process that is killed notes nothing."""
+    from hrnet_search.search.mirrors.outbox import outcome_of
+    from hrnet_search.store.notes import DONE, RUNNING, Notes
+
+    store.note(Notes(outcome=RUNNING))
+    try:
+        yield
+    except BaseException as error:
+        with suppress(Exception):  # what ended it may be the study's storage
+            store.note(Notes(outcome=outcome_of(type(error))))
+        raise
+    store.note(Notes(outcome=DONE))
 
 
 def retry_failed(store: StudyStore, how: Driving, terminal: Terminal) -> None:
@@ -127,6 +144,13 @@ def reported(folder: Path) -> tuple[Study, str, ReportError | None]:
 
     study = open_study(folder)
     return study, *report_and_summary(study)
+
+
+def show_in_mirrors(folder: Path, file: SpaceFile, terminal: Terminal) -> None:
+    """Show the report of a study where it is mirrored to."""
+    from hrnet_search.search.mirrors.outbox import show_report
+
+    show_report(folder, terminal.warn, file)
 
 
 def ended(why: str, folder: Path, code: int, debug: bool) -> int:

@@ -15,6 +15,7 @@ from hrnet_search.commands.driver import (
     ended,
     reported_study,
     retry_failed,
+    show_in_mirrors,
     spin_less,
 )
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
@@ -58,7 +59,9 @@ def command(options: argparse.Namespace) -> int:
     how, terminal = Driving.of(options), Terminal(options.plain)
     brain = _search(file, folder, options.trials, options.reuse, how, terminal)
     code = TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
-    return ended(brain.why_ended, folder, code, options.debug)
+    code = ended(brain.why_ended, folder, code, options.debug)
+    show_in_mirrors(folder, file, terminal)
+    return code
 
 
 def run(
@@ -96,7 +99,9 @@ def run(
     file = learning_from(load_search(space, data_root, terminal.warn), learn_from)
     place = study_folder(file, folder)
     _search(file, place, trials, reuse, how, terminal)
-    return reported_study(place, terminal)
+    study = reported_study(place, terminal)
+    show_in_mirrors(place, file, terminal)
+    return study
 
 
 def _search(

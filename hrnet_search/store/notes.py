@@ -28,6 +28,10 @@ from hrnet_search.store.findings import (
 )
 from hrnet_search.store.rows import from_json, record_of, to_json
 
+RUNNING, DONE, INTERRUPTED, BROKEN = "running", "done", "interrupted", "failed"
+OUTCOMES = (RUNNING, DONE, INTERRUPTED, BROKEN)
+"""How a run of a study may stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -139,7 +143,8 @@ class Notes:
     `screening_start` was measured before the first trial; `known_points` turned out to spell a
     network that was asked for before. `learned_from` are earlier studies, each of which has one of
     `learned_weights` in the model of accuracy, as a share of all. `tracking` are addresses by
-    mirror, without passwords. `unreadable` names what is there and is not what its field is.
+    mirror, without passwords. `outcome` is how its last run ended, one of OUTCOMES: what is running
+    and has no driver was killed. `unreadable` names what is there and is not what its field is.
     """
 
     name: str | None = None
@@ -174,6 +179,7 @@ class Notes:
     duels: Duels | None = None
     tracking: Mapping[str, str] | None = field(default=None, metadata={"form": TRACKING})
     ablation: AblationRecord | None = field(default=None, metadata={"form": ABLATION})
+    outcome: str | None = None
     unreadable: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from hrnet_search.errors import warn_on_stderr
 from hrnet_search.store.database import check_whole, connect, reading, schema_version
+from hrnet_search.store.lock import holder
 from hrnet_search.store.migration import up_to_date_copy
 from hrnet_search.store.tables import (
     CONTENT,
@@ -112,6 +113,12 @@ class Reader:
         if found is None or found[0] != kept:
             raise damage(f"table trials, trial {number}: it cannot be read")
         return found[1]
+
+    def is_driven(self) -> bool:
+        """Return whether somebody drives the study, as far as can be known from here."""
+        with reading(self._folder), self._open() as connection:
+            held = holder(connection)
+        return held is not None and held.owner.is_alive() is not False
 
     def check_all(self) -> None:
         """Raise StudyDamagedError unless every row and every index is what was written."""

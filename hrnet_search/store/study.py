@@ -27,7 +27,7 @@ from hrnet_search.records import (
     objective,
 )
 from hrnet_search.store.database import not_a_study, reading
-from hrnet_search.store.notes import Notes, redacted_notes
+from hrnet_search.store.notes import DONE, INTERRUPTED, RUNNING, Notes, redacted_notes
 from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections
 from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
@@ -78,6 +78,19 @@ class Study:
     def name(self) -> str:
         name = self.notes.name
         return self.folder.name if name is None else name
+
+    @property
+    def outcome(self) -> str:
+        """How its last run ended, one of OUTCOMES; a study of an older version is as it looks."""
+        noted, driven = self.notes.outcome, Reader(self.folder).is_driven()
+        if driven:
+            return RUNNING
+        if noted in (None, RUNNING):
+            return DONE if noted is None and self._has_all() else INTERRUPTED
+        return noted
+
+    def _has_all(self) -> bool:
+        return len(self.ended()) >= (self.notes.trials or 0)
 
     @property
     def space_text(self) -> str:

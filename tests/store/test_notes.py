@@ -67,6 +67,7 @@ FULL = Notes(
     duels=Duels((Duel("macs", 5.0, "hr-a", "hr-b", "W18", "sc-l", (5, 6), 2, "why"),), 1, "else"),
     tracking={"mlflow": "auto", "optuna": "off"},
     ablation=ABLATION,
+    outcome="done",
 )
 
 

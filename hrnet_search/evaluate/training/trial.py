@@ -75,7 +75,7 @@ class Worker:
         DeviceLostError where a GPU answers no more. The checkpoint is left for whoever commits
         the result, or goes on with the trial.
         """
-        start, found = time.monotonic(), _Found()
+        began, start, found = time.time(), time.monotonic(), _Found()
         passed: list[str] = []
         checkpoints = self._checkpoints(task)
         try:
@@ -112,6 +112,7 @@ class Worker:
             error=found.error,
             versions=versions(),
             notes=(*found.notes, *self._attempts.remarks(), *passed),
+            began=began,
         )
 
     def _judge(

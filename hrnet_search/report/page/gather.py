@@ -19,11 +19,9 @@ from hrnet_search.report.commands import commands
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
 from hrnet_search.report.page.drawing import draw_network
 from hrnet_search.report.page.history import (
-    Growth,
     LearningCurve,
     Reason,
     audit_line,
-    growth,
     learning_curves,
     reasons,
     stops,
@@ -41,6 +39,7 @@ from hrnet_search.report.summary import differences, limit_lines
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.trials import Trial, learned_from, long_schedule_id, schedule_id
 from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.growth import Growth, growth
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import trainings_of

@@ -7,11 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from hrnet_search.errors import shown
-from hrnet_search.goals import Goals
-from hrnet_search.pareto import hypervolume
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
@@ -19,7 +15,6 @@ from hrnet_search.records import (
     OBJECTIVES,
     STOPPED,
     Objective,
-    TrialResult,
 )
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.trust.trials import Trial
@@ -27,19 +22,6 @@ from hrnet_search.store.findings import RungAudit
 
 MOST_CURVES = 300
 MOST_REASONS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """Hypervolume: `trainings` and `hours` so far, `volume` then, all [n].
-
-    After the first training, after each that changed it, and after the last.
-    """
-
-    trainings: tuple[int, ...]
-    hours: tuple[float, ...]
-    volume: tuple[float, ...]
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +41,6 @@ class Reason:
     count: int
     text: str
     trial: int
-
-
-def growth(trials: Sequence[Trial], goals: Goals, schedule: str) -> Growth | None:
-    """Return how the front grew, over accuracy and log of the first cost; None without a point.
-
-    Trials of the search's schedule in the order they were asked for; every trial's time counts.
-    """
-    cost = next(iter(goals.costs), OBJECTIVES["macs"])
-    rows = [(r, _point(r, goals, cost) if _counts(r, schedule) else None) for _, r in trials if r]
-    points = [point for _, point in rows if point]
-    if not points:
-        return None
-    reference = (min(p[0] for p in points), max(p[1] for p in points) + 0.05)
-    front: list[tuple[float, float]] = []
-    seconds, volume = 0.0, 0.0
-    steps: list[tuple[int, float, float]] = []
-    for number, (result, point) in enumerate(rows, start=1):
-        seconds += result.wall_s
-        new = point is not None and not any(m >= point[0] and c <= point[1] for m, c in front)
-        if point and new:
-            front = [p for p in front if p[0] > point[0] or p[1] < point[1]] + [point]
-            volume = hypervolume([p[0] for p in front], [p[1] for p in front], reference)
-        if new or number in (1, len(rows)):
-            steps.append((number, seconds / 3600, volume))
-    trainings, hours, volumes = zip(*steps, strict=True)
-    return Growth(trainings, hours, volumes, f"{goals.accuracy.label} x ln({cost.label})")
 
 
 def learning_curves(
@@ -133,14 +89,3 @@ def reasons(trials: Sequence[Trial]) -> tuple[Reason, ...]:
             groups.setdefault(key, []).append((ask.number, result.error))
     found = [Reason(len(g), shown(g[0][1], 300), g[0][0]) for g in groups.values()]
     return tuple(sorted(found, key=lambda r: (-r.count, r.trial)))[:MOST_REASONS]
-
-
-def _counts(result: TrialResult, schedule: str) -> bool:
-    return result.status == COMPLETED and schedule in ("*", result.key.schedule)
-
-
-def _point(result: TrialResult, goals: Goals, of: Objective) -> tuple[float, float] | None:
-    accuracy, cost = goals.accuracy.of(result), of.of(result)
-    if accuracy is None or not cost or not np.isfinite(cost) or not goals.keeps_floors(result):
-        return None
-    return accuracy, float(np.log(cost))

@@ -5,35 +5,52 @@ Runs are found again by their tags, so that nothing is there twice.
 
 from __future__ import annotations
 
+import json
 import logging
-import math
 import os
-import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import InputError, shown
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
-    KEPT,
     STOPPED,
-    Objective,
     TrialResult,
 )
+from hrnet_search.search.mirrors.mlflow_rows import (
+    HYPERVOLUME,
+    Row,
+    ending_metrics,
+    front_growth,
+    study_params,
+    trial_metrics,
+    trial_params,
+)
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
-from hrnet_search.store.study import Study
+from hrnet_search.store.notes import BROKEN, DONE, INTERRUPTED, RUNNING
+from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 
 RUN_STATUS = {COMPLETED: "FINISHED", STOPPED: "FINISHED", FAILED: "FAILED", INFEASIBLE: "KILLED"}
 STUDY_TAG, TRIAL_TAG, WHOLE_TAG = "hrnet_search.study", "hrnet_search.trial", "hrnet_search.whole"
 PARENT_TAG = "mlflow.parentRunId"
+FRONT_TAG = "front"
+REFERENCE_TAG = "hrnet_search.hypervolume_reference"
+OUTCOME_STATUS = {DONE: "FINISHED", INTERRUPTED: "KILLED", BROKEN: "FAILED"}
+
+PARAMS_AT_ONCE, METRICS_AT_ONCE = 100, 1000
+"""What MLflow takes in one call."""
+
+FILES = ("space.yaml", "report/front.csv", "report/trials.csv", "report/report.html")
+PLOTS = ("*.png", "*.svg")
 
 # Set only where the user has not: a tracking server that is down must cost seconds, not minutes.
 ENVIRONMENT = {
@@ -52,7 +69,8 @@ class MlflowMirror:
         self._uri = sqlite_url(self._folder / "mlflow.db") if self._local else uri
         self._name = study.name
         self._writer = ConfigWriter.of(study.notes)
-        self._accuracies = study.notes.goals.accuracies
+        self._notes = study.notes
+        self._classes = study.notes.schedule.schedule.data.names if study.notes.schedule else ()
         self._id = study.notes.study_id or self._folder.name
         self._client: Any = None
         self._experiment = self._parent = ""
@@ -82,31 +100,94 @@ class MlflowMirror:
         from mlflow.entities import Metric, Param, RunTag
 
         client, key = self._client, str(ask.key)
+        began, ended = _times(result)
         run = self._runs.get(key)
         if run is None:
             name = ask.architecture.id
             tags = {TRIAL_TAG: key, PARENT_TAG: self._parent, "mlflow.runName": name}
-            run = self._runs[key] = client.create_run(self._experiment, tags=tags).info.run_id
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(name, value, now, step)
-            for name, value, step in _metrics(result, self._accuracies)
-        ]
-        params = [Param(name, str(value)) for name, value in _params(ask.architecture, result)]
+            made = client.create_run(self._experiment, start_time=began, tags=tags)
+            run = self._runs[key] = made.info.run_id
+        rows = trial_metrics(result, self._notes.goals.accuracies, self._classes)
+        metrics = [Metric(name, value, ended, step) for name, value, step in rows]
+        params = [Param(*row) for row in trial_params(ask, self._notes).items()]
         client.log_batch(run, metrics=metrics, params=params)
         config = self._writer.write(ask.architecture, ask.key.schedule)
         client.log_text(run, config.text, "config.yaml")
-        ended = {"status": result.status, "error": result.error[:500], WHOLE_TAG: "yes"}
-        tags = {"purpose": ask.purpose, **ended}
+        noisy = "yes" if result.latency and result.latency.noisy else "no"
+        tags = {
+            "purpose": ask.purpose, "status": result.status, "error": result.error[:500],
+            "noisy": noisy, FRONT_TAG: "no", WHOLE_TAG: "yes",
+        }  # fmt: skip
         client.log_batch(run, tags=[RunTag(*tag) for tag in tags.items()])
-        client.set_terminated(run, RUN_STATUS[result.status])
+        client.set_terminated(run, RUN_STATUS[result.status], end_time=ended)
+
+    def conclude(self, outcome: str) -> None:
+        """Show on the parent run what the study is, and how it stands."""
+        with quiet():
+            self._conclude(outcome)
+
+    def attach(self) -> None:
+        """Show the space file, and what the report of the study holds, as files of its run."""
+        with quiet():
+            for path, place in _files(self._folder):
+                self._client.log_artifact(self._parent, str(path), place)
+
+    def _conclude(self, outcome: str) -> None:
+        from mlflow.entities import Metric, Param
+
+        client, parent = self._client, self._parent
+        study = open_study(self._folder)
+        known = client.get_run(parent).data
+        params = study_params(study.notes)
+        new = [Param(*row) for row in params.items() if row[0] not in known.params]
+        for start in range(0, len(new), PARAMS_AT_ONCE):
+            client.log_batch(parent, params=new[start : start + PARAMS_AT_ONCE])
+        now = int(time.time() * 1000)
+        rows = [*self._growth(study, known.tags), *ending_metrics(study.trials())]
+        metrics = [Metric(name, value, now, step) for name, value, step in rows]
+        for start in range(0, len(metrics), METRICS_AT_ONCE):
+            client.log_batch(parent, metrics=metrics[start : start + METRICS_AT_ONCE])
+        self._mark_front(study)
+        if outcome == RUNNING:
+            client.update_run(parent, status="RUNNING")
+        else:
+            client.set_terminated(parent, OUTCOME_STATUS[outcome])
+
+    def _growth(self, study: Study, tags: dict[str, str]) -> list[Row]:
+        """Return the hypervolumes that the parent does not have: one metric, one reference."""
+        noted = tags.get(REFERENCE_TAG)
+        found = front_growth(study, tuple(json.loads(noted)) if noted else None)
+        if found is None:
+            return []
+        if not noted:
+            self._client.set_tag(self._parent, REFERENCE_TAG, json.dumps(found.reference))
+        sent = self._client.get_metric_history(self._parent, HYPERVOLUME) if noted else []
+        last = max((metric.step for metric in sent), default=0)
+        pairs = zip(found.trainings, found.volume, strict=True)
+        return [(HYPERVOLUME, volume, number) for number, volume in pairs if number > last]
+
+    def _mark_front(self, study: Study) -> None:
+        """Tag the runs that are on the front now, and those that were and are no more."""
+        keys = {ask.number: str(ask.key) for ask, _ in study.trials()}
+        front = {keys[int(number)] for number in study.front()["number"]}
+        for run in self._children():
+            tags = run.data.tags
+            now = "yes" if tags[TRIAL_TAG] in front else "no"
+            if tags.get(FRONT_TAG, "no") != now:
+                self._client.set_tag(run.info.run_id, FRONT_TAG, now)
 
     def _open(self) -> None:
-        """Find the experiment and the parent run, or make them."""
+        """Find the experiment and the parent run, or make them; raise InputError if deleted."""
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=self._uri)
         found = client.get_experiment_by_name(self._name)
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise InputError(
+                f"mlflow: the experiment {shown(self._name)} is deleted: restore it (mlflow"
+                f" experiments restore --experiment-id {found.experiment_id}), or give the study"
+                " another name"
+            )
         if found is None:
             place = (self._folder / "mlflow-artifacts").as_uri() if self._local else None
             experiment = client.create_experiment(self._name, artifact_location=place)
@@ -120,6 +201,7 @@ class MlflowMirror:
             tags = {STUDY_TAG: self._id, "mlflow.runName": self._name}
             parent = client.create_run(experiment, tags=tags)
         self._client, self._experiment, self._parent = client, experiment, parent.info.run_id
+        self._runs = {}
 
     def _children(self) -> Iterator[Any]:
         condition = f"tags.`{PARENT_TAG}` = '{self._parent}'"
@@ -134,67 +216,19 @@ class MlflowMirror:
                 return
 
 
-SOFT = ("soft_iou", "balanced_cross_entropy", "training_loss")
+def _times(result: TrialResult) -> tuple[int, int]:
+    """Return when a trial began and ended, in ms since 1970; as it is now where nobody kept it."""
+    began = time.time() - result.wall_s if result.began is None else result.began
+    return int(began * 1000), int((began + result.wall_s) * 1000)
 
 
-NOT_IN_NAMES = re.compile(r"[^/\w.\- :]+")
-"""What MLflow takes in no name of a metric."""
-
-
-def _metrics(
-    result: TrialResult, accuracies: Sequence[Objective] = ()
-) -> list[tuple[str, float, int]]:
-    last = result.rungs[-1].step if result.rungs else 0
-    values: dict[str, float | None] = {
-        "wall_s": result.wall_s,
-        "latency_ms": result.latency_ms,
-        KEPT: result.kept,
-    }
-    if result.cost is not None:
-        cost = result.cost
-        values |= {"params": cost.params, "macs": cost.macs, "activations": cost.activations}
-    rows = [(name, value, last) for name, value in values.items() if value is not None]
-    for rung in result.rungs:
-        rows += [("miou", rung.miou, rung.step), ("loss", rung.loss, rung.step)]
-        soft = ((name, getattr(rung, name)) for name in SOFT)
-        rows += [(name, value, rung.step) for name, value in soft if value is not None]
-        own = ((_metric_name(one), rung.score(one.key)) for one in accuracies)
-        rows += [(name, value, rung.step) for name, value in own if value is not None]
-        rows += [(f"iou.{label}", value, rung.step) for label, value in enumerate(rung.iou)]
-    return [(name, float(value), step) for name, value, step in rows if math.isfinite(value)]
-
-
-def _metric_name(one: Objective) -> str:
-    """Return iou[pedestrian,bicyclist] as iou_pedestrian_bicyclist, which MLflow takes."""
-    return NOT_IN_NAMES.sub("_", one.name).strip("_")
-
-
-def _params(architecture: Architecture, result: TrialResult) -> list[tuple[str, object]]:
-    key = result.key
-    rows: list[tuple[str, object]] = [
-        ("architecture", key.architecture),
-        ("schedule", key.schedule),
-        ("seed", key.seed),
-        *architecture_params(architecture),
-    ]
-    return rows
-
-
-def architecture_params(architecture: Architecture) -> list[tuple[str, object]]:
-    """Return what an architecture is, as parameters of a run."""
-    rows: list[tuple[str, object]] = [
-        ("width", architecture.width),
-        ("final_kernel", architecture.final_kernel),
-    ]
-    for number, stage in enumerate(architecture.stages, start=1):
-        rows += [
-            (f"STAGE{number}.NUM_MODULES", stage.modules),
-            (f"STAGE{number}.BLOCK", stage.block),
-            (f"STAGE{number}.NUM_BLOCKS", list(stage.blocks)),
-            (f"STAGE{number}.NUM_CHANNELS", list(stage.channels)),
-            (f"STAGE{number}.FUSE_METHOD", stage.fuse),
-        ]
-    return rows
+def _files(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield the files of a study that its run shows, with the folder that each is in there."""
+    for name in FILES:
+        if (folder / name).is_file():
+            yield folder / name, None
+    for pattern in PLOTS:
+        yield from ((path, "plots") for path in sorted((folder / "report").rglob(pattern)))
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import Any
 
 from hrnet_search.paths import absolute
 from hrnet_search.records import Schedule, TrialKey
-from hrnet_search.search.mirrors.mlflow_mirror import architecture_params, quiet
+from hrnet_search.search.mirrors.mlflow_mirror import quiet
+from hrnet_search.search.mirrors.mlflow_rows import LONGEST, Row, architecture_params, class_metrics
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
 from hrnet_search.store.trainings import CONFIG, CurveRow, TrainingRecord, TrainingResults
 
@@ -19,11 +20,6 @@ TRAINING_TAG = "hrnet_search.training"
 AUTO, OFF = "auto", "off"
 AT_ONCE = 500
 """Metrics in one call; MLflow takes up to 1000."""
-
-LONGEST = 500
-"""Characters of a parameter."""
-
-Row = tuple[str, float, int]
 
 
 def send_training(
@@ -67,11 +63,14 @@ def _send(
     for old in client.search_runs([experiment], f"tags.`{TRAINING_TAG}` = '{key}'"):
         client.delete_run(old.info.run_id)  # of a training that had not ended
     tags = {TRAINING_TAG: key, "mlflow.runName": record.name}
-    run = client.create_run(experiment, tags=tags).info.run_id
+    began = int((time.time() - results.wall_s) * 1000)
+    run = client.create_run(experiment, start_time=began, tags=tags).info.run_id
     params = [Param(name, value[:LONGEST]) for name, value in _params(record)]
     client.log_batch(run, params=params)
     now = int(time.time() * 1000)
-    rows = [Metric(name, value, now, step) for name, value, step in _metrics(results, curve)]
+    rows = [
+        Metric(name, value, now, step) for name, value, step in _metrics(record, results, curve)
+    ]
     for start in range(0, len(rows), AT_ONCE):
         client.log_batch(run, metrics=rows[start : start + AT_ONCE])
     client.log_text(run, record.config, CONFIG)
@@ -80,18 +79,24 @@ def _send(
 
 def _params(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     schedule = record.schedule.schedule
-    yield from ((name, str(value)) for name, value in architecture_params(record.architecture))
+    yield from (
+        (name, str(value)) for name, value in architecture_params(record.architecture).items()
+    )
     own = (field.name for field in fields(Schedule) if field.name != "data")
     yield from ((name, str(getattr(schedule, name))) for name in own)
     yield "data", f"{schedule.data.kind}, {schedule.data.classes} classes"
     yield "seed", str(record.seed)
 
 
-def _metrics(results: TrainingResults, curve: Sequence[CurveRow]) -> Iterator[Row]:
+def _metrics(
+    record: TrainingRecord, results: TrainingResults, curve: Sequence[CurveRow]
+) -> Iterator[Row]:
+    names = record.schedule.schedule.data.names
     rows: list[Row] = [("wall_s", results.wall_s, 0)]
     for step, lr, loss in curve:
         rows += [("lr", lr, step), ("training_loss", loss, step)]
     for rung in results.rungs:
         rows += [("miou", rung.miou, rung.step), ("loss", rung.loss, rung.step)]
-        rows += [(f"iou.{label}", value, rung.step) for label, value in enumerate(rung.iou)]
+        labels = zip(class_metrics(len(rung.iou), names), rung.iou, strict=True)
+        rows += [(name, value, rung.step) for name, value in labels]
     yield from (row for row in rows if math.isfinite(row[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +37,7 @@ class OptunaMirror:
 
     def __init__(self, url: str, study: Study) -> None:
         self._url = sqlite_url(study.folder / "optuna.db") if url == "auto" else url
-        notes = study.notes
+        notes = self._notes = study.notes
         self._name = f"{study.name}-{notes.study_id}" if notes.study_id else study.name
         self._goals = notes.goals
         self._choices, self._levels = notes.choices or (), notes.levels or ()
@@ -60,6 +61,24 @@ class OptunaMirror:
         """Add one trial, in one transaction."""
         with _quiet():
             self._study.add_trial(self._trial(ask, result))
+
+    def conclude(self, outcome: str) -> None:
+        """Note on the Optuna study what ours is, and how it stands."""
+        notes = self._notes
+        told = {
+            "hrnet-search": notes.study_id or "",
+            "outcome": outcome,
+            "device": notes.device or "",
+            **{str(key): value for key, value in (notes.identity or {}).items()},
+        }
+        with _quiet():
+            known = self._study.user_attrs
+            for name, value in told.items():
+                if known.get(name) != value:
+                    self._study.set_user_attr(name, value)
+
+    def attach(self) -> None:
+        """Do nothing: Optuna keeps no files."""
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -103,16 +122,24 @@ class OptunaMirror:
             "rungs": [[rung.step, rung.miou] for rung in result.rungs],
             "wall_s": result.wall_s,
             "error": result.error,
+            **_costs(result),
         }
-        return create_trial(
+        accuracy = self._goals.accuracy.key
+        scores = ((rung.step, rung.score(accuracy)) for rung in result.rungs)
+        trial = create_trial(
             state=state,
             values=values if state == TrialState.COMPLETE else None,
             # The base, and what a pick is compared with, may stand at no point of the space.
             params=self._params(ask) if ask.point else {},
             distributions=self._distributions() if ask.point else {},
             user_attrs=attributes,
+            intermediate_values={step: score for step, score in scores if score is not None},
             system_attrs={"constraints": over} if self._limits or self._goals.floors else None,
         )
+        if result.began is not None:
+            trial.datetime_start = datetime.fromtimestamp(result.began)
+            trial.datetime_complete = datetime.fromtimestamp(result.began + result.wall_s)
+        return trial
 
     def _over(self, result: TrialResult) -> list[float]:
         """Return by which share each limit is broken, those that are kept at most 0."""
@@ -127,6 +154,12 @@ class OptunaMirror:
 
     def _distributions(self) -> dict[str, BaseDistribution]:
         return dict(zip(self._choices, map(_distribution, self._levels), strict=True))
+
+
+def _costs(result: TrialResult) -> dict[str, Any]:
+    """Return every cost that is known of a trial."""
+    found = {name: one.of(result) for name, one in PLAIN.items() if one.is_cost}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _distribution(levels: Sequence[Any]) -> BaseDistribution:

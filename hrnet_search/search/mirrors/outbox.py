@@ -23,6 +23,7 @@ from hrnet_search.search.mirrors.mlflow_mirror import MlflowMirror
 from hrnet_search.search.mirrors.optuna_mirror import OptunaMirror
 from hrnet_search.search.mirrors.tracking_uri import REDACTED, filled, noted_tracking, tracking_of
 from hrnet_search.space.load import SpaceFile
+from hrnet_search.store.notes import BROKEN, DONE, INTERRUPTED, RUNNING
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 
@@ -45,6 +46,14 @@ class Mirror(Protocol):
 
     def send(self, ask: Ask, result: TrialResult) -> None:
         """Show one trial that is not there whole; what is there of it is completed."""
+        ...
+
+    def conclude(self, outcome: str) -> None:
+        """Show the study itself, and how its last run stands, one of OUTCOMES; after `known`."""
+        ...
+
+    def attach(self) -> None:
+        """Show the files of the study's report, where files are taken; after `known`."""
         ...
 
     def close(self) -> None:
@@ -99,6 +108,12 @@ class Nowhere:
     def send(self, ask: Ask, result: TrialResult) -> None:
         """Send nothing."""
 
+    def conclude(self, outcome: str) -> None:
+        """Show nothing."""
+
+    def attach(self) -> None:
+        """Show nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -133,14 +148,30 @@ class Line:
                     self.sent += 1
                 self.waiting.popleft()
         except Exception as error:  # whatever a server, its database or the network come up with
-            self._known = None  # what arrived is asked for when it answers again
-            self._not_before = time.monotonic() + RETRY_S
-            self._say(error)
+            self._failed(error)
+
+    def conclude(self, outcome: str, attach: bool = False) -> None:
+        """Show how the study stands, `attach` with its report; `sync` shows what cannot be now."""
+        if self.waiting:
+            return  # it does not answer
+        try:
+            if self._known is None:
+                self._known = self._mirror.known()
+            self._mirror.conclude(outcome)
+            if attach:
+                self._mirror.attach()
+        except Exception as error:
+            self._failed(error)
 
     def close(self) -> None:
         """Let go of the mirror, whatever it says."""
         with suppress(Exception):
             self._mirror.close()
+
+    def _failed(self, error: Exception) -> None:
+        self._known = None  # what arrived is asked for when it answers again
+        self._not_before = time.monotonic() + RETRY_S
+        self._say(error)
 
     def _say(self, error: Exception) -> None:
         if not self._warned:
@@ -170,6 +201,7 @@ class Outbox:
         self._sync = shlex.join(words)
         self._seen = 0
         self._ending = False
+        self._outcome = DONE
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._main, name="mirrors", daemon=True)
 
@@ -181,6 +213,7 @@ class Outbox:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not self._lines:
             return
+        self._outcome = DONE if kind is None else outcome_of(kind)
         self._ending = True
         self._wake.set()
         # Whoever interrupts, or has lost the study, does not wait.
@@ -201,12 +234,15 @@ class Outbox:
         self._wake.set()
 
     def _main(self) -> None:
+        for line in self._lines.values():
+            line.conclude(RUNNING)
         while not self._ending:
             self._round(again=False)
             self._wake.wait(RETRY_S)
             self._wake.clear()
         self._round(again=True)
         for line in self._lines.values():
+            line.conclude(self._outcome)
             line.close()
 
     def _round(self, again: bool) -> None:
@@ -218,6 +254,19 @@ class Outbox:
         for line in self._lines.values():
             line.waiting.extend(new)
             line.push(time.monotonic() + FLUSH_S, again)
+
+
+def outcome_of(kind: type[BaseException]) -> str:
+    """Return how a run stands that ended with an exception."""
+    return INTERRUPTED if issubclass(kind, KeyboardInterrupt) else BROKEN
+
+
+def show_report(folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None) -> None:
+    """Show what the report of a study holds in its mirrors, where they take files."""
+    study = open_study(folder)
+    for line in lines_of(study, warn, file).values():
+        line.conclude(study.outcome, attach=True)
+        line.close()
 
 
 def sync(
@@ -236,6 +285,7 @@ def sync(
     for name, line in lines_of(study, warn, file).items():
         line.waiting.extend(study.ended(0))
         line.push(float("inf"), again=True)
+        line.conclude(study.outcome, attach=True)
         line.close()
         found[name] = (line.sent, len(line.waiting))
     return found

@@ -9,9 +9,10 @@ from made_up import ask, result
 from hrnet_search.arch.cost import Cost
 from hrnet_search.goals import Goals
 from hrnet_search.records import COMPLETED, FAILED, STOPPED, RungResult, TrialResult
-from hrnet_search.report.page.history import audit_line, growth, learning_curves, reasons, stops
+from hrnet_search.report.page.history import audit_line, learning_curves, reasons, stops
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit
+from hrnet_search.store.growth import growth
 
 
 def trials(*found: TrialResult | None) -> list[Trial]:

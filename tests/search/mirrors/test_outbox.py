@@ -206,6 +206,7 @@ class Flaky:
 
     def __init__(self) -> None:
         self.keys: list[str] = []
+        self.outcomes: list[str] = []
         self.down, self.late = False, False
         self.free = threading.Event()
         self.free.set()
@@ -220,6 +221,13 @@ class Flaky:
         self.keys.append(str(ask.key))
         if self.late:
             raise TimeoutError("the answer was lost")
+
+    def conclude(self, outcome: str) -> None:
+        self._maybe()
+        self.outcomes.append(outcome)
+
+    def attach(self) -> None:
+        self._maybe()
 
     def close(self) -> None: ...
 

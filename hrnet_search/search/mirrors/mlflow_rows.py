@@ -1,0 +1,148 @@
+"""What runs of MLflow are told of trials and studies: parameters and metrics, as rows."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.records import KEPT, Objective, Schedule, TrialResult
+from hrnet_search.store.growth import Growth, Reference, Trial, growth
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import Ask
+
+Row = tuple[str, float, int]
+"""A metric: its name, its value, and the step that it is of."""
+
+SOFT = ("soft_iou", "balanced_cross_entropy", "training_loss")
+
+NOT_IN_NAMES = re.compile(r"[^/\w.\- :]+")
+"""What MLflow takes in no name of a metric or a parameter."""
+
+LONGEST = 500
+"""Characters of a parameter."""
+
+HYPERVOLUME = "hypervolume"
+
+
+def trial_metrics(
+    result: TrialResult, accuracies: Sequence[Objective] = (), names: Sequence[str] = ()
+) -> list[Row]:
+    """Return what a trial found, IoU by the names of classes where they have any."""
+    last = result.rungs[-1].step if result.rungs else 0
+    values: dict[str, float | None] = {
+        "wall_s": result.wall_s,
+        "latency_ms": result.latency_ms,
+        KEPT: result.kept,
+    }
+    if result.cost is not None:
+        cost = result.cost
+        values |= {"params": cost.params, "macs": cost.macs, "activations": cost.activations}
+    rows = [(name, value, last) for name, value in values.items() if value is not None]
+    for rung in result.rungs:
+        rows += [("miou", rung.miou, rung.step), ("loss", rung.loss, rung.step)]
+        soft = ((name, getattr(rung, name)) for name in SOFT)
+        rows += [(name, value, rung.step) for name, value in soft if value is not None]
+        own = ((_named(one.name).strip("_"), rung.score(one.key)) for one in accuracies)
+        rows += [(name, value, rung.step) for name, value in own if value is not None]
+        labels = zip(class_metrics(len(rung.iou), names), rung.iou, strict=True)
+        rows += [(name, value, rung.step) for name, value in labels]
+    return [(name, float(value), step) for name, value, step in rows if math.isfinite(value)]
+
+
+def class_metrics(count: int, names: Sequence[str]) -> list[str]:
+    """Return what the IoU of each class is called: by its name, by its id where that is not one.
+
+    Two names that MLflow would take for one another have their ids as well.
+    """
+    plain = [_named(names[k]) if k < len(names) else str(k) for k in range(count)]
+    return [
+        f"iou.{name}" if plain.count(name) == 1 else f"iou.{name}.{k}"
+        for k, name in enumerate(plain)
+    ]
+
+
+def _named(name: str) -> str:
+    """Return a name as MLflow takes it: iou[pedestrian,bicyclist] as iou_pedestrian_bicyclist_."""
+    return NOT_IN_NAMES.sub("_", name)
+
+
+def trial_params(ask: Ask, notes: Notes) -> dict[str, str]:
+    """Return what was trained, by which choices and which schedule."""
+    key = ask.key
+    found: dict[str, object] = {
+        "architecture": key.architecture, "schedule": key.schedule, "seed": key.seed,
+        **architecture_params(ask.architecture),
+    }  # fmt: skip
+    if ask.point and notes.choices and notes.levels:
+        for name, levels, place in zip(notes.choices, notes.levels, ask.point, strict=True):
+            found.setdefault(_named(name), levels[place])
+    return _texts({**found, **_schedule_params(notes, key.schedule)})
+
+
+def architecture_params(architecture: Architecture) -> dict[str, object]:
+    """Return what an architecture is, by parameter."""
+    found: dict[str, object] = {
+        "width": architecture.width,
+        "final_kernel": architecture.final_kernel,
+    }
+    for number, stage in enumerate(architecture.stages, start=1):
+        found |= {
+            f"STAGE{number}.NUM_MODULES": stage.modules,
+            f"STAGE{number}.NUM_BRANCHES": stage.branches,
+            f"STAGE{number}.BLOCK": stage.block,
+            f"STAGE{number}.NUM_BLOCKS": list(stage.blocks),
+            f"STAGE{number}.NUM_CHANNELS": list(stage.channels),
+            f"STAGE{number}.FUSE_METHOD": stage.fuse,
+        }
+    return found
+
+
+def _schedule_params(notes: Notes, schedule: str) -> dict[str, object]:
+    known = (notes.schedule, notes.long_schedule, *(notes.arm_schedules or ()))
+    noted = next((one for one in known if one and one.id == schedule), None)
+    if noted is None:
+        return {}
+    own = (field.name for field in fields(Schedule) if field.name != "data")
+    found: dict[str, object] = {f"schedule.{name}": getattr(noted.schedule, name) for name in own}
+    data = noted.schedule.data
+    return {**found, "data.kind": data.kind, "data.classes": data.classes, "data.size": data.size}
+
+
+def study_params(notes: Notes) -> dict[str, str]:
+    """Return what may not change of a study, and where latency is measured."""
+    found: dict[str, object] = {_named(k): v for k, v in (notes.identity or {}).items()}
+    if notes.device:
+        found["device"] = notes.device
+    if notes.aa_check:
+        condition = notes.aa_check.condition
+        found |= {f"latency.{f.name}": getattr(condition, f.name) for f in fields(condition)}
+    return _texts(found)
+
+
+def front_growth(study: Study, reference: Reference | None) -> Growth | None:
+    """Return how the front of a study grew over a reference, its own if there is none yet."""
+    notes = study.notes
+    schedule = (notes.schedule.id if notes.schedule else "") or "*"
+    return growth(study.trials(), notes.goals, schedule, reference)
+
+
+def ending_metrics(trials: Sequence[Trial]) -> Iterator[Row]:
+    """Yield how many trials ended how."""
+    counts: dict[str, int] = {}
+    for _, result in trials:
+        if result is not None:
+            counts[result.status] = counts.get(result.status, 0) + 1
+    yield from ((f"trials.{status}", float(count), 0) for status, count in counts.items())
+
+
+def _texts(found: dict[str, object]) -> dict[str, str]:
+    return {name: _text(value)[:LONGEST] for name, value in found.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
