@@ -81,7 +81,8 @@ def test_shipped_configs_are_complete_for_the_library(path: Path) -> None:
 
 
 def test_seven_configs_are_shipped() -> None:
-    assert [Architecture.from_yaml(p).width for p in SHIPPED] == [18, 16, 18, 30, 32, 40, 48]
+    widths = [Architecture.from_yaml(p).width for p in SHIPPED]
+    assert widths == [18, 18, 48, 18, 16, 18, 30, 32, 40, 48]  # those with OCR first
 
 
 def test_random_architectures_survive_the_round_trip(
@@ -150,7 +151,7 @@ def test_a_missing_align_corners_is_false_and_written(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "out.yaml").read_text())["MODEL"]["ALIGN_CORNERS"] is False
 
 
-def test_an_ocr_config_gives_its_backbone_and_names_its_head(tmp_path: Path) -> None:
+def test_an_ocr_config_gives_its_backbone_and_its_head(tmp_path: Path) -> None:
     def to_ocr(sections: dict[str, Any]) -> None:
         sections["MODEL"].update(NAME="seg_hrnet_ocr", NUM_OUTPUTS=2)
         sections["LOSS"]["BALANCE_WEIGHTS"] = [0.4, 1]
@@ -160,6 +161,7 @@ def test_an_ocr_config_gives_its_backbone_and_names_its_head(tmp_path: Path) -> 
     found = Architecture.from_yaml(path)
     assert found.head == "seg_hrnet_ocr"
     assert found.stages == Architecture.from_yaml(SMALL).stages
+    assert (found.mid_channels, found.key_channels) == (512, 256)  # the official defaults
     # A plain network written like it must not keep what two outputs need.
     text = config_text(replace(found, head="seg_hrnet"), read_config(path))
     sections = yaml.safe_load(text)
@@ -278,14 +280,18 @@ def test_all_faults_of_values_come_in_the_same_round(tmp_path: Path) -> None:
     ]
 
 
-def test_a_head_that_is_not_built_is_no_second_round(tmp_path: Path) -> None:
+def test_faults_of_an_ocr_head_come_with_the_others(tmp_path: Path) -> None:
     def spoil(sections: dict[str, Any]) -> None:
-        sections["MODEL"].update(NAME="seg_hrnet_ocr")
+        ocr = {"MID_CHANNEL": 512, "KEY_CHANNELS": 0, "SCALE": 1}
+        extra = sections["MODEL"].pop("EXTRA")
+        sections["MODEL"].update(NAME="seg_hrnet_ocr", OCR=ocr, EXTRA=extra)
         sections["MODEL"]["EXTRA"]["STAGE2"]["BLOCK"] = "basic"
 
     with pytest.raises(ArchitectureError) as caught:
-        read_config(changed(tmp_path, spoil), to_build=True)
-    assert [f.path for f in caught.value.faults] == ["MODEL.NAME", "MODEL.EXTRA.STAGE2.BLOCK"]
+        read_config(changed(tmp_path, spoil))
+    assert [f.path for f in caught.value.faults] == [
+        "MODEL.OCR.MID_CHANNEL", "MODEL.OCR.KEY_CHANNELS", "MODEL.EXTRA.STAGE2.BLOCK",
+    ]  # fmt: skip
 
 
 def test_branches_that_decrease_are_said_beside_other_faults(tmp_path: Path) -> None:

@@ -186,6 +186,9 @@ def architecture_params(architecture: Architecture) -> list[tuple[str, object]]:
         ("width", architecture.width),
         ("final_kernel", architecture.final_kernel),
     ]
+    if architecture.has_ocr:
+        rows += [("OCR.MID_CHANNELS", architecture.mid_channels)]
+        rows += [("OCR.KEY_CHANNELS", architecture.key_channels)]
     for number, stage in enumerate(architecture.stages, start=1):
         rows += [
             (f"STAGE{number}.NUM_MODULES", stage.modules),
