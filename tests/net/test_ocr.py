@@ -91,8 +91,8 @@ def test_pretrained_weights_may_lack_the_whole_head_and_nothing_else(tmp_path: P
 
 
 def with_ocr(architecture: Architecture, rng: random.Random) -> Architecture:
-    widths = {"mid_channels": rng.randint(3, 9), "key_channels": rng.randint(2, 6)}
-    return replace(architecture, head=OCR, **widths)
+    mid, key = rng.randint(3, 9), rng.randint(2, 6)
+    return replace(architecture, head=OCR, mid_channels=mid, key_channels=key)
 
 
 def gap(one: HighResolutionNet, other: HighResolutionNet, x: Tensor) -> float:

@@ -40,7 +40,7 @@ vary:
   OCR.MID_CHANNELS: [64, 128]
 data: {{kind: shapes}}
 schedule: {{steps: 10}}
-objectives: [miou, macs]
+objectives: {{miou: max, macs: min}}
 """
 
 
