@@ -31,7 +31,8 @@ LIBRARY: dict[str, Any] = {
     "OUTPUT_DIR": "", "LOG_DIR": "", "GPUS": (0,), "WORKERS": 4, "PRINT_FREQ": 20,
     "AUTO_RESUME": False, "PIN_MEMORY": True, "RANK": 0,
     "CUDNN": {"BENCHMARK": True, "DETERMINISTIC": False, "ENABLED": True},
-    "MODEL": {"NAME": "seg_hrnet", "PRETRAINED": "", "ALIGN_CORNERS": True, "NUM_OUTPUTS": 1},
+    "MODEL": {"NAME": "seg_hrnet", "PRETRAINED": "", "ALIGN_CORNERS": True, "NUM_OUTPUTS": 1,
+              "OCR": {"MID_CHANNELS": 512, "KEY_CHANNELS": 256, "DROPOUT": 0.05, "SCALE": 1}},
     "LOSS": {"USE_OHEM": False, "OHEMTHRES": 0.9, "OHEMKEEP": 100000, "CLASS_BALANCE": False,
              "BALANCE_WEIGHTS": [1]},
     "DATASET": {"ROOT": "", "DATASET": "cityscapes", "NUM_CLASSES": 19, "TRAIN_SET": "",
@@ -167,6 +168,35 @@ def test_an_ocr_config_gives_its_backbone_and_its_head(tmp_path: Path) -> None:
     sections = yaml.safe_load(text)
     assert "NUM_OUTPUTS" not in sections["MODEL"]
     assert "BALANCE_WEIGHTS" not in sections["LOSS"]
+
+
+@pytest.mark.parametrize("ohem", [False, True])
+@pytest.mark.parametrize("widths", [None, (128, 64)])
+def test_an_ocr_config_as_published_round_trips(
+    tmp_path: Path, ohem: bool, widths: tuple[int, int] | None
+) -> None:
+    """All eight of experiments/ name two outputs and their weights, and leave OCR as it is."""
+
+    def to_published(sections: dict[str, Any]) -> None:
+        model = sections["MODEL"]
+        model.update(NAME="seg_hrnet_ocr", NUM_OUTPUTS=2)
+        del model["ALIGN_CORNERS"]
+        if widths:
+            model["OCR"] = {"MID_CHANNELS": widths[0], "KEY_CHANNELS": widths[1], "DROPOUT": 0.05}
+        stage1 = model["EXTRA"]["STAGE1"]
+        stage1["NUM_RANCHES"] = stage1.pop("NUM_BRANCHES")
+        sections["LOSS"].update(USE_OHEM=ohem, BALANCE_WEIGHTS=[0.4, 1])
+
+    path = changed(tmp_path, to_published)
+    found = read_config(path).architecture
+    assert (found.mid_channels, found.key_channels) == (widths or (512, 256))
+    found.to_yaml(tmp_path / "again.yaml", like=path)
+    again = merged(tmp_path / "again.yaml")
+    assert Architecture.from_yaml(tmp_path / "again.yaml") == found
+    assert (again.MODEL.NAME, again.MODEL.NUM_OUTPUTS) == ("seg_hrnet_ocr", 2)
+    assert (widths or (512, 256)) == (again.MODEL.OCR.MID_CHANNELS, again.MODEL.OCR.KEY_CHANNELS)
+    assert again.LOSS.BALANCE_WEIGHTS == [0.4, 1]
+    assert ohem == again.LOSS.USE_OHEM
 
 
 def extra(key: str, value: object) -> Callable[[dict[str, Any]], object]:
