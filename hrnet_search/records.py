@@ -167,6 +167,9 @@ MEAN_PADDING, BLACK_PADDING = "mean", "black"
 """What a crop shows outside its image."""
 
 
+AUX_WEIGHT = 0.4
+"""LOSS.BALANCE_WEIGHTS of all published configs with an OCR head; the main output counts 1."""
+
 SHARED_KEYS = ("networks", "init_networks", "init_warmup")
 """Fields of Schedule that are part of an identity where they are set, as `WHERE_SET` are."""
 
@@ -243,6 +246,9 @@ class Schedule:
     ones judged; 0: none. `precision` auto and `memory_format` auto stand in space files alone:
     a study settles them at its start.
 
+    `aux_weight` is what the loss of the auxiliary output of an OCR head counts beside that of the
+    output that is judged.
+
     `init` is what a variant starts from: `none` (random weights), `base` (inherited from the
     study's base, which is trained first, for `init_steps` steps at the learning rate `init_lr`;
     0: as a variant), `shared` (slices of weights that all variants share, which are trained first:
@@ -273,6 +279,7 @@ class Schedule:
     loss: str = "cross_entropy"
     ohem_threshold: float = 0.9
     ohem_keep: int = 131072
+    aux_weight: float = AUX_WEIGHT
     class_weights: str | tuple[float, ...] = "none"
     scale: tuple[float, float] = (0.5, 2.0)
     flip: bool = True
@@ -342,6 +349,8 @@ class Schedule:
                 del content[key]
         if self.init_fingerprint:  # it tells more than the words that led to it
             del content["init"], content["init_steps"], content["init_lr"]
+        if self.aux_weight == AUX_WEIGHT:
+            del content["aux_weight"]  # as published: studies begun before it existed go on
         if self.loss != "ohem":
             del content["ohem_threshold"], content["ohem_keep"]
         return "sc-" + hash_of(content)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from hrnet_search.arch.architecture import Architecture, Stage
+from hrnet_search.arch.architecture import OCR, Architecture, Stage
 
 
 def draw(rng: random.Random, most: int = 3, channels: int = 24) -> Architecture:
@@ -26,3 +27,13 @@ def draw(rng: random.Random, most: int = 3, channels: int = 24) -> Architecture:
     one, two, three, four = stages
     kernel, corners = rng.choice((1, 3)), rng.random() < 0.5
     return Architecture((one, two, three, four), "seg_hrnet", kernel, corners)
+
+
+def with_either_head(architectures: list[Architecture], rng: random.Random) -> list[Architecture]:
+    """Return architectures of which about half have an OCR head, of any width."""
+    return [
+        replace(a, head=OCR, mid_channels=rng.randint(1, 40), key_channels=rng.randint(1, 20))
+        if rng.random() < 0.5
+        else a
+        for a in architectures
+    ]

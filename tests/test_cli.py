@@ -28,7 +28,7 @@ from hrnet_search.space.load import load_space_file
 from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs").glob("seg_hrnet_w*.yaml"))
 SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))
 TINY = f"""\
 name: tiny

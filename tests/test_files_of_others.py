@@ -24,7 +24,7 @@ from hrnet_search.files import OWN, open_log, write_file, write_whole
 from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]
-BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
+BASE = sorted((ROOT / "configs").glob("seg_hrnet_w*.yaml"))[1]
 QUICKSTART = ROOT / "search_spaces" / "quickstart.yaml"
 
 

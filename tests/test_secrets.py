@@ -27,7 +27,7 @@ from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]
-BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
+BASE = sorted((ROOT / "configs").glob("seg_hrnet_w*.yaml"))[1]
 PASSWORD = "Geheim s/3:&%?"
 TOKEN = "tok3nOfMine"
 ENCODED = quote(PASSWORD, safe="")

@@ -19,7 +19,16 @@ EXPANSION = {"BASIC": 1, "BOTTLENECK": 4}
 
 FUSE_METHODS = ("SUM", "CAT")
 FINAL_KERNELS = (1, 3)
-HEADS = ("seg_hrnet", "seg_hrnet_ocr")
+PLAIN, OCR = "seg_hrnet", "seg_hrnet_ocr"
+HEADS = (PLAIN, OCR)
+"""Heads by the model of the official library that has them (MODEL.NAME)."""
+
+HEAD_WORDS = {"plain": PLAIN, "ocr": OCR}
+"""Heads as a space file calls them."""
+
+MID_CHANNELS, KEY_CHANNELS = 512, 256
+"""MODEL.OCR of the official `lib/config/default.py`."""
+
 MAX_BRANCHES = 4
 MAX_COUNT = 4096
 """Largest channel, block and module count that is taken as meant."""
@@ -55,12 +64,18 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One network, fully specified; whatever changes the computation is in, classes are not."""
+    """One network, fully specified; whatever changes the computation is in, classes are not.
+
+    `final_kernel` is read by the plain head alone, `mid_channels` and `key_channels` (the widths
+    of pixels and classes, and of what is compared between them) by the OCR head alone.
+    """
 
     stages: tuple[Stage, Stage, Stage, Stage]
-    head: str = "seg_hrnet"
+    head: str = PLAIN
     final_kernel: int = 1
     align_corners: bool = False
+    mid_channels: int = MID_CHANNELS
+    key_channels: int = KEY_CHANNELS
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Architecture:
@@ -87,6 +102,11 @@ class Architecture:
         return "hr-" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
+    def has_ocr(self) -> bool:
+        """Whether it has the OCR head, and so an auxiliary output in training."""
+        return self.head == OCR
+
+    @property
     def width(self) -> int:
         """Channel count of the last stage's first branch."""
         return self.stages[3].channels[0]
@@ -107,8 +127,8 @@ class Architecture:
                 steps.append(("transition", stage.widths))
                 widths = stage.widths
             steps += _module_steps(stage) * stage.modules
-        kernel = self.final_kernel if self.head == "seg_hrnet" else 0  # OCR never reads it
-        return (self.head, kernel, bool(self.align_corners), tuple(steps))
+        read = (self.mid_channels, self.key_channels) if self.has_ocr else self.final_kernel
+        return (self.head, read, bool(self.align_corners), tuple(steps))
 
     def problems(self) -> tuple[Fault, ...]:
         """Return every problem, each with its path, its value and what is allowed."""
@@ -119,6 +139,8 @@ class Architecture:
             faults += order_problems(self.stages)
         faults += choice_problems("MODEL.NAME", self.head, HEADS)
         faults += choice_problems("FINAL_CONV_KERNEL", self.final_kernel, FINAL_KERNELS)
+        if self.has_ocr:
+            faults += ocr_problems(self.mid_channels, self.key_channels)
         faults += choice_problems("ALIGN_CORNERS", self.align_corners, (False, True))
         return tuple(faults)
 
@@ -165,19 +187,17 @@ def order_problems(stages: tuple[Stage, ...]) -> list[Fault]:
     return faults
 
 
+def ocr_problems(mid_channels: object, key_channels: object) -> list[Fault]:
+    """Return every problem of the widths of an OCR head."""
+    mid = _count_problems("OCR.MID_CHANNELS", mid_channels, 1)
+    return mid + _count_problems("OCR.KEY_CHANNELS", key_channels, 1)
+
+
 def _count_problems(path: str, value: object, least: int) -> list[Fault]:
     if type(value) is int and least <= value <= MAX_COUNT:
         return []
     allowed = f"allowed: an integer from {least} to {MAX_COUNT}"
     return [Fault(path, value, f"{shown(value)} is not a count", allowed)]
-
-
-def head_problem(head: str) -> Fault | None:
-    """Return what to say of a head that is read but neither built nor counted."""
-    if head == "seg_hrnet":
-        return None
-    wrong = f"the head {head} is not built here"
-    return Fault("MODEL.NAME", head, wrong, "allowed: seg_hrnet (the same backbone)")
 
 
 def choice_problems(path: str, value: object, allowed: tuple[object, ...]) -> list[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from hrnet_search.arch.architecture import (
     EXPANSION,
     FINAL_KERNELS,
+    HEADS,
     MAX_BRANCHES,
     MAX_COUNT,
     Architecture,
@@ -20,16 +22,23 @@ from hrnet_search.arch.architecture import (
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+ARRAYS = (
+    "modules", "expansion", "branches", "blocks", "channels", "cat", "final_kernel", "ocr",
+    "mid_channels", "key_channels",
+)  # fmt: skip
+"""Fields of a batch with a row an architecture."""
+
 BLOCK_OF = {expansion: block for block, expansion in EXPANSION.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureBatch:
-    """N architectures with one head and one align_corners.
+    """N architectures with one align_corners.
 
     `modules`, `expansion` (1 BASIC, 4 BOTTLENECK), `branches` and `cat` (0 SUM, 1 CAT) are
-    [N, 4], by stage; `blocks` and `channels` [N, 4, 4], by stage and branch;
-    `final_kernel` [N]. Entries of branches that a stage does not have are not read.
+    [N, 4], by stage; `blocks` and `channels` [N, 4, 4], by stage and branch; `final_kernel`,
+    `ocr` (0 plain head, 1 OCR), `mid_channels` and `key_channels` [N]. Entries of branches that
+    a stage does not have are not read, nor what another head reads.
     """
 
     modules: Ints
@@ -39,7 +48,9 @@ class ArchitectureBatch:
     channels: Ints
     cat: Ints
     final_kernel: Ints
-    head: str = "seg_hrnet"
+    ocr: Ints
+    mid_channels: Ints
+    key_channels: Ints
     align_corners: bool = False
 
     def __len__(self) -> int:
@@ -47,7 +58,7 @@ class ArchitectureBatch:
 
     @classmethod
     def of(cls, architectures: Sequence[Architecture]) -> ArchitectureBatch:
-        """Return architectures as arrays; head and align_corners are those of the first."""
+        """Return architectures as arrays; align_corners is that of the first."""
         stages = [a.stages for a in architectures]
         rows = [[_padded(s) for s in four] for four in stages]
         return cls(
@@ -58,20 +69,30 @@ class ArchitectureBatch:
             channels=_ints([[channels for _, channels in four] for four in rows]),
             cat=_ints([[int(s.fuse == "CAT") for s in four] for four in stages]),
             final_kernel=_ints([a.final_kernel for a in architectures]),
-            head=architectures[0].head,
+            ocr=_ints([int(a.has_ocr) for a in architectures]),
+            mid_channels=_ints([a.mid_channels for a in architectures]),
+            key_channels=_ints([a.key_channels for a in architectures]),
             align_corners=architectures[0].align_corners,
         )
 
     def taken(self, rows: Bools) -> ArchitectureBatch:
         """Return the architectures of some rows [N], in their order."""
-        arrays = ("modules", "expansion", "branches", "blocks", "channels", "cat", "final_kernel")
-        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+        return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
+
+    def most(self) -> ArchitectureBatch:
+        """Return two architectures that have the most of everything, one with each head."""
+        two: dict[str, Any] = {
+            name: np.repeat(getattr(self, name).max(axis=0)[None], 2, axis=0) for name in ARRAYS
+        }
+        return replace(self, **{**two, "ocr": _ints([0, self.ocr.max()])})
 
     def architecture(self, row: int) -> Architecture:
         """Return one row as an Architecture, valid or not."""
         stages = tuple(self._stage(row, s) for s in range(4))
+        ocr = int(self.ocr[row])
+        widths = (int(self.mid_channels[row]), int(self.key_channels[row])) if ocr else ()
         kernel = int(self.final_kernel[row])
-        return Architecture(stages, self.head, kernel, self.align_corners)  # type: ignore[arg-type]
+        return Architecture(stages, HEADS[ocr], kernel, self.align_corners, *widths)  # type: ignore[arg-type]
 
     def _stage(self, row: int, s: int) -> Stage:
         n = int(self.branches[row, s])
@@ -93,6 +114,8 @@ class ArchitectureBatch:
         least = np.array([1, 0, 0, 0])
         good &= ((self.modules >= least) & (self.modules <= MAX_COUNT)).all(axis=1)
         good &= np.isin(self.final_kernel, FINAL_KERNELS)
+        for widths in (self.mid_channels, self.key_channels):
+            good &= (self.ocr == 0) | (widths >= 1) & (widths <= MAX_COUNT)
         return np.asarray(good, dtype=np.bool_)
 
     def present(self) -> Bools:
@@ -100,7 +123,7 @@ class ArchitectureBatch:
         return np.arange(MAX_BRANCHES) < self.branches[:, :, None]
 
     def rows(self) -> Ints:
-        """Return what is read of each architecture, [N, 45]: equal rows, equal computation.
+        """Return what is read of each architecture, [N, 48]: equal rows, equal computation.
 
         The converse holds but for modules that could as well stand in the next stage; ids
         tell those apart.
@@ -117,7 +140,9 @@ class ArchitectureBatch:
         expansion = np.where(runs, self.expansion, 0)
         parts = [modules, expansion, np.where(fused, self.cat, 0), blocks, widths]
         flat = [p.reshape(len(self), -1) for p in parts]
-        return np.concatenate([*flat, self.final_kernel[:, None]], axis=1)
+        plain, ocr = self.final_kernel * (1 - self.ocr), self.ocr
+        head = [plain, ocr, ocr * self.mid_channels, ocr * self.key_channels]
+        return np.concatenate([*flat, np.stack(head, axis=1)], axis=1)
 
 
 def _padded(stage: Stage) -> tuple[list[int], list[int]]:

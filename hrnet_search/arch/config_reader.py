@@ -11,11 +11,15 @@ import yaml
 from hrnet_search.arch.architecture import (
     FINAL_KERNELS,
     HEADS,
+    KEY_CHANNELS,
     MAX_BRANCHES,
+    MID_CHANNELS,
+    OCR,
+    PLAIN,
     Architecture,
     Stage,
     choice_problems,
-    head_problem,
+    ocr_problems,
     order_problems,
     stage_problems,
 )
@@ -25,6 +29,9 @@ from hrnet_search.errors import Fault, nearest, shown
 STAGE_KEYS = ("NUM_MODULES", "NUM_BRANCHES", "BLOCK", "NUM_BLOCKS", "NUM_CHANNELS", "FUSE_METHOD")
 STAGE1_ALIASES = {"NUM_RANCHES": "NUM_BRANCHES"}
 """The typo that every published config has in STAGE1, where the key is never read."""
+
+OCR_KEYS = ("MID_CHANNELS", "KEY_CHANNELS", "DROPOUT", "SCALE")
+"""Keys of MODEL.OCR; the official code never reads the last two."""
 
 EXTRA_KEYS = ("FINAL_CONV_KERNEL", "STAGE1", "STAGE2", "STAGE3", "STAGE4")
 
@@ -49,15 +56,11 @@ def python_config(text: str, file: str) -> Fault | None:
 
 
 class ConfigReader:
-    """Collects faults while a config's nodes become an architecture.
+    """Collects faults while a config's nodes become an architecture."""
 
-    `to_build` refuses heads that are read and written, but neither built nor counted here.
-    """
-
-    def __init__(self, file: str, faults: list[Fault], to_build: bool = False) -> None:
+    def __init__(self, file: str, faults: list[Fault]) -> None:
         self.file = file
         self.faults = faults
-        self.to_build = to_build
 
     def fault(self, node: yaml.Node, path: str, wrong: str, allowed: str = "") -> None:
         line, column = place(node)
@@ -78,9 +81,8 @@ class ConfigReader:
         if model is None:
             return None
         found = self.section(model[1], "MODEL")
-        if "OCR" in found:
-            self.section(found["OCR"][1], "MODEL.OCR")
         head = self.head(found)
+        widths = self.ocr(found, head)
         corners = self.value(found, "MODEL", "ALIGN_CORNERS", default=False)
         corners = False if corners is None else corners
         self.judge(found, "MODEL", choice_problems("ALIGN_CORNERS", corners, (False, True)))
@@ -99,11 +101,29 @@ class ConfigReader:
         self.order(four, keys)
         if self.faults or not stages[0]:
             return None
-        return Architecture(four, head, kernel, corners)  # type: ignore[arg-type]
+        return Architecture(four, head, kernel, corners, *widths)  # type: ignore[arg-type]
+
+    def ocr(self, model: Keys, head: Any) -> tuple[int, int]:
+        """Return the widths of an OCR head, the official ones where none are given."""
+        usual = MID_CHANNELS, KEY_CHANNELS
+        if "OCR" not in model:
+            return usual
+        keys = self.section(model["OCR"][1], "MODEL.OCR")
+        if head != OCR:  # which no other head reads
+            return usual
+        for key, (node, _) in keys.items():
+            if key not in OCR_KEYS:
+                self.unknown(node, "MODEL.OCR", key, OCR_KEYS)
+        mid, key = (
+            self.value(keys, "MODEL.OCR", name, default)
+            for name, default in zip(OCR_KEYS, usual, strict=False)
+        )
+        self.judge(keys, "MODEL", ocr_problems(mid, key))
+        return mid, key
 
     def head(self, model: Keys) -> Any:
         """Return MODEL.NAME; one of another library of the family is named for what it is."""
-        head = self.value(model, "MODEL", "NAME", default="seg_hrnet")
+        head = self.value(model, "MODEL", "NAME", default=PLAIN)
         if head is None:
             return None
         faults = choice_problems("NAME", head, HEADS)
@@ -111,12 +131,10 @@ class ConfigReader:
             of = _family(str(head), model)
             what = f"{shown(head)} is the name of {of}" if of else fault.wrong
             self.fault(model["NAME"][1], "MODEL.NAME", what, fault.allowed)
-        if self.to_build and head in HEADS and (why := head_problem(head)):
-            self.fault(model["NAME"][1], "MODEL.NAME", why.wrong, why.allowed)
         return head
 
     def kernel(self, extra: Keys, head: Any, parent: Entry) -> Any:
-        default = 1 if head == "seg_hrnet_ocr" else None  # whose heads never read it
+        default = 1 if head == OCR else None  # whose heads never read it
         kernel = self.value(extra, "MODEL.EXTRA", "FINAL_CONV_KERNEL", default, parent)
         if kernel is not None:
             problems = choice_problems("FINAL_CONV_KERNEL", kernel, FINAL_KERNELS)

@@ -1,22 +1,22 @@
 """Exact cost without building: parameters, MACs, activations, one or a million at a time.
 
 `operations` describes the network once, layer by layer; every total, table and feature is a sum
-over it. Structure after the official `lib/models/seg_hrnet.py`; MACs as its
-`lib/utils/modelsummary.py` counts them: those of convolutions, without bias, batch norm,
-upsampling and additions.
+over it. Structure after the official `lib/models/seg_hrnet.py` and `seg_hrnet_ocr.py`; MACs as
+its `lib/utils/modelsummary.py` counts them: those of convolutions, without bias, batch norm,
+upsampling and additions. The matrix products of OCR's attention, which no counter of convolutions
+sees, are counted apart (`attention_macs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hrnet_search.arch.architecture import MAX_BRANCHES, STEM_CHANNELS, Architecture, head_problem
-from hrnet_search.arch.batch import ArchitectureBatch, Ints
-from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
+from hrnet_search.arch.architecture import MAX_BRANCHES, STEM_CHANNELS, Architecture
+from hrnet_search.arch.batch import ARRAYS, ArchitectureBatch, Ints
+from hrnet_search.errors import Fault, InputError, shown
 
 Size = tuple[int, int]
 INT64_SAFE = 2.0**62
@@ -104,8 +104,8 @@ class Operation:
 def cost(architecture: Architecture, size: Size = (1024, 2048), classes: int = 19) -> Cost:
     """Return the exact cost of one architecture for images of `size` = (height, width).
 
-    Raises ArchitectureError for an invalid architecture and for one with an OCR head, whose
-    cost is not known here; InputError for a size or class count that is not positive.
+    Raises ArchitectureError for an invalid architecture, InputError for a size or class count
+    that is not positive.
     """
     batch = _counted_exactly(architecture, size, classes)
     params, macs, activations = _totals(batch, size, classes)[0]
@@ -117,6 +117,26 @@ def architecture_operations(
 ) -> Iterator[Operation]:
     """Yield the operations of one architecture, in Python's integers; raises what `cost` raises."""
     return operations(_counted_exactly(architecture, size, classes), size, classes)
+
+
+def attention_macs(architecture: Architecture, size: Size = (1024, 2048), classes: int = 19) -> int:
+    """Return the MACs of the three matrix products of an OCR head per image; 0 for a plain one.
+
+    They are no convolutions, and part of no `Cost`. Raises what `cost` raises.
+    """
+    batch = _counted_exactly(architecture, size, classes)
+    return int(batch_attention_macs(batch, size, classes)[0])
+
+
+def batch_attention_macs(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
+    """Return the MACs of the matrix products of each OCR head, [N], per image of `size`.
+
+    Pixels are gathered to class centres (over MID_CHANNELS), compared with them and given their
+    context (over KEY_CHANNELS each).
+    """
+    height, width = halved(size, 2)
+    channels = batch.mid_channels + 2 * batch.key_channels
+    return batch.ocr * channels * (classes * height * width)
 
 
 def batch_costs(batch: ArchitectureBatch, size: Size, classes: int, safe: bool = False) -> Ints:
@@ -137,12 +157,6 @@ def batch_costs(batch: ArchitectureBatch, size: Size, classes: int, safe: bool =
 def fit_64_bits(batch: ArchitectureBatch, size: Size, classes: int) -> bool:
     """Return whether 64 bits hold every number of any mixture of these architectures."""
     return _largest(batch, size, classes) <= INT64_SAFE
-
-
-def check_head(architecture: Architecture) -> None:
-    """Raise ArchitectureError for a head that is read but neither built nor counted."""
-    if fault := head_problem(architecture.head):
-        raise ArchitectureError(fault)
 
 
 def check_input(size: Size, classes: int) -> None:
@@ -274,10 +288,27 @@ def _head(batch: ArchitectureBatch, widths: Ints, size: Size, classes: int) -> I
     here = np.arange(MAX_BRANCHES) < batch.branches[:, 3, None]
     total = (widths[:, 3] * here).sum(axis=1)
     one, out = _fill(batch, 1), _fill(batch, classes)
-    kernel = batch.final_kernel
+    kernel = batch.final_kernel + batch.ocr * (1 - batch.final_kernel)
     lower = total - widths[:, 3, 0]
+    # The plain head, and OCR's auxiliary one, which is the same but for its kernel.
     yield Operation(5, 0, "head", 1, one, total, total, size, bias=True, upsampled=lower)
     yield Operation(5, 0, "head", kernel, one, total, out, size, norm=False, bias=True)
+    yield from _ocr(batch, total, size, classes)
+
+
+def _ocr(batch: ArchitectureBatch, total: Ints, size: Size, classes: int) -> Iterator[Operation]:
+    """What OCR has beside its auxiliary head; each class is a pixel of what it attends to."""
+    here, mid, key = batch.ocr, batch.mid_channels, batch.key_channels
+    objects = (classes, 1)
+    yield Operation(5, 0, "head", 3, here, total, mid, size, bias=True)
+    yield Operation(5, 0, "head", 1, here, mid, key, size)
+    yield Operation(5, 0, "head", 1, here, key, key, size)
+    yield Operation(5, 0, "head", 1, 2 * here, mid, key, objects)  # keys and values
+    yield Operation(5, 0, "head", 1, here, key, key, objects)
+    yield Operation(5, 0, "head", 1, here, key, mid, size)
+    yield Operation(5, 0, "head", 1, here, 2 * mid, mid, size)
+    out = _fill(batch, classes)
+    yield Operation(5, 0, "head", 1, here, mid, out, size, norm=False, bias=True)
 
 
 def _totals(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
@@ -294,36 +325,22 @@ def _totals(batch: ArchitectureBatch, size: Size, classes: int) -> Ints:
 
 def _largest(batch: ArchitectureBatch, size: Size, classes: int) -> float:
     """Return a bound on every number of `_totals`, in floating point."""
-    names = ("modules", "expansion", "branches", "blocks", "channels", "cat", "final_kernel")
-    most = {name: getattr(batch, name).max(axis=0)[None].astype(float) for name in names}
+    most = _as_type(batch.most(), float)
     # Twice: a BOTTLENECK has fewer weights than a BASIC block of as many channels, and equal
     # widths need no transition.
-    return 2 * float(_totals(ArchitectureBatch(**most), size, classes).max())
+    convolutions = 2 * float(_totals(most, size, classes).max())
+    return max(convolutions, float(batch_attention_macs(most, size, classes).max()))
 
 
 def _counted_exactly(architecture: Architecture, size: Size, classes: int) -> ArchitectureBatch:
     """Return a batch of one in Python's integers: no architecture is too large to be counted."""
     architecture.check()
-    check_head(architecture)
     check_input(size, classes)
-    return _as_objects(ArchitectureBatch.of([architecture]))
+    return _as_type(ArchitectureBatch.of([architecture]), object)
 
 
-def _as_objects(batch: ArchitectureBatch) -> ArchitectureBatch:
-    def objects(values: Ints) -> NDArray[np.int64]:
-        return values.astype(object)
-
-    return ArchitectureBatch(
-        modules=objects(batch.modules),
-        expansion=objects(batch.expansion),
-        branches=objects(batch.branches),
-        blocks=objects(batch.blocks),
-        channels=objects(batch.channels),
-        cat=objects(batch.cat),
-        final_kernel=objects(batch.final_kernel),
-        head=batch.head,
-        align_corners=batch.align_corners,
-    )
+def _as_type(batch: ArchitectureBatch, kind: type) -> ArchitectureBatch:
+    return replace(batch, **{name: getattr(batch, name).astype(kind) for name in ARRAYS})
 
 
 def _fill(batch: ArchitectureBatch, value: int) -> Ints:

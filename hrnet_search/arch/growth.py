@@ -16,7 +16,7 @@ def contains(variant: Architecture, source: Architecture) -> bool:
     """
     old, new = source.stages, variant.stages
     return (
-        variant.final_kernel >= source.final_kernel
+        _has_head(variant, source)
         and variant.align_corners == source.align_corners
         and _has_shortcut(new[0]) >= _has_shortcut(old[0])
         and all(_contains(n, o) for n, o in zip(new, old, strict=True))
@@ -38,6 +38,16 @@ def keeps_statistics(variant: Architecture, source: Architecture) -> bool:
         _changes(n, branch) == _changes(o, branch)
         for n, o in pairs
         for branch in range(o[0].branches)
+    )
+
+
+def _has_head(variant: Architecture, source: Architecture) -> bool:
+    if variant.head != source.head:
+        return False
+    if not source.has_ocr:
+        return variant.final_kernel >= source.final_kernel
+    return (
+        variant.mid_channels >= source.mid_channels and variant.key_channels >= source.key_channels
     )
 
 

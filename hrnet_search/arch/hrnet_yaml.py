@@ -1,8 +1,8 @@
 """The HRNet library's yaml dialect: read a config, keep what is no architecture, write one back.
 
-What is read of MODEL.EXTRA is what the official `lib/models/seg_hrnet.py` reads; everything else
-(DATASET, TRAIN, TEST, ...) travels along untouched, so that a written variant is a complete
-config for `tools/train.py`.
+What is read of MODEL is what the official `lib/models/seg_hrnet.py` and `seg_hrnet_ocr.py` read;
+everything else (DATASET, TRAIN, TEST, ...) travels along untouched, so that a written variant is a
+complete config for `tools/train.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ DEFAULT_CLASSES = 19
 """Cityscapes, and the official default where a yaml has no DATASET.NUM_CLASSES."""
 
 
+BALANCE_WEIGHTS = (0.4, 1)
+"""What the losses of the auxiliary and of the main output count, in all published configs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A whole config: its architecture, and every section as plain Python (`MODEL` too)."""
@@ -35,15 +39,14 @@ class Config:
     path: str = ""
 
 
-def read_config(path: str | Path, to_build: bool = False) -> Config:
+def read_config(path: str | Path) -> Config:
     """Read a config of any branch of the HRNet library.
 
     A missing ALIGN_CORNERS is False: the branches without the key behave so. Raises
-    ArchitectureError with every problem, each with file, line and column; `to_build` makes a
-    head that is not built here one of them.
+    ArchitectureError with every problem, each with file, line and column.
     """
     text, faults = read_text(path)
-    return _read(text, str(path), faults, to_build)
+    return _read(text, str(path), faults)
 
 
 def parse_config(text: str) -> Config:
@@ -51,11 +54,11 @@ def parse_config(text: str) -> Config:
     return _read(text, "", [])
 
 
-def _read(text: str, name: str, faults: list[Fault], to_build: bool = False) -> Config:
+def _read(text: str, name: str, faults: list[Fault]) -> Config:
     if not faults and (fault := python_config(text, name)):
         raise ArchitectureError(fault)
     root, more = (None, []) if faults else compose(text, name)
-    reader = ConfigReader(name, [*faults, *more], to_build)
+    reader = ConfigReader(name, [*faults, *more])
     if root is None:
         if not reader.faults:
             reader.missing("", "MODEL", None)
@@ -113,7 +116,9 @@ def config_text(
     if isinstance(train, dict) and "RESUME" in train:
         train["RESUME"] = False
     model = sections.get("MODEL") or {}
-    if like and like.architecture.head != architecture.head:
+    if architecture.has_ocr:
+        _two_outputs(sections, model, architecture)
+    elif like and like.architecture.has_ocr:
         _single_output(sections, model)
     pretrained = model.get("PRETRAINED", "")
     if not like or like.architecture.id != architecture.id:
@@ -197,6 +202,21 @@ def _extra(architecture: Architecture) -> dict[str, Any]:
             "FUSE_METHOD": stage.fuse,
         }
     return extra
+
+
+def _two_outputs(
+    sections: dict[str, Any], model: dict[str, Any], architecture: Architecture
+) -> None:
+    """Put in what train.py needs for a network with two outputs: it stops without any of it."""
+    model["NUM_OUTPUTS"] = 2
+    ocr = model.get("OCR") or {}
+    own = {"MID_CHANNELS": architecture.mid_channels, "KEY_CHANNELS": architecture.key_channels}
+    model["OCR"] = {**ocr, **own}
+    if not isinstance(sections.get("LOSS"), dict):
+        sections["LOSS"] = {}
+    weights = sections["LOSS"].get("BALANCE_WEIGHTS")
+    if not (isinstance(weights, list) and len(weights) == 2):
+        sections["LOSS"]["BALANCE_WEIGHTS"] = list(BALANCE_WEIGHTS)
 
 
 def _single_output(sections: dict[str, Any], model: dict[str, Any]) -> None:

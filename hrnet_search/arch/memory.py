@@ -13,8 +13,11 @@ from hrnet_search.arch.cost import Operation, Size, architecture_operations, hal
 IN_A_BLOCK = 3
 """Maps of a block's width alive at once: what came in, what is added, and the sum."""
 
-IN_THE_HEAD = 4
-"""Maps as wide as all branches alive at once: apart, joined, convolved and normed."""
+JOINED, IN_THE_HEAD = 2, 3
+"""Maps as wide as all branches alive at once: apart and joined; joined, convolved and normed."""
+
+IN_OCR = 6
+"""Maps of MID_CHANNELS alive at once: pixels, context, both joined, convolved and normed."""
 
 IN_THE_LOSS = 2
 """Maps of scores at full size alive as the forward pass ends: scores and their log-softmax."""
@@ -41,10 +44,13 @@ def inference_memory(
     stem = 2 * STEM_CHANNELS * _area(halved(size))
     block = (STEM_CHANNELS + IN_A_BLOCK * widths[0][0]) * quarter
     stages = max(_module_maps(w, size) for w in widths[1:])
-    head = IN_THE_HEAD * sum(widths[3]) * quarter
-    # What the stem puts out is held to the end.
-    after_stem = STEM_CHANNELS * quarter + max(stages, head)
-    maps = max(stem, block, after_stem) + 3 * _area(size)
+    total = sum(widths[3])
+    # What the stem puts out is held until the scales are joined.
+    after_stem = (STEM_CHANNELS + JOINED * total) * quarter
+    head = IN_THE_HEAD * total * quarter
+    if architecture.has_ocr:
+        head = max(head, (total + classes + IN_OCR * architecture.mid_channels) * quarter)
+    maps = max(stem, block, STEM_CHANNELS * quarter + stages, after_stem, head) + 3 * _area(size)
     return element * (_weights(operations) + batch * maps)
 
 
@@ -60,7 +66,10 @@ def training_memory(
     for stage in architecture.stages[1:]:
         if stage.branches > 1 and stage.fuse == "SUM":
             saved += stage.modules * _branch_maps(stage.widths, size)
-    loss = IN_THE_LOSS * classes * _area(size)
+    if architecture.has_ocr:
+        saved += _attended(architecture, size, classes)
+    outputs = 2 if architecture.has_ocr else 1
+    loss = outputs * IN_THE_LOSS * classes * _area(size)
     weights = OF_EVERY_WEIGHT * _weights(operations)
     return 4 * (weights + batch * (saved + loss + 3 * _area(size)))
 
@@ -78,6 +87,16 @@ def _saved(op: Operation) -> int:
     if op.kind == "fuse" and not op.norm:
         kept = kept + op.count * op.inputs * _area(op.size)
     return int(kept[0])
+
+
+def _attended(architecture: Architecture, size: Size, classes: int) -> int:
+    """Return the elements kept of an OCR head beside its convolutions.
+
+    Pixels and context joined, context before it is widened, what dropout leaves; shares of pixels
+    and of classes.
+    """
+    channels = 3 * architecture.mid_channels + architecture.key_channels + 2 * classes
+    return channels * _area(halved(size, 2))
 
 
 def _weights(operations: tuple[Operation, ...]) -> int:

@@ -7,7 +7,6 @@ against networks; a reason is a text and which rows of a batch it holds of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +58,10 @@ def _most_bytes(batch: ArchitectureBatch, classes: int) -> float:
     Where all stages have all branches there are fewer transitions than where branches come later:
     twelve convolutions a stage, as wide as the widest, are more than there can be.
     """
-    arrays = ("modules", "expansion", "branches", "blocks", "channels", "cat", "final_kernel")
-    largest = replace(batch, **{n: getattr(batch, n).max(axis=0)[None] for n in arrays})
     widest = float((batch.channels * batch.expansion[:, :, None]).max())
-    return float(weight_bytes(largest, classes)[0]) + 4 * 3 * 12 * (9 * widest**2 + 4 * widest + 1)
+    return float(weight_bytes(batch.most(), classes).max()) + 4 * 3 * 12 * (
+        9 * widest**2 + 4 * widest + 1
+    )
 
 
 def _hrnet(batch: ArchitectureBatch, _: int) -> Iterator[Reason]:
@@ -74,17 +73,14 @@ def _hrnet(batch: ArchitectureBatch, _: int) -> Iterator[Reason]:
 
 
 def _mmseg(batch: ArchitectureBatch, _: int) -> Iterator[Reason]:
-    every = np.ones(len(batch), dtype=np.bool_)
     yield from _fused_as_sum(batch)
-    if batch.head != "seg_hrnet":
-        yield f"the head {batch.head} is not an FCNHead", every
     if batch.align_corners:
         fused = np.asarray(_fused(batch).any(axis=1), dtype=np.bool_)
         yield "ALIGN_CORNERS true: its HRNet fuses with align_corners False only", fused
     for kernel in FINAL_KERNELS:
         if kernel != 1:
             why = f"FINAL_CONV_KERNEL {kernel}: its heads classify with a 1x1 convolution only"
-            yield why, batch.final_kernel == kernel
+            yield why, (batch.final_kernel == kernel) & (batch.ocr == 0)
     yield from _crossed(batch)
 
 

@@ -24,6 +24,7 @@ NOTHING = 0.02
 class Profile:
     """One config and what is known of it.
 
+    `attention` are the MACs of the matrix products of an OCR head, which are in no `cost`.
     `inference_bytes` and `training_bytes` are estimates; `rows` the table of its costs, empty if
     not asked for; `latency` and `images_per_s` are None where they were not measured.
     `recounted` is the cost that fvcore counts of the built network, None if not asked for.
@@ -39,6 +40,7 @@ class Profile:
     latency: Latency | None = None
     images_per_s: float | None = None
     reused: bool = False
+    attention: int = 0
     recounted: Cost | None = None
 
     @property
@@ -116,6 +118,8 @@ def table(profiles: Sequence[Profile], size: Sequence[int], batch: int, train_ba
     header = [
         "config", "params", "MACs", "MACs/1024^3", "activations", "inference", "training",
     ]  # fmt: skip
+    attends = any(p.attention for p in profiles)
+    header += ["attention"] if attends else []
     timed = [p for p in profiles if p.latency]
     if timed:
         header += ["latency", "95% interval", "p95", "ratio", "peak memory", "images/s"]
@@ -123,7 +127,9 @@ def table(profiles: Sequence[Profile], size: Sequence[int], batch: int, train_ba
         f"per image of {size[0]}x{size[1]}; MACs and activations of convolutions; memory of"
         f" inference (batch {batch}) and training (batch {train_batch}) estimated, fp32"
     )
-    lines = [what, *aligned([header, *(_cells(p, bool(timed)) for p in profiles)])]
+    if attends:
+        what += "; attention: MACs of OCR's matrix products, which are no convolutions"
+    lines = [what, *aligned([header, *(_cells(p, attends, bool(timed)) for p in profiles)])]
     lines += _verified([p for p in profiles if p.recounted])
     for profile in profiles:
         if profile.rows:
@@ -146,6 +152,7 @@ def as_json(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
             "id": p.architecture.id,
             "width": p.architecture.width,
             **asdict(p.cost),
+            "attention_macs": p.attention,
             "inference_bytes_estimated": p.inference_bytes,
             "training_bytes_estimated": p.training_bytes,
         }
@@ -212,11 +219,14 @@ def _shape(architecture: Architecture) -> object:
         first,
         [(s.modules, s.block, s.blocks, s.fuse if s.branches > 1 else "") for s in rest],
         [tuple(Fraction(c, width) for c in s.channels) for s in rest],
-        architecture.final_kernel,
+        architecture.head,
+        (architecture.mid_channels, architecture.key_channels)
+        if architecture.has_ocr
+        else architecture.final_kernel,
     )
 
 
-def _cells(profile: Profile, timed: bool) -> list[str]:
+def _cells(profile: Profile, attends: bool, timed: bool) -> list[str]:
     cost = profile.cost
     cells = [
         profile.name,
@@ -227,6 +237,8 @@ def _cells(profile: Profile, timed: bool) -> list[str]:
         f"{profile.inference_bytes / 1e9:.2f} GB",
         f"{profile.training_bytes / 1e9:.2f} GB",
     ]
+    if attends:
+        cells.append(f"{profile.attention / 1e9:.3f} G")
     return cells + _latency_cells(profile) if timed else cells
 
 
@@ -295,14 +307,19 @@ def _by_stage(rows: tuple[CostRow, ...]) -> list[str]:
         "stage", "branch", "operation", "convolutions", "params", "MACs", "activations",
         "|", "batch norm", "upsampling", "additions",
     ]  # fmt: skip
+    header += ["attention"] if any(row.attention for row in rows) else []
     sums = {row.stage: row for row in by_stage(rows)}
     lines = [header]
+
+    def counts(row: CostRow) -> list[str]:
+        return [*_counts(row), f"{row.attention / 1e9:.3f} G"][: len(header) - 3]
+
     for i, row in enumerate(rows):
-        lines.append([str(row.stage), str(row.branch), row.kind, *_counts(row)])
+        lines.append([str(row.stage), str(row.branch), row.kind, *counts(row)])
         last = i + 1 == len(rows) or rows[i + 1].stage != row.stage
         if last and sums[row.stage].convolutions != row.convolutions:
-            lines.append([str(row.stage), "", "all", *_counts(sums[row.stage])])
-    lines.append(["all", "", "", *_counts(total(rows))])
+            lines.append([str(row.stage), "", "all", *counts(sums[row.stage])])
+    lines.append(["all", "", "", *counts(total(rows))])
     return aligned(lines)
 
 

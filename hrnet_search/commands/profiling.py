@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hrnet_search.arch.cost import cost
+from hrnet_search.arch.cost import attention_macs, cost
 from hrnet_search.arch.cost_table import cost_table
 from hrnet_search.arch.hrnet_yaml import Config, class_count, read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
@@ -59,7 +59,7 @@ def _profiles(
     for path in configs:
         found: Profile | None = None
         try:
-            config = read_config(path, to_build=True)
+            config = read_config(path)
             classes = asked.classes or class_count(config)
             found = _counted(path, config, classes, asked)
             if asked.verify:
@@ -91,6 +91,7 @@ def _counted(path: str | Path, config: Config, classes: int, asked: Asked) -> Pr
         cost=cost(architecture, size, classes),
         inference_bytes=inference_memory(architecture, size, classes, asked.batch),
         training_bytes=training_memory(architecture, size, classes, asked.train_batch),
+        attention=attention_macs(architecture, size, classes),
         rows=cost_table(architecture, size, classes) if asked.by_stage else (),
     )
 

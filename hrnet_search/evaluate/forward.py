@@ -9,15 +9,24 @@ from torch import Tensor
 
 from hrnet_search.evaluate.latency.condition import DTYPES, FORMATS
 
+Network = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
+"""A network in its mode: with an OCR head it has two outputs in training."""
 
-def logits_of(
-    network: Callable[[Tensor], Tensor], images: Tensor, precision: str, memory_format: str
-) -> Tensor:
+
+def logits_of(network: Network, images: Tensor, precision: str, memory_format: str) -> Tensor:
     """Return logits float32 [N, K, h, w] of images [N, 3, H, W] on the network's device."""
+    return outputs_of(network, images, precision, memory_format)[-1]
+
+
+def outputs_of(
+    network: Network, images: Tensor, precision: str, memory_format: str
+) -> tuple[Tensor, ...]:
+    """Return all outputs as `logits_of` does, the one that is judged last."""
     images = images.contiguous(memory_format=FORMATS[memory_format])
     kind = images.device.type
     with torch.autocast(kind, DTYPES[precision], enabled=precision != "fp32"):
-        logits = network(images)
+        found = network(images)
     # The loss and the upsampling before it need more than the 8 bits of bf16, and both are
     # faster on whole planes.
-    return logits.float().contiguous()
+    outputs = found if isinstance(found, tuple) else (found,)
+    return tuple(logits.float().contiguous() for logits in outputs)

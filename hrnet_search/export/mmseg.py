@@ -1,4 +1,4 @@
-"""The front as configs and weights of mmsegmentation: backbone HRNet, FCNHead over all scales."""
+"""The front as configs and weights of mmsegmentation: HRNet, FCNHead over all scales, OCRHead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from hrnet_search.export.trained import (
 )
 from hrnet_search.files import write_file
 from hrnet_search.library.readers import ignored_label, is_renumbered
-from hrnet_search.net.mmseg_names import FOLDED, FOLDED_INTO, mmseg_name, to_mmseg
+from hrnet_search.net.mmseg_names import FOLDED, mmseg_name, to_mmseg
+from hrnet_search.net.ocr import DROPOUT
+from hrnet_search.records import AUX_WEIGHT
 
 CROP = (512, 1024)
 """Height and width of a training crop where a study noted none."""
@@ -56,7 +58,6 @@ def model_config(member: Member) -> dict[str, Any]:
     """Return the `model` of an mmsegmentation config, in the shape of its own HRNet configs."""
     architecture = member.architecture
     norm = {"type": "SyncBN", "requires_grad": True}
-    widths = list(architecture.stages[3].widths)
     stages = {
         f"stage{number}": {
             "num_modules": stage.modules,
@@ -67,31 +68,62 @@ def model_config(member: Member) -> dict[str, Any]:
         }
         for number, stage in enumerate(architecture.stages, start=1)
     }
-    loss = {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
+    cascade = {"type": "CascadeEncoderDecoder", "num_stages": 2}
     return {
-        "type": "EncoderDecoder",
+        **(cascade if architecture.has_ocr else {"type": "EncoderDecoder"}),
         "data_preprocessor": _preprocessor(member),
         "pretrained": None,
         "backbone": {"type": "HRNet", "norm_cfg": norm, "norm_eval": False, "extra": stages},
-        "decode_head": {
-            "type": "FCNHead",
-            "in_channels": widths,
-            "in_index": tuple(range(len(widths))),
-            "channels": sum(widths),
-            "input_transform": "resize_concat",
-            "kernel_size": 1,
-            "num_convs": 1,
-            "concat_input": False,
-            "dropout_ratio": -1,
-            "num_classes": member.classes,
-            "norm_cfg": norm,
-            "align_corners": architecture.align_corners,
-            "ignore_index": ignored_label(member.data),
-            "loss_decode": loss,
-        },
+        "decode_head": _heads(member, norm),
         "train_cfg": {},
         "test_cfg": {"mode": "whole"},
     }
+
+
+def _heads(member: Member, norm: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return the FCNHead, and an OCRHead behind it if the network has one."""
+    architecture = member.architecture
+    widths = list(architecture.stages[3].widths)
+    inputs = {
+        "in_channels": widths,
+        "in_index": tuple(range(len(widths))),
+        "input_transform": "resize_concat",
+    }
+    shared = {
+        "num_classes": member.classes,
+        "norm_cfg": norm,
+        "align_corners": architecture.align_corners,
+        "ignore_index": ignored_label(member.data),
+    }
+    pixels = {
+        "type": "FCNHead",
+        **inputs,
+        "channels": sum(widths),
+        "kernel_size": 1,
+        "num_convs": 1,
+        "concat_input": False,
+        "dropout_ratio": -1,
+        **shared,
+    }
+    if not architecture.has_ocr:
+        return {**pixels, "loss_decode": _loss(1.0)}
+    aux_weight = member.schedule.aux_weight if member.schedule else AUX_WEIGHT
+    ocr = {
+        "type": "OCRHead",
+        **inputs,
+        "channels": architecture.mid_channels,
+        "ocr_channels": architecture.key_channels,
+        "dropout_ratio": DROPOUT,
+        **shared,
+    }
+    return [
+        {**pixels, "loss_decode": _loss(aux_weight)},
+        {**ocr, "loss_decode": _loss(1.0)},
+    ]
+
+
+def _loss(weight: float) -> dict[str, Any]:
+    return {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": weight}
 
 
 def config_source(member: Member, model: dict[str, Any]) -> str:
@@ -105,6 +137,8 @@ def config_source(member: Member, model: dict[str, Any]) -> str:
     ]
     if is_renumbered(member.data):
         lines += ["Masks hold other ids than classes: write masks of class ids, 255 is ignored."]
+    if member.architecture.has_ocr and member.schedule and member.schedule.loss == "ohem":
+        lines += ["Trained with OHEM on the OCRHead's scores; these losses take every pixel."]
     if reasons := target_problems(MMSEG, member.architecture):
         lines += ["NOT as it was searched:", *(f"  {reason}" for reason in reasons)]
     return "".join(f"# {line}\n" for line in lines) + f"model = {_source(model, 0)}\n"
@@ -154,13 +188,18 @@ def _meta(member: Member) -> dict[str, Any]:
 
 
 def _names_json(member: Member) -> bytes:
-    names = {name: mmseg_name(name) for name in empty_state(member) if name != FOLDED}
-    note = {FOLDED: f"taken off {FOLDED_INTO}"}
+    tensors = empty_state(member)
+    names = {name: mmseg_name(name) for name in tensors if name not in FOLDED}
+    note = {name: f"taken off {into}" for name, into in FOLDED.items() if name in tensors}
     return (json.dumps({"names": names, "folded": note}, indent=1) + "\n").encode()
 
 
 def _source(value: Any, depth: int) -> str:
     """Return a literal as mmsegmentation's configs spell it: `dict(key=...)`, a key a line."""
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        inner = "    " * (depth + 1)
+        rows = "".join(f"{inner}{_source(item, depth + 1)},\n" for item in value)
+        return f"[\n{rows}{'    ' * depth}]"
     if not isinstance(value, dict):
         return repr(value)
     if not value:

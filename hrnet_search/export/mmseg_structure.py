@@ -21,13 +21,16 @@ RGB = 3
 
 
 def model_tensors(model: dict[str, Any]) -> Shapes:
-    """Return names and shapes of the state dict of `model`, an EncoderDecoder of HRNet and FCN."""
-    backbone = _backbone(model["backbone"]["extra"])
-    head = _head(model["decode_head"])
-    named = [
-        *((f"backbone.{name}", shape) for name, shape in backbone),
-        *((f"decode_head.{name}", shape) for name, shape in head),
-    ]
+    """Return names and shapes of the state dict of `model`: HRNet with an FCNHead, or a cascade
+    of it and an OCRHead.
+    """
+    heads = model["decode_head"]
+    cascade = enumerate(heads) if isinstance(heads, list) else ()
+    parts = {f"decode_head.{number}": head for number, head in cascade} or {"decode_head": heads}
+    named = [(f"backbone.{name}", shape) for name, shape in _backbone(model["backbone"]["extra"])]
+    for part, head in parts.items():
+        entries = _ocr_head(head) if head["type"] == "OCRHead" else _head(head)
+        named += [(f"{part}.{name}", shape) for name, shape in entries]
     shapes = dict(named)
     assert len(shapes) == len(named), "two tensors have one name"
     return shapes
@@ -51,6 +54,23 @@ def _backbone(extra: dict[str, Any]) -> Iterator[Entry]:
 def _head(head: dict[str, Any]) -> Iterator[Entry]:
     inputs, channels, kernel = sum(head["in_channels"]), head["channels"], head["kernel_size"]
     yield from _unit("convs.0.conv", "convs.0.bn", inputs, channels, kernel)
+    yield "conv_seg.weight", (head["num_classes"], channels, 1, 1)
+    yield "conv_seg.bias", (head["num_classes"],)
+
+
+def _ocr_head(head: dict[str, Any]) -> Iterator[Entry]:
+    """Follow `decode_heads/ocr_head.py` and `utils/self_attention_block.py`."""
+    channels, keys = head["channels"], head["ocr_channels"]
+    yield from _unit("bottleneck.conv", "bottleneck.bn", sum(head["in_channels"]), channels, 3)
+    block = "object_context_block"
+    units = [
+        (f"{project}.{step}", channels if step == 0 else keys, keys)
+        for project in ("key_project", "query_project")
+        for step in (0, 1)
+    ]
+    units += [("value_project", channels, keys), ("out_project", keys, channels)]
+    for name, inputs, out in (*units, ("bottleneck", 2 * channels, channels)):
+        yield from _unit(f"{block}.{name}.conv", f"{block}.{name}.bn", inputs, out, 1)
     yield "conv_seg.weight", (head["num_classes"], channels, 1, 1)
     yield "conv_seg.bias", (head["num_classes"],)
 

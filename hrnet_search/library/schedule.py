@@ -26,7 +26,7 @@ from hrnet_search.library.keys import (
     width_height,
 )
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import BLACK_PADDING, IGNORED, DataSpec, Schedule, Split
+from hrnet_search.records import AUX_WEIGHT, BLACK_PADDING, IGNORED, DataSpec, Schedule, Split
 
 PRESET_OF = {
     "cityscapes": "cityscapes",
@@ -105,6 +105,16 @@ CHECKS: dict[str, Check] = {
 }  # fmt: skip
 """What the official trainer and test script read, and what of it can be run here."""
 
+OCR_CHECKS: dict[str, Check] = {
+    "LOSS.BALANCE_WEIGHTS": (
+        lambda v: isinstance(v, list | tuple) and len(v) == 2 and all(map(_number, v))
+        and v[0] >= 0 and v[1] == 1,
+        "[0.4, 1] or another first number: the losses of the auxiliary and of the main output",
+    ),
+    "MODEL.NUM_OUTPUTS": (lambda v: v == 2, "2"),
+}  # fmt: skip
+"""Those that are others with an OCR head."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -142,7 +152,8 @@ class Values:
 
     def check(self, skipped: tuple[str, ...] = ()) -> None:
         """Raise InputError if a value is not what its key takes; keys of `skipped` are not read."""
-        for key, (fits, allowed) in CHECKS.items():
+        checks = CHECKS | OCR_CHECKS if self._config.architecture.has_ocr else CHECKS
+        for key, (fits, allowed) in checks.items():
             if not key.startswith(skipped) and not fits(self[key]):
                 self._fault(key, f"{shown(self[key])} is not trained here", f"allowed: {allowed}")
         if self.faults:
@@ -166,6 +177,7 @@ class Values:
             loss="ohem" if ohem else "cross_entropy",
             ohem_threshold=float(self["LOSS.OHEMTHRES"]),
             ohem_keep=self["LOSS.OHEMKEEP"],
+            aux_weight=self._aux_weight,
             class_weights=CITYSCAPES_WEIGHTS if weighs else "none",
             scale=scale_range(self["TRAIN.SCALE_FACTOR"]),
             scale_step=SCALE_STEP,
@@ -179,6 +191,12 @@ class Values:
     def crop(self) -> tuple[int, int]:
         height, width = width_height(self["TRAIN.IMAGE_SIZE"])
         return height, width
+
+    @property
+    def _aux_weight(self) -> float:
+        if not self._config.architecture.has_ocr:
+            return AUX_WEIGHT
+        return float(self["LOSS.BALANCE_WEIGHTS"][0])
 
     @property
     def _brightness(self) -> int:
@@ -283,7 +301,7 @@ class OfficialRule:
 def official_rule(config: Config) -> OfficialRule:
     """Return how a config is tested; raise InputError for values that cannot be."""
     values = Values(config)
-    values.check(skipped=("DATASET.", "LOSS.", "TRAIN."))
+    values.check(skipped=("DATASET.", "LOSS.", "MODEL.", "TRAIN."))
     height, width = width_height(values["TEST.IMAGE_SIZE"])
     return OfficialRule(
         scales=tuple(map(float, values["TEST.SCALE_LIST"])),

@@ -67,6 +67,9 @@ class ConfigWriter:
         sections = copy.deepcopy(base.sections)
         settling = Settling(sections, data, self.schedules.get(schedule), self.sizes)
         settling.settle()
+        known = self.schedules.get(schedule)
+        if architecture.has_ocr and known:
+            sections["LOSS"]["BALANCE_WEIGHTS"] = [known.aux_weight, 1]
         left, notes = tuple(settling.left), tuple(settling.notes)
         text = config_text(
             architecture, Config(base.architecture, sections), _head(data, left, notes)

@@ -1,8 +1,8 @@
 """HighResolutionNet: the HRNet segmentation network of an Architecture, as a torch module.
 
 Names, order and shapes of the state dict and every output are those of the official
-`lib/models/seg_hrnet.py` (branch HRNet-OCR), with three differences: `align_corners` belongs
-to the instance, the head takes any number of branches, and CAT fusion is real.
+`lib/models/seg_hrnet.py` and `seg_hrnet_ocr.py` (branch HRNet-OCR), with three differences:
+`align_corners` belongs to the instance, heads take any number of branches, and CAT fusion is real.
 """
 
 from __future__ import annotations
@@ -29,23 +29,22 @@ from hrnet_search.arch.hrnet_yaml import (
     class_count,
     read_config,
 )
-from hrnet_search.errors import ArchitectureError, Fault
+from hrnet_search.net.layers import conv, norm
+from hrnet_search.net.ocr import DistributeHead, GatherHead, pixel_features
 from hrnet_search.net.weights import load_pretrained
 
-BN_MOMENTUM = 0.1
 INIT_STD = 0.001
+OWN_START = ("cls", "aux", "ocr", "fuse_projections")
+"""Parts of names of modules that keep torch's start: as the official code, and CAT's identities."""
 
 
 def build(architecture: Architecture, classes: int = DEFAULT_CLASSES) -> HighResolutionNet:
     """Build the network of an architecture with fresh weights.
 
-    Works under `torch.device("meta")`. Raise ArchitectureError with every problem, also for
-    the head `seg_hrnet_ocr`; InputError if `classes` is not an integer from 1 to 4096.
+    Works under `torch.device("meta")`. Raise ArchitectureError with every problem, InputError if
+    `classes` is not an integer from 1 to 4096.
     """
     architecture.check()
-    if architecture.head != "seg_hrnet":
-        wrong = f"the head {architecture.head} cannot be built"
-        raise ArchitectureError(Fault("MODEL.NAME", architecture.head, wrong, "allowed: seg_hrnet"))
     check_classes("classes", classes)
     return HighResolutionNet(architecture, classes)
 
@@ -63,7 +62,7 @@ def HRNet(  # noqa: N802 (the name that HRNet users know)
     has set up logging. `classes` and `align_corners` override DATASET.NUM_CLASSES and
     MODEL.ALIGN_CORNERS. Raise ArchitectureError for a wrong yaml, InputError for wrong classes;
     WeightsError if the weight file is missing, or leaves any tensor outside the head
-    (`last_layer`) and CAT's projections at its start.
+    and CAT's projections at its start.
     """
     config = read_config(cfg_path)
     architecture = config.architecture
@@ -85,10 +84,10 @@ class HighResolutionNet(nn.Module):
         self.architecture = architecture
         first, second, third, fourth = architecture.stages
         aligned = architecture.align_corners
-        self.conv1 = _conv(3, STEM_CHANNELS, 3, stride=2)
-        self.bn1 = _norm(STEM_CHANNELS)
-        self.conv2 = _conv(STEM_CHANNELS, STEM_CHANNELS, 3, stride=2)
-        self.bn2 = _norm(STEM_CHANNELS)
+        self.conv1 = conv(3, STEM_CHANNELS, 3, stride=2)
+        self.bn1 = norm(STEM_CHANNELS)
+        self.conv2 = conv(STEM_CHANNELS, STEM_CHANNELS, 3, stride=2)
+        self.bn2 = norm(STEM_CHANNELS)
         self.relu = nn.ReLU(inplace=True)
         self.layer1 = _blocks(first.block, STEM_CHANNELS, first.channels[0], first.blocks[0])
         self.transition1 = _transition(first.widths, second.widths)
@@ -97,11 +96,38 @@ class HighResolutionNet(nn.Module):
         self.stage3 = _stage(third, aligned)
         self.transition3 = _transition(third.widths, fourth.widths)
         self.stage4 = _stage(fourth, aligned)
-        self.last_layer = _head(sum(fourth.widths), classes, architecture.final_kernel)
+        width = sum(fourth.widths)
+        if architecture.has_ocr:
+            mid, key = architecture.mid_channels, architecture.key_channels
+            self.conv3x3_ocr = pixel_features(width, mid)
+            self.ocr_gather_head = GatherHead()
+            self.ocr_distri_head = DistributeHead(mid, key)
+            self.cls_head = nn.Conv2d(mid, classes, kernel_size=1)
+            self.aux_head = _head(width, classes, kernel=1)
+        else:
+            self.last_layer = _head(width, classes, architecture.final_kernel)
         self._start()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits `[N, K, ceil(ceil(H/2)/2), ceil(ceil(W/2)/2)]` of images `[N, 3, H, W]`."""
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return logits `[N, K, ceil(ceil(H/2)/2), ceil(ceil(W/2)/2)]` of images `[N, 3, H, W]`.
+
+        In training mode a network with an OCR head returns its two outputs, as `outputs` does.
+        """
+        found = self.outputs(images)
+        return found if self.training and len(found) > 1 else found[-1]
+
+    def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return all outputs, the one that is judged last: of an OCR head the auxiliary first."""
+        features = self._features(images)
+        if not self.architecture.has_ocr:
+            return (self.last_layer(features),)
+        scores = self.aux_head(features)
+        pixels = self.conv3x3_ocr(features)
+        centres = self.ocr_gather_head(pixels, scores)
+        return scores, self.cls_head(self.ocr_distri_head(pixels, centres))
+
+    def _features(self, images: Tensor) -> Tensor:
+        """Return all scales of the last stage side by side, `[N, C, H/4, W/4]`."""
         x = self.relu(self.bn1(self.conv1(images)))
         x = self.relu(self.bn2(self.conv2(x)))
         xs = [self.layer1(x)]
@@ -109,23 +135,18 @@ class HighResolutionNet(nn.Module):
         xs = self.stage3(_pass_on(self.transition2, xs))
         xs = self.stage4(_pass_on(self.transition3, xs))
         aligned = self.architecture.align_corners
-        xs = [xs[0], *(_resize(x, xs[0], aligned) for x in xs[1:])]
-        logits: Tensor = self.last_layer(torch.cat(xs, dim=1))
-        return logits
+        return torch.cat([xs[0], *(_resize(x, xs[0], aligned) for x in xs[1:])], dim=1)
 
     def _start(self) -> None:
         """Draw every convolution's weight from N(0, 0.001); biases and norms keep torch's start.
 
-        As the official `init_weights`. CAT's projections start as identities and draw nothing,
-        so that one seed gives a SUM network and its CAT twin the same weights. On the meta device
-        there is nothing to draw.
+        As the official `init_weights`, which leaves all of an OCR head at torch's start. CAT's
+        projections start as identities and draw nothing, so that one seed gives a SUM network and
+        its CAT twin the same weights. On the meta device there is nothing to draw.
         """
         for name, module in self.named_modules():
-            if (
-                isinstance(module, nn.Conv2d)
-                and "fuse_projections" not in name
-                and not module.weight.is_meta
-            ):
+            own = any(part in name for part in OWN_START)
+            if isinstance(module, nn.Conv2d) and not own and not module.weight.is_meta:
                 nn.init.normal_(module.weight, std=INIT_STD)
 
 
@@ -179,11 +200,11 @@ class BasicBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.conv1 = _conv(in_channels, channels, 3)
-        self.bn1 = _norm(channels)
+        self.conv1 = conv(in_channels, channels, 3)
+        self.bn1 = norm(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = _conv(channels, channels, 3)
-        self.bn2 = _norm(channels)
+        self.conv2 = conv(channels, channels, 3)
+        self.bn2 = norm(channels)
         self.downsample = _shortcut(in_channels, channels * EXPANSION["BASIC"])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -199,12 +220,12 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         width = channels * EXPANSION["BOTTLENECK"]
-        self.conv1 = _conv(in_channels, channels, 1)
-        self.bn1 = _norm(channels)
-        self.conv2 = _conv(channels, channels, 3)
-        self.bn2 = _norm(channels)
-        self.conv3 = _conv(channels, width, 1)
-        self.bn3 = _norm(width)
+        self.conv1 = conv(in_channels, channels, 1)
+        self.bn1 = norm(channels)
+        self.conv2 = conv(channels, channels, 3)
+        self.bn2 = norm(channels)
+        self.conv3 = conv(channels, width, 1)
+        self.bn3 = norm(width)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, width)
 
@@ -222,19 +243,11 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {
 }
 
 
-def _conv(in_channels: int, channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, channels, kernel, stride, padding=kernel // 2, bias=False)
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, momentum=BN_MOMENTUM)
-
-
 def _shortcut(in_channels: int, channels: int) -> nn.Module:
     # The official `downsample`: it changes the channels, never the resolution.
     if in_channels == channels:
         return nn.Identity()
-    return nn.Sequential(_conv(in_channels, channels, 1), _norm(channels))
+    return nn.Sequential(conv(in_channels, channels, 1), norm(channels))
 
 
 def _blocks(kind: str, in_channels: int, channels: int, count: int) -> nn.Sequential:
@@ -259,8 +272,8 @@ def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleLis
         elif before[branch] == width:
             branches.append(nn.Identity())
         else:
-            conv = _conv(before[branch], width, 3)
-            branches.append(nn.Sequential(conv, _norm(width), nn.ReLU(inplace=True)))
+            changed = conv(before[branch], width, 3)
+            branches.append(nn.Sequential(changed, norm(width), nn.ReLU(inplace=True)))
     return nn.ModuleList(branches)
 
 
@@ -274,7 +287,7 @@ def _edge(widths: tuple[int, ...], source: int, target: int) -> nn.Module:
     if source == target:
         return nn.Identity()
     if source > target:
-        return nn.Sequential(_conv(widths[source], widths[target], 1), _norm(widths[target]))
+        return nn.Sequential(conv(widths[source], widths[target], 1), norm(widths[target]))
     return _halvings(widths[source], widths[target], target - source, end_relu=False)
 
 
@@ -283,7 +296,7 @@ def _halvings(channels: int, width: int, steps: int, end_relu: bool) -> nn.Seque
     chain = []
     for step in range(1, steps + 1):
         out = width if step == steps else channels
-        parts: list[nn.Module] = [_conv(channels, out, 3, stride=2), _norm(out)]
+        parts: list[nn.Module] = [conv(channels, out, 3, stride=2), norm(out)]
         if step < steps or end_relu:
             parts.append(nn.ReLU(inplace=True))
         chain.append(nn.Sequential(*parts))
@@ -293,17 +306,17 @@ def _halvings(channels: int, width: int, steps: int, end_relu: bool) -> nn.Seque
 def _projection(width: int, branches: int) -> nn.Conv2d:
     """Return CAT's 1x1 convolution, which starts as the sum of what the branches send."""
     # Made on meta first, it draws no random numbers: CAT leaves every other start as in SUM.
-    conv = nn.Conv2d(width * branches, width, kernel_size=1, bias=False, device="meta")
-    conv.to_empty(device=torch.get_default_device())
+    projection = nn.Conv2d(width * branches, width, kernel_size=1, bias=False, device="meta")
+    projection.to_empty(device=torch.get_default_device())
     with torch.no_grad():
-        conv.weight.copy_(torch.eye(width).repeat(1, branches)[:, :, None, None])
-    return conv
+        projection.weight.copy_(torch.eye(width).repeat(1, branches)[:, :, None, None])
+    return projection
 
 
 def _head(width: int, classes: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(width, width, kernel_size=1),
-        _norm(width),
+        norm(width),
         nn.ReLU(inplace=True),
         nn.Conv2d(width, classes, kernel, padding=kernel // 2),
     )

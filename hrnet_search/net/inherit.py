@@ -35,9 +35,10 @@ from hrnet_search.net.hrnet import (
     HighResolutionNet,
     build,
 )
+from hrnet_search.net.ocr import ObjectContextBlock
 from hrnet_search.net.structure import has_head, network_of
 from hrnet_search.net.tensor_names import Found
-from hrnet_search.net.transfer import Transfer, concatenated
+from hrnet_search.net.transfer import Channels, Transfer, concatenated
 from hrnet_search.net.weights import (
     COUNTER,
     WEIGHTS,
@@ -252,22 +253,66 @@ def _is_given(fused: nn.ModuleList | tuple[()], origin: int, target: int) -> boo
 
 
 def _head(transfer: Transfer, network: HighResolutionNet, source: HighResolutionNet) -> None:
-    """Inherit the head, whose inputs are the branches side by side; other classes start anew."""
+    """Inherit the head, whose inputs are the branches side by side; other classes start anew.
+
+    The plain head is the auxiliary one of OCR, and the other way about.
+    """
     ins = concatenated(_widths(network, 4), _widths(source, 4))
-    mix, norm, _, classify = network.last_layer
-    old_mix, old_norm, _, old_classify = source.last_layer
+    mix, norm, _, classify = _scores(network)
+    old_mix, old_norm, _, old_classify = _scores(source)
     transfer.conv(cast("nn.Conv2d", mix), cast("nn.Conv2d", old_mix), ins)
     transfer.norm(cast("nn.BatchNorm2d", norm), cast("nn.BatchNorm2d", old_norm))
     new, old = cast("nn.Conv2d", classify), cast("nn.Conv2d", old_classify)
     if new.out_channels == old.out_channels:
         transfer.conv(new, old)
+    if network.architecture.has_ocr and source.architecture.has_ocr:
+        _ocr(transfer, network, source, ins)
+
+
+def _scores(network: HighResolutionNet) -> nn.Sequential:
+    """Return the head that scores each pixel by itself."""
+    return network.aux_head if network.architecture.has_ocr else network.last_layer
+
+
+def _ocr(
+    transfer: Transfer, network: HighResolutionNet, source: HighResolutionNet, ins: Channels
+) -> None:
+    """Inherit what an OCR head has beside its auxiliary one."""
+    _chain(transfer, _links(network.conv3x3_ocr), _links(source.conv3x3_ocr), ins=ins)
+    new, old = network.ocr_distri_head, source.ocr_distri_head
+    _attention(transfer, new.object_context_block, old.object_context_block)
+    mid, old_mid = network.architecture.mid_channels, source.architecture.mid_channels
+    both = concatenated((mid, mid), (old_mid, old_mid))  # context and pixels
+    _chain(transfer, _links(new.conv_bn_dropout), _links(old.conv_bn_dropout), ins=both)
+    if network.cls_head.out_channels == source.cls_head.out_channels:
+        transfer.conv(network.cls_head, source.cls_head)
+
+
+def _attention(transfer: Transfer, new: ObjectContextBlock, old: ObjectContextBlock) -> None:
+    """Inherit the attention; channels that are added to it weigh all classes alike.
+
+    The similarity is divided by the root of their number: the queries make up for another one.
+    """
+    for name in ("f_pixel", "f_object", "f_down", "f_up"):
+        _chain(transfer, _links(new.get_submodule(name)), _links(old.get_submodule(name)))
+    queries, keys = _links(new.f_pixel)[-1][1], _links(new.f_object)[-1][1]
+    count, wanted = _links(old.f_pixel)[-1][1].num_features, queries.num_features
+    if wanted != count:
+        transfer.scale(queries, min(wanted, count), (wanted / count) ** 0.5)
+        transfer.even_out(keys, count)
 
 
 def _chain(
-    transfer: Transfer, new: Sequence[Link], old: Sequence[Link], changed: bool = False
+    transfer: Transfer,
+    new: Sequence[Link],
+    old: Sequence[Link],
+    changed: bool = False,
+    ins: Channels | None = None,
 ) -> None:
+    """Inherit links of which the first has `ins` in common, all others their first channels."""
     for (conv, norm), (given_conv, given_norm) in zip(new, old, strict=True):
-        transfer.conv(conv, given_conv, changed=changed)
+        transfer.conv(conv, given_conv, ins, changed)
+        ins = None
         transfer.norm(norm, given_norm, changed=changed)
 
 
@@ -362,7 +407,7 @@ def _account(
     # Weights do not show `align_corners`: it is taken to be the variant's.
     aligned = network.architecture.align_corners
     before = replace(source.architecture, align_corners=aligned)
-    classes = [cast("nn.Conv2d", net.last_layer[3]).out_channels for net in (network, source)]
+    classes = [cast("nn.Conv2d", _scores(net)[3]).out_channels for net in (network, source)]
     return Inheritance(
         matched=tuple(name for name, tensor in tensors.items() if tensor in transfer.whole),
         inherited=tuple(name for name, tensor in tensors.items() if tensor in transfer.part),

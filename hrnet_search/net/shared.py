@@ -25,10 +25,26 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, WeightsError, shown
-from hrnet_search.net.hrnet import INIT_STD, BasicBlock, Bottleneck, HighResolutionNet, build
+from hrnet_search.net.hrnet import (
+    INIT_STD,
+    OWN_START,
+    BasicBlock,
+    Bottleneck,
+    HighResolutionNet,
+    build,
+)
 
-BIASES = ("last_layer.0.bias", "last_layer.3.bias")
+BIASES = (
+    "last_layer.0.bias", "last_layer.3.bias", "aux_head.0.bias", "aux_head.3.bias",
+    "conv3x3_ocr.0.bias", "cls_head.bias",
+)  # fmt: skip
 """Biases of convolutions; all others are of batch norms."""
+
+OVER_BRANCHES = ("last_layer.0.weight", "aux_head.0.weight", "conv3x3_ocr.0.weight")
+"""Convolutions whose inputs are the branches side by side."""
+
+OVER_TWO = "ocr_distri_head.conv_bn_dropout.0.weight"
+"""That whose inputs are the context of pixels and the pixels, side by side."""
 
 SHARED = "shared"
 """The entry of a file's metadata that says how its tensors are laid out."""
@@ -110,9 +126,9 @@ class SharedNetwork(nn.Module):
             if "fuse_projections" in name:
                 shares = [torch.eye(len(weight), size) for size in layout[1]]
                 weight.copy_(torch.cat(shares, dim=1)[:, :, None, None])
-            elif weight.dim() == 4:
+            elif weight.dim() == 4 and not any(part in name for part in OWN_START):
                 nn.init.normal_(weight, std=INIT_STD)
-            elif name in BIASES:
+            elif weight.dim() == 4 or name in BIASES:
                 bound = 1 / math.sqrt(self[name.replace("bias", "weight")][0].numel())
                 nn.init.uniform_(weight, -bound, bound)
             else:
@@ -195,8 +211,10 @@ def sliced(weight: Tensor, whole: Layout, wanted: Layout) -> Tensor:
 def _layout(network: HighResolutionNet, name: str) -> Layout:
     weight = network.get_parameter(name)
     outs, *rest = ((size,) for size in weight.shape)
-    if name == "last_layer.0.weight":
+    if name in OVER_BRANCHES:
         return outs, network.architecture.stages[3].widths, *rest[1:]
+    if name == OVER_TWO:
+        return outs, (network.architecture.mid_channels,) * 2, *rest[1:]
     if "fuse_projections" in name:
         width, inputs = weight.shape[:2]
         return outs, (width,) * (inputs // width), *rest[1:]

@@ -9,14 +9,15 @@ from itertools import count, takewhile
 import torch
 from torch import Tensor
 
-from hrnet_search.arch.architecture import Architecture, Stage
+from hrnet_search.arch.architecture import OCR, Architecture, Stage
 from hrnet_search.errors import ArchitectureError
 from hrnet_search.net.hrnet import HighResolutionNet, build
+from hrnet_search.net.tensor_names import HEADS
 from hrnet_search.net.weights import absent_edges, compare, fitting
 
 Tensors = Mapping[str, Tensor]
 
-HEAD = "last_layer."
+OCR_BLOCK = "ocr_distri_head.object_context_block."
 
 
 def network_of(tensors: Tensors) -> HighResolutionNet:
@@ -28,14 +29,15 @@ def network_of(tensors: Tensors) -> HighResolutionNet:
     """
     try:
         architecture = architecture_of(tensors)
-        whole = all(f"{HEAD}{name}" in tensors for name in ("0.weight", "1.weight", "3.weight"))
+        scores = f"{HEADS[architecture.head][0]}3.weight"
         with torch.device("meta"):
-            network = build(architecture, len(tensors[f"{HEAD}3.weight"]) if whole else 1)
+            network = build(architecture, len(tensors[scores]) if scores in tensors else 1)
     except (KeyError, ArchitectureError) as error:
         raise ValueError("the file has the names of no HRNet") from error
     own = network.state_dict()
     report = replace(compare(own, tensors), edges=absent_edges(own, tensors))
-    if lost := [name for name in report.untrained if not name.startswith(HEAD)]:
+    head = HEADS[architecture.head]
+    if lost := [name for name in report.untrained if not name.startswith(head)]:
         raise ValueError(f"{len(lost)} tensors of its trunk do not fit ({lost[0]})")
     network.load_state_dict(fitting(own, tensors), strict=False, assign=True)
     return network.requires_grad_(False)
@@ -43,7 +45,9 @@ def network_of(tensors: Tensors) -> HighResolutionNet:
 
 def has_head(network: HighResolutionNet) -> bool:
     """Say whether a network of `network_of` has its head."""
-    return not any(tensor.is_meta for tensor in network.last_layer.parameters())
+    head = HEADS[network.architecture.head]
+    named = (t for name, t in network.named_parameters() if name.startswith(head))
+    return not any(tensor.is_meta for tensor in named)
 
 
 def architecture_of(tensors: Tensors) -> Architecture:
@@ -56,9 +60,12 @@ def architecture_of(tensors: Tensors) -> Architecture:
     for number in (2, 3, 4):
         stages.append(_stage(tensors, number, widths))
         widths = stages[-1].widths
-    head = tensors.get(f"{HEAD}3.weight")
-    kernel = 1 if head is None else head.shape[-1]
-    return Architecture((stages[0], stages[1], stages[2], stages[3]), final_kernel=kernel)
+    four = stages[0], stages[1], stages[2], stages[3]
+    if (mixed := tensors.get("conv3x3_ocr.0.weight")) is not None:
+        key = len(tensors[f"{OCR_BLOCK}f_pixel.0.weight"])
+        return Architecture(four, OCR, mid_channels=len(mixed), key_channels=key)
+    head = tensors.get("last_layer.3.weight")
+    return Architecture(four, final_kernel=1 if head is None else head.shape[-1])
 
 
 def _first_stage(tensors: Tensors) -> Stage:

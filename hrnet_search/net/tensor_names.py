@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from torch import Tensor
 
+from hrnet_search.arch.architecture import OCR, PLAIN
 from hrnet_search.errors import listed, shown
 from hrnet_search.net.file_kind import NotWeightsError
 from hrnet_search.net.mmseg_names import BACKBONE, DECODE_HEAD, head_from_mmseg
@@ -28,6 +29,12 @@ INSIDE = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wra
 """What torch.compile, FSDP and checkpointing put into names, wherever a module was wrapped."""
 
 PREFIXES = re.compile(r"^(?:module\.|model\.|backbone\.|encoder\.)+")
+HEADS = {
+    PLAIN: ("last_layer.",),
+    OCR: ("aux_head.", "conv3x3_ocr.", "ocr_distri_head.", "cls_head."),
+}
+"""How the names of a head's tensors begin; first is what scores each pixel by itself."""
+
 ANCHORS = ("conv1.weight", "conv2.weight", "layer1.0.conv1.weight")
 """Names that every HRNet has (a ResNet lacks the second), and by which its prefix is found."""
 
@@ -115,7 +122,10 @@ def _bare(tensors: Tensors, under: str, notes: list[str]) -> Found:
         theirs = {n: t for n, t in rest.items() if n.startswith(around)}
         head = head_from_mmseg({DECODE_HEAD + n.removeprefix(around): t for n, t in theirs.items()})
         if head:
-            notes = [*notes, "an FCNHead of mmsegmentation, its missing bias zero"]
+            ocr = "cls_head.weight" in head
+            what = "OCRHead" if ocr else "FCNHead"
+            missing = "missing biases" if ocr else "missing bias"
+            notes = [*notes, f"an {what} of mmsegmentation, its {missing} zero"]
             rest = {n: t for n, t in rest.items() if n not in theirs}
             own |= head
     if twice := [name for name in rest if name in own]:

@@ -106,6 +106,21 @@ class Transfer:
         norm.weight[:count] = 0
 
     @torch.no_grad()
+    def scale(self, norm: nn.BatchNorm2d, count: int, factor: float) -> None:
+        """Multiply what the first channels say, in any mode, by a factor above 0."""
+        norm.weight[:count] *= factor
+        norm.bias[:count] *= factor
+
+    @torch.no_grad()
+    def even_out(self, norm: nn.BatchNorm2d, first: int) -> None:
+        """Let the channels from `first` on say the same everywhere until they have learned.
+
+        It is 1: behind a rectifier, 0 would never learn.
+        """
+        norm.weight[first:] = 0
+        norm.bias[first:] = 1
+
+    @torch.no_grad()
     def pass_on(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, count: int) -> None:
         """Make convolution and norm the identity of the first channels, in evaluation mode."""
         size = conv.kernel_size[0]

@@ -12,15 +12,16 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from hrnet_search.arch.architecture import OCR, PLAIN
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.pretrained import pretrained_file, pretrained_name
 from hrnet_search.errors import Fault, WeightsError, listed, shown, warn_on_stderr
 from hrnet_search.files import write_whole
 from hrnet_search.net.file_kind import NotWeightsError
-from hrnet_search.net.tensor_names import Found, hrnet_tensors
+from hrnet_search.net.tensor_names import HEADS, Found, hrnet_tensors
 from hrnet_search.net.weight_file import read_content
 
-START_ANEW = ("last_layer.", "fuse_projections.")
+START_ANEW = (*HEADS[PLAIN], *HEADS[OCR], "fuse_projections.")
 """What a file may lack and still be the pretrained weights: the head, and CAT over SUM."""
 
 COUNTER = "num_batches_tracked"
@@ -99,7 +100,7 @@ def load_weights(
     path = Path(path)
     own = network.state_dict()
     try:
-        found = named_tensors(path, map_location)
+        found = for_head(own, named_tensors(path, map_location))
         taken = fitting(own, found.tensors)
     except NotWeightsError as error:
         raise _no_match(own, error, path) from error
@@ -162,6 +163,24 @@ def named_tensors(path: Path, map_location: str | torch.device = "cpu") -> Found
     Raise NotWeightsError if it holds none.
     """
     return hrnet_tensors(read_content(path, map_location))
+
+
+def for_head(own: Mapping[str, Tensor], found: Found) -> Found:
+    """Return what was found with a plain head as the auxiliary one of a network that has OCR.
+
+    As the official `seg_hrnet_ocr.py` reads weights.
+    """
+    plain, auxiliary = HEADS[PLAIN][0], HEADS[OCR][0]
+    names = [name for name in found.tensors if name.startswith((plain, auxiliary))]
+    if not any(name.startswith(auxiliary) for name in own) or not names:
+        return found
+    if any(name.startswith(auxiliary) for name in names):
+        return found
+    tensors = {
+        auxiliary + name.removeprefix(plain) if name in names else name: tensor
+        for name, tensor in found.tensors.items()
+    }
+    return replace(found, tensors=tensors, notes=(*found.notes, "last_layer as aux_head"))
 
 
 def compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsReport:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.architecture import KEY_CHANNELS, MID_CHANNELS, Architecture
 from hrnet_search.counts import aligned
 from hrnet_search.errors import counted, shown
 from hrnet_search.goals import Goals
@@ -32,6 +32,13 @@ from hrnet_search.report.trust.trials import data_warnings, learned_from, versio
 from hrnet_search.store.study import Study
 
 MOST_FAILURES = 3
+USUAL = {
+    "OCR.MID_CHANNELS": MID_CHANNELS,
+    "OCR.KEY_CHANNELS": KEY_CHANNELS,
+    "FINAL_CONV_KERNEL": 1,
+}
+"""What heads have where nobody says otherwise."""
+
 HEADER = (
     "trial",
     "width",
@@ -104,6 +111,7 @@ def differences(architecture: Architecture, base: Architecture) -> str:
     if architecture.id == base.id:
         return "(the base)"
     own, old = _settings(architecture), _settings(base)
+    old = USUAL | old  # of a head that the base does not have
     found = [f"{key} {_spelt(own[key])}" for key in own if _differ(own[key], old[key])]
     return ", ".join(found) or "only the width"
 
@@ -120,7 +128,11 @@ def _settings(architecture: Architecture) -> dict[str, Any]:
         found[f"STAGE{number}.NUM_CHANNELS"] = "doubling" if by_width else stage.channels
         if stage.branches > 1:
             found[f"STAGE{number}.FUSE_METHOD"] = stage.fuse
-    found["FINAL_CONV_KERNEL"] = architecture.final_kernel
+    if architecture.has_ocr:
+        found["OCR.MID_CHANNELS"] = architecture.mid_channels
+        found["OCR.KEY_CHANNELS"] = architecture.key_channels
+    else:
+        found["FINAL_CONV_KERNEL"] = architecture.final_kernel
     found["ALIGN_CORNERS"] = architecture.align_corners
     found["NAME"] = architecture.head
     return found

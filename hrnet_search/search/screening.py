@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
-from hrnet_search.arch.cost import Size, batch_costs, operations
+from hrnet_search.arch.cost import Size, batch_attention_macs, batch_costs, halved, operations
 from hrnet_search.search.by_point import ByPoint
 from hrnet_search.space.generate import generate
 from hrnet_search.space.space import SearchSpace
@@ -75,7 +75,8 @@ class Fit:
 def features(batch: ArchitectureBatch, size: Size, classes: int) -> Floats:
     """Return kernels, MACs and elements moved by kind and map size, [N, F].
 
-    Moved are weights, and what convolutions, batch norm, additions and upsampling put out.
+    Moved are weights, and what convolutions, batch norm, additions and upsampling put out; the
+    matrix products of OCR are a kind of their own.
     """
     groups: dict[tuple[str, Size], NDArray[np.int64]] = {}
     for op in operations(batch, size, classes):
@@ -83,6 +84,11 @@ def features(batch: ArchitectureBatch, size: Size, classes: int) -> Floats:
         group = np.stack([op.count, op.macs, moved], axis=1)
         key = (op.kind, op.size)
         groups[key] = groups[key] + group if key in groups else group
+    height, width = halved(size, 2)
+    shares = classes * (batch.mid_channels + 2 * height * width)
+    moved = batch.ocr * (shares + height * width * batch.key_channels)
+    products = batch_attention_macs(batch, size, classes)
+    groups["attention", size] = np.stack([3 * batch.ocr, products, moved], axis=1)
     return np.concatenate(list(groups.values()), axis=1).astype(np.float64)
 
 

@@ -198,6 +198,7 @@ def _load(
             top.take("target", TARGET, ANY),
             top.take("require", REQUIRE, ()),
         )
+        _check_aux_weight(reader, parts["schedule"], space)
         if ablation is not None:
             check_arms(reader, ablation, space, schedule, parts["schedule"])
         elif choices:
@@ -244,6 +245,13 @@ def _check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
             wrong = f"{limit.at_most:g} is below the space's minimum of {lowest}"
             node = limits.node_of(limit.objective)
             reader.fault(node, f"limits.{limit.objective}", wrong, f"at least {lowest}")
+
+
+def _check_aux_weight(reader: Reader, section: Section, space: SearchSpace) -> None:
+    if "aux_weight" in section and not space.has_ocr:
+        wrong = "is not used by a plain head, which has no auxiliary output"
+        allowed = "a base with an OCR head, or vary.HEAD with ocr"
+        reader.fault(section.key_node("aux_weight"), section.where("aux_weight"), wrong, allowed)
 
 
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
@@ -330,7 +338,7 @@ def _base(reader: Reader, top: Section) -> Config | None:
         reader.fault(top.node_of("base"), "base", wrong, allowed)
         return None
     try:
-        return read_config(path, to_build=True)
+        return read_config(path)
     except ArchitectureError as error:
         reader.faults += error.faults
         return None

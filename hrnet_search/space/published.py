@@ -6,10 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from hrnet_search.arch.architecture import MAX_BRANCHES, Architecture, Stage
+from hrnet_search.arch.architecture import (
+    HEAD_WORDS,
+    MAX_BRANCHES,
+    OCR,
+    PLAIN,
+    Architecture,
+    Stage,
+)
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.records import Point
-from hrnet_search.space.space import ARRAYS, Choice, SearchSpace, level_table
+from hrnet_search.space.space import OF_HEADS, OF_STAGES, Choice, SearchSpace, level_table
 
 
 def _network(width: int, modules: tuple[int, ...], blocks: int, stage1: Stage) -> Architecture:
@@ -31,22 +38,32 @@ PUBLISHED: dict[str, Architecture] = {
 }
 """By name, from the library's experiments/cityscapes/*.yaml and its model zoo."""
 
+CALLED = {PLAIN: "", OCR: "-OCR"}
+"""What people put behind the name of a network for its head."""
+
 BASE_NAME = "the base"
 
 
 def designs(space: SearchSpace) -> dict[str, Architecture]:
     """Return the base of a space and the published networks by what people call them, each once.
 
-    Head and align_corners, which no space varies, are taken from the base.
+    With each head that the space has; align_corners, which no space varies, is the base's.
     """
     alike = {
-        name.replace("w", "W", 1).replace("small", "Small"): replace(
-            network, head=space.base.head, align_corners=space.base.align_corners
+        name.replace("w", "W", 1).replace("small", "Small") + CALLED[head]: replace(
+            network, head=head, align_corners=space.base.align_corners
         )
+        for head in heads(space)
         for name, network in PUBLISHED.items()
     }
     known = any(network.id == space.base.id for network in alike.values())
     return alike if known else {BASE_NAME: space.base, **alike}
+
+
+def heads(space: SearchSpace) -> tuple[str, ...]:
+    """Return the heads of a space's networks, that of the base first."""
+    varied = (HEAD_WORDS[v] for c in space.choices if c.key == "HEAD" for v in c.values)
+    return tuple(dict.fromkeys((space.base.head, *varied)))
 
 
 def known_designs(space: SearchSpace) -> list[Point]:
@@ -64,17 +81,23 @@ def point_of(space: SearchSpace, network: Architecture) -> Point | None:
     return point if space.decode(point).id == network.id else None
 
 
+def _reads(has_ocr: bool, key: str) -> bool:
+    """Say whether a head reads a key of heads."""
+    return key == "HEAD" or has_ocr == key.startswith("OCR.")
+
+
 def _level(choice: Choice, network: ArchitectureBatch) -> int | None:
     """Return the lowest level that says of a network what it is, None if none does."""
     table = level_table(choice)
-    if choice.key == "FINAL_CONV_KERNEL":
-        fits = table == network.final_kernel[0]
+    if choice.key in OF_HEADS:
+        fits = table == getattr(network, OF_HEADS[choice.key])[0]
+        fits |= not _reads(bool(network.ocr[0]), choice.key)
     else:
         wide = table if table.ndim == 2 else np.repeat(table[:, None], MAX_BRANCHES, axis=1)
         there = network.present()[0]
         if choice.branch is not None:
             there = there & (np.arange(MAX_BRANCHES) == choice.branch)
-        has = getattr(network, ARRAYS[choice.key])[0]
+        has = getattr(network, OF_STAGES[choice.key])[0]
         has = has if has.ndim == 2 else np.repeat(has[:, None], MAX_BRANCHES, axis=1)
         stages = list(choice.stages)
         same = (wide[:, None] == has[stages]) | ~there[stages]

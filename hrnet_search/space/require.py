@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.arch.architecture import EXPANSION, FUSE_METHODS
+from hrnet_search.arch.architecture import EXPANSION, FUSE_METHODS, HEAD_WORDS
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.errors import nearest
@@ -33,8 +33,10 @@ STAGES = ("STAGE1", "STAGE2", "STAGE3", "STAGE4")
 NUMBERS = {"NUM_MODULES": "modules", "NUM_BRANCHES": "branches"}
 LISTS = {"NUM_BLOCKS": "blocks", "NUM_CHANNELS": "channels"}
 WORDS = {"BLOCK": tuple(EXPANSION), "FUSE_METHOD": tuple(FUSE_METHODS)}
+HEADS = tuple(HEAD_WORDS)
 KEYS = (*NUMBERS, *LISTS, *WORDS)
-PLAIN = ("width", "FINAL_CONV_KERNEL")
+OCR = {"MID_CHANNELS": "mid_channels", "KEY_CHANNELS": "key_channels"}
+PLAIN = ("width", "FINAL_CONV_KERNEL", "HEAD", *(f"OCR.{key}" for key in OCR))
 ALLOWED_NAMES = f"{', '.join((*PLAIN, *COST_NAMES))}, STAGE1 to STAGE4 with .{', .'.join(KEYS)}"
 ALLOWED = (
     "comparisons of keys, costs and numbers; + - * / // % **, min, max, sum over branches,"
@@ -81,7 +83,7 @@ class Networks:
     """What rules read: networks as arrays, and their costs if a rule asks for them.
 
     `undefined` are those for which the rule that is read divided by zero, `absent` those that lack
-    a branch which the comparison that is read names.
+    a branch, or a head, which the comparison that is read names.
     """
 
     batch: ArchitectureBatch
@@ -222,7 +224,11 @@ def _key(node: ast.expr) -> _Part:
         case ast.Name(id="width"):
             return _Number(lambda n: n.batch.channels[:, 3, 0].astype(np.float64))
         case ast.Name(id="FINAL_CONV_KERNEL"):
-            return _Number(lambda n: n.batch.final_kernel.astype(np.float64))
+            return _of_head("final_kernel", has_ocr=False)
+        case ast.Name(id="HEAD"):
+            return _Word(lambda n: np.array(HEADS)[n.batch.ocr], HEADS)
+        case ast.Attribute(value=ast.Name(id="OCR"), attr=key) if key in OCR:
+            return _of_head(OCR[key], has_ocr=True)
         case ast.Name(id=name) if name in COST_NAMES:
             column = COST_NAMES.index(name)
             return _Number(lambda n: n.costs[:, column])
@@ -236,6 +242,16 @@ def _key(node: ast.expr) -> _Part:
     paths = [f"{stage}.{key}" for stage in STAGES for key in KEYS]
     hint = nearest(written, [*PLAIN, *COST_NAMES, *paths])
     raise RuleError(node.col_offset, f"{written} is not known{hint}", ALLOWED_NAMES)
+
+
+def _of_head(array: str, has_ocr: bool) -> _Number:
+    """Return what one head reads; a network with the other has it as little as a lost branch."""
+
+    def of(networks: Networks) -> Floats:
+        networks.absent = networks.absent | (networks.batch.ocr != has_ocr)
+        return np.asarray(getattr(networks.batch, array), dtype=np.float64)
+
+    return _Number(of)
 
 
 def _of_stage(stage: int, key: str) -> _Part:

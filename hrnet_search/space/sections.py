@@ -189,6 +189,7 @@ SCHEDULE: dict[str, Kind[Any]] = {
     "loss": OneOf(LOSSES),
     "ohem_threshold": Number(0, 1),
     "ohem_keep": Integer(1),
+    "aux_weight": Number(0, 100),
     "class_weights": ClassWeights(),
     "scale": Scale(),
     "flip": Boolean(),
@@ -207,7 +208,7 @@ SCHEDULE: dict[str, Kind[Any]] = {
 SCHEDULE_KEYS = tuple(SCHEDULE)
 PLAIN = (
     "momentum", "weight_decay", "power", "scale", "flip", "photometric", "ema", "precision",
-    "memory_format", "compile",
+    "memory_format", "compile", "aux_weight",
 )  # fmt: skip
 """Keys of the schedule that depend on no other."""
 

@@ -17,8 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.arch.architecture import EXPANSION, MAX_BRANCHES, MAX_COUNT, Architecture
-from hrnet_search.arch.batch import ArchitectureBatch
+from hrnet_search.arch.architecture import (
+    EXPANSION,
+    HEAD_WORDS,
+    HEADS,
+    MAX_BRANCHES,
+    MAX_COUNT,
+    OCR,
+    Architecture,
+)
+from hrnet_search.arch.batch import ARRAYS, ArchitectureBatch
 from hrnet_search.arch.cost import COST_NAMES, batch_costs, fit_64_bits
 from hrnet_search.arch.targets import ANY, TARGETS
 from hrnet_search.records import OBJECTIVES, Point
@@ -31,7 +39,7 @@ CHUNK = 1 << 16
 """Points decoded at once: arrays of a million would not fit a small machine."""
 
 PATH = re.compile(
-    r"width|FINAL_CONV_KERNEL"
+    r"width|FINAL_CONV_KERNEL|HEAD|OCR\.(?:MID|KEY)_CHANNELS"
     r"|STAGE(?P<stage>[1-4*])\.(?P<key>NUM_MODULES|NUM_BRANCHES|FUSE_METHOD|BLOCK"
     r"|NUM_BLOCKS|NUM_CHANNELS)(\[(?P<branch>[0-3])\])?"
 )
@@ -134,6 +142,12 @@ class SearchSpace:
         object.__setattr__(self, "_base", _filled(self.base))
 
     @property
+    def has_ocr(self) -> bool:
+        """Whether any of its networks has an OCR head."""
+        heads = [choice.values for choice in self.choices if choice.key == "HEAD"]
+        return OCR in (HEAD_WORDS[v] for v in heads[0]) if heads else self.base.has_ocr
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Levels of each choice."""
         return tuple(len(choice.values) for choice in self.choices)
@@ -166,16 +180,12 @@ class SearchSpace:
 
     def _written(self, levels: Sequence[NDArray[np.int64]], count: int) -> ArchitectureBatch:
         """Return the base, `count` times, with what each choice writes into it [count, ...]."""
-        arrays = {
-            name: np.repeat(getattr(self._base, name), count, axis=0)
-            for name in ("modules", "expansion", "branches", "blocks", "channels", "cat")
-        }
-        kernel = np.repeat(self._base.final_kernel, count)
+        arrays = {name: np.repeat(getattr(self._base, name), count, axis=0) for name in ARRAYS}
         for values, write in zip(levels, self._writes, strict=True):
-            if write.key == "FINAL_CONV_KERNEL":
-                kernel = values
+            if write.key in OF_HEADS:
+                arrays[OF_HEADS[write.key]] = values
                 continue
-            target = arrays[ARRAYS[write.key]]
+            target = arrays[OF_STAGES[write.key]]
             for stage in write.stages:
                 if write.branch is None:
                     target[:, stage] = values
@@ -184,12 +194,7 @@ class SearchSpace:
         present = np.arange(MAX_BRANCHES) < arrays["branches"][:, :, None]
         arrays["blocks"] = np.where(present, arrays["blocks"], 0)
         arrays["channels"] = np.where(present, arrays["channels"], 0)
-        return ArchitectureBatch(
-            **arrays,
-            final_kernel=kernel,
-            head=self.base.head,
-            align_corners=self.base.align_corners,
-        )
+        return ArchitectureBatch(**arrays, align_corners=self.base.align_corners)
 
     def all_fit_64_bits(self, size: tuple[int, int], classes: int) -> bool:
         """Return whether the costs of every point can be counted in 64 bits."""
@@ -372,7 +377,7 @@ class SearchSpace:
         return kept
 
 
-ARRAYS = {
+OF_STAGES = {
     "NUM_MODULES": "modules",
     "NUM_BRANCHES": "branches",
     "BLOCK": "expansion",
@@ -380,6 +385,15 @@ ARRAYS = {
     "NUM_CHANNELS": "channels",
     "FUSE_METHOD": "cat",
 }
+"""Arrays of a batch by the key of a choice, those with an entry a stage."""
+
+OF_HEADS = {
+    "FINAL_CONV_KERNEL": "final_kernel",
+    "HEAD": "ocr",
+    "OCR.MID_CHANNELS": "mid_channels",
+    "OCR.KEY_CHANNELS": "key_channels",
+}
+"""Those with one entry."""
 
 
 def costs(
@@ -417,6 +431,8 @@ def level_table(choice: Choice) -> NDArray[np.int64]:
         return np.array([EXPANSION[v] for v in choice.values])
     if choice.key == "FUSE_METHOD":
         return np.array([int(v == "CAT") for v in choice.values])
+    if choice.key == "HEAD":
+        return np.array([HEADS.index(HEAD_WORDS[v]) for v in choice.values])
     if isinstance(choice.values[0], tuple):
         return np.array([[*v, *[v[-1]] * (MAX_BRANCHES - len(v))] for v in choice.values])
     return np.array(choice.values)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import MAX_BRANCHES
-from hrnet_search.arch.batch import ArchitectureBatch
+from hrnet_search.arch.batch import ARRAYS, ArchitectureBatch
 from hrnet_search.arch.cost import COST_NAMES, operations
 from hrnet_search.arch.targets import HRNET
 from hrnet_search.counts import short
@@ -180,7 +180,7 @@ def _descend(
 
 
 def _bounds(space: SearchSpace) -> tuple[int, ...]:
-    fields = ("modules", "branches", "blocks", "channels", "cat", "final_kernel")
+    fields = [name for name in ARRAYS if name not in ("expansion", "ocr")]
     batches = [space.batch(_one_choice(space, c)) for c in range(len(space.choices))]
     least = {name: np.min([getattr(b, name).min(axis=0) for b in batches], axis=0)
              for name in fields}  # fmt: skip
@@ -191,7 +191,8 @@ def _bounds(space: SearchSpace) -> tuple[int, ...]:
         smallest = held.min(axis=0)
         least[name] = np.where(np.isinf(smallest), 1, smallest).astype(np.int64)
     kinds = [sorted({int(v) for b in batches for v in b.expansion[:, s]}) for s in range(4)]
-    sums = [_without_transitions(space, least, expansion) for expansion in product(*kinds)]
+    kinds.append(sorted({int(v) for b in batches for v in b.ocr}))
+    sums = [_without_transitions(space, least, kind, ocr) for *kind, ocr in product(*kinds)]
     return tuple(int(v) for v in np.min(sums, axis=0))
 
 
@@ -205,10 +206,10 @@ def _one_choice(space: SearchSpace, column: int) -> Points:
 
 
 def _without_transitions(
-    space: SearchSpace, least: dict[str, NDArray[np.int64]], expansion: tuple[int, ...]
+    space: SearchSpace, least: dict[str, NDArray[np.int64]], expansion: list[int], ocr: int
 ) -> tuple[int, ...]:
     arrays: dict[str, Any] = {name: values[None] for name, values in least.items()}
-    batch = ArchitectureBatch(expansion=np.array([expansion]), **arrays)
+    batch = ArchitectureBatch(expansion=np.array([expansion]), ocr=np.array([ocr]), **arrays)
     sums = np.zeros(3, dtype=np.int64)
     for op in operations(batch, space.input_size, space.classes):
         if op.kind != "transition":

@@ -13,6 +13,7 @@ from hrnet_search.arch.architecture import (
     EXPANSION,
     FINAL_KERNELS,
     FUSE_METHODS,
+    HEAD_WORDS,
     MAX_BRANCHES,
     MAX_COUNT,
     Architecture,
@@ -26,14 +27,18 @@ MOST_LEVELS = 1000
 STAGE1_KEYS = ("NUM_BLOCKS", "NUM_CHANNELS", "BLOCK")
 KEYS = (*STAGE1_KEYS, "NUM_MODULES", "NUM_BRANCHES", "FUSE_METHOD")
 LISTS = ("NUM_BLOCKS", "NUM_CHANNELS")
+OF_OCR = ("OCR.MID_CHANNELS", "OCR.KEY_CHANNELS")
 KNOWN = (
     "width",
     "FINAL_CONV_KERNEL",
+    "HEAD",
+    *OF_OCR,
     *(f"STAGE1.{key}" for key in STAGE1_KEYS),
     *(f"STAGE{s}.{key}" for s in (2, 3, 4, "*") for key in KEYS),
 )
 SAID = (
-    "width, FINAL_CONV_KERNEL, NUM_BLOCKS, NUM_CHANNELS, BLOCK of STAGE1 to STAGE4 or STAGE*, "
+    "width, FINAL_CONV_KERNEL, HEAD, OCR.MID_CHANNELS, OCR.KEY_CHANNELS, "
+    "NUM_BLOCKS, NUM_CHANNELS, BLOCK of STAGE1 to STAGE4 or STAGE*, "
     "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*"
 )
 EACH = "each_branch"
@@ -135,6 +140,7 @@ SCALARS: dict[str, Kind[Any]] = {
     "FUSE_METHOD": OneOf(FUSE_METHODS),
     "FINAL_CONV_KERNEL": Kernel(1, 3),
     "NUM_BRANCHES": Integer(1, MAX_BRANCHES),
+    "HEAD": OneOf(tuple(HEAD_WORDS)),
 }
 """Kinds of levels by key; all others are counts."""
 
@@ -289,7 +295,12 @@ def _never_read(
     most: list[int],
 ) -> None:
     modules = {s for c in choices if c.key == "NUM_MODULES" for s in c.stages}
+    heads = _heads(choices, base)
     for choice in choices:
+        if why := _unread_head(choice, heads):
+            wrong = f"the network never reads it: {why}"
+            allowed = "HEAD beside it, or keys that are read"
+            reader.fault(nodes[choice.path], f"vary.{choice.path}", wrong, allowed)
         if not choice.stages or choice.path == "width" or choice.key == "NUM_CHANNELS":
             continue
         stages = choice.stages
@@ -303,3 +314,18 @@ def _never_read(
             path = path_in_file(choice.path)
             wrong = f"the network never reads it: {why}"
             reader.fault(nodes[choice.path], f"vary.{path}", wrong, "keys that are read")
+
+
+def _heads(choices: list[Choice], base: Architecture) -> set[str]:
+    """Return the heads that variants can have, as a space file calls them."""
+    varied = [c.values for c in choices if c.key == "HEAD"]
+    return set(varied[0]) if varied else {"ocr" if base.has_ocr else "plain"}
+
+
+def _unread_head(choice: Choice, heads: set[str]) -> str:
+    """Return why a key of heads is never read, empty if it is."""
+    if choice.key in OF_OCR and heads == {"plain"}:
+        return "a plain head has no OCR"
+    if choice.key == "FINAL_CONV_KERNEL" and heads == {"ocr"}:
+        return "an OCR head classifies with 1x1 convolutions"
+    return ""

@@ -60,7 +60,7 @@ def of_config(path: str, data_file: str | None, data_root: str | None) -> Start:
     Data are the config's own, or those of the space file `data_file`; `data_root` says where they
     lie. Raise InputError with every problem of it, DataError where its data are nowhere.
     """
-    config = read_config(path, to_build=True)
+    config = read_config(path)
     given = None
     if data_file is not None:
         given = load_space_file(data_file, data_root).schedule.data

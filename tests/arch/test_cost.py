@@ -12,14 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from random_networks import with_either_head
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from hrnet_search import build, costs, load_space
-from hrnet_search.arch.architecture import Architecture, Stage
+from hrnet_search.arch.architecture import OCR, Architecture, Stage
 from hrnet_search.arch.batch import ArchitectureBatch
-from hrnet_search.arch.cost import Cost, batch_costs, cost
+from hrnet_search.arch.cost import (
+    Cost,
+    attention_macs,
+    batch_attention_macs,
+    batch_costs,
+    cost,
+    fit_64_bits,
+)
 from hrnet_search.arch.hrnet_yaml import read_config
-from hrnet_search.errors import ArchitectureError, InputError
+from hrnet_search.errors import InputError
 from hrnet_search.evaluate.counting import conv_macs_by_fvcore, cost_by_fvcore
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -28,6 +37,7 @@ PUBLISHED = {  # millions of parameters, and MACs / 1024^3 at 1024x2048, as the 
     "seg_hrnet_w18_small_v1_sgd_lr5e-2_wd1e-4_bs32_x100": (1.5, 31.1),
     "seg_hrnet_w18_small_v2_sgd_lr5e-2_wd1e-4_bs32_x100": (3.9, 71.6),
     "seg_hrnet_w48_train_512x1024_sgd_lr1e-2_wd5e-4_bs_12_epoch484": (65.8, 696.2),
+    "seg_hrnet_ocr_w48_train_512x1024_sgd_lr1e-2_wd5e-4_bs_12_epoch484": (70.4, 1206.4),
 }
 
 
@@ -112,14 +122,14 @@ def check_built(architectures: list[Architecture], seed: int) -> None:
 def test_cost_equals_the_built_network(
     architectures: Callable[[int, int], list[Architecture]],
 ) -> None:
-    check_built(architectures(10, 10), 11)
+    check_built(with_either_head(architectures(20, 10), random.Random(12)), 11)
 
 
 @pytest.mark.bench
 def test_cost_equals_a_thousand_built_networks(
     architectures: Callable[[int, int], list[Architecture]],
 ) -> None:
-    check_built(architectures(1000, 12), 13)
+    check_built(with_either_head(architectures(1000, 12), random.Random(14)), 13)
 
 
 def check_fvcore(architectures: list[Architecture], seed: int) -> None:
@@ -133,7 +143,7 @@ def check_fvcore(architectures: list[Architecture], seed: int) -> None:
 def test_cost_equals_what_fvcore_counts(
     architectures: Callable[[int, int], list[Architecture]],
 ) -> None:
-    check_fvcore(architectures(3, 15), 16)
+    check_fvcore(with_either_head(architectures(4, 15), random.Random(16)), 16)
 
 
 @pytest.mark.bench
@@ -170,7 +180,8 @@ def test_a_million_variants_are_costed_in_a_minute() -> None:
 def test_a_batch_costs_what_each_one_costs(
     architectures: Callable[[int, int], list[Architecture]],
 ) -> None:
-    drawn = [replace(a, align_corners=False) for a in architectures(300, 14)]
+    drawn = with_either_head(architectures(300, 14), random.Random(15))
+    drawn = [replace(a, align_corners=False) for a in drawn]
     costs = batch_costs(ArchitectureBatch.of(drawn), (65, 97), 7)
     assert costs.dtype == np.int64
     for row, architecture in zip(costs.tolist(), drawn, strict=True):
@@ -198,7 +209,36 @@ def test_a_size_or_class_count_that_is_none_is_refused(size: object, classes: in
         cost(small, size, classes)  # type: ignore[arg-type]
 
 
-def test_an_ocr_head_is_named_and_not_counted() -> None:
+def products_by_torch(architecture: Architecture, size: tuple[int, int], classes: int) -> int:
+    """Count the matrix products of a built network by torch's own counter, which halves to MACs."""
+    with torch.device("meta"):
+        network = build(architecture, classes).eval()
+        image = torch.empty(1, 3, *size)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(image)
+    counts = counter.get_flop_counts()["Global"]
+    return int(sum(n for op, n in counts.items() if "convolution" not in str(op))) // 2
+
+
+def test_the_products_of_attention_are_those_that_torch_counts(
+    architectures: Callable[[int, int], list[Architecture]],
+) -> None:
+    rng = random.Random(31)
+    drawn = with_either_head(architectures(100, 30), rng)
+    found = batch_attention_macs(
+        ArchitectureBatch.of([replace(a, align_corners=False) for a in drawn]), (65, 97), 7
+    )
+    assert found.tolist() == [attention_macs(a, (65, 97), 7) for a in drawn]
+    assert [bool(n) for n in found] == [a.has_ocr for a in drawn]
+    for architecture in drawn[:12]:
+        size, classes = (rng.randint(1, 140), rng.randint(1, 140)), rng.randint(1, 30)
+        expected = products_by_torch(architecture, size, classes)
+        assert attention_macs(architecture, size, classes) == expected
+
+
+def test_a_rule_of_64_bits_counts_both_heads() -> None:
     small = read_config(CONFIGS / f"{next(iter(PUBLISHED))}.yaml").architecture
-    with pytest.raises(ArchitectureError, match="seg_hrnet_ocr"):
-        cost(replace(small, head="seg_hrnet_ocr"))
+    wide = replace(small, head=OCR, mid_channels=4096, key_channels=4096)
+    both = ArchitectureBatch.of([replace(small, final_kernel=3), wide])
+    assert fit_64_bits(both, (1024, 2048), 19)
+    assert not fit_64_bits(both, (2**20, 2**20), 4096)

@@ -31,7 +31,8 @@ LIBRARY: dict[str, Any] = {
     "OUTPUT_DIR": "", "LOG_DIR": "", "GPUS": (0,), "WORKERS": 4, "PRINT_FREQ": 20,
     "AUTO_RESUME": False, "PIN_MEMORY": True, "RANK": 0,
     "CUDNN": {"BENCHMARK": True, "DETERMINISTIC": False, "ENABLED": True},
-    "MODEL": {"NAME": "seg_hrnet", "PRETRAINED": "", "ALIGN_CORNERS": True, "NUM_OUTPUTS": 1},
+    "MODEL": {"NAME": "seg_hrnet", "PRETRAINED": "", "ALIGN_CORNERS": True, "NUM_OUTPUTS": 1,
+              "OCR": {"MID_CHANNELS": 512, "KEY_CHANNELS": 256, "DROPOUT": 0.05, "SCALE": 1}},
     "LOSS": {"USE_OHEM": False, "OHEMTHRES": 0.9, "OHEMKEEP": 100000, "CLASS_BALANCE": False,
              "BALANCE_WEIGHTS": [1]},
     "DATASET": {"ROOT": "", "DATASET": "cityscapes", "NUM_CLASSES": 19, "TRAIN_SET": "",
@@ -81,7 +82,8 @@ def test_shipped_configs_are_complete_for_the_library(path: Path) -> None:
 
 
 def test_seven_configs_are_shipped() -> None:
-    assert [Architecture.from_yaml(p).width for p in SHIPPED] == [18, 16, 18, 30, 32, 40, 48]
+    widths = [Architecture.from_yaml(p).width for p in SHIPPED]
+    assert widths == [18, 18, 48, 18, 16, 18, 30, 32, 40, 48]  # those with OCR first
 
 
 def test_random_architectures_survive_the_round_trip(
@@ -150,7 +152,7 @@ def test_a_missing_align_corners_is_false_and_written(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "out.yaml").read_text())["MODEL"]["ALIGN_CORNERS"] is False
 
 
-def test_an_ocr_config_gives_its_backbone_and_names_its_head(tmp_path: Path) -> None:
+def test_an_ocr_config_gives_its_backbone_and_its_head(tmp_path: Path) -> None:
     def to_ocr(sections: dict[str, Any]) -> None:
         sections["MODEL"].update(NAME="seg_hrnet_ocr", NUM_OUTPUTS=2)
         sections["LOSS"]["BALANCE_WEIGHTS"] = [0.4, 1]
@@ -160,11 +162,41 @@ def test_an_ocr_config_gives_its_backbone_and_names_its_head(tmp_path: Path) -> 
     found = Architecture.from_yaml(path)
     assert found.head == "seg_hrnet_ocr"
     assert found.stages == Architecture.from_yaml(SMALL).stages
+    assert (found.mid_channels, found.key_channels) == (512, 256)  # the official defaults
     # A plain network written like it must not keep what two outputs need.
     text = config_text(replace(found, head="seg_hrnet"), read_config(path))
     sections = yaml.safe_load(text)
     assert "NUM_OUTPUTS" not in sections["MODEL"]
     assert "BALANCE_WEIGHTS" not in sections["LOSS"]
+
+
+@pytest.mark.parametrize("ohem", [False, True])
+@pytest.mark.parametrize("widths", [None, (128, 64)])
+def test_an_ocr_config_as_published_round_trips(
+    tmp_path: Path, ohem: bool, widths: tuple[int, int] | None
+) -> None:
+    """All eight of experiments/ name two outputs and their weights, and leave OCR as it is."""
+
+    def to_published(sections: dict[str, Any]) -> None:
+        model = sections["MODEL"]
+        model.update(NAME="seg_hrnet_ocr", NUM_OUTPUTS=2)
+        del model["ALIGN_CORNERS"]
+        if widths:
+            model["OCR"] = {"MID_CHANNELS": widths[0], "KEY_CHANNELS": widths[1], "DROPOUT": 0.05}
+        stage1 = model["EXTRA"]["STAGE1"]
+        stage1["NUM_RANCHES"] = stage1.pop("NUM_BRANCHES")
+        sections["LOSS"].update(USE_OHEM=ohem, BALANCE_WEIGHTS=[0.4, 1])
+
+    path = changed(tmp_path, to_published)
+    found = read_config(path).architecture
+    assert (found.mid_channels, found.key_channels) == (widths or (512, 256))
+    found.to_yaml(tmp_path / "again.yaml", like=path)
+    again = merged(tmp_path / "again.yaml")
+    assert Architecture.from_yaml(tmp_path / "again.yaml") == found
+    assert (again.MODEL.NAME, again.MODEL.NUM_OUTPUTS) == ("seg_hrnet_ocr", 2)
+    assert (widths or (512, 256)) == (again.MODEL.OCR.MID_CHANNELS, again.MODEL.OCR.KEY_CHANNELS)
+    assert again.LOSS.BALANCE_WEIGHTS == [0.4, 1]
+    assert ohem == again.LOSS.USE_OHEM
 
 
 def extra(key: str, value: object) -> Callable[[dict[str, Any]], object]:
@@ -278,14 +310,18 @@ def test_all_faults_of_values_come_in_the_same_round(tmp_path: Path) -> None:
     ]
 
 
-def test_a_head_that_is_not_built_is_no_second_round(tmp_path: Path) -> None:
+def test_faults_of_an_ocr_head_come_with_the_others(tmp_path: Path) -> None:
     def spoil(sections: dict[str, Any]) -> None:
-        sections["MODEL"].update(NAME="seg_hrnet_ocr")
+        ocr = {"MID_CHANNEL": 512, "KEY_CHANNELS": 0, "SCALE": 1}
+        extra = sections["MODEL"].pop("EXTRA")
+        sections["MODEL"].update(NAME="seg_hrnet_ocr", OCR=ocr, EXTRA=extra)
         sections["MODEL"]["EXTRA"]["STAGE2"]["BLOCK"] = "basic"
 
     with pytest.raises(ArchitectureError) as caught:
-        read_config(changed(tmp_path, spoil), to_build=True)
-    assert [f.path for f in caught.value.faults] == ["MODEL.NAME", "MODEL.EXTRA.STAGE2.BLOCK"]
+        read_config(changed(tmp_path, spoil))
+    assert [f.path for f in caught.value.faults] == [
+        "MODEL.OCR.MID_CHANNEL", "MODEL.OCR.KEY_CHANNELS", "MODEL.EXTRA.STAGE2.BLOCK",
+    ]  # fmt: skip
 
 
 def test_branches_that_decrease_are_said_beside_other_faults(tmp_path: Path) -> None:

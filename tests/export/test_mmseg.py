@@ -29,7 +29,8 @@ from hrnet_search.export.mmseg import (
 from hrnet_search.export.mmseg_structure import model_tensors
 from hrnet_search.export.result import ExportOptions
 from hrnet_search.export.trained import empty_state, shapes_of
-from hrnet_search.net.mmseg_names import FOLDED, FOLDED_INTO, mmseg_name, to_mmseg
+from hrnet_search.net.mmseg_names import FOLDED as BIASES
+from hrnet_search.net.mmseg_names import mmseg_name, to_mmseg
 from hrnet_search.records import DataSpec, Schedule
 
 MakeMember = Callable[..., Member]
@@ -43,6 +44,7 @@ PLAIN = network(8)
 FIRST, SECOND, THIRD, FOURTH = PLAIN.stages
 CAT = Architecture((FIRST, replace(SECOND, fuse="CAT"), THIRD, FOURTH))
 CROSSED = Architecture((FIRST, SECOND, THIRD, replace(FOURTH, channels=(9, 16, 32, 64))))
+FOLDED, FOLDED_INTO = next(iter(BIASES.items()))
 NORM = {"type": "SyncBN", "requires_grad": True}
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from made_up import network
 from PIL import Image
 
+from hrnet_search.arch.architecture import OCR, Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.export.member import front_of
@@ -66,13 +68,22 @@ def snippet(model: str, data: Path) -> str:
     return block.replace("./FILE_mmseg.py", f"./{model}").replace('"ROOT"', repr(str(data)))
 
 
+HEADS = {
+    "FCNHead": network(8),
+    "OCRHead": replace(network(8), head=OCR, mid_channels=32, key_channels=16),
+}
+
+
 @pytest.mark.bench
+@pytest.mark.parametrize("base", HEADS.values(), ids=HEADS)
 @pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} not installed: {INSTALL}")
-def test_mmsegmentation_judges_our_weights_as_we_do_and_trains_on(tmp_path: Path) -> None:
+def test_mmsegmentation_judges_our_weights_as_we_do_and_trains_on(
+    base: Architecture, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(3)
     draw(tmp_path / "data" / "train", 24, rng)
     draw(tmp_path / "data" / "val", 8, rng)
-    (tmp_path / "base.yaml").write_text(config_text(network(8)))
+    (tmp_path / "base.yaml").write_text(config_text(base))
     space, folder, out = (tmp_path / n for n in ("own.yaml", "study", "export"))
     space.write_text(SPACE)
     assert main(["run", str(space), "-o", str(folder), "--plain", "--trials", "1"]) == 0

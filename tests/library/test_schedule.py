@@ -205,6 +205,20 @@ def test_every_value_that_is_not_trained_here_is_named_in_one_round() -> None:
     assert named >= set(WRONG) - {"DATASET.NUM_CLASSES"}
 
 
+def test_an_ocr_config_asks_for_two_outputs_by_their_weights() -> None:
+    """train.py counts NUM_OUTPUTS and multiplies their losses by BALANCE_WEIGHTS."""
+    both = {"MODEL.NAME": "seg_hrnet_ocr", "MODEL.NUM_OUTPUTS": 2}
+    keys = {"TRAIN.NONBACKBONE_KEYWORDS": ["cls", "aux", "ocr"]}
+    found = asked({**both, **keys, "LOSS.BALANCE_WEIGHTS": [0.3, 1], "LOSS.USE_OHEM": True})
+    assert (found.schedule.aux_weight, found.schedule.loss) == (0.3, "ohem")
+    assert asked().schedule.aux_weight == 0.4  # which a plain head never reads
+    for wrong in ([1], [0.4, 1, 1], [0.4, 0.5], [-1, 1], "x"):
+        with pytest.raises(InputError, match="LOSS.BALANCE_WEIGHTS"):
+            asked({**both, "LOSS.BALANCE_WEIGHTS": wrong})
+    with pytest.raises(InputError, match="MODEL.NUM_OUTPUTS"):
+        asked({"MODEL.NAME": "seg_hrnet_ocr", "LOSS.BALANCE_WEIGHTS": [0.4, 1]})
+
+
 def test_values_are_decoded_as_yacs_does() -> None:
     found = asked({"TRAIN.LR": "5e-3", "GPUS": "(0,1)", "TRAIN.BATCH_SIZE_PER_GPU": "3"}, OWN)
     assert (found.schedule.lr, found.schedule.batch) == (0.005, 6)

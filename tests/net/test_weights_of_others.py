@@ -28,7 +28,7 @@ from hrnet_search.errors import WeightsError
 from hrnet_search.export.mmseg_structure import model_tensors
 from hrnet_search.net.hrnet import HighResolutionModule, HighResolutionNet
 from hrnet_search.net.inherit import inherit_from, source_of
-from hrnet_search.net.mmseg_names import FOLDED, to_mmseg
+from hrnet_search.net.mmseg_names import to_mmseg
 from hrnet_search.net.weight_file import read_content
 from hrnet_search.net.weights import WeightsReport, absent_edges, load_weights, say
 
@@ -424,7 +424,7 @@ def test_a_checkpoint_of_mmsegmentation_computes_what_it_did(tmp_path: Path, aro
     found = inherit_from(variant, path)
     assert found.same_function
     assert found.unused == report.unexpected
-    assert not fresh.get_parameter(FOLDED).any()
+    assert not fresh.get_parameter("last_layer.0.bias").any()
 
 
 def test_another_head_of_mmsegmentation_is_not_taken_for_this_one(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from hrnet_search.space.schema import MODELINE, SCHEMA_FILE
 from hrnet_search.store.study import Study, open_study
 
 ROOT = Path(__file__).parents[2]
-BASE = sorted((ROOT / "configs").glob("*.yaml"))[1]
+BASE = sorted((ROOT / "configs").glob("seg_hrnet_w*.yaml"))[1]
 SPACE = """\
 name: tiny
 base: base.yaml  # beside this file

@@ -16,7 +16,7 @@ from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[2]
-FIRST, SECOND = sorted((ROOT / "configs").glob("*.yaml"))[:2]
+FIRST, SECOND = sorted((ROOT / "configs").glob("seg_hrnet_w*.yaml"))[:2]
 SPACE = f"""\
 name: tiny
 base: {SECOND}

@@ -22,7 +22,7 @@ from hrnet_search.space.load import load_space_file
 from hrnet_search.store.study import open_study
 from hrnet_search.testing import SAMPLER_CHECKS, MakeSampler, sampler_from, toy_problem
 
-BASE = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))[1]
+BASE = sorted((Path(__file__).parents[2] / "configs").glob("seg_hrnet_w*.yaml"))[1]
 SPACE = f"""\
 name: own
 base: {BASE}

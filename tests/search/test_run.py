@@ -12,7 +12,7 @@ from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.findings import Probe
 
-BASE = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))[1]
+BASE = sorted((Path(__file__).parents[2] / "configs").glob("seg_hrnet_w*.yaml"))[1]
 SPACE = f"""\
 name: tiny
 base: {BASE}

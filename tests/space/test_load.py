@@ -505,7 +505,7 @@ def test_faults_of_the_base_the_form_and_the_space_come_in_one_round(tmp_path: P
         load_space_file(path)
     said = str(caught.value)
     for words in (
-        "the anchor &anchor", "the head seg_hrnet_ocr is not built here",
+        "the anchor &anchor", "FUSE_METHOD: ADD is not known",
         "STAGE2.FUSE_METHOD: ADD is not known", "schedule.stepz: is not a known key",
         "search.sampler: r is not known",
     ):  # fmt: skip

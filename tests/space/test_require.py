@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_networks import draw
+from random_networks import draw, with_either_head
 from space.test_load import GOOD
 from space.test_space import WIDE
 
@@ -42,7 +42,9 @@ RULES = (
     "STAGE4.FUSE_METHOD == 'SUM' or STAGE4.BLOCK != \"BASIC\"",
     "STAGE3.BLOCK == STAGE4.BLOCK",
     "-width // 7 + 2 ** STAGE4.NUM_MODULES > -2.5",
-    "FINAL_CONV_KERNEL == 1",
+    "HEAD == 'ocr' or FINAL_CONV_KERNEL == 1",
+    "HEAD == 'ocr' or width > 12",
+    "HEAD != 'ocr' or OCR.MID_CHANNELS > 2 * OCR.KEY_CHANNELS",
     "sum(STAGE4.NUM_BLOCKS) % 3 != 0",
 )
 
@@ -60,12 +62,17 @@ def plain(architecture: Architecture) -> dict[str, Any]:
     counted = cost(architecture, SIZE, CLASSES)
     found |= {name: getattr(counted, name) for name in ("params", "macs", "activations")}
     found |= {"width": architecture.width, "FINAL_CONV_KERNEL": architecture.final_kernel}
+    found["HEAD"] = "ocr" if architecture.has_ocr else "plain"
+    found["OCR"] = SimpleNamespace(
+        MID_CHANNELS=architecture.mid_channels, KEY_CHANNELS=architecture.key_channels
+    )
     return found | {"min": min, "max": max, "sum": sum}
 
 
 def networks(count: int, seed: int) -> tuple[list[Architecture], Networks]:
     rng = random.Random(seed)
     drawn = [replace(draw(rng), align_corners=False) for _ in range(count)]
+    drawn = with_either_head(drawn, rng)
     batch = ArchitectureBatch.of(drawn)
     return drawn, Networks(batch, lambda: batch_costs(batch, SIZE, CLASSES, True))
 
@@ -99,6 +106,14 @@ def test_a_comparison_of_a_branch_that_is_not_there_holds() -> None:
     for architecture, held in zip(drawn, found.tolist(), strict=True):
         channels = architecture.stages[3].channels
         assert held == (len(channels) < 4 or channels[3] >= 2 * channels[2])
+
+
+def test_a_comparison_of_what_another_head_reads_holds() -> None:
+    drawn, many = networks(100, 8)
+    wide = Requirement("OCR.MID_CHANNELS > 20").holds(many).tolist()
+    assert wide == [not a.has_ocr or a.mid_channels > 20 for a in drawn]
+    small = Requirement("FINAL_CONV_KERNEL == 1").holds(many).tolist()
+    assert small == [a.has_ocr or a.final_kernel == 1 for a in drawn]
 
 
 def test_what_divides_by_zero_does_not_hold() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -50,15 +50,20 @@ def held_in_training(architecture: Architecture, size: Size, classes: int, batch
 
     def steps() -> None:
         for _ in range(2):
-            scores = network(images)
-            scores = F.interpolate(scores, labels.shape[-2:], mode="bilinear")
-            loss = F.cross_entropy(scores, labels, reduction="sum")
-            del scores
+            found = network(images)
+            outputs = found if isinstance(found, tuple) else (found,)
+            loss = torch.stack([_loss(scores, labels) for scores in outputs]).sum()
+            del found, outputs
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
     return live_peak(steps) + 4 * (_weights(network) + images.numel())
+
+
+def _loss(scores: Tensor, labels: Tensor) -> Tensor:
+    scores = F.interpolate(scores, labels.shape[-2:], mode="bilinear")
+    return F.cross_entropy(scores, labels, reduction="sum")
 
 
 def _weights(network: nn.Module) -> int:

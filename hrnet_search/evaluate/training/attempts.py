@@ -143,6 +143,7 @@ class Attempts:
             validation=lambda: validation_batches(validation, spec, size, device),
             images=len(validation),
             class_weights=self._class_weights(schedule, training, device),
+            seed=task.key.seed,
         )
 
     def _class_weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,19 @@ class Loss:
             return metrics.ohem(logits, labels, self._aligned, threshold, keep, self._weight)
         return metrics.cross_entropy(logits, labels, self._aligned, self._weight)
 
+    def of_part(self, outputs: Sequence[Tensor], part: Tensor, whole: Tensor) -> Tensor:
+        """Return what a part of a batch, its labels and a network's outputs, adds to its loss.
+
+        The last output is the one that is judged. One before it, of an OCR head, counts
+        `aux_weight`, and by plain cross entropy whatever the schedule's loss is, as upstream.
+        """
+        *auxiliary, main = outputs
+        loss = self(main, part) * self.share(part, whole)
+        for logits in auxiliary:
+            plain = metrics.cross_entropy(logits, part, self._aligned, self._weight)
+            loss = loss + self._schedule.aux_weight * plain * self._counted(part, whole)
+        return loss
+
     def share(self, part: Tensor, whole: Tensor) -> Tensor | float:
         """Return what the loss of a part of a batch counts in the mean over all its labels.
 
@@ -36,6 +49,11 @@ class Loss:
             return 1.0
         if self._schedule.loss == "ohem":
             return len(part) / len(whole)
+        return self._counted(part, whole)
+
+    def _counted(self, part: Tensor, whole: Tensor) -> Tensor | float:
+        if part is whole:
+            return 1.0
         counted = (metrics.counted(labels, self._weight) for labels in (part, whole))
         some, every = counted
         return some / torch.where(every > 0, every, 1)

@@ -67,6 +67,7 @@ class SharedTrainer(Steps):
         self.shared, self.strata, self.judged = shared, strata, judged
         self.losses: tuple[float, ...] = ()
         self._forms = _Forms(shared.classes)
+        self._drops = any(network.has_ocr for part in strata.strata for network in part)
 
     def judge(self) -> Judgement:
         with self._descent.averaged():
@@ -89,9 +90,10 @@ class SharedTrainer(Steps):
         """Add a network's share of the gradients of a step, and return that of its loss."""
         network, places = self._forms.of(architecture)
 
-        def forward(part: Tensor) -> Tensor:
-            logits: Tensor = functional_call(network, self.shared.at(places), part)
-            return logits
+        def forward(part: Tensor) -> Tensor | tuple[Tensor, ...]:
+            found: Tensor | tuple[Tensor, ...]
+            found = functional_call(network, self.shared.at(places), part)
+            return found
 
         return self._descend(forward, architecture.align_corners, images, labels, weight)
 

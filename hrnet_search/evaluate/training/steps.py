@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from hrnet_search import heartbeat
 from hrnet_search.errors import DataError, Fault, InputError, TrainingError
-from hrnet_search.evaluate.forward import logits_of
+from hrnet_search.evaluate.forward import Network, outputs_of
 from hrnet_search.evaluate.latency.condition import FORMATS
 from hrnet_search.evaluate.training.descent import Descent
 from hrnet_search.evaluate.training.loss import Loss
@@ -29,6 +30,9 @@ from hrnet_search.records import (
     Schedule,
 )
 
+DROPOUT = 3
+"""The stream of random numbers of dropout; others are those of batches and of who learns."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -36,13 +40,15 @@ class TrainingData:
 
     `batch(step)` returns images float32 [N, 3, h, w] and labels int64 [N, h, w], a pure function
     of the step; `validation()` yields images, labels and the indices of the images, 0 to
-    `images` - 1. `class_weights` float32 [K] weigh the classes in the loss.
+    `images` - 1. `class_weights` float32 [K] weigh the classes in the loss. What dropout leaves
+    out of a step is drawn by `seed`.
     """
 
     batch: Callable[[int], tuple[Tensor, Tensor]]
     validation: Callable[[], Iterable[tuple[Tensor, Tensor, Sequence[int]]]]
     images: int
     class_weights: Tensor | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +88,15 @@ class Steps(ABC):
         network.to(memory_format=FORMATS[schedule.memory_format])  # type: ignore[call-overload]
         self._descent = Descent(network, schedule, partial=self.partial)
         self._losses = 0.0
+        drops = (m for m in network.modules() if isinstance(m, nn.Dropout2d))
+        self._drops = next(drops, None) is not None
 
     def advance(self) -> float:
         """Do one step and return its loss. Raise TrainingError if that is not finite."""
         images, labels = self.data.batch(self.step)
         self.weights.train()
-        loss = self._gradients(images, labels)
+        with self._dropping():
+            loss = self._gradients(images, labels)
         self._descent.step(self.step)
         value = loss.item()  # a GPU has all of the step to do before it is waited for
         if not math.isfinite(value):
@@ -114,6 +123,18 @@ class Steps(ABC):
         # A checkpoint of before they were kept: how high they were is not known.
         self._losses = state.get("losses", math.nan)
 
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        """Draw what dropout leaves out by seed and step: a killed training goes on alike."""
+        if not self._drops:
+            yield
+            return
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            rng = np.random.default_rng([self.data.seed, DROPOUT, self.step])
+            torch.manual_seed(int(rng.integers(2**63)))
+            yield
+
     @abstractmethod
     def judge(self) -> Judgement:
         """Evaluate on the validation images, and go on as if it had not happened."""
@@ -124,7 +145,7 @@ class Steps(ABC):
 
     def _descend(
         self,
-        forward: Callable[[Tensor], Tensor],
+        forward: Network,
         aligned: bool,
         images: Tensor,
         labels: Tensor,
@@ -135,15 +156,17 @@ class Steps(ABC):
         loss = torch.zeros((), device=self._device)
         for part, truth in zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True):
             whole = truth if self.parts == 1 else labels
-            share = loss_of.share(truth, whole) * weight
-            one = loss_of(self._logits(forward, part), truth) * share
+            one = loss_of.of_part(self._outputs(forward, part), truth, whole) * weight
             self._descent.backward(one)
             loss += one.detach()
             heartbeat.beat()
         return loss
 
-    def _logits(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        return logits_of(network, images, self.schedule.precision, self.schedule.memory_format)
+    def _logits(self, network: Network, images: Tensor) -> Tensor:
+        return self._outputs(network, images)[-1]
+
+    def _outputs(self, network: Network, images: Tensor) -> tuple[Tensor, ...]:
+        return outputs_of(network, images, self.schedule.precision, self.schedule.memory_format)
 
     def _training_loss(self) -> float | None:
         """Return the mean loss of all steps so far, None if it is not known."""

@@ -47,9 +47,28 @@ def draw_network(network: Architecture, base: Architecture | None) -> Markup:
         place = _Place(x, stage, base.stages[i] if base else None, i + 1)
         parts += list(_stage(place))
         x += _width(stage) + STAGE_GAP
+    if network.has_ocr or (base and base.has_ocr):
+        parts += list(_ocr(network, base, x))
+        x += TITLE
     rows = max(s.branches for s in (*network.stages, *(base.stages if base else ())))
     label = f"{network.head}, width {network.width}"
     return SVG.format(w=x, h=TOP + rows * ROW + GAP, label=label, body=Markup("").join(parts))
+
+
+def _ocr(network: Architecture, base: Architecture | None, x: int) -> Iterator[Markup]:
+    """Draw an OCR head with its widths, or that the base's is gone."""
+    own, old = (_widths(one) if one else "" for one in (network, base))
+    same = base is None or own == old
+    yield TEXT.format(kind="stage" if same else "stage changed", x=x, y=16, text="OCR head")
+    kind = ("branch b0" if same else "changed") if network.has_ocr else "gone"
+    yield BOX.format(
+        kind=kind, x=x, y=TOP, w=TITLE - STAGE_GAP, h=HEIGHTS[0],
+        tx=x + (TITLE - STAGE_GAP) // 2, ty=TOP + HEIGHTS[0] // 2 + 4, text=own or "dropped",
+    )  # fmt: skip
+
+
+def _widths(network: Architecture) -> str:
+    return f"{network.mid_channels} / {network.key_channels}" if network.has_ocr else ""
 
 
 def _width(stage: Stage) -> int:

@@ -87,9 +87,15 @@ def trial_params(ask: Ask, notes: Notes) -> dict[str, str]:
 def architecture_params(architecture: Architecture) -> dict[str, object]:
     """Return what an architecture is, by parameter."""
     found: dict[str, object] = {
+        "head": architecture.head,
         "width": architecture.width,
         "final_kernel": architecture.final_kernel,
     }
+    if architecture.has_ocr:
+        found |= {
+            "OCR.MID_CHANNELS": architecture.mid_channels,
+            "OCR.KEY_CHANNELS": architecture.key_channels,
+        }
     for number, stage in enumerate(architecture.stages, start=1):
         found |= {
             f"STAGE{number}.NUM_MODULES": stage.modules,

@@ -426,7 +426,7 @@ def scarce(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> list
     seen: list[int] = []
     forward = HighResolutionNet.forward
 
-    def limited(self: HighResolutionNet, images: Tensor) -> Tensor:
+    def limited(self: HighResolutionNet, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         if self.training:
             seen.append(len(images))
             if len(images) > most:
