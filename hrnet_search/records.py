@@ -34,6 +34,16 @@ CLASS_WEIGHTS = ("none", "balanced")
 PRECISIONS = ("fp32", "bf16", "fp16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 AUTO = "auto"
+TORCH, COMMAND, ONNX_FILE = "torch", "command", "{onnx}"
+RUNTIMES = {
+    TORCH: PRECISIONS,
+    "onnxruntime": ("fp32", "int8"),
+    "openvino": ("fp32", "fp16", "int8"),
+    "tensorrt": ("fp32", "fp16", "int8"),
+    COMMAND: ("fp32",),
+}
+"""What runs a network whose latency is measured, and the precisions that it has there."""
+
 SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 MIOU, SOFT_IOU = "miou", "soft_iou"
@@ -373,7 +383,9 @@ class TrialKey:
 class LatencyCondition:
     """Under which a latency was measured; two conditions never share an axis.
 
-    `size` is (height, width); `device` names the device as found, not as asked for.
+    `size` is (height, width); `device` names the device as found, not as asked for. `mode` is how
+    torch calls the network (eager, cudagraph, compile), or the runtime that runs it instead: its
+    `version` is then noted, and its `provider`, what computes for it.
     """
 
     device: str
@@ -383,6 +395,25 @@ class LatencyCondition:
     size: tuple[int, int]
     threads: int
     memory_format: str = "contiguous"
+    version: str = ""
+    provider: str = ""
+
+    @property
+    def runtime(self) -> str:
+        """What ran the network."""
+        return self.mode if self.mode in RUNTIMES else TORCH
+
+    @property
+    def how(self) -> str:
+        """How the network was run, for people: the mode of torch, or the whole runtime."""
+        words = (self.mode, self.version, f"({self.provider})" if self.provider else "")
+        return " ".join(filter(None, words))
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What it says, by field; conditions of torch as before there were other runtimes."""
+        unset = {key for key in ("version", "provider") if not getattr(self, key)}
+        return {key: value for key, value in asdict(self).items() if key not in unset}
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,9 +488,10 @@ class LatencySpec:
     """How latency is measured: the `latency` section of a space file.
 
     `size` is (height, width), `seconds` the cap on one measurement; `device` is one of
-    DEVICES, `mode` auto, eager, cudagraph or compile, `precision` fp32, fp16 or bf16,
-    `threads` those of the CPU (0: all cores this process may use but one), `memory_format`
-    contiguous or channels_last.
+    DEVICES, `mode` auto, eager, cudagraph or compile, `precision` one of those that the runtime
+    has in RUNTIMES, `threads` those of the CPU (0: all cores this process may use but one),
+    `memory_format` contiguous or channels_last. `runtime` runs the networks; modes and memory
+    formats are torch's. `command` is what `runtime: command` runs, each run for `seconds` at most.
     """
 
     size: tuple[int, int] = (512, 1024)
@@ -470,6 +502,18 @@ class LatencySpec:
     seconds: float = 5.0
     threads: int = 0
     memory_format: str = "contiguous"
+    runtime: str = TORCH
+    command: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it may not change while a study lasts; a runtime only where it is not torch."""
+        keys = ["size", "batch", "mode", "precision"]
+        if self.runtime != TORCH:
+            keys.append("runtime")
+        if self.runtime == COMMAND:
+            keys.append("command")
+        return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,6 +589,16 @@ class TrialResult:
         if signal != MIOU and self.miou is not None:
             return self.rungs[-1].score(signal) if self.rungs else None
         return self.miou
+
+
+def command_problem(command: Sequence[str]) -> tuple[str, str] | None:
+    """Return what is wrong with a latency command, and what is allowed; None if nothing is."""
+    example = f'allowed: like [ssh, board, ./bench, "{ONNX_FILE}"]'
+    if not command:
+        return "is missing", example
+    if not any(ONNX_FILE in part for part in command[1:]):
+        return f"names no {ONNX_FILE} behind the program, which stands for the file", example
+    return None
 
 
 def hash_of(content: Any) -> str:

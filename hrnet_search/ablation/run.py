@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def _notes(file: SpaceFile, ablation: Ablation) -> Notes:
 
 def _identity(file: SpaceFile, ablation: Ablation) -> Mapping[str, Any]:
     """Return what may not change while an ablation lasts, by the key of the space file."""
-    spec, latency = ablation.spec, asdict(file.latency)
+    spec = ablation.spec
     identity = {
         "base": file.space.base.id,
         FACTORS: [[f.name, f.path, f.levels] for f in spec.factors],
@@ -173,7 +173,7 @@ def _identity(file: SpaceFile, ablation: Ablation) -> Mapping[str, Any]:
         "ablate.alpha": spec.alpha,
         TRAINING: [arm.schedule.id for arm in ablation.arms],
         "schedule.rungs": file.rungs,
-        "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
+        "latency": file.latency.identity,
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return without_places(plain)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hrnet_search.evaluate.latency.condition import DTYPES, FORMATS
+from hrnet_search.evaluate.latency.setting import DTYPES, FORMATS
 
 
 def logits_of(
