@@ -35,11 +35,12 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 AUTO = "auto"
 TORCH, COMMAND, ONNX_FILE = "torch", "command", "{onnx}"
+INT8 = "int8"
 RUNTIMES = {
     TORCH: PRECISIONS,
-    "onnxruntime": ("fp32", "int8"),
-    "openvino": ("fp32", "fp16", "int8"),
-    "tensorrt": ("fp32", "fp16", "int8"),
+    "onnxruntime": ("fp32", INT8),
+    "openvino": ("fp32", "fp16", INT8),
+    "tensorrt": ("fp32", "fp16", INT8),
     COMMAND: ("fp32",),
 }
 """What runs a network whose latency is measured, and the precisions that it has there."""
@@ -47,6 +48,7 @@ RUNTIMES = {
 SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 MIOU, SOFT_IOU = "miou", "soft_iou"
+MIOU_INT8 = "miou_int8"
 SIGNAL, LEARN_FROM = "search.signal", "search.learn_from"
 TAKEN_OVER = "taken over from"
 """How the note of a trial begins that another study has trained."""
@@ -132,6 +134,7 @@ OBJECTIVES = {
         Objective("macs", "min", "", "MACs", True, _counted("macs")),
         Objective("params", "min", "", "parameters", True, _counted("params")),
         Objective("activations", "min", "", "activations", True, _counted("activations")),
+        Objective(MIOU_INT8, "max", "", "mIoU in int8", False, lambda r: r.miou_int8, most=1),
         Objective(IOU, "max", "", "IoU", False, lambda _: None, most=1, of_classes=True),
     )
 }
@@ -474,8 +477,10 @@ class RungResult:
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: MIOU, SOFT_IOU or IoU by class ids.
 
-        None: not known, or not finite, from which nothing can be learned.
+        None: not known, or not finite, from which nothing can be learned. MIOU_INT8 is of a trial.
         """
+        if signal == MIOU_INT8:
+            return None
         if is_class_iou(signal):
             score = mean_iou(self.iou, ids_of(signal))
         else:
@@ -565,7 +570,8 @@ class TrialResult:
 
     `miou` is that of the last rung; `wall_s` seconds from start to end; `error` one line.
     `kept` is the share of the source's weights that it inherited, None where it inherited none
-    or the share was not kept.
+    or the share was not kept. `miou_int8` is that of the trained network in int8, where latency is
+    measured in int8.
     """
 
     key: TrialKey
@@ -579,6 +585,7 @@ class TrialResult:
     versions: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
     kept: float | None = None
+    miou_int8: float | None = None
 
     @property
     def latency_ms(self) -> float | None:
@@ -586,6 +593,8 @@ class TrialResult:
 
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: mIoU, or what its last rung has."""
+        if signal == MIOU_INT8:
+            return self.miou_int8
         if signal != MIOU and self.miou is not None:
             return self.rungs[-1].score(signal) if self.rungs else None
         return self.miou

@@ -123,8 +123,8 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
     known = {ask.key for ask in asks}
     first = max((ask.number for ask in asks), default=-1) + 1
     notes = store.notes()
-    same_device = study.notes.device == notes.device
-    reference_ms = notes.reference_ms if same_device else None
+    same = _condition(study.notes) == _condition(notes)
+    reference_ms = notes.reference_ms if same else None
     taken = 0
     for key, arm in trials(ablation):
         finished = done.get(key)
@@ -139,6 +139,11 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
         store.finish(number, replace(found, latency=own))
         taken += 1
     return taken
+
+
+def _condition(notes: Notes) -> tuple[str | None, object]:
+    """Return on what, and how, latencies of a study are measured."""
+    return notes.device, (notes.identity or {}).get("latency")
 
 
 def opened(folder: Path) -> list[Study]:

@@ -17,7 +17,7 @@ from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records import AUTO, HANG_S, MIOU, LatencySpec, Schedule
+from hrnet_search.records import AUTO, HANG_S, INT8, MIOU, MIOU_INT8, LatencySpec, Schedule
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts
@@ -179,6 +179,7 @@ def _load(
     tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"], data)
     limits, floors = read_limits(reader, parts["limits"], data)
+    _check_int8(reader, parts["limits"], latency)
     _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
@@ -244,6 +245,13 @@ def _check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
             wrong = f"{limit.at_most:g} is below the space's minimum of {lowest}"
             node = limits.node_of(limit.objective)
             reader.fault(node, f"limits.{limit.objective}", wrong, f"at least {lowest}")
+
+
+def _check_int8(reader: Reader, limits: Section, latency: LatencySpec) -> None:
+    if MIOU_INT8 in limits and latency.precision != INT8:
+        wrong = f"is not known where latency is measured in {latency.precision}"
+        allowed = "latency: {runtime: onnxruntime, precision: int8}"
+        reader.fault(limits.key_node(MIOU_INT8), f"limits.{MIOU_INT8}", wrong, allowed)
 
 
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:

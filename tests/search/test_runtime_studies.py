@@ -60,7 +60,9 @@ def board(folder: Path, do: str = "") -> str:
 
 @pytest.mark.usefixtures("at_once", "one_check")
 def test_onnxruntime_is_an_objective_of_a_study_that_goes_on_in_it_alone(tmp_path: Path) -> None:
-    study = run(tmp_path, "seconds: 0.2, runtime: onnxruntime")
+    """In int8, so that what was trained is judged in it too: a column, and a limit of the front."""
+    latency = "seconds: 0.2, runtime: onnxruntime, precision: int8"
+    study = run(tmp_path, latency, "limits: {miou_int8: {at_least: 0.001}}\n")
     results = [result for _, result in study.trials() if result]
     assert [r.status for r in results] == [COMPLETED] * 4
     conditions = {r.latency.condition for r in results if r.latency}
@@ -69,8 +71,12 @@ def test_onnxruntime_is_an_objective_of_a_study_that_goes_on_in_it_alone(tmp_pat
     }
     assert study.notes.identity
     assert study.notes.identity["latency"]["runtime"] == "onnxruntime"
+    table = study.results()
+    assert table["miou_int8"].tolist() == [r.miou_int8 for r in results]
+    assert table["miou_int8"].between(0, 1).all()
+    assert (study.front()["miou_int8"] >= 0.001).all()
     with pytest.raises(StudyError, match=r"latency\.runtime: is torch, was onnxruntime when"):
-        run(tmp_path, "seconds: 0.2")
+        run(tmp_path, "seconds: 0.2, precision: fp32", "limits: {miou: {at_least: 0.001}}\n")
 
 
 @pytest.mark.usefixtures("at_once")

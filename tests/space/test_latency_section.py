@@ -72,6 +72,15 @@ def test_what_is_wrong_has_its_place(tmp_path: Path, latency: str, line: str) ->
     assert line in said
 
 
+def test_a_limit_in_int8_needs_a_runtime_in_int8(tmp_path: Path) -> None:
+    path, limit = tmp_path / "space.yaml", "limits: {miou_int8: {at_least: 0.3}}\n"
+    path.write_text(SPACE.replace("LATENCY", "runtime: onnxruntime, precision: int8") + limit)
+    assert load_space_file(path).floors == (("miou_int8", 0.3),)
+    path.write_text(SPACE.replace("LATENCY", "runtime: onnxruntime") + limit)
+    with pytest.raises(SpaceError, match=r"8:10: limits\.miou_int8: is not known where latency is"):
+        load_space_file(path)
+
+
 def test_editors_know_the_keys() -> None:
     good = {"runtime": "command", "command": ["x", "{onnx}"]}
     kinds = json.loads(schema_text())["properties"]["latency"]

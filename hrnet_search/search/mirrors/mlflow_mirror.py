@@ -148,6 +148,7 @@ def _metrics(
     values: dict[str, float | None] = {
         "wall_s": result.wall_s,
         "latency_ms": result.latency_ms,
+        "miou_int8": result.miou_int8,
         KEPT: result.kept,
     }
     if result.cost is not None:

@@ -11,18 +11,24 @@ from pathlib import Path
 
 from torch import nn
 
+from hrnet_search import heartbeat
 from hrnet_search.arch.targets import ONNX, target_problems
 from hrnet_search.errors import Fault, InputError, LatencyError
 from hrnet_search.evaluate.latency.reference_network import is_reference
 from hrnet_search.evaluate.latency.runtimes.quantised import quantised
 from hrnet_search.evaluate.latency.setting import Setting, fixed_images
 from hrnet_search.net.hrnet import HighResolutionNet
-from hrnet_search.net.onnx_model import Shape, difference_problem, largest_difference, to_onnx
+from hrnet_search.net.onnx_model import (
+    Shape,
+    checked_shapes,
+    difference_problem,
+    largest_difference,
+    to_onnx,
+)
 
 EXPORTING = ("onnx", "onnxruntime", "onnxscript")
 """What writes an ONNX file, and holds it against torch."""
 
-INT8 = "int8"
 _kept: dict[tuple[HighResolutionNet, Shape, bool], bytes] = {}
 
 
@@ -54,16 +60,19 @@ def onnx_files(setting: Setting, int8: bool = False) -> Iterator[OnnxFiles]:
         yield OnnxFiles(Path(folder), setting, int8)
 
 
-def onnx_content(network: HighResolutionNet, shape: Shape) -> bytes:
-    """Return a network as an ONNX file for images of this shape, held against torch.
+def onnx_content(network: HighResolutionNet, shape: Shape | None) -> bytes:
+    """Return a network as an ONNX file for images of this shape, or any; held against torch.
 
     Raise LatencyError where one file cannot hold it, or it computes something else.
     """
     if reasons := target_problems(ONNX, network.architecture):
         raise LatencyError(f"it cannot be exported as ONNX: {reasons[0]}")
-    batch, _, height, width = shape
-    content: bytes = to_onnx(network, (height, width), batch).SerializeToString()
-    if reason := difference_problem(largest_difference(content, network, [shape])):
+    size, batch = (shape[2:], shape[0]) if shape else (None, None)
+    shapes = [shape] if shape else checked_shapes(None, None)
+    with heartbeat.waiting():  # the exporter ends, but shows no progress for a minute or two
+        content: bytes = to_onnx(network, size, batch).SerializeToString()
+        difference = largest_difference(content, network, shapes)
+    if reason := difference_problem(difference):
         raise LatencyError(f"its ONNX file is not used: {reason}")
     return content
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,16 @@ from hrnet_search.errors import Fault, InputError, LatencyError, first_line
 from hrnet_search.evaluate.latency.calls import wall_timer
 from hrnet_search.evaluate.latency.runtimes.exported import (
     EXPORTING,
-    INT8,
     OnnxFiles,
     onnx_files,
     require,
 )
 from hrnet_search.evaluate.latency.runtimes.protocol import Facts
+from hrnet_search.evaluate.latency.runtimes.quantised import Decide, Images, quantised
 from hrnet_search.evaluate.latency.setting import Call, Setting, fixed_input
 from hrnet_search.evaluate.latency.timing import Timer
-from hrnet_search.records import LatencySpec
+from hrnet_search.net.onnx_model import IMAGES, LOGITS
+from hrnet_search.records import INT8, LatencySpec
 
 NAME = "onnxruntime"
 Provider = tuple[str, dict[str, int]]
@@ -106,7 +107,19 @@ def inference(path: Path, setting: Setting) -> Call:
     return _on_gpu(session, images, device["device_id"])
 
 
-def opened(path: str | Path, threads: int, provider: Provider = CPU) -> Any:
+def in_int8(content: bytes, calibration: Iterable[Images], threads: int) -> Decide:
+    """Return what an ONNX file decides in int8 on the CPU, calibrated on images."""
+    session = opened(quantised(content, calibration), threads)
+
+    def decide(images: Images) -> Images:
+        (logits,) = session.run([LOGITS], {IMAGES: images})
+        found: Images = logits
+        return found
+
+    return decide
+
+
+def opened(file: str | Path | bytes, threads: int, provider: Provider = CPU) -> Any:
     """Return a session that runs an ONNX file; raise LatencyError where there can be none."""
     import onnxruntime
 
@@ -115,7 +128,8 @@ def opened(path: str | Path, threads: int, provider: Provider = CPU) -> Any:
     # Two networks take turns: threads of one that spin after its turn would slow the other.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        source = file if isinstance(file, bytes) else str(file)
+        return onnxruntime.InferenceSession(source, options, providers=[provider])
     except Exception as error:  # its errors have no base of their own
         raise LatencyError(f"{CANNOT_RUN}{first_line(error)}") from error
 

@@ -5,29 +5,29 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from hrnet_search import heartbeat
 from hrnet_search.errors import Fault, InputError, LatencyError, first_line
 from hrnet_search.evaluate.latency.calls import wall_timer
 from hrnet_search.evaluate.latency.runtimes.exported import (
     EXPORTING,
-    INT8,
     OnnxFiles,
     onnx_files,
     require,
 )
 from hrnet_search.evaluate.latency.runtimes.protocol import Facts
+from hrnet_search.evaluate.latency.runtimes.quantised import Decide, Images
 from hrnet_search.evaluate.latency.setting import Call, Setting, fixed_input
 from hrnet_search.evaluate.latency.timing import Timer
-from hrnet_search.records import LatencySpec
+from hrnet_search.records import INT8, LatencySpec
 
 NAME = "openvino"
 CPU = "CPU"
@@ -94,28 +94,50 @@ class OpenVinoNetwork:
         return wall_timer(self.call)
 
 
+def in_int8(content: bytes, calibration: Iterable[Images], threads: int) -> Decide:
+    """Return what an ONNX file decides in int8 on the CPU, calibrated on images."""
+    import openvino
+
+    try:
+        model = _quantised(openvino.Core().read_model(content), list(calibration))
+        request = _request(model, INT8, threads)
+    except Exception as error:
+        raise LatencyError(f"openvino cannot run it in int8: {first_line(error)}") from error
+
+    def decide(images: Images) -> Images:
+        logits: Images = request.infer({0: images})[0]
+        return logits
+
+    return decide
+
+
 def _inference(path: Path, setting: Setting) -> Call:
     import openvino
 
-    core, condition = openvino.Core(), setting.condition
-    images = fixed_input(setting).numpy()
-    model = core.read_model(str(path))
+    condition, images = setting.condition, fixed_input(setting).numpy()
+    model = openvino.Core().read_model(str(path))
     if condition.precision == INT8:
-        model = _quantised(model, images)
-    properties = {
-        "INFERENCE_NUM_THREADS": condition.threads,
-        "INFERENCE_PRECISION_HINT": COMPUTED[condition.precision],
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    request = core.compile_model(model, CPU, properties).create_infer_request()
+        model = _quantised(model, [images])
+    request = _request(model, condition.precision, condition.threads)
     request.infer({0: images})
     return lambda: request.infer({0: images})
 
 
-def _quantised(model: Any, images: np.ndarray[Any, np.dtype[np.float32]]) -> Any:
+def _request(model: Any, precision: str, threads: int) -> Any:
+    import openvino
+
+    properties = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": COMPUTED[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    return openvino.Core().compile_model(model, CPU, properties).create_infer_request()
+
+
+def _quantised(model: Any, images: list[Images]) -> Any:
     """Return a model in int8, by nncf's defaults, which is not heard."""
     import nncf
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):
-        return nncf.quantize(model, nncf.Dataset([images]), subset_size=1)
+    with contextlib.redirect_stdout(io.StringIO()), heartbeat.waiting():
+        return nncf.quantize(model, nncf.Dataset(images), subset_size=len(images))

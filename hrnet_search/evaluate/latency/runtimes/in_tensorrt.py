@@ -18,7 +18,6 @@ from torch import nn
 from hrnet_search.errors import Fault, InputError, LatencyError
 from hrnet_search.evaluate.latency.runtimes.exported import (
     EXPORTING,
-    INT8,
     OnnxFiles,
     onnx_files,
     require,
@@ -27,7 +26,7 @@ from hrnet_search.evaluate.latency.runtimes.program import Program
 from hrnet_search.evaluate.latency.runtimes.protocol import Facts
 from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.latency.timing import Timer
-from hrnet_search.records import LatencySpec
+from hrnet_search.records import INT8, LatencySpec
 
 NAME, PROGRAM = "tensorrt", "trtexec"
 PRECISIONS = {"fp32": ("--noTF32",), "fp16": ("--fp16",), INT8: ("--int8", "--fp16")}

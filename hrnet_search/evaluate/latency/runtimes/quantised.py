@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search import heartbeat
 from hrnet_search.errors import LatencyError, first_line
 from hrnet_search.net.onnx_model import IMAGES
 
 Images = NDArray[np.float32]
+Decide = Callable[[Images], Images]
+"""Images [N, 3, H, W] to logits [N, K, h, w]."""
 
 
 def quantised(content: bytes, batches: Iterable[Images]) -> bytes:
@@ -26,7 +29,11 @@ def quantised(content: bytes, batches: Iterable[Images]) -> bytes:
     from onnxruntime.quantization import quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory(prefix="hrnet-search-onnx-") as name, _quietly():
+    with (
+        tempfile.TemporaryDirectory(prefix="hrnet-search-onnx-") as name,
+        _quietly(),
+        heartbeat.waiting(),
+    ):
         whole, folded, done = (Path(name, f"{stage}.onnx") for stage in ("whole", "folded", "done"))
         whole.write_bytes(content)
         try:
