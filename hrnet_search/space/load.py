@@ -179,7 +179,8 @@ def _load(
     tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"], data)
     limits, floors = read_limits(reader, parts["limits"], data)
-    _check_int8(reader, parts["limits"], latency)
+    for key in ("limits", "objectives"):
+        _check_int8(reader, parts[key], latency)
     _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
@@ -247,18 +248,19 @@ def _check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
             reader.fault(node, f"limits.{limit.objective}", wrong, f"at least {lowest}")
 
 
-def _check_int8(reader: Reader, limits: Section, latency: LatencySpec) -> None:
-    if MIOU_INT8 in limits and latency.precision != INT8:
+def _check_int8(reader: Reader, section: Section, latency: LatencySpec) -> None:
+    if MIOU_INT8 in section and latency.precision != INT8:
         wrong = f"is not known where latency is measured in {latency.precision}"
         allowed = "latency: {runtime: onnxruntime, precision: int8}"
-        reader.fault(limits.key_node(MIOU_INT8), f"limits.{MIOU_INT8}", wrong, allowed)
+        reader.fault(section.key_node(MIOU_INT8), section.where(MIOU_INT8), wrong, allowed)
 
 
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
-    """Soft IoU and mIoU are of all classes: nothing of some is learned from them."""
+    """Soft IoU and mIoU are of all classes, as trained: nothing else is learned from them."""
     accuracy = goals.accuracy
     if accuracy.key != MIOU and search.signal != AUTO:
-        wrong = f"{search.signal} is of all classes, objectives.{shown(accuracy.name)} is not"
+        what = "the network as trained" if accuracy.key == MIOU_INT8 else "all classes"
+        wrong = f"{search.signal} is of {what}, objectives.{shown(accuracy.name)} is not"
         reader.fault(section.node_of("signal"), "search.signal", wrong, f"{AUTO}, or no such key")
 
 

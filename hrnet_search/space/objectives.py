@@ -11,7 +11,7 @@ import yaml
 from hrnet_search.class_iou import IOU, PATTERN, SPELT, UnknownClassError
 from hrnet_search.errors import shown
 from hrnet_search.goals import AT_LEAST, AT_MOST
-from hrnet_search.records import MIOU, MIOU_INT8, OBJECTIVES, PLAIN, DataSpec, Objective, objective
+from hrnet_search.records import MIOU, OBJECTIVES, PLAIN, DataSpec, Objective, objective
 from hrnet_search.space.kinds import Amount, Keys, Kind, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Limit
@@ -55,10 +55,7 @@ LIMITS = Keys(
     like={PATTERN: ACCURACY},
 )
 OBJECTIVE_KINDS = Keys(
-    {
-        **{n: OneOf((row.direction,)) for n, row in PLAIN.items() if n != MIOU_INT8},
-        SPELT: MAXIMISED,
-    },
+    {**{n: OneOf((row.direction,)) for n, row in PLAIN.items()}, SPELT: MAXIMISED},
     like={PATTERN: MAXIMISED},
 )
 

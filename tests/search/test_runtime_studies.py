@@ -11,8 +11,10 @@ from evaluate.latency.runtimes.made_up_files import at_once
 from hrnet_search.errors import StudyError
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.records import COMMAND, COMPLETED, FAILED, INFEASIBLE
+from hrnet_search.report.trust.near_front import front_accuracy
 from hrnet_search.search.run import open_store, plan_of, search
 from hrnet_search.space.load import load_space_file
+from hrnet_search.store.evaluations import IN_INT8, evaluation_path, read_counts
 from hrnet_search.store.study import Study, open_study
 
 __all__ = ["at_once"]
@@ -41,9 +43,10 @@ print(os.path.getsize(sys.argv[1]) / 1000)
 """
 
 
-def run(folder: Path, latency: str, limits: str = "") -> Study:
+def run(folder: Path, latency: str, limits: str = "", accuracy: str = "miou") -> Study:
     path = folder / "space.yaml"
-    path.write_text(SPACE.replace("LATENCY", latency).replace("LIMITS\n", limits))
+    text = SPACE.replace("LATENCY", latency).replace("LIMITS\n", limits)
+    path.write_text(text.replace("{miou: max", f"{{{accuracy}: max"))
     file = load_space_file(path)
     plan = plan_of(file, folder / "study")
     with open_store(file, plan, folder / "study") as store:
@@ -60,9 +63,10 @@ def board(folder: Path, do: str = "") -> str:
 
 @pytest.mark.usefixtures("at_once", "one_check")
 def test_onnxruntime_is_an_objective_of_a_study_that_goes_on_in_it_alone(tmp_path: Path) -> None:
-    """In int8, so that what was trained is judged in it too: a column, and a limit of the front."""
+    """In int8, so that what was trained is judged in it too: a column, an objective, a limit."""
     latency = "seconds: 0.2, runtime: onnxruntime, precision: int8"
-    study = run(tmp_path, latency, "limits: {miou_int8: {at_least: 0.001}}\n")
+    limits = "limits: {miou_int8: {at_least: 0.001}}\n"
+    study = run(tmp_path, latency, limits, accuracy="miou_int8")
     results = [result for _, result in study.trials() if result]
     assert [r.status for r in results] == [COMPLETED] * 4
     conditions = {r.latency.condition for r in results if r.latency}
@@ -74,7 +78,16 @@ def test_onnxruntime_is_an_objective_of_a_study_that_goes_on_in_it_alone(tmp_pat
     table = study.results()
     assert table["miou_int8"].tolist() == [r.miou_int8 for r in results]
     assert table["miou_int8"].between(0, 1).all()
-    assert (study.front()["miou_int8"] >= 0.001).all()
+    front = study.front()
+    assert (front["miou_int8"] >= 0.001).all()
+    assert front["miou_int8"].max() == table["miou_int8"].max()
+    drawn = front_accuracy(study, "latency_ms")
+    assert drawn.images == 2  # those of the matrices in int8, which were kept
+    assert drawn.accuracies.tolist() == front["miou_int8"].tolist()
+    for result in results:
+        counts = read_counts(evaluation_path(study.folder, result.key), IN_INT8)
+        assert counts
+        assert result.miou_int8 == pytest.approx(counts.iou().mean())
     with pytest.raises(StudyError, match=r"latency\.runtime: is torch, was onnxruntime when"):
         run(tmp_path, "seconds: 0.2, precision: fp32", "limits: {miou: {at_least: 0.001}}\n")
 

@@ -79,6 +79,12 @@ def test_a_limit_in_int8_needs_a_runtime_in_int8(tmp_path: Path) -> None:
     path.write_text(SPACE.replace("LATENCY", "runtime: onnxruntime") + limit)
     with pytest.raises(SpaceError, match=r"8:10: limits\.miou_int8: is not known where latency is"):
         load_space_file(path)
+    text = SPACE.replace("{miou: max", "{miou_int8: max")
+    path.write_text(text.replace("LATENCY", "runtime: openvino, precision: int8"))
+    assert load_space_file(path).objectives == ("miou_int8", "latency_ms")
+    path.write_text(text.replace("LATENCY", "size: [32, 32]"))
+    with pytest.raises(SpaceError, match=r"4:14: objectives\.miou_int8: is not known where"):
+        load_space_file(path)
 
 
 def test_editors_know_the_keys() -> None:

@@ -22,18 +22,6 @@ CALIBRATION_IMAGES = 32
 Judged = Iterable[tuple[Tensor, Tensor, Sequence[int]]]
 
 
-def miou_int8(
-    network: HighResolutionNet,
-    runtime: str,
-    data: DataSpec,
-    calibration: Iterable[Tensor],
-    validation: Judged,
-) -> float:
-    """Return the mIoU that a network has in int8 in a runtime, as `confusions_int8` judges it."""
-    found = confusions_int8(network, runtime, data, calibration, validation)
-    return metrics.miou(sum(found, torch.zeros_like(found[0])))
-
-
 def confusions_int8(
     network: HighResolutionNet,
     runtime: str,
@@ -62,6 +50,11 @@ def confusions_int8(
             found.append(metrics.confusion(predicted, truth, data.classes))
             heartbeat.beat()
     return found
+
+
+def miou_of(matrices: Sequence[Tensor]) -> float:
+    """Return the mIoU over all images of their matrices."""
+    return metrics.miou(torch.stack(list(matrices)).sum(dim=0))
 
 
 def _arrays(batches: Iterable[Tensor]) -> Iterator[Images]:

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import (
     DataError,
@@ -26,7 +28,7 @@ from hrnet_search.evaluate.machine.gate import CPU, DeviceGate
 from hrnet_search.evaluate.training.artifacts import keep, log_error
 from hrnet_search.evaluate.training.attempts import Attempt, Attempts, empty_cache, start_network
 from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints
-from hrnet_search.evaluate.training.int8 import CALIBRATION_IMAGES, miou_int8
+from hrnet_search.evaluate.training.int8 import CALIBRATION_IMAGES, confusions_int8, miou_of
 from hrnet_search.evaluate.training.steps import Steps
 from hrnet_search.evaluate.training.train import Report, Trainer
 from hrnet_search.files import checkpoint_folder, lost_storage
@@ -164,23 +166,30 @@ class Worker:
         assert trainer, "it has ended"
         assert training, "it has ended"
         found.rungs, found.miou = training.rungs, final_miou(training.rungs)
-        keep(task, trainer.weights, training)
+        in_int8: list[Tensor] = []
         if task.latency and task.latency.precision == INT8 and not training.stopped:
-            self._judge_in_int8(task, trainer, found)
+            in_int8 = self._judge_in_int8(task, trainer, found)
+        keep(task, trainer.weights, training, in_int8)
         found.status = STOPPED if training.stopped else COMPLETED
 
-    def _judge_in_int8(self, task: TrialTask, trainer: Steps, found: _Found) -> None:
-        """Judge what was trained in int8 too; where that cannot be, a note says why."""
+    def _judge_in_int8(self, task: TrialTask, trainer: Steps, found: _Found) -> list[Tensor]:
+        """Judge what was trained in int8 too; where that cannot be, a note says why.
+
+        Returns the confusion matrices of the validation images.
+        """
         if task.latency is None or not isinstance(trainer, Trainer):
-            return  # weights that many share are of no network
+            return []  # weights that many share are not those of a network
         calibration = self._attempts.calibration(task, CALIBRATION_IMAGES)
         runtime, data = task.latency.runtime, task.schedule.data
         try:
-            found.miou_int8 = miou_int8(
+            matrices = confusions_int8(
                 trainer.network, runtime, data, calibration, trainer.data.validation()
             )
         except LatencyError as error:
             found.notes = (*found.notes, f"not judged in int8: {one_line(error)}")
+            return []
+        found.miou_int8 = miou_of(matrices)
+        return matrices
 
     def _checkpoints(self, task: TrialTask) -> Checkpoints | None:
         if not task.folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,7 +16,7 @@ from torch import Tensor
 from hrnet_search.errors import LatencyError
 from hrnet_search.evaluate.latency.runtimes import exported
 from hrnet_search.evaluate.latency.runtimes.quantised import quantised
-from hrnet_search.evaluate.training.int8 import miou_int8
+from hrnet_search.evaluate.training.int8 import confusions_int8, miou_of
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.records import DataSpec
 
@@ -32,6 +33,10 @@ def validation() -> Iterator[tuple[Tensor, Tensor, range]]:
     labels[:, :2] = 255
     yield images(2, 1), labels[:2], range(2)
     yield images(1, 2), labels[2:], range(2, 3)
+
+
+def miou_int8(network: HighResolutionNet, runtime: str, data: DataSpec, *images: Any) -> float:
+    return miou_of(confusions_int8(network, runtime, data, *images))
 
 
 def trained() -> HighResolutionNet:
