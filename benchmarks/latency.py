@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import Architecture, Stage
-from hrnet_search.evaluate.latency.calls import fixed_input, measuring, prepare, timer
+from hrnet_search.evaluate.latency.calls import measuring, prepare, timer
 from hrnet_search.evaluate.latency.condition import resolve
-from hrnet_search.evaluate.latency.measure import REFERENCE
+from hrnet_search.evaluate.latency.reference_network import REFERENCE
+from hrnet_search.evaluate.latency.setting import fixed_input
 from hrnet_search.evaluate.latency.timing import Comparison, Timer, compare, warm_up
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import LatencyCondition, LatencySpec

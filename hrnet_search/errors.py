@@ -144,6 +144,12 @@ class TrainingError(HrnetSearchError):
     exit_code = 1
 
 
+class LatencyError(HrnetSearchError):
+    """A network was not timed: what was to run it did not, or said nothing of use."""
+
+    exit_code = 1
+
+
 def printable(text: str) -> str:
     """Return a text whose every character a terminal shows: no control, no change of direction."""
     if text.isprintable():
@@ -179,6 +185,11 @@ def one_line(error: Exception, limit: int = MESSAGE_LENGTH) -> str:
     if not isinstance(error, HrnetSearchError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return shown(text, limit)
+
+
+def first_line(error: Exception) -> str:
+    """Return what a foreign error says first, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def listed(names: Iterable[str], most: int = 3) -> str:

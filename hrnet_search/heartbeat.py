@@ -29,7 +29,8 @@ def beats() -> int:
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Wait for another process, which is watched itself or waited for with a bound."""
+    """Wait for another process, which is watched itself or waited for with a bound; or for a
+    library that ends by itself and shows no progress."""
     global _waiting
     _waiting += 1
     try:

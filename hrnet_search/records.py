@@ -34,9 +34,21 @@ CLASS_WEIGHTS = ("none", "balanced")
 PRECISIONS = ("fp32", "bf16", "fp16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 AUTO = "auto"
+TORCH, COMMAND, ONNX_FILE = "torch", "command", "{onnx}"
+INT8 = "int8"
+RUNTIMES = {
+    TORCH: PRECISIONS,
+    "onnxruntime": ("fp32", INT8),
+    "openvino": ("fp32", "fp16", INT8),
+    "tensorrt": ("fp32", "fp16", INT8),
+    COMMAND: ("fp32",),
+}
+"""What runs a network whose latency is measured, and the precisions that it has there."""
+
 SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 MIOU, SOFT_IOU = "miou", "soft_iou"
+MIOU_INT8 = "miou_int8"
 SIGNAL, LEARN_FROM = "search.signal", "search.learn_from"
 TAKEN_OVER = "taken over from"
 """How the note of a trial begins that another study has trained."""
@@ -122,6 +134,7 @@ OBJECTIVES = {
         Objective("macs", "min", "", "MACs", True, _counted("macs")),
         Objective("params", "min", "", "parameters", True, _counted("params")),
         Objective("activations", "min", "", "activations", True, _counted("activations")),
+        Objective(MIOU_INT8, "max", "", "mIoU in int8", False, lambda r: r.miou_int8, most=1),
         Objective(IOU, "max", "", "IoU", False, lambda _: None, most=1, of_classes=True),
     )
 }
@@ -382,7 +395,9 @@ class TrialKey:
 class LatencyCondition:
     """Under which a latency was measured; two conditions never share an axis.
 
-    `size` is (height, width); `device` names the device as found, not as asked for.
+    `size` is (height, width); `device` names the device as found, not as asked for. `mode` is how
+    torch calls the network (eager, cudagraph, compile), or the runtime that runs it instead: its
+    `version` is then noted, and its `provider`, what computes for it.
     """
 
     device: str
@@ -392,6 +407,25 @@ class LatencyCondition:
     size: tuple[int, int]
     threads: int
     memory_format: str = "contiguous"
+    version: str = ""
+    provider: str = ""
+
+    @property
+    def runtime(self) -> str:
+        """What ran the network."""
+        return self.mode if self.mode in RUNTIMES else TORCH
+
+    @property
+    def how(self) -> str:
+        """How the network was run, for people: the mode of torch, or the whole runtime."""
+        words = (self.mode, self.version, f"({self.provider})" if self.provider else "")
+        return " ".join(filter(None, words))
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What it says, by field; conditions of torch as before there were other runtimes."""
+        unset = {key for key in ("version", "provider") if not getattr(self, key)}
+        return {key: value for key, value in asdict(self).items() if key not in unset}
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,8 +486,10 @@ class RungResult:
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: MIOU, SOFT_IOU or IoU by class ids.
 
-        None: not known, or not finite, from which nothing can be learned.
+        None: not known, or not finite, from which nothing can be learned. MIOU_INT8 is of a trial.
         """
+        if signal == MIOU_INT8:
+            return None
         if is_class_iou(signal):
             score = mean_iou(self.iou, ids_of(signal))
         else:
@@ -466,9 +502,10 @@ class LatencySpec:
     """How latency is measured: the `latency` section of a space file.
 
     `size` is (height, width), `seconds` the cap on one measurement; `device` is one of
-    DEVICES, `mode` auto, eager, cudagraph or compile, `precision` fp32, fp16 or bf16,
-    `threads` those of the CPU (0: all cores this process may use but one), `memory_format`
-    contiguous or channels_last.
+    DEVICES, `mode` auto, eager, cudagraph or compile, `precision` one of those that the runtime
+    has in RUNTIMES, `threads` those of the CPU (0: all cores this process may use but one),
+    `memory_format` contiguous or channels_last. `runtime` runs the networks; modes and memory
+    formats are torch's. `command` is what `runtime: command` runs, each run for `seconds` at most.
     """
 
     size: tuple[int, int] = (512, 1024)
@@ -479,6 +516,18 @@ class LatencySpec:
     seconds: float = 5.0
     threads: int = 0
     memory_format: str = "contiguous"
+    runtime: str = TORCH
+    command: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it may not change while a study lasts; a runtime only where it is not torch."""
+        keys = ["size", "batch", "mode", "precision"]
+        if self.runtime != TORCH:
+            keys.append("runtime")
+        if self.runtime == COMMAND:
+            keys.append("command")
+        return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -531,7 +580,8 @@ class TrialResult:
     `miou` is that of the last rung; `wall_s` seconds from start to end; `error` one line.
     `kept` is the share of the source's weights that it inherited, None where it inherited none
     or the share was not kept; `began` is when its worker took it up, in seconds since 1970 (UTC),
-    None where nobody did or kept it.
+    None where nobody did or kept it. `miou_int8` is that of the trained network in int8, where
+    latency is measured in int8.
     """
 
     key: TrialKey
@@ -546,6 +596,7 @@ class TrialResult:
     notes: tuple[str, ...] = field(default=())
     kept: float | None = None
     began: float | None = None
+    miou_int8: float | None = None
 
     @property
     def latency_ms(self) -> float | None:
@@ -553,9 +604,21 @@ class TrialResult:
 
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: mIoU, or what its last rung has."""
+        if signal == MIOU_INT8:
+            return self.miou_int8
         if signal != MIOU and self.miou is not None:
             return self.rungs[-1].score(signal) if self.rungs else None
         return self.miou
+
+
+def command_problem(command: Sequence[str]) -> tuple[str, str] | None:
+    """Return what is wrong with a latency command, and what is allowed; None if nothing is."""
+    example = f'allowed: like [ssh, board, ./bench, "{ONNX_FILE}"]'
+    if not command:
+        return "is missing", example
+    if not any(ONNX_FILE in part for part in command[1:]):
+        return f"names no {ONNX_FILE} behind the program, which stands for the file", example
+    return None
 
 
 def hash_of(content: Any) -> str:

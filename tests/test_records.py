@@ -18,9 +18,11 @@ from hrnet_search.records import (
     DataSpec,
     Latency,
     LatencyCondition,
+    RungResult,
     Schedule,
     TrialKey,
     TrialResult,
+    objective,
 )
 
 SCHEDULE = Schedule(DataSpec("shapes", 8))
@@ -81,12 +83,13 @@ def test_each_objective_reads_its_own_value_of_a_result() -> None:
     condition = LatencyCondition("cpu", "eager", "fp32", 1, (64, 64), 1)
     latency = Latency(3.5, 1.0, 3.4, 3.6, 3.3, 3.5, 9, False, condition)
     key = TrialKey("a", "b", 0)
-    known = TrialResult(key, COMPLETED, Cost(1, 2, 3), latency, 0.25)
-    values = {name: objective.of(known) for name, objective in PLAIN.items()}
-    assert values == {"miou": 0.25, "latency_ms": 3.5, "macs": 2, "params": 1, "activations": 3}
+    known = TrialResult(key, COMPLETED, Cost(1, 2, 3), latency, 0.25, miou_int8=0.125)
+    values = {name: one.of(known) for name, one in PLAIN.items()}
+    costs = {"latency_ms": 3.5, "macs": 2, "params": 1, "activations": 3}
+    assert values == {"miou": 0.25, **costs, "miou_int8": 0.125}
     assert all(type(value) is float for value in values.values())
     assert {o.of(TrialResult(key, COMPLETED)) for o in OBJECTIVES.values()} == {None}
-    assert [name for name, o in PLAIN.items() if o.is_cost] == list(PLAIN)[1:]
+    assert [name for name, o in PLAIN.items() if o.is_cost] == list(costs)
 
 
 def test_only_the_table_reads_values_by_the_name_of_an_objective() -> None:
@@ -96,3 +99,11 @@ def test_only_the_table_reads_values_by_the_name_of_an_objective() -> None:
     package = Path(__file__).parents[1] / "hrnet_search"
     found = [p.name for p in package.rglob("*.py") if asks.search(p.read_text())]
     assert found == []
+
+
+def test_miou_in_int8_is_of_a_trial_and_never_that_of_a_rung() -> None:
+    rung = RungResult(10, 0.5, (0.5,), 1.0, 0.5)
+    found = TrialResult(TrialKey("a", "b", 0), COMPLETED, miou=0.5, rungs=(rung,), miou_int8=0.4)
+    assert rung.score("miou_int8") is None
+    assert found.score("miou_int8") == 0.4
+    assert objective("miou_int8").of(found) == 0.4

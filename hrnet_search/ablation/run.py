@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,8 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
     known = {ask.key for ask in asks}
     first = max((ask.number for ask in asks), default=-1) + 1
     notes = store.notes()
-    same_device = study.notes.device == notes.device
-    reference_ms = notes.reference_ms if same_device else None
+    same = _condition(study.notes) == _condition(notes)
+    reference_ms = notes.reference_ms if same else None
     taken = 0
     for key, arm in trials(ablation):
         finished = done.get(key)
@@ -139,6 +139,11 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
         store.finish(number, replace(found, latency=own))
         taken += 1
     return taken
+
+
+def _condition(notes: Notes) -> tuple[str | None, object]:
+    """Return on what, and how, latencies of a study are measured."""
+    return notes.device, (notes.identity or {}).get("latency")
 
 
 def opened(folder: Path) -> list[Study]:
@@ -162,7 +167,7 @@ def _notes(file: SpaceFile, ablation: Ablation) -> Notes:
 
 def _identity(file: SpaceFile, ablation: Ablation) -> Mapping[str, Any]:
     """Return what may not change while an ablation lasts, by the key of the space file."""
-    spec, latency = ablation.spec, asdict(file.latency)
+    spec = ablation.spec
     identity = {
         "base": file.space.base.id,
         FACTORS: [[f.name, f.path, f.levels] for f in spec.factors],
@@ -173,7 +178,7 @@ def _identity(file: SpaceFile, ablation: Ablation) -> Mapping[str, Any]:
         "ablate.alpha": spec.alpha,
         TRAINING: [arm.schedule.id for arm in ablation.arms],
         "schedule.rungs": file.rungs,
-        "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
+        "latency": file.latency.identity,
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return without_places(plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,11 @@ def add(sub: argparse.ArgumentParser) -> None:
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
     modes = add("--mode", default="auto", help="auto, eager, cudagraph or compile")
     offer(modes, lambda: _words("mode"))
-    precisions = add("--precision", default="fp32", help="fp32, fp16 or bf16")
+    runtimes = add("--runtime", default="", help="what runs the networks (torch)")
+    offer(runtimes, lambda: _words("runtime"))
+    program = "program and arguments of --runtime command, in quotes, with {onnx} among them"
+    add("--command", type=shlex.split, dest="program", default=(), metavar="WORDS", help=program)
+    precisions = add("--precision", default="fp32", help="fp32, or what else the runtime has")
     offer(precisions, lambda: _words("precision"))
     add("--threads", type=integer, default=0, help="of the CPU (0: all cores but one)")
     add("--seconds", type=number, default=5.0, help="cap on one measurement (5)")
@@ -66,7 +71,8 @@ def command(options: argparse.Namespace) -> int:
     from hrnet_search.commands.profile_table import as_json, table
     from hrnet_search.commands.profiling import Asked, profiled
 
-    given = {name: getattr(options, name) for name in Asked.__slots__}
+    given = vars(options) | {"command": options.program}
+    given = {name: given[name] for name in Asked.__slots__}
     asked = Asked(**{**given, "size": (options.size[0], options.size[1])})
     profiles, lines = profiled(options.config, asked, "--")
     if options.json:
@@ -91,6 +97,8 @@ def profile(
     latency: bool = False,
     device: str = "auto",
     mode: str = "auto",
+    runtime: str = "",
+    command: Sequence[str] = (),
     precision: str = "fp32",
     threads: int = 0,
     seconds: float = 5.0,
@@ -112,8 +120,8 @@ def profile(
     require_positive(("classes", classes))
     paths = [configs] if isinstance(configs, str | Path) else configs
     asked = Asked(
-        size, classes, by_stage, verify, batch, train_batch, latency, device, mode, precision,
-        threads, seconds, throughput, again,
+        size, classes, by_stage, verify, batch, train_batch, latency, device, mode, runtime,
+        command, precision, threads, seconds, throughput, again,
     )  # fmt: skip
     profiles, lines = profiled([expanded(str(path)) for path in paths], asked)
     if lines:

@@ -266,7 +266,7 @@ def _conditions(timed: Sequence[Profile]) -> list[str]:
     latencies = [p.latency for p in timed if p.latency]
     at = latencies[0].condition
     where = (
-        f"latency on {at.device}, {at.mode}, {at.precision}, batch {at.batch}, {at.threads}"
+        f"latency on {at.device}, {at.how}, {at.precision}, batch {at.batch}, {at.threads}"
         f" threads, {at.memory_format}; ratio to W18-Small-v1, timed in turns with it"
     )
     notes = {

@@ -13,7 +13,7 @@ from hrnet_search.arch.memory import inference_memory, training_memory
 from hrnet_search.commands.arguments import require_positive
 from hrnet_search.commands.profile_table import Profile
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
-from hrnet_search.records import LatencySpec
+from hrnet_search.records import COMMAND, TORCH, LatencySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Asked:
     latency: bool
     device: str
     mode: str
+    runtime: str
+    command: Sequence[str]
     precision: str
     threads: int
     seconds: float
@@ -120,6 +122,8 @@ def _spec(asked: Asked, lines: list[str], option: str) -> LatencySpec | None:
         batch=asked.batch,
         device=asked.device,
         mode=asked.mode,
+        runtime=asked.runtime or (COMMAND if asked.command else TORCH),
+        command=tuple(asked.command),
         precision=asked.precision,
         seconds=asked.seconds,
         threads=asked.threads,

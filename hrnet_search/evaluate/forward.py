@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hrnet_search.evaluate.latency.condition import DTYPES, FORMATS
+from hrnet_search.evaluate.latency.setting import DTYPES, FORMATS
 
 Network = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
 """A network in its mode: with an OCR head it has two outputs in training."""

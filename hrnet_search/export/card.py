@@ -129,7 +129,7 @@ def _cost(member: Member) -> Iterator[Row]:
 def _latency(found: Latency) -> Row:
     at = found.condition
     condition = (
-        f"{at.device}, {at.mode}, {at.precision}, batch {at.batch},"
+        f"{at.device}, {at.how}, {at.precision}, batch {at.batch},"
         f" {at.size[0]} x {at.size[1]}, CPU threads {at.threads}, {at.memory_format}"
     )
     doubts = ("; noisy" if found.noisy else "") + ("; busy machine" if found.busy else "")

@@ -80,7 +80,7 @@ def condition_text(condition: LatencyCondition) -> str:
     """Return everything that a latency depends on besides the network, in two lines."""
     height, width = condition.size
     return (
-        f"{_plain(condition.device)}, {condition.mode}, {condition.precision}, "
+        f"{_plain(condition.device)}, {condition.how}, {condition.precision}, "
         f"batch {condition.batch}, {height} x {width} pixels\n"
         f"CPU threads: {condition.threads}, memory format: {condition.memory_format}"
     )

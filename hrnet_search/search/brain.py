@@ -13,6 +13,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
+    INT8,
     STOPPED,
     Point,
     RungResult,
@@ -303,6 +304,8 @@ class Brain:
             return None
         if ask.purpose == BASE and not found.weights.is_file():
             return None  # they are what it is for
+        if self.plan.latency.precision == INT8 and not found.judged_in_int8(self.plan.latency):
+            return None
         if self.plan.folder:
             found.copy_files(Path(self.plan.folder))
         return found.noted()

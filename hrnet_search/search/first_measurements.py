@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.errors import Fault, StudyError, shown
+from hrnet_search.errors import Fault, LatencyError, StudyError, shown
 from hrnet_search.latency_rule import AACheck
 from hrnet_search.records import Latency
 from hrnet_search.search.screening import start_set
@@ -94,6 +94,6 @@ def _measured(
 ) -> StartLatency:
     try:
         found = measure(architecture)
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, LatencyError) as error:
         return StartLatency(architecture, None, error=shown(str(error), 200))
     return StartLatency(architecture, found.ms, found.ratio, found.ratio_low, found.ratio_high)

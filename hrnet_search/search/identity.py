@@ -12,7 +12,7 @@ from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
 from hrnet_search.files import write_whole
-from hrnet_search.records import LEARN_FROM, NO_IDENTITY, NO_INIT, SIGNAL, Schedule
+from hrnet_search.records import LEARN_FROM, NO_IDENTITY, NO_INIT, SIGNAL, TORCH, Schedule
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.notes import Notes
@@ -20,6 +20,7 @@ from hrnet_search.store.notes import Notes
 TRAINING = "schedule and data"
 """The entry of an identity that holds ids of schedules; `schedule` says what they stand for."""
 
+LATENCY, RUNTIME = "latency", "runtime"
 TARGET, REQUIRE = "target", "require"
 """Entries that an identity has only where they say something."""
 
@@ -112,7 +113,9 @@ def _start(named: str) -> str:
 
 
 def _identity(notes: Notes) -> Mapping[str, Any]:
-    identity = notes.identity or {}
+    identity = dict(notes.identity or {})
+    if isinstance(identity.get(LATENCY), dict):
+        identity[LATENCY] = {RUNTIME: TORCH, **identity[LATENCY]}
     if FACTORS in identity:
         return identity
     return {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], LEARN_FROM: [], **identity}

@@ -38,6 +38,8 @@ def keep_space(
                 return COLORS_FILE
             case ("data", "root"):
                 return file.schedule.data.root
+            case ("latency", "command", "0") if file.latency.command:
+                return file.latency.command[0]
             case ("search", "learn_from", _):
                 return str(absolute(written, Path(file.path).parent))
             case ("tracking", name):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hrnet_search.records import COMPLETED, TAKEN_OVER, TrialKey, TrialResult
+from hrnet_search.records import COMPLETED, TAKEN_OVER, LatencySpec, TrialKey, TrialResult
 from hrnet_search.search.initial_weights import weights_path
 from hrnet_search.store.database import storage
 from hrnet_search.store.evaluations import evaluation_path
@@ -26,6 +26,12 @@ class Finished:
     def weights(self) -> Path:
         """Where that study has its weights, if it has."""
         return weights_path(self.study.folder, self.result.key)
+
+    def judged_in_int8(self, spec: LatencySpec) -> bool:
+        """Say whether its mIoU in int8 is known, of the runtime that a spec has."""
+        latency = self.result.latency
+        runtime = latency.condition.runtime if latency else ""
+        return self.result.miou_int8 is not None and runtime == spec.runtime
 
     def noted(self) -> TrialResult:
         """Return the result, which says where it is from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -312,7 +312,6 @@ def _notes(file: SpaceFile, plan: Plan) -> Notes:
 
 def _identity(plan: Plan) -> dict[str, Any]:
     """Return what may not change while a study lasts, by the section of the space file."""
-    latency = asdict(plan.latency)
     identity = {
         "base": plan.space.base.id,
         "vary": [[c.path, c.values] for c in plan.space.choices],
@@ -324,7 +323,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         TRAINING: plan.schedule.id,
         "schedule.seeds": plan.seeds,
         "schedule.rungs": plan.rungs,
-        "latency": {k: latency[k] for k in ("size", "batch", "mode", "precision")},
+        "latency": plan.latency.identity,
         "search.sampler": plan.sampler,
         "search.seed": plan.seed,
         "search.long": plan.long,

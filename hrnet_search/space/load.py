@@ -17,7 +17,7 @@ from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records import AUTO, HANG_S, MIOU, LatencySpec, Schedule
+from hrnet_search.records import AUTO, HANG_S, INT8, MIOU, MIOU_INT8, LatencySpec, Schedule
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts
@@ -179,6 +179,8 @@ def _load(
     tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"], data)
     limits, floors = read_limits(reader, parts["limits"], data)
+    for key in ("limits", "objectives"):
+        _check_int8(reader, parts[key], latency)
     _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
@@ -254,11 +256,19 @@ def _check_aux_weight(reader: Reader, section: Section, space: SearchSpace) -> N
         reader.fault(section.key_node("aux_weight"), section.where("aux_weight"), wrong, allowed)
 
 
+def _check_int8(reader: Reader, section: Section, latency: LatencySpec) -> None:
+    if MIOU_INT8 in section and latency.precision != INT8:
+        wrong = f"is not known where latency is measured in {latency.precision}"
+        allowed = "latency: {runtime: onnxruntime, precision: int8}"
+        reader.fault(section.key_node(MIOU_INT8), section.where(MIOU_INT8), wrong, allowed)
+
+
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
-    """Soft IoU and mIoU are of all classes: nothing of some is learned from them."""
+    """Soft IoU and mIoU are of all classes, as trained: nothing else is learned from them."""
     accuracy = goals.accuracy
     if accuracy.key != MIOU and search.signal != AUTO:
-        wrong = f"{search.signal} is of all classes, objectives.{shown(accuracy.name)} is not"
+        what = "the network as trained" if accuracy.key == MIOU_INT8 else "all classes"
+        wrong = f"{search.signal} is of {what}, objectives.{shown(accuracy.name)} is not"
         reader.fault(section.node_of("signal"), "search.signal", wrong, f"{AUTO}, or no such key")
 
 

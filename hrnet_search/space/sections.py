@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -14,10 +15,11 @@ from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.targets import TARGETS
 from hrnet_search.device_names import DEVICE, DEVICES, is_device
 from hrnet_search.errors import shown
-from hrnet_search.paths import expanded
+from hrnet_search.paths import absolute, expanded
 from hrnet_search.records import (
     AUTO,
     CLASS_WEIGHTS,
+    COMMAND,
     HANG_S,
     LOSSES,
     MEMORY_FORMATS,
@@ -25,11 +27,14 @@ from hrnet_search.records import (
     NO_INIT,
     OPTIMISERS,
     PRECISIONS,
+    RUNTIMES,
     SHARED_INIT,
+    TORCH,
     TRAINED_FIRST,
     DataSpec,
     LatencySpec,
     Schedule,
+    command_problem,
 )
 from hrnet_search.space.initial_weights import FIRST_KEYS, MOST_STEPS, Init, Shared
 from hrnet_search.space.kinds import (
@@ -212,13 +217,16 @@ PLAIN = (
 )  # fmt: skip
 """Keys of the schedule that depend on no other."""
 
+LATENCY_PRECISIONS = tuple(dict.fromkeys(word for words in RUNTIMES.values() for word in words))
 LATENCY: dict[str, Kind[Any]] = {
     "size": Size(1),
     "batch": Integer(1, MAX_COUNT),
     "device": Device(),
     "mode": OneOf(("auto", "eager", "cudagraph", "compile")),
-    "precision": OneOf(("fp32", "fp16", "bf16")),
+    "precision": OneOf(LATENCY_PRECISIONS),
     "seconds": Number(0, 3600, open_=True),
+    "runtime": OneOf(tuple(RUNTIMES)),
+    "command": ListOf(Text(), allowed="a list of the program and its arguments"),
 }
 LATENCY_KEYS = tuple(LATENCY)
 TRACKING: dict[str, Kind[Any]] = dict.fromkeys(MIRROR_NAMES, Mirror())
@@ -322,8 +330,41 @@ def read_crop(section: Section) -> tuple[int, int]:
 
 
 def read_latency(section: Section) -> LatencySpec:
-    """Return how latency is measured."""
-    return LatencySpec(**taken(section, LATENCY, LatencySpec()))
+    """Return how latency is measured; a key that the runtime never reads is a fault."""
+    usual = LatencySpec(runtime=COMMAND if "command" in section else TORCH)
+    found = LatencySpec(**taken(section, LATENCY, usual))
+    runtime, reader = found.runtime, section.reader
+    if runtime != TORCH and "mode" in section:
+        wrong = f"is not used with runtime: {runtime}"
+        reader.fault(section.key_node("mode"), section.where("mode"), wrong, f"runtime: {TORCH}")
+    if found.precision not in RUNTIMES[runtime]:
+        wrong = f"{runtime} is not measured in {found.precision}"
+        allowed = ", ".join(RUNTIMES[runtime])
+        reader.fault(section.node_of("precision"), section.where("precision"), wrong, allowed)
+    return _with_command(section, found)
+
+
+def _with_command(section: Section, found: LatencySpec) -> LatencySpec:
+    """Return how latency is measured with the command's program where it is named by its path."""
+    reader, where = section.reader, section.where("command")
+    if "command" not in section:
+        if found.runtime == COMMAND:
+            reader.fault(section.node_of("runtime"), where, *_problem(()))
+        return found
+    if found.runtime != COMMAND:
+        wrong = f"is not used with runtime: {found.runtime}"
+        reader.fault(section.key_node("command"), where, wrong, f"runtime: {COMMAND}")
+    elif found.command and command_problem(found.command):
+        reader.fault(section.node_of("command"), where, *_problem(found.command))
+    if not found.command or "/" not in found.command[0]:
+        return found
+    program = absolute(found.command[0], Path(reader.file).parent)
+    return replace(found, command=(str(program), *found.command[1:]))
+
+
+def _problem(command: tuple[str, ...]) -> tuple[str, str]:
+    wrong, allowed = command_problem(command) or ("", "")
+    return wrong, allowed.removeprefix("allowed: ")
 
 
 def read_tracking(section: Section) -> TrackingSpec:

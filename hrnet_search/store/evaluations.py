@@ -18,6 +18,9 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 
+AS_TRAINED, IN_INT8 = "confusions", "confusions_int8"
+"""Arrays of an evaluation: matrices of the network as it was trained, and once it is quantised."""
+
 Floats = NDArray[np.float64]
 
 
@@ -92,9 +95,12 @@ def read_arrays(path: Path, names: Sequence[str]) -> tuple[NDArray[Any], ...] | 
         return None
 
 
-def read_confusions(path: Path) -> NDArray[np.integer] | None:
-    """Return the confusion matrices by image [n, K, K] of an evaluation, None if it has none."""
-    arrays = read_arrays(path, ["confusions"])
+def read_confusions(path: Path, name: str = AS_TRAINED) -> NDArray[np.integer] | None:
+    """Return the confusion matrices by image [n, K, K] of an evaluation, None if it has none.
+
+    `name` says of which network: AS_TRAINED or IN_INT8.
+    """
+    arrays = read_arrays(path, [name])
     if arrays is None:
         return None
     (found,) = arrays
@@ -102,7 +108,7 @@ def read_confusions(path: Path) -> NDArray[np.integer] | None:
     return found if good and found.dtype.kind in "iu" else None
 
 
-def read_counts(path: Path) -> ImageCounts | None:
-    """Return the pixel counts of an evaluation, None if it has none."""
-    confusions = read_confusions(path)
+def read_counts(path: Path, name: str = AS_TRAINED) -> ImageCounts | None:
+    """Return the pixel counts of an evaluation, None if it has none; `name` as above."""
+    confusions = read_confusions(path, name)
     return None if confusions is None else image_counts(confusions)

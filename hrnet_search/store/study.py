@@ -20,6 +20,7 @@ from hrnet_search.paths import absolute
 from hrnet_search.records import (
     COMPLETED,
     KEPT,
+    MIOU_INT8,
     PLAIN,
     SOFT_IOU,
     Objective,
@@ -114,7 +115,9 @@ class Study:
         results = [result for _, result in pairs]
         table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [r and _soft_iou(r) for r in results])
         table.insert(COLUMNS.index(KEPT), KEPT, [r and r.kept for r in results])
-        asked = notes.goals.accuracies
+        asked = list(notes.goals.accuracies)
+        if any(r and r.miou_int8 is not None for r in results):
+            asked = list({one.key: one for one in (*asked, PLAIN[MIOU_INT8])}.values())
         for place, one in enumerate(asked, COLUMNS.index("miou") + 1):
             table.insert(place, one.name, [r and one.of(r) for r in results])
         for name in ("miou", *(o.name for o in asked), SOFT_IOU, KEPT, "latency_ms", "wall_s"):

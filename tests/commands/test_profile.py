@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evaluate.latency.runtimes.made_up_files import at_once
 
 from hrnet_search.cli import main
 from hrnet_search.evaluate.latency import kept as kept_latencies
@@ -17,6 +18,7 @@ from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.records import Latency
 
+__all__ = ["at_once"]
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 SMALL = str(CONFIGS[1])
 QUICK = ["--size", "32", "32", "--latency", "--seconds", "0.1", "--device", "cpu"]
@@ -165,3 +167,37 @@ def test_what_was_measured_before_is_marked(
     assert " kept" in said(capsys, SMALL, *QUICK)[1]
     assert json.loads(said(capsys, SMALL, *QUICK, "--again", "--json")[1])[0]["reused"] is False
     assert len(calls) == 2
+
+
+@pytest.mark.usefixtures("at_once")
+def test_other_runtimes_measure_it_and_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    board = ("--command", "sh -c 'echo 2.5' {onnx}", "--seconds", "20")
+    ways = ((("--runtime", "onnxruntime"), "onnxruntime"), (board, "command"))
+    for options, runtime in ways:
+        code, out, err = said(capsys, SMALL, *QUICK, *options, "--json")
+        assert (code, err) == (0, [])
+        row = json.loads(out)[0]
+        assert (row["mode"], row["peak_memory_bytes"]) == (runtime, None)
+        assert row["latency_ms"] > 0
+    assert row["device"].endswith("{onnx}'")
+    assert row["ratio"] == 1
+    assert "command, fp32, batch 1" in said(capsys, SMALL, *QUICK, *board)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--runtime", "tflite"), "--runtime: 'tflite' is not known, allowed: torch, onnxruntime"),
+        (("--runtime", "command"), "--command: is missing, allowed: like [ssh, board"),
+        (("--command", "bench file.onnx"), "--command: names no {onnx} behind the program"),
+        (("--runtime", "onnxruntime", "--mode", "eager"), "--mode: 'eager' is not known, allowed"),
+        (("--runtime", "onnxruntime", "--precision", "bf16"), "--precision: 'bf16' is not known"),
+    ],
+)
+def test_what_a_runtime_does_not_do_is_said_once(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...], line: str
+) -> None:
+    code, _, err = said(capsys, SMALL, *QUICK, *options)
+    assert code == 2
+    assert len(err) == 1
+    assert line in err[0]

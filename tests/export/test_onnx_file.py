@@ -18,16 +18,16 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import parse_config, read_config
 from hrnet_search.export import onnx_file
 from hrnet_search.export.member import Member
-from hrnet_search.export.onnx_file import (
+from hrnet_search.export.onnx_file import export_onnx
+from hrnet_search.export.result import ExportOptions
+from hrnet_search.library.writer import ConfigWriter
+from hrnet_search.net.onnx_model import (
     TOLERANCE,
     checked_shapes,
     difference_problem,
-    export_onnx,
     largest_difference,
     to_onnx,
 )
-from hrnet_search.export.result import ExportOptions
-from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 
 pytestmark = pytest.mark.xdist_group("onnx")  # one process, so that what is written is written once

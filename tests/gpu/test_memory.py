@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from hrnet_search.arch.memory import inference_memory
 from hrnet_search.errors import InputError
-from hrnet_search.evaluate.latency.calls import fixed_input, measuring, peak_memory, prepare
+from hrnet_search.evaluate.latency.calls import measuring, peak_memory, prepare
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.latency.one_network import measure
+from hrnet_search.evaluate.latency.setting import fixed_input
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import COMPLETED, INFEASIBLE, DataSpec, LatencySpec, Schedule
 

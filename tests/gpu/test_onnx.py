@@ -23,7 +23,7 @@ def test_a_network_trained_on_a_device_leaves_it_as_onnx(device: str, tmp_path: 
         pytest.importorskip(name)
     import onnxruntime
 
-    from hrnet_search.export.onnx_file import IMAGES, LOGITS, to_onnx
+    from hrnet_search.net.onnx_model import IMAGES, LOGITS, to_onnx
 
     one = task(device, tmp_path)
     assert result_of(one).status == COMPLETED

@@ -13,9 +13,10 @@ from made_up import network as architecture_of
 from torch import Tensor, nn
 
 from benchmarks.fp32 import set_fp32
-from hrnet_search.evaluate.latency.calls import CALLS, fixed_input, measuring, prepare, timer
+from hrnet_search.evaluate.latency.calls import CALLS, measuring, prepare, timer
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import aa_check, measure_latency, throughput
+from hrnet_search.evaluate.latency.setting import fixed_input
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import LatencySpec
 

@@ -12,7 +12,7 @@ from gpu.on_devices import DEVICES, SCHEDULE, SLOW_DEVICES, always, network, qua
 from made_up import TINY
 from torch import Tensor
 
-from hrnet_search.evaluate.latency.condition import FORMATS
+from hrnet_search.evaluate.latency.setting import FORMATS
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.probe import candidates, settle
 from hrnet_search.evaluate.training.train import train

@@ -213,9 +213,9 @@ def test_an_ocr_config_asks_for_two_outputs_by_their_weights() -> None:
     assert (found.schedule.aux_weight, found.schedule.loss) == (0.3, "ohem")
     assert asked().schedule.aux_weight == 0.4  # which a plain head never reads
     for wrong in ([1], [0.4, 1, 1], [0.4, 0.5], [-1, 1], "x"):
-        with pytest.raises(InputError, match="LOSS.BALANCE_WEIGHTS"):
+        with pytest.raises(InputError, match=r"LOSS\.BALANCE_WEIGHTS"):
             asked({**both, "LOSS.BALANCE_WEIGHTS": wrong})
-    with pytest.raises(InputError, match="MODEL.NUM_OUTPUTS"):
+    with pytest.raises(InputError, match=r"MODEL\.NUM_OUTPUTS"):
         asked({"MODEL.NAME": "seg_hrnet_ocr", "LOSS.BALANCE_WEIGHTS": [0.4, 1]})
 
 

@@ -9,7 +9,7 @@ import pytest
 from search.made_up_trials import KilledError, killed_after, run_made_up
 from search.tabulated import create, drive, plan
 
-from hrnet_search.records import COMPLETED, SOFT_IOU, TrialKey, TrialResult, TrialTask
+from hrnet_search.records import COMPLETED, SOFT_IOU, LatencySpec, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.initial_weights import weights_path
@@ -78,6 +78,15 @@ def test_what_was_not_seen_by_the_signal_of_the_search_is_trained(
     """The made-up trials have no soft IoU, like those of studies before there was one."""
     learning = replace(plan("random", 10), signal=SOFT_IOU)
     assert len(reusing(tmp_path / "second", learning, first)[0]) == 10
+
+
+def test_what_was_not_judged_in_int8_is_trained_where_that_is_asked_for(
+    first: Path, tmp_path: Path
+) -> None:
+    spec = LatencySpec(size=(64, 64), runtime="onnxruntime", precision="int8")
+    assert (
+        len(reusing(tmp_path / "second", replace(plan("random", 10), latency=spec), first)[0]) == 10
+    )
 
 
 def test_its_evaluation_and_weights_come_along(first: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 import hrnet_search
 from hrnet_search.cli import main
-from hrnet_search.export.onnx_file import to_onnx
+from hrnet_search.net.onnx_model import to_onnx
 from hrnet_search.net.weights import load_weights
 from hrnet_search.store.trainings import weights_file
 

@@ -11,15 +11,13 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from hrnet_search.errors import Fault, InputError
-from hrnet_search.evaluate.latency.condition import Setting
+from hrnet_search.errors import Fault, InputError, first_line
+from hrnet_search.evaluate.latency.setting import Call, Setting
 from hrnet_search.evaluate.latency.timing import Timer
 from hrnet_search.evaluate.machine.live_tensors import live_peak
 
 CAPTURE_WARM_UP = 3
 """Calls on a side stream before a CUDA graph is captured, as torch's notes on graphs ask for."""
-
-Call = Callable[[], object]
 
 
 @contextmanager
@@ -29,32 +27,32 @@ def measuring(setting: Setting) -> Iterator[None]:
     Raise MemoryError, of one line, where the CPU's allocator fails.
     """
     threads, autotune = torch.get_num_threads(), torch.backends.cudnn.benchmark
-    collects = gc.isenabled()
     gpu = torch.cuda.device(setting.device) if setting.on_gpu else nullcontext()
     try:
         torch.set_num_threads(setting.condition.threads)
         torch.backends.cudnn.benchmark = True  # the size is fixed, as it is where speed matters
-        gc.disable()
         if setting.condition.mode == "compile":
             # A class of modules may be compiled a few times only; past that, torch runs it eagerly.
             torch.compiler.reset()
-        with gpu, torch.inference_mode(), _clear_memory_errors():
+        with gpu, torch.inference_mode(), _clear_memory_errors(), without_collection():
             yield
     finally:
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = autotune
-        if collects:
-            gc.enable()
         if setting.on_gpu:
             torch.cuda.empty_cache()
 
 
-def fixed_input(setting: Setting) -> Tensor:
-    """Return the same random images [N, 3, H, W] every time."""
-    condition = setting.condition
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(condition.batch, 3, *condition.size, generator=generator)
-    return images.to(setting.device, setting.dtype, memory_format=setting.memory_format)
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Let no garbage be collected, which takes as long as some networks."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def prepare(network: nn.Module, setting: Setting) -> nn.Module:
@@ -76,10 +74,22 @@ def timer(network: nn.Module, images: Tensor, setting: Setting) -> Timer:
         if "not implemented for" not in str(error):
             raise
         precision, device = setting.condition.precision, setting.condition.device
-        wrong = f"{device} cannot run this in {precision}: {_first_line(error)}"
+        wrong = f"{device} cannot run this in {precision}: {first_line(error)}"
         raise InputError(Fault("latency.precision", precision, wrong)) from error
     call = CALLS[setting.condition.mode](network, images)
-    return _cuda_timer(call) if setting.on_gpu else _cpu_timer(call)
+    return _cuda_timer(call) if setting.on_gpu else wall_timer(call)
+
+
+def wall_timer(call: Call) -> Timer:
+    """Return what times calls that have ended when they return."""
+
+    def time_ms(calls: int = 1) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            call()
+        return (time.perf_counter() - start) * 1000 / calls
+
+    return time_ms
 
 
 def peak_memory(network: nn.Module, images: Tensor, setting: Setting, before: int) -> int:
@@ -109,7 +119,7 @@ def _compiled(network: nn.Module, images: Tensor) -> Call:
     try:
         compiled(images)  # compiles, now rather than in the first sample
     except TorchDynamoException as error:
-        wrong = f"compile does not work here: {_first_line(error)}"
+        wrong = f"compile does not work here: {first_line(error)}"
         raise InputError(Fault("latency.mode", "compile", wrong)) from error
     return lambda: compiled(images)
 
@@ -132,16 +142,6 @@ CALLS: dict[str, Callable[[nn.Module, Tensor], Call]] = {
     "cudagraph": _cudagraph,
     "compile": _compiled,
 }
-
-
-def _cpu_timer(call: Call) -> Timer:
-    def time_ms(calls: int = 1) -> float:
-        start = time.perf_counter()
-        for _ in range(calls):
-            call()
-        return (time.perf_counter() - start) * 1000 / calls
-
-    return time_ms
 
 
 def _cuda_timer(call: Call) -> Timer:
@@ -168,8 +168,4 @@ def _clear_memory_errors() -> Iterator[None]:
     except RuntimeError as error:
         if "DefaultCPUAllocator" not in str(error):
             raise
-        raise MemoryError(f"out of memory: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        raise MemoryError(f"out of memory: {first_line(error)}") from error

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -128,7 +128,7 @@ def is_reused(latency: Latency) -> bool:
 
 def _circumstances(condition: LatencyCondition, classes: int) -> str:
     libraries = [pair for pair in versions() if pair[0] in ("torch", "cuda", "cudnn")]
-    return hash_of([asdict(condition), classes, libraries, INSTRUMENT])
+    return hash_of([condition.plain, classes, libraries, INSTRUMENT])
 
 
 def _with(path: Path, use: Callable[[sqlite3.Connection], T]) -> T | None:

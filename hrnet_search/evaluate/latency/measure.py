@@ -14,33 +14,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.hrnet_yaml import DEFAULT_CLASSES
-from hrnet_search.evaluate.latency.calls import fixed_input, measuring, peak_memory, prepare, timer
-from hrnet_search.evaluate.latency.condition import Setting, resolve
+from hrnet_search.evaluate.latency.calls import without_collection
+from hrnet_search.evaluate.latency.condition import resolve
+from hrnet_search.evaluate.latency.reference_network import reference_network
+from hrnet_search.evaluate.latency.runtimes.table import RUNTIMES
+from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.latency.timing import (
     ENOUGH_ROWS,
     FEWEST_ROWS,
     Comparison,
-    Series,
     compare,
     median_interval,
     time_alone,
 )
 from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.latency_rule import PRECISION, WIDEST, AACheck
-from hrnet_search.net.hrnet import build
 from hrnet_search.records import Latency, LatencySpec
-
-REFERENCE = Architecture(
-    (
-        Stage(1, "BOTTLENECK", (1,), (32,)),
-        Stage(1, "BASIC", (2, 2), (16, 32)),
-        Stage(1, "BASIC", (2, 2, 2), (16, 32, 64)),
-        Stage(1, "BASIC", (2, 2, 2, 2), (16, 32, 64, 128)),
-    )
-)
-"""W18-Small-v1: small, published, and of the same kinds of kernels as what it is held against."""
 
 CALLS_IN_A_ROW = 8
 """Calls a sample of throughput on a GPU: the next is launched before the last has ended."""
@@ -60,29 +50,30 @@ def measure_latency(
     without it `Latency.ms` is the median as measured. `classes` is that of the reference's head,
     `fewest` how many quads are timed however short the cap.
     A copy is measured, in evaluation mode and with all weights in the precision asked for.
-    Raise InputError for what the device cannot do; torch.OutOfMemoryError on a GPU and
-    MemoryError on the CPU if there is no room.
+    Raise InputError for what the device or the runtime cannot do, LatencyError for what the runtime
+    does not run; torch.OutOfMemoryError on a GPU and MemoryError on the CPU if there is no room.
     """
     setting = resolve(spec)
-    with measuring(setting):
-        allocated = torch.cuda.memory_allocated(setting.device) if setting.on_gpu else 0
-        images = fixed_input(setting)
-        measured = prepare(network, setting)
-        peak = peak_memory(measured, images, setting, allocated)
-        timers = (
-            timer(prepare(reference_network(classes), setting), images, setting),
-            timer(measured, images, setting),
-        )
+    with RUNTIMES[spec.runtime].session(spec, setting) as session:
+        measured = session.prepare(network)
+        peak = measured.peak_memory()
+        timers = session.prepare(reference_network(classes)).timer(), measured.timer()
         before = _snapshot(setting)
-        found = compare(*timers, time.perf_counter, spec.seconds, fewest)
+        with without_collection():
+            found = compare(*timers, time.perf_counter, spec.seconds, fewest)
         after = _snapshot(setting)
     return _latency(found, reference_ms, setting, peak, before, after)
 
 
 def throughput(network: nn.Module, spec: LatencySpec, batch: int) -> float:
     """Return images per second at a batch size, calls following one another without a pause."""
-    setting = resolve(replace(spec, batch=batch))
-    series = _time_alone(network, setting, spec.seconds, CALLS_IN_A_ROW if setting.on_gpu else 1)
+    spec = replace(spec, batch=batch)
+    setting = resolve(spec)
+    calls = CALLS_IN_A_ROW if setting.on_gpu else 1
+    with RUNTIMES[spec.runtime].session(spec, setting) as session:
+        alone = session.prepare(network).timer()
+        with without_collection():
+            series = time_alone(alone, time.perf_counter, spec.seconds, calls)
     return 1000 * batch / float(np.median(series.times))
 
 
@@ -107,19 +98,6 @@ def aa_check(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> AACheck:
         reference_ms=(found.median_ms + found.reference_median_ms) / 2,
         undecided=is_one and wide,
     )
-
-
-def reference_network(classes: int = DEFAULT_CLASSES) -> nn.Module:
-    """Build the reference with the same weights every time, and leave the random state alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return build(REFERENCE, classes)
-
-
-def _time_alone(network: nn.Module, setting: Setting, seconds: float, calls: int = 1) -> Series:
-    with measuring(setting):
-        alone = timer(prepare(network, setting), fixed_input(setting), setting)
-        return time_alone(alone, time.perf_counter, seconds, calls)
 
 
 def _snapshot(setting: Setting) -> machine.Snapshot:

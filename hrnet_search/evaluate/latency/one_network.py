@@ -13,9 +13,10 @@ from hrnet_search.arch.cost import Cost
 from hrnet_search.arch.memory import inference_memory
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.evaluate.counting import cost_by_fvcore
-from hrnet_search.evaluate.latency.condition import Setting, resolve
+from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.kept import is_reused, latency_of
 from hrnet_search.evaluate.latency.measure import throughput
+from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.net.hrnet import build

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from hrnet_search.arch.hrnet_yaml import DEFAULT_CLASSES
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, LatencyError, first_line
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import measure_latency
+from hrnet_search.evaluate.latency.runtimes.in_onnxruntime import CANNOT_RUN, opened
 from hrnet_search.records import Latency, LatencySpec
 
 MODE = "onnxruntime"
@@ -39,17 +40,11 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: str | Path, threads: int) -> None:
         super().__init__()
-        import onnxruntime  # an extra, and only this needs it
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         self._path = str(path)
         try:
-            self._session = onnxruntime.InferenceSession(
-                self._path, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its errors have no base of their own
-            raise self._refused(error) from error
+            self._session = opened(path, threads)
+        except LatencyError as error:
+            raise self._refused(str(error)) from error
         self._input = self._session.get_inputs()[0].name
 
     def forward(self, images: Tensor) -> Tensor:
@@ -63,9 +58,8 @@ class OnnxNetwork(nn.Module):
         """Run once on images of this shape; raise InputError if that does not work."""
         try:
             self(torch.zeros(shape))
-        except Exception as error:
-            raise self._refused(error) from error
+        except Exception as error:  # its errors have no base of their own
+            raise self._refused(f"{CANNOT_RUN}{first_line(error)}") from error
 
-    def _refused(self, error: Exception) -> InputError:
-        wrong = f"onnxruntime cannot run it: {next(iter(str(error).splitlines()), '')}"
+    def _refused(self, wrong: str) -> InputError:
         return InputError(Fault("", self._path, wrong, file=self._path))

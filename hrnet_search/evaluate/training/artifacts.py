@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from hrnet_search.errors import StorageLostError, StudyError
 from hrnet_search.evaluate.training.previews import Previews
@@ -20,13 +22,16 @@ from hrnet_search.files import make_folder, open_log, write_whole
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records import TrialTask
-from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.evaluations import IN_INT8, evaluation_path
 
 
-def keep(task: TrialTask, weights: nn.Module, training: Training) -> None:
+def keep(
+    task: TrialTask, weights: nn.Module, training: Training, in_int8: Sequence[Tensor] = ()
+) -> None:
     """Write the last confusion matrices by image, and the weights if they are those judged.
 
-    Raise StorageLostError where they cannot be written.
+    `in_int8` are the matrices of the network in int8, if it was judged in it. Raise
+    StorageLostError where they cannot be written.
     """
     last = training.last
     if not task.folder or last is None:
@@ -37,13 +42,14 @@ def keep(task: TrialTask, weights: nn.Module, training: Training) -> None:
         metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
         metadata |= weights.metadata() if isinstance(weights, SharedNetwork) else {}
         save_weights(weights, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
-    write_whole(evaluation_path(task.folder, task.key), evaluation_bytes(last))
+    beside = {IN_INT8: torch.stack(list(in_int8)).numpy()} if in_int8 else {}
+    write_whole(evaluation_path(task.folder, task.key), evaluation_bytes(last, beside))
 
 
-def evaluation_bytes(judgement: Judgement) -> bytes:
+def evaluation_bytes(judgement: Judgement, beside: Mapping[str, Any] | None = None) -> bytes:
     """Return the confusion matrices by image of a judgement, and its previews, as a file."""
-    step = {"step": np.int64(judgement.rung.step)}
-    return decision_bytes(judgement.confusions, judgement.previews, step)
+    arrays = {"step": np.int64(judgement.rung.step), **(beside or {})}
+    return decision_bytes(judgement.confusions, judgement.previews, arrays)
 
 
 def decision_bytes(

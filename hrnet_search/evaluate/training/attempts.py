@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hrnet_search.arch.cost import cost
+from hrnet_search.data.augment import normalised
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import Fault, InputError, listed, one_line
@@ -145,6 +147,14 @@ class Attempts:
             class_weights=self._class_weights(schedule, training, device),
             seed=task.key.seed,
         )
+
+    def calibration(self, task: TrialTask, count: int) -> Iterator[Tensor]:
+        """Yield at most `count` training images [1, 3, H, W], spread over all, not augmented."""
+        store = self._store(task, "train", torch.device("cpu"))
+        kept = min(count, len(store))
+        for number in range(kept):
+            image = store[number * len(store) // kept][0]
+            yield normalised(image[None], task.schedule.data)
 
     def _class_weights(
         self, schedule: Schedule, training: ImageStore, device: torch.device

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hrnet_search import heartbeat
 from hrnet_search.errors import DataError, Fault, InputError, TrainingError
 from hrnet_search.evaluate.forward import Network, outputs_of
-from hrnet_search.evaluate.latency.condition import FORMATS
+from hrnet_search.evaluate.latency.setting import FORMATS
 from hrnet_search.evaluate.training.descent import Descent
 from hrnet_search.evaluate.training.loss import Loss
 from hrnet_search.evaluate.training.previews import Previews

@@ -7,12 +7,15 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import (
     DataError,
     DeviceLostError,
     HrnetSearchError,
     InputError,
+    LatencyError,
     StorageLostError,
     StudyInUseError,
     TrainingError,
@@ -25,13 +28,16 @@ from hrnet_search.evaluate.machine.gate import CPU, DeviceGate
 from hrnet_search.evaluate.training.artifacts import keep, log_error
 from hrnet_search.evaluate.training.attempts import Attempt, Attempts, empty_cache, start_network
 from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints
-from hrnet_search.evaluate.training.train import Report
+from hrnet_search.evaluate.training.int8 import CALIBRATION_IMAGES, confusions_int8, miou_of
+from hrnet_search.evaluate.training.steps import Steps
+from hrnet_search.evaluate.training.train import Report, Trainer
 from hrnet_search.files import checkpoint_folder, lost_storage
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
+    INT8,
     STOPPED,
     Latency,
     RungResult,
@@ -50,6 +56,7 @@ class _Found:
     latency: Latency | None = None
     rungs: tuple[RungResult, ...] = ()
     miou: float | None = None
+    miou_int8: float | None = None
     error: str = ""
     notes: tuple[str, ...] = ()
     attempt: Attempt = field(default_factory=Attempt)
@@ -106,6 +113,7 @@ class Worker:
             cost=found.cost,
             latency=found.latency,
             miou=found.miou,
+            miou_int8=found.miou_int8,
             rungs=found.rungs,
             kept=found.attempt.kept,
             wall_s=time.monotonic() - start,
@@ -159,8 +167,30 @@ class Worker:
         assert trainer, "it has ended"
         assert training, "it has ended"
         found.rungs, found.miou = training.rungs, final_miou(training.rungs)
-        keep(task, trainer.weights, training)
+        in_int8: list[Tensor] = []
+        if task.latency and task.latency.precision == INT8 and not training.stopped:
+            in_int8 = self._judge_in_int8(task, trainer, found)
+        keep(task, trainer.weights, training, in_int8)
         found.status = STOPPED if training.stopped else COMPLETED
+
+    def _judge_in_int8(self, task: TrialTask, trainer: Steps, found: _Found) -> list[Tensor]:
+        """Judge what was trained in int8 too; where that cannot be, a note says why.
+
+        Returns the confusion matrices of the validation images.
+        """
+        if task.latency is None or not isinstance(trainer, Trainer):
+            return []  # weights that many share are not those of a network
+        calibration = self._attempts.calibration(task, CALIBRATION_IMAGES)
+        runtime, data = task.latency.runtime, task.schedule.data
+        try:
+            matrices = confusions_int8(
+                trainer.network, runtime, data, calibration, trainer.data.validation()
+            )
+        except LatencyError as error:
+            found.notes = (*found.notes, f"not judged in int8: {one_line(error)}")
+            return []
+        found.miou_int8 = miou_of(matrices)
+        return matrices
 
     def _checkpoints(self, task: TrialTask) -> Checkpoints | None:
         if not task.folder:

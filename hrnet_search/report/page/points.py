@@ -166,7 +166,7 @@ def condition_line(condition: LatencyCondition) -> str:
     """Return everything that a latency depends on besides the network."""
     height, width = condition.size
     return (
-        f"{condition.device}, {condition.mode}, {condition.precision}, batch {condition.batch},"
+        f"{condition.device}, {condition.how}, {condition.precision}, batch {condition.batch},"
         f" {height}x{width}, {condition.threads} CPU threads, {condition.memory_format}"
     )
 

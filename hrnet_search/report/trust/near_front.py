@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hrnet_search.records import Objective, TrialKey
+from hrnet_search.records import MIOU_INT8, Objective, TrialKey
 from hrnet_search.report.trust.statistics import (
     Floats,
     Interval,
@@ -20,7 +20,14 @@ from hrnet_search.report.trust.statistics import (
     seed_noise,
 )
 from hrnet_search.report.trust.trials import Trial, keys_of, schedule_id, seeds_of
-from hrnet_search.store.evaluations import ImageCounts, evaluation_path, read_counts, resample
+from hrnet_search.store.evaluations import (
+    AS_TRAINED,
+    IN_INT8,
+    ImageCounts,
+    evaluation_path,
+    read_counts,
+    resample,
+)
 from hrnet_search.store.study import Study, within_limits
 
 MOST_JUDGED = 64
@@ -195,6 +202,7 @@ class _Reader:
         self, folder: Path, keys: Mapping[str, Sequence[TrialKey]], accuracy: Objective
     ) -> None:
         self._folder, self._keys, self._accuracy = folder, keys, accuracy.name
+        self._matrices = IN_INT8 if accuracy.key == MIOU_INT8 else AS_TRAINED
         self._shape: tuple[int, ...] | None = None
 
     def judged(self, row: Mapping[Any, Any], names: Sequence[str]) -> Judged:
@@ -207,7 +215,7 @@ class _Reader:
         return Judged(int(row["number"]), accuracy, int(row["seeds"]), costs, counts)
 
     def _counts(self, key: TrialKey) -> ImageCounts | None:
-        counts = read_counts(evaluation_path(self._folder, key))
+        counts = read_counts(evaluation_path(self._folder, key), self._matrices)
         if counts is None:
             return None
         self._shape = self._shape or counts.hits.shape

@@ -37,6 +37,7 @@ def trial_metrics(
     values: dict[str, float | None] = {
         "wall_s": result.wall_s,
         "latency_ms": result.latency_ms,
+        "miou_int8": result.miou_int8,
         KEPT: result.kept,
     }
     if result.cost is not None:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.latency import calls
-from hrnet_search.evaluate.latency.calls import fixed_input, measuring, peak_memory, prepare, timer
-from hrnet_search.evaluate.latency.condition import Setting, resolve
+from hrnet_search.evaluate.latency.calls import measuring, peak_memory, prepare, timer
+from hrnet_search.evaluate.latency.condition import resolve
+from hrnet_search.evaluate.latency.setting import Setting, fixed_input
 from hrnet_search.records import LatencySpec
 
 

@@ -15,13 +15,9 @@ from torch import nn
 
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.evaluate.latency import measure as latency
-from hrnet_search.evaluate.latency.measure import (
-    REFERENCE,
-    aa_check,
-    measure_latency,
-    reference_network,
-    throughput,
-)
+from hrnet_search.evaluate.latency.measure import aa_check, measure_latency, throughput
+from hrnet_search.evaluate.latency.reference_network import REFERENCE, reference_network
+from hrnet_search.evaluate.latency.runtimes import in_torch
 from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.net.hrnet import build
 from hrnet_search.records import LatencySpec
@@ -41,7 +37,7 @@ def made_up_timers(
         made.append(ms)
         return lambda calls=1: ms * float(np.exp(rng.normal(0, noise)))
 
-    monkeypatch.setattr(latency, "timer", timer)
+    monkeypatch.setattr(in_torch, "timer", timer)
 
 
 def small() -> nn.Module:
@@ -148,7 +144,7 @@ def test_throughput_is_images_a_second_at_its_own_batch(monkeypatch: pytest.Monk
         seen.append(tuple(images.shape))
         return lambda calls=1: 20.0
 
-    monkeypatch.setattr(latency, "timer", timer)
+    monkeypatch.setattr(in_torch, "timer", timer)
     assert throughput(small(), SPEC, batch=8) == 400
     assert seen == [(8, 3, 32, 32)]
 

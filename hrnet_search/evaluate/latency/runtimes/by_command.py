@@ -1,0 +1,110 @@
+"""Networks on a device of the user's own: by any program that takes an ONNX file and prints ms."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hrnet_search import heartbeat
+from hrnet_search.errors import Fault, InputError, LatencyError
+from hrnet_search.evaluate.latency.runtimes.exported import (
+    EXPORTING,
+    OnnxFiles,
+    onnx_files,
+    require,
+)
+from hrnet_search.evaluate.latency.runtimes.program import timings
+from hrnet_search.evaluate.latency.runtimes.protocol import Facts
+from hrnet_search.evaluate.latency.setting import Setting
+from hrnet_search.evaluate.latency.timing import Timer
+from hrnet_search.evaluate.machine.gate import BOUND_S, SELDOM_S, shared_folder
+from hrnet_search.records import COMMAND, ONNX_FILE, LatencySpec, command_problem, hash_of
+from hrnet_search.redaction import redacted
+
+
+class CommandRuntime:
+    """A program, run for each sample: what it prints is what its device took."""
+
+    def facts(self, spec: LatencySpec, device: torch.device) -> Facts:  # noqa: ARG002
+        """Return the command as the device."""
+        if problem := command_problem(spec.command):
+            raise InputError(Fault("latency.command", None, *problem))
+        require(COMMAND, EXPORTING, " ".join(EXPORTING))
+        return Facts(COMMAND, spec.precision, device=redacted(shlex.join(spec.command)))
+
+    @contextmanager
+    def session(self, spec: LatencySpec, setting: Setting) -> Iterator[CommandSession]:
+        """Have the command for this process alone, and a folder for the files."""
+        with _alone(spec.command), onnx_files(setting) as files:
+            yield CommandSession(spec, files)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSession:
+    """The program and the files that it is given."""
+
+    spec: LatencySpec
+    files: OnnxFiles
+
+    def prepare(self, network: nn.Module) -> CommandNetwork:
+        """Export a network."""
+        return CommandNetwork(self.files.written(network), self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandNetwork:
+    """A network as a file."""
+
+    path: Path
+    spec: LatencySpec
+
+    def peak_memory(self) -> None:
+        """Return nothing: a program says only how long it takes."""
+
+    def timer(self) -> Timer:
+        """Return what runs the program once a sample, and says the median that it printed."""
+        command = [part.replace(ONNX_FILE, str(self.path)) for part in self.spec.command]
+
+        def time_ms(calls: int = 1) -> float:  # noqa: ARG001
+            return statistics.median(timings(command, self.spec.seconds))
+
+        return time_ms
+
+
+@contextmanager
+def _alone(command: Sequence[str]) -> Iterator[None]:
+    """Run no command beside itself, whichever study or `profile` of this user wants to.
+
+    Raise LatencyError where another process does not let go.
+    """
+    path = shared_folder() / f"command-{hash_of(list(command))}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    end = time.monotonic() + BOUND_S
+    try:
+        with heartbeat.waiting():
+            while not _locked(descriptor):
+                if time.monotonic() > end:
+                    wrong = f"latency.command is held by another process for over {BOUND_S:g} s"
+                    raise LatencyError(wrong)
+                time.sleep(SELDOM_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
