@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from search.made_up_trials import made_up_ms as true_ms
 from search.tabulated import SPACE
 
-from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.architecture import OCR, Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
-from hrnet_search.arch.cost import cost
+from hrnet_search.arch.cost import attention_macs, cost
 from hrnet_search.arch.cost_table import cost_table, total
 from hrnet_search.search.screening import LatencyScreen, _System, features, start_set
 from hrnet_search.search.space_problem import problem_of
@@ -45,6 +47,16 @@ def test_features_are_the_exact_costs_by_kind_and_map_size() -> None:
         assert row[0::3].sum() == summed.convolutions
         moved = summed.activations + summed.norm + summed.upsampling + summed.addition
         assert row[2::3].sum() > moved  # and the weights
+
+
+def test_an_ocr_head_is_seen_with_its_products() -> None:
+    plain = VARIANTS[0]
+    ocr = replace(plain, head=OCR, mid_channels=32, key_channels=16)
+    both = features(ArchitectureBatch.of([plain, ocr]), (64, 64), 8)
+    assert both[1].sum() - both[0].sum() > attention_macs(ocr, (64, 64), 8)
+    products = features(ArchitectureBatch.of([ocr]), (64, 64), 8)[0, -3:]
+    assert products[:2].tolist() == [3, attention_macs(ocr, (64, 64), 8)]
+    assert not both[0, -3:].any()
 
 
 def test_a_device_that_adds_up_its_operations_is_learned_from_a_few_networks() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from made_up import network
 
-from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.architecture import OCR, Architecture
 from hrnet_search.report.page.drawing import draw_network
 
 BASE = network(18)
@@ -49,6 +49,19 @@ def test_many_modules_are_told_by_number() -> None:
     assert svg.count("<rect") == 1 + 2 + 3 + 5 * 4
     assert 'class="stage changed"' in svg
     assert "stage 4 x40" in svg
+
+
+def test_an_ocr_head_is_drawn_with_its_widths_and_marked_where_the_base_has_another() -> None:
+    ocr = replace(BASE, head=OCR, mid_channels=64, key_channels=32)
+    svg = draw_network(ocr, BASE)
+    assert "OCR head" in svg
+    assert "64 / 32" in svg
+    assert changed(svg) == 1
+    assert changed(draw_network(ocr, ocr)) == 0
+    assert changed(draw_network(replace(ocr, key_channels=16), ocr)) == 1
+    gone = draw_network(BASE, ocr)
+    assert gone.count("dropped") == 1
+    assert "OCR" not in draw_network(BASE, BASE)
 
 
 def test_no_text_leaves_the_picture() -> None:
