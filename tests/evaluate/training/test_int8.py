@@ -94,7 +94,7 @@ def test_what_cannot_be_exported_is_an_error_of_one_line(monkeypatch: pytest.Mon
         miou_int8(trained(), "onnxruntime", DATA, [images(1, 4)], validation())
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.xdist_group("onnx")
 def test_a_real_network_in_int8_decides_about_as_it_does_in_fp32() -> None:
     torch.manual_seed(0)

@@ -22,7 +22,7 @@ from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import DataError, Fault, StorageLostError, TrainingError, one_line
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.training import attempts, trial
-from hrnet_search.evaluate.training.attempts import start_network, validation_batch
+from hrnet_search.evaluate.training.attempts import Attempts, start_network, validation_batch
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.loss import balanced_weights
 from hrnet_search.evaluate.training.train import Trainer, Training, train
@@ -616,7 +616,7 @@ def test_what_another_study_has_found_is_not_trained_and_its_latency_holds_by_ra
         return Latency(7.0, 3.5, 7.0, 7.0, 7.0, 7.0, 20, False, condition)
 
     monkeypatch.setattr(trial, "latency_of", measure)
-    monkeypatch.setattr(Worker, "_train", lambda *_: pytest.fail("it was trained"))
+    monkeypatch.setattr(Attempts, "train", lambda *_: pytest.fail("it was trained"))
     here = Latency(9.0, 1.5, 9.0, 9.0, 9.0, 9.0, 20, False, condition)
     rung = RungResult(4, 0.5, (0.5,), 1.0, 0.5)
     done = TrialResult(

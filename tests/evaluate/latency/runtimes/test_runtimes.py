@@ -230,7 +230,7 @@ def test_a_file_that_computes_something_else_is_not_used(monkeypatch: pytest.Mon
         exported.onnx_content(build(architecture_of(4), 5), (1, 3, 32, 48))
 
 
-@pytest.mark.slow
+@pytest.mark.bench  # writing the networks takes half a minute each time
 @pytest.mark.xdist_group("onnx")
 @pytest.mark.parametrize(("name", "precision"), EACH[1:])
 def test_real_networks_run_in_it(name: str, precision: str, tmp_path: Path) -> None:
