@@ -17,7 +17,7 @@ from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records import AUTO, HANG_S, INT8, MIOU, MIOU_INT8, LatencySpec, Schedule
+from hrnet_search.records import AUTO, HANG_S, INT8, MIOU, MIOU_INT8, SHARED, LatencySpec, Schedule
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts
@@ -38,6 +38,7 @@ from hrnet_search.space.sections import (
     read_hang_s,
     read_latency,
     read_schedule,
+    read_slices,
     read_tracking,
 )
 from hrnet_search.space.space import SearchSpace
@@ -91,6 +92,8 @@ class SpaceFile:
 
     ablation: ablate.AblateSpec | None = None
     hang_s: float = HANG_S
+    slices: Schedule | None = None
+    """How variants are judged by slices of shared weights, None where they are not."""
 
     @property
     def goals(self) -> Goals:
@@ -172,10 +175,12 @@ def _load(
     parts = {key: _part(reader, top, key) for key in KEYS}
     crop = read_crop(parts["schedule"])
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
-    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base)
+    search = read_search(parts["search"], Path(file).parent)
+    shared = search.evaluator == SHARED
+    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base, shared)
+    slices = read_slices(reader, parts["schedule"], schedule) if shared else None
     hang_s = read_hang_s(parts["schedule"])
     latency = read_latency(parts["latency"])
-    search = read_search(parts["search"], Path(file).parent)
     tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"], data)
     limits, floors = read_limits(reader, parts["limits"], data)
@@ -209,7 +214,7 @@ def _load(
             read = not any(f.path.split(".")[0] in ("vary", "require") for f in reader.faults)
             if read and check_rules(reader, space, top):
                 _check_limits(reader, space, parts["limits"])
-            check_parts(reader, space, schedule, parts["schedule"])
+            check_parts(reader, space, slices or schedule, parts["schedule"])
     if reader.faults or base is None:
         raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
     init = parts["schedule"].found.get("init")
@@ -230,6 +235,7 @@ def _load(
         init_at=place(init[1]) if init else (0, 0),
         ablation=ablation,
         hang_s=hang_s,
+        slices=slices,
     )
 
 
