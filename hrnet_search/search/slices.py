@@ -13,7 +13,7 @@ import numpy as np
 
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import COMPLETED, GATE, Point, TrialKey
+from hrnet_search.records import COMPLETED, GATE, Point, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate, fresh_seeds, stratified
 from hrnet_search.search.plan import Plan
@@ -24,6 +24,8 @@ from hrnet_search.space.generate import SMALL
 
 MOST_JUDGED = 2048
 """Networks up to which all of a space are judged."""
+
+BY_MACS = Goals.of(("miou", "macs"))
 
 SAMPLED = 512
 """Networks of a larger space that are judged, as a sampler asks for them."""
@@ -85,29 +87,39 @@ class Slices:
         return keys[: GATE + lost]
 
     def _spread(self) -> Iterator[str]:
-        """Yield networks spread over cost and score, the first `GATE` of them for themselves."""
-        found, goals = self._found(), self._trials.goals
-        chosen = stratified(found, goals, GATE)
-        more = stratified(found, goals, 4 * GATE)
+        """Yield networks spread over MACs and score, the first `GATE` of them for themselves.
+
+        Over MACs, which never change as predicted latencies do: the same ones each time.
+        """
+        found = [
+            Candidate(number, result.key.architecture, (score, float(result.cost.macs)))
+            for number, result, score in self._judged()
+            if result.cost is not None
+        ]
+        chosen = stratified(found, BY_MACS, GATE)
+        more = stratified(found, BY_MACS, 4 * GATE)
         yield from dict.fromkeys(one.architecture for one in (*chosen, *more))
 
     def _found(self) -> list[Candidate]:
         """Return what was judged and may keep the limits, with scores and costs as objectives."""
-        done = [
-            (number, score)
-            for number, result in sorted(self._book.results.items())
-            if self._book.asks[number].purpose == SLICES and result.status == COMPLETED
-            if (score := result.score(self._plan.signal)) is not None
-        ]
+        done, asks = self._judged(), self._book.asks
         if not done:
             return []
-        asks = self._book.asks
-        points = np.array([asks[number].point for number, _ in done], dtype=np.int64)
+        points = np.array([asks[number].point for number, _, _ in done], dtype=np.int64)
         costs, kept = self._problem.cost(points), self._problem.promising(points)
         return [
             Candidate(number, asks[number].key.architecture, _values(self._trials.goals, score, c))
-            for (number, score), c, fits in zip(done, costs.tolist(), kept, strict=True)
+            for (number, _, score), c, fits in zip(done, costs.tolist(), kept, strict=True)
             if fits
+        ]
+
+    def _judged(self) -> list[tuple[int, TrialResult, float]]:
+        """Return what was judged, in the order it was asked for, with its score."""
+        return [
+            (number, result, score)
+            for number, result in sorted(self._book.results.items())
+            if self._book.asks[number].purpose == SLICES and result.status == COMPLETED
+            if (score := result.score(self._plan.signal)) is not None
         ]
 
 

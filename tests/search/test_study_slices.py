@@ -84,7 +84,7 @@ def made_up(task: TrialTask, report: Callable[[TrialProgress], bool]) -> TrialRe
     rung = RungResult(task.rungs[-1], miou, (miou,), 1.0, miou)
     report(TrialProgress("evaluate", rung.step, task.schedule.steps, rung=rung))
     counted = cost(task.architecture, (64, 64), 8)
-    latency = made_up_latency(task.architecture)
+    latency = made_up_latency(task.architecture) if task.latency else None
     seconds = max(1, task.schedule.steps * max(1, task.schedule.networks)) / 100
     return TrialResult(task.key, COMPLETED, counted, latency, miou, (rung,), wall_s=seconds)
 
@@ -112,7 +112,7 @@ def test_all_of_a_small_space_are_judged_then_the_gate_then_the_front(study: Stu
 
 def test_what_is_trained_first_is_the_front_of_what_was_judged(study: Study) -> None:
     judged = [(a, r) for a, r in study.trials() if a.purpose == SLICES and r and r.cost]
-    values = [(r.miou, r.cost.macs) for _, r in judged if r and r.cost]
+    values = [(r.miou or 0.0, r.cost.macs) for _, r in judged if r and r.cost]
     kept = non_dominated(values, ["max", "min"])
     front = {a.key.architecture for (a, _), good in zip(judged, kept, strict=True) if good}
     trained = [a.key.architecture for a, _ in study.trials() if a.purpose == SEARCH]
@@ -221,6 +221,14 @@ def test_a_gate_training_that_fails_has_another_in_its_place(tmp_path: Path) -> 
     gate = purposes(study)[1 + NETWORKS :]
     assert gate[: GATE + 2] == [CONFIRM] * (GATE + 2)
     assert gate[GATE + 2] == SEARCH
+
+
+def test_the_gate_stays_the_same_while_latencies_become_known(tmp_path: Path) -> None:
+    latency = tabulated.with_latency(plan(), at_most=1.6)
+    space = replace(latency.space, choices=SMALL_SPACE.choices)
+    study, _ = drive(tmp_path, replace(latency, space=space), made_up)
+    found = purposes(study)[1 + NETWORKS :]
+    assert found[: GATE + 1] == [*[CONFIRM] * GATE, SEARCH]
 
 
 def test_of_a_larger_space_a_sampler_says_what_is_judged(

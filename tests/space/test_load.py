@@ -302,7 +302,7 @@ WRONG = [
     ("confirm: 0.2", "confirm: 2", "search.confirm: 2 is not allowed"),
     ("confirm: 0.2", "evaluator: mine", "search.evaluator: mine is not known"),
     ("confirm: 0.2", "evaluator: shared, confirm: 0", "search.confirm: 0.0 does not go with eval"),
-    ("confirm: 0.2", "evaluator: shared, learn_from: [a]", "does not go with evaluator: shared"),
+    ("sampler: random", "evaluator: shared, learn_from: [a]", "does not go with evaluator: shared"),
     ("trials: 40", "evaluator: shared, trials: 11", "search.trials: 11 does not go with evaluator"),
     ("seed: 0", "seed: yes", "search.seed: yes: YAML readers take this for a truth value"),
     (str(BASE), "absent.yaml", "2:7: base: "),

@@ -22,7 +22,7 @@ from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.records import TrialKey, TrialProgress, TrialTask
 
 FORK = multiprocessing.get_context("fork")
-STEPS = 60
+STEPS = 120
 
 
 def main(folder: Path, kills: int) -> None:
@@ -31,7 +31,7 @@ def main(folder: Path, kills: int) -> None:
     _run(whole, None, 0.0)
     moments = random.Random(1)
     for number in range(kills):
-        code, step = _run(killed, moments.randrange(STEPS), moments.uniform(0, 0.05))
+        code, step = _run(killed, moments.randrange(9), moments.uniform(0, 0.03))
         print(f"kill {number}: {code} at step {step}", flush=True)
         assert code in (0, -signal.SIGKILL), code
     assert _run(killed, None, 0.0)[0] == 0
