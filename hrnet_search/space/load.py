@@ -17,7 +17,17 @@ from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records import AUTO, HANG_S, INT8, MIOU, MIOU_INT8, SHARED, LatencySpec, Schedule
+from hrnet_search.records import (
+    ALONE,
+    AUTO,
+    HANG_S,
+    INT8,
+    MIOU,
+    MIOU_INT8,
+    SHARED,
+    LatencySpec,
+    Schedule,
+)
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts
@@ -187,6 +197,7 @@ def _load(
     for key in ("limits", "objectives"):
         _check_int8(reader, parts[key], latency)
     _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
+    _check_judged(reader, parts["objectives"], search, Goals.of(objectives, (), data))
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
     ablation = None
@@ -267,6 +278,14 @@ def _check_int8(reader: Reader, section: Section, latency: LatencySpec) -> None:
         wrong = f"is not known where latency is measured in {latency.precision}"
         allowed = "latency: {runtime: onnxruntime, precision: int8}"
         reader.fault(section.key_node(MIOU_INT8), section.where(MIOU_INT8), wrong, allowed)
+
+
+def _check_judged(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
+    """What is judged by slices is judged as it is, not in int8."""
+    if search.evaluator == SHARED and goals.accuracy.key == MIOU_INT8:
+        wrong = f"does not go with search.evaluator: {SHARED}, which judges in floating point"
+        node, where = section.key_node(MIOU_INT8), section.where(MIOU_INT8)
+        reader.fault(node, where, wrong, f"evaluator: {ALONE}, or another accuracy")
 
 
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:

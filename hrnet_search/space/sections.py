@@ -314,7 +314,7 @@ def read_slices(reader: Reader, section: Section, schedule: Schedule) -> Schedul
     What is not said of the shared weights is as `init: shared` has it.
     """
     if schedule.init not in (NO_INIT, SHARED_INIT):
-        wrong = f"init: {shown(schedule.init)} does not go with search.evaluator: {SHARED}"
+        wrong = f"{shown(schedule.init)} does not go with search.evaluator: {SHARED}"
         node = section.node_of("init")
         reader.fault(node, section.where("init"), wrong, f"{NO_INIT} or {SHARED_INIT}")
     elif schedule.init == NO_INIT:

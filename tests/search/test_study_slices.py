@@ -15,7 +15,7 @@ from search.made_up_trials import KilledError, Run, accuracy, killed_after, made
 from search.test_initial_weights import space
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.errors import InputError, StudyError
+from hrnet_search.errors import InputError, SpaceError, StudyError
 from hrnet_search.pareto import non_dominated
 from hrnet_search.records import (
     COMPLETED,
@@ -260,6 +260,7 @@ def test_an_order_is_spread_from_its_first_places_on(count: int) -> None:
         assert max(gaps) <= 2 * (count - 1) / (first - 1) + 2
 
 
+INT8 = "{size: [512, 1024], runtime: onnxruntime, precision: int8, device: cpu}"
 SHARED = "search: {evaluator: shared, trials: 12}"
 TEXT = "search: {sampler: random, trials: 40, seed: 0, confirm: 0.2}"
 
@@ -303,6 +304,24 @@ def test_a_study_goes_on_with_its_evaluator_alone(tmp_path: Path) -> None:
     changed = load_space_file(path)
     with pytest.raises(StudyError, match=r"search\.evaluator: is shared, was alone"):
         open_store(changed, plan_of(changed, folder), folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("init: none", "init: base", r"schedule\.init: base does not go with search\.evaluator"),
+        ("miou: max", "miou_int8: max", r"objectives\.miou_int8: does not go with search\.eval"),
+    ],
+)
+def test_what_slices_cannot_serve_is_a_fault(
+    old: str, new: str, where: str, tmp_path: Path
+) -> None:
+    path = Path(space(tmp_path, "none").path)
+    text = path.read_text().replace(TEXT, SHARED).replace("{size: [512, 1024]}", INT8)
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(SpaceError, match=where):
+        load_space_file(path)
 
 
 def test_fewer_trials_than_the_gate_needs_are_refused(tmp_path: Path) -> None:
