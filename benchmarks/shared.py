@@ -143,7 +143,10 @@ def trained(steps: int, seed: int, folder: Path) -> tuple[SharedTrainer, float]:
         if trainer.step == steps or checkpoints.due():
             save()
             print(
-                trainer.step, f"{loss:.4f}", *(f"{one:.3f}" for one in trainer.losses), flush=True
+                trainer.step,
+                f"{loss:.4f}",
+                *(f"{one:.3f}" for one in trainer.strata_losses),
+                flush=True,
             )
     found = checkpoints.load()
     assert found is not None, "it was saved at the end"

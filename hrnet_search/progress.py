@@ -34,6 +34,9 @@ from hrnet_search.records import (
 LAST = 8
 """Ended trials that stay in view."""
 
+A_LINE = 25
+"""Networks judged by slices for which plain progress has a line."""
+
 MOST_RUNNING = 16
 """Running trials in view; how many more there are is said."""
 
@@ -54,10 +57,13 @@ class Standing:
     def __init__(self, goals: Goals) -> None:
         self.goals = goals
         self._rows: list[tuple[float, ...]] = []
-        self.done = 0
+        self.done = self.judged = 0
         self.best = 0.0
 
     def take(self, result: TrialResult) -> None:
+        if result.untrained:
+            self.judged += 1
+            return
         self.done += result.status != INFEASIBLE
         accuracy = self.goals.accuracy.of(result)
         if result.status != COMPLETED or accuracy is None or not self.goals.keeps_floors(result):
@@ -87,10 +93,15 @@ class PlainProgress:
     """One line for each trial that ends."""
 
     def __init__(
-        self, trials: int, already: int, console: Console, accuracies: Sequence[Objective] = ()
+        self,
+        trials: int,
+        already: int,
+        console: Console,
+        accuracies: Sequence[Objective] = (),
+        judged: int = 0,
     ) -> None:
         self._trials, self._accuracies = trials, accuracies
-        self._done = already
+        self._done, self._judged = already, judged
         self._console = console
 
     def started(self, task: TrialTask) -> None:
@@ -100,14 +111,19 @@ class PlainProgress:
         """Say nothing: a log is read afterwards."""
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
+        if result.untrained:
+            self._judged += 1
+            if self._judged % A_LINE == 0:
+                self._say(
+                    f"{self._judged} networks judged by slices, the last is trial {task.number}"
+                )
+            return
         self._done += result.status != INFEASIBLE
-        self._console.print(
-            f"[{self._done}/{self._trials}] trial {task.number} "
-            f"{describe(result, self._accuracies)}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        line = f"trial {task.number} {describe(result, self._accuracies)}"
+        self._say(f"[{self._done}/{self._trials}] {line}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class LiveProgress:
@@ -151,6 +167,7 @@ class LiveProgress:
         doing = PHASES.get(progress.phase, "")
         if progress.phase == "train" and progress.loss is not None:
             doing = f"step {progress.step}/{progress.steps}, loss {progress.loss:.3f}"
+            doing += f" ({strata(progress.strata)})" if progress.strata else ""
         if progress.rung is not None:
             doing = f"rung {progress.rung.step}/{task.schedule.steps}"
             seen = _share(progress.rung.score(self._standing.goals.accuracy.key))
@@ -162,6 +179,9 @@ class LiveProgress:
         self._ended = [*self._ended, (task, result)][-LAST:]
         self._standing.take(result)
         standing = self._standing
+        if result.untrained:
+            self._bars.update(self._study, note=f"{standing.judged} networks judged by slices")
+            return
         left = self._trials - standing.done
         pace = (time.monotonic() - self._start) / max(standing.done - self._already, 1)
         note = (
@@ -206,12 +226,13 @@ def watching(
         standing.take(result)
     with closing(LogFile(folder / LOG)) as file:
         in_log = Console(file=cast(IO[str], file))
-        log = PlainProgress(trials, standing.done, in_log, goals.accuracies)
+        log = PlainProgress(trials, standing.done, in_log, goals.accuracies, standing.judged)
         for line in first:
             for out in (console, in_log):
                 out.print(clean(line), highlight=False, markup=False, soft_wrap=True)
         if not live:
-            yield [PlainProgress(trials, standing.done, console, goals.accuracies), log]
+            accuracies, judged = goals.accuracies, standing.judged
+            yield [PlainProgress(trials, standing.done, console, accuracies, judged), log]
             return
         with LiveProgress(trials, standing, console) as view:
             yield [view, log]
@@ -238,7 +259,7 @@ class LogFile:
 
 def describe(result: TrialResult, accuracies: Sequence[Objective] = ()) -> str:
     """Return a trial's result in a line for people, with `accuracies` beside its mIoU."""
-    parts = [result.status]
+    parts = ["judged by slices" if result.untrained else result.status]
     if result.miou is not None:
         parts.append(f"mIoU {result.miou:.1%}")
     seen = ((one.label, one.of(result)) for one in accuracies)
@@ -271,6 +292,11 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def strata(losses: Sequence[float]) -> str:
+    """Return the losses of networks that learn together, the cheapest first."""
+    return "by cost " + " ".join(f"{loss:.3f}" for loss in losses)
 
 
 def _share(value: float | None) -> str:

@@ -56,6 +56,14 @@ TAKEN_OVER = "taken over from"
 SIGNALS = (AUTO, SOFT_IOU, MIOU)
 """What a search may learn from; auto is soft IoU, of which a seed moves less."""
 
+EVALUATOR = "search.evaluator"
+ALONE, SHARED = "alone", "shared"
+EVALUATORS = (ALONE, SHARED)
+"""By what a search judges variants: by a training of each, or by slices of shared weights."""
+
+GATE = 8
+"""Variants that are trained alone, so that scores by slices can be held against them."""
+
 KEPT = "kept"
 """Which column says what share of the source's weights a trial inherited."""
 
@@ -269,7 +277,8 @@ class Schedule:
     `init_warmup`), `pretrained` (the file that the base's config names), a weight file or
     `trial:KEY`. Weights are known by `init_fingerprint`;
     `init_path`, where they lie, is not part of the identity. `networks` is how many networks a
-    step teaches by weights that they share; 0: one, by its own.
+    step teaches by weights that they share; 0: one, by its own. Of 0 `steps` nothing is trained:
+    a network is judged as it starts.
 
     The rest is what the HRNet library's own trainer does beside all this: parameters whose names
     hold one of `fast_keys` learn at `fast_lr` times the rate; scale 1 makes the longer side of an
@@ -562,7 +571,8 @@ class TrialProgress:
     """Where a running trial is: `phase` is build, latency, train or evaluate.
 
     `step` of `steps` for training; `rung` is set when one was just evaluated, `latency` when
-    it was just measured.
+    it was just measured. `strata` are the losses of a step by which networks learn together, the
+    cheapest first.
     """
 
     phase: str
@@ -571,6 +581,7 @@ class TrialProgress:
     loss: float | None = None
     rung: RungResult | None = None
     latency: Latency | None = None
+    strata: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -601,6 +612,11 @@ class TrialResult:
     @property
     def latency_ms(self) -> float | None:
         return self.latency.ms if self.latency else None
+
+    @property
+    def untrained(self) -> bool:
+        """Whether it is a judgement of a network as it started: by slices of shared weights."""
+        return bool(self.rungs) and self.rungs[-1].step == 0
 
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: mIoU, or what its last rung has."""

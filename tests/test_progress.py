@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import result
+from made_up import TINY, result
 from rich.console import Console
 
 from hrnet_search.evaluate.latency.kept import REUSED
 from hrnet_search.goals import Goals
-from hrnet_search.progress import LOG, describe, watching
+from hrnet_search.progress import LOG, Standing, describe, watching
+from hrnet_search.records import DataSpec, Schedule, TrialTask
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,26 @@ def test_a_trial_that_was_taken_over_says_where_it_is_from_in_the_place_of_its_t
     assert describe(found).endswith(", taken over from first, trial 3")
     assert "1.5 s" not in describe(found)
     assert describe(result(1, miou=0.5)).endswith(", 1.5 s")
+
+
+def test_judgements_by_slices_are_counted_beside_the_trials(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    judged = result(1, miou=0.9)
+    judged = replace(judged, rungs=(replace(judged.rungs[-1], step=0),))
+    task = TrialTask(60, judged.key, TINY, Schedule(DataSpec("shapes", 3), steps=0), (0,))
+    before = [(number, judged) for number in range(20)]
+    with watching(tmp_path, 9, Goals.of(["miou"]), before, console, live=False) as views:
+        for _ in range(7):
+            for view in views:
+                view.ended(task, judged)
+        trained = result(61, miou=0.4)
+        for view in views:
+            view.ended(replace(task, number=61), trained)
+    said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert said[0] == "25 networks judged by slices, the last is trial 60"
+    assert said[1].startswith("[1/9] trial 61 completed, mIoU 40.0%")
+    standing = Standing(Goals.of(["miou"]))
+    for one in (judged, trained):
+        standing.take(one)
+    assert (standing.done, standing.best, standing.judged) == (1, 0.4, 1)
+    assert describe(judged).startswith("judged by slices, mIoU 90.0%")

@@ -88,7 +88,8 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
 
     check_sampler(file)
     initial = initial_weights(file)
-    initial.settled(file.schedule)
+    for schedule in filter(None, (file.schedule, file.slices)):
+        initial.settled(schedule)
     learned = _learned(file)
     advice, warmup = list(advice_on(file)), list(warmup_advice(file.schedule))
     decoded = decoded_bytes(file.schedule.data) if data else None

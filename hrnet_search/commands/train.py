@@ -102,7 +102,10 @@ def _add_schedule(sub: argparse.ArgumentParser) -> None:
     offer(add("--precision", help="fp32, bf16, fp16 or auto"), _precisions)
     add("--ema", type=number, metavar="DECAY", help="judge averaged weights of this decay (0: off)")
     add("--seed", type=whole, default=0, metavar="N", help="of start, order and crops (0)")
-    init = "weights to start from: none, pretrained (as the config says) or a file"
+    init = (
+        "weights to start from: none, pretrained (as the config says), shared (slices of a study's"
+    )
+    init = f"{init} shared weights) or a file"
     add("--init", type=expanded, metavar="FILE", help=init)
     judged = f"how often it is judged at most, at the ends of epochs ({JUDGED})"
     add("--judged", type=positive, default=JUDGED, metavar="N", help=judged)

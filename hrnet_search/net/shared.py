@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import cast
@@ -24,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.errors import Fault, WeightsError, listed, shown
 from hrnet_search.net.hrnet import (
     INIT_STD,
     OWN_START,
@@ -154,6 +156,32 @@ def read_shared(path: str | Path) -> SharedNetwork:
         allowed = "allowed: what a study with schedule.init: shared kept"
         raise WeightsError(Fault("", str(path), wrong, allowed, file=str(path))) from error
     return shared
+
+
+def start_from(network: HighResolutionNet, path: str | Path) -> str:
+    """Start a network from its slices of the shared weights in a file; return what became of it.
+
+    Raise WeightsError for a file that holds none.
+    """
+    fresh = _kept(str(path), *_stamp(path)).start(network)
+    count = len(list(network.parameters()))
+    anew = f", {len(fresh)} anew ({listed(fresh)})" if fresh else ""
+    return f"{count - len(fresh)} of {count} tensors from shared weights{anew}"
+
+
+@lru_cache(maxsize=1)
+def _kept(path: str, _size: int, _changed: int) -> SharedNetwork:
+    """Return the shared weights of a file: thousands of networks may start from it in a row."""
+    return read_shared(path)
+
+
+def _stamp(path: str | Path) -> tuple[int, int]:
+    """Return by what a file that changed is known."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- a str from a task
+    except OSError:  # who reads it says so
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def unweighted(architecture: Architecture, classes: int) -> HighResolutionNet:

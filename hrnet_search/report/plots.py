@@ -13,6 +13,7 @@ from hrnet_search.errors import shown
 from hrnet_search.parts import Parts
 from hrnet_search.records import COMPLETED, MIOU, STATUSES, Latency, LatencyCondition
 from hrnet_search.report.figure import Picture, draw, save
+from hrnet_search.report.trust.trials import trained
 from hrnet_search.store.study import Study, within_limits
 
 
@@ -42,7 +43,7 @@ def _written(picture: Picture, folder: Path, parts: Parts) -> Sequence[Path]:
 def pictures(study: Study) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
     latencies = completed_latencies(study)
-    table = study.results()
+    table = trained(study.results(), study.trials())
     done, accuracy = study.variants(), study.notes.goals.accuracy
     within = frozenset(within_limits(done, study.notes.goals)["number"])
     suffix = "miou" if accuracy.key == MIOU else "iou"

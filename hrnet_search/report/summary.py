@@ -28,7 +28,12 @@ from hrnet_search.report.plots import completed_latencies
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.report.trust.latency_doubt import study_doubts
 from hrnet_search.report.trust.statistics import Stamp
-from hrnet_search.report.trust.trials import data_warnings, learned_from, version_warning
+from hrnet_search.report.trust.trials import (
+    data_warnings,
+    learned_from,
+    trained,
+    version_warning,
+)
 from hrnet_search.store.study import Study
 
 MOST_FAILURES = 3
@@ -67,7 +72,9 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     front, table, goals = study.front(), study.results(), notes.goals
     variants = study.variants()
     limits = limit_lines(goals, variants)
-    lines = [f"{shown(study.name)}: {_counts(table)}", *_failures(table), *warnings, ""]
+    ran = trained(table, study.trials())
+    judged = f", {len(table) - len(ran)} networks judged by slices" if len(ran) < len(table) else ""
+    lines = [f"{shown(study.name)}: {_counts(ran)}{judged}", *_failures(table), *warnings, ""]
     if front.empty:
         lines += [f"limit: {shown(line)}" for line in limits]
         within = limits and len(variants)

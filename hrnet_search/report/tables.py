@@ -6,10 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hrnet_search.files import write_file
 from hrnet_search.report.duels import fought, part_in
+from hrnet_search.report.trust.trials import slices_schedule_id
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
 
@@ -23,6 +25,8 @@ def write_trials(study: Study, folder: Path) -> Path:
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
     if parts := part_in(study.notes, [ask for ask, _ in trials]):
         table["duel"] = table["number"].map(parts)
+    if judged := slices_schedule_id(trials):
+        table["judged"] = np.where(table["schedule"] == judged, "by slices", "")
     table["versions"] = table["number"].map({number: spelt(found) for number, found in ran})
     return write_file(folder / "trials.csv", csv_bytes(table))
 

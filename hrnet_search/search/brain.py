@@ -6,6 +6,7 @@ that a study killed at any moment goes on as if it had not been.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +34,9 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.samplers import maker_of
 from hrnet_search.search.screening import LatencyScreen
+from hrnet_search.search.slices import Slices
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
-from hrnet_search.search.trials import BASE, SEARCH, Costs, Trials, have_ended
+from hrnet_search.search.trials import BASE, SEARCH, SLICES, Costs, Trials, have_ended
 from hrnet_search.space.published import known_designs
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
@@ -75,6 +77,10 @@ class Brain:
         )
         self._book = AskBook(store, plan.trials)
         self._trials = Trials(plan.goals, self._book)
+        self._slices = (
+            Slices(plan, self._book, self._trials, problem, self._sampler) if plan.slices else None
+        )
+        self._told = (plan.slices or plan.schedule).id
         self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._noted: Screening | None = None
@@ -177,6 +183,13 @@ class Brain:
             base = plan.space.base  # False while it is trained: nothing starts before it ends
             key = TrialKey(base.id, plan.base.id, plan.seeds[0])
             return self._book.commit(key, (), base, BASE)
+        if self._slices is not None:
+            if self._propose(SLICES):
+                return True
+            if self._trials.runs(SLICES):
+                return False  # what is trained is chosen from all that was judged
+            if self._confirm.ask_gate(self._slices.gate()):
+                return True
         searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
         if searching and self._propose():
             return True
@@ -199,12 +212,15 @@ class Brain:
         used = self._screen.fit is not None and self._screen.fit.used
         return ", except those predicted to be too slow" if limited and used else ""
 
-    def _propose(self) -> bool:
-        """Ask the sampler until it names a computation that is new; False at its end."""
+    def _propose(self, purpose: str = SEARCH) -> bool:
+        """Ask until a computation is named that is new to a purpose; False at the end."""
         self._note_screening()
         self._note_weights()
-        while points := self._sampler.ask():
-            if self._ask_seeds(points[0]):
+        ask: Callable[[], list[Point]] = self._sampler.ask
+        if self._slices is not None:
+            ask = self._slices.to_judge if purpose == SLICES else self._slices.to_train
+        while points := ask():
+            if self._ask_seeds(points[0], purpose):
                 return True
             self._remember_known(points[0])
         return False
@@ -228,12 +244,15 @@ class Brain:
             self._store.note(Notes(learned_weights=weights))
             self._weights = weights
 
-    def _ask_seeds(self, point: Point) -> bool:
+    def _ask_seeds(self, point: Point, purpose: str = SEARCH) -> bool:
         """Commit an ask for each seed of a point that has none; False if all have."""
         architecture = self.plan.space.decode(point)
         keys = [TrialKey(architecture.id, self._schedule, s) for s in self.plan.seeds]
+        if purpose == SLICES:
+            assert self._slices, "they judge"
+            keys = [self._slices.key(architecture.id)]
         # All of them, whatever the first says: a generator would end at the first new one.
-        committed = [self._book.commit(key, point, architecture, SEARCH) for key in keys]
+        committed = [self._book.commit(key, point, architecture, purpose) for key in keys]
         return any(committed)
 
     def _remember_known(self, point: Point) -> None:
@@ -280,6 +299,10 @@ class Brain:
             task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,))
             sharing = networks_that_share(plan.space) if plan.base.networks else ()
             return replace(task, device=plan.device, folder=plan.folder, sharing=sharing)
+        if ask.purpose == SLICES:
+            assert plan.slices, "asked for by such a plan only"
+            task = TrialTask(ask.number, ask.key, ask.architecture, plan.slices, (0,))
+            return replace(task, device=plan.device, folder=plan.folder)
         limits = {limit.objective: limit.at_most for limit in plan.space.limits}
         searching = ask.key.schedule == self._schedule
         schedule = plan.schedule if searching else plan.long_schedule
@@ -311,8 +334,10 @@ class Brain:
         return found.noted()
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
-        if ask.key.schedule != self._schedule:
+        if ask.key.schedule != self._told:
             return  # another schedule's accuracies are not those of the search
+        if self._slices is not None and self._slices.whole:
+            return  # nobody asks it
         if result.status == STOPPED and result.rungs:
             fidelity = result.rungs[-1].step / self.plan.schedule.steps
             score = result.score(self.plan.signal)

@@ -12,7 +12,16 @@ from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
 from hrnet_search.files import write_whole
-from hrnet_search.records import LEARN_FROM, NO_IDENTITY, NO_INIT, SIGNAL, TORCH, Schedule
+from hrnet_search.records import (
+    ALONE,
+    EVALUATOR,
+    LEARN_FROM,
+    NO_IDENTITY,
+    NO_INIT,
+    SIGNAL,
+    TORCH,
+    Schedule,
+)
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.notes import Notes
@@ -118,7 +127,8 @@ def _identity(notes: Notes) -> Mapping[str, Any]:
         identity[LATENCY] = {RUNTIME: TORCH, **identity[LATENCY]}
     if FACTORS in identity:
         return identity
-    return {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], LEARN_FROM: [], **identity}
+    usual = {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], LEARN_FROM: [], EVALUATOR: ALONE}
+    return {**usual, **identity}
 
 
 def _leaves(notes: Notes) -> dict[str, Any]:

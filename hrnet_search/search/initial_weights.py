@@ -10,8 +10,11 @@ from pathlib import Path
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, SpaceError
 from hrnet_search.records import (
+    EVALUATOR,
     FAILED,
+    GATE,
     NO_INIT,
+    SHARED,
     SHARED_INIT,
     TRAINED_FIRST,
     TRIAL_INIT,
@@ -61,10 +64,14 @@ class Initial:
         return replace(schedule, init_fingerprint=known.init_fingerprint, init_path=known.init_path)
 
     def _say_shared(self, schedule: Schedule) -> None:
+        by_slices = self._file.slices is not None
+        why = f"{EVALUATOR}: {SHARED}" if by_slices else f"schedule.init: {SHARED_INIT}"
         line = (
-            f"schedule.init: {SHARED_INIT}: weights that all variants share are trained first,"
+            f"{why}: weights that all variants share are trained first,"
             f" {schedule.init_steps} steps of {schedule.init_networks} networks"
         )
+        if by_slices:
+            line += f"; variants are judged by their slices, {GATE} of them are trained alone too"
         if schedule.init == SHARED_INIT and line not in self.lines:
             self.lines.append(line)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hrnet_search.data.contents import Contents
 from hrnet_search.goals import Goals
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import MIOU, LatencySpec, Schedule
+from hrnet_search.records import GATE, MIOU, LatencySpec, Schedule
 from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned, Probe
@@ -25,8 +25,10 @@ class Plan:
     that is an objective. `floors` are accuracies that a variant must have. `probe` is how
     what the schedule left open was settled, None if nothing was; `initial` says in lines what
     variants start from. Where variants inherit from the base, `base` is the schedule that it is
-    trained by, before all others and beside their count. `data` is what the data hold, `contents`
-    each of their files. `earlier` are studies that the sampler learns from.
+    trained by, before all others and beside their count. `slices` is the schedule by which
+    variants are judged by slices of what `base` trains, None where each is trained. `data` is
+    what the data hold, `contents` each of their files. `earlier` are studies that the sampler
+    learns from.
     """
 
     space: SearchSpace
@@ -48,6 +50,7 @@ class Plan:
     probe: Probe | None = None
     initial: tuple[str, ...] = ()
     base: Schedule | None = None
+    slices: Schedule | None = None
     data: Inventory = field(default_factory=Inventory)
     contents: Contents = ()
     earlier: tuple[Learned, ...] = ()
@@ -67,5 +70,9 @@ class Plan:
 
     @property
     def confirming(self) -> int:
-        """How many of the trials confirm, at most: their device time is bounded too."""
-        return confirm.confirm_trials(self.trials, self.confirm, self.long)
+        """How many of the trials confirm, at most: their device time is bounded too.
+
+        Where slices judge, some are held against them first.
+        """
+        gate = GATE if self.slices else 0
+        return gate + confirm.confirm_trials(self.trials - gate, self.confirm, self.long)

@@ -14,7 +14,7 @@ from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
-from hrnet_search.errors import StudyExistsError, counted
+from hrnet_search.errors import Fault, InputError, StudyExistsError, counted
 from hrnet_search.evaluate.latency.kept import latency_of
 from hrnet_search.evaluate.latency.reference import settled_check
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device, versions
@@ -25,9 +25,12 @@ from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
 from hrnet_search.records import (
     AUTO,
+    CONFIRMED_FROM,
+    EVALUATOR,
     HANG_S,
     LEARN_FROM,
     MIOU,
+    SHARED,
     SIGNAL,
     TRAINED_FIRST,
     Latency,
@@ -75,7 +78,15 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     known = fingerprint(file.schedule.data, contents)
     schedule = replace(file.schedule, fingerprint=known)
     initial, signal = Initial(file, folder), settled_signal(file, folder)
-    schedule, probe = on_this_machine(initial.settled(schedule), file, folder)
+    schedule, probe = on_this_machine(schedule, file, folder)
+    slices = None
+    if file.slices is not None:
+        check_trials(trials or file.search.trials)
+        same = {
+            key: getattr(schedule, key) for key in ("fingerprint", "precision", "memory_format")
+        }
+        slices = initial.settled(replace(file.slices, **same))
+    schedule = initial.settled(schedule)  # what is trained first is known by all of its schedule
     return Plan(
         space=file.space,
         objectives=file.objectives,
@@ -95,11 +106,21 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         signal=signal,
         probe=probe,
         initial=tuple(initial.lines),
-        base=base_schedule(schedule) if schedule.init in TRAINED_FIRST else None,
+        base=base_schedule(slices or schedule)
+        if slices or schedule.init in TRAINED_FIRST
+        else None,
+        slices=slices,
         data=data,
         contents=contents,
         earlier=settled_earlier(file, folder, signal),
     )
+
+
+def check_trials(trials: int) -> None:
+    """Raise InputError for fewer trials than a search by slices has to have."""
+    if trials < CONFIRMED_FROM:
+        wrong = f"{counted(trials, 'trial')} do not go with {EVALUATOR}: {SHARED}"
+        raise InputError(Fault("--trials", trials, wrong, f"allowed: at least {CONFIRMED_FROM}"))
 
 
 def on_this_machine(
@@ -335,6 +356,10 @@ def _identity(plan: Plan) -> dict[str, Any]:
         identity[TARGET] = plan.space.target
     if plan.space.require:
         identity[REQUIRE] = [rule.text for rule in plan.space.require]
+    if plan.slices:
+        identity[EVALUATOR] = SHARED
+        own = plan.slices
+        identity["schedule.shared"] = [own.init_steps, own.init_networks, own.init_warmup]
     if plan.earlier:
         identity[LEARN_FROM] = [f"{study.name} ({study.study})" for study in plan.earlier]
     plain: dict[str, Any] = json.loads(json.dumps(identity))

@@ -19,7 +19,10 @@ from hrnet_search.records import (
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate
 
-SEARCH, CONFIRM, BASE = "search", "confirm", "base"
+SEARCH, CONFIRM, BASE, SLICES = "search", "confirm", "base", "slices"
+"""What a trial is for. Those of the last two are beside the count of a study's trials."""
+
+COUNTED = (SEARCH, CONFIRM)
 
 Costs = tuple[float, ...]
 
@@ -45,10 +48,10 @@ class Trials:
     def ended(self) -> int:
         """Trials that have ended and count as such: infeasible ones cost no training.
 
-        The one that variants inherit from is not one of them.
+        Neither what variants start from nor what is judged by slices is one of them.
         """
-        free = self._book.counts[INFEASIBLE]
-        return len(self._results) - free - (self.base is not None)
+        results = self._results.items()
+        return sum(r.status != INFEASIBLE and self._counts(number) for number, r in results)
 
     @property
     def base(self) -> TrialResult | None:
@@ -59,8 +62,16 @@ class Trials:
     @property
     def trained(self) -> int:
         """Variants' trials that completed."""
-        base = self.base
-        return self._book.counts[COMPLETED] - (base is not None and base.status == COMPLETED)
+        results = self._results.items()
+        return sum(r.status == COMPLETED and self._counts(number) for number, r in results)
+
+    def _counts(self, number: int) -> bool:
+        return self._asks[number].purpose in COUNTED
+
+    def runs(self, purpose: str) -> bool:
+        """Whether a trial of a purpose was asked for and has no result."""
+        asks = self._asks.items()
+        return any(n not in self._results and ask.purpose == purpose for n, ask in asks)
 
     def over(self, limit_ms: float | None) -> int:
         """Return how many infeasible trials are so for their latency; others did not fit memory."""

@@ -17,7 +17,17 @@ from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records import AUTO, HANG_S, INT8, MIOU, MIOU_INT8, LatencySpec, Schedule
+from hrnet_search.records import (
+    ALONE,
+    AUTO,
+    HANG_S,
+    INT8,
+    MIOU,
+    MIOU_INT8,
+    SHARED,
+    LatencySpec,
+    Schedule,
+)
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts
@@ -38,6 +48,7 @@ from hrnet_search.space.sections import (
     read_hang_s,
     read_latency,
     read_schedule,
+    read_slices,
     read_tracking,
 )
 from hrnet_search.space.space import SearchSpace
@@ -91,6 +102,8 @@ class SpaceFile:
 
     ablation: ablate.AblateSpec | None = None
     hang_s: float = HANG_S
+    slices: Schedule | None = None
+    """How variants are judged by slices of shared weights, None where they are not."""
 
     @property
     def goals(self) -> Goals:
@@ -172,16 +185,19 @@ def _load(
     parts = {key: _part(reader, top, key) for key in KEYS}
     crop = read_crop(parts["schedule"])
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
-    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base)
+    search = read_search(parts["search"], Path(file).parent)
+    shared = search.evaluator == SHARED
+    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base, shared)
+    slices = read_slices(reader, parts["schedule"], schedule) if shared else None
     hang_s = read_hang_s(parts["schedule"])
     latency = read_latency(parts["latency"])
-    search = read_search(parts["search"], Path(file).parent)
     tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"], data)
     limits, floors = read_limits(reader, parts["limits"], data)
     for key in ("limits", "objectives"):
         _check_int8(reader, parts[key], latency)
     _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
+    _check_judged(reader, parts["objectives"], search, Goals.of(objectives, (), data))
     architecture = base.architecture if base else None
     choices, nodes = read_choices(reader, parts["vary"], architecture)
     ablation = None
@@ -209,7 +225,7 @@ def _load(
             read = not any(f.path.split(".")[0] in ("vary", "require") for f in reader.faults)
             if read and check_rules(reader, space, top):
                 _check_limits(reader, space, parts["limits"])
-            check_parts(reader, space, schedule, parts["schedule"])
+            check_parts(reader, space, slices or schedule, parts["schedule"])
     if reader.faults or base is None:
         raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
     init = parts["schedule"].found.get("init")
@@ -230,6 +246,7 @@ def _load(
         init_at=place(init[1]) if init else (0, 0),
         ablation=ablation,
         hang_s=hang_s,
+        slices=slices,
     )
 
 
@@ -261,6 +278,14 @@ def _check_int8(reader: Reader, section: Section, latency: LatencySpec) -> None:
         wrong = f"is not known where latency is measured in {latency.precision}"
         allowed = "latency: {runtime: onnxruntime, precision: int8}"
         reader.fault(section.key_node(MIOU_INT8), section.where(MIOU_INT8), wrong, allowed)
+
+
+def _check_judged(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
+    """What is judged by slices is judged as it is, not in int8."""
+    if search.evaluator == SHARED and goals.accuracy.key == MIOU_INT8:
+        wrong = f"does not go with search.evaluator: {SHARED}, which judges in floating point"
+        node, where = section.key_node(MIOU_INT8), section.where(MIOU_INT8)
+        reader.fault(node, where, wrong, f"evaluator: {ALONE}, or another accuracy")
 
 
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:

@@ -9,8 +9,17 @@ from typing import Any
 
 import yaml
 
+from hrnet_search.errors import shown
 from hrnet_search.paths import absolute
-from hrnet_search.records import AUTO, SAMPLER_NAMES, SIGNALS
+from hrnet_search.records import (
+    ALONE,
+    AUTO,
+    CONFIRMED_FROM,
+    EVALUATORS,
+    SAMPLER_NAMES,
+    SHARED,
+    SIGNALS,
+)
 from hrnet_search.space.kinds import Integer, Kind, ListOf, Number, OneOf, Schema, Text
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import taken
@@ -29,6 +38,7 @@ class SearchSpec:
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
     of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
     both learn from, one of SIGNALS. `learn_from` are folders of earlier studies, absolute.
+    `evaluator` is by what variants are judged, one of EVALUATORS.
     """
 
     sampler: str = DEFAULT_SAMPLER
@@ -39,6 +49,7 @@ class SearchSpec:
     long: int = 3
     stop: float = 0.1
     learn_from: tuple[str, ...] = ()
+    evaluator: str = ALONE
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,11 @@ SEARCH: dict[str, Kind[Any]] = {
     "long": Integer(2, 100),
     "stop": Number(0, 1),
     "learn_from": ListOf(Text(), distinct=True),
+    "evaluator": OneOf(EVALUATORS),
 }
+
+SHARED_CONFIRM = 0.5
+"""The share that confirms where nothing is said and slices judge: trainings alone beside duels."""
 
 
 def why_not_learning(sampler: str) -> str:
@@ -80,8 +95,26 @@ def why_not_learning(sampler: str) -> str:
 def read_search(section: Section, folder: Path) -> SearchSpec:
     """Return which sampler searches, and for how long; paths start at `folder`."""
     found = SearchSpec(**taken(section, SEARCH, SearchSpec()))
+    if found.evaluator == SHARED:
+        if "confirm" not in section:
+            found = replace(found, confirm=SHARED_CONFIRM)
+        _check_shared(section, found)
     if found.learn_from and (why := why_not_learning(found.sampler)):
         where = section.where("learn_from")
         section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
     studies = tuple(str(absolute(named, folder)) for named in found.learn_from)
     return replace(found, learn_from=studies)
+
+
+def _check_shared(section: Section, found: SearchSpec) -> None:
+    """Scores by slices are held against trainings, which have to be paid for."""
+    wanted = {
+        "trials": (found.trials < CONFIRMED_FROM, f"at least {CONFIRMED_FROM}"),
+        "confirm": (not found.confirm, "above 0"),
+        "learn_from": (bool(found.learn_from), f"evaluator: {ALONE}"),
+    }
+    for key, (wrong, allowed) in wanted.items():
+        if wrong:
+            said = f"{shown(getattr(found, key))} does not go with evaluator: {SHARED}"
+            node = section.node_of(key) if key in section else section.node
+            section.reader.fault(node, section.where(key), said, allowed)

@@ -28,6 +28,7 @@ from hrnet_search.records import (
     OPTIMISERS,
     PRECISIONS,
     RUNTIMES,
+    SHARED,
     SHARED_INIT,
     TORCH,
     TRAINED_FIRST,
@@ -259,10 +260,12 @@ def read_schedule(
     data: DataSpec,
     crop: tuple[int, int],
     base: Config | None = None,
+    slices: bool = False,
 ) -> tuple[Schedule, tuple[int, ...], tuple[int, ...]]:
     """Return the schedule, its seeds and its rungs (the last step is always one).
 
     `base` is the config that `init: pretrained` asks for the file of, None if it has a fault.
+    `slices` says that shared weights are trained, whatever variants start from.
     """
 
     def value(key: str, default: T, **narrower: Any) -> T:
@@ -275,8 +278,9 @@ def read_schedule(
     batch = value("batch", DEFAULTS.batch)
     init, init_path = value("init", (NO_INIT, ""), base=base)
     for key, users in FIRST_KEYS.items():
-        if key in section and init not in users:
+        if key in section and init not in users and not (slices and key == "shared"):
             wrong = f"is only used with init: {' or '.join(users)}"
+            wrong += f", or search.evaluator: {SHARED}" if key == "shared" else ""
             reader.fault(section.key_node(key), section.where(key), wrong)
     optimiser = value("optimiser", DEFAULTS.optimiser)
     usual = RATES[optimiser]
@@ -302,6 +306,22 @@ def read_schedule(
         shared = Shared(schedule.steps, schedule.warmup)
         schedule = replace(schedule, **section.take("shared", shared, shared.usual))
     return schedule, seeds, (*(r for r in rungs if r < steps), steps)
+
+
+def read_slices(reader: Reader, section: Section, schedule: Schedule) -> Schedule:
+    """Return the schedule by which networks are judged by slices: not trained, as they start.
+
+    What is not said of the shared weights is as `init: shared` has it.
+    """
+    if schedule.init not in (NO_INIT, SHARED_INIT):
+        wrong = f"{shown(schedule.init)} does not go with search.evaluator: {SHARED}"
+        node = section.node_of("init")
+        reader.fault(node, section.where("init"), wrong, f"{NO_INIT} or {SHARED_INIT}")
+    elif schedule.init == NO_INIT:
+        shared = Shared(schedule.steps, schedule.warmup)
+        fields = section.take("shared", shared, shared.usual)
+        schedule = replace(schedule, init=SHARED_INIT, init_lr=schedule.lr, **fields)
+    return replace(schedule, steps=0)
 
 
 def read_hang_s(section: Section) -> float:

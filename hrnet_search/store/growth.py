@@ -48,13 +48,15 @@ def growth(
     front: list[tuple[float, float]] = []
     seconds, volume = 0.0, 0.0
     steps: list[tuple[int, float, float]] = []
-    for number, (result, point) in enumerate(rows, start=1):
+    number, ends = 0, (rows[0][0], rows[-1][0])
+    for result, point in rows:
+        number += not result.untrained
         seconds += result.wall_s
         new = point is not None and not any(m >= point[0] and c <= point[1] for m, c in front)
         if point and new:
             front = [p for p in front if p[0] > point[0] or p[1] < point[1]] + [point]
             volume = hypervolume([p[0] for p in front], [p[1] for p in front], reference)
-        if new or number in (1, len(rows)):
+        if new or any(result is end for end in ends):
             steps.append((number, seconds / 3600, volume))
     trainings, hours, volumes = zip(*steps, strict=True)
     return Growth(

@@ -15,20 +15,23 @@ from hrnet_search.data.dataset import contents_of, fingerprint, inventory_of, la
 from hrnet_search.errors import Fault, InputError, WeightsError, listed, shown
 from hrnet_search.evaluate.machine.devices import resolve_device
 from hrnet_search.evaluate.training.probe import is_open, settle
+from hrnet_search.net.hrnet import build
 from hrnet_search.net.inherit import inherited_by
+from hrnet_search.net.shared import start_from
 from hrnet_search.paths import absolute, is_file
 from hrnet_search.records import (
     AUTO,
-    BASE_INIT,
     NO_INIT,
     ONE_IMAGE,
     OPTIMISERS,
     PRECISIONS,
     PRETRAINED_INIT,
+    SHARED_INIT,
+    TRAINED_FIRST,
     Schedule,
 )
 from hrnet_search.search.initial_weights import fingerprint_of
-from hrnet_search.space.sections import RATES
+from hrnet_search.space.sections import INHERITED, RATES
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import TrainingRecord
 from hrnet_search.trainings.starts import Start
@@ -159,22 +162,42 @@ def _with_asked(schedule: Schedule, start: Start, asked: Overrides) -> tuple[Sch
     if asked.precision == AUTO:
         given["memory_format"] = AUTO
     schedule = replace(schedule, **given)
-    if asked.init is not None:
+    if asked.init == SHARED_INIT:
+        schedule = _from_shared(schedule, start, asked)
+    elif asked.init is not None:
         init = asked.init
         path = "" if init in (NO_INIT, PRETRAINED_INIT) else str(absolute(init))
         schedule = replace(schedule, init=init, init_path=path, init_fingerprint="")
     return _initial(schedule, start)
 
 
+def _from_shared(schedule: Schedule, start: Start, asked: Overrides) -> Schedule:
+    """Return a schedule that starts from slices, at the rate of what inherits if none is given."""
+    if not start.first:
+        wrong = "there are no shared weights to start from"
+        allowed = "allowed: with a study that trained some, a weight file, none or pretrained"
+        raise InputError(Fault("--init", SHARED_INIT, wrong, allowed))
+    lr = schedule.lr
+    if schedule.init == NO_INIT and asked.lr is None:
+        lr = round(INHERITED * lr, 6)
+    return replace(schedule, init=SHARED_INIT, init_path=start.first, lr=lr, init_fingerprint="")
+
+
 def _initial(schedule: Schedule, start: Start) -> tuple[Schedule, list[str]]:
     """Return a schedule that knows its initial weights by their content, and what they are."""
     if schedule.init == NO_INIT:
         return schedule, []
+    if schedule.init in TRAINED_FIRST:  # the study may have moved since it noted where they lie
+        schedule = replace(schedule, init_path=start.first or schedule.init_path)
     path = _weights(schedule, start)
     classes = schedule.data.classes
-    line = f"init: {path}: {inherited_by(start.architecture, classes, path)}"
+    if schedule.init == SHARED_INIT:
+        what = start_from(build(start.architecture, classes), path)
+    else:
+        what = str(inherited_by(start.architecture, classes, path))
+    line = f"init: {path}: {what}"
     known = schedule.init_fingerprint
-    if schedule.init != BASE_INIT or not known:
+    if schedule.init not in TRAINED_FIRST or not known:
         known = fingerprint_of(path)
     return replace(schedule, init_fingerprint=known, init_path=str(path)), [line]
 

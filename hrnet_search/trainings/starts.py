@@ -21,6 +21,8 @@ from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute, is_file
 from hrnet_search.presets import PRESETS
 from hrnet_search.records import OBJECTIVES, PRETRAINED_INIT, DataSpec, Schedule
+from hrnet_search.search.initial_weights import weights_path
+from hrnet_search.search.trials import BASE
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
@@ -35,7 +37,8 @@ class Start:
     """What is trained before anything is settled: the schedule's steps are `epochs` long.
 
     `config` is the text of its config, `base` the config that MODEL.PRETRAINED stands in;
-    `origin` is what was asked for, `source` the word for where values come from.
+    `origin` is what was asked for, `source` the word for where values come from. `first` is the
+    weight file of what its study trained before all variants, empty where there is none.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Start:
     origin: Mapping[str, str]
     source: str
     notes: tuple[str, ...] = field(default=())
+    first: str = ""
 
 
 def is_study(folder: str | Path) -> bool:
@@ -111,7 +115,15 @@ def of_study(
     name = f"{study.name}-trial{ask.number}"
     epochs = Values(base)["TRAIN.END_EPOCH"]
     epochs = epochs if type(epochs) is int and epochs > 0 else 1
-    return Start(name, ask.architecture, text, base, schedule, epochs, origin, "study")
+    return Start(
+        name, ask.architecture, text, base, schedule, epochs, origin, "study", first=_first(study)
+    )
+
+
+def _first(study: Study) -> str:
+    """Return the weight file of what a study trained before all variants, empty without one."""
+    keys = [ask.key for ask, _ in study.trials() if ask.purpose == BASE]
+    return str(weights_path(study.folder, keys[0])) if keys else ""
 
 
 def rule_of(start: Start) -> OfficialRule:

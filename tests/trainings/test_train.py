@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from small_configs import BRIEF, tiny_command
 import hrnet_search
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
+from hrnet_search.errors import InputError
+from hrnet_search.evaluate.training.attempts import start_network
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.metrics import confusion, miou
 from hrnet_search.net.hrnet import build
+from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.net.weights import load_weights, save_weights
-from hrnet_search.records import DataSpec, Schedule, TrialKey
+from hrnet_search.records import DataSpec, Schedule, TrialKey, TrialTask
 from hrnet_search.store.evaluations import read_confusions
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import (
@@ -396,6 +400,61 @@ def test_a_trial_of_a_study_is_trained_with_its_data_and_its_schedule_stretched(
     assert record.origin["trial"] == "1"
     assert record.origin["pick"] == "latency_ms<=2.6"
     assert record.came_from["batch"] == "study"
+
+
+@pytest.fixture
+def sharing(study: Path) -> tuple[Path, SharedNetwork]:
+    """Return the study with weights that its networks share, as its last trial left them."""
+    classes = SHORT.data.classes
+    shared = SharedNetwork.of([network(4), network(6)], classes)
+    key = TrialKey(TINY.id, "sc-0123456789ab", 0)
+    with StudyStore(study) as store:
+        store.ask(Ask(3, key, (), TINY, "base"))
+        store.finish(3, replace(result(3), key=key))
+    save_weights(shared, study / "weights" / f"{key}.safetensors", shared.metadata())
+    return study, shared
+
+
+def test_a_pick_starts_from_its_slices_at_the_rate_of_what_inherits(
+    sharing: tuple[Path, SharedNetwork], tmp_path: Path
+) -> None:
+    study, shared = sharing
+    start = of_study(str(study), 1, None)
+    plan = plan_of(start, Overrides(steps=2, init="shared"))
+    schedule = plan.record.schedule.schedule
+    assert (schedule.init, schedule.lr) == ("shared", round(0.4 * SHORT.lr, 6))
+    assert re.search(r"init: .*: (\d+) of \1 tensors from shared weights", " ".join(plan.lines))
+    task = TrialTask(0, TrialKey("", "", 0), start.architecture, schedule, (2,))
+    slices = shared.slices(start_network(task)[0])
+    own = dict(start_network(task)[0].named_parameters())
+    assert all(torch.equal(slices[name], own[name]) for name in own)
+    faster = plan_of(start, Overrides(steps=2, init="shared", lr=0.03))
+    assert faster.record.schedule.schedule.lr == 0.03
+    found = hrnet_search.train(
+        study, tmp_path / "t", trial=1, init="shared", steps=2, judged=1, mlflow="off"
+    )
+    assert read_record(found.folder).came_from["init"] == "--init"
+
+
+def test_shared_weights_are_found_where_a_study_lies_now(
+    sharing: tuple[Path, SharedNetwork], tmp_path: Path
+) -> None:
+    """A schedule notes where they lay when the study was begun."""
+    study, _ = sharing
+    noted = replace(
+        SHORT, init="shared", init_path="/elsewhere/w.safetensors", init_fingerprint="0f"
+    )
+    start = of_study(str(study.rename(tmp_path / "moved")), 1, None)
+    plan = plan_of(replace(start, schedule=noted), Overrides(steps=2))
+    found = plan.record.schedule.schedule
+    assert found.init_path.startswith(str(tmp_path / "moved"))
+    assert found.init_fingerprint == "0f"
+
+
+def test_slices_are_only_where_a_study_trained_shared_weights(study: Path) -> None:
+    start = of_study(str(study), 1, None)
+    with pytest.raises(InputError, match="--init: there are no shared weights to start from"):
+        plan_of(start, Overrides(steps=2, init="shared"))
 
 
 def test_a_study_is_picked_from_by_trial_budget_or_mean_miou(

@@ -30,11 +30,12 @@ def keep(
 ) -> None:
     """Write the last confusion matrices by image, and the weights if they are those judged.
 
-    `in_int8` are the matrices of the network in int8, if it was judged in it. Raise
+    `in_int8` are the matrices of the network in int8, if it was judged in it. Nothing is kept of a
+    network that was not trained: there are thousands, and its slices are kept. Raise
     StorageLostError where they cannot be written.
     """
     last = training.last
-    if not task.folder or last is None:
+    if not task.folder or last is None or not task.schedule.steps:
         return
     for name in ("weights", "evaluation"):
         make_folder(Path(task.folder, name))

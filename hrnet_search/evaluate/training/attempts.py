@@ -15,7 +15,7 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.data.augment import normalised
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.errors import Fault, InputError, listed, one_line
+from hrnet_search.errors import Fault, InputError, one_line
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device
 from hrnet_search.evaluate.training.artifacts import log_error
@@ -26,7 +26,7 @@ from hrnet_search.evaluate.training.steps import Steps, TrainingData
 from hrnet_search.evaluate.training.train import Book, Report, Trainer, Training, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance, inherit_from
-from hrnet_search.net.shared import SharedNetwork, read_shared
+from hrnet_search.net.shared import SharedNetwork, start_from
 from hrnet_search.records import NO_INIT, ONE_IMAGE, SHARED_INIT, DataSpec, Schedule, TrialTask
 
 
@@ -209,10 +209,7 @@ def start_network(task: TrialTask) -> tuple[HighResolutionNet, Inheritance | str
     if task.schedule.init == NO_INIT:
         return network, None
     if task.schedule.init == SHARED_INIT:
-        fresh = read_shared(task.schedule.init_path).start(network)
-        count = len(list(network.parameters()))
-        anew = f", {len(fresh)} anew ({listed(fresh)})" if fresh else ""
-        return network, f"{count - len(fresh)} of {count} tensors from shared weights{anew}"
+        return network, start_from(network, task.schedule.init_path)
     return network, inherit_from(network, task.schedule.init_path)
 
 
@@ -236,7 +233,8 @@ def _notes(trainer: Steps, device: torch.device) -> tuple[str, ...]:
     schedule, parts = trainer.schedule, trainer.parts
     threads = f" with {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     how = f"{schedule.precision}, {schedule.memory_format}"
-    notes = [f"trained in {how} on {device_name(device)}{threads}"]
+    done = "trained" if schedule.steps else "judged, not trained,"
+    notes = [f"{done} in {how} on {device_name(device)}{threads}"]
     if parts != schedule.accumulate:
         notes.append(f"out of memory: each batch of {schedule.batch} was taken in {parts} parts")
     return tuple(notes)

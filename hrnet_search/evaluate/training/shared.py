@@ -49,7 +49,7 @@ class SharedTrainer(Steps):
     """Shared weights on their way through a schedule: a step teaches one network a stratum.
 
     All networks of a step see the same batch, and their losses count alike. One is in memory at
-    a time. `judge` is of the slices of `judged`; `losses` are those of the last step.
+    a time. `judge` is of the slices of `judged`.
     """
 
     partial = True
@@ -65,7 +65,6 @@ class SharedTrainer(Steps):
     ) -> None:
         super().__init__(shared, data, replace(schedule, compile=False), parts)
         self.shared, self.strata, self.judged = shared, strata, judged
-        self.losses: tuple[float, ...] = ()
         self._forms = _Forms(shared.classes)
         self._drops = any(network.has_ocr for part in strata.strata for network in part)
 
@@ -81,7 +80,7 @@ class SharedTrainer(Steps):
         drawn = self.strata.draw(self.step)
         shares = [self._taught(network, images, labels, 1 / len(drawn)) for network in drawn]
         found = torch.stack(shares)
-        self.losses = tuple((found * len(drawn)).tolist())
+        self.strata_losses = tuple((found * len(drawn)).tolist())
         return found.sum()
 
     def _taught(

@@ -73,6 +73,9 @@ class Steps(ABC):
 
     partial = False
 
+    strata_losses: tuple[float, ...] = ()
+    """The losses of the last step where networks of several costs learn, the cheapest first."""
+
     def __init__(
         self,
         network: nn.Module,

@@ -106,7 +106,8 @@ class Trainer(Steps):
 
     def _recalibrate(self) -> None:
         batches = -(-RECALIBRATION_IMAGES // self.schedule.batch)
-        for step in range(min(batches, self.schedule.steps)):
+        # A network that is not trained at all has as many as one that is trained for long.
+        for step in range(min(batches, self.schedule.steps or batches)):
             for part in self.data.batch(step)[0].chunk(self.parts):
                 self._logits(self.network, part)
                 heartbeat.beat()
@@ -172,7 +173,10 @@ def train(
         if going:
             loss = trainer.advance()
             try:
-                going = report(TrialProgress("train", trainer.step, steps, loss))
+                progress = TrialProgress(
+                    "train", trainer.step, steps, loss, strata=trainer.strata_losses
+                )
+                going = report(progress)
             except (KeyboardInterrupt, StorageLostError) as error:  # a study goes on from here
                 # Of a storage that is lost the first that was met says why.
                 lost = isinstance(error, StorageLostError)

@@ -260,6 +260,7 @@ def _schedules(page: Page) -> Figure | None:
     if len(both) < 2:
         return None
     label = plain(page.accuracy)
+    by = "slices" if page.evidence.judged else "the search's schedule"
     return {
         "data": [{
             "x": [b.short for b in both], "y": [b.long for b in both], "mode": "markers",
@@ -267,7 +268,7 @@ def _schedules(page: Page) -> Figure | None:
             "hovertemplate": "%{text}: short %{x:.4f}, long %{y:.4f}<extra></extra>",
         }],
         "layout": {
-            "height": 340, "xaxis": {"title": {"text": f"{label} by the search's schedule"}},
+            "height": 340, "xaxis": {"title": {"text": f"{label} by {by}"}},
             "yaxis": {"title": {"text": f"{label} by the long schedule"}},
         },
     }  # fmt: skip

@@ -37,7 +37,14 @@ from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.summary import differences, limit_lines
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
-from hrnet_search.report.trust.trials import Trial, learned_from, long_schedule_id, schedule_id
+from hrnet_search.report.trust.trials import (
+    SLICES,
+    Trial,
+    learned_from,
+    long_schedule_id,
+    schedule_id,
+    slices_schedule_id,
+)
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.growth import Growth, growth
 from hrnet_search.store.notes import Notes
@@ -168,6 +175,7 @@ def gather(study: Study) -> Page:
     """Read a study, finished or not, into what its page says."""
     notes, trials = study.notes, study.trials()
     by_number = {ask.number: (ask, result) for ask, result in trials}
+    ran = [(ask, result) for ask, result in trials if ask.purpose != SLICES]
     front = front_of(study)
     evidence = evidence_of(study, trials)
     variants = study.variants()
@@ -190,8 +198,8 @@ def gather(study: Study) -> Page:
         accuracy=goals.accuracy.label,
         others=tuple(label for _, label in others),
         limits=limit_lines(goals, variants),
-        counts=_counts(trials),
-        trials=len(trials),
+        counts=_counts(ran),
+        trials=len(ran),
         evidence=evidence,
         points=points_of(variants, numbers, by_number, evidence, writer, goals),
         members=tuple(
@@ -286,7 +294,8 @@ def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
 
 
 def _both(notes: Notes, trials: Sequence[Trial]) -> Iterator[LongShort]:
-    ids, accuracy = (schedule_id(notes), long_schedule_id(notes)), notes.goals.accuracy
+    ids = slices_schedule_id(trials) or schedule_id(notes), long_schedule_id(notes)
+    accuracy = notes.goals.accuracy
     short: dict[str, tuple[int, float]] = {}
     for ask, result in trials:
         seen = accuracy.of(result) if result is not None else None

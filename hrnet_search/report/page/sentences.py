@@ -85,24 +85,29 @@ def _facts(found: Evidence) -> Iterator[Fact]:
 
 
 def _ranking(found: Evidence) -> Iterator[Fact]:
-    title = "Short against long schedule"
+    title, both = "Short against long schedule", "trained by both schedules"
+    who, more = "the short schedule", "training"
+    if found.judged:
+        title, both = "Slices against trainings alone", "judged by slices and trained alone"
+        who, more = "scores by slices", "judging by slices"
     if found.ranking is None:
-        text = "no network was trained by both schedules, or fewer than six"
+        text = f"no network was {both}, or fewer than six"
         yield Fact(title, "not checked", text)
         return
     rank = found.ranking
     free = " and ".join(
         f"{name} {one.value:.2f} ({_range(one)})" for name, one in zip(FREE, rank.free, strict=True)
     )
+    of = f"{found.judged} networks were judged by slices. " if found.judged else ""
     text = (
-        f"Kendall tau over {rank.n} networks ({_range(rank.tau)}). What costs no training ranks"
+        f"{of}Kendall tau over {rank.n} networks ({_range(rank.tau)}). What costs no training ranks"
         f" them too: {free}. Given both, the partial tau is {rank.partial.value:.2f}"
         f" ({_range(rank.partial)})"
     )
     yield Fact(title, f"{rank.tau.value:.2f}", text)
     text = (
-        f"tau of the short schedule less the better of those two ({_range(rank.gain)}): where the"
-        " interval holds 0, training is not shown to rank better than counting"
+        f"tau of {who} less the better of those two ({_range(rank.gain)}): where the"
+        f" interval holds 0, {more} is not shown to rank better than counting"
     )
     yield Fact("Gain over counting", f"{rank.gain.value:+.2f}", text)
 
@@ -135,13 +140,15 @@ def _noise(found: Evidence) -> Fact:
 
 
 def _regret(found: Evidence) -> Fact:
-    title = "Regret of trusting the short schedule"
+    title = "Regret of trusting slices" if found.judged else "Regret of trusting the short schedule"
     if found.ranking is None:
-        return Fact(title, UNKNOWN, "needs networks trained by both schedules")
+        both = "judged by slices and trained alone" if found.judged else "trained by both schedules"
+        return Fact(title, UNKNOWN, f"needs networks {both}")
     (_, first), (many, best) = found.ranking.regret
+    by = "slices" if found.judged else "the short one"
     text = (
-        f"points of {shown(found.accuracy)} lost by the long schedule if only the best by the short"
-        f" one were kept; {100 * best:.2f} if the best {many} were"
+        f"points of {shown(found.accuracy)} lost by the long schedule if only the best by {by} were"
+        f" kept; {100 * best:.2f} if the best {many} were"
     )
     return Fact(title, f"{100 * first:.2f} points", text)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.latency_rule import AACheck
+from hrnet_search.records import TRAINED_FIRST
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
@@ -30,6 +31,7 @@ from hrnet_search.report.trust.trials import (
     long_schedule_id,
     schedule_id,
     seeds_of,
+    slices_schedule_id,
     version_warning,
 )
 from hrnet_search.store.findings import Screening
@@ -50,9 +52,11 @@ class Evidence:
     the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
     absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
     if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
-    trials ran under several, if so; `duels` is what they say, a sentence each. `kept` is the tau
-    of what the search learned with the share of weights that trials inherited, and of how many;
-    None where they inherit nothing. `accuracy` is what people call the objective.
+    trials ran under several, if so; `judged` is how many networks were judged by slices of shared
+    weights: where there are any, `ranking` is of those scores. `duels` is what they say, a sentence
+    each. `kept` is the tau of what the search learned with the share of weights that trials
+    inherited, and of how many; None where they inherit nothing. `accuracy` is what people call
+    the objective.
     """
 
     noise: SeedNoise | None
@@ -72,6 +76,7 @@ class Evidence:
     versions: str = ""
     duels: tuple[str, ...] = ()
     accuracy: str = "mIoU"
+    judged: int = 0
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
@@ -85,6 +90,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
     full = trainings_of(study.folder, notes.study_id)
+    judged = seeds_of(trials, slices_schedule_id(trials), notes.signal)
     ranking = _ranking(trials, notes, full)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
@@ -100,12 +106,13 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         ms_doubt=ms_doubt(notes.aa_check, trials),
         images=draws.images,
         ious={near[i].number: _iou(near[i]) for i in members if near[i].counts},
-        stamp=stamp(ranking, "; ".join(doubts), long_inherits(notes)),
+        stamp=stamp(ranking, "; ".join(doubts), long_inherits(notes), slices=bool(judged)),
         kept=likeness(trials, notes),
         warnings=data_warnings(notes),
         versions=version_warning(trials),
         duels=duel_lines(notes, trials),
         accuracy=accuracy.label,
+        judged=len(judged),
     )
 
 
@@ -114,7 +121,8 @@ def _ranking(
 ) -> Ranking | None:
     """Return how the search's schedule ranks beside the long one, of architectures with both.
 
-    The short accuracy is that of the search's own seed, as the search saw it: by its signal. The
+    The short accuracy is that of the search's own seed, as the search saw it: by its signal, and
+    by slices of shared weights where those said what is trained. The
     long one is the accuracy that is an objective, of trainings in full where more architectures
     have one: they are longer.
     """
@@ -123,7 +131,8 @@ def _ranking(
     longest = _by_full_trainings(full, accuracy)
     if len(longest) >= max(len(long), 1):
         long = longest
-    short = seeds_of(trials, schedule_id(notes), notes.signal)
+    by = slices_schedule_id(trials) or schedule_id(notes)
+    short = seeds_of(trials, by, notes.signal)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in long if name in short and macs.get(name, 0) > 0]
     return rank_agreement(
@@ -137,6 +146,8 @@ def _by_full_trainings(full: Sequence[FullTraining], accuracy: str) -> dict[str,
     """Return accuracies of each architecture by the schedule that most were trained by."""
     found: dict[str, dict[str, list[float]]] = {}
     for one in full:
+        if one.record.schedule.schedule.init in TRAINED_FIRST:
+            continue  # it ranks likeness to what it started from
         final = one.results.final
         score = final.score(accuracy) if final is not None else None
         if score is not None:

@@ -228,13 +228,19 @@ def bca(
     return Interval(value, min(low, value), max(high, value))
 
 
-def stamp(ranking: Ranking | None, latency_doubt: str = "", inherited: bool = False) -> Stamp:
+def stamp(
+    ranking: Ranking | None,
+    latency_doubt: str = "",
+    inherited: bool = False,
+    slices: bool = False,
+) -> Stamp:
     """Return the verdict: how surely the study's schedule ranks as a longer one would.
 
     A ranking is worth its training only as far as it beats what counting gives for nothing:
     besides the partial tau, the interval of the gain has to lie above 0. `latency_doubt` says
     why latencies that are an objective cannot be relied on, if so. `inherited`: the long
-    trainings began with the base's weights too, so they may rank likeness to the base.
+    trainings began with the base's weights too, so they may rank likeness to the base. `slices`:
+    what ranks is scores by slices of shared weights.
     """
     if ranking is None:
         return Stamp(
@@ -244,37 +250,40 @@ def stamp(ranking: Ranking | None, latency_doubt: str = "", inherited: bool = Fa
             " networks of all sizes are trained by a longer schedule too, which says how far this"
             " ranking is to be trusted",
         )
-    verdict, better = _verdict(ranking)
+    verdict, better = _verdict(
+        ranking, "shared.steps" if slices else "steps or seeds in the search"
+    )
     if latency_doubt and verdict == STRONG:
         verdict, better = USABLE, "latencies measured on a quiet machine"
     if inherited:
         verdict, better = NOT_TRUSTWORTHY, "long trainings from random weights"
         latency_doubt = "; and ".join(filter(None, (LIKENESS, latency_doubt)))
     doubt = f"; and {latency_doubt}" if latency_doubt else ""
-    return Stamp(verdict, f"{_why(ranking)}{doubt}", better)
+    who = "scores by slices of shared weights rank" if slices else "the search ranks"
+    return Stamp(verdict, f"{_why(ranking, who)}{doubt}", better)
 
 
-def _verdict(ranking: Ranking) -> tuple[str, str]:
-    """Return what a ranking is called, and what would change it."""
+def _verdict(ranking: Ranking, longer: str) -> tuple[str, str]:
+    """Return what a ranking is called, and what would change it: more of something `longer`."""
     low = ranking.partial.low
     more = "more trainings by the long schedule narrow its interval"
     if ranking.gain.low <= 0:
         needed = "a gain over the better of MACs and parameters whose interval is above 0"
-        return NOT_TRUSTWORTHY, f"{needed}: {more}, more steps or seeds in the search raise it"
+        return NOT_TRUSTWORTHY, f"{needed}: {more}, more {longer} raise it"
     if low >= STRONG_FROM:
         return STRONG, f"a partial tau whose interval begins under {STRONG_FROM}"
     bar, better = (STRONG_FROM, STRONG) if low >= USABLE_FROM else (USABLE_FROM, USABLE)
     needed = f"a partial tau whose interval begins at {bar} would make it {better}"
     verdict = USABLE if low >= USABLE_FROM else NOT_TRUSTWORTHY
-    return verdict, f"{needed}: {more}, more steps or seeds in the search raise it"
+    return verdict, f"{needed}: {more}, more {longer} raise it"
 
 
-def _why(ranking: Ranking) -> str:
+def _why(ranking: Ranking, who: str) -> str:
     free = ", ".join(
         f"{name} {one.value:.2f}" for name, one in zip(FREE, ranking.free, strict=True)
     )
     return (
-        f"over {ranking.n} networks the search ranks as the long schedule does with a tau of"
+        f"over {ranking.n} networks {who} as the long schedule does with a tau of"
         f" {ranking.tau.value:.2f}, where {free} cost no training (gain {_signed(ranking.gain)});"
         f" given both, a partial tau of {ranking.partial.value:.2f} ({ranking.partial.low:.2f} to"
         f" {ranking.partial.high:.2f})"

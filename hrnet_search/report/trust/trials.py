@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from hrnet_search.records import COMPLETED, MIOU, OBJECTIVES, SOFT_IOU, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.version_rule import mixed_versions
+
+SLICES = "slices"
+"""The purpose of trials that judge a network by slices of shared weights."""
 
 Trial = tuple[Ask, TrialResult | None]
 
@@ -58,6 +63,16 @@ def schedule_id(notes: Notes) -> str:
 def long_schedule_id(notes: Notes) -> str:
     """Return the id of the long schedule, empty where none was noted."""
     return notes.long_schedule.id if notes.long_schedule else ""
+
+
+def slices_schedule_id(trials: Sequence[Trial]) -> str:
+    """Return the id of the schedule that judges by slices of shared weights, empty without one."""
+    return next((ask.key.schedule for ask, _ in trials if ask.purpose == SLICES), "")
+
+
+def trained(table: pd.DataFrame, trials: Sequence[Trial]) -> pd.DataFrame:
+    """Return the rows of a table of results without those that were judged by slices."""
+    return table[table["schedule"] != slices_schedule_id(trials)]
 
 
 def learned_from(notes: Notes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hrnet_search.records import TrialKey
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import confirming
@@ -23,6 +25,15 @@ class ConfirmPhase:
         self._schedules = (plan.schedule.id, plan.long_schedule.id)
         self._duels = DuelPhase(plan, store, book, self._rivals, self._time)
         self.why_none = ""
+
+    def ask_gate(self, keys: Sequence[TrialKey]) -> bool:
+        """Commit the next of the trainings that scores by slices are held against; False if none.
+
+        Whatever time they take: without them those scores count for nothing. It is spent of the
+        share that confirms.
+        """
+        key = next((key for key in keys if key not in self._book), None)
+        return key is not None and self._commit(key)
 
     def ask(self) -> bool:
         """Commit the next trial that confirms; False if there is none now, or none left.

@@ -10,6 +10,7 @@ from dataclasses import fields
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.records import KEPT, Objective, Schedule, TrialResult
+from hrnet_search.search.trials import SLICES
 from hrnet_search.store.growth import Growth, Reference, Trial, growth
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
@@ -139,10 +140,10 @@ def front_growth(study: Study, reference: Reference | None) -> Growth | None:
 
 
 def ending_metrics(trials: Sequence[Trial]) -> Iterator[Row]:
-    """Yield how many trials ended how."""
+    """Yield how many trials ended how, without those that are judged by slices."""
     counts: dict[str, int] = {}
-    for _, result in trials:
-        if result is not None:
+    for ask, result in trials:
+        if result is not None and ask.purpose != SLICES:
             counts[result.status] = counts.get(result.status, 0) + 1
     yield from ((f"trials.{status}", float(count), 0) for status, count in counts.items())
 

@@ -10,7 +10,7 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +22,7 @@ from hrnet_search.redaction import is_redacted, redacted, secrets_of
 from hrnet_search.search.mirrors.mlflow_mirror import MlflowMirror
 from hrnet_search.search.mirrors.optuna_mirror import OptunaMirror
 from hrnet_search.search.mirrors.tracking_uri import REDACTED, filled, noted_tracking, tracking_of
+from hrnet_search.search.trials import SLICES
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.notes import BROKEN, DONE, INTERRUPTED, RUNNING
 from hrnet_search.store.study import Study, open_study
@@ -183,6 +184,11 @@ class Line:
             self._warn(f"{self._name} cannot be reached, the search goes on ({what})")
 
 
+def mirrored(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that mirrors show: not the thousands that are judged by slices."""
+    return [(ask, result) for ask, result in trials if ask.purpose != SLICES]
+
+
 class Outbox:
     """Feeds the mirrors of a study from a thread, so that no trial waits for one; a listener.
 
@@ -252,7 +258,7 @@ class Outbox:
             return  # a study that was removed: its driver says so
         self._seen += len(new)
         for line in self._lines.values():
-            line.waiting.extend(new)
+            line.waiting.extend(mirrored(new))
             line.push(time.monotonic() + FLUSH_S, again)
 
 
@@ -283,7 +289,7 @@ def sync(
         raise StudyError(Fault("--space", file.path, wrong, "allowed: its own", file.path))
     found = {}
     for name, line in lines_of(study, warn, file).items():
-        line.waiting.extend(study.ended(0))
+        line.waiting.extend(mirrored(study.ended(0)))
         line.push(float("inf"), again=True)
         line.conclude(study.outcome, attach=True)
         line.close()

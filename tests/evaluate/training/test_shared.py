@@ -104,7 +104,7 @@ def test_a_step_follows_the_mean_of_what_its_networks_want() -> None:
             wanted[name] += (weight.detach() - before[name]) / 2
     loss = one.advance()
     assert loss == pytest.approx(sum(losses) / 2)
-    assert one.losses == pytest.approx(losses)
+    assert one.strata_losses == pytest.approx(losses)
     for name, weight in one.shared.named_parameters():
         moved = weight.detach() - before[name]
         torch.testing.assert_close(moved, wanted[name], rtol=1e-3, atol=1e-6)

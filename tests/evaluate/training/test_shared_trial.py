@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ from evaluate.training.test_trial import SCHEDULE, always
 from made_up import TINY
 
 from hrnet_search.errors import WeightsError
-from hrnet_search.evaluate.training.attempts import start_network
+from hrnet_search.evaluate.training.attempts import Attempts, start_network
+from hrnet_search.evaluate.training.shared import judged_by_slices
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.net.shared import read_shared, unweighted
 from hrnet_search.net.weights import load_weights
@@ -104,6 +108,67 @@ def test_shared_weights_killed_and_gone_on_with_are_the_same(
     result = Worker().run(task, always)
     assert result.rungs == trained[1].rungs
     assert equal_states(read_shared(path_of(task)), read_shared(path_of(trained[0])))
+
+
+def test_a_trial_of_no_steps_is_judged_by_its_slices_and_keeps_nothing(
+    trained: tuple[TrialTask, TrialResult], tmp_path: Path
+) -> None:
+    """As `judged_by_slices` judges for a long training: with statistics of 64 images."""
+    path = path_of(trained[0])
+    schedule = replace(SCHEDULE, init="shared", init_path=str(path), steps=0)
+    key = TrialKey(wide(3).id, schedule.id, 0)
+    task = variant(tmp_path, path, key=key, schedule=schedule, rungs=(0,))
+    seen: list[TrialProgress] = []
+
+    def see(progress: TrialProgress) -> bool:
+        seen.append(progress)
+        return True
+
+    result = Worker(checkpoint_s=0).run(task, see)
+    assert (result.status, result.error, result.untrained) == (COMPLETED, "", True)
+    assert not trained[1].untrained
+    assert [progress.phase for progress in seen] == ["build", "evaluate"]
+    assert any(note.startswith("judged, not trained, in fp32") for note in result.notes)
+    assert not [file for file in tmp_path.rglob("*") if file.suffix in (".safetensors", ".npz")]
+    long = replace(schedule, steps=1000)
+    data = Attempts().data(replace(task, schedule=long), torch.device("cpu"))
+    wanted = judged_by_slices(read_shared(path), wide(3), data, long)
+    (rung,) = result.rungs
+    for name in ("miou", "iou", "soft_iou", "loss", "balanced_cross_entropy"):
+        assert getattr(rung, name) == getattr(wanted.rung, name), name
+
+
+def test_steps_of_shared_weights_tell_the_losses_of_each_stratum(tmp_path: Path) -> None:
+    seen: list[TrialProgress] = []
+
+    def see(progress: TrialProgress) -> bool:
+        seen.append(progress)
+        return True
+
+    Worker().run(together(tmp_path), see)
+    steps = [progress for progress in seen if progress.phase == "train"]
+    assert len(steps) == 4
+    for progress in steps:
+        assert len(progress.strata) == 2
+        assert progress.loss == pytest.approx(sum(progress.strata) / 2)
+    seen.clear()
+    Worker().run(replace(variant(tmp_path, Path()), schedule=SCHEDULE), see)
+    assert {progress.strata for progress in seen} == {()}
+
+
+@pytest.mark.slow
+def test_shared_weights_killed_at_ten_random_moments_are_the_same(tmp_path: Path) -> None:
+    tests = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("shared_killed.py")), str(tmp_path), "10"],
+        env={**os.environ, "PYTHONPATH": f"{tests.parent}:{tests}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "all the same"
+    assert done.stdout.count(": -9 at step") >= 8
 
 
 def test_files_of_one_kind_are_not_taken_for_the_other(

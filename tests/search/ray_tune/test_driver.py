@@ -17,6 +17,8 @@ import pytest
 from search.ray_tune.jobs import Dying, Rungs, Saving, Simulated
 from search.ray_tune.simulated import drive_on
 from search.tabulated import drive, plan
+from search.test_study_slices import NETWORKS
+from search.test_study_slices import plan as by_slices
 
 from hrnet_search.errors import StudyInUseError
 from hrnet_search.pareto import hypervolume
@@ -26,6 +28,7 @@ from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune import reaper as keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster
 from hrnet_search.search.ray_tune.watch import reason_of
+from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, SLICES
 from hrnet_search.store import lock
 from hrnet_search.store.database import connect
 from hrnet_search.store.study import open_study
@@ -68,6 +71,20 @@ def test_four_workers_find_as_good_a_front_and_run_each_trial_once(
     assert sorted(map(int, starts)) == list(range(24))
     workers = {line.split()[2] for line in journal.read_text().splitlines()}
     assert len(workers) <= 4, "workers are used again"
+
+
+def test_four_workers_judge_all_by_slices_before_they_train_any(
+    ray: Cluster, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    drive_on(ray, tmp_path / "ray", by_slices(), 4, Simulated(str(journal), 0.01))
+    asks = [ask for ask, _ in open_study(tmp_path / "ray").trials()]
+    assert [ask.purpose for ask in asks[: NETWORKS + 1]] == [BASE, *[SLICES] * NETWORKS]
+    assert {ask.purpose for ask in asks[NETWORKS + 1 :]} == {SEARCH, CONFIRM}
+    told = {number for ask in asks[: NETWORKS + 2] for number in ask.told}
+    assert told == set(range(NETWORKS + 1)), "what is trained is chosen from all that was judged"
+    starts = [line.split()[1] for line in journal.read_text().splitlines() if "start" in line]
+    assert sorted(map(int, starts)) == list(range(len(asks)))
 
 
 def test_a_worker_that_dies_gives_its_trial_back(ray: Cluster, tmp_path: Path) -> None:

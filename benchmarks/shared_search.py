@@ -1,0 +1,196 @@
+"""Whole searches that train every network, and that judge by slices, at equal seconds.
+
+    python benchmarks/shared_search.py run --evaluator shared --seconds 3000 --folder FOLDER
+    python benchmarks/shared_search.py truth --seconds 600 3000 --folder FOLDER
+    python benchmarks/shared_search.py table --seconds 600 3000 --folder FOLDER
+
+`run` searches the space below until its trials have taken so many seconds, shared weights and
+judgements by slices among them, and goes on where it was stopped: on a machine that does nothing
+else. `truth` trains what was on a front by then for 2,400 steps with a seed that no search had, and
+adds rows to FOLDER/truth.csv. `table` has the share of the best hypervolume, of true mIoU over log
+MACs, that each front has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+
+from benchmarks.tables.fill import TRUTH, Job, read_table, trained
+from benchmarks.tables.variants import CLASSES, SIZE, Variant
+from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import cost
+from hrnet_search.evaluate.machine.allocator import keep_freed_memory
+from hrnet_search.pareto import hypervolume, non_dominated
+from hrnet_search.records import COMPLETED, EVALUATORS
+from hrnet_search.search.trials import SEARCH
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.tables import FILE
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SEED = 9
+"""Of the trainings that say what is true."""
+
+COLUMNS = ("network", "macs", "miou", "cpu_s")
+SPACE = """\
+name: shared-search
+base: {base}
+vary:
+  width: [4, 6, 8, 10, 12]
+  STAGE3.NUM_BRANCHES: [2, 3]
+  STAGE4.NUM_BRANCHES: [2, 3, 4]
+  STAGE3.NUM_MODULES: [1, 2]
+  "STAGE*.NUM_BLOCKS": [[1, 1, 1, 1], [2, 2, 2, 2]]
+  "STAGE*.FUSE_METHOD": [SUM, CAT]
+objectives: {{miou: max, macs: min}}
+data: {{kind: shapes, size: [64, 64], train: 4096, val: 512}}
+schedule:
+  {{steps: 150, batch: 8, crop: [64, 64], scale: [0.75, 1.5], optimiser: adamw, warmup: 10{more}}}
+latency: {{size: [64, 64], device: cpu, seconds: 0.2}}
+search: {{evaluator: {evaluator}, trials: {trials}, seed: {seed}{confirm}}}
+tracking: {{mlflow: "off"}}
+"""
+TRIALS = {"alone": 1000, "shared": 64}
+"""More than there is time for; what slices single out first is a share of theirs."""
+
+Point = tuple[float, float]
+
+
+def main() -> None:
+    options = _options()
+    if options.what == "run":
+        search(options.folder, options.evaluator, options.seed, max(options.seconds))
+        return
+    studies = dict(_studies(options.folder))
+    if options.what == "truth":
+        torch.set_num_threads(1)
+        keep_freed_memory()
+        for study in studies.values():
+            for seconds in options.seconds:
+                learn(front_at(study, seconds), options.folder / "truth.csv")
+        return
+    print("\n".join(about(studies, _truths(options.folder / "truth.csv"), options.seconds)))
+
+
+def search(folder: Path, evaluator: str, seed: int, seconds: float) -> None:
+    """Run a study until its trials have taken so many seconds."""
+    place = folder / f"{evaluator}-{seed}"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "space.yaml").write_text(space(evaluator, seed))
+    words = [sys.executable, "-m", "hrnet_search", "run", str(place / "space.yaml")]
+    process = subprocess.Popen([*words, "-o", str(place / "study"), "--plain"])
+    while process.poll() is None:
+        time.sleep(1)
+        study = place / "study"
+        if (study / FILE).is_file() and spent(open_study(study)) >= seconds:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+
+def space(evaluator: str, seed: int) -> str:
+    """Return the space file of one search; `alone` confirms nothing, so that all time searches."""
+    base = sorted(CONFIGS.glob("*w18_small_v1*.yaml"))[0]
+    alone = evaluator == EVALUATORS[0]
+    return SPACE.format(
+        base=base,
+        evaluator=evaluator,
+        seed=seed,
+        trials=TRIALS[evaluator],
+        confirm=", confirm: 0" if alone else "",
+        more="" if alone else ", init: shared",
+    )
+
+
+def spent(study: Study) -> float:
+    """Return the seconds of all trials that have ended."""
+    return sum(result.wall_s for _, result in study.ended())
+
+
+def front_at(study: Study, seconds: float) -> list[Architecture]:
+    """Return the networks on the front of what a search had trained after so many seconds."""
+    so_far, rows, networks = 0.0, [], []
+    for ask, result in study.ended():
+        so_far += result.wall_s
+        if so_far > seconds:
+            break
+        if ask.purpose == SEARCH and result.status == COMPLETED and result.cost:
+            rows.append((result.miou or 0.0, result.cost.macs))
+            networks.append(ask.architecture)
+    kept = non_dominated(rows, ["max", "min"])
+    return [network for network, good in zip(networks, kept, strict=True) if good]
+
+
+def learn(networks: Sequence[Architecture], path: Path) -> None:
+    """Train networks for long whose truth is not known yet, and add a row for each."""
+    for network in networks:
+        if network.id in _truths(path):
+            continue
+        counted = cost(network, SIZE, CLASSES)
+        variant = Variant(0, 0, network, counted.params, counted.macs)
+        last = trained(Job(variant, TRUTH, SEED))[-1]
+        new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(COLUMNS)
+            writer.writerow((network.id, counted.macs, last["miou"], last["cpu_s"]))
+
+
+def about(
+    studies: dict[tuple[str, int], Study], truths: dict[str, Point], times: Sequence[float]
+) -> Iterator[str]:
+    """Yield a Markdown table: the mean share over seeds, and that of each."""
+    reference = (0.0, max((x for _, x in truths.values()), default=0.0) + 0.05)
+    best = _area(list(truths.values()), reference) or 1.0
+    yield "| evaluator | seconds | seeds | hypervolume | of each seed |"
+    yield "| --- | --: | --: | --: | --- |"
+    for evaluator in EVALUATORS:
+        own = [study for (name, _), study in studies.items() if name == evaluator]
+        for seconds in times:
+            fronts = [[truths[n.id] for n in front_at(study, seconds)] for study in own]
+            shares = [_area(front, reference) / best for front in fronts]
+            if shares:
+                each = ", ".join(f"{share:.3f}" for share in shares)
+                cells = evaluator, f"{seconds:g}", str(len(own)), f"{fmean(shares):.3f}", each
+                yield f"| {' | '.join(cells)} |"
+
+
+def _area(front: Sequence[Point], reference: Point) -> float:
+    return hypervolume([y for y, _ in front], [x for _, x in front], reference)
+
+
+def _truths(path: Path) -> dict[str, Point]:
+    """Return true mIoU and log MACs by network."""
+    rows = read_table(path) if path.exists() else []
+    return {row["network"]: (float(row["miou"]), float(np.log(int(row["macs"])))) for row in rows}
+
+
+def _studies(folder: Path) -> Iterator[tuple[tuple[str, int], Study]]:
+    for place in sorted(folder.glob("*-*/study")):
+        evaluator, _, seed = place.parent.name.rpartition("-")
+        yield (evaluator, int(seed)), open_study(place)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add = parser.add_argument
+    add("what", choices=("run", "truth", "table"))
+    add("--evaluator", choices=EVALUATORS, default=EVALUATORS[0])
+    add("--seed", type=int, default=0, help="of the sampler")
+    add("--seconds", type=float, nargs="+", default=[600.0, 3000.0], help="of a search's trials")
+    add("--folder", type=Path, required=True, help="of the searches")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What a search had found by a moment, and what that is worth, is by true accuracies alone."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from search.test_study_slices import drive, made_up, plan
+
+from benchmarks.shared_search import COLUMNS, _truths, about, front_at, space, spent
+from hrnet_search.pareto import hypervolume
+from hrnet_search.records import EVALUATORS
+from hrnet_search.search.trials import SEARCH
+from hrnet_search.space.load import load_space_file
+from hrnet_search.store.study import Study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return drive(tmp_path_factory.mktemp("study"), plan(), made_up)[0]
+
+
+def test_a_front_is_of_trainings_that_had_ended(study: Study) -> None:
+    ended = study.ended()
+    searched = [place for place, (ask, _) in enumerate(ended) if ask.purpose == SEARCH]
+    before = sum(result.wall_s for _, result in ended[: searched[0]])
+    assert front_at(study, before) == []
+    first, result = ended[searched[0]]
+    assert front_at(study, before + result.wall_s + 1e-9) == [first.architecture]
+    found = {network.id for network in front_at(study, spent(study) + 1e-9)}
+    rows = {
+        ask.architecture.id: (result.miou or 0.0, result.cost.macs)
+        for ask, result in ended
+        if ask.purpose == SEARCH and result.cost
+    }
+    unbeaten = {
+        one
+        for one, (miou, macs) in rows.items()
+        if not any(m >= miou and c <= macs and (m, c) != (miou, macs) for m, c in rows.values())
+    }
+    assert found == unbeaten
+
+
+def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    networks = front_at(study, 1e9)
+    with path.open("w") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows((n.id, 100 + i, 0.2 + 0.1 * i, 1) for i, n in enumerate(networks))
+        writer.writerow(("hr-better", 100, 0.9, 1))
+    truths = _truths(path)
+    most = max(x for _, x in truths.values()) + 0.05
+    areas = [
+        hypervolume([y for y, _ in some], [x for _, x in some], (0.0, most))
+        for some in ([truths[n.id] for n in networks], list(truths.values()))
+    ]
+    (_, _, row) = about({("shared", 0): study}, truths, [1e9])
+    assert row.startswith(f"| shared | 1e+09 | 1 | {areas[0] / areas[1]:.3f} |")
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_both_search_the_same_space_by_the_same_schedule(evaluator: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(space(evaluator, 3))
+    file = load_space_file(path)
+    assert (file.schedule.steps, file.search.seed) == (150, 3)
+    assert (file.slices is not None) == (evaluator == "shared")
+    assert len(file.space.choices) == 6
