@@ -102,7 +102,9 @@ GUESTS = {
     "trainings.models": {"safetensors"},
     "trainings.onnx_network": {"onnxruntime"},
     "trainings.starts": {"pandas"},
+    "trainings.together": {"ray"},
     "trainings.view": {"rich"},
+    "trainings.worker": {"ray"},
     "commands.terminal": {"rich"},
     "commands.completion": {"shtab"},
 }

@@ -27,8 +27,9 @@ from hrnet_search.paths import absolute, expanded
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
     from hrnet_search.store.trainings import TrainingResults
-    from hrnet_search.trainings.plan import Overrides
+    from hrnet_search.trainings.plan import Overrides, Plan
     from hrnet_search.trainings.starts import Start
+    from hrnet_search.trainings.together import Workers
 
 CHECKPOINT_S = 120.0
 JUDGED = 50
@@ -50,7 +51,8 @@ class Trained:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is trained, and where: `trial` or `pick` choose from a study, `data` and `data_root`
-    say on what, `device` and `checkpoint_s` how, and `mlflow` where its run is made."""
+    say on what, `device` and `checkpoint_s` how, `mlflow` where its run is made, and `workers` and
+    `ray` who trains."""
 
     source: str
     folder: str | None = None
@@ -61,6 +63,8 @@ class Asked:
     device: str = "auto"
     checkpoint_s: float = CHECKPOINT_S
     mlflow: str = "auto"
+    workers: int | None = None
+    ray: str | None = None
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -80,6 +84,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
     seconds = f"seconds between checkpoints ({CHECKPOINT_S:g})"
     add("--checkpoint-every", type=share, default=CHECKPOINT_S, metavar="S", help=seconds)
+    _add_workers(sub)
     uri = "where its MLflow run is made: a tracking URI, off, or auto (a file in its folder)"
     add("--mlflow", default="auto", metavar="URI", help=uri)
     add("--plain", action="store_true", help="plain lines on a terminal too")
@@ -111,6 +116,16 @@ def _add_schedule(sub: argparse.ArgumentParser) -> None:
     add("--judged", type=positive, default=JUDGED, metavar="N", help=judged)
 
 
+def _add_workers(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("several workers (docs/cluster.md)")
+    count = (
+        "processes that train together, through Ray, what one would; a GPU each, if there are any"
+    )
+    group.add_argument("--workers", type=positive, metavar="N", help=count)
+    address = "join this Ray cluster (without it, --workers starts one on this machine)"
+    group.add_argument("--ray", metavar="ADDRESS", help=address)
+
+
 def _optimisers() -> Iterable[str]:
     from hrnet_search.records import OPTIMISERS
 
@@ -131,6 +146,7 @@ def command(options: argparse.Namespace) -> int:
     asked = Asked(
         options.source, options.output, options.trial, options.pick, options.data,
         options.data_root, options.device, options.checkpoint_every, options.mlflow,
+        options.workers, options.ray,
     )  # fmt: skip
     given = {name: getattr(options, name) for name in Overrides.__slots__}
     crop = (options.crop[0], options.crop[1]) if options.crop else None
@@ -164,6 +180,8 @@ def train(
     judged: int = JUDGED,
     device: str = "auto",
     mlflow: str = "auto",
+    workers: int | None = None,
+    ray: str | None = None,
     progress: bool = False,
 ) -> Trained:
     """Train a config of the HRNet library, or a trial of a study, in full, in `folder`.
@@ -172,9 +190,11 @@ def train(
     within a budget (`pick`, as "latency_ms<=20"), or the best of all. `data` is a space file whose
     data section is taken, `data_root` where they lie. What is given of the schedule stands in the
     place of what the config or the study says. `mlflow` is where its run is made: a tracking URI,
-    off, or auto, a file in its folder. Raise InputError, DataError, WeightsError or
-    StudyError for input that is wrong, StudyInUseError, StorageLostError, TrainingError for a loss
-    that is not finite, and KeyboardInterrupt after Ctrl-C, when all is saved.
+    off, or auto, a file in its folder. With `workers` that many processes train together through
+    Ray, of its own or, with `ray`, of a cluster at that address. Raise InputError, DataError,
+    WeightsError or StudyError for input that is wrong, StudyInUseError, StorageLostError,
+    TrainingError for a loss that is not finite, ClusterLostError, and KeyboardInterrupt after
+    Ctrl-C, when all is saved.
     """
     from hrnet_search.commands.terminal import Quiet, Terminal
     from hrnet_search.store.trainings import BEST, LAST, weights_file
@@ -184,7 +204,7 @@ def train(
     where, data_file, root = places
     start = None if init is None else expanded(str(init))
     asked = Asked(expanded(str(source)), where, trial, pick, data_file, root, device)
-    asked = replace(asked, mlflow=mlflow)
+    asked = replace(asked, mlflow=mlflow, workers=workers, ray=ray)
     given = Overrides(
         steps, epochs, batch, accumulate, crop, base_size, lr, optimiser, precision, ema, seed,
         start, judged,
@@ -209,9 +229,22 @@ def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, Tr
 
     begun = read_record(folder) if is_training(folder) else None
     plan = plan_of(start, given, asked.device, begun)
-    results = train_in(plan, folder, terminal.console, terminal.live, asked.checkpoint_s)
+    workers = _workers(asked, plan)
+    how = (terminal.console, terminal.live, asked.checkpoint_s, workers)
+    results = train_in(plan, folder, *how)
     _send(asked.mlflow, folder, terminal)
     return folder, results
+
+
+def _workers(asked: Asked, plan: Plan) -> Workers | None:
+    """Return who trains, if not this process; raise InputError for what they cannot."""
+    if asked.workers is None and not asked.ray:
+        return None
+    from hrnet_search.trainings.together import Workers
+
+    found = Workers(1 if asked.workers is None else asked.workers, asked.ray or "")
+    found.check(plan)
+    return found
 
 
 def _send(uri: str, folder: Path, terminal: Terminal) -> None:

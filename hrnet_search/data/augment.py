@@ -40,6 +40,14 @@ class Windows:
     colours: NDArray[np.float64] | None = None
     levels: Integers | None = None
 
+    def at(self, places: Sequence[int]) -> Windows:
+        """Return those of some of the images."""
+        chosen = list(places)
+        colours = None if self.colours is None else self.colours[chosen]
+        levels = None if self.levels is None else self.levels[chosen]
+        sizes = (self.stored[chosen], self.resized[chosen], self.corners[chosen])
+        return Windows(*sizes, self.flips[chosen], colours, levels)
+
 
 def draw_windows(rng: np.random.Generator, sizes: Integers, schedule: Schedule) -> Windows:
     """Draw scale, place, mirroring and colours for images of `sizes` [N, 2] (height, width)."""

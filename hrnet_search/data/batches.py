@@ -98,15 +98,19 @@ class Batches:
         self._store = dataset if isinstance(dataset, ImageStore) else ImageStore(dataset, device)
         self._schedule, self._seed, self._device = schedule, seed, device
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, places: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Return images float32 [N, 3, h, w], normalised, and labels int64 [N, h, w].
 
-        Every image is met once an epoch, in an order of its own; h and w are the crop's.
+        Every image is met once an epoch, in an order of its own; h and w are the crop's. With
+        `places` only those of the batch, the same as among all: the others are not read.
         """
-        pairs = [self._store[index] for index in self._indices(step)]
+        order = list(self._indices(step))
+        chosen = list(range(len(order)) if places is None else places)
+        pairs = [self._store[order[place]] for place in chosen]
         rng = np.random.default_rng([self._seed, AUGMENTATION, step])
-        sizes = np.array([mask.shape for _, mask in pairs])
-        windows = draw_windows(rng, sizes, self._schedule)
+        sizes = np.ones((len(order), 2), dtype=np.int64)  # no draw depends on them
+        sizes[chosen] = [mask.shape for _, mask in pairs]
+        windows = draw_windows(rng, sizes, self._schedule).at(chosen)
         images = _stacked([image for image, _ in pairs]).to(self._device)
         masks = _stacked([mask for _, mask in pairs]).to(self._device)
         return augmented(images, masks, windows, self._schedule)
@@ -121,22 +125,27 @@ class Batches:
 
 
 def validation_batches(
-    images: Dataset | ImageStore, spec: DataSpec, batch: int, device: torch.device | str
+    images: Dataset | ImageStore,
+    spec: DataSpec,
+    batch: int,
+    device: torch.device | str,
+    which: range | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Sequence[int]]]:
     """Yield images float32 [n, 3, H, W], labels int64 [n, H, W] and indices, in order.
 
     Nothing is augmented; a batch holds at most `batch` images that follow each other and have
-    one size.
+    one size. `which` are the indices of the images, of all by default.
     """
     waiting: list[tuple[Tensor, Tensor]] = []
-    for index in range(len(images)):
+    which = range(len(images)) if which is None else which
+    for index in which:
         pair = _pair(images, index)
         if waiting and (len(waiting) == batch or pair[1].shape != waiting[0][1].shape):
             yield (*_together(waiting, spec, device), range(index - len(waiting), index))
             waiting = []
         waiting.append(pair)
     if waiting:
-        yield (*_together(waiting, spec, device), range(len(images) - len(waiting), len(images)))
+        yield (*_together(waiting, spec, device), which[-len(waiting) :])
 
 
 def _together(

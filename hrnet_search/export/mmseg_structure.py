@@ -29,7 +29,7 @@ def model_tensors(model: dict[str, Any]) -> Shapes:
     parts = {f"decode_head.{number}": head for number, head in cascade} or {"decode_head": heads}
     named = [(f"backbone.{name}", shape) for name, shape in _backbone(model["backbone"]["extra"])]
     for part, head in parts.items():
-        entries = _ocr_head(head) if head["type"] == "OCRHead" else _head(head)
+        entries = _ocr_head(head) if head.get("type") == "OCRHead" else _head(head)
         named += [(f"{part}.{name}", shape) for name, shape in entries]
     shapes = dict(named)
     assert len(shapes) == len(named), "two tensors have one name"

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from hrnet_search.paths import absolute
+from hrnet_search.report.duels import fought_for
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import TrainingRecord
 
@@ -17,8 +18,20 @@ def commands(study: Study) -> tuple[str, ...]:
         _shell(*_again(study), "-o", f"{folder}-again"),
         _shell("report", folder),
         _shell("export", folder, "--format", "hrnet,mmseg,onnx", "--weights"),
-        _shell("train", folder, "-o", f"{folder}-trained"),
+        *training_in_full(study),
     )
+
+
+def training_in_full(study: Study) -> tuple[str, ...]:
+    """Return what trains the pick of each budget that the study fought for, or its best network."""
+    folder = str(absolute(study.folder))
+    budgets = dict.fromkeys((duel.cost, duel.budget) for duel in fought_for(study.notes))
+    if not budgets:
+        return (_shell("train", folder, "-o", f"{folder}-trained"),)
+    names = [f"{cost}<={_plain(budget)}" for cost, budget in budgets]
+    places = [f"{folder}-{name.replace('<=', '-')}" for name in names]
+    both = zip(names, places, strict=True)
+    return tuple(_shell("train", folder, "--pick", name, "-o", place) for name, place in both)
 
 
 def training_commands(record: TrainingRecord, folder: Path) -> tuple[str, ...]:
@@ -62,6 +75,10 @@ def _again(study: Study) -> list[str]:
     if not ablation and notes.trials is not None:
         words += ["--trials", str(notes.trials)]
     return words
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else repr(number)
 
 
 def _shell(*words: str) -> str:

@@ -81,6 +81,11 @@ def part_in(notes: Notes, asks: Sequence[Ask]) -> dict[int, str]:
     return {ask.number: "; ".join(sides[ask.key]) for ask in asks if ask.key in sides}
 
 
+def fought_for(notes: Notes) -> tuple[Duel, ...]:
+    """Return the duels of a study."""
+    return (notes.duels or Duels()).duels
+
+
 def budget_of(duel: Duel) -> str:
     """Return a budget as people write it: 5 ms, 160 M MACs."""
     cost = OBJECTIVES[duel.cost]

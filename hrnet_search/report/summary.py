@@ -23,6 +23,7 @@ from hrnet_search.records import (
     Objective,
 )
 from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
+from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.plots import completed_latencies
 from hrnet_search.report.trust.evidence import evidence_of
@@ -97,6 +98,7 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
     lines += [f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
     if not front.empty:
         lines.append(f"       {study.folder / 'configs'} (the front as HRNet configs)")
+        lines += [f"train: {command}" for command in training_in_full(study)]
     return "\n".join(lines)
 
 

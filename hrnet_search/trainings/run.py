@@ -5,18 +5,14 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hrnet_search.data.contents import Contents
-from hrnet_search.errors import Fault, StudyError, StudyInUseError, TrainingError
-from hrnet_search.evaluate.machine.devices import device_name, resolve_device, versions
-from hrnet_search.evaluate.training.attempts import Attempt, Attempts
-from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints
-from hrnet_search.evaluate.training.trial import final_miou, gate_of
+from hrnet_search.errors import Fault, StudyError, StudyInUseError
+from hrnet_search.evaluate.training.checkpoint import EVERY_S
 from hrnet_search.files import make_folder, refuse_link, writing
-from hrnet_search.records import TrialKey, TrialProgress, TrialTask
+from hrnet_search.records import TrialProgress
 from hrnet_search.search.identity import (
     FILES,
     differing,
@@ -27,7 +23,6 @@ from hrnet_search.search.identity import (
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.store.trainings import (
     RECORD,
-    Session,
     TrainingRecord,
     TrainingResults,
     is_training,
@@ -35,13 +30,19 @@ from hrnet_search.store.trainings import (
     read_results,
     write_record,
 )
-from hrnet_search.trainings.keeper import Keeper
 from hrnet_search.trainings.plan import Plan
+from hrnet_search.trainings.process import train_alone
 from hrnet_search.trainings.starts import is_study
-from hrnet_search.trainings.view import Watch, watching
+from hrnet_search.trainings.view import watching
 
-LOCK = "lock"
-OWN = {LOCK, "data.jsonl", "config.yaml", "cache", "logs", "checkpoints"}
+if TYPE_CHECKING:
+    from hrnet_search.trainings.together import Workers
+
+LOCK, WRITER = "lock", "writer.lock"
+"""Held by who drives a training, and by who writes its folder: with Ray the first worker, which
+may outlive its driver by some seconds."""
+
+OWN = {LOCK, WRITER, "data.jsonl", "config.yaml", "cache", "logs", "checkpoints"}
 """What a folder may hold whose training was killed before it noted what it trains."""
 
 HALF = ".tmp"
@@ -52,68 +53,44 @@ GRACE_S = 60.0
 
 
 def train_in(
-    plan: Plan, folder: Path, console: Any, live: bool, checkpoint_s: float = EVERY_S
+    plan: Plan,
+    folder: Path,
+    console: Any,
+    live: bool,
+    checkpoint_s: float = EVERY_S,
+    workers: Workers | None = None,
 ) -> TrainingResults:
     """Train what a plan says in `folder`, from its checkpoint if there is one, to the end.
 
-    `console` is rich's, `live` whether lines may be redrawn on it. Raise StudyError for a folder
+    `console` is rich's, `live` whether lines may be redrawn on it; `workers` train through Ray,
+    without them this process does. Raise StudyError for a folder
     of something else or of another training, StudyInUseError where another process trains in it,
     StorageLostError, TrainingError, and KeyboardInterrupt after Ctrl-C, when all is saved.
     """
     _check_free(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder), Interrupt(GRACE_S) as interrupt:
-        _sweep(folder)
+    with held(folder / LOCK), Interrupt(GRACE_S) as interrupt:
+        with held(folder / WRITER, wait=True):
+            _sweep(folder)
         before = read_results(folder) if is_training(folder) else TrainingResults()
         _begin(plan, folder)
         if before.ended:
             return before
         first = (*plan.lines, *_going_on(before, folder))
         with watching(plan.record, folder, console, live, first) as watch:
-            return _train(plan, before, folder, watch, interrupt, checkpoint_s)
+            watch.knows(before.rungs)
+            if workers:
+                from hrnet_search.trainings.together import train_together  # Ray takes its time
 
+                told = (plan, folder, workers, watch, interrupt, watch.say, checkpoint_s)
+                return train_together(*told)
 
-def _train(
-    plan: Plan,
-    before: TrainingResults,
-    folder: Path,
-    watch: Watch,
-    interrupt: Interrupt,
-    checkpoint_s: float,
-) -> TrainingResults:
-    record, device = plan.record, resolve_device(plan.device)
-    checkpoints = Checkpoints(folder / "checkpoints", every_s=checkpoint_s)
-    began = datetime.now(UTC).isoformat(timespec="seconds")
-    session = Session(began, 0, device_name(device), versions())
-    keeper = Keeper(record, before, session, folder, checkpoints)
-    watch.knows(before.rungs)
-    attempts, attempt = Attempts(), Attempt()
-    with gate_of(plan.device, plan.device) as gate:
+            def took(progress: TrialProgress) -> None:
+                watch.took(progress)
+                interrupt.check()
 
-        def told(progress: TrialProgress) -> bool:
-            if progress.phase == "train" and progress.loss is not None:
-                keeper.stepped(progress.step, progress.loss)
-            watch.took(progress)
-            interrupt.check()
-            gate.pause()
-            return True
-
-        fits = attempts.train(_task(plan, folder), told, checkpoints, attempt, keeper)
-    if not fits:
-        help_ = "--accumulate N takes each batch in N parts, --batch and --crop make it smaller"
-        raise TrainingError(f"{attempt.error}; {help_}")
-    final_miou(keeper.rungs)
-    return keeper.ended((*attempt.notes, *attempts.remarks(), *gate.passed))
-
-
-def _task(plan: Plan, folder: Path) -> TrialTask:
-    record = plan.record
-    schedule = record.schedule.schedule
-    key = TrialKey(record.architecture.id, schedule.id, record.seed)
-    return TrialTask(
-        0, key, record.architecture, schedule, record.rungs, device=plan.device, folder=str(folder)
-    )
+            return train_alone(plan, folder, took, checkpoint_s)
 
 
 def _begin(plan: Plan, folder: Path) -> None:
@@ -180,15 +157,17 @@ def _sweep(folder: Path) -> None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold a training's folder; the system lets it go when the process ends, however it ends."""
-    path = folder / LOCK
+def held(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file of a training; the system lets it go when the process ends, however it ends.
+
+    Raise StudyInUseError where another process holds it, unless it is waited for.
+    """
     refuse_link(path)
     with writing(path):
         file = path.open("ab")
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise StudyInUseError(f"{folder}: another process trains in it") from None
+            raise StudyInUseError(f"{path.parent}: another process trains in it") from None
         yield

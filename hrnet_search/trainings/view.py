@@ -54,10 +54,15 @@ class Watch:
         for rung in rungs:
             self._judge(rung)
 
+    def say(self, text: str) -> None:
+        """Say something else."""
+        for view in self._views:
+            view.judged(text)
+
     def took(self, progress: TrialProgress) -> None:
         """Show a step, or a judgement."""
         if self._first is None:
-            self._first = (progress.step - (progress.phase == "train"), self._clock())
+            self._first = (progress.step, self._clock())
         if progress.rung is not None:
             self._judge(progress.rung)
             text = f"{self._place(progress.step)}: {self._last}, best {self._best}"

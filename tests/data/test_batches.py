@@ -199,3 +199,38 @@ def test_a_gpu_takes_the_images_if_they_leave_most_of_it_free(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10**9))
     assert fits(250, torch.device("cuda")) == there
+
+
+@pytest.mark.parametrize("schedule", [SCHEDULE, replace(SCHEDULE, photometric=0.2, long_side=90)])
+def test_a_share_of_a_batch_is_the_same_as_among_all(schedule: Schedule) -> None:
+    """And nothing else is read: a process that has a share decodes that alone."""
+
+    class Read(Numbered):
+        read: list[int]
+
+        def __getitem__(self, index: int) -> tuple[Array, Array]:
+            self.read.append(index)
+            return super().__getitem__(index)
+
+    data = Read([(40 + i, 60 - i) for i in range(10)])
+    data.read = []
+    store = ImageStore(data)
+    store._decoded = None  # as of a data set that is too large to be kept
+    batches = Batches(store, schedule, 0)
+    images, labels = batches.batch(3)
+    data.read = []
+    own, truth = batches.batch(3, [3, 1])
+    assert len(data.read) == 2
+    torch.testing.assert_close(own, images[[3, 1]])
+    assert torch.equal(truth, labels[[3, 1]])
+
+
+def test_some_of_the_validation_images_are_those_among_all() -> None:
+    data = Numbered([(8, 8)] * 3 + [(9, 8)] * 4)
+    spec = replace(SPEC, size=None)
+    found = [
+        (i, int(labels[k, 0, 0]))
+        for _, labels, indices in validation_batches(data, spec, 2, "cpu", range(2, 6))
+        for k, i in enumerate(indices)
+    ]
+    assert found == [(i, i) for i in range(2, 6)]

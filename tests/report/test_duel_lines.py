@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from search.made_up_trials import run_made_up
 from search.tabulated import plan
 
 from hrnet_search.records import DataSpec, Latency, Schedule, TrialKey, TrialResult, TrialTask
+from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.duels import budget_of, duel_lines, fought, part_in
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary
@@ -25,6 +28,7 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
+from hrnet_search.trainings.starts import of_study
 
 SEEDS = (5, 6, 7, 8)
 DUEL = Duel("latency_ms", 5.0, "hr-pick", "hr-known", "W18-Small-v1", "sc-long", SEEDS, 4)
@@ -188,3 +192,9 @@ def test_page_summary_and_tables_tell_the_duels_of_a_study(tmp_path: Path) -> No
     fighting = table[table["duel"].notna()]
     assert len(fighting) == 2 * row["pairs"]
     assert set(fighting["duel"]) == {"21.6 M MACs: pick", "21.6 M MACs: rival"}
+    (command,) = training_in_full(study)
+    assert f"train: {command}" in summary(study)
+    assert command in html.unescape(files.page.read_text())
+    words = shlex.split(command)
+    picked = of_study(words[2], None, words[words.index("--pick") + 1])
+    assert picked.origin["trial"] == str(row["pick_now_trial"])

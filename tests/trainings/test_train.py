@@ -112,7 +112,7 @@ def test_the_same_command_again_trains_nothing_more(
     trained: Path, config: Path, space: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (trained / "weights" / "last.safetensors").stat().st_mtime_ns
-    monkeypatch.setattr(run_module, "_train", None)
+    monkeypatch.setattr(run_module, "train_alone", None)
     assert main(tiny_command(config, space, trained)) == 0
     assert (trained / "weights" / "last.safetensors").stat().st_mtime_ns == before
 
@@ -197,7 +197,7 @@ def test_a_second_process_is_refused(
 ) -> None:
     folder = tmp_path / "held"
     folder.mkdir()
-    with run_module._held(folder):
+    with run_module.held(folder / run_module.LOCK):
         assert main(tiny_command(config, space, folder)) == 3
     assert "another process trains in it" in capsys.readouterr().err
 

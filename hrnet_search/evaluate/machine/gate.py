@@ -46,7 +46,8 @@ class DeviceGate:
     """Keeps trainings and measurements of this machine apart; a context manager.
 
     Inside, this process computes on the CPU and, if `gpu` names one by its uuid, on that GPU;
-    `measured` says on which of the two latency is measured. Not for several threads.
+    `measured` says on which of the two latency is measured; without `cpu` that GPU alone is
+    meant. Not for several threads.
 
     Nobody is waited for longer than `bound_s` seconds: then the gate is passed, and `passed` says
     in a line who held it.
@@ -58,11 +59,12 @@ class DeviceGate:
         measured: str = CPU,
         folder: Path | None = None,
         bound_s: float = BOUND_S,
+        cpu: bool = True,
     ) -> None:
         assert measured in (CPU, gpu), "measured on a device that is used"
         folder = folder or shared_folder()
         self.passed: list[str] = []
-        names = [name for name in (CPU, gpu) if name]
+        names = [name for name in (CPU if cpu else "", gpu) if name]
         self._devices = [_Device(folder, name, bound_s, self.passed.append) for name in names]
         self._measured = next(d for d in self._devices if d.name == measured)
 

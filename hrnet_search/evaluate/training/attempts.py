@@ -21,6 +21,7 @@ from hrnet_search.evaluate.machine.devices import device_name, resolve_device
 from hrnet_search.evaluate.training.artifacts import log_error
 from hrnet_search.evaluate.training.checkpoint import Checkpoints, OtherLayoutError
 from hrnet_search.evaluate.training.loss import balanced_weights
+from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.evaluate.training.shared import SharedTrainer, Strata
 from hrnet_search.evaluate.training.steps import Steps, TrainingData
 from hrnet_search.evaluate.training.train import Book, Report, Trainer, Training, train
@@ -46,9 +47,13 @@ class Attempt:
 
 
 class Attempts:
-    """Trains what it is given, and keeps the data open in between."""
+    """Trains what it is given, and keeps the data open in between.
 
-    def __init__(self) -> None:
+    `ranks` are the processes that train it together: each has attempts of its own.
+    """
+
+    def __init__(self, ranks: Ranks = ALONE) -> None:
+        self._ranks = ranks
         self._stores: dict[tuple[DataSpec, str, str], ImageStore] = {}
         self._balanced: dict[DataSpec, Tensor] = {}
         keep_freed_memory()
@@ -69,10 +74,14 @@ class Attempts:
         checkpoints: Checkpoints | None,
         attempt: Attempt,
         book: Book | None = None,
+        tries: tuple[int, ...] = (),
     ) -> bool:
-        """Train; out of memory, once more in twice as many parts. False if that is no help."""
+        """Train; out of memory, once more in twice as many parts. False if that is no help.
+
+        `tries`: in how many parts each time, if it is known.
+        """
         schedule = task.schedule
-        for parts in (schedule.accumulate, 2 * schedule.accumulate):
+        for parts in tries or (schedule.accumulate, 2 * schedule.accumulate):
             if parts > schedule.batch:
                 break
             learning = (task.architecture, *task.sharing)
@@ -131,20 +140,23 @@ class Attempts:
         network, inherited = start_network(task)
         attempt.kept = inherited.kept if isinstance(inherited, Inheritance) else None
         notes = (f"init: {inherited}",) if inherited else ()
-        return Trainer(network.to(device), data, task.schedule, parts), notes
+        return Trainer(network.to(device), data, task.schedule, parts, self._ranks), notes
 
     def data(self, task: TrialTask, device: torch.device, parts: int = 1) -> TrainingData:
         """Return what a task trains and judges on, on a device."""
         schedule = task.schedule
         spec = schedule.data
-        training, validation = (self._store(task, split, device) for split in ("train", "val"))
+        ranks = self._ranks
+        training, validation = ranks.first_alone(lambda: self._splits(task, device))
+        weights = self._class_weights(schedule, training) if ranks.rank == 0 else None
+        weights = ranks.of_first(weights)
         batches = Batches(training, schedule, task.key.seed, device)
         size = max(1, validation_batch(schedule) // parts)
         return TrainingData(
             batch=batches.batch,
-            validation=lambda: validation_batches(validation, spec, size, device),
+            validation=lambda which=None: validation_batches(validation, spec, size, device, which),
             images=len(validation),
-            class_weights=self._class_weights(schedule, training, device),
+            class_weights=None if weights is None else weights.to(device),
             seed=task.key.seed,
         )
 
@@ -156,9 +168,7 @@ class Attempts:
             image = store[number * len(store) // kept][0]
             yield normalised(image[None], task.schedule.data)
 
-    def _class_weights(
-        self, schedule: Schedule, training: ImageStore, device: torch.device
-    ) -> Tensor | None:
+    def _class_weights(self, schedule: Schedule, training: ImageStore) -> Tensor | None:
         match schedule.class_weights:
             case "none":
                 return None
@@ -167,9 +177,12 @@ class Attempts:
                 if spec not in self._balanced:
                     masks = (training[i][1] for i in range(len(training)))
                     self._balanced[spec] = balanced_weights(masks, spec.classes)
-                return self._balanced[spec].to(device)
+                return self._balanced[spec]
             case given:
-                return torch.tensor(given, device=device)
+                return torch.tensor(given)
+
+    def _splits(self, task: TrialTask, device: torch.device) -> tuple[ImageStore, ImageStore]:
+        return self._store(task, "train", device), self._store(task, "val", device)
 
     def _store(self, task: TrialTask, split: str, device: torch.device) -> ImageStore:
         """Return a split's decoded images, which all trainings of a folder share."""
@@ -234,7 +247,8 @@ def _notes(trainer: Steps, device: torch.device) -> tuple[str, ...]:
     threads = f" with {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     how = f"{schedule.precision}, {schedule.memory_format}"
     done = "trained" if schedule.steps else "judged, not trained,"
-    notes = [f"{done} in {how} on {device_name(device)}{threads}"]
+    together = "" if trainer.ranks.alone else f", {trainer.ranks.size} processes together"
+    notes = [f"{done} in {how} on {device_name(device)}{threads}{together}"]
     if parts != schedule.accumulate:
         notes.append(f"out of memory: each batch of {schedule.batch} was taken in {parts} parts")
     return tuple(notes)

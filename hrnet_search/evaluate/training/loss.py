@@ -9,21 +9,34 @@ from torch import Tensor
 
 from hrnet_search import heartbeat
 from hrnet_search.evaluate.training import metrics
+from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.records import IGNORED, Schedule
 
 
 class Loss:
-    """The loss of a schedule with weights [K] of the classes, or none."""
+    """The loss of a schedule with weights [K] of the classes, or none.
 
-    def __init__(self, schedule: Schedule, weight: Tensor | None, align_corners: bool) -> None:
+    Of `ranks` that have a share of a batch each, the values times their shares add up to its loss.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        weight: Tensor | None,
+        align_corners: bool,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self._schedule, self._weight, self._aligned = schedule, weight, align_corners
+        self._ranks = ranks
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of logits [N, K, h, w] against labels [N, H, W]."""
         schedule = self._schedule
         if schedule.loss == "ohem":
             threshold, keep = schedule.ohem_threshold, schedule.ohem_keep
-            return metrics.ohem(logits, labels, self._aligned, threshold, keep, self._weight)
+            return metrics.ohem(
+                logits, labels, self._aligned, threshold, keep, self._weight, self._ranks
+            )
         return metrics.cross_entropy(logits, labels, self._aligned, self._weight)
 
     def of_part(self, outputs: Sequence[Tensor], part: Tensor, whole: Tensor) -> Tensor:
@@ -43,19 +56,22 @@ class Loss:
         """Return what the loss of a part of a batch counts in the mean over all its labels.
 
         For cross entropy the parts then add up to the loss of the whole. The hard pixels of
-        OHEM are those of each part, which counts by its images.
+        OHEM are those of each part in all processes, which counts by its images.
         """
-        if part is whole:
+        if part is whole and self._ranks.alone:
             return 1.0
         if self._schedule.loss == "ohem":
-            return len(part) / len(whole)
+            images = torch.tensor([float(len(part)), float(len(whole))])
+            self._ranks.add([images])
+            return float(images[0] / images[1])
         return self._counted(part, whole)
 
     def _counted(self, part: Tensor, whole: Tensor) -> Tensor | float:
-        if part is whole:
+        if part is whole and self._ranks.alone:
             return 1.0
         counted = (metrics.counted(labels, self._weight) for labels in (part, whole))
         some, every = counted
+        self._ranks.add([every])
         return some / torch.where(every > 0, every, 1)
 
 

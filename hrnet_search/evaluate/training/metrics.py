@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.records import IGNORED
 
 
@@ -101,26 +102,43 @@ def ohem(
     threshold: float,
     keep: int,
     weight: Tensor | None = None,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """Return the mean cross entropy of the hard pixels (the official OhemCrossEntropy).
 
     Hard are those whose true class is less likely than `threshold`, or than the pixel of rank
     `keep`, counted from 0 at the hardest, if that is more. 0 where there are none. `weight`
-    [K] multiplies the losses, and not what their mean divides by.
+    [K] multiplies the losses, and not what their mean divides by. Where `ranks` have images each,
+    hard are those of all their pixels, and what they return adds up to the mean.
     """
     scores = upsampled(logits, labels, align_corners)
     losses = F.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="none")
     there = labels != IGNORED
     losses, truth = losses[there], labels[there]
-    if losses.numel() == 0:
-        return scores.sum() * 0
     likely = torch.exp(-losses.detach())
-    rank = min(keep, likely.numel() - 1)
-    bar = likely.kthvalue(rank + 1).values.clamp(min=threshold)
+    bar = _of_rank(likely, keep, ranks).clamp(min=threshold)
     if weight is not None:
         losses = losses * weight[truth]
     hard = losses[likely < bar]
-    return hard.mean() if hard.numel() else scores.sum() * 0
+    count = ranks.stacked(torch.tensor(hard.numel())).sum().item()
+    return hard.sum() / count if hard.numel() else scores.sum() * 0
+
+
+def _of_rank(values: Tensor, rank: int, ranks: Ranks) -> Tensor:
+    """Return the value of a rank, from 0 at the lowest, or the highest if there are fewer.
+
+    Of the values [n] of all processes together; 0 where there are none.
+    """
+    counts = ranks.stacked(torch.tensor(len(values)))
+    every, most = int(counts.sum()), min(rank + 1, int(counts.max()))
+    if not every:
+        return values.new_zeros(())
+    if not ranks.alone:
+        lowest = values.new_full((most,), torch.inf)
+        own = min(most, len(values))
+        lowest[:own] = values.topk(own, largest=False).values
+        values = ranks.stacked(lowest).flatten()
+    return values.kthvalue(min(rank, every - 1) + 1).values
 
 
 def poly_lr(base: float, step: int, steps: int, power: float = 0.9) -> float:

@@ -8,6 +8,9 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+Norm = nn.BatchNorm2d | nn.SyncBatchNorm
+
 
 @contextmanager
 def recalibrated(network: nn.Module, forward: Callable[[], None]) -> Iterator[None]:
@@ -16,7 +19,7 @@ def recalibrated(network: nn.Module, forward: Callable[[], None]) -> Iterator[No
     On a short schedule the running averages lag behind the weights. Before, `forward` is called
     once in training mode; afterwards statistics and training mode are as they were.
     """
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in network.modules() if isinstance(m, NORMS)]
     before, training = statistics(network), network.training
     try:
         with ExitStack() as stack:
@@ -38,7 +41,7 @@ def statistics(network: nn.Module) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _moments(norm: nn.BatchNorm2d) -> Iterator[list[Tensor]]:
+def _moments(norm: Norm) -> Iterator[list[Tensor]]:
     """Fill a list with mean and variance, float64 [2, C], of each batch that a norm sees."""
     batches: list[Tensor] = []
 
@@ -54,7 +57,7 @@ def _moments(norm: nn.BatchNorm2d) -> Iterator[list[Tensor]]:
         norm.momentum = momentum
 
 
-def _set(norm: nn.BatchNorm2d, batches: list[Tensor]) -> None:
+def _set(norm: Norm, batches: list[Tensor]) -> None:
     """Set a norm's statistics to those of all batches together.
 
     The variance is that within batches and that between their means: of small batches the

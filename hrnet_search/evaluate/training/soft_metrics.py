@@ -54,6 +54,11 @@ class SoftSums:
         self.shared += torch.bincount(truth, own.exp(), minlength=classes + 1)[:classes]
         self.loss -= torch.bincount(truth, own, minlength=classes + 1)[:classes]
 
+    @property
+    def sums(self) -> tuple[Tensor, ...]:
+        """All four."""
+        return self.shared, self.predicted, self.pixels, self.loss
+
     def signals(self) -> Signals:
         return Signals(
             soft_iou(self.shared, self.predicted, self.pixels),

@@ -20,6 +20,7 @@ from hrnet_search.evaluate.latency.setting import FORMATS
 from hrnet_search.evaluate.training.descent import Descent
 from hrnet_search.evaluate.training.loss import Loss
 from hrnet_search.evaluate.training.previews import Previews
+from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.evaluate.training.soft_metrics import Signals
 from hrnet_search.records import (
     LOSSES,
@@ -39,13 +40,14 @@ class TrainingData:
     """What a network is trained and judged on, on its device.
 
     `batch(step)` returns images float32 [N, 3, h, w] and labels int64 [N, h, w], a pure function
-    of the step; `validation()` yields images, labels and the indices of the images, 0 to
-    `images` - 1. `class_weights` float32 [K] weigh the classes in the loss. What dropout leaves
-    out of a step is drawn by `seed`.
+    of the step, `batch(step, places)` those at some places in it; `validation()` yields images,
+    labels and the indices of the images, 0 to `images` - 1, `validation(range)` those of some.
+    `class_weights` float32 [K] weigh the classes in the loss. What dropout leaves out of a step is
+    drawn by `seed`.
     """
 
-    batch: Callable[[int], tuple[Tensor, Tensor]]
-    validation: Callable[[], Iterable[tuple[Tensor, Tensor, Sequence[int]]]]
+    batch: Callable[..., tuple[Tensor, Tensor]]
+    validation: Callable[..., Iterable[tuple[Tensor, Tensor, Sequence[int]]]]
     images: int
     class_weights: Tensor | None = None
     seed: int = 0
@@ -68,7 +70,8 @@ class Steps(ABC):
     """Weights on their way through a schedule; `step` counts the steps done.
 
     Each step takes its batch in `parts` parts, the schedule's unless more are asked for. Of
-    `partial` ones a step teaches some alone.
+    `partial` ones a step teaches some alone. Where several processes train together, each of
+    these `ranks` has a share of every part, and they do what one alone would.
     """
 
     partial = False
@@ -82,11 +85,12 @@ class Steps(ABC):
         data: TrainingData,
         schedule: Schedule,
         parts: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         _check(schedule, data)
         self.data, self.schedule, self.step = data, schedule, 0
         self.weights = network
-        self.parts = parts or schedule.accumulate
+        self.parts, self.ranks = parts or schedule.accumulate, ranks
         self._device = next(network.parameters()).device
         network.to(memory_format=FORMATS[schedule.memory_format])  # type: ignore[call-overload]
         self._descent = Descent(network, schedule, partial=self.partial)
@@ -96,10 +100,12 @@ class Steps(ABC):
 
     def advance(self) -> float:
         """Do one step and return its loss. Raise TrainingError if that is not finite."""
-        images, labels = self.data.batch(self.step)
+        images, labels = self._batch(self.step)
         self.weights.train()
         with self._dropping():
             loss = self._gradients(images, labels)
+        gradients = [w.grad for w in self.weights.parameters() if w.grad is not None]
+        self.ranks.add([*gradients, loss])
         self._descent.step(self.step)
         value = loss.item()  # a GPU has all of the step to do before it is waited for
         if not math.isfinite(value):
@@ -134,7 +140,9 @@ class Steps(ABC):
             return
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            rng = np.random.default_rng([self.data.seed, DROPOUT, self.step])
+            # Each process has a share of its own: no two leave out the same of theirs.
+            share = [] if self.ranks.alone else [self.ranks.rank]
+            rng = np.random.default_rng([self.data.seed, DROPOUT, self.step, *share])
             torch.manual_seed(int(rng.integers(2**63)))
             yield
 
@@ -155,15 +163,35 @@ class Steps(ABC):
         weight: float = 1.0,
     ) -> Tensor:
         """Add `weight` times the gradients of a batch's loss in its parts; return that loss."""
-        loss_of = Loss(self.schedule, self.data.class_weights, aligned)
+        loss_of = Loss(self.schedule, self.data.class_weights, aligned, self.ranks)
         loss = torch.zeros((), device=self._device)
-        for part, truth in zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True):
+        for part, truth in zip(self._parts(images), self._parts(labels), strict=True):
             whole = truth if self.parts == 1 else labels
             one = loss_of.of_part(self._outputs(forward, part), truth, whole) * weight
             self._descent.backward(one)
             loss += one.detach()
             heartbeat.beat()
         return loss
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return this process's share of a batch."""
+        if self.ranks.alone:
+            return self.data.batch(step)
+        return self.data.batch(step, [place for piece in self._pieces() for place in piece])
+
+    def _parts(self, share: Tensor) -> Sequence[Tensor]:
+        """Return a share of a batch in parts."""
+        if self.ranks.alone:
+            return share.chunk(self.parts)
+        return share.split_with_sizes([len(piece) for piece in self._pieces()])
+
+    def _pieces(self) -> list[range]:
+        """Return this process's places in each part of a batch."""
+        pieces = self.ranks.pieces(self.schedule.batch, self.parts)
+        if not all(pieces):  # a checkpoint of fewer processes may be of more parts
+            what = f"a batch of {self.schedule.batch} in {self.parts} parts has no image for some"
+            raise TrainingError(f"{what} of {self.ranks.size} processes: fewer --workers can go on")
+        return pieces
 
     def _logits(self, network: Network, images: Tensor) -> Tensor:
         return self._outputs(network, images)[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -19,8 +19,10 @@ from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.checkpoint import Checkpoints, OtherLayoutError
 from hrnet_search.evaluate.training.norms import recalibrated, statistics
 from hrnet_search.evaluate.training.previews import Previews, chosen
+from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.evaluate.training.soft_metrics import Signals, SoftSums
 from hrnet_search.evaluate.training.steps import Judgement, Steps, TrainingData
+from hrnet_search.evaluate.training.synced_norm import synchronised
 from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.records import RungResult, Schedule, TrialProgress
 
@@ -66,10 +68,14 @@ class Trainer(Steps):
         data: TrainingData,
         schedule: Schedule,
         parts: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(network, data, schedule, parts)
+        if not ranks.alone:
+            synchronised(network, ranks)
+        super().__init__(network, data, schedule, parts, ranks)
         self.network = network
-        self._forward = torch.compile(network) if schedule.compile else network
+        compiled = schedule.compile and ranks.alone  # what processes exchange is not compiled
+        self._forward = torch.compile(network) if compiled else network
 
     @torch.no_grad()
     def judge(self) -> Judgement:
@@ -83,12 +89,12 @@ class Trainer(Steps):
         previews = Previews(self.schedule.data, chosen(self.data.images))
         soft = SoftSums(classes, self._device)
         with self._descent.averaged(), recalibrated(self.network, self._recalibrate):
-            for images, labels, indices in self.data.validation():
+            for images, labels, indices in self._validation():
                 logits = self._logits(self.network, images)
                 logits = metrics.upsampled(logits, labels, aligned)
                 predicted = logits.argmax(dim=1)
-                found = metrics.confusions(predicted, labels, classes)
-                counts[list(indices)] = found.cpu().numpy()
+                matrices = metrics.confusions(predicted, labels, classes)
+                counts[list(indices)] = matrices.cpu().numpy()
                 soft.add(logits, labels)
                 heartbeat.beat()
                 for place, index in enumerate(indices):
@@ -96,9 +102,19 @@ class Trainer(Steps):
             judged = statistics(self.network)
             if self.schedule.ema:
                 judged |= {n: w.detach().clone() for n, w in self.network.named_parameters()}
+        self.ranks.add([torch.from_numpy(counts)])
+        self.ranks.add(soft.sums)
+        for found in self.ranks.together(previews.found):
+            previews.found.update(found)
         signals = soft.signals()
         rung = self._rung(counts, signals)
         return Judgement(rung, signals, counts, judged, previews)
+
+    def _validation(self) -> Iterable[tuple[Tensor, Tensor, Sequence[int]]]:
+        """Return this process's share of the validation images."""
+        if self.ranks.alone:
+            return self.data.validation()
+        return self.data.validation(self.ranks.share(self.data.images))
 
     def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
         aligned = self.network.architecture.align_corners
@@ -108,7 +124,7 @@ class Trainer(Steps):
         batches = -(-RECALIBRATION_IMAGES // self.schedule.batch)
         # A network that is not trained at all has as many as one that is trained for long.
         for step in range(min(batches, self.schedule.steps or batches)):
-            for part in self.data.batch(step)[0].chunk(self.parts):
+            for part in self._parts(self._batch(step)[0]):
                 self._logits(self.network, part)
                 heartbeat.beat()
 
@@ -140,7 +156,8 @@ def train(
 
     `rungs` rise, the last one is the schedule's steps. Goes on from a checkpoint if there is
     one, and `book` with it; the rung at which it was made is judged and reported (again), earlier
-    ones are not. Raise OtherLayoutError, and leave the trainer as it may be, for a checkpoint that
+    ones are not. Of processes that train together the first alone has checkpoints and a book.
+    Raise OtherLayoutError, and leave the trainer as it may be, for a checkpoint that
     is not of it.
     """
     steps = trainer.schedule.steps
@@ -193,7 +210,7 @@ def _resume(
     trainer: Steps, rungs: tuple[int, ...], checkpoints: Checkpoints | None
 ) -> tuple[list[RungResult], dict[str, Any] | None]:
     """Restore a trainer; return the rungs before its checkpoint, and what a book kept with it."""
-    stored = checkpoints.load() if checkpoints else None
+    stored = trainer.ranks.of_first(checkpoints.load() if checkpoints else None)
     if stored is None:
         return [], None
     try:

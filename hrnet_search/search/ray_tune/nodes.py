@@ -17,12 +17,15 @@ from hrnet_search.evaluate.machine.devices import device_name, gpu_count, resolv
 from hrnet_search.records import HANG_S, Schedule
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
 from hrnet_search.space.space import SearchSpace, costs
+from hrnet_search.store.trainings import RECORD
 
 GIB = 2**30
 
 LEAST_MEMORY = 2 * GIB
 PROCESS = GIB
 """What a worker uses beside its training: libraries, their workspaces, images on their way."""
+
+SEEN = "allowed: a path or URL that all nodes see, or a study folder that they do"
 
 VARIANTS, COSTLIEST = 4096, 8
 """Variants drawn to find the most expensive, and how many of those are estimated."""
@@ -46,7 +49,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What a node says of itself: versions, the device of a trial, whether it sees the study."""
+    """What a node says of itself: versions, the device of a trial, whether it sees the folder of
+    the study or training."""
 
     id: str
     name: str
@@ -81,7 +85,7 @@ def look(folder: str, device: str) -> tuple[tuple[str, ...], str, bool]:
         found = device_name(resolve_device(device))
     except InputError:
         found = ""
-    return same, found, (Path(folder) / "study.db").exists()
+    return same, found, any((Path(folder) / name).exists() for name in ("study.db", RECORD))
 
 
 def settle(
@@ -98,11 +102,7 @@ def settle(
     before, None if it was not.
     """
     records = cluster.nodes()
-    gpus = _gpus_a_trial(asked, records, device)
-    if gpus and not any(_has(record, "GPU") for record in records):
-        raise InputError(Fault("--gpus-per-trial", gpus, "no node has a GPU", "allowed: 0"))
-    nodes = [_node(cluster, record, folder, device, gpus) for record in records]
-    nodes = [n for n, r in zip(nodes, records, strict=True) if not gpus or _has(r, "GPU")]
+    gpus, nodes = _looked_at(cluster, asked, folder, device)
     faults = _faults(nodes, asked, folder)
     kind = measured_on or _kind(device, nodes)
     chosen = [node for node in nodes if node.device == kind]
@@ -121,6 +121,29 @@ def settle(
     resources = Resources(cpus, gpus, asked.memory, only)
     _check_fit(resources, asked, [r for r in records if r["NodeID"] in ids])
     return resources
+
+
+def settle_together(cluster: Cluster, asked: Asked, folder: Path, device: str) -> Resources:
+    """Return what each worker of one training is given; raise InputError for what is not there."""
+    gpus, nodes = _looked_at(cluster, asked, folder, device)
+    allowed = "allowed: a folder that all nodes see"
+    if faults := _faults(nodes, asked, folder, "-o", allowed):
+        raise InputError(faults)
+    resources = Resources(_cpus_a_trial(asked, cluster), gpus, asked.memory)
+    _check_fit(resources, asked, list(cluster.nodes()))
+    return resources
+
+
+def _looked_at(
+    cluster: Cluster, asked: Asked, folder: Path, device: str
+) -> tuple[float, list[Node]]:
+    """Return how many GPUs a worker is given, and the nodes that have what it needs."""
+    records = cluster.nodes()
+    gpus = _gpus_a_trial(asked, records, device)
+    if gpus and not any(_has(record, "GPU") for record in records):
+        raise InputError(Fault("--gpus-per-trial", gpus, "no node has a GPU", "allowed: 0"))
+    nodes = [_node(cluster, record, folder, device, gpus) for record in records]
+    return gpus, [n for n, r in zip(nodes, records, strict=True) if not gpus or _has(r, "GPU")]
 
 
 def _gpus_a_trial(asked: Asked, records: tuple[dict[str, Any], ...], device: str) -> float:
@@ -158,15 +181,16 @@ def _kind(device: str, nodes: list[Node]) -> str:
     return min(found, key=lambda name: (-found[name], name)) if found else ""
 
 
-def _faults(nodes: list[Node], asked: Asked, folder: Path) -> list[Fault]:
+def _faults(
+    nodes: list[Node], asked: Asked, folder: Path, key: str = "--storage", seen: str = SEEN
+) -> list[Fault]:
     faults = []
     if not asked.storage:
         faults += [
-            Fault("--storage", "", f"{node.name} does not see {folder}", "allowed: a path or "
-                  "URL that all nodes see, or a study folder that they do")
+            Fault(key, "", f"{node.name} does not see {folder}", seen)
             for node in nodes
             if not node.sees_study
-        ]  # fmt: skip
+        ]
     here = look("", "cpu")[0]
     for node in nodes:
         if node.versions != here:

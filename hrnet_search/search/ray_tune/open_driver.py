@@ -21,6 +21,7 @@ from hrnet_search.search.ray_tune.job import Job
 from hrnet_search.search.ray_tune.nodes import GIB, Asked, settle
 
 LOGS = Path("logs", "ray")
+LESS = "allowed: fewer --workers, or less --memory-per-trial"
 
 
 @contextmanager
@@ -40,28 +41,31 @@ def ray_driver(
     if device.startswith("cuda:") and device[5:].isdigit():
         wrong = f"{device} is a GPU of one machine, and Ray hands out GPUs"
         raise InputError(Fault("latency.device", device, wrong, "allowed: auto, cpu, cuda"))
-    if not asked.address:
-        _check_memory(asked)
-        say(f"starting Ray for {counted(asked.workers, 'worker')} on this machine")
-    with _cluster(asked, folder) as cluster:
+    with opened(asked, folder, say, LESS) as cluster:
         resources = settle(cluster, asked, folder, device, measured_on, say)
-        say(_stated(asked, resources))
+        say(stated(asked, resources))
         job = Job(asked.storage, study)
         yield RayDriver(cluster, asked.workers, resources, job, interrupt, folder, asked.hang_s)
 
 
 @contextmanager
-def _cluster(asked: Asked, folder: Path) -> Iterator[Cluster]:
+def opened(asked: Asked, folder: Path, say: Callable[[str], None], less: str) -> Iterator[Cluster]:
+    """Join the cluster that is asked for, or start one on this machine.
+
+    Raise InputError for what is wrong; `less` is what is allowed where memory is short.
+    """
     if asked.address:
         with joined_cluster(asked.address, folder / LOGS) as cluster:
             yield cluster
         return
+    _check_memory(asked, less)
+    say(f"starting Ray for {counted(asked.workers, 'worker')} on this machine")
     cpus = max(asked.workers, len(os.sched_getaffinity(0)))
     with private_cluster(cpus, gpu_count(), folder / LOGS) as cluster:
         yield cluster
 
 
-def _check_memory(asked: Asked) -> None:
+def _check_memory(asked: Asked, less: str) -> None:
     """Raise InputError if the workers may use more than this machine has left."""
     free = available_memory()
     if free is None or asked.workers * asked.memory <= free:
@@ -70,8 +74,7 @@ def _check_memory(asked: Asked) -> None:
         f"{counted(asked.workers, 'worker')} of up to {asked.memory / GIB:.1f} GiB each: more than "
         f"the {free / GIB:.1f} GiB that are free"
     )
-    allowed = "allowed: fewer --workers, or less --memory-per-trial"
-    raise InputError(Fault("--workers", asked.workers, wrong, allowed))
+    raise InputError(Fault("--workers", asked.workers, wrong, less))
 
 
 def available_memory() -> int | None:
@@ -90,7 +93,8 @@ def available_memory() -> int | None:
     return min(found) if found else None
 
 
-def _stated(asked: Asked, resources: Resources) -> str:
+def stated(asked: Asked, resources: Resources) -> str:
+    """Return what each worker is given, in words."""
     gpus = f", {resources.gpus:g} GPU" if resources.gpus else ""
     memory = f"{resources.memory / GIB:.1f} GiB of memory"
     each = f"{resources.cpus:g} CPU{gpus} and up to {memory}"
