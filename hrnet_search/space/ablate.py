@@ -182,7 +182,7 @@ def _path(reader: Reader, inner: Section) -> str:
     key = path.removeprefix(SCHEDULE)
     if not path or path in PATHS:
         return path
-    allowed = f"{SAID}; schedule. with {', '.join(SCHEDULE_FACTORS)}"
+    allowed = f"{SAID}; {SCHEDULE}KEY of a key of the schedule"
     if path.startswith(SCHEDULE):
         allowed = f"schedule. with {', '.join(SCHEDULE_FACTORS)}"
     wrong = f"{shown(path)} cannot be ablated{nearest(path, PATHS)}"
