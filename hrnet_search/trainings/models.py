@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.architecture import OCR, PLAIN, Architecture
 from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.errors import Fault, WeightsError, shown
 from hrnet_search.evaluate.forward import logits_of
@@ -29,8 +29,8 @@ from hrnet_search.trainings.onnx_network import OnnxFile, is_onnx
 from hrnet_search.trainings.starts import Start
 
 UNKNOWN = DataSpec("", 0)
-HEAD = "last_layer.3.weight"
-"""The last convolution: a row a class."""
+SCORES = {PLAIN: "last_layer.3.weight", OCR: "cls_head.weight"}
+"""The last convolution of each head: a row a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def of_file(path: str | Path, device: str) -> Model:
     if not has_head(network):
         wrong = "has no head: it decides nothing"
         raise WeightsError(Fault("", str(path), wrong, "allowed: weights of a whole network"))
-    classes = len(network.state_dict()[HEAD])
+    classes = len(network.state_dict()[SCORES[network.architecture.head]])
     return _model(network, Schedule(replace(UNKNOWN, classes=classes)), file, place)
 
 

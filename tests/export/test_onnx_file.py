@@ -34,7 +34,7 @@ pytestmark = pytest.mark.xdist_group("onnx")  # one process, so that what is wri
 
 MakeMember = Callable[..., Member]
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
-V2 = next(path for path in CONFIGS if "w18_small_v2" in path.name)
+V2 = next(path for path in CONFIGS if "hrnet_w18_small_v2" in path.name)
 ODD = ((1, 3, 65, 97), (2, 3, 31, 33), (3, 3, 64, 50))
 
 

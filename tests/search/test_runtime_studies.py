@@ -18,7 +18,7 @@ from hrnet_search.store.evaluations import IN_INT8, evaluation_path, read_counts
 from hrnet_search.store.study import Study, open_study
 
 __all__ = ["at_once"]
-BASE = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))[1]
+BASE = sorted((Path(__file__).parents[2] / "configs").glob("seg_hrnet_w*.yaml"))[1]
 SPACE = f"""\
 name: tiny
 base: {BASE}

@@ -13,7 +13,7 @@ from hrnet_search.records import COMMAND, TORCH, LatencySpec
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.schema import schema_text
 
-BASE = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))[1]
+BASE = sorted((Path(__file__).parents[2] / "configs").glob("seg_hrnet_w*.yaml"))[1]
 SPACE = f"""\
 name: tiny
 base: {BASE}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_up import TINY
 from PIL import Image
 
 import hrnet_search
+from hrnet_search.arch.architecture import OCR, PLAIN
 from hrnet_search.cli import main
+from hrnet_search.net.hrnet import build
 from hrnet_search.net.onnx_model import to_onnx
 from hrnet_search.net.weights import load_weights
 from hrnet_search.store.trainings import weights_file
@@ -78,6 +82,17 @@ def test_weights_alone_and_batches_decide_the_same(
         hrnet_search.predict(source, images, tmp_path / str(number), batch=1 + number)
     for one, other in zip(masks(tmp_path / "0"), masks(tmp_path / "1"), strict=True):
         assert (one == other).mean() > 0.999
+
+
+@pytest.mark.parametrize("head", [PLAIN, OCR])
+def test_bare_weights_say_how_many_classes_they_tell_apart(
+    head: str, images: Path, tmp_path: Path
+) -> None:
+    network = build(replace(TINY, head=head, mid_channels=8, key_channels=4), 7).eval()
+    torch.save(network.state_dict(), tmp_path / "bare.pth")
+    hrnet_search.predict(tmp_path / "bare.pth", images, tmp_path / "out", probabilities=True)
+    found = np.load(tmp_path / "out" / "im0_probabilities.npz")["probabilities"]
+    assert found.shape == (7, *SIZES[0])
 
 
 def one_convolution(path: Path, shape: list[str | int | None]) -> torch.nn.Conv2d:

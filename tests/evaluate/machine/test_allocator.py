@@ -17,8 +17,8 @@ from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 torch.set_num_threads(1)
-for i in range(10):
-    if i == 4:
+for i in range(18):
+    if i == 8:
         start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(12_000_000).add(1)  # two blocks of 48 MB
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)

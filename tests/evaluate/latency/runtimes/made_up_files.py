@@ -15,7 +15,10 @@ from hrnet_search.net.onnx_model import IMAGES, LOGITS, Shape
 def convolution(network: HighResolutionNet, shape: Shape | None) -> bytes:
     """Return a file that convolves images into maps as wide as the network, then classes."""
     batch, _, height, width = shape or ("batch", 3, "height", "width")
-    maps, classes = network.architecture.width, len(network.state_dict()["last_layer.3.weight"])
+    scores = network.state_dict()[
+        "cls_head.bias" if network.architecture.has_ocr else "last_layer.3.bias"
+    ]
+    maps, classes = network.architecture.width, len(scores)
     rng = np.random.default_rng(0)
     weights = {
         "first": rng.normal(0, 0.1, (maps, 3, 3, 3)).astype(np.float32),
