@@ -12,6 +12,8 @@ from two_processes import RUNGS, SCHEDULES, normalised, of_both, trained
 
 from hrnet_search.evaluate.training.ranks import Ranks
 
+pytestmark = pytest.mark.xdist_group("ranks")  # both processes are started once
+
 Found = dict[str, Any]
 
 

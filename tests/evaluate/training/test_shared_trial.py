@@ -156,7 +156,7 @@ def test_steps_of_shared_weights_tell_the_losses_of_each_stratum(tmp_path: Path)
     assert {progress.strata for progress in seen} == {()}
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_shared_weights_killed_at_ten_random_moments_are_the_same(tmp_path: Path) -> None:
     tests = Path(__file__).parents[2]
     done = subprocess.run(
