@@ -40,7 +40,7 @@ data:
   ignore: {CLASSES}
   train: {{images: train/images, masks: train/masks}}
   val: {{images: val/images, masks: val/masks}}
-schedule: {{steps: 60, batch: 4, crop: [64, 96], lr: 0.05}}
+schedule: {{steps: 150, batch: 4, crop: [64, 96], optimiser: adamw, lr: 0.005}}
 latency: {{size: [64, 64], seconds: 0.2, device: cpu}}
 """
 
