@@ -88,7 +88,8 @@ def main() -> None:
                 append(file.fileno(), added[key])
             return
         for job in jobs(read_variants()):
-            if job.key(str(VERSION)) not in done:
+            asked = job.steps in options.steps and (not options.pilot or is_pilot(job.variant))
+            if asked and job.key(str(VERSION)) not in done:
                 rows = trained(job)
                 append(file.fileno(), rows)
                 print(said(rows), flush=True)
@@ -123,14 +124,18 @@ def jobs(variants: list[Variant]) -> Iterator[Job]:
     minutes, then the truth by one seed, and by the other. After it the same for all variants,
     and last the other schedules.
     """
-    pilot = [v for v in variants if v.bin in PILOT_BINS and v.place < PILOT_PLACES]
-    rest = [v for v in variants if v not in pilot]
+    pilot = [v for v in variants if is_pilot(v)]
+    rest = [v for v in variants if not is_pilot(v)]
     for some in (pilot, rest):
         for steps, seeds in ((150, SHORT_SEEDS), (TRUTH, TRUTH_SEEDS)):
             yield from (Job(variant, steps, seed) for seed in seeds for variant in some)
     others = [steps for steps in SHORT if steps != 150]
     for seed in SHORT_SEEDS:
         yield from (Job(variant, steps, seed) for variant in variants for steps in others)
+
+
+def is_pilot(variant: Variant) -> bool:
+    return variant.bin in PILOT_BINS and variant.place < PILOT_PLACES
 
 
 def schedule_of(steps: int, data: DataSpec = SPEC) -> Schedule:
@@ -236,6 +241,10 @@ def _key(row: Row) -> Key:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--table", type=Path, default=TABLE, help="the file of rows")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=(*SHORT, TRUTH), help="schedules of these lengths"
+    )
+    parser.add_argument("--pilot", action="store_true", help="only the variants of the pilot")
     parser.add_argument("--add", type=Path, metavar="FILE", help="add its trainings, train none")
     return parser.parse_args()
 
