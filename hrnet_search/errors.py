@@ -30,8 +30,8 @@ class Fault:
     """One thing wrong with what a user gave: where it stands, what is wrong, what is allowed.
 
     `path` is the key as the user writes it (`STAGE3.NUM_BLOCKS`), `value` the offending value,
-    `wrong` and `allowed` two phrases of one sentence. `line` and `column` count from 1; 0 means
-    that the place is not known.
+    `wrong` and `allowed` two phrases of one sentence. `instead` says what to do, where no other
+    value is right. `line` and `column` count from 1; 0 means that the place is not known.
     """
 
     path: str
@@ -41,6 +41,7 @@ class Fault:
     file: str = ""
     line: int = 0
     column: int = 0
+    instead: str = ""
 
     def at(self, file: str, line: int = 0, column: int = 0) -> Fault:
         """Return the same fault with its place in a file."""
@@ -48,7 +49,8 @@ class Fault:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        what = f"{self.wrong}, {self.allowed}" if self.allowed else self.wrong
+        allowed = f"allowed: {self.allowed}" if self.allowed else ""
+        what = ", ".join(part for part in (self.wrong, allowed, self.instead) if part)
         text = ": ".join(part for part in (place, self.path, what) if part)
         # One line each, whatever a file name or a value had in it.
         return printable(redacted(text))

@@ -73,7 +73,7 @@ def judged_on(inventory: Inventory, spec: DataSpec, goals: Goals) -> tuple[Inven
         if len(absent) < len(one.classes):
             warnings.append(f"{section}.{one.name}: {what}, so {their} IoU is 0 for every network")
             continue
-        allowed = f"allowed: classes that are, {', '.join(_class(k, spec) for k in there)}"
+        allowed = f"classes that are, {', '.join(_class(k, spec) for k in there)}"
         faults.append(Fault(f"{section}.{one.name}", None, what, allowed))
     return replace(inventory, warnings=(*inventory.warnings, *warnings)), faults
 

@@ -86,7 +86,7 @@ HANG_S = 120.0
 CONFIRMED_FROM = 12
 """A study of fewer trials spends none of them on confirming what it found."""
 
-ONE_IMAGE = "allowed: a larger crop, or two images or more in each part of a batch"
+ONE_IMAGE = "a larger crop, or two images or more in each part of a batch"
 """What helps where a schedule is `untrainable`."""
 
 
@@ -629,7 +629,7 @@ class TrialResult:
 
 def command_problem(command: Sequence[str]) -> tuple[str, str] | None:
     """Return what is wrong with a latency command, and what is allowed; None if nothing is."""
-    example = f'allowed: like [ssh, board, ./bench, "{ONNX_FILE}"]'
+    example = f'like [ssh, board, ./bench, "{ONNX_FILE}"]'
     if not command:
         return "is missing", example
     if not any(ONNX_FILE in part for part in command[1:]):

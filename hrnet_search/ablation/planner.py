@@ -94,7 +94,7 @@ def refusal(ablation: Ablation, found: Forecast) -> Fault | None:
     )
     would = f"{found.seeds_needed} seeds would do" if found.seeds_needed else "64 would not do"
     reach = "" if found.detectable is None else f", or detect {found.detectable:.4f} and more"
-    return Fault("ablate.detect", spec.detect, wrong, f"allowed: {would}{reach}")
+    return Fault("ablate.detect", spec.detect, wrong, f"{would}{reach}")
 
 
 def main_weights(ablation: Ablation) -> Floats:

@@ -166,13 +166,13 @@ def stage_problems(stage: Stage, number: int) -> list[Fault]:
     for key, counts in (("NUM_BLOCKS", stage.blocks), ("NUM_CHANNELS", stage.channels)):
         path = f"{name}.{key}"
         if not isinstance(counts, tuple) or not 1 <= len(counts) <= most:
-            allowed = "allowed: one entry" if most == 1 else f"allowed: 1 to {most}, one a branch"
+            allowed = "one entry" if most == 1 else f"1 to {most}, one a branch"
             faults.append(Fault(path, counts, f"{shown(counts)} has not the right length", allowed))
             continue
         faults += [f for c in counts for f in _count_problems(path, c, 1)]
     if not faults and len(stage.blocks) != len(stage.channels):
         wrong = f"{len(stage.blocks)} block counts for {len(stage.channels)} channel counts"
-        faults.append(Fault(f"{name}.NUM_BLOCKS", stage.blocks, wrong, "allowed: one a branch"))
+        faults.append(Fault(f"{name}.NUM_BLOCKS", stage.blocks, wrong, "one a branch"))
     return faults
 
 
@@ -182,7 +182,7 @@ def order_problems(stages: tuple[Stage, ...]) -> list[Fault]:
     for number, (before, stage) in enumerate(pairwise(stages[1:]), start=3):
         if stage.branches < before.branches:
             wrong = f"{stage.branches} branches after {before.branches} in STAGE{number - 1}"
-            allowed = f"allowed: {before.branches} to {MAX_BRANCHES}, branches never decrease"
+            allowed = f"{before.branches} to {MAX_BRANCHES}, branches never decrease"
             faults.append(Fault(f"STAGE{number}.NUM_BRANCHES", stage.branches, wrong, allowed))
     return faults
 
@@ -196,7 +196,7 @@ def ocr_problems(mid_channels: object, key_channels: object) -> list[Fault]:
 def _count_problems(path: str, value: object, least: int) -> list[Fault]:
     if type(value) is int and least <= value <= MAX_COUNT:
         return []
-    allowed = f"allowed: an integer from {least} to {MAX_COUNT}"
+    allowed = f"an integer from {least} to {MAX_COUNT}"
     return [Fault(path, value, f"{shown(value)} is not a count", allowed)]
 
 
@@ -206,4 +206,4 @@ def choice_problems(path: str, value: object, allowed: tuple[object, ...]) -> li
     if any(value == a and type(value) is type(a) for a in allowed):
         return []
     names = ", ".join(map(str, allowed))
-    return [Fault(path, value, f"{shown(value)} is not known", f"allowed: {names}")]
+    return [Fault(path, value, f"{shown(value)} is not known", f"{names}")]

@@ -52,7 +52,7 @@ def python_config(text: str, file: str) -> Fault | None:
     if not file.endswith(".py") and not _PYTHON.search(text):
         return None
     wrong = "is a config in Python, as mmsegmentation's are"
-    return Fault("", None, wrong, "allowed: a yaml of the HRNet library", file, 1, 1)
+    return Fault("", None, wrong, "a yaml of the HRNet library", file, 1, 1)
 
 
 class ConfigReader:
@@ -186,14 +186,14 @@ class ConfigReader:
         if "NUM_BRANCHES" not in keys or branches is None:
             return
         if type(branches) is not int or not 1 <= branches <= MAX_BRANCHES:
-            allowed = f"allowed: an integer from 1 to {MAX_BRANCHES}"
+            allowed = f"an integer from 1 to {MAX_BRANCHES}"
             path = f"{name}.NUM_BRANCHES"
             self.fault(keys["NUM_BRANCHES"][1], path, f"{shown(branches)}", allowed)
             return
         for key, counts in (("NUM_BLOCKS", blocks), ("NUM_CHANNELS", channels)):
             if counts is not None and len(counts) != branches:
                 wrong = f"{len(counts)} entries for {branches} branches"
-                self.fault(keys[key][1], f"{name}.{key}", wrong, "allowed: one entry a branch")
+                self.fault(keys[key][1], f"{name}.{key}", wrong, "one entry a branch")
 
     def order(self, stages: Iterable[Any], extra: Keys) -> None:
         """Say where branches become fewer; stages are sound by themselves."""
@@ -213,7 +213,7 @@ class ConfigReader:
     def section(self, node: yaml.Node, path: str) -> Keys:
         if isinstance(node, yaml.MappingNode):
             return entries(node)
-        self.fault(node, path, "is not a mapping", "allowed: keys with values")
+        self.fault(node, path, "is not a mapping", "keys with values")
         return {}
 
     def child(self, keys: Keys, path: str, key: str, parent: Entry | None) -> Entry | None:
@@ -223,7 +223,7 @@ class ConfigReader:
 
     def unknown(self, node: yaml.Node, path: str, key: str, known: tuple[str, ...]) -> None:
         wrong = f"is not a known key{nearest(key, known, len(self.faults))}"
-        self.fault(node, f"{path}.{shown(key)}", wrong, f"allowed: {', '.join(known)}")
+        self.fault(node, f"{path}.{shown(key)}", wrong, f"{', '.join(known)}")
 
     def value(
         self, keys: Keys, path: str, key: str, default: Any, parent: Entry | None = None
@@ -235,14 +235,14 @@ class ConfigReader:
             return default
         node = keys[key][1]
         if not isinstance(node, yaml.ScalarNode):
-            self.fault(node, f"{path}.{key}", "is not a single value", "allowed: one value")
+            self.fault(node, f"{path}.{key}", "is not a single value", "one value")
             return default
         return self.scalar(node, f"{path}.{key}")
 
     def scalar(self, node: yaml.ScalarNode, path: str) -> Scalar:
         value = read_scalar(node)
         if isinstance(value, Trap):
-            self.fault(node, path, f"{value.text}: {value.why}")
+            self.fault(node, path, f"{value.text}: {value.why}", value.allowed)
             return None
         return value
 
@@ -255,9 +255,7 @@ class ConfigReader:
         node = keys[key][1]
         where = f"{path}.{key}"
         if not isinstance(node, yaml.SequenceNode) or not 1 <= len(node.value) <= 64:
-            self.fault(
-                node, where, "is not a list of counts", "allowed: a list, one entry a branch"
-            )
+            self.fault(node, where, "is not a list of counts", "a list, one entry a branch")
             return None
         before = len(self.faults)
         found: list[Any] = [self.count(item, where) for item in node.value]
@@ -265,12 +263,12 @@ class ConfigReader:
 
     def count(self, node: yaml.Node, path: str) -> Scalar:
         if not isinstance(node, yaml.ScalarNode):
-            self.fault(node, path, "holds an entry that is not an integer", "allowed: integers")
+            self.fault(node, path, "holds an entry that is not an integer", "integers")
             return None
         before = len(self.faults)
         value = self.scalar(node, path)
         if type(value) is not int and len(self.faults) == before:
-            self.fault(node, path, f"{shown(value)} is not an integer", "allowed: integers")
+            self.fault(node, path, f"{shown(value)} is not an integer", "integers")
         return value
 
     def plain(self, root: yaml.Node) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def batch_costs(batch: ArchitectureBatch, size: Size, classes: int, safe: bool =
         return np.zeros((0, 3), dtype=np.int64)
     if not (safe or fit_64_bits(batch, size, classes)):
         wrong = "networks of this size cannot be counted in 64 bits"
-        raise InputError(Fault("size", size, wrong, "allowed: smaller counts or a smaller size"))
+        raise InputError(Fault("size", size, wrong, "smaller counts or a smaller size"))
     return _totals(batch, size, classes)
 
 
@@ -164,7 +164,7 @@ def check_input(size: Size, classes: int) -> None:
     for key, value in (("size", size[0]), ("size", size[1]), ("classes", classes)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             wrong = f"{shown(value)} is not a {'number of pixels' if key == 'size' else 'count'}"
-            raise InputError(Fault(key, value, wrong, "allowed: a positive integer"))
+            raise InputError(Fault(key, value, wrong, "a positive integer"))
 
 
 def operations(batch: ArchitectureBatch, size: Size, classes: int) -> Iterator[Operation]:

@@ -81,7 +81,7 @@ def check_classes(key: str, classes: object, file: str = "") -> None:
     """Raise InputError where a network with `classes` classes cannot be built."""
     if type(classes) is not int or not 1 <= classes <= MAX_COUNT:
         wrong = f"{shown(classes)} is not a class count"
-        allowed = f"allowed: an integer from 1 to {MAX_COUNT}"
+        allowed = f"an integer from 1 to {MAX_COUNT}"
         raise InputError(Fault(key, classes, wrong, allowed, file))
 
 

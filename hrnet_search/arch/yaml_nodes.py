@@ -32,18 +32,18 @@ _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?\.[0-9]*([eE][-+][0-9]+)?")
 _TRAPS = (
     (re.compile(r"[-+]?[0-9][0-9.]*[eE][-+]?[0-9]+|[-+]?\.[0-9]+[eE][0-9]+"),
-     "YAML readers differ on this power of ten, allowed: the number written out, like 0.001"),
-    (re.compile(r"[-+]?0[0-9_]+"), "YAML reads a leading zero as octal, allowed: no leading zero"),
-    (re.compile(r"[-+]?0[xXbBoO][0-9a-fA-F_]+"), "not a decimal number, allowed: decimal digits"),
-    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_.]*"), "underscores in a number, allowed: digits alone"),
+     "YAML readers differ on this power of ten", "the number written out, like 0.001"),
+    (re.compile(r"[-+]?0[0-9_]+"), "YAML reads a leading zero as octal", "no leading zero"),
+    (re.compile(r"[-+]?0[xXbBoO][0-9a-fA-F_]+"), "not a decimal number", "decimal digits"),
+    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_.]*"), "underscores in a number", "digits alone"),
     (re.compile(r"[-+]?[0-9]+(:[0-9]+)+(\.[0-9]*)?"),
-     "YAML reads this as a number in base 60, allowed: a plain number, or quotes"),
+     "YAML reads this as a number in base 60", "a plain number, or quotes"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?"),
-     "YAML reads this as a date, allowed: quotes around it"),
+     "YAML reads this as a date", "quotes around it"),
     (re.compile(r"(yes|no|on|off|y|n)", re.IGNORECASE),
-     "YAML readers take this for a truth value, allowed: true, false, or quotes"),
-    (re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE), "not a finite number, allowed: a number"),
-    (re.compile(r"=|<<"), "YAML gives this sign a meaning of its own, allowed: quotes around it"),
+     "YAML readers take this for a truth value", "true, false, or quotes"),
+    (re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE), "not a finite number", "a number"),
+    (re.compile(r"=|<<"), "YAML gives this sign a meaning of its own", "quotes around it"),
 )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ class Trap:
 
     text: str
     why: str
+    allowed: str
 
     def __repr__(self) -> str:
         return self.text
@@ -68,15 +69,15 @@ def read_text(path: str | Path) -> tuple[str, list[Fault]]:
         why = getattr(error, "strerror", None) or str(error)
         return "", [Fault("", name, f"cannot be read: {why}", file=name)]
     if len(content) > MAX_BYTES:
-        return "", [Fault("", name, "larger than 1 MB", "allowed: at most 1 MB", name)]
+        return "", [Fault("", name, "larger than 1 MB", "at most 1 MB", name)]
     if b"\0" in content:
         line = content[: content.index(b"\0")].count(b"\n") + 1
-        return "", [Fault("", "\0", "holds a NUL byte", "allowed: text", name, line, 1)]
+        return "", [Fault("", "\0", "holds a NUL byte", "text", name, line, 1)]
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        return "", [Fault("", None, "is not UTF-8", "allowed: UTF-8 text", name, line, 1)]
+        return "", [Fault("", None, "is not UTF-8", "UTF-8 text", name, line, 1)]
 
 
 def compose(text: str, file: str) -> tuple[yaml.Node | None, list[Fault]]:
@@ -125,14 +126,14 @@ def read_scalar(node: yaml.ScalarNode) -> Scalar | Trap:
     if _FLOAT.fullmatch(text) and any(c.isdigit() for c in text):
         value = float(text)
         return value if abs(value) <= MAX_NUMBER else _too_large(text)
-    for pattern, why in _TRAPS:
+    for pattern, why, allowed in _TRAPS:
         if pattern.fullmatch(text):
-            return Trap(shown(text), why)
+            return Trap(shown(text), why, allowed)
     return text
 
 
 def _too_large(text: str) -> Trap:
-    return Trap(shown(text), "beyond 10^12, allowed: a smaller number")
+    return Trap(shown(text), "beyond 10^12", "a smaller number")
 
 
 def _form_faults(text: str, file: str) -> tuple[list[Fault], bool]:
@@ -155,7 +156,7 @@ def _form_faults(text: str, file: str) -> tuple[list[Fault], bool]:
                 depth -= 1
             wrong = _event_wrong(event, depth, documents)
             if values > MAX_VALUES:
-                wrong = f"more than {MAX_VALUES:,} keys and values", "allowed: fewer"
+                wrong = f"more than {MAX_VALUES:,} keys and values", "fewer"
             if wrong:
                 faults.append(Fault("", None, *wrong, file, *place(event)))
             is_tree &= not isinstance(event, yaml.AliasEvent)
@@ -170,15 +171,15 @@ def _form_faults(text: str, file: str) -> tuple[list[Fault], bool]:
 
 def _event_wrong(event: yaml.Event, depth: int, documents: int) -> tuple[str, str] | None:
     if depth > MAX_DEPTH:
-        return f"nested deeper than {MAX_DEPTH}", f"allowed: at most {MAX_DEPTH} levels"
+        return f"nested deeper than {MAX_DEPTH}", f"at most {MAX_DEPTH} levels"
     if documents > 1:
-        return "a second document", "allowed: one document a file"
+        return "a second document", "one document a file"
     anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
     if anchor:
         sign = "the alias *" if isinstance(event, yaml.AliasEvent) else "the anchor &"
-        return f"{sign}{shown(anchor)} is not supported", "allowed: values written out"
+        return f"{sign}{shown(anchor)} is not supported", "values written out"
     if tag:
-        return f"the tag {shown(tag)} is not supported", "allowed: values without tags"
+        return f"the tag {shown(tag)} is not supported", "values without tags"
     return None
 
 
@@ -201,11 +202,11 @@ def _key_faults(node: yaml.Node, file: str, path: str) -> Iterator[Fault]:
         if not isinstance(key, yaml.ScalarNode) or not isinstance(read_scalar(key), str):
             shown_key = shown(key.value) if isinstance(key, yaml.ScalarNode) else "a collection"
             wrong = f"the key {shown_key} is not a string"
-            yield Fault(path, shown_key, wrong, "allowed: names as keys", file, line, column)
+            yield Fault(path, shown_key, wrong, "names as keys", file, line, column)
             continue
         here = f"{path}.{key.value}" if path else key.value
         if key.value in seen:
             wrong = f"repeated, first in line {seen[key.value]}"
-            yield Fault(here, key.value, wrong, "allowed: each key once", file, line, column)
+            yield Fault(here, key.value, wrong, "each key once", file, line, column)
         seen.setdefault(key.value, line)
         yield from _key_faults(value, file, here)

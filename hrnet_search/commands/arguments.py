@@ -139,7 +139,7 @@ def add_reuse(sub: argparse.ArgumentParser) -> None:
 def require_positive(*counts: tuple[str, object]) -> None:
     """Raise InputError for counts, by name, that are not integers of at least 1; None is none."""
     faults = [
-        Fault(name, count, f"{shown(count)} {wrong}", "allowed: 1 or more")
+        Fault(name, count, f"{shown(count)} {wrong}", "1 or more")
         for name, count in counts
         if count is not None and (wrong := _wrong_count(count))
     ]

@@ -123,9 +123,7 @@ def evaluate(
     file, data_file, root = places
     asked = Asked(expanded(str(source)), None, trial, pick, data_file, root, device)
     if which not in WHICH:
-        raise InputError(
-            Fault("which", which, f"{shown(which)} is not known", "allowed: best, last")
-        )
+        raise InputError(Fault("which", which, f"{shown(which)} is not known", "best, last"))
     how = {
         "flip": flip, "scales": scales, "window": window, "stride": stride,
         "base_size": base_size, "whole": whole,
@@ -165,7 +163,7 @@ def _opened(asked: Asked, weights: str | None, which: str) -> tuple[Model, Sched
         path = file or Path(asked.source, "weights", f"{start.origin['key']}.safetensors")
         return of_start(start, path, asked.device), start.schedule, Protocol()
     if file is None:
-        wrong, allowed = "a config has no weights", "allowed: --weights FILE"
+        wrong, allowed = "a config has no weights", "--weights FILE"
         raise InputError(Fault("--weights", None, wrong, allowed, asked.source))
     protocol = Protocol() if asked.data else protocol_of(rule_of(start))
     return of_start(start, file, asked.device), start.schedule, protocol
@@ -201,7 +199,7 @@ def _scales(given: Sequence[float]) -> tuple[float, ...]:
     scales = tuple(map(float, given))
     if scales and all(0 < scale <= MOST_SCALE for scale in scales):
         return scales
-    wrong, allowed = f"{shown(list(scales))} are not scales", "allowed: above 0, at most 16"
+    wrong, allowed = f"{shown(list(scales))} are not scales", "above 0, at most 16"
     raise InputError(Fault("--scales", scales, wrong, allowed))
 
 
@@ -211,10 +209,10 @@ def _check_stride(protocol: Protocol) -> None:
         return
     if window is None:
         wrong = "is of windows, and there are none"
-        raise InputError(Fault("--stride", stride, wrong, "allowed: with --window H W"))
+        raise InputError(Fault("--stride", stride, wrong, "with --window H W"))
     if stride[0] > window[0] or stride[1] > window[1]:
         wrong = f"{list(stride)} leaves pixels out between windows of {list(window)}"
-        raise InputError(Fault("--stride", stride, wrong, "allowed: at most the window"))
+        raise InputError(Fault("--stride", stride, wrong, "at most the window"))
 
 
 def _write(found: Judged, folder: Path) -> None:

@@ -102,7 +102,7 @@ def _export(
 
     if latency and "onnx" not in formats:
         wrong = "only ONNX files are timed here"
-        raise InputError(Fault("--latency", None, wrong, "allowed: with onnx in --format"))
+        raise InputError(Fault("--latency", None, wrong, "with onnx in --format"))
     measure = _onnx_latency(how, say) if latency else None
     return export_front(study, folder, list(dict.fromkeys(formats)), how, measure)
 

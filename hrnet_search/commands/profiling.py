@@ -79,7 +79,7 @@ def _as_space_file(path: str | Path) -> list[str]:
     """Return what to say of a space file where a config belongs; empty if it is none."""
     from hrnet_search.space.load import is_space_file
 
-    allowed = "allowed: HRNet-library configs; hrnet-search check reads it"
+    allowed = "HRNet-library configs; hrnet-search check reads it"
     wrong = Fault("", path, "is a space file", allowed, str(path))
     return [str(wrong)] if is_space_file(path) else []
 

@@ -76,10 +76,10 @@ def opened(study: str | Path | Study) -> Study:
 def _require_two(folders: list[str]) -> None:
     if len(folders) != 2:
         wrong = f"{len(folders)} given"
-        raise InputError(Fault("--compare", folders, wrong, "allowed: exactly two studies"))
+        raise InputError(Fault("--compare", folders, wrong, "exactly two studies"))
     if len({Path(folder).resolve() for folder in folders}) != 2:
         wrong = f"{shown(folders[0], 300)} is given twice"
-        raise InputError(Fault("--compare", folders, wrong, "allowed: two different studies"))
+        raise InputError(Fault("--compare", folders, wrong, "two different studies"))
 
 
 def _compare(first: Study, second: Study) -> None:

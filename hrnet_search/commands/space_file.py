@@ -36,7 +36,7 @@ def load_search(
     file = load(space, data_root, warn)
     if file.ablation is not None:
         wrong = "is an ablation, nothing is searched"
-        raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search ablate", file.path))
+        raise InputError(Fault("ablate", None, wrong, "hrnet-search ablate", file.path))
     _require_root(file)
     return file
 
@@ -52,7 +52,7 @@ def learning_from(file: SpaceFile, studies: Sequence[str | Path]) -> SpaceFile:
     from hrnet_search.space.search_section import LEARNING, why_not_learning
 
     if why := why_not_learning(file.search.sampler):
-        raise InputError(Fault("--learn-from", None, why, f"allowed: {LEARNING}"))
+        raise InputError(Fault("--learn-from", None, why, f"{LEARNING}"))
     places = tuple(str(absolute(study)) for study in studies)
     text = with_entry(file.text, "search", "learn_from", list(places))
     return replace(file, text=text, search=replace(file.search, learn_from=places))
@@ -65,7 +65,7 @@ def load_ablation(
     file = load(space, data_root, warn)
     if file.ablation is None:
         wrong = "is missing, the file asks for a search"
-        raise InputError(Fault("ablate", None, wrong, "allowed: hrnet-search run", file.path))
+        raise InputError(Fault("ablate", None, wrong, "hrnet-search run", file.path))
     _require_root(file)
     return file
 
@@ -117,7 +117,7 @@ def decoded_line(taken: int, limit: int) -> str:
 def _require_root(file: SpaceFile) -> None:
     if _has_no_root(file):
         wrong = "the data have no root"
-        raise InputError(Fault("data.root", None, wrong, "allowed: --data-root DIR", file.path))
+        raise InputError(Fault("data.root", None, wrong, "--data-root DIR", file.path))
 
 
 def _has_no_root(file: SpaceFile) -> bool:

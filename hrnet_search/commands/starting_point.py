@@ -82,7 +82,7 @@ def _check_names(kind: str | None, base: str, bases: list[str]) -> None:
     for option, name, known in (("--kind", kind, list(DATA_KINDS)), ("--base", base, bases)):
         if name is not None and name not in known:
             wrong = f"{shown(name)} is not known{nearest(name, known)}"
-            faults.append(Fault(option, name, wrong, f"allowed: {', '.join(known)}"))
+            faults.append(Fault(option, name, wrong, f"{', '.join(known)}"))
     if faults:
         raise InputError(faults)
 
@@ -94,7 +94,7 @@ def _check_free(place: Path) -> None:
     there = [place / name for name in names if os.path.lexists(place / name)]
     if there:
         wrong = "is there already and is not overwritten"
-        allowed = "allowed: another folder"
+        allowed = "another folder"
         raise InputError(Fault("", None, wrong, allowed, str(path)) for path in there)
 
 
@@ -128,9 +128,9 @@ class _Data:
         """Look at a folder and write what it holds."""
         if not root.is_dir():
             wrong = f"{shown(str(root), 300)} is not a folder"
-            raise InputError(Fault("--data-root", str(root), wrong, "allowed: a folder"))
+            raise InputError(Fault("--data-root", str(root), wrong, "a folder"))
         if kind == "shapes":
-            wrong, allowed = "data of kind shapes need no files", "allowed: another kind"
+            wrong, allowed = "data of kind shapes need no files", "another kind"
             raise InputError(Fault("--data-root", str(root), wrong, allowed))
         if kind not in (None, "folder") or _fits(FIRST_KIND, root):
             self._preset(kind or FIRST_KIND, root)

@@ -269,17 +269,17 @@ def start_of(asked: Asked) -> Start:
 
     if is_study(asked.source):
         if asked.data is not None:
-            wrong, allowed = "a study has data of its own", "allowed: with a config"
+            wrong, allowed = "a study has data of its own", "with a config"
             raise InputError(Fault("--data", asked.data, wrong, allowed))
         return of_study(asked.source, asked.trial, asked.pick, asked.data_root)
     if Path(asked.source).is_dir():
         wrong = "is a folder, and not a study"
-        allowed = "allowed: an HRNet-library yaml, or the folder of a study"
+        allowed = "an HRNet-library yaml, or the folder of a study"
         raise InputError(Fault("", asked.source, wrong, allowed, asked.source))
     for name, value in (("--trial", asked.trial), ("--pick", asked.pick)):
         if value is not None:
             wrong = f"{shown(asked.source, 300)} is not a study"
-            raise InputError(Fault(name, value, wrong, "allowed: with the folder of a study"))
+            raise InputError(Fault(name, value, wrong, "with the folder of a study"))
     return of_config(asked.source, asked.data, asked.data_root)
 
 

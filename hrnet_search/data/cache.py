@@ -271,7 +271,7 @@ class _InFile(Decoded):
                 return ReplacedError()
         path = str(self._file.path)
         wrong = "was cut short or changed while trials read it"
-        return DataError(Fault("", path, wrong, "the next trial builds it anew", file=path))
+        return DataError(Fault("", path, wrong, instead="the next trial builds it anew", file=path))
 
 
 def _allowed(path: Path, limit: int) -> bool:

@@ -51,7 +51,7 @@ FLAGGED = ("JPEG", "MPO", "PNG", "WEBP")
 COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 """Pillow's names for what becomes RGB as in OpenCV, to a level or two of 255."""
 
-WHOLE = "allowed: a whole image file"
+WHOLE = "a whole image file"
 
 
 def read_size(path: Path, key: str, most: int) -> tuple[int, int]:
@@ -69,7 +69,7 @@ def read_image(path: Path, key: str, most: int) -> Image.Image:
     with _opened(path, key, most) as image:
         image.load()
         if not (image.mode in COLOUR_MODES or image.mode.startswith("I;16")):
-            allowed = "allowed: 8 or 16 bits a channel, grey, RGB or CMYK"
+            allowed = "8 or 16 bits a channel, grey, RGB or CMYK"
             raise unusable(path, key, f"is an image of mode {image.mode}", allowed)
         colours, flag = _colours(image), _flag(image, path)
     return colours.transpose(TURNS[flag]) if flag in TURNS else colours
@@ -99,7 +99,7 @@ def _opened(path: Path, key: str, most: int) -> Iterator[Image.Image]:
         with path.open("rb") as file, Image.open(file) as image:
             if image.width * image.height > most:
                 wrong = f"is {image.width} x {image.height}, {image.width * image.height} pixels"
-                raise unusable(path, key, wrong, f"allowed: at most data.max_pixels ({most})")
+                raise unusable(path, key, wrong, f"at most data.max_pixels ({most})")
             yield image
     except DataError:
         raise

@@ -104,9 +104,7 @@ def contents(spec: DataSpec) -> Contents:
         digests = digests_of(path for *_, path in named)
     except OSError as error:
         path = Path(error.filename)
-        raise unusable(
-            path, "data", f"cannot be read ({error.strerror})", "allowed: files"
-        ) from None
+        raise unusable(path, "data", f"cannot be read ({error.strerror})", "files") from None
     return tuple(FileContent(split, part, name, digests[path]) for split, part, name, path in named)
 
 
@@ -155,15 +153,15 @@ def option_faults(spec: DataSpec) -> Found:
     found: Found = []
     if not 2 <= spec.classes <= IGNORED:
         wrong = f"{spec.classes} classes cannot be distinguished"
-        found.append(("c", Fault("data.classes", spec.classes, wrong, f"allowed: 2 to {IGNORED}")))
+        found.append(("c", Fault("data.classes", spec.classes, wrong, f"2 to {IGNORED}")))
     for stored, target in spec.mapping:
         if not (0 <= stored <= 255 and (0 <= target < spec.classes or target == IGNORED)):
             wrong = f"{stored}: {target} maps to no class"
-            allowed = f"allowed: 0..255 to 0..{spec.classes - 1} or {IGNORED}"
+            allowed = f"0..255 to 0..{spec.classes - 1} or {IGNORED}"
             found.append(("m", Fault("data.mapping", (stored, target), wrong, allowed)))
     if not Path(spec.root).is_dir():
         wrong = f"{shown(spec.root, 300)} is not a folder"
-        found.append(("r", Fault("data.root", spec.root, wrong, "allowed: where the data lie")))
+        found.append(("r", Fault("data.root", spec.root, wrong, "where the data lie")))
     return found
 
 
@@ -176,7 +174,7 @@ def decode_pair(
     mask = tried(found, lambda: read_mask(pair.mask, key, most))
     if image is not None and mask is not None and image.size != mask.size:
         wrong = f"is {_size(mask)}, its image {pair.image.name} {_size(image)}"
-        found += _sorted(unusable(pair.mask, key, wrong, "allowed: the same size"))
+        found += _sorted(unusable(pair.mask, key, wrong, "the same size"))
     return image, mask, found
 
 

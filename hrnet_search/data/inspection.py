@@ -111,7 +111,7 @@ def _two_palettes(looks: Mapping[str, list[_Look]]) -> Found:
                     f"{shown(str(look.pair.mask), 300)} has label {index} in the colour "
                     f"{list(colour)}, {other.mask.name} in {list(first)}"
                 )
-                allowed = "allowed: one palette, data.colors, or data.mapping if indices are meant"
+                allowed = "one palette, data.colors, or data.mapping if indices are meant"
                 found.append(("palettes", Fault(key, str(look.pair.mask), wrong, allowed)))
                 break
     return found
@@ -126,7 +126,7 @@ def _too_few_classes(looks: list[_Look], key: str) -> Found:
     held = f"class {min(classes)} alone" if classes else "no labelled pixel"
     all_ = f" and the other {len(looks) - 1} masks" if len(looks) > 1 else ""
     wrong = f"{shown(first, 300)}{all_}: {held}"
-    allowed = "allowed: 2 classes or more; mapping says what stored ids mean, ignore which is none"
+    allowed = "2 classes or more; mapping says what stored ids mean, ignore which is none"
     return [("classes", Fault(key, first, wrong, allowed))]
 
 

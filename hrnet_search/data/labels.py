@@ -70,7 +70,7 @@ def labels_of(mask: Image.Image, meaning: Meaning, path: Path, key: str) -> Arra
         jpeg = (
             "; JPEG changes labels at edges: masks have to be PNG" if mask.format == "JPEG" else ""
         )
-        raise unusable(path, key, f"holds label {value}", f"allowed: {known}{jpeg}")
+        raise unusable(path, key, f"holds label {value}", f"{known}{jpeg}")
     return labels.astype(np.uint8)
 
 
@@ -110,7 +110,7 @@ def _numbers(mask: Image.Image, path: Path, key: str) -> Array:
     if mask.mode in ("L", "P"):
         return stored
     if not (stored == stored[..., :1]).all():
-        allowed = "allowed: one number a pixel, or data.colors: {[R, G, B]: class}"
+        allowed = "one number a pixel, or data.colors: {[R, G, B]: class}"
         raise unusable(path, key, f"is a mask in {_listed(_codes(mask))}", allowed)
     return stored[..., 0]
 
@@ -120,7 +120,7 @@ def _by_colour(mask: Image.Image, meaning: Meaning, path: Path, key: str) -> Arr
     place = np.searchsorted(meaning.colours, codes).clip(max=len(meaning.colours) - 1)
     known = meaning.colours[place] == codes
     if meaning.other == UNKNOWN and not known.all():
-        allowed = "allowed: colours in data.colors, or `other: ignore` there"
+        allowed = "colours in data.colors, or `other: ignore` there"
         raise unusable(path, key, f"holds {_listed(codes[~known], ' without a class')}", allowed)
     return np.where(known, meaning.classes[place], meaning.other).astype(np.uint8)
 
@@ -131,11 +131,11 @@ def _opaque(mask: Image.Image, path: Path, key: str) -> Image.Image:
         clear = int((np.asarray(mask.getchannel("A")) < 255).sum())
         if clear:
             wrong = f"is a mask with {clear} transparent pixels"
-            raise unusable(path, key, wrong, "allowed: masks without transparency")
+            raise unusable(path, key, wrong, "masks without transparency")
         return mask.convert(mask.mode[:-1])
     if mask.mode in ("1", "L", "P", "RGB"):
         return mask
-    allowed = "allowed: one channel of 8 bits, a palette, or RGB"
+    allowed = "one channel of 8 bits, a palette, or RGB"
     raise unusable(path, key, f"is a mask of mode {mask.mode}", allowed)
 
 

@@ -41,7 +41,7 @@ def listed(path: Path, given: Split, place: Place) -> Pairs:
     except (OSError, UnicodeError) as error:
         why = " as UTF-8 or UTF-16" if isinstance(error, UnicodeError) else ""
         wrong = f"{shown(str(path), 300)} cannot be read{why}{better_root(place.spec, given.list)}"
-        fault = Fault(f"{place.key}.list", str(path), wrong, "allowed: a text file")
+        fault = Fault(f"{place.key}.list", str(path), wrong, "a text file")
         return Pairs([], [("list", fault)])
     reader = _Reader(path, place)
     pairs, found = list[Pair](), Found()
@@ -97,14 +97,14 @@ class _Reader:
                 f"{shown(w.image.name)} with {shown(w.mask.name)}" for w in ways[:2]
             )
             wrong = f"{where} can be read in more than one way: {names}"
-            return [("ways", self._fault(line, wrong, "allowed: a tab between image and mask"))]
+            return [("ways", self._fault(line, wrong, "a tab between image and mask"))]
         words = line.split("\t") if "\t" in line else line.split()
         for sort in (self._foreign, self._flagged, self._maskless):
             if fault := sort(where, line, words):
                 return [(sort.__name__, fault)]
         columns = [names for names in _columns(line.strip()) if all(map(is_image_name, names))]
         if len(words) < 2 or len(columns) != 1:
-            allowed = "allowed: an image and a mask, a tab between them if names hold spaces, "
+            allowed = "an image and a mask, a tab between them if names hold spaces, "
             wrong = f"{where} is '{shown(line.strip(), 200)}'"
             return [("line", self._fault(line, wrong, allowed + "or a stem of both"))]
         image, mask = self._files(*columns[0])
@@ -122,7 +122,7 @@ class _Reader:
                     f"{self._place.key}.list",
                     str(path),
                     f"{where} names {shown(str(path), 300)}, which is outside of the root",
-                    "allowed: files below it, or data.outside: true",
+                    "files below it, or data.outside: true",
                 ),
             )
             for path in (pair.image, pair.mask)
@@ -200,13 +200,13 @@ class _Reader:
                 " and an absolute path of another machine" if WINDOWS_ROOT.match(line) else ""
             )
             wrong = f"{where} has backslashes, which are not separators here{absolute}: '{text}'"
-            allowed = "allowed: paths below the data set's folder, with / between folders"
+            allowed = "paths below the data set's folder, with / between folders"
             return self._fault(line, wrong, allowed)
         roots = [word.strip() for word in words if word.startswith("/") or WINDOWS_ROOT.match(word)]
         if not roots or Path(roots[0]).parent.is_dir():
             return None
         wrong = f"{where} is an absolute path of another machine, missing on this one: '{text}'"
-        return self._fault(line, wrong, f"allowed: {self._below(roots[0])}")
+        return self._fault(line, wrong, f"{self._below(roots[0])}")
 
     def _below(self, word: str) -> str:
         """Return how an absolute path of another machine might be written."""
@@ -224,7 +224,7 @@ class _Reader:
         wrong = (
             f"{where} is '{shown(line.strip())}': {', '.join(FLAGS)} say whether an image shows a"
         )
-        allowed = "allowed: lists for segmentation (VOC's are in ImageSets/Segmentation)"
+        allowed = "lists for segmentation (VOC's are in ImageSets/Segmentation)"
         return self._fault(line, f"{wrong} class (VOC), they are not masks", allowed)
 
     def _maskless(self, where: str, line: str, _words: list[str]) -> Fault | None:
@@ -232,7 +232,7 @@ class _Reader:
         if not is_file(self._place.images / name):
             return None
         wrong = f"{where} names {shown(name, 300)} without a mask"
-        allowed = "allowed: lists with masks; images alone can be neither trained on nor judged"
+        allowed = "lists with masks; images alone can be neither trained on nor judged"
         return self._fault(line, wrong, allowed)
 
     def _fault(self, line: str, wrong: str, allowed: str) -> Fault:
@@ -271,7 +271,7 @@ def _strangers(pair: Pair, place: Place) -> Found:
                 place.key,
                 str(path),
                 f"{shown(str(path), 300)} is not {what} of this data set",
-                f"allowed: a name that ends in {end}{path.suffix}",
+                f"a name that ends in {end}{path.suffix}",
             ),
         )
         for what, path, end in zip(

@@ -56,7 +56,7 @@ def _given(spec: DataSpec, split: str) -> Pairs:
     if not found.pairs and not found.faults:
         where = str(path) if path else f"{place.images} with {place.masks}"
         wrong = f"{shown(where, 300)} holds no image with a mask"
-        found.faults.append(("empty", Fault(place.key, where, wrong, "allowed: at least 1")))
+        found.faults.append(("empty", Fault(place.key, where, wrong, "at least 1")))
     return found
 
 
@@ -66,7 +66,7 @@ def _own_masks(found: Pairs, key: str) -> Found:
     for pair in found.pairs:
         if is_same(pair.image, pair.mask):
             wrong = f"{shown(str(pair.image), 300)} is both an image and its own mask"
-            allowed = "allowed: two folders, or data.ends where both are in one: ['', _mask]"
+            allowed = "two folders, or data.ends where both are in one: ['', _mask]"
             faults.append(("own mask", Fault(key, str(pair.image), wrong, allowed)))
     return faults
 
@@ -82,7 +82,7 @@ def _drawn(whole: Pairs, spec: DataSpec, split: str) -> Pairs:
         names[pair.image] = min(pair.name, names.get(pair.image, pair.name))
     if len(names) < 2 and not whole.faults:
         wrong = f"{len(names)} image cannot be shared among training and validation"
-        fault = Fault("data.val.fraction", spec.val_fraction, wrong, "allowed: 2 images or more")
+        fault = Fault("data.val.fraction", spec.val_fraction, wrong, "2 images or more")
         return Pairs([], [("fraction", fault)])
 
     def draw(image: Path) -> bytes:

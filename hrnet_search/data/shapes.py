@@ -75,7 +75,7 @@ def preflight(spec: DataSpec) -> list[Fault]:
         ("seed", spec.seed, spec.seed >= 0, "at least 0"),
     )
     return [
-        Fault(f"data.{key}", value, f"{value} cannot be drawn", f"allowed: {allowed}")
+        Fault(f"data.{key}", value, f"{value} cannot be drawn", f"{allowed}")
         for key, value, good, allowed in checks
         if not good
     ]

@@ -82,7 +82,7 @@ def _layout(given: Split, place: Place) -> str:
     parts = ("images", images, given.images), ("masks", masks, given.masks)
     files = ", ".join(" ".join(filter(None, (*part[:2], "in", part[2]))) for part in parts)
     home = f" or its folder {place.spec.home}" if place.spec.home else ""
-    return f"allowed: {files}, below the root{home}"
+    return f"{files}, below the root{home}"
 
 
 def _all_files(place: Place) -> tuple[tuple[list[Path], list[Path]], Found]:
@@ -99,7 +99,7 @@ def _all_files(place: Place) -> tuple[tuple[list[Path], list[Path]], Found]:
         for path in files:
             if is_image_name(path.name) and path.is_symlink() and not path.exists():
                 wrong = f"{shown(str(path), 300)} is a link to a file that is missing"
-                found.append(("link", Fault(key, str(path), wrong, "allowed: files that exist")))
+                found.append(("link", Fault(key, str(path), wrong, "files that exist")))
         trees.append([path for path in files if path.is_file()])
     return (trees[0], trees[1]), found
 
@@ -194,6 +194,6 @@ def _without_partner(images: dict[str, Path], masks: dict[str, Path], key: str) 
     for stem in sorted(images.keys() ^ masks.keys()):
         partner, path = ("mask", images[stem]) if stem in images else ("image", masks[stem])
         wrong = f"{shown(str(path), 300)} has no {partner}"
-        allowed = "allowed: image and mask of one path but the suffix, and ends if they differ"
+        allowed = "image and mask of one path but the suffix, and ends if they differ"
         found.append((f"no {partner}", Fault(key, str(path), wrong, allowed)))
     return found

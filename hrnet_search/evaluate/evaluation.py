@@ -54,7 +54,7 @@ def evaluate(
     """
     count, classes = len(images), spec.classes
     if not count:
-        raise DataError(Fault("data.val", 0, "there is no validation image", "allowed: at least 1"))
+        raise DataError(Fault("data.val", 0, "there is no validation image", "at least 1"))
     confusions = np.zeros((count, classes, classes), dtype=np.int64)
     boundaries = np.full((count, classes), np.nan) if boundary else None
     previews = Previews(spec, chosen(count))

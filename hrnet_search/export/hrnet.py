@@ -46,8 +46,7 @@ def config_problems(text: str, member: Member) -> list[str]:
     classes = data.get("NUM_CLASSES", LIBRARY_CLASSES) if isinstance(data, dict) else None
     if classes != member.classes:
         problems.append(
-            f"DATASET.NUM_CLASSES {classes}: its network tells {member.classes} classes apart,"
-            f" allowed: {member.classes}"
+            f"DATASET.NUM_CLASSES {classes}: its network tells {member.classes} classes apart"
         )
     if config.architecture.id != member.architecture.id:
         problems.append(f"it reads as {config.architecture.id}")

@@ -48,7 +48,7 @@ def export_front(
     check_formats(formats)
     members = front_of(study)
     if not members:
-        wrong, allowed = "no trial has completed", "allowed: a study with a front"
+        wrong, allowed = "no trial has completed", "a study with a front"
         raise InputError(Fault("", None, wrong, allowed, file=str(study.folder)))
     found = dict.fromkeys(formats, ExportResult())
     cards = ExportResult()
@@ -69,12 +69,12 @@ def check_formats(formats: Sequence[str]) -> None:
     faults = []
     for name in formats:
         if name not in EXPORTERS:
-            known = f"allowed: {', '.join(EXPORTERS)}"
+            known = f"{', '.join(EXPORTERS)}"
             faults.append(Fault("--format", name, f"{name} is not known", known))
         missing = [m for m in EXTRA_LIBRARIES.get(name, ()) if not importlib.util.find_spec(m)]
         if missing:
             wrong = f"{name} needs {', '.join(missing)}, not installed here"
-            install = f"to install: pip install {' '.join(EXTRA_LIBRARIES[name])}"
-            faults.append(Fault("--format", name, wrong, install))
+            instead = f"to install: pip install {' '.join(EXTRA_LIBRARIES[name])}"
+            faults.append(Fault("--format", name, wrong, instead=instead))
     if faults:
         raise InputError(faults)

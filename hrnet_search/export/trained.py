@@ -30,7 +30,7 @@ def trained_network(member: Member) -> HighResolutionNet:
     """
     path = member.weights
     if not path.is_file():
-        wrong, allowed = "its weights were not kept", "allowed: the file that its training wrote"
+        wrong, allowed = "its weights were not kept", "the file that its training wrote"
         raise WeightsError(Fault("", str(path), wrong, allowed, file=f"weights/{path.name}"))
     try:
         tensors = read_safetensors(path)
@@ -38,7 +38,7 @@ def trained_network(member: Member) -> HighResolutionNet:
         network.load_state_dict(tensors, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
         wrong = f"they are not this network's: {str(error).splitlines()[0]}"
-        allowed = f"allowed: those of {member.architecture.id} with {member.classes} classes"
+        allowed = f"those of {member.architecture.id} with {member.classes} classes"
         fault = Fault("", str(path), wrong, allowed, file=f"weights/{path.name}")
         raise WeightsError(fault) from error
     return network.eval().requires_grad_(False)
@@ -85,9 +85,8 @@ def checkpoint_problems(member: Member) -> list[str]:
     reasons = target_problems(HRNET, member.architecture)
     if (member.mean, member.std) != (UNKNOWN.mean, UNKNOWN.std):
         reasons.append(
-            f"its data sets are normalised with ImageNet's figures, these with {list(member.mean)}"
-            f" and {list(member.std)}, allowed: data.mean {list(UNKNOWN.mean)} and data.std"
-            f" {list(UNKNOWN.std)}"
+            f"it normalises with data.mean {list(UNKNOWN.mean)} and data.std {list(UNKNOWN.std)}, "
+            f"these images with {list(member.mean)} and {list(member.std)}"
         )
     return reasons
 

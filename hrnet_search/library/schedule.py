@@ -155,7 +155,7 @@ class Values:
         checks = CHECKS | OCR_CHECKS if self._config.architecture.has_ocr else CHECKS
         for key, (fits, allowed) in checks.items():
             if not key.startswith(skipped) and not fits(self[key]):
-                self._fault(key, f"{shown(self[key])} is not trained here", f"allowed: {allowed}")
+                self._fault(key, f"{shown(self[key])} is not trained here", f"{allowed}")
         if self.faults:
             raise InputError(self.faults)
 
@@ -208,14 +208,14 @@ class Values:
         reader, classes = self["DATASET.DATASET"], self["DATASET.NUM_CLASSES"]
         if reader not in readers.NAMES:
             wrong = f"{shown(reader)} is not one of the library's own readers"
-            self._fault("DATASET.DATASET", wrong, f"allowed: {', '.join(readers.NAMES)}, or --data")
+            self._fault("DATASET.DATASET", wrong, f"{', '.join(readers.NAMES)}, or --data")
             return DataSpec(OWN, 2)
         if reader in ("pascal_ctx", "lip"):
             return self._of_lists(reader, classes)
         spec = PRESETS[PRESET_OF[reader]].spec
         if classes != spec.classes:
             wrong = f"{shown(classes)}: the reader {reader} tells {spec.classes} classes apart"
-            self._fault("DATASET.NUM_CLASSES", wrong, f"allowed: {spec.classes}, or --data")
+            self._fault("DATASET.NUM_CLASSES", wrong, f"{spec.classes}, or --data")
         return self._listed(spec)
 
     def _of_lists(self, reader: str, classes: Any) -> DataSpec:
@@ -237,7 +237,7 @@ class Values:
         ignore = self["TRAIN.IGNORE_LABEL"]
         if not (_whole(ignore) and ignore <= IGNORED):
             wrong = f"{shown(ignore)} is not a label that masks can store"
-            self._fault("TRAIN.IGNORE_LABEL", wrong, f"allowed: an integer from 0 to {IGNORED}")
+            self._fault("TRAIN.IGNORE_LABEL", wrong, f"an integer from 0 to {IGNORED}")
         return DataSpec(OWN, classes, ignore=ignore)
 
     def _listed(self, spec: DataSpec) -> DataSpec:

@@ -136,7 +136,7 @@ def _network_of(found: Found) -> HighResolutionNet:
         return network_of(found.tensors)
     except ValueError as error:
         wrong = f"{error}: it holds {found.described}"
-        raise NotWeightsError(wrong, f"allowed: {WEIGHTS}, its trunk whole") from error
+        raise NotWeightsError(wrong, f"start from {WEIGHTS}, its trunk whole") from error
 
 
 def inherit(network: HighResolutionNet, source: HighResolutionNet) -> Inheritance:

@@ -153,7 +153,7 @@ def read_shared(path: str | Path) -> SharedNetwork:
             shared.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
         wrong = f"holds no shared weights ({shown(str(error), 200)})"
-        allowed = "allowed: what a study with schedule.init: shared kept"
+        allowed = "what a study with schedule.init: shared kept"
         raise WeightsError(Fault("", str(path), wrong, allowed, file=str(path))) from error
     return shared
 

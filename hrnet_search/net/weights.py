@@ -129,7 +129,7 @@ def load_pretrained(network: nn.Module, config: Config) -> WeightsReport:
     report = load_weights(network, path)
     if trunk := [name for name in report.untrained if not any(p in name for p in START_ANEW)]:
         wrong = f"{report}: {len(trunk)} tensors before the head would start untrained"
-        allowed = f"allowed: weights of this very trunk ({shown(trunk[0])} does not fit)"
+        allowed = f"weights of this very trunk ({shown(trunk[0])} does not fit)"
         raise WeightsError(Fault("MODEL.PRETRAINED", named, wrong, allowed, file=str(path)))
     say(f"{path}: {report}")
     return report
@@ -250,5 +250,5 @@ def _no_match(own: Mapping[str, Tensor], error: NotWeightsError, path: Path) -> 
 
 def refusal(path: str | Path, error: NotWeightsError) -> Fault:
     """Return the fault of a weight file: what it is, and what to do about it."""
-    remedy = error.remedy or f"allowed: {WEIGHTS}"
-    return Fault("", str(path), error.wrong, remedy, file=str(path))
+    allowed = "" if error.remedy else WEIGHTS
+    return Fault("", str(path), error.wrong, allowed, str(path), instead=error.remedy)

@@ -84,7 +84,7 @@ def read_study(file: SpaceFile, number: int, signal: str) -> Learned:
 
     def refused(wrong: str, allowed: str) -> SpaceError:
         said = f"{folder} {wrong}"
-        fault = Fault(f"{LEARN_FROM}[{number}]", folder, said, f"allowed: {allowed}")
+        fault = Fault(f"{LEARN_FROM}[{number}]", folder, said, f"{allowed}")
         return SpaceError(placed(file, [fault]))
 
     try:

@@ -38,7 +38,7 @@ def frozen_reference(
     if notes.reference_ms is not None:
         if notes.device != device:
             wrong = f"was measured on {notes.device}, this device is {device}"
-            raise StudyError(Fault("latency", device, wrong, "allowed: the same kind of device"))
+            raise StudyError(Fault("latency", device, wrong, "the same kind of device"))
         return notes.reference_ms
     say(f"measuring the reference network on {device}")
     found = check()

@@ -56,7 +56,7 @@ def check_same(file: SpaceFile, begun: Notes, now: Notes, contents: Contents, fo
     if begun.unreadable or begun.identity is None:
         names = ", ".join(begun.unreadable or ["identity"])
         wrong = f"what it noted as {names} cannot be read, so it cannot go on"
-        allowed = "allowed: the version that noted it, or another folder with -o"
+        allowed = "the version that noted it, or another folder with -o"
         raise StudyError(Fault("", None, wrong, allowed, file=str(folder)))
     old, new = (without_places(_identity(notes)) for notes in (begun, now))
     different = [key for key in new if new[key] != old.get(key)]
@@ -65,7 +65,7 @@ def check_same(file: SpaceFile, begun: Notes, now: Notes, contents: Contents, fo
     differs = differing(_leaves(begun), _leaves(now), folder) or dict.fromkeys(
         different, f"differs from what {folder} was begun with"
     )
-    allowed = f"allowed: what {folder / 'space.yaml'} says, or another folder with -o"
+    allowed = f"what {folder / 'space.yaml'} says, or another folder with -o"
     found = {key: Fault(key, None, w, allowed) for key, w in differs.items()}
     if FILES in found:
         found[FILES] = other_files(contents, folder)
@@ -99,7 +99,7 @@ def other_files(contents: Contents, folder: Path) -> Fault:
         which = f"which of them is not known, {kept} is missing or damaged"
     compared = f"{counted(len(contents), 'file')} compared, every byte"
     wrong = f"files are not those that {folder} was begun with: {which} ({compared})"
-    allowed = "allowed: the files as they were, or another folder with -o"
+    allowed = "the files as they were, or another folder with -o"
     return Fault(FILES, None, wrong, allowed)
 
 

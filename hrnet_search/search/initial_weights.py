@@ -142,7 +142,7 @@ def _of_trial(schedule: Schedule, file: SpaceFile, folder: Path) -> Path:
         if (path := weights_path(study, key)).is_file():
             return path
     wrong = f"no study in {folder.parent} has the weights of {key}"
-    allowed = "allowed: a trial whose weights are there, or a weight file"
+    allowed = "a trial whose weights are there, or a weight file"
     fault = Fault("schedule.init", schedule.init, wrong, allowed)
     raise SpaceError(fault.at(file.path, *file.init_at))
 

@@ -74,7 +74,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         faults = [
-            Fault(axis.name, axis.levels, "there is no level", "allowed: 1 or more")
+            Fault(axis.name, axis.levels, "there is no level", "1 or more")
             for axis in self.axes
             if axis.count < 1
         ]
@@ -83,7 +83,7 @@ class Problem:
         faults += [Fault(name, name, "two axes have this name") for name in twice]
         if self.estimated and self.exact is None:
             wrong = "estimates change, and there is no exact cost that a model may keep"
-            faults.append(Fault("exact", None, wrong, "allowed: a function of points"))
+            faults.append(Fault("exact", None, wrong, "a function of points"))
         if faults:
             raise InputError(faults)
 
@@ -105,7 +105,7 @@ class Problem:
             point = ()
         on_axes = all(0 <= level < n for level, n in zip(point, self.counts, strict=False))
         if len(point) != len(self.axes) or not on_axes:
-            allowed = f"allowed: {len(self.axes)} level indices, below {self.counts}"
+            allowed = f"{len(self.axes)} level indices, below {self.counts}"
             raise InputError(Fault("point", levels, f"{shown(levels)} is not a point", allowed))
         return point
 

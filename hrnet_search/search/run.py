@@ -120,7 +120,7 @@ def check_trials(trials: int) -> None:
     """Raise InputError for fewer trials than a search by slices has to have."""
     if trials < CONFIRMED_FROM:
         wrong = f"{counted(trials, 'trial')} do not go with {EVALUATOR}: {SHARED}"
-        raise InputError(Fault("--trials", trials, wrong, f"allowed: at least {CONFIRMED_FROM}"))
+        raise InputError(Fault("--trials", trials, wrong, f"at least {CONFIRMED_FROM}"))
 
 
 def on_this_machine(

@@ -304,7 +304,7 @@ def _level_problem(
     if fault := _invalid(space, point):
         return f"makes no valid network: {fault.path}: {fault.wrong}", fault.allowed
     if space.decode(point).id == space.decode(first).id:
-        return "makes the same network as the first level", "allowed: levels that change something"
+        return "makes the same network as the first level", "levels that change something"
     return None
 
 

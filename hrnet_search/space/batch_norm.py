@@ -31,7 +31,7 @@ def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section:
         counts.append(space.base.stages[3].branches)  # which is trained first, or tried
     why = schedule.untrainable(max(counts, default=space.base.stages[3].branches))
     if why:
-        reader.fault(_node_of_parts(section), "schedule", why, ONE_IMAGE.removeprefix("allowed: "))
+        reader.fault(_node_of_parts(section), "schedule", why, ONE_IMAGE)
 
 
 def check_arms(
@@ -45,7 +45,7 @@ def check_arms(
         if why := _wrong_with(space, schedule, levels):
             names = ", ".join(f"{f.name}={shown(f.levels[level])}" for f, level in levels if level)
             where = f"with {names} " if names else ""
-            allowed = ONE_IMAGE.removeprefix("allowed: ")
+            allowed = ONE_IMAGE
             reader.fault(_node_of_parts(section), "schedule", where + why, allowed)
             return
 

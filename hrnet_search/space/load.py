@@ -131,7 +131,7 @@ def load_space_file(path: str | Path, data_root: str | None = None) -> SpaceFile
     text, faults = read_text(path)
     root, more = (None, []) if faults else compose(text, file)
     if root is None:
-        empty = Fault("", None, "is empty", "allowed: a space file", file, 1, 1)
+        empty = Fault("", None, "is empty", "a space file", file, 1, 1)
         raise SpaceError([*faults, *(_with_quotes(fault, text) for fault in more)] or [empty])
     reader = Reader(file)
     reader.faults += [fault for fault in more if not _is_label(fault)]
@@ -164,7 +164,7 @@ def _with_quotes(fault: Fault, text: str) -> Fault:
     """Return a fault of YAML's syntax with what helps where a name of classes lacks its quotes."""
     lines = text.splitlines()[: fault.line]
     if fault.wrong.startswith("not YAML") and lines and _UNQUOTED.search(lines[-1]):
-        return replace(fault, allowed=f'allowed: in {{...}} quotes, "{SPELT}"')
+        return replace(fault, allowed=f'in {{...}} quotes, "{SPELT}"')
     return fault
 
 

@@ -41,7 +41,6 @@ class Reader:
             and node.start_mark.line == node.end_mark.line
         ):
             column += within + bool(node.style)  # behind its quote
-        allowed = f"allowed: {allowed}" if allowed else ""
         self.faults.append(Fault(path, None, wrong, allowed, self.file, line, column))
 
     def scalar(self, node: yaml.Node, path: str) -> Any:
@@ -51,7 +50,7 @@ class Reader:
             return None
         value = read_scalar(node)
         if isinstance(value, Trap):
-            self.fault(node, path, f"{value.text}: {value.why}")
+            self.fault(node, path, f"{value.text}: {value.why}", value.allowed)
             return None
         if value is None:
             self.fault(node, path, "is empty", "a value")

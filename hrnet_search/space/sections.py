@@ -384,7 +384,7 @@ def _with_command(section: Section, found: LatencySpec) -> LatencySpec:
 
 def _problem(command: tuple[str, ...]) -> tuple[str, str]:
     wrong, allowed = command_problem(command) or ("", "")
-    return wrong, allowed.removeprefix("allowed: ")
+    return wrong, allowed
 
 
 def read_tracking(section: Section) -> TrackingSpec:

@@ -84,18 +84,17 @@ def check_structure(connection: sqlite3.Connection, thorough: bool = False) -> N
         raise damage(" ".join(str(found and found[0]).split()))
 
 
-def not_a_study(folder: Path, why: str) -> StudyError:
+def not_a_study(folder: Path, why: str, allowed: str = "") -> StudyError:
     """Return the error for a folder that is not a study."""
-    return StudyError(Fault("", None, f"is not a study: {why}", "", str(folder)))
+    return StudyError(Fault("", None, f"is not a study: {why}", allowed, str(folder)))
 
 
 def _other_version(version: str, folder: Path) -> StudyError:
     newer = version.isdecimal() and int(version) > VERSION
     wrong = f"was written by another version (schema {version or 'unknown'})"
-    allowed = f"allowed: schema {OLDEST} to {VERSION}"
-    if newer:
-        allowed += "; a newer hrnet-search reads it"
-    return StudyError(Fault("", None, wrong, allowed, str(folder)))
+    allowed = f"schema {OLDEST} to {VERSION}"
+    instead = "a newer hrnet-search reads it" if newer else ""
+    return StudyError(Fault("", None, wrong, allowed, str(folder), instead=instead))
 
 
 @contextmanager
@@ -143,7 +142,7 @@ def _told(folder: Path, done: str) -> Iterator[None]:
 
 def _damaged(folder: Path, what: str) -> StudyDamagedError:
     advice = f"hrnet-search repair {folder} rebuilds what can be rebuilt"
-    return StudyDamagedError(Fault("", None, what, advice, str(folder)))
+    return StudyDamagedError(Fault("", None, what, instead=advice, file=str(folder)))
 
 
 def _code(error: sqlite3.Error) -> int:

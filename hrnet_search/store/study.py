@@ -58,7 +58,7 @@ class Study:
         self.folder = absolute(folder)
         if self.folder.is_file():
             inside = f" {self.folder.parent}" if (self.folder.parent / FILE).is_file() else ""
-            raise not_a_study(self.folder, f"it is a file, allowed: the study's folder{inside}")
+            raise not_a_study(self.folder, "it is a file", f"the study's folder{inside}")
         if not self.folder.is_dir():
             raise not_a_study(self.folder, "there is no such folder")
         if not (self.folder / FILE).is_file():
@@ -187,10 +187,10 @@ class Study:
                 one = objective(name, classes, known)
                 found.append(own.get(one.key, one))
             except UnknownClassError as error:
-                allowed = f"allowed: {error.allowed}"
+                allowed = error.allowed
                 faults.append(Fault("objectives", name, f"{name}: {error.wrong}", allowed))
             except KeyError:
-                allowed = f"allowed: {', '.join((*PLAIN, SPELT))}"
+                allowed = f"{', '.join((*PLAIN, SPELT))}"
                 faults.append(Fault("objectives", name, f"{name} is not known", allowed))
         if faults:
             raise InputError(faults)

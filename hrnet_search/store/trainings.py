@@ -142,7 +142,7 @@ def read_record(folder: str | Path) -> TrainingRecord:
     StudyDamagedError for one whose record is not what was written."""
     if not is_training(folder):
         wrong = f"has no {RECORD}: it is not a training"
-        raise StudyError(Fault("", str(folder), wrong, "allowed: the folder of one", str(folder)))
+        raise StudyError(Fault("", str(folder), wrong, "the folder of one", str(folder)))
 
     def of(found: Any) -> TrainingRecord:
         if found.get("version", 0) > VERSION:
@@ -197,5 +197,5 @@ def _read(path: Path, of: Callable[[Any], T]) -> T:
         return of(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         wrong = f"is not what was written ({shown(str(error), 120)})"
-        allowed = "allowed: the file as it was, or another folder with -o"
+        allowed = "the file as it was, or another folder with -o"
         raise StudyDamagedError(Fault("", str(path), wrong, allowed, str(path))) from error

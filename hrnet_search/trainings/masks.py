@@ -139,4 +139,4 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def _fault(path: Path, wrong: str) -> Fault:
-    return Fault(KEY, str(path), wrong, "allowed: images, or folders of images", str(path))
+    return Fault(KEY, str(path), wrong, "images, or folders of images", str(path))

@@ -75,7 +75,7 @@ def of_training(folder: str | Path, which: str, device: str, weights: Path | Non
     record = read_record(folder)
     path = weights or weights_file(folder, which)
     if not path.is_file():
-        wrong, allowed = "is not there: nothing was judged yet", "allowed: after the first epoch"
+        wrong, allowed = "is not there: nothing was judged yet", "after the first epoch"
         raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
     return _built(record.architecture, record.schedule.schedule, path, resolve_device(device))
 
@@ -106,7 +106,7 @@ def of_file(path: str | Path, device: str) -> Model:
         raise WeightsError(refusal(file, NotWeightsError(str(error)))) from error
     if not has_head(network):
         wrong = "has no head: it decides nothing"
-        raise WeightsError(Fault("", str(path), wrong, "allowed: weights of a whole network"))
+        raise WeightsError(Fault("", str(path), wrong, "weights of a whole network"))
     classes = len(network.state_dict()[SCORES[network.architecture.head]])
     return _model(network, Schedule(replace(UNKNOWN, classes=classes)), file, place)
 
@@ -116,7 +116,7 @@ def _built(network: Architecture, schedule: Schedule, path: Path, device: torch.
     report = load_weights(built, path)
     if wrong := (*report.missing, *report.reshaped):
         said = f"are not those of {network.id} with {schedule.data.classes} classes: {report}"
-        allowed = f"allowed: a file that holds all of it ({shown(wrong[0])} does not fit)"
+        allowed = f"a file that holds all of it ({shown(wrong[0])} does not fit)"
         raise WeightsError(Fault("", str(path), said, allowed, str(path)))
     return _model(built, schedule, path, device)
 

@@ -28,8 +28,9 @@ class OnnxFile:
             import onnxruntime
         except ImportError:
             wrong = "onnxruntime is not installed"
-            allowed = "allowed: pip install onnxruntime"
-            raise InputError(Fault("", str(path), wrong, allowed, str(path))) from None
+            instead = "to install: pip install onnxruntime"
+            fault = Fault("", str(path), wrong, file=str(path), instead=instead)
+            raise InputError(fault) from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # what is wrong is raised
@@ -39,7 +40,7 @@ class OnnxFile:
             )
         except Exception as error:  # onnxruntime raises errors of its own for anything
             why = shown(" ".join(str(error).split()), 200)
-            allowed = "allowed: an ONNX file"
+            allowed = "an ONNX file"
             raise WeightsError(
                 Fault("", str(path), f"cannot be run: {why}", allowed, str(path))
             ) from error
@@ -52,7 +53,7 @@ class OnnxFile:
         self.classes = output.shape[1] if len(output.shape) == 4 else 0
         if others or len(shape) != 4 or shape[1] != 3 or type(self.classes) is not int:
             wrong = f"takes {shown(shape)} and gives {shown(output.shape)}"
-            allowed = "allowed: images [N, 3, H, W] to logits [N, K, h, w]"
+            allowed = "images [N, 3, H, W] to logits [N, K, h, w]"
             raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
         self._batch = _fixed(shape[0])
         height, width = _fixed(shape[2]), _fixed(shape[3])

@@ -71,25 +71,25 @@ class Overrides:
 
     def _faults(self) -> Iterator[Fault]:
         if self.steps is not None and self.epochs is not None:
-            yield Fault("--steps", self.steps, "stands beside --epochs", "allowed: one of the two")
+            yield Fault("--steps", self.steps, "stands beside --epochs", "one of the two")
         for name in ("steps", "epochs", "batch", "accumulate", "judged"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
-                yield Fault(f"--{name}", value, f"{shown(value)} is not a count", "allowed: from 1")
+                yield Fault(f"--{name}", value, f"{shown(value)} is not a count", "from 1")
         for name, known in (("optimiser", OPTIMISERS), ("precision", (*PRECISIONS, AUTO))):
             value = getattr(self, name)
             if value is not None and value not in known:
-                allowed = f"allowed: {', '.join(known)}"
+                allowed = f"{', '.join(known)}"
                 yield Fault(f"--{name}", value, f"{shown(value)} is not known", allowed)
         if self.ema is not None and not 0 <= self.ema < 1:
-            wrong, allowed = f"{shown(self.ema)} is not a decay", "allowed: 0 to below 1"
+            wrong, allowed = f"{shown(self.ema)} is not a decay", "0 to below 1"
             yield Fault("--ema", self.ema, wrong, allowed)
         if self.lr is not None and not 0 < self.lr <= 100:
             wrong = f"{shown(self.lr)} is not a learning rate"
-            yield Fault("--lr", self.lr, wrong, "allowed: above 0, at most 100")
+            yield Fault("--lr", self.lr, wrong, "above 0, at most 100")
         if self.base_size is not None and self.base_size < 0:
             wrong = f"{shown(self.base_size)} is not a size"
-            yield Fault("--base-size", self.base_size, wrong, "allowed: pixels, or 0")
+            yield Fault("--base-size", self.base_size, wrong, "pixels, or 0")
 
     def fields(self) -> dict[str, Any]:
         """Return what is asked for by the field of the schedule that it stands in."""
@@ -175,7 +175,7 @@ def _from_shared(schedule: Schedule, start: Start, asked: Overrides) -> Schedule
     """Return a schedule that starts from slices, at the rate of what inherits if none is given."""
     if not start.first:
         wrong = "there are no shared weights to start from"
-        allowed = "allowed: with a study that trained some, a weight file, none or pretrained"
+        allowed = "with a study that trained some, a weight file, none or pretrained"
         raise InputError(Fault("--init", SHARED_INIT, wrong, allowed))
     lr = schedule.lr
     if schedule.init == NO_INIT and asked.lr is None:
@@ -214,7 +214,7 @@ def _weights(schedule: Schedule, start: Start) -> Path:
     if path is None or not is_file(path):
         wrong = f"{what} is not a file{where}" if what else "names no file"
         raise WeightsError(
-            Fault(key, what, wrong, "allowed: a weight file, or --init none", start.base.path)
+            Fault(key, what, wrong, "a weight file, or --init none", start.base.path)
         )
     return path
 
@@ -233,7 +233,7 @@ def _epoch(images: int, batch: int) -> int:
     """Return the steps of an epoch: whole batches, as the official loader drops the rest."""
     if images < batch:
         wrong = f"a batch of {batch} is more than the {images} training images"
-        raise InputError(Fault("--batch", batch, wrong, f"allowed: at most {images}"))
+        raise InputError(Fault("--batch", batch, wrong, f"at most {images}"))
     return images // batch
 
 
@@ -246,7 +246,7 @@ def _stretched(schedule: Schedule, steps: int) -> Schedule:
 def _check_parts(schedule: Schedule, start: Start) -> None:
     if schedule.accumulate > schedule.batch:
         wrong = f"{schedule.accumulate} parts of a batch of {schedule.batch}"
-        fault = Fault("--accumulate", schedule.accumulate, wrong, "allowed: at most the batch")
+        fault = Fault("--accumulate", schedule.accumulate, wrong, "at most the batch")
         raise InputError(fault)
     if why := schedule.untrainable(start.architecture.stages[3].branches):
         raise InputError(Fault("--crop", schedule.crop, why, ONE_IMAGE))

@@ -110,7 +110,7 @@ def check_same(
     found = differing(_leaves(begun), _leaves(now), folder)
     if "schedule.steps" in found:  # from which they follow
         found.pop("rungs", None)
-    allowed = "allowed: as it was, or another folder with -o"
+    allowed = "as it was, or another folder with -o"
     faults = {key: Fault(key, None, wrong, allowed) for key, wrong in found.items()}
     if FILES in faults:
         faults[FILES] = other_files(contents, folder)
@@ -143,7 +143,7 @@ def _check_free(folder: Path) -> None:
         return
     else:
         what = f"is not empty and has no {RECORD}: it is not a training"
-    raise StudyError(Fault("-o", str(folder), what, "allowed: another folder", str(folder)))
+    raise StudyError(Fault("-o", str(folder), what, "another folder", str(folder)))
 
 
 def _is_own(name: str) -> bool:

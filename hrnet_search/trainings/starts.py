@@ -100,7 +100,7 @@ def of_study(
     schedule = writer.schedules.get(ask.key.schedule)
     if schedule is None:
         wrong = f"the schedule of trial {ask.number} was not noted"
-        raise StudyError(Fault("--trial", ask.number, wrong, "allowed: another trial", folder))
+        raise StudyError(Fault("--trial", ask.number, wrong, "another trial", folder))
     schedule = with_root(schedule, data_root)
     text = writer.write(ask.architecture, ask.key.schedule).text
     base = parse_config(text)
@@ -146,7 +146,7 @@ def budget_of(text: str) -> tuple[str, float]:
     costs = [name for name, objective in OBJECTIVES.items() if objective.is_cost]
     found = BUDGET.fullmatch(text)
     if not found or found[1] not in costs:
-        allowed = f"allowed: one of {', '.join(costs)}, as in latency_ms<=20 or macs<=2.5G"
+        allowed = f"one of {', '.join(costs)}, as in latency_ms<=20 or macs<=2.5G"
         raise InputError(Fault("--pick", text, f"{shown(text)} is not a budget", allowed))
     return found[1], float(found[2]) * UNITS[found[3]]
 
@@ -164,22 +164,23 @@ def _picked(study: Study, pick: str | None) -> Ask:
     variants = study.variants()
     if variants.empty:
         wrong = "no trial has completed, there is nothing to pick from"
-        raise InputError(Fault("--pick", pick, wrong, "allowed: a config", str(study.folder)))
+        raise InputError(Fault("--pick", pick, wrong, "a config", str(study.folder)))
     name, most = budget_of(pick) if pick is not None else ("", math.inf)
     number = best_within(variants, name, most)
     if number is None:
         least = float(variants[name].astype("float64").min())
         wrong = f"no network of the study has {shown(pick)}"
-        known = f"allowed: at least {least:.6g}"
-        allowed = f"its networks have no {name}" if math.isnan(least) else known
-        raise InputError(Fault("--pick", pick, wrong, allowed, str(study.folder)))
+        allowed = "" if math.isnan(least) else f"at least {least:.6g}"
+        instead = f"its networks have no {name}" if math.isnan(least) else ""
+        fault = Fault("--pick", pick, wrong, allowed, str(study.folder), instead=instead)
+        raise InputError(fault)
     return _trial(study, number)
 
 
 def _trial(study: Study, number: int) -> Ask:
     asks = {ask.number: ask for ask, _ in study.trials()}
     if number not in asks:
-        allowed = f"allowed: 0 to {max(asks)}" if asks else "it has none"
+        allowed = f"0 to {max(asks)}" if asks else "a study with trials"
         wrong = f"the study has no trial {number}"
         raise InputError(Fault("--trial", number, wrong, allowed, str(study.folder)))
     return asks[number]
@@ -239,10 +240,10 @@ def _root(config: Config, data_root: str | None) -> Path:
             return place
     where = "--data-root" if data_root is not None else "DATASET.ROOT"
     wrong = f"{shown(data_root or named, 300) or 'no folder'} is not a folder"
-    raise DataError(Fault(where, named, wrong, "allowed: --data-root DIR", config.path))
+    raise DataError(Fault(where, named, wrong, "--data-root DIR", config.path))
 
 
 def _require_root(spec: DataSpec, file: str) -> None:
     if spec.in_files and not spec.root:
-        wrong, allowed = "the data have no root", "allowed: --data-root DIR"
+        wrong, allowed = "the data have no root", "--data-root DIR"
         raise InputError(Fault("data.root", None, wrong, allowed, file))

@@ -47,10 +47,10 @@ class Workers:
         """Raise InputError where they could not train, or some would have no image of a part."""
         if type(self.count) is not int or self.count < 1:
             wrong = f"{shown(self.count)} is not a count"
-            raise InputError(Fault("--workers", self.count, wrong, "allowed: from 1"))
+            raise InputError(Fault("--workers", self.count, wrong, "from 1"))
         if plan.device.startswith("cuda:") and plan.device[5:].isdigit():
             wrong = f"{plan.device} is a GPU of one machine, and Ray hands out GPUs"
-            raise InputError(Fault("--device", plan.device, wrong, "allowed: auto, cpu, cuda"))
+            raise InputError(Fault("--device", plan.device, wrong, "auto, cpu, cuda"))
         schedule = plan.record.schedule.schedule
         least = least_part(schedule.batch, schedule.accumulate)
         if self.count > least:
@@ -58,7 +58,7 @@ class Workers:
             wrong = (
                 f"a batch of {schedule.batch}{parts} has no image for some of {self.count} workers"
             )
-            raise InputError(Fault("--workers", self.count, wrong, f"allowed: at most {least}"))
+            raise InputError(Fault("--workers", self.count, wrong, f"at most {least}"))
 
 
 def least_part(batch: int, parts: int) -> int:
@@ -82,7 +82,7 @@ def train_together(
     and KeyboardInterrupt after Ctrl-C, when all is saved.
     """
     asked = Asked(workers.count, address=workers.address, memory=_memory(plan, workers.count))
-    less = "allowed: fewer --workers, or --accumulate N"
+    less = "fewer --workers, or --accumulate N"
     with opened(asked, folder, say, less) as cluster:
         resources = settle_together(cluster, asked, folder, plan.device)
         say(stated(asked, resources))

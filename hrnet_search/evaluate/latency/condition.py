@@ -48,7 +48,7 @@ def default_threads() -> int:
 def _faults(spec: LatencySpec) -> list[Fault]:
     own = spec.runtime == TORCH
     faults = [
-        Fault(f"latency.{key}", value, f"{value!r} is not known", f"allowed: {', '.join(names)}")
+        Fault(f"latency.{key}", value, f"{value!r} is not known", f"{', '.join(names)}")
         for key, value, names in (
             ("runtime", spec.runtime, tuple(RUNTIMES)),
             ("mode", spec.mode, MODES if own else (AUTO,)),
@@ -63,9 +63,9 @@ def _faults(spec: LatencySpec) -> list[Fault]:
         ("threads", spec.threads, 0),
     ):
         if count < least:
-            allowed = f"allowed: an integer of at least {least}"
+            allowed = f"an integer of at least {least}"
             faults.append(Fault(f"latency.{key}", count, f"{count} is too small", allowed))
     if not spec.seconds > 0:
         wrong = f"{spec.seconds} is too small"
-        faults.append(Fault("latency.seconds", spec.seconds, wrong, "allowed: above 0"))
+        faults.append(Fault("latency.seconds", spec.seconds, wrong, "above 0"))
     return faults

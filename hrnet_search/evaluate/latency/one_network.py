@@ -89,5 +89,5 @@ def _free_bytes(setting: Setting) -> int | None:
 
 
 def _no_room(what: str, why: str) -> InputError:
-    allowed = "allowed: a smaller size, batch or network"
+    allowed = "a smaller size, batch or network"
     return InputError(Fault(what, None, f"out of memory: {why}", allowed))

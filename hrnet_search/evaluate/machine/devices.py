@@ -36,7 +36,7 @@ def resolve_device(name: str) -> torch.device:
     wrong = f"there is no such device as {shown(name)}"
     if not is_device(name):
         wrong = f"{shown(name)} is not known"
-    allowed = f"allowed: auto, or what is here: {there}"
+    allowed = f"auto, or what is here: {there}"
     raise InputError(Fault("latency.device", name, wrong, allowed))
 
 

@@ -187,7 +187,7 @@ def shared_folder() -> Path:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         wrong = "is not a folder of this user alone"
-        raise InputError(Fault("", None, wrong, "allowed: remove it, or set TMPDIR", str(folder)))
+        raise InputError(Fault("", None, wrong, "remove it, or set TMPDIR", str(folder)))
     return folder
 
 

@@ -286,7 +286,7 @@ def sync(
     study = open_study(folder)
     if file is not None and file.name != study.name:
         wrong = f"is the space of {shown(file.name)}, the study is {shown(study.name)}"
-        raise StudyError(Fault("--space", file.path, wrong, "allowed: its own", file.path))
+        raise StudyError(Fault("--space", file.path, wrong, "its own", file.path))
     found = {}
     for name, line in lines_of(study, warn, file).items():
         line.waiting.extend(mirrored(study.ended(0)))

@@ -97,7 +97,7 @@ def advice_on(file: SpaceFile) -> Iterator[str]:
 def _not_set(name: str) -> tuple[str, str]:
     return (
         f"the environment variable {shown(name)} is not set",
-        f"allowed: export {shown(name)}=...",
+        f"export {shown(name)}=...",
     )
 
 

@@ -173,7 +173,7 @@ def joined_cluster(address: str, logs: Path) -> Iterator[Cluster]:
             except Exception as error:  # of many kinds, for a wrong name, port, token, version
                 wrong = f"{address} cannot be joined ({_in_short(error)})"
                 allowed = (
-                    "allowed: the address of a running cluster, as `ray start` printed it, and its "
+                    "the address of a running cluster, as `ray start` printed it, and its "
                     "token: `ray get-auth-token --generate`, on every machine (docs/cluster.md)"
                 )
                 raise InputError(Fault("--ray", address, wrong, allowed)) from None
@@ -244,7 +244,7 @@ def _start(cpus: float, gpus: float, folder: Path) -> None:
             ray.shutdown()
             if attempt == 2:
                 wrong = f"Ray does not start on this machine ({_in_short(error)})"
-                allowed = "allowed: without it, one trial at a time; or later, when it is less busy"
+                allowed = "without it, one trial at a time; or later, when it is less busy"
                 raise InputError(Fault("--workers", cpus, wrong, allowed)) from None
 
 

@@ -25,7 +25,7 @@ LEAST_MEMORY = 2 * GIB
 PROCESS = GIB
 """What a worker uses beside its training: libraries, their workspaces, images on their way."""
 
-SEEN = "allowed: a path or URL that all nodes see, or a study folder that they do"
+SEEN = "a path or URL that all nodes see, or a study folder that they do"
 
 VARIANTS, COSTLIEST = 4096, 8
 """Variants drawn to find the most expensive, and how many of those are estimated."""
@@ -109,7 +109,7 @@ def settle(
     if not chosen:
         there = ", ".join(sorted({n.device for n in nodes if n.device})) or "none that fits"
         wrong = f"no node has the device that latency is compared on, {kind or device}"
-        faults.append(Fault("latency.device", device, wrong, f"allowed: {there}"))
+        faults.append(Fault("latency.device", device, wrong, f"{there}"))
     if faults:
         raise InputError(faults)
     others = Counter(n.device for n in nodes if n.device != kind)
@@ -126,7 +126,7 @@ def settle(
 def settle_together(cluster: Cluster, asked: Asked, folder: Path, device: str) -> Resources:
     """Return what each worker of one training is given; raise InputError for what is not there."""
     gpus, nodes = _looked_at(cluster, asked, folder, device)
-    allowed = "allowed: a folder that all nodes see"
+    allowed = "a folder that all nodes see"
     if faults := _faults(nodes, asked, folder, "-o", allowed):
         raise InputError(faults)
     resources = Resources(_cpus_a_trial(asked, cluster), gpus, asked.memory)
@@ -141,7 +141,7 @@ def _looked_at(
     records = cluster.nodes()
     gpus = _gpus_a_trial(asked, records, device)
     if gpus and not any(_has(record, "GPU") for record in records):
-        raise InputError(Fault("--gpus-per-trial", gpus, "no node has a GPU", "allowed: 0"))
+        raise InputError(Fault("--gpus-per-trial", gpus, "no node has a GPU", "0"))
     nodes = [_node(cluster, record, folder, device, gpus) for record in records]
     return gpus, [n for n, r in zip(nodes, records, strict=True) if not gpus or _has(r, "GPU")]
 
@@ -195,7 +195,7 @@ def _faults(
     for node in nodes:
         if node.versions != here:
             wrong = f"{node.name} has {', '.join(node.versions)}"
-            faults.append(Fault("--ray", node.name, wrong, f"allowed: {', '.join(here)}"))
+            faults.append(Fault("--ray", node.name, wrong, f"{', '.join(here)}"))
     return faults
 
 
@@ -210,7 +210,7 @@ def _check_fit(resources: Resources, asked: Asked, records: list[dict[str, Any]]
         have.update({name: record["Resources"].get(name, 0) for name in resources.bundle})
     there = ", ".join(_spelled(name, n) for name, n in have.items())
     wrong = f"no room for {counted(asked.workers, 'worker')} of {each} each in {there}"
-    allowed = f"allowed: at most {room} of them" if room else "allowed: less for each"
+    allowed = f"at most {room} of them" if room else "less for each"
     raise InputError(Fault("--workers", asked.workers, wrong, allowed))
 
 

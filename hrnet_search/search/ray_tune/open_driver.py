@@ -21,7 +21,7 @@ from hrnet_search.search.ray_tune.job import Job
 from hrnet_search.search.ray_tune.nodes import GIB, Asked, settle
 
 LOGS = Path("logs", "ray")
-LESS = "allowed: fewer --workers, or less --memory-per-trial"
+LESS = "fewer --workers, or less --memory-per-trial"
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def ray_driver(
     """
     if device.startswith("cuda:") and device[5:].isdigit():
         wrong = f"{device} is a GPU of one machine, and Ray hands out GPUs"
-        raise InputError(Fault("latency.device", device, wrong, "allowed: auto, cpu, cuda"))
+        raise InputError(Fault("latency.device", device, wrong, "auto, cpu, cuda"))
     with opened(asked, folder, say, LESS) as cluster:
         resources = settle(cluster, asked, folder, device, measured_on, say)
         say(stated(asked, resources))

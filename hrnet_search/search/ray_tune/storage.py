@@ -27,7 +27,7 @@ class Storage:
             self._files, self._root = _open(url)
         except Exception as error:  # of many kinds: scheme, package, credentials
             why = " ".join(str(error).split())[:200]
-            allowed = "allowed: a path or URL of pyarrow or fsspec (s3://, gs://, hdfs://, ...)"
+            allowed = "a path or URL of pyarrow or fsspec (s3://, gs://, hdfs://, ...)"
             wrong = f"{url} cannot be used ({why})"
             raise InputError(Fault("--storage", url, wrong, allowed)) from None
 

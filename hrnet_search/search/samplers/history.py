@@ -101,7 +101,7 @@ class History:
         canonical = self._canonical(point)
         measured = None if costs is None else self._checked_costs(canonical, costs)
         if not 0 < fidelity <= 1:
-            allowed = "allowed: above 0, up to 1"
+            allowed = "above 0, up to 1"
             raise InputError(
                 Fault("fidelity", fidelity, f"{shown(fidelity)} is not a share", allowed)
             )
@@ -221,7 +221,7 @@ class History:
         if len(measured) == expected and all(c > 0 and isfinite(c) for c in measured):
             return measured
         wrong = f"{shown(measured)} are not the costs of a point"
-        raise InputError(Fault("costs", costs, wrong, f"allowed: {expected} positive numbers"))
+        raise InputError(Fault("costs", costs, wrong, f"{expected} positive numbers"))
 
     def _take(self, point: Point) -> None:
         if self._pool is not None:

@@ -23,7 +23,7 @@ from hrnet_search.search.samplers.sampler import Propose, Sampler
 Factory = Callable[..., Propose]
 
 WHERE = "search.sampler"
-ALLOWED = "allowed: package.module:factory, importable from here, as docs/samplers.md describes"
+ALLOWED = "package.module:factory, importable from here, as docs/samplers.md describes"
 
 
 def load_factory(name: str) -> Factory:
@@ -81,12 +81,12 @@ def _on_axes(propose: Propose) -> Propose:
             whole = points.dtype.kind in "iu" and points.ndim == 2
             if not whole or points.shape[1] != len(counts):
                 wrong = f"it offers {_shape(points)}"
-                allowed = f"allowed: arrays of integers [k, {len(counts)}], one row a point"
+                allowed = f"arrays of integers [k, {len(counts)}], one row a point"
                 raise InputError(Fault(WHERE, None, wrong, allowed))
             if ((points < 0) | (points >= counts)).any():
                 row = points[((points < 0) | (points >= counts)).any(axis=1)][0]
                 wrong = f"it offers {tuple(row.tolist())}, which is not on the axes"
-                allowed = f"allowed: level indices from 0, below {counts}"
+                allowed = f"level indices from 0, below {counts}"
                 raise InputError(Fault(WHERE, None, wrong, allowed))
             yield points.astype(np.int64)
 

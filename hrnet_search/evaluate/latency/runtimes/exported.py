@@ -97,5 +97,5 @@ def require(runtime: str, libraries: Sequence[str], install: str) -> None:
     missing = [name for name in libraries if not importlib.util.find_spec(name)]
     if missing:
         wrong = f"{runtime} needs {', '.join(missing)}, not installed here"
-        allowed = f"to install: pip install {install}"
-        raise InputError(Fault("latency.runtime", runtime, wrong, allowed))
+        instead = f"to install: pip install {install}"
+        raise InputError(Fault("latency.runtime", runtime, wrong, instead=instead))

@@ -47,8 +47,8 @@ class OnnxRuntime:
         provider = PROVIDERS[device.type]
         if provider not in onnxruntime.get_available_providers():
             wrong = f"this onnxruntime has no {provider}"
-            allowed = "allowed: cpu, or with onnxruntime-gpu: pip install onnxruntime-gpu"
-            raise InputError(Fault("latency.device", spec.device, wrong, allowed))
+            instead = "for GPUs: pip install onnxruntime-gpu"
+            raise InputError(Fault("latency.device", spec.device, wrong, "cpu", instead=instead))
         return Facts(NAME, spec.precision, onnxruntime.__version__, provider)
 
     @contextmanager

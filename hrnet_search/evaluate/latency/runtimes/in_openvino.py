@@ -45,12 +45,12 @@ class OpenVino:
         require(NAME, libraries, " ".join(libraries))
         if device.type != "cpu":
             wrong = f"{NAME} is measured on the CPU"
-            raise InputError(Fault("latency.device", spec.device, wrong, "allowed: cpu"))
+            raise InputError(Fault("latency.device", spec.device, wrong, "cpu"))
         import openvino
 
         able = openvino.Core().get_property(CPU, "OPTIMIZATION_CAPABILITIES")
         if spec.precision == "fp16" and "FP16" not in able:
-            wrong, allowed = "this CPU computes no fp16", "allowed: fp32, int8"
+            wrong, allowed = "this CPU computes no fp16", "fp32, int8"
             raise InputError(Fault("latency.precision", spec.precision, wrong, allowed))
         version = openvino.__version__.partition("-")[0]
         return Facts(NAME, spec.precision, version, CPU)

@@ -45,11 +45,11 @@ class TensorRt:
         require(NAME, EXPORTING, " ".join(EXPORTING))
         if shutil.which(PROGRAM) is None:
             wrong = f"{NAME} needs its program {PROGRAM}, which is not on the PATH"
-            allowed = "to install: TensorRT of NVIDIA, with its bin folder on the PATH"
-            raise InputError(Fault("latency.runtime", NAME, wrong, allowed))
+            instead = "to install: TensorRT of NVIDIA, with its bin folder on the PATH"
+            raise InputError(Fault("latency.runtime", NAME, wrong, instead=instead))
         if device.type != "cuda":
             wrong = f"{NAME} computes on GPUs"
-            raise InputError(Fault("latency.device", spec.device, wrong, "allowed: cuda, cuda:N"))
+            raise InputError(Fault("latency.device", spec.device, wrong, "cuda, cuda:N"))
         return Facts(NAME, spec.precision, _version(), PROGRAM)
 
     @contextmanager

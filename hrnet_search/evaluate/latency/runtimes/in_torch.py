@@ -28,7 +28,7 @@ class TorchRuntime:
         on_gpu = device.type == "cuda"
         mode = spec.mode if spec.mode != AUTO else "cudagraph" if on_gpu else "eager"
         if mode == "cudagraph" and not on_gpu:
-            wrong, allowed = "cudagraph needs a CUDA device", "allowed on the CPU: eager, compile"
+            wrong, allowed = "cudagraph needs a CUDA device", "on the CPU: eager, compile"
             raise InputError(Fault("latency.mode", spec.mode, wrong, allowed))
         return Facts(mode, _precision(spec.precision, on_gpu))
 
