@@ -232,7 +232,7 @@ def test_weights_of_another_normalisation_are_refused(
         make_member(PLAIN, schedule=Schedule(data)), tmp_path, WEIGHTS
     ).refused
     assert "normalises with data.mean [0.485" in refused
-    assert "allowed: data.mean [0.485, 0.456, 0.406]" in refused
+    assert "these images with [0.5, 0.5, 0.5]" in refused
 
 
 def test_one_name_has_one_content_in_the_study_its_export_and_its_page(
