@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_S = 120.0
 JUDGED = 50
+TEMPERATURE, TEACHER_WEIGHT = 2.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("--data", type=expanded, metavar="SPACE", help=space)
     add("--data-root", type=expanded, metavar="DIR", help="where the images and masks lie")
     _add_schedule(sub)
+    _add_teacher(sub)
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
     seconds = f"seconds between checkpoints ({CHECKPOINT_S:g})"
     add("--checkpoint-every", type=share, default=CHECKPOINT_S, metavar="S", help=seconds)
@@ -114,6 +116,17 @@ def _add_schedule(sub: argparse.ArgumentParser) -> None:
     add("--init", type=expanded, metavar="FILE", help=init)
     judged = f"how often it is judged at most, at the ends of epochs ({JUDGED})"
     add("--judged", type=positive, default=JUDGED, metavar="N", help=judged)
+
+
+def _add_teacher(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("learn from another network beside the labels")
+    add = group.add_argument
+    teacher = "weights of a whole network of the same classes, or an ONNX file"
+    add("--teacher", type=expanded, metavar="FILE", help=teacher)
+    add("--teacher-weight", type=number, default=TEACHER_WEIGHT, metavar="W",
+        help=f"its share of the loss ({TEACHER_WEIGHT:g})")  # fmt: skip
+    add("--temperature", type=number, default=TEMPERATURE, metavar="T",
+        help=f"by which its decisions are softened ({TEMPERATURE:g})")  # fmt: skip
 
 
 def _add_workers(sub: argparse.ArgumentParser) -> None:
@@ -178,6 +191,9 @@ def train(
     seed: int = 0,
     init: str | Path | None = None,
     judged: int = JUDGED,
+    teacher: str | Path | None = None,
+    temperature: float = TEMPERATURE,
+    teacher_weight: float = TEACHER_WEIGHT,
     device: str = "auto",
     mlflow: str = "auto",
     workers: int | None = None,
@@ -189,25 +205,26 @@ def train(
     The same call again goes on where it was. A study's network is that of `trial`, the best
     within a budget (`pick`, as "latency_ms<=20"), or the best of all. `data` is a space file whose
     data section is taken, `data_root` where they lie. What is given of the schedule stands in the
-    place of what the config or the study says. `mlflow` is where its run is made: a tracking URI,
-    off, or auto, a file in its folder. With `workers` that many processes train together through
-    Ray, of its own or, with `ray`, of a cluster at that address. Raise InputError, DataError,
-    WeightsError or StudyError for input that is wrong, StudyInUseError, StorageLostError,
-    TrainingError for a loss that is not finite, ClusterLostError, and KeyboardInterrupt after
-    Ctrl-C, when all is saved.
+    place of what the config or the study says. The decisions of the network in a file, `teacher`,
+    softened by a `temperature`, count `teacher_weight` of the loss. `mlflow` is where its run is
+    made: a tracking URI, off, or auto, a file in its folder. With `workers` that many processes
+    train together through Ray, of its own or, with `ray`, of a cluster at that address. Raise
+    InputError, DataError, WeightsError or StudyError for input that is wrong, StudyInUseError,
+    StorageLostError, TrainingError for a loss that is not finite, ClusterLostError, and
+    KeyboardInterrupt after Ctrl-C, when all is saved.
     """
     from hrnet_search.commands.terminal import Quiet, Terminal
     from hrnet_search.store.trainings import BEST, LAST, weights_file
     from hrnet_search.trainings.plan import Overrides
 
-    places = (None if p is None else expanded(str(p)) for p in (folder, data, data_root))
-    where, data_file, root = places
-    start = None if init is None else expanded(str(init))
+    given_paths = (folder, data, data_root, init, teacher)
+    places = (None if p is None else expanded(str(p)) for p in given_paths)
+    where, data_file, root, start, taught = places
     asked = Asked(expanded(str(source)), where, trial, pick, data_file, root, device)
     asked = replace(asked, mlflow=mlflow, workers=workers, ray=ray)
     given = Overrides(
         steps, epochs, batch, accumulate, crop, base_size, lr, optimiser, precision, ema, seed,
-        start, judged,
+        start, judged, taught, temperature, teacher_weight,
     )  # fmt: skip
     place, results = _train(asked, given, Terminal() if progress else Quiet())
     best, last = results.best, results.final

@@ -32,6 +32,19 @@ CurveRow = tuple[int, float, float]
 """Step, learning rate of that step, mean loss of the steps since the row before."""
 
 
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A network in a file, known by its content, that a training learns from beside its labels.
+
+    `weight` is its share of the loss, its probabilities are those at `temperature`.
+    """
+
+    path: str
+    fingerprint: str
+    temperature: float
+    weight: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
     """What a training was begun with.
@@ -52,6 +65,7 @@ class TrainingRecord:
     came_from: Mapping[str, str]
     notes: tuple[str, ...] = ()
     data_holds: Inventory | None = None
+    teacher: Teacher | None = None
     version: int = VERSION
 
 

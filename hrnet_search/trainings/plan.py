@@ -35,6 +35,10 @@ from hrnet_search.space.sections import INHERITED, RATES
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import TrainingRecord
 from hrnet_search.trainings.starts import Start
+from hrnet_search.trainings.teacher import line_of, noted_teacher
+
+TEMPERATURE, TEACHER_WEIGHT = 2.0, 0.5
+MOST_TEMPERATURE = 100.0
 
 JUDGED = 50
 """How often a training is judged at most: at the ends of epochs, spread evenly."""
@@ -47,7 +51,9 @@ ENLARGED = 2.0
 class Overrides:
     """What is asked for in the place of what a config or a study says; None: as it says.
 
-    `judged` is how often the training is judged at most. The names are those of the command line.
+    `judged` is how often the training is judged at most. `teacher` is a file of a network whose
+    decisions, softened by a `temperature`, count `teacher_weight` of the loss. The names are those
+    of the command line.
     """
 
     steps: int | None = None
@@ -63,6 +69,9 @@ class Overrides:
     seed: int = 0
     init: str | None = None
     judged: int = JUDGED
+    teacher: str | None = None
+    temperature: float = TEMPERATURE
+    teacher_weight: float = TEACHER_WEIGHT
 
     def check(self) -> None:
         """Raise InputError with everything in it that cannot be trained by."""
@@ -90,6 +99,13 @@ class Overrides:
         if self.base_size is not None and self.base_size < 0:
             wrong = f"{shown(self.base_size)} is not a size"
             yield Fault("--base-size", self.base_size, wrong, "pixels, or 0")
+        if not 0 < self.temperature <= MOST_TEMPERATURE:
+            wrong = f"{shown(self.temperature)} is not a temperature"
+            allowed = f"above 0, at most {MOST_TEMPERATURE:g}"
+            yield Fault("--temperature", self.temperature, wrong, allowed)
+        if not 0 < self.teacher_weight <= 1:
+            wrong = f"{shown(self.teacher_weight)} is not a share of the loss"
+            yield Fault("--teacher-weight", self.teacher_weight, wrong, "above 0, at most 1")
 
     def fields(self) -> dict[str, Any]:
         """Return what is asked for by the field of the schedule that it stands in."""
@@ -138,6 +154,11 @@ def plan_of(
     schedule = _on_this_machine(schedule, start, found, begun)
     lines += list(inventory.lines(schedule.data))
     lines += [f"note: {note}" for note in (*start.notes, *_enlarged(schedule))]
+    teacher, origin = None, {**start.origin, "judged": str(asked.judged)}
+    if asked.teacher is not None:
+        teacher = noted_teacher(asked.teacher, asked.temperature, asked.teacher_weight, schedule)
+        lines.append(line_of(teacher))
+        origin["teacher"] = line_of(teacher).removeprefix("teacher: ")
     record = TrainingRecord(
         name=start.name,
         architecture=start.architecture,
@@ -146,10 +167,11 @@ def plan_of(
         seed=asked.seed,
         rungs=_rungs(steps, epoch, asked.judged),
         epoch=epoch,
-        origin={**start.origin, "judged": str(asked.judged)},
+        origin=origin,
         came_from=_came_from(start, asked),
         notes=start.notes,
         data_holds=inventory,
+        teacher=teacher,
     )
     return Plan(record, contents, device, tuple(lines))
 

@@ -12,6 +12,7 @@ from hrnet_search.evaluate.machine.devices import device_name, gpu_uuid, resolve
 from hrnet_search.evaluate.machine.gate import DeviceGate
 from hrnet_search.evaluate.training.attempts import Attempt, Attempts
 from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints
+from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.ranks import Ranks
 from hrnet_search.evaluate.training.trial import final_miou, gate_of
 from hrnet_search.records import TrialKey, TrialProgress, TrialTask
@@ -19,6 +20,7 @@ from hrnet_search.store.trainings import Session, TrainingResults, read_results
 from hrnet_search.trainings.desk import SMALLER
 from hrnet_search.trainings.keeper import Keeper
 from hrnet_search.trainings.plan import Plan
+from hrnet_search.trainings.teacher import distillation_of
 
 Told = Callable[[TrialProgress], None]
 """Hears of each step and judgement; raises KeyboardInterrupt to leave, when all is saved."""
@@ -33,7 +35,7 @@ def train_alone(
 ) -> TrainingResults:
     """Train what a plan says in this process, in a folder that it holds; raise TrainingError."""
     keeper, checkpoints = kept(plan, plan.device, folder, checkpoint_s)
-    attempts, attempt = Attempts(), Attempt()
+    attempts, attempt = Attempts(distillation=_distillation(plan, plan.device)), Attempt()
     with gate_of(plan.device, plan.device) as gate:
         report = _reporting(told, gate, keeper)
         fits = attempts.train(
@@ -61,7 +63,7 @@ def train_share(
     """
     first = ranks.rank == 0
     keeper, checkpoints = kept(plan, device, folder, checkpoint_s) if first else (None, None)
-    attempts, attempt = Attempts(ranks), Attempt()
+    attempts, attempt = Attempts(ranks, _distillation(plan, device)), Attempt()
     with _gate_of_share(device, first_here) as gate:
         report = _reporting(told, gate, keeper)
         task = _task(plan, device, folder)
@@ -107,6 +109,11 @@ def _reporting(
         return True
 
     return report
+
+
+def _distillation(plan: Plan, device: str) -> Distillation | None:
+    teacher = plan.record.teacher
+    return distillation_of(teacher, device) if teacher else None
 
 
 def _task(plan: Plan, device: str, folder: Path) -> TrialTask:

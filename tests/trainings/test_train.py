@@ -266,6 +266,10 @@ REFUSED = {
     "no such weights": (["CONFIG", "--data", "SPACE", "--init", "no.pt"], "no.pt is not a file"),
     "no HRNet": (["CONFIG", "--data", "SPACE", "--init", "CONFIG"], "is text"),
     "an optimiser": (["CONFIG", "--data", "SPACE", "--optimiser", "lamb"], "lamb is not known"),
+    "no such teacher": (["CONFIG", "--data", "SPACE", "--teacher", "no.pt"], "no.pt is not a file"),
+    "a teacher of text": (["CONFIG", "--data", "SPACE", "--teacher", "CONFIG"], "is text"),
+    "a temperature": (["CONFIG", "--data", "SPACE", "--temperature", "0"], "--temperature: 0.0"),
+    "a share": (["CONFIG", "--data", "SPACE", "--teacher-weight", "2"], "not a share of the loss"),
     "another folder": (["CONFIG", "--data", "SPACE", "-o", "FULL"], "it is not a training"),
 }
 

@@ -20,6 +20,7 @@ from hrnet_search.evaluate.machine.allocator import keep_freed_memory, out_of_me
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device
 from hrnet_search.evaluate.training.artifacts import log_error
 from hrnet_search.evaluate.training.checkpoint import Checkpoints, OtherLayoutError
+from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.loss import balanced_weights
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.evaluate.training.shared import SharedTrainer, Strata
@@ -49,11 +50,12 @@ class Attempt:
 class Attempts:
     """Trains what it is given, and keeps the data open in between.
 
-    `ranks` are the processes that train it together: each has attempts of its own.
+    `ranks` are the processes that train it together: each has attempts of its own. `distillation`
+    has a teacher beside the labels.
     """
 
-    def __init__(self, ranks: Ranks = ALONE) -> None:
-        self._ranks = ranks
+    def __init__(self, ranks: Ranks = ALONE, distillation: Distillation | None = None) -> None:
+        self._ranks, self._distillation = ranks, distillation
         self._stores: dict[tuple[DataSpec, str, str], ImageStore] = {}
         self._balanced: dict[DataSpec, Tensor] = {}
         keep_freed_memory()
@@ -158,6 +160,7 @@ class Attempts:
             images=len(validation),
             class_weights=None if weights is None else weights.to(device),
             seed=task.key.seed,
+            distillation=self._distillation,
         )
 
     def calibration(self, task: TrialTask, count: int) -> Iterator[Tensor]:

@@ -18,6 +18,7 @@ from hrnet_search.errors import DataError, Fault, InputError, TrainingError
 from hrnet_search.evaluate.forward import Network, outputs_of
 from hrnet_search.evaluate.latency.setting import FORMATS
 from hrnet_search.evaluate.training.descent import Descent
+from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.loss import Loss
 from hrnet_search.evaluate.training.previews import Previews
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
@@ -43,7 +44,7 @@ class TrainingData:
     of the step, `batch(step, places)` those at some places in it; `validation()` yields images,
     labels and the indices of the images, 0 to `images` - 1, `validation(range)` those of some.
     `class_weights` float32 [K] weigh the classes in the loss. What dropout leaves out of a step is
-    drawn by `seed`.
+    drawn by `seed`. `distillation` has a teacher to learn from beside the labels.
     """
 
     batch: Callable[..., tuple[Tensor, Tensor]]
@@ -51,6 +52,7 @@ class TrainingData:
     images: int
     class_weights: Tensor | None = None
     seed: int = 0
+    distillation: Distillation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +169,22 @@ class Steps(ABC):
         loss = torch.zeros((), device=self._device)
         for part, truth in zip(self._parts(images), self._parts(labels), strict=True):
             whole = truth if self.parts == 1 else labels
-            one = loss_of.of_part(self._outputs(forward, part), truth, whole) * weight
+            outputs = self._outputs(forward, part)
+            one = loss_of.of_part(outputs, truth, whole)
+            one = self._distilled(one, outputs[-1], part) * weight
             self._descent.backward(one)
             loss += one.detach()
             heartbeat.beat()
         return loss
+
+    def _distilled(self, loss: Tensor, logits: Tensor, part: Tensor) -> Tensor:
+        """Return what a part adds to the loss of a batch, with what its teacher says of it."""
+        distillation = self.data.distillation
+        if distillation is None:
+            return loss
+        share = len(part) / self.schedule.batch  # of all parts, in all processes
+        soft = distillation.loss(logits, part) * share
+        return torch.lerp(loss, soft, distillation.weight)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return this process's share of a batch."""
