@@ -20,21 +20,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.problems import PROBLEMS, Places
 from benchmarks.problems.benchmark import Benchmark, area, deviations
-from benchmarks.rungs import read_table as read_shapes
 from benchmarks.rungs import problem_of_table
+from benchmarks.rungs import read_table as read_shapes
 from benchmarks.tables.fill import TABLE
 from benchmarks.tables.fill import read_table as read_rows
-from benchmarks.tables.variants import SIZE, read_variants
+from benchmarks.tables.variants import read_variants
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.structure import structure
-from hrnet_search.pareto import non_dominated
 from hrnet_search.records import Point, TrialKey
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
-from hrnet_search.search.rungs import Curve, _predicted, chance, is_audited
+from hrnet_search.search.rungs import Curve, chance, is_audited
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.samplers.expectation import Expectation
 from hrnet_search.search.samplers.features import Features
@@ -93,7 +91,7 @@ def shapes() -> World:
 
 def equal_macs() -> World:
     """Return the table of 24 networks with rungs of 2,400 steps, and own schedules of 150."""
-    rows = [r for r in read_rows(TABLE)]
+    rows = read_rows(TABLE)
     variants = {v.id: v for v in read_variants()}
     seen: dict[tuple[str, int, int, int], float] = {}
     cpu: dict[str, list[float]] = {}
@@ -101,7 +99,13 @@ def equal_macs() -> World:
         seen[r["variant"], int(r["steps"]), int(r["seed"]), int(r["step"])] = float(r["miou"])
         if int(r["steps"]) == 2400 and int(r["step"]) == 2400:
             cpu.setdefault(r["variant"], []).append(float(r["cpu_s"]))
-    names = sorted({v for v, steps, seed, _ in seen if (v, 2400, 1, 2400) in seen and (v, 2400, 0, 2400) in seen})
+    names = sorted(
+        {
+            v
+            for v, steps, seed, _ in seen
+            if (v, 2400, 1, 2400) in seen and (v, 2400, 0, 2400) in seen
+        }
+    )
     networks = ArchitectureBatch.of([variants[n].architecture for n in names])
     macs = np.array([float(variants[n].macs) for n in names])
     params = np.array([float(variants[n].params) for n in names])
@@ -172,16 +176,25 @@ def made_up(benchmark: Benchmark, seed_noise: float) -> World:
 
     def share(points: list[Point]) -> float:
         p = np.array(points)
-        return area(benchmark.truth(p), benchmark.log_costs(p), benchmark.reference) / benchmark.best
+        return (
+            area(benchmark.truth(p), benchmark.log_costs(p), benchmark.reference) / benchmark.best
+        )
 
     return World(
-        problem, (*RUNG_TAUS, 1.0), 1 / 3, train,
+        problem,
+        (*RUNG_TAUS, 1.0),
+        1 / 3,
+        train,
         lambda p, seed: noisy(p, OWN_TAUS[1 / 3], 50, seed) - spread,
-        lambda p: float(benchmark.hours(np.array([p]))[0]) / mean, share, 10**6,
+        lambda p: float(benchmark.hours(np.array([p]))[0]) / mean,
+        share,
+        10**6,
     )
 
 
-def whole(world: World, seed: int, trials: int, at: tuple[int, ...] = (), least: float = 0.0) -> Run:
+def whole(
+    world: World, seed: int, trials: int, at: tuple[int, ...] = (), least: float = 0.0
+) -> Run:
     """Train all to the end, or stop below a chance of `least` at the rungs `at`."""
     draws = np.random.default_rng([seed, 5])
     sampler = SAMPLERS["pareto"](world.problem, seed=seed, trials=trials)
@@ -194,7 +207,10 @@ def whole(world: World, seed: int, trials: int, at: tuple[int, ...] = (), least:
         end = 1.0
         for i in range(len(at)):
             curve = Curve(costs, rungs[: i + 1])
-            if not is_audited(TrialKey(str(point), "s", seed)) and chance(curve, at[i], curves) < least:
+            if (
+                not is_audited(TrialKey(str(point), "s", seed))
+                and chance(curve, at[i], curves) < least
+            ):
                 end, rungs = world.rungs[at[i]], rungs[: i + 1]
                 break
         spent += end * world.hours(point)
@@ -205,7 +221,9 @@ def whole(world: World, seed: int, trials: int, at: tuple[int, ...] = (), least:
             yield spent, point
 
 
-def learned(problem: Problem, results: list[tuple[Point, float]], seed: int) -> Callable[[Points], Floats]:
+def learned(
+    problem: Problem, results: list[tuple[Point, float]], seed: int
+) -> Callable[[Points], Floats]:
     """Return what scores of a short study make one expect of points."""
     features = Features(problem, start_sample(problem, 20, [], seed).pool)
     sampler = SAMPLERS["random"](problem, seed=seed)
@@ -216,44 +234,68 @@ def learned(problem: Problem, results: list[tuple[Point, float]], seed: int) -> 
     return Expectation(data, features)
 
 
-def short_first(world: World, seed: int, trials: int, count: int, rung: int | None = None, own_start: bool = False) -> Run:
-    """Look at `count` networks first, by a short schedule or a rung, then train what both promise.
-
-    From a rung, a training goes on: it costs what is left of it.
-    """
+def short_first(world: World, seed: int, trials: int, count: int) -> Run:
+    """Train `count` networks by a short schedule, then what that and whole trainings promise."""
     draws = np.random.default_rng([seed, 5])
-    count = min(count, world.size)
-    short = SAMPLERS["pareto"](world.problem, seed=seed, trials=count if own_start else trials)
-    spent, looked, seeds = 0.0, dict[Point, float](), dict[Point, int]()
-    part = world.fraction if rung is None else world.rungs[rung]
-    for _ in range(count):
-        for point in short.ask():
-            seeds[point] = int(draws.integers(2))
-            score = world.short(point, seeds[point]) if rung is None else world.train(point, seeds[point])[rung]
-            spent += part * world.hours(point)
-            looked[point] = score
-            short.tell(point, score)
+    spent, looked = 0.0, dict[Point, float]()
+    for point in _first(world, seed, min(count, world.size), looked):
+        spent += world.fraction * world.hours(point)
+        looked[point] = world.short(point, int(draws.integers(2)))
     problem = replace(world.problem, earlier=(learned(world.problem, list(looked.items()), seed),))
     sampler = SAMPLERS["pareto"](problem, seed=seed, trials=trials)
     while points := sampler.ask():
         (point,) = points
-        left = 1 - part if rung is not None and point in looked else 1.0
-        drawn = seeds[point] if left < 1 else int(draws.integers(2))
-        spent += left * world.hours(point)
+        spent += world.hours(point)
+        sampler.tell(point, world.train(point, int(draws.integers(2)))[-1])
+        yield spent, point
+
+
+def thaw(world: World, seed: int, trials: int, count: int, rung: int, timed: bool = True) -> Run:
+    """Train `count` networks to a rung, then go on with them, or begin others, by gain a second."""
+    draws = np.random.default_rng([seed, 5])
+    spent, looked, seeds = 0.0, dict[Point, float](), dict[Point, int]()
+    part = world.rungs[rung]
+    for point in _first(world, seed, min(count, world.size), looked):
+        seeds[point] = int(draws.integers(2))
+        spent += part * world.hours(point)
+        looked[point] = world.train(point, seeds[point])[rung]
+    problem = replace(world.problem, earlier=(learned(world.problem, list(looked.items()), seed),))
+
+    def left(points: Points) -> Floats:
+        rows = [tuple(row) for row in points.tolist()]
+        return np.array([world.hours(p) * (1 - part * (p in looked)) for p in rows])
+
+    options = {"hours": left} if timed else {}
+    sampler = SAMPLERS["pareto"](problem, seed=seed, trials=trials, **options)
+    while points := sampler.ask():
+        (point,) = points
+        drawn = seeds.get(point, int(draws.integers(2)))
+        spent += float(left(np.array([point]))[0])
         sampler.tell(point, world.train(point, drawn)[-1])
         yield spent, point
+
+
+def _first(world: World, seed: int, count: int, looked: dict[Point, float]) -> Iterator[Point]:
+    """Yield the networks of a first study; `looked` has the score of each before the next."""
+    sampler = SAMPLERS["pareto"](world.problem, seed=seed, trials=count)
+    for _ in range(count):
+        for point in sampler.ask():
+            yield point
+            sampler.tell(point, looked[point])
 
 
 METHODS: dict[str, Callable[[World, int, int], Run]] = {
     "none": whole,
     "stop": partial(whole, at=(0, 2), least=0.1),
-    **{f"short_first {n}": partial(short_first, count=n) for n in (16, 24, 40)},
-    **{f"rung {r} first {n}": partial(short_first, rung=r, count=n) for r in (0, 1, 2) for n in (16, 24, 40)},
-}
+    **{f"short_first {n}": partial(short_first, count=n) for n in (8, 16, 24)},
+    **{f"thaw {n} at {r}": partial(thaw, rung=r, count=n) for r in (0, 1) for n in (8, 16, 24, 40)},
+    **{f"untimed thaw {n} at {r}": partial(thaw, rung=r, count=n, timed=False)
+       for r in (0, 1) for n in (8, 16, 24, 40)},
+}  # fmt: skip
 
 
 def times(world: World, run: Run, budget: float) -> list[float]:
-    """Return the time to each level, inf where a budget ends first, and the share at its half and end."""
+    """Return the time to each level, inf beyond a budget, and the share at its half and end."""
     reached, done = list[float](), list[Point]()
     half = share = 0.0
     for spent, point in run:
@@ -283,7 +325,20 @@ def main() -> None:
                 if (name, method, seed) in done:
                     continue
                 if name not in worlds:
-                    worlds[name] = {"shapes": shapes, "equal-macs": equal_macs}[name]() if name in ("shapes", "equal-macs") else made_up(PROBLEMS[name](places), {"hrnet-shaped": 0.35, "nasbench201": 0.4, "interactions": 0.5, "dtlz2": 0.01, "zdt3": 0.01}[name])
+                    worlds[name] = (
+                        {"shapes": shapes, "equal-macs": equal_macs}[name]()
+                        if name in ("shapes", "equal-macs")
+                        else made_up(
+                            PROBLEMS[name](places),
+                            {
+                                "hrnet-shaped": 0.35,
+                                "nasbench201": 0.4,
+                                "interactions": 0.5,
+                                "dtlz2": 0.01,
+                                "zdt3": 0.01,
+                            }[name],
+                        )
+                    )
                 world = worlds[name]
                 budget = options.trials if world.size > 100 else world.size
                 found = times(world, METHODS[method](world, seed, options.trials), budget)

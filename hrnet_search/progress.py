@@ -111,6 +111,10 @@ class PlainProgress:
         """Say nothing: a log is read afterwards."""
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
+        if task.beside:
+            line = f"trial {task.number} of {task.schedule.steps} steps"
+            self._say(f"{line} {describe(result, self._accuracies)}")
+            return
         if result.untrained:
             self._judged += 1
             if self._judged % A_LINE == 0:
@@ -177,6 +181,8 @@ class LiveProgress:
         """Count the trial, put it into view, and say how long the rest may take."""
         self._running.pop(task.number, None)
         self._ended = [*self._ended, (task, result)][-LAST:]
+        if task.beside:
+            return
         self._standing.take(result)
         standing = self._standing
         if result.untrained:

@@ -61,6 +61,12 @@ ALONE, SHARED = "alone", "shared"
 EVALUATORS = (ALONE, SHARED)
 """By what a search judges variants: by a training of each, or by slices of shared weights."""
 
+FIDELITY = "search.fidelity"
+STOP_EARLY, SHORT_FIRST, TO_THE_END = "stop", "short_first", "none"
+FIDELITIES = (STOP_EARLY, SHORT_FIRST, TO_THE_END)
+"""How a search saves training: what will hardly reach the front ends at a rung, a short study
+first, or not at all."""
+
 GATE = 8
 """Variants that are trained alone, so that scores by slices can be held against them."""
 
@@ -549,7 +555,7 @@ class TrialTask:
     study, for checkpoints, logs, weights and evaluation; empty: nothing is kept. `sharing` are
     the networks that learn together where `schedule.networks` says that some do. `taken` is what
     another study has found by the same key: only its latency is measured, if that is of another
-    condition.
+    condition. `beside` says that it counts as none of a study's trials.
     """
 
     number: int
@@ -564,6 +570,7 @@ class TrialTask:
     folder: str = ""
     sharing: tuple[Architecture, ...] = ()
     taken: TrialResult | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

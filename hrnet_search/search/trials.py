@@ -19,8 +19,11 @@ from hrnet_search.records import (
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate
 
-SEARCH, CONFIRM, BASE, SLICES = "search", "confirm", "base", "slices"
-"""What a trial is for. Those of the last two are beside the count of a study's trials."""
+SEARCH, CONFIRM, BASE, SLICES, SHORT = "search", "confirm", "base", "slices", "short"
+"""What a trial is for. Those of the last three are beside the count of a study's trials."""
+
+BESIDE = (BASE, SHORT)
+"""Trainings beside that count; what slices judge is no training."""
 
 COUNTED = (SEARCH, CONFIRM)
 

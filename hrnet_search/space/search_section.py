@@ -16,9 +16,12 @@ from hrnet_search.records import (
     AUTO,
     CONFIRMED_FROM,
     EVALUATORS,
+    FIDELITIES,
     SAMPLER_NAMES,
     SHARED,
+    SHORT_FIRST,
     SIGNALS,
+    STOP_EARLY,
 )
 from hrnet_search.space.kinds import Integer, Kind, ListOf, Number, OneOf, Schema, Text
 from hrnet_search.space.reader import Reader, Section
@@ -36,7 +39,8 @@ class SearchSpec:
 
     `confirm` is the share of device time that confirms what the search found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
-    of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
+    of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `fidelity` is how
+    training is saved, one of FIDELITIES. `signal` is what
     both learn from, one of SIGNALS. `learn_from` are folders of earlier studies, absolute.
     `evaluator` is by what variants are judged, one of EVALUATORS.
     """
@@ -48,6 +52,7 @@ class SearchSpec:
     confirm: float = 0.3
     long: int = 3
     stop: float = 0.1
+    fidelity: str = STOP_EARLY
     learn_from: tuple[str, ...] = ()
     evaluator: str = ALONE
 
@@ -78,6 +83,7 @@ SEARCH: dict[str, Kind[Any]] = {
     "confirm": Number(0, 0.9),
     "long": Integer(2, 100),
     "stop": Number(0, 1),
+    "fidelity": OneOf(FIDELITIES),
     "learn_from": ListOf(Text(), distinct=True),
     "evaluator": OneOf(EVALUATORS),
 }
@@ -99,11 +105,29 @@ def read_search(section: Section, folder: Path) -> SearchSpec:
         if "confirm" not in section:
             found = replace(found, confirm=SHARED_CONFIRM)
         _check_shared(section, found)
+    if found.fidelity == SHORT_FIRST:
+        _check_short_first(section, found)
+    if found.fidelity != STOP_EARLY and "stop" in section:
+        wrong = f"is only used with fidelity: {STOP_EARLY}"
+        section.reader.fault(section.key_node("stop"), section.where("stop"), wrong)
     if found.learn_from and (why := why_not_learning(found.sampler)):
         where = section.where("learn_from")
         section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
     studies = tuple(str(absolute(named, folder)) for named in found.learn_from)
     return replace(found, learn_from=studies)
+
+
+def _check_short_first(section: Section, found: SearchSpec) -> None:
+    """What follows a short study learns from it, as from an earlier study."""
+    node = section.node_of("fidelity")
+    where, said = section.where("fidelity"), f"{SHORT_FIRST} does not go with"
+    if why_not_learning(found.sampler):
+        section.reader.fault(node, where, f"{said} sampler: {found.sampler}", LEARNING)
+    if found.evaluator == SHARED:
+        section.reader.fault(node, where, f"{said} evaluator: {SHARED}", f"evaluator: {ALONE}")
+    if found.trials < CONFIRMED_FROM:
+        wrong = f"{said} trials: {found.trials}"
+        section.reader.fault(node, where, wrong, f"trials: {CONFIRMED_FROM} or more")
 
 
 def _check_shared(section: Section, found: SearchSpec) -> None:

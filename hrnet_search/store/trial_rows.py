@@ -24,7 +24,8 @@ class Ask:
     """A trial that was asked for: committed before it starts.
 
     `told` are the numbers of the trials whose results the sampler had been told since the ask
-    before; `purpose` is search, confirm, ablate or slices, or base: its network stands at no point.
+    before; `purpose` is search, confirm, ablate, slices or short, or base: its network stands at no
+    point.
     """
 
     number: int
