@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -24,11 +25,13 @@ from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
+    PAUSED,
     TAKEN_OVER,
     Objective,
     TrialProgress,
     TrialResult,
     TrialTask,
+    is_paused,
 )
 
 LAST = 8
@@ -112,6 +115,8 @@ class PlainProgress:
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         if task.beside:
+            if is_paused(task.beside, result):
+                result = replace(result, status=PAUSED)
             line = f"trial {task.number} of {task.schedule.steps} steps"
             self._say(f"{line} {describe(result, self._accuracies)}")
             return

@@ -15,21 +15,22 @@ from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
     INT8,
+    PAUSED,
     STOPPED,
     Point,
     TrialKey,
     TrialProgress,
     TrialResult,
     TrialTask,
+    is_paused,
 )
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.phase import ConfirmPhase
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.earlier import expectation
-from hrnet_search.search.fidelity.rules import rule_of
-from hrnet_search.search.fidelity.short_first import short_key, short_schedule
+from hrnet_search.search.fidelity.rules import first_schedule, rule_of
 from hrnet_search.search.first_measurements import measured_at_start
-from hrnet_search.search.initial_weights import networks_that_share, why_no_base
+from hrnet_search.search.initial_weights import why_no_base
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.reuse import Reuse
@@ -38,9 +39,9 @@ from hrnet_search.search.samplers.sampler import Sampler
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.slices import Slices
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
+from hrnet_search.search.tasks import task_of
 from hrnet_search.search.trials import (
     BASE,
-    BESIDE,
     SEARCH,
     SHORT,
     SLICES,
@@ -125,7 +126,7 @@ class Brain:
             if self.why_ended:
                 self._rule.conclude()
             return None
-        return replace(self._task(ask), taken=self._taken(ask))
+        return replace(task_of(self.plan, ask, self._reference_ms), taken=self._taken(ask))
 
     def report(self, number: int, progress: TrialProgress) -> bool:
         """Take a trial's progress, commit what a rung showed; False stops the trial."""
@@ -141,10 +142,26 @@ class Brain:
 
     def tell(self, number: int, result: TrialResult) -> bool:
         """Commit a result; False if the trial had one already, which then stands."""
+        if is_paused(self._book.asks[number].purpose == SHORT, result):
+            return self._pause(number, result)
         first = self._book.tell(number, result)
         if first:
             self._learn(number)
         return first
+
+    def _pause(self, number: int, result: TrialResult) -> bool:
+        """Commit what a trial has shown at its first rung; False if that is known already."""
+        if not self._book.is_open(number):
+            return False
+        self._book.pause(number, result)
+        self._take_paused(number)
+        return True
+
+    def _take_paused(self, number: int) -> None:
+        ask, result = self._book.asks[number], self._book.paused[number]
+        if result.latency is not None:
+            self._screen.add(ask.architecture, result.latency.ms)
+        self._tell_sampler(ask, result)
 
     def give_back(self, number: int, death: Death) -> TrialResult | None:
         """Take back a trial whose worker died; its result if that was once too often."""
@@ -178,12 +195,14 @@ class Brain:
             self._sampler_of(purpose).pend(points)
         for number in results:
             self._learn(number)
+        for number in self._book.paused:
+            self._take_paused(number)
         self._known_points = notes.known_points or ()
         for point in self._known_points:
             self._tell_known(point)
         searched = [ask for ask in asks.values() if ask.purpose == SEARCH]
-        if searched:  # a kill may have come between the seeds of one architecture
-            self._ask_seeds(searched[-1].point)
+        for ask in searched:  # a kill may have come between the seeds of one architecture
+            self._ask_seeds(ask.point)
 
     def _learn(self, number: int) -> None:
         """Learn from a committed result."""
@@ -287,7 +306,7 @@ class Brain:
             assert self._slices, "they judge"
             keys = [self._slices.key(architecture.id)]
         elif purpose == SHORT:
-            keys = [short_key(self.plan, architecture.id)]
+            keys = [TrialKey(architecture.id, first_schedule(self.plan).id, self.plan.seeds[0])]
         # All of them, whatever the first says: a generator would end at the first new one.
         committed = [self._book.commit(key, point, architecture, purpose) for key in keys]
         return any(committed)
@@ -329,40 +348,6 @@ class Brain:
             return f"{too_slow} networks were measured over the latency limit"
         return ""
 
-    def _task(self, ask: Ask) -> TrialTask:
-        plan = self.plan
-        if ask.purpose == BASE:
-            assert plan.base, "asked for by such a plan only"
-            steps = plan.base.steps
-            task = TrialTask(
-                ask.number, ask.key, ask.architecture, plan.base, (steps,), beside=True
-            )
-            sharing = networks_that_share(plan.space) if plan.base.networks else ()
-            return replace(task, device=plan.device, folder=plan.folder, sharing=sharing)
-        if ask.purpose == SLICES:
-            assert plan.slices, "asked for by such a plan only"
-            task = TrialTask(ask.number, ask.key, ask.architecture, plan.slices, (0,))
-            return replace(task, device=plan.device, folder=plan.folder)
-        limits = {limit.objective: limit.at_most for limit in plan.space.limits}
-        searching = ask.key.schedule == self._schedule
-        schedule = plan.schedule if searching else plan.long_schedule
-        if ask.purpose == SHORT:
-            schedule = short_schedule(plan.schedule)
-        return TrialTask(
-            number=ask.number,
-            key=ask.key,
-            architecture=ask.architecture,
-            schedule=schedule,
-            rungs=plan.rungs if searching else (schedule.steps,),
-            latency=plan.latency,
-            reference_ms=self._reference_ms,
-            # Confirming trials are of networks that kept the limit when they were chosen.
-            latency_limit_ms=limits.get("latency_ms") if ask.purpose in (SEARCH, SHORT) else None,
-            device=plan.device,
-            folder=plan.folder,
-            beside=ask.purpose in BESIDE,
-        )
-
     def _taken(self, ask: Ask) -> TrialResult | None:
         """Return what another study has found of a trial, with its files here; None if nothing."""
         found = self._reuse.get(ask.key)
@@ -385,7 +370,7 @@ class Brain:
         if result.status == STOPPED and result.rungs:
             fidelity = result.rungs[-1].step / self.plan.schedule.steps
             sampler.tell(ask.point, result.score(self.plan.signal), fidelity, costs=costs)
-        elif result.status == COMPLETED:
+        elif result.status in (COMPLETED, PAUSED):
             sampler.tell(ask.point, self._score(result), costs=costs)
         else:
             sampler.tell(ask.point, None)

@@ -31,8 +31,8 @@ from hrnet_search.records import (
     HANG_S,
     LEARN_FROM,
     MIOU,
+    PART_FIRST,
     SHARED,
-    SHORT_FIRST,
     SIGNAL,
     STOP_EARLY,
     TRAINED_FIRST,
@@ -83,8 +83,8 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     initial, signal = Initial(file, folder), settled_signal(file, folder)
     schedule, probe = on_this_machine(schedule, file, folder)
     slices = None
-    if file.search.fidelity == SHORT_FIRST:
-        check_trials(trials or file.search.trials, f"{FIDELITY}: {SHORT_FIRST}")
+    if file.search.fidelity in PART_FIRST:
+        check_trials(trials or file.search.trials, f"{FIDELITY}: {file.search.fidelity}")
     if file.slices is not None:
         check_trials(trials or file.search.trials, f"{EVALUATOR}: {SHARED}")
         same = {
@@ -109,6 +109,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         long=file.search.long,
         stop=file.search.stop,
         fidelity=file.search.fidelity,
+        paused=file.search.paused,
         signal=signal,
         probe=probe,
         initial=tuple(initial.lines),

@@ -25,18 +25,23 @@ from hrnet_search.errors import InputError
 from hrnet_search.records import (
     COMPLETED,
     FAILED,
+    PAUSED,
     SHORT_FIRST,
     STOP_EARLY,
     STOPPED,
+    THAW,
     TO_THE_END,
     RungResult,
     TrialProgress,
     TrialResult,
     TrialTask,
 )
+from hrnet_search.report.page.gather import gather
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
-from hrnet_search.search.fidelity.short_first import FEWEST, short_schedule
+from hrnet_search.search.fidelity.first_study import FEWEST
+from hrnet_search.search.fidelity.short_first import short_schedule
+from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import check_trials
 from hrnet_search.search.trials import CONFIRM, SEARCH, SHORT
@@ -125,9 +130,9 @@ def test_more_trials_begin_no_other_short_study(tmp_path: Path) -> None:
     assert set(said[:FEWEST]) == {SHORT}
 
 
-def test_short_trials_that_fail_leave_a_search(tmp_path: Path) -> None:
+def test_of_too_few_short_trials_nothing_is_learned(tmp_path: Path) -> None:
     def run(task: TrialTask, report: Report) -> TrialResult:
-        if task.beside:
+        if task.beside and task.number % 2:
             return TrialResult(task.key, FAILED, error="made to fail")
         return run_made_up(task, report)
 
@@ -169,3 +174,63 @@ def test_only_one_rule_stops_at_rungs(fidelity: str, tmp_path: Path) -> None:
 def test_too_few_trials_are_refused() -> None:
     with pytest.raises(InputError, match=r"11 trials do not go with search\.fidelity: short_first"):
         check_trials(11, f"search.fidelity: {SHORT_FIRST}")
+
+
+def by_steps(task: TrialTask, report: Report) -> TrialResult:
+    """Run a trial that stops at a rung where it is told to."""
+    miou, rungs = accuracy(task), list[RungResult]()
+    for step in task.rungs:
+        rungs.append(RungResult(step, miou, (miou,), 1.0, miou, soft_iou=miou))
+        if not report(TrialProgress("evaluate", step, rung=rungs[-1])):
+            break
+    status = COMPLETED if rungs[-1].step == task.rungs[-1] else STOPPED
+    counted = cost(task.architecture, (64, 64), 8)
+    return TrialResult(task.key, status, counted, miou=miou, rungs=tuple(rungs), wall_s=1.0)
+
+
+def test_paused_trials_go_on_as_trials_of_the_search(tmp_path: Path) -> None:
+    study, brain = drive(tmp_path, plan(20, fidelity=THAW), by_steps)
+    asks = dict(enumerate(study.trials()))
+    first = range(round(PAUSED_TRIALS * 20))
+    status = dict(zip(*study.results()[["number", "status"]].values.T, strict=True))
+    went_on = [n for n in first if status[n] == COMPLETED]
+    assert went_on
+    assert {status[n] for n in first} == {COMPLETED, PAUSED}
+    assert all(asks[n][0].purpose == SEARCH for n in went_on)
+    assert sum(s == COMPLETED for s in status.values()) == 20
+    assert "20 trials of 20" in brain.why_ended
+    assert asks[went_on[0]][1].wall_s == 2.0  # of both parts
+    assert dict(gather(study).counts) == {COMPLETED: 20, PAUSED: len(first) - len(went_on)}
+
+
+def test_more_trials_go_on_with_what_is_paused(tmp_path: Path) -> None:
+    study, _ = drive(tmp_path, plan(12, fidelity=THAW), by_steps)
+    before = len(study.trials())
+    study, _ = drive(tmp_path, plan(40, fidelity=THAW), by_steps)
+    status = study.results()["status"].value_counts()
+    assert status[COMPLETED] == 40
+    assert Counter(purposes(study)[before:]) == {SEARCH: len(study.trials()) - before}
+
+
+def test_a_thawing_study_cut_off_anywhere_ends_the_same(tmp_path: Path) -> None:
+    planned = plan(16, fidelity=THAW)
+    whole, _ = drive(tmp_path / "whole", planned, by_steps)
+    rng = random.Random(2)
+    for _ in range(100):
+        try:
+            drive(tmp_path / "cut", planned, killed_after(rng.randint(0, 6), by_steps))
+            break
+        except KilledError:
+            continue
+    cut = open_study(tmp_path / "cut")
+    assert [replace(ask, told=()) for ask, _ in cut.trials()] == [
+        replace(ask, told=()) for ask, _ in whole.trials()
+    ]
+    assert list(cut.results()["status"]) == list(whole.results()["status"])
+
+
+def test_few_are_paused_where_checkpoints_may_take_little(tmp_path: Path) -> None:
+    planned = replace(plan(20, fidelity=THAW), paused=1)
+    study, _ = drive(tmp_path, planned, by_steps)
+    assert (study.results()["status"] == COMPLETED).sum() == 20
+    assert (study.results()["status"] == PAUSED).sum() <= 1
