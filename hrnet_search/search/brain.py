@@ -350,6 +350,8 @@ class Brain:
 
     def _taken(self, ask: Ask) -> TrialResult | None:
         """Return what another study has found of a trial, with its files here; None if nothing."""
+        if ask.purpose == SHORT and ask.key.schedule == self._schedule:
+            return None  # it is whole, and is taken over once this trial is to go on
         found = self._reuse.get(ask.key)
         if found is None or found.result.score(self.plan.signal) is None:
             return None

@@ -79,6 +79,12 @@ def columns_of(result: TrialResult) -> dict[str, Any]:
     return found | counted | {"latency_ms": result.latency_ms}
 
 
+def state_of(row: Row) -> str:
+    """Return how a trial stands, one of STATES: it runs again once it goes on."""
+    goes_on = row[STATUS] == PAUSED and row[PLACES["purpose"]] != SHORT
+    return RUNNING if goes_on else str(row[STATUS])
+
+
 def check_columns(row: Row) -> None:
     """Raise StudyDamagedError unless a trial's columns say what its record says."""
     try:
