@@ -14,20 +14,23 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from benchmarks.problems import PROBLEMS, Places
 from benchmarks.problems.benchmark import Benchmark, area, deviations
 from benchmarks.rungs import problem_of_table
 from benchmarks.rungs import read_table as read_shapes
-from benchmarks.tables.fill import TABLE
+from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS
 from benchmarks.tables.fill import read_table as read_rows
-from benchmarks.tables.variants import read_variants
+from benchmarks.tables.variants import Variant, read_variants
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.structure import structure
 from hrnet_search.records import Point, TrialKey
@@ -43,13 +46,6 @@ HERE = Path(__file__).parent
 LEVELS = (0.85, 0.90, 0.95)
 Run = Iterator[tuple[float, Point]]
 """Time spent when a network's training ends, in mean whole trainings, and the network."""
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """One training of a network: scores at shares of the schedule, the last 1."""
-
-    scores: Mapping[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,56 +87,67 @@ def shapes() -> World:
 
 def equal_macs() -> World:
     """Return the table of 24 networks with rungs of 2,400 steps, and own schedules of 150."""
-    rows = read_rows(TABLE)
-    variants = {v.id: v for v in read_variants()}
-    seen: dict[tuple[str, int, int, int], float] = {}
-    cpu: dict[str, list[float]] = {}
-    for r in rows:
-        seen[r["variant"], int(r["steps"]), int(r["seed"]), int(r["step"])] = float(r["miou"])
-        if int(r["steps"]) == 2400 and int(r["step"]) == 2400:
-            cpu.setdefault(r["variant"], []).append(float(r["cpu_s"]))
-    names = sorted(
-        {
-            v
-            for v, steps, seed, _ in seen
-            if (v, 2400, 1, 2400) in seen and (v, 2400, 0, 2400) in seen
-        }
-    )
-    networks = ArchitectureBatch.of([variants[n].architecture for n in names])
-    macs = np.array([float(variants[n].macs) for n in names])
-    params = np.array([float(variants[n].params) for n in names])
-    made = structure(networks)
-    problem = Problem(
-        (Axis("network", len(names), ordinal=False),),
-        lambda points: macs[points[:, 0]][:, None],
-        lambda points: np.ones(len(points), dtype=np.bool_),
-        exact=lambda points: np.column_stack([macs, params])[points[:, 0]],
-        features=lambda points: made[points[:, 0]],
-    )
-    truth = np.array([np.mean([seen[n, 2400, s, 2400] for s in (0, 1)]) for n in names])
-    reference = (truth.min() - 1e-9, float(macs.max()) * 1.2)
-    best = area(truth, np.log(macs), reference)
-    steps = (75, 150, 300, 600, 1200, 2400)
-    mean = statistics.fmean(statistics.fmean(c) for c in cpu.values())
+    seen = {
+        (r["variant"], int(r["steps"]), int(r["seed"]), int(r["step"])): r
+        for r in read_rows(TABLE)
+    }  # fmt: skip
+    both = ((TRUTH, seed, TRUTH) for seed in TRUTH_SEEDS)
+    ends = [{name for name, *rest in seen if tuple(rest) == end} for end in both]
+    names = sorted(set.intersection(*ends))
+    problem = _problem_of([v for name in names for v in read_variants() if v.id == name])
 
-    def share(points: list[Point]) -> float:
-        rows = [p[0] for p in points]
-        return area(truth[rows], np.log(macs[rows]), reference) / best
+    def score(point: Point, steps: int, seed: int, step: int) -> float:
+        return float(seen[names[point[0]], steps, seed, step]["miou"])
 
+    whole = [[seen[n, TRUTH, seed, TRUTH] for seed in TRUTH_SEEDS] for n in names]
+    truth = np.array([statistics.fmean(float(r["miou"]) for r in rows) for rows in whole])
+    hours = np.array([statistics.fmean(float(r["cpu_s"]) for r in rows) for rows in whole])
+    log_macs = np.log(problem.cost(np.arange(len(names))[:, None])[:, 0])
+    reference = (truth.min() - 1e-9, float(np.exp(log_macs.max())) * 1.2)
+
+    def found(points: list[Point]) -> float:
+        rows = [point[0] for point in points]
+        return area(truth[rows], log_macs[rows], reference)
+
+    best = found([(row,) for row in range(len(names))])
     return World(
         problem,
-        tuple(s / 2400 for s in steps),
-        150 / 2400,
-        lambda p, seed: tuple(seen[names[p[0]], 2400, seed, s] for s in steps),
-        lambda p, seed: seen[names[p[0]], 150, seed + 2, 150],
-        lambda p: statistics.fmean(cpu[names[p[0]]]) / mean,
-        share,
+        tuple(step / TRUTH for step in STEPS),
+        SHORT_STEPS / TRUTH,
+        lambda point, seed: tuple(score(point, TRUTH, seed, step) for step in STEPS),
+        lambda point, seed: score(point, SHORT_STEPS, SHORT_SEEDS[seed], SHORT_STEPS),
+        lambda point: float(hours[point[0]] / hours.mean()),
+        lambda points: found(points) / best,
         len(names),
     )
 
 
+def _problem_of(variants: Sequence[Variant]) -> Problem:
+    """Return a problem of one choice, the network, by what it costs and is made of."""
+    counts = np.array([[float(v.macs), float(v.params)] for v in variants])
+    made = structure(ArchitectureBatch.of([v.architecture for v in variants]))
+    return Problem(
+        (Axis("network", len(variants), ordinal=False),),
+        lambda points: counts[points[:, 0], :1],
+        lambda points: np.ones(len(points), dtype=np.bool_),
+        exact=lambda points: counts[points[:, 0]],
+        features=lambda points: made[points[:, 0]],
+    )
+
+
+STEPS = (75, 150, 300, 600, 1200, TRUTH)
+"""Rungs of the long schedule in the table."""
+
+SHORT_STEPS = 150
+
 RUNG_TAUS = {1 / 16: 0.67, 1 / 8: 0.76, 1 / 4: 0.82, 1 / 2: 0.88}
-OWN_TAUS = {1 / 3: 0.65}
+"""How looks at shares of a schedule rank (tau) in made-up problems: the first two are measured."""
+
+OWN_SHARE, OWN_TAU = 1 / 3, 0.65
+"""The share of a made-up short schedule of its own, and how that ranks."""
+
+SEED_NOISE = {"hrnet-shaped": 0.35, "nasbench201": 0.4, "interactions": 0.5}
+"""What another seed changes, in percent."""
 
 
 def made_up(benchmark: Benchmark, seed_noise: float) -> World:
@@ -185,7 +192,7 @@ def made_up(benchmark: Benchmark, seed_noise: float) -> World:
         (*RUNG_TAUS, 1.0),
         1 / 3,
         train,
-        lambda p, seed: noisy(p, OWN_TAUS[1 / 3], 50, seed) - spread,
+        lambda p, seed: noisy(p, OWN_TAU, 50, seed) - spread,
         lambda p: float(benchmark.hours(np.array([p]))[0]) / mean,
         share,
         10**6,
@@ -294,6 +301,14 @@ METHODS: dict[str, Callable[[World, int, int], Run]] = {
 }  # fmt: skip
 
 
+TABLES = {"shapes": shapes, "equal-macs": equal_macs}
+"""Problems that are tables of real trainings, by name."""
+
+NEVER = 1e6
+FEWEST_SEEDS = 8
+"""With fewer pairs a test cannot say anything."""
+
+
 def times(world: World, run: Run, budget: float) -> list[float]:
     """Return the time to each level, inf beyond a budget, and the share at its half and end."""
     reached, done = list[float](), list[Point]()
@@ -312,51 +327,72 @@ def times(world: World, run: Run, budget: float) -> list[float]:
 
 def main() -> None:
     options = _options()
+    if options.report:
+        print("\n".join(report(read(options.results))))
+        return
     places = Places(options.nasbench, HERE.parent / "results" / "benchmark-cache")
-    done = set()
-    if options.results.exists():
-        for line in options.results.read_text().splitlines():
-            row = json.loads(line)
-            done.add((row["problem"], row["method"], row["seed"]))
-    worlds: dict[str, World] = {}
-    for seed in range(options.first, options.first + options.seeds):
-        for name in options.problems:
-            for method in options.methods:
-                if (name, method, seed) in done:
-                    continue
-                if name not in worlds:
-                    worlds[name] = (
-                        {"shapes": shapes, "equal-macs": equal_macs}[name]()
-                        if name in ("shapes", "equal-macs")
-                        else made_up(
-                            PROBLEMS[name](places),
-                            {
-                                "hrnet-shaped": 0.35,
-                                "nasbench201": 0.4,
-                                "interactions": 0.5,
-                                "dtlz2": 0.01,
-                                "zdt3": 0.01,
-                            }[name],
-                        )
-                    )
-                world = worlds[name]
-                budget = options.trials if world.size > 100 else world.size
-                found = times(world, METHODS[method](world, seed, options.trials), budget)
-                row = {"problem": name, "method": method, "seed": seed, "times": found}
-                with options.results.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(name, method, seed, [round(x, 3) for x in found], flush=True)
+    done = {(row["problem"], row["method"], row["seed"]) for row in read(options.results)}
+    worlds = {name: world_of(name, places) for name in options.problems}
+    for seed, name, method in product(range(options.seeds), worlds, options.methods):
+        if (name, method, seed) in done:
+            continue
+        budget = min(options.trials, worlds[name].size)
+        found = times(worlds[name], METHODS[method](worlds[name], seed, options.trials), budget)
+        row = {"problem": name, "method": method, "seed": seed, "times": found}
+        with options.results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(name, method, seed, [round(x, 3) for x in found], flush=True)
+
+
+def world_of(name: str, places: Places) -> World:
+    """Return a problem by its name, tables of real trainings first."""
+    if name in TABLES:
+        return TABLES[name]()
+    return made_up(PROBLEMS[name](places), SEED_NOISE[name])
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of results, none where there is none."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def report(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield a Markdown table: medians over seeds, each with its p against training all."""
+    found: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for row in rows:
+        found.setdefault((row["problem"], row["method"]), {})[row["seed"]] = row["times"]
+    shares = " | ".join(f"to {level:.2f} | p" for level in LEVELS)
+    yield f"| problem | rule | seeds | {shares} | share at half | p | at the end | p |"
+    yield "| --- | --- | --: |" + " --: |" * 10
+    for (problem, method), runs in found.items():
+        base = found[problem, "none"]
+        seeds = sorted(runs.keys() & base.keys())
+        columns = zip(*(zip(runs[seed], base[seed], strict=True) for seed in seeds), strict=True)
+        cells = (cell for column in columns for cell in _median_and_p(column))
+        yield f"| {problem} | {method} | {len(seeds)} | {' | '.join(cells)} |"
+
+
+def _median_and_p(pairs: Sequence[tuple[float, float]]) -> tuple[str, str]:
+    """Return the median of the first of pairs, and Wilcoxon's p; a level not reached is last."""
+    median = statistics.median(one for one, _ in pairs)
+    shown = f"{median:.3g}" if np.isfinite(median) else "-"
+    away = [min(a, NEVER) - min(b, NEVER) for a, b in pairs]
+    if not any(away) or len(pairs) < FEWEST_SEEDS:
+        return shown, ""
+    return shown, f"{stats.wilcoxon(away).pvalue:.2g}"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--problems", nargs="+", default=["shapes", "equal-macs"])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--nasbench", type=Path)
-    parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=HERE / "fidelity_rules.jsonl")
+    add = parser.add_argument
+    add("--problems", nargs="+", default=list(TABLES), choices=[*TABLES, *SEED_NOISE])
+    add("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    add("--nasbench", type=Path, help="folder with cifar100.npz of NAS-Bench-201")
+    add("--trials", type=int, default=40)
+    add("--seeds", type=int, default=20)
+    add("--results", type=Path, default=HERE / "results" / "fidelity_rules.jsonl")
+    add("--report", action="store_true", help="print what there is, and run nothing")
     return parser.parse_args()
 
 

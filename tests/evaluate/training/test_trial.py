@@ -221,8 +221,8 @@ def test_a_trial_paused_at_a_rung_goes_on_to_the_last_bit(tmp_path: Path) -> Non
     result = Worker().run(task(paused), hearing(heard))
     assert result.rungs == expected.rungs
     assert 1 not in heard  # no step is trained twice
-    weights = (path.read_bytes() for path in sorted(tmp_path.glob("*/weights/*")))
-    assert len(set(weights)) == 1
+    one, other = (load_file(path) for path in tmp_path.glob("*/weights/*"))
+    assert all(torch.equal(one[name], other[name]) for name in one | other)
 
 
 @pytest.mark.usefixtures("opened")
