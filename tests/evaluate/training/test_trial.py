@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import TINY
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hrnet_search.arch.cost import cost
