@@ -284,6 +284,10 @@ class StudyStore:
 
     def paused(self) -> dict[int, TrialResult]:
         """Return what trials had shown that were paused and have not ended, by number."""
+        with storage(self.folder):
+            query = "SELECT 1 FROM trials WHERE status = ? LIMIT 1"
+            if self._connection.execute(query, (PAUSED,)).fetchone() is None:
+                return {}  # without reading thousands of records once more
         rows = [row for row in self._rows(TRIALS) if row[STATUS] == PAUSED]
         with storage(self.folder):
             return {row[0]: result_of(row) for row in rows}
