@@ -43,7 +43,7 @@ duplicates; both have exact costs as objectives. `{held_out}` was held out: no s
 was chosen after a look at it. p-values are of Wilcoxon's paired test over the seeds that both have,
 corrected by Holm; with fewer than eight such seeds they cannot say anything.
 
-What training in part saves is another question: [fidelity.md](fidelity.md#four-ways-to-save-training).
+What training in part saves is another question: [fidelity.md](fidelity.md).
 """
 
 
