@@ -52,7 +52,7 @@ from hrnet_search.search.trials import (
 from hrnet_search.space.published import known_designs
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SHORT, Ask
 from hrnet_search.store.writer import StudyStore
 
 FEWEST_TOO_LARGE = 10

@@ -44,10 +44,11 @@ from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import check_trials
-from hrnet_search.search.trials import CONFIRM, SEARCH, SHORT
+from hrnet_search.search.trials import CONFIRM, SEARCH
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.trial_rows import SHORT
 from hrnet_search.store.writer import StudyStore
 
 
