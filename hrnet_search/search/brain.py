@@ -43,7 +43,6 @@ from hrnet_search.search.tasks import task_of
 from hrnet_search.search.trials import (
     BASE,
     SEARCH,
-    SHORT,
     SLICES,
     Costs,
     Trials,
