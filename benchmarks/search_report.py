@@ -42,6 +42,8 @@ the problem by .95 (alike), .8 (partly) or not at all.
 duplicates; both have exact costs as objectives. `{held_out}` was held out: no setting of `pareto`
 was chosen after a look at it. p-values are of Wilcoxon's paired test over the seeds that both have,
 corrected by Holm; with fewer than eight such seeds they cannot say anything.
+
+What training in part saves is another question: [fidelity.md](fidelity.md).
 """
 
 

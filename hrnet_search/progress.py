@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -24,11 +25,13 @@ from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
+    PAUSED,
     TAKEN_OVER,
     Objective,
     TrialProgress,
     TrialResult,
     TrialTask,
+    is_paused,
 )
 
 LAST = 8
@@ -111,6 +114,12 @@ class PlainProgress:
         """Say nothing: a log is read afterwards."""
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
+        if task.beside:
+            if is_paused(task.beside, result):
+                result = replace(result, status=PAUSED)
+            line = f"trial {task.number} of {task.schedule.steps} steps"
+            self._say(f"{line} {describe(result, self._accuracies)}")
+            return
         if result.untrained:
             self._judged += 1
             if self._judged % A_LINE == 0:
@@ -177,6 +186,8 @@ class LiveProgress:
         """Count the trial, put it into view, and say how long the rest may take."""
         self._running.pop(task.number, None)
         self._ended = [*self._ended, (task, result)][-LAST:]
+        if task.beside:
+            return
         self._standing.take(result)
         standing = self._standing
         if result.untrained:

@@ -61,6 +61,18 @@ ALONE, SHARED = "alone", "shared"
 EVALUATORS = (ALONE, SHARED)
 """By what a search judges variants: by a training of each, or by slices of shared weights."""
 
+FIDELITY = "search.fidelity"
+STOP_EARLY, THAW, SHORT_FIRST, TO_THE_END = "stop", "thaw", "short_first", "none"
+FIDELITIES = (STOP_EARLY, THAW, SHORT_FIRST, TO_THE_END)
+"""How a search saves training: what will hardly reach the front ends at a rung, many are paused at
+a rung and some go on, a short study comes first, or not at all."""
+
+PART_FIRST = (THAW, SHORT_FIRST)
+"""Those by which many variants are trained in part before any is to the end."""
+
+PAUSED_BYTES = 10 * 10**9
+"""What checkpoints of paused trials may take on disk unless a space file says otherwise."""
+
 GATE = 8
 """Variants that are trained alone, so that scores by slices can be held against them."""
 
@@ -79,6 +91,10 @@ TRAINED_FIRST = (BASE_INIT, SHARED_INIT)
 COMPLETED, STOPPED, FAILED, INFEASIBLE = "completed", "stopped", "failed", "infeasible"
 STATUSES = (COMPLETED, STOPPED, FAILED, INFEASIBLE)
 """How a trial ends; stopped and infeasible trials are not failures."""
+
+PAUSED, RUNNING = "paused", "running"
+STATES = (*STATUSES, PAUSED, RUNNING)
+"""How a trial stands: a paused one may go on from its checkpoint."""
 
 HANG_S = 120.0
 """Seconds without a sign of life after which, at the earliest, a trial's process hangs."""
@@ -549,7 +565,7 @@ class TrialTask:
     study, for checkpoints, logs, weights and evaluation; empty: nothing is kept. `sharing` are
     the networks that learn together where `schedule.networks` says that some do. `taken` is what
     another study has found by the same key: only its latency is measured, if that is of another
-    condition.
+    condition. `beside` says that it counts as none of a study's trials.
     """
 
     number: int
@@ -564,6 +580,7 @@ class TrialTask:
     folder: str = ""
     sharing: tuple[Architecture, ...] = ()
     taken: TrialResult | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,6 +642,11 @@ class TrialResult:
         if signal != MIOU and self.miou is not None:
             return self.rungs[-1].score(signal) if self.rungs else None
         return self.miou
+
+
+def is_paused(beside: bool, result: TrialResult) -> bool:
+    """Whether a trial that ended at a rung may go on: one `beside` the count of a study."""
+    return beside and result.status == STOPPED
 
 
 def command_problem(command: Sequence[str]) -> tuple[str, str] | None:

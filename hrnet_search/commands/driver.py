@@ -102,8 +102,10 @@ def driven(
     """
     from hrnet_search.progress import watching
     from hrnet_search.search.mirrors.outbox import Outbox
+    from hrnet_search.search.trials import BESIDE
 
-    already, folder = store.finished(), store.folder
+    folder, asks = store.folder, {ask.number: ask for ask in store.asks()}
+    already = [(n, r) for n, r in store.finished() if asks[n].purpose not in BESIDE]
     with (
         noted_outcome(store),
         Outbox(folder, terminal.warn, file) as outbox,

@@ -11,7 +11,7 @@ import pandas as pd
 from hrnet_search.counts import UNITS
 from hrnet_search.errors import shown
 from hrnet_search.parts import Parts
-from hrnet_search.records import COMPLETED, MIOU, STATUSES, Latency, LatencyCondition
+from hrnet_search.records import COMPLETED, MIOU, STATES, Latency, LatencyCondition
 from hrnet_search.report.figure import Picture, draw, save
 from hrnet_search.report.trust.trials import trained
 from hrnet_search.store.study import Study, within_limits
@@ -108,7 +108,7 @@ def _picture(
 
 def _caption(table: pd.DataFrame) -> str:
     counts = table["status"].value_counts()
-    others = [s for s in (*STATUSES, "running") if s != COMPLETED and counts.get(s, 0)]
+    others = [s for s in STATES if s != COMPLETED and counts.get(s, 0)]
     text = f"Trials completed: {counts.get(COMPLETED, 0)}"
     missing = ", ".join(f"{counts[status]} {status}" for status in others)
     return f"{text}; not drawn: {missing}" if missing else text

@@ -18,7 +18,7 @@ from hrnet_search.records import (
     FAILED,
     MIOU,
     OBJECTIVES,
-    STATUSES,
+    STATES,
     Latency,
     Objective,
 )
@@ -160,7 +160,7 @@ def _spelt(value: Any) -> str:
 
 def _counts(table: pd.DataFrame) -> str:
     counts = table["status"].value_counts()
-    parts = [f"{counts[s]} {s}" for s in (*STATUSES, "running") if counts.get(s, 0)]
+    parts = [f"{counts[s]} {s}" for s in STATES if counts.get(s, 0)]
     return counted(len(table), "trial") + (f": {', '.join(parts)}" if parts else "")
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection
+from dataclasses import replace
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
-from hrnet_search.records import STATUSES, Point, TrialKey, TrialResult
+from hrnet_search.records import PAUSED, STATUSES, Point, TrialKey, TrialResult
 from hrnet_search.search.deaths import Death, Deaths
 from hrnet_search.search.failures import Failures
 from hrnet_search.store.rows import trusted
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SHORT, Ask
 from hrnet_search.store.writer import StudyStore
 
 
@@ -20,7 +21,8 @@ class AskBook:
 
     `asks` are by number, `results` by number in the order of their commits. Whatever changes is
     committed in the store first, and a book that is opened again goes on from there: trials that
-    were cut off wait. Deaths and failures are not kept: the death of a driver, and what it
+    were cut off wait. `paused` are what trials have shown that wait for somebody to let them go
+    on. Deaths and failures are not kept: the death of a driver, and what it
     ended, counts for nothing.
     """
 
@@ -28,9 +30,11 @@ class AskBook:
         """`planned` is how many trials the study is of, half of which may not fail."""
         self.results = dict(store.finished())
         self.asks = {ask.number: ask for ask in store.asks()}
+        self._shown = store.paused()
+        self.paused = {n: r for n, r in self._shown.items() if self.asks[n].purpose == SHORT}
         self._store = store
         self._numbers = {ask.key: ask.number for ask in self.asks.values()}
-        self._waiting = deque(ask for n, ask in self.asks.items() if n not in self.results)
+        self._waiting = deque(ask for n, ask in self.asks.items() if self.is_open(n))
         self._told: list[int] = []
         self._deaths = Deaths()
         self._failures = Failures(planned)
@@ -45,7 +49,11 @@ class AskBook:
 
     def runs(self, key: TrialKey) -> bool:
         """Whether a trial was asked for and has no result."""
-        return key in self._numbers and self._numbers[key] not in self.results
+        return key in self._numbers and self.is_open(self._numbers[key])
+
+    def is_open(self, number: int) -> bool:
+        """Whether a trial runs or waits to: it has no result and is not paused."""
+        return number not in self.results and number not in self.paused
 
     @property
     def counts(self) -> dict[str, int]:
@@ -55,8 +63,8 @@ class AskBook:
 
     @property
     def running(self) -> int:
-        """Trials that were asked for and have no result."""
-        return len(self.asks) - len(self.results)
+        """Trials that were asked for, have no result and are not paused."""
+        return len(self.asks) - len(self.results) - len(self.paused)
 
     @property
     def why_stop(self) -> str:
@@ -68,9 +76,12 @@ class AskBook:
         return self._waiting.popleft() if self._waiting else None
 
     def commit(self, key: TrialKey, point: Point, architecture: Architecture, purpose: str) -> bool:
-        """Commit one ask, whose trial waits then; False if it was asked for before."""
+        """Commit one ask, whose trial waits then; False if it was asked for before.
+
+        One that is paused goes on, for this purpose.
+        """
         if key in self._numbers:
-            return False
+            return purpose != SHORT and self._thaw(self._numbers[key], purpose)
         number = next(reversed(self.asks), -1) + 1
         ask = Ask(number, key, point, architecture, purpose, tuple(self._told))
         self._store.ask(ask)
@@ -80,8 +91,33 @@ class AskBook:
         self._waiting.append(ask)
         return True
 
+    def _thaw(self, number: int, purpose: str) -> bool:
+        if number not in self.paused:
+            return False
+        self._store.thaw(number, purpose)
+        del self.paused[number]
+        self.asks[number] = replace(self.asks[number], purpose=purpose)
+        self._waiting.append(self.asks[number])
+        return True
+
+    def pause(self, number: int, result: TrialResult) -> None:
+        """Commit what a trial has shown so far, which may go on from its checkpoint."""
+        result = trusted(replace(result, status=PAUSED))
+        self._store.pause(number, result)
+        self.paused[number] = self._shown[number] = result
+        self._told.append(number)
+
+    def shown(self, number: int) -> TrialResult | None:
+        """Return what a trial has shown: its result, or what it had when it was paused."""
+        return self.results.get(number) or self._shown.get(number)
+
     def tell(self, number: int, result: TrialResult) -> bool:
-        """Commit a result; False if the trial had one already, which then stands."""
+        """Commit a result; False if the trial had one already, which then stands.
+
+        What a paused trial took before it went on is part of what it took.
+        """
+        if (before := self._shown.get(number)) is not None and number not in self.results:
+            result = replace(result, wall_s=before.wall_s + result.wall_s, began=before.began)
         result = trusted(result)
         first = self._store.finish(number, result)
         if first:

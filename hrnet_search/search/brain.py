@@ -15,32 +15,43 @@ from hrnet_search.records import (
     COMPLETED,
     INFEASIBLE,
     INT8,
+    PAUSED,
     STOPPED,
     Point,
-    RungResult,
     TrialKey,
     TrialProgress,
     TrialResult,
     TrialTask,
+    is_paused,
 )
-from hrnet_search.search import rungs
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.phase import ConfirmPhase
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.earlier import expectation
+from hrnet_search.search.fidelity.rules import first_schedule, rule_of
 from hrnet_search.search.first_measurements import measured_at_start
-from hrnet_search.search.initial_weights import networks_that_share, why_no_base
+from hrnet_search.search.initial_weights import why_no_base
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.problem import Problem
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.samplers import maker_of
+from hrnet_search.search.samplers.sampler import Sampler
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.slices import Slices
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
-from hrnet_search.search.trials import BASE, SEARCH, SLICES, Costs, Trials, have_ended
+from hrnet_search.search.tasks import task_of
+from hrnet_search.search.trials import (
+    BASE,
+    SEARCH,
+    SLICES,
+    Costs,
+    Trials,
+    have_ended,
+)
 from hrnet_search.space.published import known_designs
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SHORT, Ask
 from hrnet_search.store.writer import StudyStore
 
 FEWEST_TOO_LARGE = 10
@@ -72,14 +83,13 @@ class Brain:
         self._screen = LatencyScreen(plan.space)
         earlier = [expectation(plan.space, study) for study in plan.earlier]
         problem = problem_of(plan.space, plan.objectives, self._screen, earlier)
-        self._sampler = maker_of(plan.sampler)(
-            problem, seed=plan.seed, trials=plan.trials, anchors=known_designs(plan.space)
-        )
         self._book = AskBook(store, plan.trials)
         self._trials = Trials(plan.goals, self._book)
-        self._slices = (
-            Slices(plan, self._book, self._trials, problem, self._sampler) if plan.slices else None
-        )
+        self._rule = rule_of(plan, store, self._book, self._trials, problem, self._make_sampler)
+        self._slices = None
+        if plan.slices:
+            sampler = self._sampler_of(SLICES)
+            self._slices = Slices(plan, self._book, self._trials, problem, sampler)
         self._told = (plan.slices or plan.schedule).id
         self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
@@ -112,9 +122,10 @@ class Brain:
         self.why_ended = self._obstacle = self._find_obstacle()
         ask = None if self._obstacle else self._book.waiting() or self._new()
         if ask is None:
-            self._note_audit()
+            if self.why_ended:
+                self._rule.conclude()
             return None
-        return replace(self._task(ask), taken=self._taken(ask))
+        return replace(task_of(self.plan, ask, self._reference_ms), taken=self._taken(ask))
 
     def report(self, number: int, progress: TrialProgress) -> bool:
         """Take a trial's progress, commit what a rung showed; False stops the trial."""
@@ -126,14 +137,30 @@ class Brain:
             self._store.heartbeat()
             return True
         self._store.rung(number, progress.rung)
-        return not self._is_doomed(number, progress.rung)
+        return self._rule.goes_on(self._book.asks[number], progress.rung, self._costs.get(number))
 
     def tell(self, number: int, result: TrialResult) -> bool:
         """Commit a result; False if the trial had one already, which then stands."""
+        if is_paused(self._book.asks[number].purpose == SHORT, result):
+            return self._pause(number, result)
         first = self._book.tell(number, result)
         if first:
             self._learn(number)
         return first
+
+    def _pause(self, number: int, result: TrialResult) -> bool:
+        """Commit what a trial has shown at its first rung; False if that is known already."""
+        if not self._book.is_open(number):
+            return False
+        self._book.pause(number, result)
+        self._take_paused(number)
+        return True
+
+    def _take_paused(self, number: int) -> None:
+        ask, result = self._book.asks[number], self._book.paused[number]
+        if result.latency is not None:
+            self._screen.add(ask.architecture, result.latency.ms)
+        self._tell_sampler(ask, result)
 
     def give_back(self, number: int, death: Death) -> TrialResult | None:
         """Take back a trial whose worker died; its result if that was once too often."""
@@ -143,6 +170,17 @@ class Brain:
             self._learn(number)
         return failed
 
+    def _make_sampler(self, problem: Problem, trials: int) -> Sampler:
+        plan = self.plan
+        return maker_of(plan.sampler)(
+            problem, seed=plan.seed, trials=trials, anchors=known_designs(plan.space)
+        )
+
+    def _sampler_of(self, purpose: str) -> Sampler:
+        sampler = self._rule.sampler_of(purpose)
+        assert sampler, "nothing is asked for, or known, before there is one"
+        return sampler
+
     def _resume(self) -> None:
         notes = self._store.notes()
         for architecture, ms in measured_at_start(notes):
@@ -151,15 +189,19 @@ class Brain:
         for number, result in results.items():  # all first, so that they are fitted once
             if result.latency is not None:
                 self._screen.add(asks[number].architecture, result.latency.ms)
-        self._sampler.pend([ask.point for ask in asks.values() if ask.point])
+        for purpose in {ask.purpose for ask in asks.values()} - {BASE}:
+            points = [ask.point for ask in asks.values() if ask.purpose == purpose and ask.point]
+            self._sampler_of(purpose).pend(points)
         for number in results:
             self._learn(number)
+        for number in self._book.paused:
+            self._take_paused(number)
         self._known_points = notes.known_points or ()
         for point in self._known_points:
             self._tell_known(point)
         searched = [ask for ask in asks.values() if ask.purpose == SEARCH]
-        if searched:  # a kill may have come between the seeds of one architecture
-            self._ask_seeds(searched[-1].point)
+        for ask in searched:  # a kill may have come between the seeds of one architecture
+            self._ask_seeds(ask.point)
 
     def _learn(self, number: int) -> None:
         """Learn from a committed result."""
@@ -191,7 +233,7 @@ class Brain:
             if self._confirm.ask_gate(self._slices.gate()):
                 return True
         searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
-        if searching and self._propose():
+        if searching and self._ask_by_rule():
             return True
         if self._trials.searching:
             return False  # what confirms is chosen from all that was found
@@ -206,6 +248,15 @@ class Brain:
         self.why_ended = tried if searching else f"{tried}, and {self._confirm.why_none}"
         return False
 
+    def _ask_by_rule(self) -> bool:
+        """Commit what the rule of fidelity has next; False if there is nothing now, or at all."""
+        while (purpose := self._rule.next()) is not None:
+            if self._propose(purpose):
+                return True
+            if not self._rule.exhausted(purpose):
+                return False
+        return False
+
     def _but_slow(self) -> str:
         """Return that some may have been left out by what is predicted of their latency."""
         limited = any(limit.objective == LATENCY for limit in self.plan.space.limits)
@@ -216,7 +267,7 @@ class Brain:
         """Ask until a computation is named that is new to a purpose; False at the end."""
         self._note_screening()
         self._note_weights()
-        ask: Callable[[], list[Point]] = self._sampler.ask
+        ask: Callable[[], list[Point]] = self._sampler_of(purpose).ask
         if self._slices is not None:
             ask = self._slices.to_judge if purpose == SLICES else self._slices.to_train
         while points := ask():
@@ -239,7 +290,9 @@ class Brain:
 
     def _note_weights(self) -> None:
         """Note how much each earlier study weighs now, in hundredths."""
-        weights = tuple(round(w, 2) for w in self._sampler.weights()) if self.plan.earlier else ()
+        sampler = self._rule.sampler_of(SEARCH) if self.plan.earlier else None
+        weights = tuple(round(w, 2) for w in sampler.weights()) if sampler else ()
+        weights = weights[: len(self.plan.earlier)]
         if weights != self._weights:
             self._store.note(Notes(learned_weights=weights))
             self._weights = weights
@@ -251,6 +304,8 @@ class Brain:
         if purpose == SLICES:
             assert self._slices, "they judge"
             keys = [self._slices.key(architecture.id)]
+        elif purpose == SHORT:
+            keys = [TrialKey(architecture.id, first_schedule(self.plan).id, self.plan.seeds[0])]
         # All of them, whatever the first says: a generator would end at the first new one.
         committed = [self._book.commit(key, point, architecture, purpose) for key in keys]
         return any(committed)
@@ -265,12 +320,13 @@ class Brain:
         self._tell_known(point)
 
     def _tell_known(self, point: Point) -> None:
-        self._sampler.pend([point])
-        architecture = self.plan.space.decode(point)
+        name, asks = self.plan.space.decode(point).id, self._book.asks
+        same = [ask for ask in asks.values() if ask.key.architecture == name]
+        for purpose in {ask.purpose for ask in same} - {BASE}:
+            self._sampler_of(purpose).pend([point])
         for number, result in self._book.results.items():
-            ask = self._book.asks[number]
-            if ask.key.architecture == architecture.id:
-                self._tell_sampler(replace(ask, point=point), result)
+            if asks[number].key.architecture == name:
+                self._tell_sampler(replace(asks[number], point=point), result)
 
     def _find_obstacle(self) -> str:
         """Return why what was asked for cannot be trained, empty if it can or is."""
@@ -291,37 +347,10 @@ class Brain:
             return f"{too_slow} networks were measured over the latency limit"
         return ""
 
-    def _task(self, ask: Ask) -> TrialTask:
-        plan = self.plan
-        if ask.purpose == BASE:
-            assert plan.base, "asked for by such a plan only"
-            steps = plan.base.steps
-            task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,))
-            sharing = networks_that_share(plan.space) if plan.base.networks else ()
-            return replace(task, device=plan.device, folder=plan.folder, sharing=sharing)
-        if ask.purpose == SLICES:
-            assert plan.slices, "asked for by such a plan only"
-            task = TrialTask(ask.number, ask.key, ask.architecture, plan.slices, (0,))
-            return replace(task, device=plan.device, folder=plan.folder)
-        limits = {limit.objective: limit.at_most for limit in plan.space.limits}
-        searching = ask.key.schedule == self._schedule
-        schedule = plan.schedule if searching else plan.long_schedule
-        return TrialTask(
-            number=ask.number,
-            key=ask.key,
-            architecture=ask.architecture,
-            schedule=schedule,
-            rungs=plan.rungs if searching else (schedule.steps,),
-            latency=plan.latency,
-            reference_ms=self._reference_ms,
-            # Confirming trials are of networks that kept the limit when they were chosen.
-            latency_limit_ms=limits.get("latency_ms") if ask.purpose == SEARCH else None,
-            device=plan.device,
-            folder=plan.folder,
-        )
-
     def _taken(self, ask: Ask) -> TrialResult | None:
         """Return what another study has found of a trial, with its files here; None if nothing."""
+        if ask.purpose == SHORT and ask.key.schedule == self._schedule:
+            return None  # it is whole, and is taken over once this trial is to go on
         found = self._reuse.get(ask.key)
         if found is None or found.result.score(self.plan.signal) is None:
             return None
@@ -334,19 +363,18 @@ class Brain:
         return found.noted()
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
-        if ask.key.schedule != self._told:
+        if ask.purpose != SHORT and ask.key.schedule != self._told:
             return  # another schedule's accuracies are not those of the search
         if self._slices is not None and self._slices.whole:
             return  # nobody asks it
+        sampler, costs = self._sampler_of(ask.purpose), self._trials.result_costs(result)
         if result.status == STOPPED and result.rungs:
             fidelity = result.rungs[-1].step / self.plan.schedule.steps
-            score = result.score(self.plan.signal)
-            self._sampler.tell(ask.point, score, fidelity, costs=self._trials.result_costs(result))
-        elif result.status == COMPLETED:
-            score = self._score(result)
-            self._sampler.tell(ask.point, score, costs=self._trials.result_costs(result))
+            sampler.tell(ask.point, result.score(self.plan.signal), fidelity, costs=costs)
+        elif result.status in (COMPLETED, PAUSED):
+            sampler.tell(ask.point, self._score(result), costs=costs)
         else:
-            self._sampler.tell(ask.point, None)
+            sampler.tell(ask.point, None)
 
     def _score(self, result: TrialResult) -> float | None:
         """Return what a sampler is told of a trial that completed.
@@ -358,24 +386,3 @@ class Brain:
 
     def _exact_cost(self, ask: Ask) -> Cost:
         return cost(ask.architecture, self.plan.latency.size, self.plan.schedule.data.classes)
-
-    def _is_doomed(self, number: int, rung: RungResult) -> bool:
-        """Return whether a trial will hardly end on the front of its cost neighbourhood."""
-        if not self.plan.stop:
-            return False  # without looking at every trial there is
-        ask, costs = self._book.asks[number], self._costs.get(number)
-        last = rung.step >= self.plan.rungs[-1]
-        if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
-            return False
-        signal = self.plan.signal
-        curve = rungs.Curve(costs, rungs.seen([rung], signal))
-        others = [rungs.curve_of(t.result, t.costs, signal) for t in self._trials.searched()]
-        return rungs.chance(curve, rung.step, others) < self.plan.stop
-
-    def _note_audit(self) -> None:
-        """Note how the rule of the rungs did, once the study has ended."""
-        if not self.why_ended or not self.plan.stop or len(self.plan.rungs) < 2:
-            return
-        ended = [(t.key, t.result, t.costs) for t in self._trials.searched()]
-        found = rungs.audit(ended, self._trials.front(), self.plan.stop, self.plan.signal)
-        self._store.note(Notes(rung_audit=found))

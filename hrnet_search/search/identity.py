@@ -15,10 +15,12 @@ from hrnet_search.files import write_whole
 from hrnet_search.records import (
     ALONE,
     EVALUATOR,
+    FIDELITY,
     LEARN_FROM,
     NO_IDENTITY,
     NO_INIT,
     SIGNAL,
+    STOP_EARLY,
     TORCH,
     Schedule,
 )
@@ -128,6 +130,7 @@ def _identity(notes: Notes) -> Mapping[str, Any]:
     if FACTORS in identity:
         return identity
     usual = {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], LEARN_FROM: [], EVALUATOR: ALONE}
+    usual[FIDELITY] = STOP_EARLY
     return {**usual, **identity}
 
 

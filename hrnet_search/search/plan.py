@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hrnet_search.data.contents import Contents
 from hrnet_search.goals import Goals
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import GATE, MIOU, LatencySpec, Schedule
+from hrnet_search.records import GATE, MIOU, PAUSED_BYTES, STOP_EARLY, LatencySpec, Schedule
 from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned, Probe
@@ -19,12 +19,13 @@ class Plan:
 
     `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share of
     `confirm` of device time confirms what the search found: by a schedule of `long` times the
-    steps, or with other seeds.
-    A trial whose chance to end on the front of its cost neighbourhood is below `stop` ends at its
-    rung. `signal` is what the sampler and the rungs learn from, SOFT_IOU or the key of the accuracy
-    that is an objective. `floors` are accuracies that a variant must have. `probe` is how
-    what the schedule left open was settled, None if nothing was; `initial` says in lines what
-    variants start from. Where variants inherit from the base, `base` is the schedule that it is
+    steps, or with other seeds. `fidelity` is how training is saved, one of FIDELITIES: by
+    STOP_EARLY a trial ends at a rung where its chance to end on the front of its cost neighbourhood
+    is below `stop`; `paused` bytes are what checkpoints of paused trials may take. `signal` is what
+    the sampler and the rungs learn from, SOFT_IOU or the key of the accuracy that is an objective.
+    `floors` are accuracies that a variant must have. `probe` is how what the schedule left open was
+    settled, None if nothing was; `initial` says in lines what variants start from. Where variants
+    inherit from the base, `base` is the schedule that it is
     trained by, before all others and beside their count. `slices` is the schedule by which
     variants are judged by slices of what `base` trains, None where each is trained. `data` is
     what the data hold, `contents` each of their files. `earlier` are studies that the sampler
@@ -45,6 +46,8 @@ class Plan:
     confirm: float = 0.0
     long: int = 3
     stop: float = 0.0
+    fidelity: str = STOP_EARLY
+    paused: int = PAUSED_BYTES
     signal: str = MIOU
     floors: tuple[tuple[str, float], ...] = ()
     probe: Probe | None = None

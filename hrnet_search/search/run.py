@@ -27,11 +27,14 @@ from hrnet_search.records import (
     AUTO,
     CONFIRMED_FROM,
     EVALUATOR,
+    FIDELITY,
     HANG_S,
     LEARN_FROM,
     MIOU,
+    PART_FIRST,
     SHARED,
     SIGNAL,
+    STOP_EARLY,
     TRAINED_FIRST,
     Latency,
     LatencySpec,
@@ -80,8 +83,10 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     initial, signal = Initial(file, folder), settled_signal(file, folder)
     schedule, probe = on_this_machine(schedule, file, folder)
     slices = None
+    if file.search.fidelity in PART_FIRST:
+        check_trials(trials or file.search.trials, f"{FIDELITY}: {file.search.fidelity}")
     if file.slices is not None:
-        check_trials(trials or file.search.trials)
+        check_trials(trials or file.search.trials, f"{EVALUATOR}: {SHARED}")
         same = {
             key: getattr(schedule, key) for key in ("fingerprint", "precision", "memory_format")
         }
@@ -103,6 +108,8 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         confirm=file.search.confirm,
         long=file.search.long,
         stop=file.search.stop,
+        fidelity=file.search.fidelity,
+        paused=file.search.paused,
         signal=signal,
         probe=probe,
         initial=tuple(initial.lines),
@@ -116,10 +123,10 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     )
 
 
-def check_trials(trials: int) -> None:
-    """Raise InputError for fewer trials than a search by slices has to have."""
+def check_trials(trials: int, beside: str) -> None:
+    """Raise InputError for fewer trials than a search has to have `beside` what is named."""
     if trials < CONFIRMED_FROM:
-        wrong = f"{counted(trials, 'trial')} do not go with {EVALUATOR}: {SHARED}"
+        wrong = f"{counted(trials, 'trial')} do not go with {beside}"
         raise InputError(Fault("--trials", trials, wrong, f"at least {CONFIRMED_FROM}"))
 
 
@@ -356,6 +363,8 @@ def _identity(plan: Plan) -> dict[str, Any]:
         identity[TARGET] = plan.space.target
     if plan.space.require:
         identity[REQUIRE] = [rule.text for rule in plan.space.require]
+    if plan.fidelity != STOP_EARLY:
+        identity[FIDELITY] = plan.fidelity
     if plan.slices:
         identity[EVALUATOR] = SHARED
         own = plan.slices

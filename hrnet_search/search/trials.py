@@ -18,9 +18,13 @@ from hrnet_search.records import (
 )
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate
+from hrnet_search.store.trial_rows import SHORT
 
 SEARCH, CONFIRM, BASE, SLICES = "search", "confirm", "base", "slices"
-"""What a trial is for. Those of the last two are beside the count of a study's trials."""
+"""What a trial is for. Those of the last three are beside the count of a study's trials."""
+
+BESIDE = (BASE, SHORT)
+"""Trainings beside that count; what slices judge is no training."""
 
 COUNTED = (SEARCH, CONFIRM)
 
@@ -69,9 +73,9 @@ class Trials:
         return self._asks[number].purpose in COUNTED
 
     def runs(self, purpose: str) -> bool:
-        """Whether a trial of a purpose was asked for and has no result."""
+        """Whether a trial of a purpose runs, or waits to."""
         asks = self._asks.items()
-        return any(n not in self._results and ask.purpose == purpose for n, ask in asks)
+        return any(self._book.is_open(n) and ask.purpose == purpose for n, ask in asks)
 
     def over(self, limit_ms: float | None) -> int:
         """Return how many infeasible trials are so for their latency; others did not fit memory."""
@@ -89,7 +93,7 @@ class Trials:
     def searching(self) -> bool:
         """Whether a trial runs whose result confirming has to wait for."""
         asks = self._asks.items()
-        return any(n not in self._results and ask.purpose != CONFIRM for n, ask in asks)
+        return any(self._book.is_open(n) and ask.purpose != CONFIRM for n, ask in asks)
 
     def searched(self) -> list[Searched]:
         """Return the trials of the search whose costs are known, in the order they ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from hrnet_search.goals import Goals
 from hrnet_search.records import (
     ALONE,
     AUTO,
+    FIDELITY,
     HANG_S,
     INT8,
     MIOU,
     MIOU_INT8,
     SHARED,
+    THAW,
     LatencySpec,
     Schedule,
 )
@@ -196,6 +198,7 @@ def _load(
     limits, floors = read_limits(reader, parts["limits"], data)
     for key in ("limits", "objectives"):
         _check_int8(reader, parts[key], latency)
+    _check_rungs(reader, parts, search, rungs)
     _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
     _check_judged(reader, parts["objectives"], search, Goals.of(objectives, (), data))
     architecture = base.architecture if base else None
@@ -286,6 +289,15 @@ def _check_judged(reader: Reader, section: Section, search: SearchSpec, goals: G
         wrong = f"does not go with search.evaluator: {SHARED}, which judges in floating point"
         node, where = section.key_node(MIOU_INT8), section.where(MIOU_INT8)
         reader.fault(node, where, wrong, f"evaluator: {ALONE}, or another accuracy")
+
+
+def _check_rungs(
+    reader: Reader, parts: Mapping[str, Section], search: SearchSpec, rungs: tuple[int, ...]
+) -> None:
+    if search.fidelity == THAW and len(rungs) < 2:
+        node = parts["search"].node_of("fidelity")
+        wrong = f"{THAW} pauses trials at the first of schedule.rungs, and there is none"
+        reader.fault(node, FIDELITY, wrong, "schedule.rungs: [STEP], an eighth of the steps, say")
 
 
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:

@@ -16,10 +16,16 @@ from hrnet_search.records import (
     AUTO,
     CONFIRMED_FROM,
     EVALUATORS,
+    FIDELITIES,
+    PART_FIRST,
+    PAUSED_BYTES,
     SAMPLER_NAMES,
     SHARED,
     SIGNALS,
+    STOP_EARLY,
+    THAW,
 )
+from hrnet_search.space.data_section import Count
 from hrnet_search.space.kinds import Integer, Kind, ListOf, Number, OneOf, Schema, Text
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import taken
@@ -36,9 +42,10 @@ class SearchSpec:
 
     `confirm` is the share of device time that confirms what the search found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
-    of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
-    both learn from, one of SIGNALS. `learn_from` are folders of earlier studies, absolute.
-    `evaluator` is by what variants are judged, one of EVALUATORS.
+    of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `fidelity` is how
+    training is saved, one of FIDELITIES; `paused` bytes are what checkpoints of paused trials may
+    take. `signal` is what a search learns from, one of SIGNALS. `learn_from` are folders of earlier
+    studies, absolute. `evaluator` is by what variants are judged, one of EVALUATORS.
     """
 
     sampler: str = DEFAULT_SAMPLER
@@ -48,6 +55,8 @@ class SearchSpec:
     confirm: float = 0.3
     long: int = 3
     stop: float = 0.1
+    fidelity: str = STOP_EARLY
+    paused: int = PAUSED_BYTES
     learn_from: tuple[str, ...] = ()
     evaluator: str = ALONE
 
@@ -78,6 +87,8 @@ SEARCH: dict[str, Kind[Any]] = {
     "confirm": Number(0, 0.9),
     "long": Integer(2, 100),
     "stop": Number(0, 1),
+    "fidelity": OneOf(FIDELITIES),
+    "paused": Count(),
     "learn_from": ListOf(Text(), distinct=True),
     "evaluator": OneOf(EVALUATORS),
 }
@@ -99,11 +110,32 @@ def read_search(section: Section, folder: Path) -> SearchSpec:
         if "confirm" not in section:
             found = replace(found, confirm=SHARED_CONFIRM)
         _check_shared(section, found)
+    if found.fidelity in PART_FIRST:
+        _check_part_first(section, found)
+    if found.fidelity != THAW and "paused" in section:
+        wrong = f"is only used with fidelity: {THAW}"
+        section.reader.fault(section.key_node("paused"), section.where("paused"), wrong)
+    if found.fidelity != STOP_EARLY and "stop" in section:
+        wrong = f"is only used with fidelity: {STOP_EARLY}"
+        section.reader.fault(section.key_node("stop"), section.where("stop"), wrong)
     if found.learn_from and (why := why_not_learning(found.sampler)):
         where = section.where("learn_from")
         section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
     studies = tuple(str(absolute(named, folder)) for named in found.learn_from)
     return replace(found, learn_from=studies)
+
+
+def _check_part_first(section: Section, found: SearchSpec) -> None:
+    """What follows is learned from what comes first, as from an earlier study."""
+    node = section.node_of("fidelity")
+    where, said = section.where("fidelity"), f"{found.fidelity} does not go with"
+    if why_not_learning(found.sampler):
+        section.reader.fault(node, where, f"{said} sampler: {found.sampler}", LEARNING)
+    if found.evaluator == SHARED:
+        section.reader.fault(node, where, f"{said} evaluator: {SHARED}", f"evaluator: {ALONE}")
+    if found.trials < CONFIRMED_FROM:
+        wrong = f"{said} trials: {found.trials}"
+        section.reader.fault(node, where, wrong, f"trials: {CONFIRMED_FROM} or more")
 
 
 def _check_shared(section: Section, found: SearchSpec) -> None:

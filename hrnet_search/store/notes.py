@@ -141,10 +141,12 @@ class Notes:
     both. `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
     are the largest (height, width) by split. `initial` says for people what variants start from.
     `screening_start` was measured before the first trial; `known_points` turned out to spell a
-    network that was asked for before. `learned_from` are earlier studies, each of which has one of
-    `learned_weights` in the model of accuracy, as a share of all. `tracking` are addresses by
-    mirror, without passwords. `outcome` is how its last run ended, one of OUTCOMES: what is running
-    and has no driver was killed. `unreadable` names what is there and is not what its field is.
+    network that was asked for before. `first_trials` are the numbers of those that were trained in
+    part first, from which the search has learned. `learned_from` are earlier studies, each of which
+    has one of `learned_weights` in the model of accuracy, as a share of all. `tracking` are
+    addresses by mirror, without passwords. `outcome` is how its last run ended, one of OUTCOMES:
+    what is running and has no driver was killed. `unreadable` names what is there and is not what
+    its field is.
     """
 
     name: str | None = None
@@ -176,6 +178,7 @@ class Notes:
     learned_from: tuple[Learned, ...] | None = field(default=None, metadata={"form": LEARNED})
     learned_weights: tuple[float, ...] | None = None
     rung_audit: RungAudit | None = None
+    first_trials: tuple[int, ...] | None = None
     duels: Duels | None = None
     tracking: Mapping[str, str] | None = field(default=None, metadata={"form": TRACKING})
     ablation: AblationRecord | None = field(default=None, metadata={"form": ABLATION})

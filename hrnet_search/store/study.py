@@ -38,6 +38,7 @@ from hrnet_search.store.trial_rows import (
     ask_of,
     in_order_of_commits,
     result_of,
+    state_of,
 )
 
 COLUMNS = (
@@ -111,6 +112,7 @@ class Study:
         rows, notes = self._reader.trials(), self.notes
         stored = [name for name in COLUMNS if name not in (SOFT_IOU, KEPT)]
         table = pd.DataFrame({n: [row[PLACES[n]] for row in rows] for n in stored}, columns=stored)
+        table["status"] = [state_of(row) for row in rows]
         pairs = self._pairs(rows)
         results = [result for _, result in pairs]
         table.insert(COLUMNS.index(SOFT_IOU), SOFT_IOU, [r and _soft_iou(r) for r in results])

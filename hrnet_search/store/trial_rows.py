@@ -10,11 +10,13 @@ from typing import Any
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.errors import StudyDamagedError
-from hrnet_search.records import Point, TrialKey, TrialResult
+from hrnet_search.records import PAUSED, RUNNING, Point, TrialKey, TrialResult
 from hrnet_search.store.rows import from_json, to_json
 from hrnet_search.store.tables import TRIALS, Row, damage
 
-RUNNING = "running"
+SHORT = "short"
+"""The purpose of trials that are trained in part before all others of a search."""
+
 PLACES = {name: place for place, name in enumerate(TRIALS.columns)}
 FINISHED, RESULT, STATUS = PLACES["finished"], PLACES["result"], PLACES["status"]
 
@@ -24,7 +26,8 @@ class Ask:
     """A trial that was asked for: committed before it starts.
 
     `told` are the numbers of the trials whose results the sampler had been told since the ask
-    before; `purpose` is search, confirm, ablate or slices, or base: its network stands at no point.
+    before; `purpose` is search, confirm, ablate, slices or short, or base: its network stands at no
+    point.
     """
 
     number: int
@@ -58,11 +61,28 @@ def ended(row: Row, result: TrialResult, finished: int) -> Row:
     return _row(**{**values, **columns_of(result), "finished": finished, "result": to_json(result)})
 
 
+def paused(row: Row, result: TrialResult) -> Row:
+    """Return the row of a trial that is paused, with what it has shown: its status is PAUSED."""
+    values = dict(zip(TRIALS.columns, row, strict=True))
+    return _row(**{**values, **columns_of(result), "result": to_json(result)})
+
+
+def thawed(row: Row, purpose: str) -> Row:
+    """Return the row of a paused trial that goes on, with what it has shown, for a purpose."""
+    return _row(**{**dict(zip(TRIALS.columns, row, strict=True)), "purpose": purpose})
+
+
 def columns_of(result: TrialResult) -> dict[str, Any]:
     """Return what a result's record says in columns of its own, by column."""
     found = {name: getattr(result, name) for name in ("status", "miou", "wall_s", "error")}
     counted = {name: getattr(result.cost, name, None) for name in COST_NAMES}
     return found | counted | {"latency_ms": result.latency_ms}
+
+
+def state_of(row: Row) -> str:
+    """Return how a trial stands, one of STATES: it runs again once it goes on."""
+    goes_on = row[STATUS] == PAUSED and row[PLACES["purpose"]] != SHORT
+    return RUNNING if goes_on else str(row[STATUS])
 
 
 def check_columns(row: Row) -> None:
@@ -73,7 +93,8 @@ def check_columns(row: Row) -> None:
     except (ValueError, TypeError) as error:
         raise damage(f"table trials, {TRIALS.named(row)}: its record ({error})") from None
     wrong = [name for name, value in told.items() if row[PLACES[name]] != value]
-    if (text is None) != (row[FINISHED] is None):
+    open_ended = text is None or row[STATUS] == PAUSED
+    if open_ended != (row[FINISHED] is None):
         wrong.append("finished")
     if wrong:
         what = f"column {wrong[0]} is not what its record says"

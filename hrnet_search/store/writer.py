@@ -14,7 +14,7 @@ from types import TracebackType
 from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError, warn_on_stderr
 from hrnet_search.files import checkpoint_folder, place_new, refuse_links
 from hrnet_search.paths import absolute
-from hrnet_search.records import FAILED, RungResult, TrialResult
+from hrnet_search.records import FAILED, PAUSED, RungResult, TrialResult
 from hrnet_search.store import lock, migration, second_copy
 from hrnet_search.store.database import (
     check_whole,
@@ -51,7 +51,9 @@ from hrnet_search.store.trial_rows import (
     ended,
     in_order_of_commits,
     key_of,
+    paused,
     result_of,
+    thawed,
 )
 from hrnet_search.store.waiting import Warn, patiently
 
@@ -261,6 +263,34 @@ class StudyStore:
             changed.append((TRIALS, row))
         self._remove_checkpoint(row)
         return True
+
+    def pause(self, number: int, result: TrialResult) -> None:
+        """Commit what a paused trial has shown; it keeps its checkpoint, from which it goes on."""
+        with self._write() as (connection, changed):
+            before = get(connection, TRIALS, (number,))
+            assert before, "it was asked for"
+            row = paused(before, trusted(result))
+            put(connection, TRIALS, row)
+            changed.append((TRIALS, row))
+
+    def thaw(self, number: int, purpose: str) -> None:
+        """Commit that a paused trial goes on, for a purpose of its own."""
+        with self._write() as (connection, changed):
+            before = get(connection, TRIALS, (number,))
+            assert before, "it was asked for"
+            row = thawed(before, purpose)
+            put(connection, TRIALS, row)
+            changed.append((TRIALS, row))
+
+    def paused(self) -> dict[int, TrialResult]:
+        """Return what trials had shown that were paused and have not ended, by number."""
+        with storage(self.folder):
+            query = "SELECT 1 FROM trials WHERE status = ? LIMIT 1"
+            if self._connection.execute(query, (PAUSED,)).fetchone() is None:
+                return {}  # without reading thousands of records once more
+        rows = [row for row in self._rows(TRIALS) if row[STATUS] == PAUSED]
+        with storage(self.folder):
+            return {row[0]: result_of(row) for row in rows}
 
     def retry_failed(self) -> int:
         """Take back the results of failed trials, which are then asked for again; their number."""

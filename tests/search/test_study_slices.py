@@ -239,7 +239,7 @@ def test_of_a_larger_space_a_sampler_says_what_is_judged(
     planned = replace(plan(trials=14), sampler="local")
     study, brain = drive(tmp_path / "one", planned, made_up)
     assert purposes(study)[:10] == [BASE, *[SLICES] * 9]
-    history = brain._sampler.history
+    history = brain._sampler_of(SLICES).history
     told = {seen.accuracy for seen in history.told.values()}
     judged = [r for a, r in study.trials() if a.purpose == SLICES]
     assert told == {r.miou for r in judged if r}

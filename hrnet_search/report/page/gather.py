@@ -13,7 +13,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
 from hrnet_search.export.member import Member, front_of
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import COMPLETED, STATUSES, TrialResult
+from hrnet_search.records import COMPLETED, STATES, TrialResult
 from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
@@ -178,7 +178,7 @@ def gather(study: Study) -> Page:
     ran = [(ask, result) for ask, result in trials if ask.purpose != SLICES]
     front = front_of(study)
     evidence = evidence_of(study, trials)
-    variants = study.variants()
+    variants, table = study.variants(), study.results()
     numbers = [m.number for m in front]
     writer = ConfigWriter.of(notes)
     goals = notes.goals
@@ -198,7 +198,7 @@ def gather(study: Study) -> Page:
         accuracy=goals.accuracy.label,
         others=tuple(label for _, label in others),
         limits=limit_lines(goals, variants),
-        counts=_counts(ran),
+        counts=_counts(ran, dict(zip(table["number"], table["status"], strict=True))),
         trials=len(ran),
         evidence=evidence,
         points=points_of(variants, numbers, by_number, evidence, writer, goals),
@@ -225,10 +225,11 @@ def gather(study: Study) -> Page:
     )
 
 
-def _counts(trials: Sequence[Trial]) -> tuple[tuple[str, int], ...]:
-    found = dict.fromkeys((*STATUSES, "running"), 0)
-    for _, result in trials:
-        found[result.status if result else "running"] += 1
+def _counts(trials: Sequence[Trial], statuses: Mapping[int, str]) -> tuple[tuple[str, int], ...]:
+    """Return how many trials stand how, by `statuses` of all numbers."""
+    found = dict.fromkeys(STATES, 0)
+    for ask, _ in trials:
+        found[statuses[ask.number]] += 1
     return tuple((name, count) for name, count in found.items() if count)
 
 

@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from hrnet_search.errors import DeviceLostError, StorageLostError
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records import TrialProgress, TrialResult, TrialTask, is_paused
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
@@ -167,7 +167,7 @@ class Conductor:
             if self._courier:
                 self._guarded(self._courier.fetch, task)
             self._guarded(self._brain.tell, task.number, result)
-            if self._courier and self.error is None:
+            if self._courier and self.error is None and not is_paused(task.beside, result):
                 self._guarded(self._courier.committed, task)
         if result is not None and self.error is None:
             for listener in self._listeners:

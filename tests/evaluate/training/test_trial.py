@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import TINY
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hrnet_search.arch.cost import cost
@@ -32,6 +33,7 @@ from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records import (
+    STOPPED,
     DataSpec,
     Latency,
     LatencyCondition,
@@ -206,6 +208,22 @@ def test_images_that_cannot_be_kept_are_noted_and_give_the_same_result(tmp_path:
     assert not list((tmp_path / "tight").rglob("*.images"))
     assert results[0].rungs == results[1].rungs
     assert results[0].key == results[1].key
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_trial_paused_at_a_rung_goes_on_to_the_last_bit(tmp_path: Path) -> None:
+    whole, paused = (tmp_path / name for name in ("whole", "paused"))
+    whole.mkdir()
+    paused.mkdir()
+    expected = Worker().run(task(whole), always)
+    stopped = Worker().run(task(paused), lambda progress: progress.rung is None)
+    assert (stopped.status, len(stopped.rungs)) == (STOPPED, 1)
+    heard: list[int] = []
+    result = Worker().run(task(paused), hearing(heard))
+    assert result.rungs == expected.rungs
+    assert 1 not in heard  # no step is trained twice
+    one, other = (load_file(path) for path in tmp_path.glob("*/weights/*"))
+    assert all(torch.equal(one[name], other[name]) for name in one | other)
 
 
 @pytest.mark.usefixtures("opened")

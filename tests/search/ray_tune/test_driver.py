@@ -22,8 +22,8 @@ from search.test_study_slices import plan as by_slices
 
 from hrnet_search.errors import StudyInUseError
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
-from hrnet_search.search.brain import Brain
+from hrnet_search.records import RungResult, TrialProgress, TrialResult, TrialTask
+from hrnet_search.search.fidelity.stopping import StopAtRungs
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune import reaper as keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster
@@ -32,6 +32,7 @@ from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, SLICES
 from hrnet_search.store import lock
 from hrnet_search.store.database import connect
 from hrnet_search.store.study import open_study
+from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
 TESTS = Path(__file__).parents[2]
@@ -110,7 +111,10 @@ def test_a_trial_whose_workers_die_three_times_has_failed(ray: Cluster, tmp_path
 def test_a_worker_hears_that_its_trial_is_stopped(
     ray: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Brain, "_is_doomed", lambda self, n, rung: n % 2 == 1 and rung.step == 5)
+    def goes_on(self: StopAtRungs, ask: Ask, rung: RungResult, costs: object) -> bool:
+        return ask.number % 2 == 0 or rung.step != 5
+
+    monkeypatch.setattr(StopAtRungs, "goes_on", goes_on)
     drive_on(ray, tmp_path, plan("random", 6), 2, Rungs())
     study = open_study(tmp_path)
     stopped = {a.number: r for a, r in study.ended() if r.status == "stopped"}

@@ -1,0 +1,123 @@
+"""A first study trains many variants in part; what it shows informs the search that follows.
+
+Its trials have the purpose SHORT and count as none of a study's trials. What they make one expect
+is one more thing to know of a network, whose weight is found out as whole trainings end: as of an
+earlier study that is learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from hrnet_search.records import RungResult
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.earlier import expectation
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.problem import Problem
+from hrnet_search.search.samplers.sampler import Sampler
+from hrnet_search.search.trials import SEARCH, Costs, Trials
+from hrnet_search.store.findings import Learned
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.trial_rows import SHORT, Ask
+from hrnet_search.store.writer import StudyStore
+
+FEWEST = 8
+"""Networks from which something is learned."""
+
+MakeSampler = Callable[[Problem, int], Sampler]
+"""Makes a sampler of a problem for so many trials."""
+
+
+class FirstStudy:
+    """Names the purpose of each trial, and who proposes its point: one sampler a part.
+
+    `count` trials are first, and what `step` shows is learned from.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: StudyStore,
+        book: AskBook,
+        trials: Trials,
+        problem: Problem,
+        make: MakeSampler,
+        count: int,
+        step: int,
+    ) -> None:
+        self._plan, self._store, self._book, self._trials = plan, store, book, trials
+        self._problem, self._make = problem, make
+        self._count, self._step = max(FEWEST, count), step
+        self._first = make(problem, self._count)
+        self._none_left = False
+
+    def next(self) -> str | None:
+        """Return SHORT until so many were asked for, SEARCH once none of those runs."""
+        if self._over:
+            return SEARCH
+        return SHORT if self._asks_more else None
+
+    def exhausted(self, purpose: str) -> bool:
+        """Take that no point is left for a purpose: after a first study comes the search."""
+        self._none_left = self._none_left or purpose == SHORT
+        return purpose == SHORT
+
+    def sampler_of(self, purpose: str) -> Sampler | None:
+        """Return the first study's sampler, or that of all else, which is made at its end."""
+        if purpose == SHORT:
+            return self._first
+        return self._main if self._over else None
+
+    def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:  # noqa: ARG002
+        """Return that every trial does."""
+        return True
+
+    def conclude(self) -> None:
+        """Note nothing."""
+
+    @property
+    def _asks_more(self) -> bool:
+        return not self._none_left and self._trials.asked(SHORT) < self._count
+
+    @property
+    def _over(self) -> bool:
+        """Whether the first study is: for good, once something was searched.
+
+        More trials, asked for when a study goes on, do not begin it again.
+        """
+        begun = self._trials.asked(SEARCH) > 0
+        return begun or not (self._asks_more or self._trials.runs(SHORT))
+
+    @cached_property
+    def _main(self) -> Sampler:
+        """The sampler of whole trainings, which learns from the first study."""
+        scores = self._scores()
+        problem = self._problem
+        if len(scores) >= FEWEST:
+            networks = tuple(ask.architecture for ask, _ in scores)
+            values = tuple(score for _, score in scores)
+            found = Learned("", "", "", self._plan.signal, networks, values)
+            known = expectation(self._plan.space, found)
+            problem = replace(problem, earlier=[*problem.earlier, known])
+        return self._make(problem, self._plan.trials)
+
+    def _scores(self) -> Sequence[tuple[Ask, float]]:
+        """Return the first trials that showed something in the order of their numbers.
+
+        Which those are is noted: a trial that goes on is one of the search.
+        """
+        numbers = self._store.notes().first_trials
+        if numbers is None:
+            asks = self._book.asks.values()
+            numbers = tuple(ask.number for ask in asks if ask.purpose == SHORT)
+            self._store.note(Notes(first_trials=numbers))
+        scores = ((self._book.asks[n], self._score(n)) for n in numbers)
+        return [(ask, score) for ask, score in scores if score is not None]
+
+    def _score(self, number: int) -> float | None:
+        result = self._book.shown(number)
+        rungs = result.rungs if result is not None else ()
+        seen = (rung.score(self._plan.signal) for rung in rungs if rung.step == self._step)
+        return next(seen, None)

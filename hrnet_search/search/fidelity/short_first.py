@@ -1,0 +1,41 @@
+"""`fidelity: short_first`: a study by a short schedule, then trainings of what it promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hrnet_search.records import Schedule
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.fidelity.first_study import FirstStudy, MakeSampler
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.problem import Problem
+from hrnet_search.search.trials import Trials
+from hrnet_search.store.writer import StudyStore
+
+SHORTER = 3
+"""A short schedule has one step in N of the search's, its warm-up too."""
+
+SHORT_TRIALS = 0.4
+"""Short trials for each whole one that a study is of."""
+
+
+class ShortFirst(FirstStudy):
+    """First come trials by a schedule of their own, whose scores are none of whole trainings."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: StudyStore,
+        book: AskBook,
+        trials: Trials,
+        problem: Problem,
+        make: MakeSampler,
+    ) -> None:
+        count, steps = round(SHORT_TRIALS * plan.trials), short_schedule(plan.schedule).steps
+        super().__init__(plan, store, book, trials, problem, make, count, steps)
+
+
+def short_schedule(schedule: Schedule) -> Schedule:
+    """Return the schedule of a search's short study."""
+    steps = max(1, schedule.steps // SHORTER)
+    return replace(schedule, steps=steps, warmup=min(schedule.warmup // SHORTER, steps - 1))

@@ -1,0 +1,41 @@
+"""`fidelity: stop`: a trial ends at a rung when it will hardly reach the front of its cost."""
+
+from __future__ import annotations
+
+from hrnet_search.records import RungResult
+from hrnet_search.search import rungs
+from hrnet_search.search.fidelity.rule import WholeTrainings
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.samplers.sampler import Sampler
+from hrnet_search.search.trials import SEARCH, Costs, Trials
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
+
+
+class StopAtRungs(WholeTrainings):
+    """Stops a trial whose chance at a rung is below `Plan.stop`: see `rungs.py`."""
+
+    def __init__(self, plan: Plan, sampler: Sampler, store: StudyStore, trials: Trials) -> None:
+        super().__init__(sampler)
+        self._plan, self._store, self._trials = plan, store, trials
+
+    def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:
+        """Return whether a trial may still end on the front of its cost neighbourhood."""
+        if not self._plan.stop:
+            return True  # without looking at every trial there is
+        last = rung.step >= self._plan.rungs[-1]
+        if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
+            return True
+        signal = self._plan.signal
+        curve = rungs.Curve(costs, rungs.seen([rung], signal))
+        others = [rungs.curve_of(t.result, t.costs, signal) for t in self._trials.searched()]
+        return rungs.chance(curve, rung.step, others) >= self._plan.stop
+
+    def conclude(self) -> None:
+        """Note what the rule would have cost, by the trials that ran on whatever it said."""
+        if not self._plan.stop or len(self._plan.rungs) < 2:
+            return
+        ended = [(t.key, t.result, t.costs) for t in self._trials.searched()]
+        found = rungs.audit(ended, self._trials.front(), self._plan.stop, self._plan.signal)
+        self._store.note(Notes(rung_audit=found))

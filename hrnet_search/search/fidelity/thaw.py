@@ -1,0 +1,60 @@
+"""`fidelity: thaw`: many variants to the first rung, where they pause; the most promising go on.
+
+What goes on is chosen beside what is new, by the one sampler: a proposal that is paused is taken
+from its checkpoint to the end of its schedule, any other from its first step.
+"""
+
+from __future__ import annotations
+
+from hrnet_search.arch.cost import cost
+from hrnet_search.records import RungResult
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.fidelity.first_study import FirstStudy, MakeSampler
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.problem import Problem
+from hrnet_search.search.trials import Costs, Trials
+from hrnet_search.store.trial_rows import SHORT, Ask
+from hrnet_search.store.writer import StudyStore
+
+PAUSED_TRIALS = 0.6
+"""Trials that are paused at the first rung for each whole one that a study is of."""
+
+BYTES_A_PARAMETER = 16
+"""Of a checkpoint, at most: weights, two moments and averaged weights, four bytes each."""
+
+
+class Thaw(FirstStudy):
+    """Pauses trials at the first rung, while their checkpoints take less than `Plan.paused`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: StudyStore,
+        book: AskBook,
+        trials: Trials,
+        problem: Problem,
+        make: MakeSampler,
+    ) -> None:
+        count = round(PAUSED_TRIALS * plan.trials)
+        super().__init__(plan, store, book, trials, problem, make, count, plan.rungs[0])
+        self._counted: dict[int, int] = {}
+
+    def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:  # noqa: ARG002
+        """Return whether a trial is one of the search: others pause."""
+        return ask.purpose != SHORT or rung.step >= self._plan.rungs[-1]
+
+    @property
+    def _asks_more(self) -> bool:
+        return super()._asks_more and self._bytes() < self._plan.paused
+
+    def _bytes(self) -> int:
+        """Return what checkpoints of the trials that are paused, or will be, take at most."""
+        asks = self._book.asks.items()
+        kept = [ask for n, ask in asks if ask.purpose == SHORT and n not in self._book.results]
+        return BYTES_A_PARAMETER * sum(self._parameters(ask) for ask in kept)
+
+    def _parameters(self, ask: Ask) -> int:
+        if ask.number not in self._counted:
+            size, classes = self._plan.latency.size, self._plan.schedule.data.classes
+            self._counted[ask.number] = cost(ask.architecture, size, classes).params
+        return self._counted[ask.number]

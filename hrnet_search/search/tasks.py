@@ -1,0 +1,45 @@
+"""What a worker is handed for a trial that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hrnet_search.records import TrialTask
+from hrnet_search.search.fidelity.rules import first_schedule
+from hrnet_search.search.initial_weights import networks_that_share
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.trials import BASE, BESIDE, SEARCH, SLICES
+from hrnet_search.store.trial_rows import SHORT, Ask
+
+
+def task_of(plan: Plan, ask: Ask, reference_ms: float | None) -> TrialTask:
+    """Return the task of a trial; `reference_ms` is the latency of the reference network."""
+    if ask.purpose == BASE:
+        assert plan.base, "asked for by such a plan only"
+        steps = plan.base.steps
+        task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,), beside=True)
+        sharing = networks_that_share(plan.space) if plan.base.networks else ()
+        return replace(task, device=plan.device, folder=plan.folder, sharing=sharing)
+    if ask.purpose == SLICES:
+        assert plan.slices, "asked for by such a plan only"
+        task = TrialTask(ask.number, ask.key, ask.architecture, plan.slices, (0,))
+        return replace(task, device=plan.device, folder=plan.folder)
+    limits = {limit.objective: limit.at_most for limit in plan.space.limits}
+    searching = ask.key.schedule == plan.schedule.id
+    schedule = plan.schedule if searching else plan.long_schedule
+    if ask.purpose == SHORT:
+        schedule = first_schedule(plan)
+    return TrialTask(
+        number=ask.number,
+        key=ask.key,
+        architecture=ask.architecture,
+        schedule=schedule,
+        rungs=plan.rungs if searching else (schedule.steps,),
+        latency=plan.latency,
+        reference_ms=reference_ms,
+        # Confirming trials are of networks that kept the limit when they were chosen.
+        latency_limit_ms=limits.get("latency_ms") if ask.purpose in (SEARCH, SHORT) else None,
+        device=plan.device,
+        folder=plan.folder,
+        beside=ask.purpose in BESIDE,
+    )

@@ -1,0 +1,237 @@
+"""How far a search trains: `search.fidelity`."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+from search import tabulated
+from search.made_up_trials import (
+    KilledError,
+    Run,
+    accuracy,
+    killed_after,
+    made_up_latency,
+    run_made_up,
+)
+
+from hrnet_search.arch.cost import cost
+from hrnet_search.errors import InputError
+from hrnet_search.records import (
+    COMPLETED,
+    FAILED,
+    PAUSED,
+    SHORT_FIRST,
+    STOP_EARLY,
+    STOPPED,
+    THAW,
+    TO_THE_END,
+    RungResult,
+    TrialProgress,
+    TrialResult,
+    TrialTask,
+)
+from hrnet_search.report.page.gather import gather
+from hrnet_search.search.brain import Brain
+from hrnet_search.search.driver import Report, run_inline
+from hrnet_search.search.fidelity.first_study import FEWEST
+from hrnet_search.search.fidelity.short_first import short_schedule
+from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.run import check_trials
+from hrnet_search.search.trials import CONFIRM, SEARCH
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.trial_rows import SHORT
+from hrnet_search.store.writer import StudyStore
+
+
+def plan(trials: int = 20, confirm: float = 0.0, fidelity: str = SHORT_FIRST) -> Plan:
+    planned = tabulated.plan("pareto", trials)
+    return replace(planned, fidelity=fidelity, confirm=confirm, stop=0.1)
+
+
+def drive(folder: Path, planned: Plan, run: Run = run_made_up) -> tuple[Study, Brain]:
+    if not (folder / "study.db").exists():
+        schedule, long = map(NotedSchedule.of, (planned.schedule, planned.long_schedule))
+        notes = Notes(objectives=planned.objectives, schedule=schedule, long_schedule=long)
+        StudyStore.create(folder, notes)
+    with StudyStore(folder) as store:
+        brain = Brain(planned, store, None)
+        run_inline(brain, run)
+    return open_study(folder), brain
+
+
+def purposes(study: Study) -> list[str]:
+    return [ask.purpose for ask, _ in study.trials()]
+
+
+def test_a_short_study_comes_first_and_beside_the_count(tmp_path: Path) -> None:
+    planned = plan(30, confirm=0.3)
+    study, brain = drive(tmp_path, planned)
+    said = purposes(study)
+    short = round(0.4 * 30)
+    assert set(said[:short]) == {SHORT}
+    assert SHORT not in said[short:]
+    assert Counter(said)[SEARCH] + Counter(said)[CONFIRM] == 30
+    assert "30 trials of 30" in brain.why_ended
+    schedules = {ask.key.schedule for ask, _ in study.trials() if ask.purpose == SHORT}
+    assert schedules == {short_schedule(planned.schedule).id}
+    front = set(study.front()["number"])
+    assert front
+    assert min(front) >= short  # a short score is never one of the front
+
+
+def test_a_short_schedule_is_a_third_with_its_warm_up() -> None:
+    schedule = replace(plan().schedule, steps=300, warmup=30)
+    assert (short_schedule(schedule).steps, short_schedule(schedule).warmup) == (100, 10)
+    tiny = short_schedule(replace(schedule, steps=2, warmup=1))
+    assert (tiny.steps, tiny.warmup) == (1, 0)
+
+
+def test_whole_trainings_learn_from_the_short_ones(tmp_path: Path) -> None:
+    planned = plan(30)
+    study, _ = drive(tmp_path, planned)
+    shorts = [(ask, r) for ask, r in study.trials() if ask.purpose == SHORT and r is not None]
+    with StudyStore(tmp_path) as store:
+        brain = Brain(planned, store, None)
+        sampler = brain._rule.sampler_of(SEARCH)
+    assert sampler
+    (expected,) = sampler.history.problem.earlier
+    done = [(ask.point, r.miou) for ask, r in shorts if r.status == COMPLETED]
+    points = np.array([point for point, _ in done])
+    assert kendalltau(expected(points), [miou for _, miou in done]).statistic > 0.5
+
+
+def test_cut_off_anywhere_it_ends_the_same(tmp_path: Path) -> None:
+    planned = plan(16)
+    whole, _ = drive(tmp_path / "whole", planned)
+    rng = random.Random(1)
+    for _ in range(100):
+        try:
+            drive(tmp_path / "cut", planned, killed_after(rng.randint(0, 6)))
+            break
+        except KilledError:
+            continue
+    cut = open_study(tmp_path / "cut")
+    assert [ask for ask, _ in cut.trials()] == [ask for ask, _ in whole.trials()]
+
+
+def test_more_trials_begin_no_other_short_study(tmp_path: Path) -> None:
+    drive(tmp_path, plan(12))
+    study, _ = drive(tmp_path, plan(24))
+    said = purposes(study)
+    assert Counter(said) == {SHORT: FEWEST, SEARCH: 24}
+    assert set(said[:FEWEST]) == {SHORT}
+
+
+def test_of_too_few_short_trials_nothing_is_learned(tmp_path: Path) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.beside and task.number % 2:
+            return TrialResult(task.key, FAILED, error="made to fail")
+        return run_made_up(task, report)
+
+    study, _ = drive(tmp_path, plan(20), run)
+    assert Counter(purposes(study)) == {SHORT: FEWEST, SEARCH: 20}
+
+
+def test_a_space_smaller_than_the_short_study_is_searched_whole(tmp_path: Path) -> None:
+    choices = (replace(tabulated.SPACE.choices[0], values=(4, 6)), tabulated.SPACE.choices[1])
+    planned = replace(plan(20), space=replace(tabulated.SPACE, choices=choices))
+    study, brain = drive(tmp_path, planned)
+    counts = Counter(purposes(study))
+    assert counts[SHORT] == counts[SEARCH] == len(set(study.results()["architecture"])) < FEWEST
+    assert "all variants within the limits" in brain.why_ended
+
+
+def worse_and_worse(task: TrialTask, report: Report) -> TrialResult:
+    """Run a trial whose accuracy falls with its number: after ten none is worth its end."""
+    miou = 0.5 - task.number / 200 + accuracy(task) / 1000
+    report(TrialProgress("latency", latency=made_up_latency(task.architecture)))
+    rungs: list[RungResult] = []
+    for step in task.rungs:
+        rungs.append(RungResult(step, miou, (miou,), 1.0, miou))
+        if not report(TrialProgress("evaluate", step, rung=rungs[-1])):
+            break
+    status = COMPLETED if rungs[-1].step == task.rungs[-1] else STOPPED
+    counted = cost(task.architecture, (64, 64), 8)
+    return TrialResult(task.key, status, counted, miou=miou, rungs=tuple(rungs), wall_s=1.0)
+
+
+@pytest.mark.parametrize("fidelity", [STOP_EARLY, TO_THE_END, SHORT_FIRST])
+def test_only_one_rule_stops_at_rungs(fidelity: str, tmp_path: Path) -> None:
+    planned = replace(plan(30, fidelity=fidelity), sampler="random", stop=0.5)
+    study, _ = drive(tmp_path, planned, worse_and_worse)
+    stopped = [r for _, r in study.trials() if r is not None and r.status == STOPPED]
+    assert bool(stopped) == (fidelity == STOP_EARLY)
+
+
+def test_too_few_trials_are_refused() -> None:
+    with pytest.raises(InputError, match=r"11 trials do not go with search\.fidelity: short_first"):
+        check_trials(11, f"search.fidelity: {SHORT_FIRST}")
+
+
+def by_steps(task: TrialTask, report: Report) -> TrialResult:
+    """Run a trial that stops at a rung where it is told to."""
+    miou, rungs = accuracy(task), list[RungResult]()
+    for step in task.rungs:
+        rungs.append(RungResult(step, miou, (miou,), 1.0, miou, soft_iou=miou))
+        if not report(TrialProgress("evaluate", step, rung=rungs[-1])):
+            break
+    status = COMPLETED if rungs[-1].step == task.rungs[-1] else STOPPED
+    counted = cost(task.architecture, (64, 64), 8)
+    return TrialResult(task.key, status, counted, miou=miou, rungs=tuple(rungs), wall_s=1.0)
+
+
+def test_paused_trials_go_on_as_trials_of_the_search(tmp_path: Path) -> None:
+    study, brain = drive(tmp_path, plan(20, fidelity=THAW), by_steps)
+    asks = dict(enumerate(study.trials()))
+    first = range(round(PAUSED_TRIALS * 20))
+    status = dict(zip(*study.results()[["number", "status"]].values.T, strict=True))
+    went_on = [n for n in first if status[n] == COMPLETED]
+    assert went_on
+    assert {status[n] for n in first} == {COMPLETED, PAUSED}
+    assert all(asks[n][0].purpose == SEARCH for n in went_on)
+    assert sum(s == COMPLETED for s in status.values()) == 20
+    assert "20 trials of 20" in brain.why_ended
+    assert asks[went_on[0]][1].wall_s == 2.0  # of both parts
+    assert dict(gather(study).counts) == {COMPLETED: 20, PAUSED: len(first) - len(went_on)}
+
+
+def test_more_trials_go_on_with_what_is_paused(tmp_path: Path) -> None:
+    study, _ = drive(tmp_path, plan(12, fidelity=THAW), by_steps)
+    before = len(study.trials())
+    study, _ = drive(tmp_path, plan(40, fidelity=THAW), by_steps)
+    status = study.results()["status"].value_counts()
+    assert status[COMPLETED] == 40
+    assert Counter(purposes(study)[before:]) == {SEARCH: len(study.trials()) - before}
+
+
+def test_a_thawing_study_cut_off_anywhere_ends_the_same(tmp_path: Path) -> None:
+    planned = plan(16, fidelity=THAW)
+    whole, _ = drive(tmp_path / "whole", planned, by_steps)
+    rng = random.Random(2)
+    for _ in range(100):
+        try:
+            drive(tmp_path / "cut", planned, killed_after(rng.randint(0, 6), by_steps))
+            break
+        except KilledError:
+            continue
+    cut = open_study(tmp_path / "cut")
+    assert [replace(ask, told=()) for ask, _ in cut.trials()] == [
+        replace(ask, told=()) for ask, _ in whole.trials()
+    ]
+    assert list(cut.results()["status"]) == list(whole.results()["status"])
+
+
+def test_few_are_paused_where_checkpoints_may_take_little(tmp_path: Path) -> None:
+    planned = replace(plan(20, fidelity=THAW), paused=1)
+    study, _ = drive(tmp_path, planned, by_steps)
+    assert (study.results()["status"] == COMPLETED).sum() == 20
+    assert (study.results()["status"] == PAUSED).sum() <= 1
