@@ -618,6 +618,11 @@ class TrialResult:
         """Whether it is a judgement of a network as it started: by slices of shared weights."""
         return bool(self.rungs) and self.rungs[-1].step == 0
 
+    @property
+    def taken_over(self) -> bool:
+        """Whether another study trained it: its seconds were not spent here."""
+        return any(note.startswith(TAKEN_OVER) for note in self.notes)
+
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: mIoU, or what its last rung has."""
         if signal == MIOU_INT8:

@@ -12,12 +12,16 @@ from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned, Probe
 
+UNBOUNDED = 10**6
+"""Trials that no study has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a study is to do: the space file, settled, with everything a trial needs.
 
-    `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share of
+    `seeds` are trained for every architecture. `trials` counts all but infeasible ones; where
+    `hours` of devices are the budget, it is how many are expected to end in them. A share of
     `confirm` of device time confirms what the search found: by a schedule of `long` times the
     steps, or with other seeds.
     A trial whose chance to end on the front of its cost neighbourhood is below `stop` ends at its
@@ -40,6 +44,7 @@ class Plan:
     sampler: str
     seed: int
     trials: int
+    hours: float = 0.0
     device: str = "auto"
     folder: str = ""
     confirm: float = 0.0
@@ -72,7 +77,10 @@ class Plan:
     def confirming(self) -> int:
         """How many of the trials confirm, at most: their device time is bounded too.
 
-        Where slices judge, some are held against them first.
+        Where slices judge, some are held against them first. Of a budget in hours as many as
+        there is time for.
         """
+        if self.hours:
+            return UNBOUNDED if self.confirm else 0
         gate = GATE if self.slices else 0
         return gate + confirm.confirm_trials(self.trials - gate, self.confirm, self.long)

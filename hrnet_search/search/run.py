@@ -53,6 +53,7 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.settled_signal import settled_signal
 from hrnet_search.search.space_problem import latency_matters
+from hrnet_search.search.time_budget import TimeBudget
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.findings import NotedSchedule, Probe
@@ -65,9 +66,12 @@ from hrnet_search.version_rule import changed_versions
 T = TypeVar("T")
 
 
-def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
+def plan_of(
+    file: SpaceFile, folder: Path, trials: int | None = None, hours: float | None = None
+) -> Plan:
     """Look at the data and settle a space file into a plan.
 
+    `trials`, or `hours` of devices, are its budget in the place of the file's.
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's, SpaceError for earlier studies from which nothing can be learned.
     """
@@ -81,7 +85,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     schedule, probe = on_this_machine(schedule, file, folder)
     slices = None
     if file.slices is not None:
-        check_trials(trials or file.search.trials)
+        check_trials(trials or file.search.trials, hours)
         same = {
             key: getattr(schedule, key) for key in ("fingerprint", "precision", "memory_format")
         }
@@ -98,6 +102,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         sampler=file.search.sampler,
         seed=file.search.seed,
         trials=trials or file.search.trials,
+        hours=hours or (0.0 if trials else file.search.hours),
         device=file.latency.device,
         folder=str(folder),
         confirm=file.search.confirm,
@@ -116,8 +121,11 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     )
 
 
-def check_trials(trials: int) -> None:
-    """Raise InputError for fewer trials than a search by slices has to have."""
+def check_trials(trials: int, hours: float | None) -> None:
+    """Raise InputError for fewer trials than a search by slices has to have, or for hours."""
+    if hours:
+        wrong = f"does not go with {EVALUATOR}: {SHARED}"
+        raise InputError(Fault("--hours", hours, wrong, "allowed: --trials"))
     if trials < CONFIRMED_FROM:
         wrong = f"{counted(trials, 'trial')} do not go with {EVALUATOR}: {SHARED}"
         raise InputError(Fault("--trials", trials, wrong, f"allowed: at least {CONFIRMED_FROM}"))
@@ -153,6 +161,8 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
     long = NotedSchedule.of(plan.long_schedule) if plan.confirming else None
     try:
         store.note(Notes(trials=plan.trials, long_schedule=long))
+        if plan.hours or store.notes().hours:
+            store.note(Notes(hours=plan.hours))
     except BaseException:
         store.close()
         raise
@@ -224,22 +234,33 @@ def search(
     say: Callable[[str], None],
     driver: Driver | None = None,
     reuse: Sequence[Study] = (),
+    time: TimeBudget | None = None,
 ) -> Brain:
     """Run the plan to its end, in this process or by another driver; return the brain.
 
-    Trials that one of `reuse` has completed are taken over.
+    Trials that one of `reuse` has completed are taken over. `time` is its budget of device time,
+    which passes already.
     """
     driver = driver or Inline()
+    time = time or budget_of(plan, store)
     known = Reuse(reuse)
     if reuse:
         say(f"what is asked for is taken over where it is one of {counted(len(known), 'trial')}")
-    brain = Brain(plan, store, measure_first(plan, store, driver, say), known)
+    brain = Brain(plan, store, measure_first(plan, store, driver, say), known, time)
     driver.run(brain, listeners)
     if found := store.notes().screening:
         say(screening_line(found))
     for line in weight_lines(store.notes()):
         say(line)
     return brain
+
+
+def budget_of(plan: Plan, store: StudyStore) -> TimeBudget:
+    """Return the device time of a study, which begins to pass now; what was spent counts."""
+    ended = (result for _, result in store.finished())
+    trained = sum(result.wall_s for result in ended if not result.taken_over)
+    spent = max(trained, store.notes().spent_s or 0.0)
+    return TimeBudget(plan.hours, spent, lambda seconds: store.note(Notes(spent_s=seconds)))
 
 
 class Inline:
