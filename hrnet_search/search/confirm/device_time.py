@@ -70,6 +70,8 @@ class DeviceTime:
     def trials_left(self) -> int:
         """How many trials that confirm may still be asked for, whatever they take."""
         plan, asked = self._plan, self._trials.asked
+        if self._budget.bounded:
+            return plan.confirming
         return min(plan.confirming, plan.trials - asked(SEARCH)) - asked(CONFIRM)
 
     def affords(self, trials: int, seconds: float) -> bool:
