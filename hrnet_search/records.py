@@ -61,6 +61,10 @@ ALONE, SHARED = "alone", "shared"
 EVALUATORS = (ALONE, SHARED)
 """By what a search judges variants: by a training of each, or by slices of shared weights."""
 
+KEEP_ALL, KEEP_CONFIRMED, KEEP_FRONT = "all", "confirmed", "front"
+KEEPS = (KEEP_ALL, KEEP_CONFIRMED, KEEP_FRONT)
+"""Whose weights a study keeps: every trial's, those of what it confirmed too, the front's alone."""
+
 GATE = 8
 """Variants that are trained alone, so that scores by slices can be held against them."""
 

@@ -122,8 +122,8 @@ def run(
     completed trials are taken over where they are the same. `workers` trials run at once through
     Ray, with a share of a GPU and GiB of memory each, on the cluster at `ray` or on this machine.
     Trials that fail are rows of the study, no error. Nothing is printed unless `progress` is set:
-    lines go to the logger `hrnet_search`. Raise SpaceError, DataError, WeightsError or StudyError for input
-    that is wrong, StudyInUseError, StorageLostError, and KeyboardInterrupt after Ctrl-C.
+    lines go to the logger `hrnet_search`. Raise SpaceError, DataError, WeightsError or StudyError
+    for input that is wrong, StudyInUseError, StorageLostError, and KeyboardInterrupt after Ctrl-C.
     """
     from hrnet_search.commands.terminal import Quiet, Terminal
 

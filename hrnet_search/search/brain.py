@@ -31,6 +31,7 @@ from hrnet_search.search.earlier import expectation
 from hrnet_search.search.first_measurements import measured_at_start
 from hrnet_search.search.in_time import InTime
 from hrnet_search.search.initial_weights import networks_that_share, why_no_base
+from hrnet_search.search.kept_weights import KeptWeights
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.samplers import maker_of
@@ -87,6 +88,7 @@ class Brain:
         self._told = (plan.slices or plan.schedule).id
         self._in_time = InTime(plan, self._book, time or TimeBudget())
         self._confirm = ConfirmPhase(plan, store, self._book, self._trials, self._in_time)
+        self._kept = KeptWeights(plan, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._noted: Screening | None = None
         self._weights: tuple[float, ...] = ()
@@ -121,6 +123,8 @@ class Brain:
         if ask is None:
             self.why_ended = self.why_ended or self._in_time.why_ended(self.ended)
             self._note_audit()
+            if self.why_ended and not self._book.running:
+                self._kept.tidy(layers=1)
             return None
         return replace(self._task(ask), taken=self._taken(ask))
 
@@ -146,6 +150,7 @@ class Brain:
         first = self._book.tell(number, result)
         if first:
             self._learn(number)
+            self._kept.tidy()
         return first
 
     def give_back(self, number: int, death: Death) -> TrialResult | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hrnet_search.data.contents import Contents
 from hrnet_search.goals import Goals
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import GATE, MIOU, LatencySpec, Schedule
+from hrnet_search.records import GATE, KEEP_ALL, MIOU, LatencySpec, Schedule
 from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned, Probe
@@ -32,7 +32,7 @@ class Plan:
     trained by, before all others and beside their count. `slices` is the schedule by which
     variants are judged by slices of what `base` trains, None where each is trained. `data` is
     what the data hold, `contents` each of their files. `earlier` are studies that the sampler
-    learns from.
+    learns from. `keep` is whose weights stay in the study.
     """
 
     space: SearchSpace
@@ -59,6 +59,7 @@ class Plan:
     data: Inventory = field(default_factory=Inventory)
     contents: Contents = ()
     earlier: tuple[Learned, ...] = ()
+    keep: str = KEEP_ALL
 
     @property
     def goals(self) -> Goals:

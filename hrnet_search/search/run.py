@@ -28,6 +28,7 @@ from hrnet_search.records import (
     CONFIRMED_FROM,
     EVALUATOR,
     HANG_S,
+    KEEP_ALL,
     LEARN_FROM,
     MIOU,
     SHARED,
@@ -118,6 +119,7 @@ def plan_of(
         data=data,
         contents=contents,
         earlier=settled_earlier(file, folder, signal),
+        keep=file.search.keep,
     )
 
 
@@ -163,6 +165,8 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
         store.note(Notes(trials=plan.trials, long_schedule=long))
         if plan.hours or store.notes().hours:
             store.note(Notes(hours=plan.hours))
+        if plan.keep != (store.notes().keep or KEEP_ALL):
+            store.note(Notes(keep=plan.keep))
     except BaseException:
         store.close()
         raise

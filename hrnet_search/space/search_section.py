@@ -16,6 +16,8 @@ from hrnet_search.records import (
     AUTO,
     CONFIRMED_FROM,
     EVALUATORS,
+    KEEP_ALL,
+    KEEPS,
     SAMPLER_NAMES,
     SHARED,
     SIGNALS,
@@ -39,7 +41,8 @@ class SearchSpec:
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
     of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `signal` is what
     both learn from, one of SIGNALS. `learn_from` are folders of earlier studies, absolute.
-    `evaluator` is by what variants are judged, one of EVALUATORS.
+    `evaluator` is by what variants are judged, one of EVALUATORS. `keep` is whose weights stay, one
+    of KEEPS.
     """
 
     sampler: str = DEFAULT_SAMPLER
@@ -52,6 +55,7 @@ class SearchSpec:
     stop: float = 0.1
     learn_from: tuple[str, ...] = ()
     evaluator: str = ALONE
+    keep: str = KEEP_ALL
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ SEARCH: dict[str, Kind[Any]] = {
     "stop": Number(0, 1),
     "learn_from": ListOf(Text(), distinct=True),
     "evaluator": OneOf(EVALUATORS),
+    "keep": OneOf(KEEPS),
 }
 
 SHARED_CONFIRM = 0.5
