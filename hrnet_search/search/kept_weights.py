@@ -36,7 +36,7 @@ class KeptWeights:
         plan = self._plan
         if plan.keep == KEEP_ALL or not plan.folder:
             return
-        kept = set(self._near_the_front(layers))
+        kept = {*self._near_the_front(layers), *self._unfinished()}
         if plan.keep == KEEP_CONFIRMED:
             kept |= {ask.key.architecture for ask, _ in self._ended() if ask.purpose == CONFIRM}
         for ask, result in self._ended():
@@ -55,6 +55,11 @@ class KeptWeights:
             left = [name for name, kept in zip(left, good, strict=True) if not kept]
             if not left:
                 return
+
+    def _unfinished(self) -> Iterator[str]:
+        """Yield networks of which more trials were asked for: their means are not known yet."""
+        asks, results = self._book.asks, self._book.results
+        return (ask.key.architecture for number, ask in asks.items() if number not in results)
 
     def _means(self) -> dict[str, tuple[float, ...]]:
         """Return the mean objectives of each network that the search's schedule trained."""

@@ -91,6 +91,29 @@ def test_the_front_has_its_weights_after_every_trial(tmp_path: Path) -> None:
     assert not missing
 
 
+def test_what_returns_to_the_front_has_its_weights(tmp_path: Path) -> None:
+    def disappointing(task: TrialTask, report: Report) -> TrialResult:
+        """Run one whose further seeds are worse, as those of what was chosen for the best are."""
+        result = run(task, report)
+        if result.miou is None or task.key.seed < 2:
+            return result
+        miou = result.miou / 20
+        rungs = tuple(replace(rung, miou=miou, iou=(miou,)) for rung in result.rungs)
+        return replace(result, miou=miou, rungs=rungs)
+
+    searched: list[set[str]] = []
+
+    def looked_at(task: TrialTask, report: Report) -> TrialResult:
+        if task.key.seed >= 2 and not searched:
+            searched.append(on_front(tmp_path))
+        return disappointing(task, report)
+
+    drive(tmp_path, replace(keeping(tmp_path, "front", 40), confirm=0.6), looked_at)
+    front = on_front(tmp_path)
+    assert front - searched[0]
+    assert kept(tmp_path) == set().union(*(keys(tmp_path)[name] for name in front))
+
+
 def test_killed_at_any_moment_it_keeps_the_same(tmp_path: Path) -> None:
     drive(tmp_path / "whole", keeping(tmp_path / "whole", "front"))
     rng, folder = random.Random(1), tmp_path / "cut"
