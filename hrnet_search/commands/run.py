@@ -33,14 +33,17 @@ from hrnet_search.commands.space_file import (
     load_search,
     study_folder,
 )
-from hrnet_search.errors import Fault, InputError
+from hrnet_search.errors import Fault, InputError, counted
+from hrnet_search.files import free_bytes
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
     from hrnet_search.search.brain import Brain
+    from hrnet_search.search.plan import Plan
     from hrnet_search.space.load import SpaceFile
     from hrnet_search.store.study import Study
+    from hrnet_search.store.writer import StudyStore
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -58,6 +61,8 @@ def add(sub: argparse.ArgumentParser) -> None:
         help="learn from an earlier study, instead of those in the file (may be repeated)",
     )
     add_reuse(sub)
+    planned = "train nothing: say what hours and bytes it would take, by a few steps measured now"
+    sub.add_argument("--plan", action="store_true", help=planned)
     add_driving(sub)
 
 
@@ -90,6 +95,9 @@ def command(options: argparse.Namespace) -> int:
     file = learning_from(file, options.learn_from or ())
     how, terminal = Driving.of(options), Terminal(options.plain)
     budget = Budget(options.trials, options.hours)
+    if options.plan:
+        _say_plan(file, folder, budget, how, terminal)
+        return DONE
     brain = _search(file, folder, budget, options.reuse, how, terminal)
     code = TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
     code = ended(brain.why_ended, folder, code, options.debug)
@@ -138,6 +146,48 @@ def run(
     return study
 
 
+def _say_plan(
+    file: SpaceFile, folder: Path, budget: Budget, how: Driving, terminal: Terminal
+) -> None:
+    """Say what a study would take, or the rest of one: nothing is trained and nothing written."""
+    spin_less()
+    from hrnet_search.search.disk import sized
+    from hrnet_search.search.forecast import forecast, of_study, probe
+    from hrnet_search.search.run import plan_of
+    from hrnet_search.store.study import open_study
+    from hrnet_search.store.tables import FILE
+
+    plan = plan_of(file, folder, budget.trials, budget.hours)
+    ended, durations = 0, None
+    if (folder / FILE).exists():
+        study = open_study(folder)
+        ended, durations = len(study.ended()), of_study(plan, study)
+    if durations is not None and durations.known:
+        basis = f"by {counted(durations.known, 'training')} of {folder}"
+    else:
+        terminal.say("measuring a few steps of a few variants")
+        durations = probe(plan)
+        basis = f"by a few steps of {counted(durations.known, 'variant')}, measured now"
+    found = forecast(plan, durations, basis, ended, how.workers or 1)
+    for line in found.lines():
+        terminal.say(line)
+    terminal.say(f"free where the study lies: {sized(free_bytes(folder))}")
+
+
+def _warn_of_disk(plan: Plan, store: StudyStore, how: Driving, terminal: Terminal) -> None:
+    """Say before a study begins that what it is going to keep would not fit."""
+    from hrnet_search.search.disk import sized
+    from hrnet_search.search.forecast import costs_of, disk_of
+
+    left = max(0, plan.trials - len(store.finished()))
+    needed = disk_of(plan, costs_of(plan), left, how.workers or 1)
+    if needed > (free := free_bytes(store.folder)):
+        terminal.warn(
+            f"{store.folder}: the weights and checkpoints to come take about {sized(needed)}, and"
+            f" {sized(free)} are free: search.keep: front keeps fewer, -o names another folder"
+        )
+
+
 def _search(
     file: SpaceFile,
     folder: Path,
@@ -171,6 +221,7 @@ def _search(
         whole = Whole(plan.trials + first_of_all, time if time.bounded else None)
         learned = learned_lines(plan.earlier)
         first = [*plan.initial, *learned, *going_on(plan.contents, already)]
+        _warn_of_disk(plan, store, how, terminal)
         with driven(file, store, whole, first, interrupt, how, terminal) as (
             driver,
             listeners,

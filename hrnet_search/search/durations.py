@@ -55,6 +55,11 @@ class Durations:
         free = max(1, len(seconds) - int((self._rates > 0).sum()))
         self.spread = max(LEAST_SPREAD, float(np.sqrt(off @ off / free)))
 
+    @property
+    def known(self) -> int:
+        """How many trainings it was learned from."""
+        return len(self._took)
+
     def expected(self, cost: Cost, steps: int) -> float:
         """Return the seconds that a training should take.
 
