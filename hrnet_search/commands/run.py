@@ -153,22 +153,23 @@ def _say_plan(
     spin_less()
     from hrnet_search.search.disk import sized
     from hrnet_search.search.forecast import forecast, of_study, probe
-    from hrnet_search.search.run import plan_of
+    from hrnet_search.search.run import plan_of, spent_of
     from hrnet_search.store.study import open_study
     from hrnet_search.store.tables import FILE
 
     plan = plan_of(file, folder, budget.trials, budget.hours)
-    ended, durations = 0, None
+    ended, durations, spent = 0, None, 0.0
     if (folder / FILE).exists():
         study = open_study(folder)
         ended, durations = len(study.ended()), of_study(plan, study)
+        spent = spent_of((result for _, result in study.ended()), study.notes)
     if durations is not None and durations.known:
         basis = f"by {counted(durations.known, 'training')} of {folder}"
     else:
         terminal.say("measuring a few steps of a few variants")
         durations = probe(plan)
         basis = f"by a few steps of {counted(durations.known, 'variant')}, measured now"
-    found = forecast(plan, durations, basis, ended, how.workers or 1)
+    found = forecast(plan, durations, basis, ended, how.workers or 1, spent)
     for line in found.lines():
         terminal.say(line)
     terminal.say(f"free where the study lies: {sized(free_bytes(folder))}")

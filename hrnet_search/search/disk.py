@@ -10,7 +10,7 @@ from hrnet_search.records import KEEP_ALL, Schedule
 from hrnet_search.space.generate import generate
 from hrnet_search.space.space import SearchSpace
 
-DRAWN = 128
+DRAWN = 64
 """Networks drawn from a space for its costs."""
 
 NEAR = 30

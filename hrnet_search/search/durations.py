@@ -24,7 +24,7 @@ UNSURE = 0.25
 LEAST_SPREAD = 0.05
 """A training's own share of chance, however well others were fitted."""
 
-DEVIATIONS = 2.0
+DEVIATIONS = 2.5
 
 
 @dataclass(frozen=True, slots=True)

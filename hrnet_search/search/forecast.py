@@ -56,7 +56,7 @@ class Forecast:
         least, expected, most = self.seconds
         if self.hours:
             each = expected / max(1, self.trials)
-            few, many = (int(self.hours * HOUR * self.trials / s) for s in (most, least))
+            few, many = (int(self.trials * expected / max(s, 1e-9)) for s in (most, least))
             budget = f"budget: {self.hours:g} device-hours"
             said = f"{budget}, {few} to {many} trials of about {spelt(each)} each"
             wall = f"{self.hours / self.workers:.3g} hours"
@@ -72,22 +72,27 @@ class Forecast:
         ]
 
 
-def forecast(plan: Plan, durations: Durations, basis: str, ended: int, workers: int) -> Forecast:
-    """Return what is left of a study of which so many trials have ended."""
+def forecast(
+    plan: Plan, durations: Durations, basis: str, ended: int, workers: int, spent: float = 0.0
+) -> Forecast:
+    """Return what is left of a study of which so many trials have ended, in `spent` seconds."""
     costs = costs_of(plan)
+    each = [durations.expected(one, plan.schedule.steps) for one in costs] or [0.0]
+    hours = max(0.0, plan.hours - spent / HOUR)
     left = max(0, plan.trials - ended)
-    each = [durations.expected(one, plan.schedule.steps) for one in costs]
+    if plan.hours:
+        left = int(hours * HOUR / fmean(each)) if fmean(each) else 0
     first = durations.expected(_cost(plan, plan.space.base), plan.base.steps) if plan.base else 0.0
     share = plan.confirm if plan.confirming else 0.0
     searched = max(0, left - plan.confirming) if not plan.hours else left
-    lean = LEAN * pstdev(each) / fmean(each) if each and fmean(each) else 0.0
+    lean = LEAN * pstdev(each) / fmean(each) if fmean(each) else 0.0
     doubt = max(LEAST_DOUBT, durations.spread) + lean
     # Confirming takes its share of device time at most, and less where little is to confirm.
-    search, base = searched * fmean(each or [0.0]), 0.0 if ended else first
+    search, base = searched * fmean(each), 0.0 if ended else first
     whole = search / (1 - share)
     least, most = (search + base) * max(0.1, 1 - doubt), (whole + base) * (1 + doubt)
     seconds = (least, (search + whole) / 2 + base, most)
-    return Forecast(left, seconds, disk_of(plan, costs, left, workers), basis, workers, plan.hours)
+    return Forecast(left, seconds, disk_of(plan, costs, left, workers), basis, workers, hours)
 
 
 def disk_of(plan: Plan, costs: Sequence[Cost], trials: int, workers: int) -> int:

@@ -261,10 +261,14 @@ def search(
 
 def budget_of(plan: Plan, store: StudyStore) -> TimeBudget:
     """Return the device time of a study, which begins to pass now; what was spent counts."""
-    ended = (result for _, result in store.finished())
-    trained = sum(result.wall_s for result in ended if not result.taken_over)
-    spent = max(trained, store.notes().spent_s or 0.0)
+    spent = spent_of((result for _, result in store.finished()), store.notes())
     return TimeBudget(plan.hours, spent, lambda seconds: store.note(Notes(spent_s=seconds)))
+
+
+def spent_of(ended: Iterable[TrialResult], notes: Notes) -> float:
+    """Return the device seconds that a study has spent; it notes more than trials took alone."""
+    trained = sum(result.wall_s for result in ended if not result.taken_over)
+    return max(trained, notes.spent_s or 0.0)
 
 
 class Inline:
