@@ -183,7 +183,8 @@ class LiveProgress:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
         self._bars = Progress(*columns, TimeElapsedColumn(), console=console)
         done, total = self._whole.completed(standing.done)
-        self._study = self._bars.add_task("study", total=total, completed=done, note="")
+        self._study = self._bars.add_task("study", total=total, note="")
+        self._bars.update(self._study, completed=done)
         self._live = Live(
             console=console,
             refresh_per_second=REFRESH_HZ,

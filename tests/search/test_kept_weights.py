@@ -76,7 +76,7 @@ def test_what_stays_is_what_was_asked_for(keep: str, tmp_path: Path) -> None:
 
 
 def test_the_front_has_its_weights_after_every_trial(tmp_path: Path) -> None:
-    missing = []
+    missing: list[TrialKey] = []
 
     def looked_at(task: TrialTask, report: Report) -> TrialResult:
         first = set(open_study(tmp_path).front()["number"])
