@@ -55,6 +55,14 @@ class DeviceTime:
         return f"the {100 * self._plan.confirm:.0f}% of device time that confirms"
 
     @property
+    def source(self) -> str:
+        """Which key gives it, for people: it follows how much is left."""
+        if self._budget.bounded:
+            return f"of the {self._budget.hours:g} device-hours of search.hours"
+        share = 100 * self._plan.confirm
+        return f"of the {share:.0f}% of device time that search.confirm gives"
+
+    @property
     def left(self) -> float:
         """Seconds of them that are neither spent nor expected of trials that run."""
         if self._budget.bounded:
