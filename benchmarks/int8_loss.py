@@ -22,7 +22,6 @@ from hrnet_search.evaluate.training.int8 import CALIBRATION_IMAGES, confusions_i
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.weights import load_weights
 from hrnet_search.records import COMPLETED, TrialResult, TrialTask
-from hrnet_search.search.initial_weights import weights_path
 from hrnet_search.store.evaluations import (
     evaluation_path,
     image_counts,
@@ -30,6 +29,7 @@ from hrnet_search.store.evaluations import (
     read_confusions,
     resample,
 )
+from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask
 

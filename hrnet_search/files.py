@@ -28,6 +28,11 @@ OWN = ("report", "configs", "export", "logs", "study.jsonl")
 """What a study writes again and again under fixed names: never through a link."""
 
 
+def free_bytes(path: Path) -> int:
+    """Return the bytes that are free where a path lies, or will."""
+    return shutil.disk_usage(_nearest(path)).free
+
+
 def refuse_links(folder: Path) -> None:
     """Raise StudyError if one of a study's own names is a symbolic link."""
     for name in OWN:
@@ -130,7 +135,7 @@ def room(path: Path, needed: int = 0) -> str:
     """Return what a file needs, where that is known, and what is free there, to follow an error."""
     said = f"needs {_amount(needed)}" if needed else ""
     with suppress(OSError):
-        free = shutil.disk_usage(_nearest(path)).free
+        free = free_bytes(path)
         said += f"{', ' if said else ''}{_amount(free)} free"
     return f" ({said})" if said else ""
 

@@ -6,9 +6,9 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Protocol, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hrnet_search.arch.cost import cost
 from hrnet_search.counts import short
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.latency.kept import is_reused
@@ -92,18 +93,61 @@ class Standing:
         return hypervolume([r[0] for r in rows], [r[1] for r in rows], (0.0, costliest)) / costliest
 
 
+class Budget(Protocol):
+    """Device time of a study: seconds of it in all, and those that are spent."""
+
+    @property
+    def total(self) -> float: ...
+
+    @property
+    def spent(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a study is to be: so many trials, or what ends within a budget of time."""
+
+    trials: int
+    budget: Budget | None = None
+
+    @staticmethod
+    def of(planned: int | Whole) -> Whole:
+        """Return a number of trials as a whole."""
+        return Whole(planned) if isinstance(planned, int) else planned
+
+    def place(self, done: int) -> str:
+        """Return where in it a study is of which so many trials have ended."""
+        if self.budget is None:
+            return f"{done}/{self.trials}"
+        spent, total = self.budget.spent / 3600, self.budget.total / 3600
+        return f"{done}, {spent:.3g} of {total:.4g} h"
+
+    def completed(self, done: int) -> tuple[float, float]:
+        """Return how far it is, and how far it goes."""
+        if self.budget is None:
+            return done, self.trials
+        return min(self.budget.spent, self.budget.total), self.budget.total
+
+    def left(self, done: int, pace: float) -> str:
+        """Return what is left where a trial takes `pace` seconds."""
+        if self.budget is None:
+            left = self.trials - done
+            return f"{left} trainings and about {duration(left * pace)} left"
+        return f"{duration(self.budget.total - self.budget.spent)} of device time left"
+
+
 class PlainProgress:
     """One line for each trial that ends."""
 
     def __init__(
         self,
-        trials: int,
+        planned: int | Whole,
         already: int,
         console: Console,
         accuracies: Sequence[Objective] = (),
         judged: int = 0,
     ) -> None:
-        self._trials, self._accuracies = trials, accuracies
+        self._whole, self._accuracies = Whole.of(planned), accuracies
         self._done, self._judged = already, judged
         self._console = console
 
@@ -129,7 +173,7 @@ class PlainProgress:
             return
         self._done += result.status != INFEASIBLE
         line = f"trial {task.number} {describe(result, self._accuracies)}"
-        self._say(f"[{self._done}/{self._trials}] {line}")
+        self._say(f"[{self._whole.place(self._done)}] {line}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -138,15 +182,17 @@ class PlainProgress:
 class LiveProgress:
     """The running trials, the last ones that ended and the whole study, redrawn in place."""
 
-    def __init__(self, trials: int, standing: Standing, console: Console) -> None:
+    def __init__(self, planned: int | Whole, standing: Standing, console: Console) -> None:
         self._start = time.monotonic()
-        self._trials, self._standing, self._already = trials, standing, standing.done
+        self._standing, self._already = standing, standing.done
+        self._whole = Whole.of(planned)
         self._running: dict[int, tuple[TrialTask, str, str]] = {}
         self._ended: list[tuple[TrialTask, TrialResult]] = []
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
         self._bars = Progress(*columns, TimeElapsedColumn(), console=console)
-        done = standing.done
-        self._study = self._bars.add_task("study", total=trials, completed=done, note="")
+        done, total = self._whole.completed(standing.done)
+        self._study = self._bars.add_task("study", total=total, note="")
+        self._bars.update(self._study, completed=done)
         self._live = Live(
             console=console,
             refresh_per_second=REFRESH_HZ,
@@ -193,13 +239,13 @@ class LiveProgress:
         if result.untrained:
             self._bars.update(self._study, note=f"{standing.judged} networks judged by slices")
             return
-        left = self._trials - standing.done
         pace = (time.monotonic() - self._start) / max(standing.done - self._already, 1)
         note = (
             f"best {self._accuracy} {standing.best:.1%}, front {standing.front}, hypervolume "
-            f"{standing.area:.3f}, {left} trainings and about {duration(left * pace)} left"
+            f"{standing.area:.3f}, {self._whole.left(standing.done, pace)}"
         )
-        self._bars.update(self._study, completed=standing.done, note=note)
+        done, _ = self._whole.completed(standing.done)
+        self._bars.update(self._study, completed=done, note=note)
 
     def _view(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="dim")
@@ -210,8 +256,7 @@ class LiveProgress:
         # In another thread than the one that adds trials.
         running = sorted(self._running.copy().values(), key=lambda row: row[0].number)
         for task, doing, seen in running[:MOST_RUNNING]:
-            width = str(task.architecture.width)
-            table.add_row(str(task.number), width, "", "", "", seen, doing, style="cyan")
+            table.add_row(*_known(task), "", seen, doing, style="cyan")
         if len(running) > MOST_RUNNING:
             more = f"{len(running) - MOST_RUNNING} more running"
             table.add_row("", "", "", "", "", "", more, style="dim")
@@ -221,7 +266,7 @@ class LiveProgress:
 @contextmanager
 def watching(
     folder: Path,
-    trials: int,
+    planned: int | Whole,
     goals: Goals,
     already: Sequence[tuple[int, TrialResult]],
     console: Console,
@@ -237,15 +282,15 @@ def watching(
         standing.take(result)
     with closing(LogFile(folder / LOG)) as file:
         in_log = Console(file=cast(IO[str], file))
-        log = PlainProgress(trials, standing.done, in_log, goals.accuracies, standing.judged)
+        log = PlainProgress(planned, standing.done, in_log, goals.accuracies, standing.judged)
         for line in first:
             for out in (console, in_log):
                 out.print(clean(line), highlight=False, markup=False, soft_wrap=True)
         if not live:
             accuracies, judged = goals.accuracies, standing.judged
-            yield [PlainProgress(trials, standing.done, console, accuracies, judged), log]
+            yield [PlainProgress(planned, standing.done, console, accuracies, judged), log]
             return
-        with LiveProgress(trials, standing, console) as view:
+        with LiveProgress(planned, standing, console) as view:
             yield [view, log]
 
 
@@ -312,6 +357,14 @@ def strata(losses: Sequence[float]) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
+
+
+def _known(task: TrialTask) -> tuple[str, str, str, str]:
+    """Return what is known of a trial before it has begun: number, width, parameters, MACs."""
+    size = task.latency.size if task.latency else task.schedule.crop
+    exact = cost(task.architecture, size, task.schedule.data.classes)
+    width = str(task.architecture.width)
+    return str(task.number), width, short(exact.params), short(exact.macs)
 
 
 def _cells(task: TrialTask, result: TrialResult, accuracy: Objective) -> list[str]:

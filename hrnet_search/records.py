@@ -72,6 +72,9 @@ PART_FIRST = (THAW, SHORT_FIRST)
 
 PAUSED_BYTES = 10 * 10**9
 """What checkpoints of paused trials may take on disk unless a space file says otherwise."""
+KEEP_ALL, KEEP_CONFIRMED, KEEP_FRONT = "all", "confirmed", "front"
+KEEPS = (KEEP_ALL, KEEP_CONFIRMED, KEEP_FRONT)
+"""Whose weights a study keeps: every trial's, those of what it confirmed too, the front's alone."""
 
 GATE = 8
 """Variants that are trained alone, so that scores by slices can be held against them."""
@@ -634,6 +637,11 @@ class TrialResult:
     def untrained(self) -> bool:
         """Whether it is a judgement of a network as it started: by slices of shared weights."""
         return bool(self.rungs) and self.rungs[-1].step == 0
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether another study trained it: its seconds were not spent here."""
+        return any(note.startswith(TAKEN_OVER) for note in self.notes)
 
     def score(self, signal: str) -> float | None:
         """Return what a search learns from by its signal: mIoU, or what its last rung has."""

@@ -67,6 +67,7 @@ GUESTS = {
     "evaluate.latency.runtimes.in_openvino": {"openvino", "nncf"},
     "evaluate.latency.runtimes.quantised": {"onnxruntime"},
     "search.*": {"numpy"},
+    "search.durations": {"scipy"},
     "search.screening": {"scipy"},
     "search.samplers.optuna_samplers": {"optuna"},
     "search.samplers.surrogate": {"scipy", "sklearn"},

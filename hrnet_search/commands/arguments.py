@@ -12,6 +12,9 @@ from hrnet_search.device_names import DEVICES, is_device
 from hrnet_search.errors import Fault, InputError, clean, nearest, shown
 from hrnet_search.paths import expanded, why_not_written
 
+MOST_HOURS = 1e6
+"""Device-hours of a study at most, as the space file has it."""
+
 N = TypeVar("N", int, float)
 
 
@@ -77,6 +80,12 @@ def number(text: str) -> float:
 def share(text: str) -> float:
     """Read a number of at least 0."""
     return _read(float, text, lambda n: 0 <= n < 1e6, "is not allowed", "0 or more, below 1e6")
+
+
+def hours(text: str) -> float:
+    """Read a number of hours above 0."""
+    allowed = f"above 0, at most {MOST_HOURS:g}"
+    return _read(float, text, lambda n: 0 < n <= MOST_HOURS, "is not allowed", allowed)
 
 
 def device(text: str) -> str:

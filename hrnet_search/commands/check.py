@@ -20,6 +20,7 @@ from hrnet_search.commands.space_file import (
     look_at_data,
     seen,
 )
+from hrnet_search.records import KEEP_ALL
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
@@ -93,16 +94,30 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     learned = _learned(file)
     advice, warmup = list(advice_on(file)), list(warmup_advice(file.schedule))
     decoded = decoded_bytes(file.schedule.data) if data else None
-    found = survey(file.space)
+    found, disk = survey(file.space), _disk(file)
     lines = [f"{file.name}: no problems", *data_lines(file, data)]
     if decoded is not None:
         lines.append(decoded_line(decoded, file.schedule.data.cache))
     plain = {**seen(data), "decoded_bytes": decoded, "initial": initial.lines, "tracking": advice}
     plain |= {"warmup": warmup, "learned": learned}
     return Checked(
-        (*lines, *initial.lines, *learned, *advice, *warmup, *found.lines()),
+        (*lines, *initial.lines, *learned, *advice, *warmup, *found.lines(), disk),
         {"name": file.name, **plain, **asdict(found)},
     )
+
+
+def _disk(file: SpaceFile) -> str:
+    """Return how large the weights of a study are, and what says how long it would take."""
+    from hrnet_search.search.disk import drawn_costs, sized, weight_bytes
+
+    costs = drawn_costs(file.space, file.latency.size, file.schedule.data.classes)
+    kept = f"search.keep: {file.search.keep}"
+    trials = file.search.trials
+    said = f"weights: about {sized(weight_bytes(costs, 1, KEEP_ALL))} a network"
+    if not file.search.hours:
+        total = sized(weight_bytes(costs, trials, file.search.keep))
+        said += f", {total} of {trials} trials ({kept})"
+    return f"{said}; how long it takes: hrnet-search run --plan measures"
 
 
 def _learned(file: SpaceFile) -> list[str]:

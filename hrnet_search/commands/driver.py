@@ -24,6 +24,7 @@ from hrnet_search.paths import expanded
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
     from hrnet_search.errors import ReportError
+    from hrnet_search.progress import Whole
     from hrnet_search.search.driver import Driver, Listener
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.space.load import SpaceFile
@@ -90,7 +91,7 @@ def spin_less() -> None:
 def driven(
     file: SpaceFile,
     store: StudyStore,
-    planned: int,
+    planned: int | Whole,
     first: Sequence[str],
     interrupt: Interrupt,
     how: Driving,

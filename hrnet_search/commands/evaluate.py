@@ -149,6 +149,7 @@ def _judged(
 def _opened(asked: Asked, weights: str | None, which: str) -> tuple[Model, Schedule, Protocol]:
     """Return what judges, on which data, and how unless it is asked for otherwise."""
     from hrnet_search.evaluate.inference import Protocol
+    from hrnet_search.store.kept import no_weights, weights_path
     from hrnet_search.store.trainings import is_training
     from hrnet_search.trainings.judged import protocol_of
     from hrnet_search.trainings.models import of_start, of_training
@@ -160,7 +161,10 @@ def _opened(asked: Asked, weights: str | None, which: str) -> tuple[Model, Sched
         return model, with_root(model.schedule, asked.data_root), Protocol()
     start = start_of(asked)
     if is_study(asked.source):
-        path = file or Path(asked.source, "weights", f"{start.origin['key']}.safetensors")
+        folder, key = Path(asked.source), start.origin["key"]
+        path = file or weights_path(folder, key)
+        if file is None and not path.is_file():
+            raise no_weights(folder, key)
         return of_start(start, path, asked.device), start.schedule, Protocol()
     if file is None:
         wrong, allowed = "a config has no weights", "--weights FILE"

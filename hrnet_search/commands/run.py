@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import add_reuse, positive, require_positive
+from hrnet_search.commands.arguments import (
+    MOST_HOURS,
+    add_reuse,
+    hours,
+    positive,
+    require_positive,
+)
 from hrnet_search.commands.driver import (
     Driving,
     add_driving,
@@ -26,18 +33,26 @@ from hrnet_search.commands.space_file import (
     load_search,
     study_folder,
 )
+from hrnet_search.errors import Fault, InputError, counted
+from hrnet_search.files import free_bytes
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
     from hrnet_search.search.brain import Brain
+    from hrnet_search.search.plan import Plan
     from hrnet_search.space.load import SpaceFile
     from hrnet_search.store.study import Study
+    from hrnet_search.store.writer import StudyStore
 
 
 def add(sub: argparse.ArgumentParser) -> None:
     """Take what `run` does."""
-    sub.add_argument("--trials", type=positive, metavar="N", help="instead of the file's")
+    budget = sub.add_mutually_exclusive_group()
+    budget.add_argument("--trials", type=positive, metavar="N", help="instead of the file's budget")
+    budget.add_argument(
+        "--hours", type=hours, metavar="H", help="device-hours, instead of the file's budget"
+    )
     sub.add_argument(
         "--learn-from",
         type=expanded,
@@ -46,7 +61,29 @@ def add(sub: argparse.ArgumentParser) -> None:
         help="learn from an earlier study, instead of those in the file (may be repeated)",
     )
     add_reuse(sub)
+    planned = "train nothing: say what hours and bytes it would take, by a few steps measured now"
+    sub.add_argument("--plan", action="store_true", help=planned)
     add_driving(sub)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a study may take in the place of what its file says: trials, or hours of devices.
+
+    The names are those of the command line and of `run`.
+    """
+
+    trials: int | None = None
+    hours: float | None = None
+
+    def __post_init__(self) -> None:
+        require_positive(("trials", self.trials))
+        if self.hours is not None and not 0 < self.hours <= MOST_HOURS:
+            allowed = f"above 0, at most {MOST_HOURS:g}"
+            raise InputError(Fault("hours", self.hours, f"{self.hours} is not allowed", allowed))
+        if self.trials and self.hours:
+            wrong = "is given beside trials, and a study has one budget"
+            raise InputError(Fault("hours", self.hours, wrong, "one of them"))
 
 
 def command(options: argparse.Namespace) -> int:
@@ -57,7 +94,11 @@ def command(options: argparse.Namespace) -> int:
 
     file = learning_from(file, options.learn_from or ())
     how, terminal = Driving.of(options), Terminal(options.plain)
-    brain = _search(file, folder, options.trials, options.reuse, how, terminal)
+    budget = Budget(options.trials, options.hours)
+    if options.plan:
+        _say_plan(file, folder, budget, how, terminal)
+        return DONE
+    brain = _search(file, folder, budget, options.reuse, how, terminal)
     code = TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
     code = ended(brain.why_ended, folder, code, options.debug)
     show_in_mirrors(folder, file, terminal)
@@ -69,6 +110,7 @@ def run(
     folder: str | Path,
     trials: int | None = None,
     *,
+    hours: float | None = None,
     data_root: str | Path | None = None,
     workers: int | None = None,
     gpus_per_trial: float | None = None,
@@ -83,45 +125,89 @@ def run(
 ) -> Study:
     """Search the space of a space file, write the report, and return the study in `folder`.
 
-    The same call again goes on where it was. `trials`, `data_root` and `learn_from` (folders of
-    earlier studies) replace what the file says; `reuse` are studies whose completed trials are
-    taken over where they are the same. `workers` trials run at once through Ray, with a
-    share of a GPU and GiB of memory each, on the cluster at `ray` or on this machine. Trials that
-    fail are rows of the study, no error. Nothing is printed unless `progress` is set: lines go to
-    the logger `hrnet_search`. Raise SpaceError, DataError, WeightsError or StudyError for input
-    that is wrong, StudyInUseError, StorageLostError, and KeyboardInterrupt after Ctrl-C.
+    The same call again goes on where it was. `trials` or `hours` (of devices), `data_root` and
+    `learn_from` (folders of earlier studies) replace what the file says; `reuse` are studies whose
+    completed trials are taken over where they are the same. `workers` trials run at once through
+    Ray, with a share of a GPU and GiB of memory each, on the cluster at `ray` or on this machine.
+    Trials that fail are rows of the study, no error. Nothing is printed unless `progress` is set:
+    lines go to the logger `hrnet_search`. Raise SpaceError, DataError, WeightsError or StudyError
+    for input that is wrong, StudyInUseError, StorageLostError, and KeyboardInterrupt after Ctrl-C.
     """
     from hrnet_search.commands.terminal import Quiet, Terminal
 
-    require_positive(("trials", trials))
+    budget = Budget(trials, hours)
     how = Driving(workers, gpus_per_trial, memory_per_trial, ray, storage, take_over, retry_failed)
     terminal = Terminal() if progress else Quiet()
     file = learning_from(load_search(space, data_root, terminal.warn), learn_from)
     place = study_folder(file, folder)
-    _search(file, place, trials, reuse, how, terminal)
+    _search(file, place, budget, reuse, how, terminal)
     study = reported_study(place, terminal)
     show_in_mirrors(place, file, terminal)
     return study
 
 
+def _say_plan(
+    file: SpaceFile, folder: Path, budget: Budget, how: Driving, terminal: Terminal
+) -> None:
+    """Say what a study would take, or the rest of one: nothing is trained and nothing written."""
+    spin_less()
+    from hrnet_search.search.disk import sized
+    from hrnet_search.search.forecast import forecast, of_study, probe
+    from hrnet_search.search.run import plan_of, spent_of
+    from hrnet_search.store.study import open_study
+    from hrnet_search.store.tables import FILE
+
+    plan = plan_of(file, folder, budget.trials, budget.hours)
+    ended, durations, spent = 0, None, 0.0
+    if (folder / FILE).exists():
+        study = open_study(folder)
+        ended, durations = len(study.ended()), of_study(plan, study)
+        spent = spent_of((result for _, result in study.ended()), study.notes)
+    if durations is not None and durations.known:
+        basis = f"by {counted(durations.known, 'training')} of {folder}"
+    else:
+        terminal.say("measuring a few steps of a few variants")
+        durations = probe(plan)
+        basis = f"by a few steps of {counted(durations.known, 'variant')}, measured now"
+    found = forecast(plan, durations, basis, ended, how.workers or 1, spent)
+    for line in found.lines():
+        terminal.say(line)
+    terminal.say(f"free where the study lies: {sized(free_bytes(folder))}")
+
+
+def _warn_of_disk(plan: Plan, store: StudyStore, how: Driving, terminal: Terminal) -> None:
+    """Say before a study begins that what it is going to keep would not fit."""
+    from hrnet_search.search.disk import sized
+    from hrnet_search.search.forecast import costs_of, disk_of
+
+    left = max(0, plan.trials - len(store.finished()))
+    needed = disk_of(plan, costs_of(plan), left, how.workers or 1)
+    if needed > (free := free_bytes(store.folder)):
+        terminal.warn(
+            f"{store.folder}: the weights and checkpoints to come take about {sized(needed)}, and"
+            f" {sized(free)} are free: search.keep: front keeps fewer, -o names another folder"
+        )
+
+
 def _search(
     file: SpaceFile,
     folder: Path,
-    trials: int | None,
+    budget: Budget,
     reuse: Sequence[str | Path],
     how: Driving,
     terminal: Terminal,
 ) -> Brain:
     spin_less()
     from hrnet_search.data.cache import decoded_bytes
+    from hrnet_search.progress import Whole
     from hrnet_search.search.earlier import learned_lines
     from hrnet_search.search.interrupt import Interrupt
-    from hrnet_search.search.run import going_on, open_store, plan_of, search
+    from hrnet_search.search.run import budget_of, going_on, open_store, plan_of, search
     from hrnet_search.search.trials import have_ended
     from hrnet_search.store.study import open_study
 
     others = [open_study(study) for study in reuse]
-    plan = plan_of(file, folder, trials)
+    plan = plan_of(file, folder, budget.trials, budget.hours)
     for line in data_lines(file, plan.data):
         terminal.say(line)
     limit = file.schedule.data.cache
@@ -131,11 +217,14 @@ def _search(
         retry_failed(store, how, terminal)
         if already := store.finished():
             terminal.say(f"going on with {folder}: {have_ended(len(already))}")
-        whole = plan.trials + (plan.base is not None)
+        time = budget_of(plan, store)
+        first_of_all = plan.base is not None
+        whole = Whole(plan.trials + first_of_all, time if time.bounded else None)
         learned = learned_lines(plan.earlier)
         first = [*plan.initial, *learned, *going_on(plan.contents, already)]
+        _warn_of_disk(plan, store, how, terminal)
         with driven(file, store, whole, first, interrupt, how, terminal) as (
             driver,
             listeners,
         ):
-            return search(plan, store, listeners, terminal.say, driver, others)
+            return search(plan, store, listeners, terminal.say, driver, others, time)

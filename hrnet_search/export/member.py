@@ -9,6 +9,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.library.writer import ConfigWriter, StudyConfig
 from hrnet_search.records import COMPLETED, DataSpec, Objective, Schedule, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study
 
 LIBRARY_CLASSES = 19
@@ -89,7 +90,7 @@ class Member:
     @property
     def weights(self) -> Path:
         """Where its weights lie, if they were kept."""
-        return self.folder / "weights" / f"{self.result.key}.safetensors"
+        return weights_path(self.folder, self.result.key)
 
     @property
     def evaluation(self) -> Path:

@@ -19,6 +19,7 @@ from hrnet_search.files import write_file
 from hrnet_search.library.writer import UNKNOWN
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.weight_file import read_safetensors
+from hrnet_search.store.kept import no_weights
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -30,8 +31,7 @@ def trained_network(member: Member) -> HighResolutionNet:
     """
     path = member.weights
     if not path.is_file():
-        wrong, allowed = "its weights were not kept", "the file that its training wrote"
-        raise WeightsError(Fault("", str(path), wrong, allowed, file=f"weights/{path.name}"))
+        raise no_weights(member.folder, member.result.key)
     try:
         tensors = read_safetensors(path)
         network = _empty(member)

@@ -72,7 +72,9 @@ def _again(study: Study) -> list[str]:
     words = ["ablate" if ablation else "run", str(absolute(study.folder) / "space.yaml")]
     if notes.schedule and (root := notes.schedule.data.root):
         words += ["--data-root", str(absolute(root))]
-    if not ablation and notes.trials is not None:
+    if not ablation and notes.hours:
+        words += ["--hours", f"{notes.hours:g}"]
+    elif not ablation and notes.trials is not None:
         words += ["--trials", str(notes.trials)]
     return words
 

@@ -75,6 +75,10 @@ class AskBook:
         """Return the next trial to run, which no longer waits then; None if none does."""
         return self._waiting.popleft() if self._waiting else None
 
+    def wait(self, ask: Ask) -> None:
+        """Have a trial that was to run wait, before all others."""
+        self._waiting.appendleft(ask)
+
     def commit(self, key: TrialKey, point: Point, architecture: Architecture, purpose: str) -> bool:
         """Commit one ask, whose trial waits then; False if it was asked for before.
 

@@ -30,7 +30,9 @@ from hrnet_search.search.deaths import Death
 from hrnet_search.search.earlier import expectation
 from hrnet_search.search.fidelity.rules import first_schedule, rule_of
 from hrnet_search.search.first_measurements import measured_at_start
+from hrnet_search.search.in_time import InTime
 from hrnet_search.search.initial_weights import why_no_base
+from hrnet_search.search.kept_weights import KeptWeights
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.reuse import Reuse
@@ -40,14 +42,8 @@ from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.slices import Slices
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
 from hrnet_search.search.tasks import task_of
-from hrnet_search.search.trials import (
-    BASE,
-    SEARCH,
-    SLICES,
-    Costs,
-    Trials,
-    have_ended,
-)
+from hrnet_search.search.time_budget import TimeBudget
+from hrnet_search.search.trials import BASE, SEARCH, SLICES, Costs, Trials, have_ended
 from hrnet_search.space.published import known_designs
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
@@ -72,7 +68,9 @@ class Brain:
         store: StudyStore,
         reference_ms: float | None,
         reuse: Reuse | None = None,
+        time: TimeBudget | None = None,
     ) -> None:
+        """`time` is the budget of a plan in hours, and passes already."""
         self.plan = plan
         self._reuse = reuse or Reuse()
         self.why_ended = ""
@@ -91,7 +89,9 @@ class Brain:
             sampler = self._sampler_of(SLICES)
             self._slices = Slices(plan, self._book, self._trials, problem, sampler)
         self._told = (plan.slices or plan.schedule).id
-        self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
+        self._in_time = InTime(plan, self._book, time or TimeBudget())
+        self._confirm = ConfirmPhase(plan, store, self._book, self._trials, self._in_time)
+        self._kept = KeptWeights(plan, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._noted: Screening | None = None
         self._weights: tuple[float, ...] = ()
@@ -120,32 +120,43 @@ class Brain:
         is empty there may be one after the next `tell`.
         """
         self.why_ended = self._obstacle = self._find_obstacle()
-        ask = None if self._obstacle else self._book.waiting() or self._new()
+        ask = None
+        if not self._obstacle and not self._in_time.budget.over:
+            ask = self._in_time.begun(self._book.waiting() or self._new())
         if ask is None:
+            self.why_ended = self.why_ended or self._in_time.why_ended(self.ended)
             if self.why_ended:
                 self._rule.conclude()
+                if not self._book.running:
+                    self._kept.tidy(layers=1)
             return None
         return replace(task_of(self.plan, ask, self._reference_ms), taken=self._taken(ask))
 
     def report(self, number: int, progress: TrialProgress) -> bool:
-        """Take a trial's progress, commit what a rung showed; False stops the trial."""
+        """Take a trial's progress, commit what a rung showed; False stops the trial.
+
+        Raise TimeSpentError where it is to be left as it is, to go on when there is more time.
+        """
         if progress.latency is not None:
             ask = self._book.asks[number]
             known = TrialResult(ask.key, "", self._exact_cost(ask), progress.latency)
             self._costs[number] = self._trials.result_costs(known)
         if progress.rung is None:
             self._store.heartbeat()
+            self._in_time.budget.check()
             return True
         self._store.rung(number, progress.rung)
         return self._rule.goes_on(self._book.asks[number], progress.rung, self._costs.get(number))
 
     def tell(self, number: int, result: TrialResult) -> bool:
         """Commit a result; False if the trial had one already, which then stands."""
+        self._in_time.budget.end(number)
         if is_paused(self._book.asks[number].purpose == SHORT, result):
             return self._pause(number, result)
         first = self._book.tell(number, result)
         if first:
             self._learn(number)
+            self._kept.tidy()
         return first
 
     def _pause(self, number: int, result: TrialResult) -> bool:
@@ -164,6 +175,7 @@ class Brain:
 
     def give_back(self, number: int, death: Death) -> TrialResult | None:
         """Take back a trial whose worker died; its result if that was once too often."""
+        self._in_time.budget.end(number)
         exact = self._exact_cost(self._book.asks[number])
         failed = self._book.give_back(number, death, exact)
         if failed is not None:
@@ -211,9 +223,13 @@ class Brain:
             self._screen.add(ask.architecture, result.latency.ms)
         self._tell_sampler(ask, result)
 
+    @property
+    def _has_all(self) -> bool:
+        return not self._in_time.budget.bounded and self.ended >= self.plan.trials
+
     def _new(self) -> Ask | None:
         """Return a trial that was not asked for before, None if there is none to ask for."""
-        if self.ended >= self.plan.trials:
+        if self._has_all:
             self.why_ended = have_ended(self.ended, self.plan.trials)
             return None
         return self._book.waiting() if self._ask_next() else None
@@ -232,8 +248,9 @@ class Brain:
                 return False  # what is trained is chosen from all that was judged
             if self._confirm.ask_gate(self._slices.gate()):
                 return True
-        searching = self._trials.asked(SEARCH) < plan.trials - plan.confirming
-        if searching and self._ask_by_rule():
+        timed = self._in_time.budget.bounded
+        searching = timed or self._trials.asked(SEARCH) < plan.trials - plan.confirming
+        if searching and self._ask_by_rule(kept=plan.confirm):
             return True
         if self._trials.searching:
             return False  # what confirms is chosen from all that was found
@@ -242,16 +259,18 @@ class Brain:
         if self._book.running:
             return False
         # What confirming has no time for, or no use, goes back to the search.
-        if not searching and self._propose():
+        if (timed or not searching) and self._propose():
             return True
+        if self._in_time.why_ended(self.ended):
+            return False
         tried = f"all variants within the limits were tried{self._but_slow()}"
         self.why_ended = tried if searching else f"{tried}, and {self._confirm.why_none}"
         return False
 
-    def _ask_by_rule(self) -> bool:
+    def _ask_by_rule(self, kept: float) -> bool:
         """Commit what the rule of fidelity has next; False if there is nothing now, or at all."""
         while (purpose := self._rule.next()) is not None:
-            if self._propose(purpose):
+            if self._propose(purpose, kept):
                 return True
             if not self._rule.exhausted(purpose):
                 return False
@@ -263,14 +282,17 @@ class Brain:
         used = self._screen.fit is not None and self._screen.fit.used
         return ", except those predicted to be too slow" if limited and used else ""
 
-    def _propose(self, purpose: str = SEARCH) -> bool:
-        """Ask until a computation is named that is new to a purpose; False at the end."""
+    def _propose(self, purpose: str = SEARCH, kept: float = 0.0) -> bool:
+        """Ask until a computation is named that is new to a purpose; False at the end.
+
+        So it is if none would end in time, with a share of it `kept` for later.
+        """
         self._note_screening()
         self._note_weights()
         ask: Callable[[], list[Point]] = self._sampler_of(purpose).ask
         if self._slices is not None:
             ask = self._slices.to_judge if purpose == SLICES else self._slices.to_train
-        while points := ask():
+        while points := self._in_time.proposed(ask, kept):
             if self._ask_seeds(points[0], purpose):
                 return True
             self._remember_known(points[0])
@@ -334,7 +356,7 @@ class Brain:
         first = self.plan.base
         if base and first and (why := why_no_base(base, self.plan.folder, first)):
             return why
-        if self.ended >= self.plan.trials:
+        if self._has_all:
             return ""
         if why := self._book.why_stop:
             return why

@@ -9,6 +9,7 @@ from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.deaths import Death, hung
 from hrnet_search.search.ended import Mark
 from hrnet_search.search.interrupt import Interrupt
+from hrnet_search.search.time_budget import TimeSpentError
 from hrnet_search.search.watchdog import TrialHungError, Watchdog
 
 T = TypeVar("T")
@@ -67,7 +68,10 @@ def run_inline(
     while (task := brain.ask()) is not None:
         for listener in listeners:
             listener.started(task)
-        result = _ended(brain, task, run, listeners, check, watchdog)
+        try:
+            result = _ended(brain, task, run, listeners, check, watchdog)
+        except TimeSpentError:
+            result = None  # it has saved where it is, and waits for more time
         if result is not None:
             for listener in listeners:
                 listener.ended(task, result)

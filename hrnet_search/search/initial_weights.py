@@ -27,6 +27,7 @@ from hrnet_search.space.generate import generate
 from hrnet_search.space.initial_weights import pretrained_line
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.space import SearchSpace
+from hrnet_search.store.kept import weights_path
 
 MOST_SHARING = 512
 """Networks of a space that shared weights are taught; what others have more starts anew."""
@@ -128,11 +129,6 @@ def why_no_base(result: TrialResult, folder: str, schedule: Schedule) -> str:
         whose = "shared weights" if schedule.networks else "base's weights"
         return f"the {whose} are gone: {path}"
     return ""
-
-
-def weights_path(folder: Path, key: TrialKey | str) -> Path:
-    """Return where a study keeps a trial's weights."""
-    return folder / "weights" / f"{key}.safetensors"
 
 
 def _of_trial(schedule: Schedule, file: SpaceFile, folder: Path) -> Path:

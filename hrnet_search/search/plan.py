@@ -7,17 +7,29 @@ from dataclasses import dataclass, field, replace
 from hrnet_search.data.contents import Contents
 from hrnet_search.goals import Goals
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import GATE, MIOU, PAUSED_BYTES, STOP_EARLY, LatencySpec, Schedule
+from hrnet_search.records import (
+    GATE,
+    KEEP_ALL,
+    MIOU,
+    PAUSED_BYTES,
+    STOP_EARLY,
+    LatencySpec,
+    Schedule,
+)
 from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned, Probe
+
+UNBOUNDED = 10**6
+"""Trials that no study has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a study is to do: the space file, settled, with everything a trial needs.
 
-    `seeds` are trained for every architecture. `trials` counts all but infeasible ones; a share of
+    `seeds` are trained for every architecture. `trials` counts all but infeasible ones; where
+    `hours` of devices are the budget, it is how many are expected to end in them. A share of
     `confirm` of device time confirms what the search found: by a schedule of `long` times the
     steps, or with other seeds. `fidelity` is how training is saved, one of FIDELITIES: by
     STOP_EARLY a trial ends at a rung where its chance to end on the front of its cost neighbourhood
@@ -29,7 +41,7 @@ class Plan:
     trained by, before all others and beside their count. `slices` is the schedule by which
     variants are judged by slices of what `base` trains, None where each is trained. `data` is
     what the data hold, `contents` each of their files. `earlier` are studies that the sampler
-    learns from.
+    learns from. `keep` is whose weights stay in the study.
     """
 
     space: SearchSpace
@@ -41,6 +53,7 @@ class Plan:
     sampler: str
     seed: int
     trials: int
+    hours: float = 0.0
     device: str = "auto"
     folder: str = ""
     confirm: float = 0.0
@@ -57,6 +70,7 @@ class Plan:
     data: Inventory = field(default_factory=Inventory)
     contents: Contents = ()
     earlier: tuple[Learned, ...] = ()
+    keep: str = KEEP_ALL
 
     @property
     def goals(self) -> Goals:
@@ -75,7 +89,10 @@ class Plan:
     def confirming(self) -> int:
         """How many of the trials confirm, at most: their device time is bounded too.
 
-        Where slices judge, some are held against them first.
+        Where slices judge, some are held against them first. Of a budget in hours as many as
+        there is time for.
         """
+        if self.hours:
+            return UNBOUNDED if self.confirm else 0
         gate = GATE if self.slices else 0
         return gate + confirm.confirm_trials(self.trials - gate, self.confirm, self.long)

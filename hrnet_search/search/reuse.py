@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hrnet_search.records import COMPLETED, TAKEN_OVER, LatencySpec, TrialKey, TrialResult
-from hrnet_search.search.initial_weights import weights_path
 from hrnet_search.store.database import storage
 from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study
 
 

@@ -29,6 +29,7 @@ from hrnet_search.records import (
     EVALUATOR,
     FIDELITY,
     HANG_S,
+    KEEP_ALL,
     LEARN_FROM,
     MIOU,
     PART_FIRST,
@@ -56,6 +57,7 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.settled_signal import settled_signal
 from hrnet_search.search.space_problem import latency_matters
+from hrnet_search.search.time_budget import TimeBudget
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.findings import NotedSchedule, Probe
@@ -68,9 +70,12 @@ from hrnet_search.version_rule import changed_versions
 T = TypeVar("T")
 
 
-def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
+def plan_of(
+    file: SpaceFile, folder: Path, trials: int | None = None, hours: float | None = None
+) -> Plan:
     """Look at the data and settle a space file into a plan.
 
+    `trials`, or `hours` of devices, are its budget in the place of the file's.
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's, SpaceError for earlier studies from which nothing can be learned.
     """
@@ -84,9 +89,9 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
     schedule, probe = on_this_machine(schedule, file, folder)
     slices = None
     if file.search.fidelity in PART_FIRST:
-        check_trials(trials or file.search.trials, f"{FIDELITY}: {file.search.fidelity}")
+        check_budget(trials or file.search.trials, hours, f"{FIDELITY}: {file.search.fidelity}")
     if file.slices is not None:
-        check_trials(trials or file.search.trials, f"{EVALUATOR}: {SHARED}")
+        check_budget(trials or file.search.trials, hours, f"{EVALUATOR}: {SHARED}")
         same = {
             key: getattr(schedule, key) for key in ("fingerprint", "precision", "memory_format")
         }
@@ -103,6 +108,7 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         sampler=file.search.sampler,
         seed=file.search.seed,
         trials=trials or file.search.trials,
+        hours=hours or (0.0 if trials else file.search.hours),
         device=file.latency.device,
         folder=str(folder),
         confirm=file.search.confirm,
@@ -120,11 +126,15 @@ def plan_of(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         data=data,
         contents=contents,
         earlier=settled_earlier(file, folder, signal),
+        keep=file.search.keep,
     )
 
 
-def check_trials(trials: int, beside: str) -> None:
-    """Raise InputError for fewer trials than a search has to have `beside` what is named."""
+def check_budget(trials: int, hours: float | None, beside: str) -> None:
+    """Raise InputError for hours, or too few trials, `beside` what is named."""
+    if hours:
+        wrong = f"does not go with {beside}"
+        raise InputError(Fault("--hours", hours, wrong, "--trials"))
     if trials < CONFIRMED_FROM:
         wrong = f"{counted(trials, 'trial')} do not go with {beside}"
         raise InputError(Fault("--trials", trials, wrong, f"at least {CONFIRMED_FROM}"))
@@ -160,6 +170,10 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
     long = NotedSchedule.of(plan.long_schedule) if plan.confirming else None
     try:
         store.note(Notes(trials=plan.trials, long_schedule=long))
+        if plan.hours or store.notes().hours:
+            store.note(Notes(hours=plan.hours))
+        if plan.keep != (store.notes().keep or KEEP_ALL):
+            store.note(Notes(keep=plan.keep))
     except BaseException:
         store.close()
         raise
@@ -231,22 +245,37 @@ def search(
     say: Callable[[str], None],
     driver: Driver | None = None,
     reuse: Sequence[Study] = (),
+    time: TimeBudget | None = None,
 ) -> Brain:
     """Run the plan to its end, in this process or by another driver; return the brain.
 
-    Trials that one of `reuse` has completed are taken over.
+    Trials that one of `reuse` has completed are taken over. `time` is its budget of device time,
+    which passes already.
     """
     driver = driver or Inline()
+    time = time or budget_of(plan, store)
     known = Reuse(reuse)
     if reuse:
         say(f"what is asked for is taken over where it is one of {counted(len(known), 'trial')}")
-    brain = Brain(plan, store, measure_first(plan, store, driver, say), known)
+    brain = Brain(plan, store, measure_first(plan, store, driver, say), known, time)
     driver.run(brain, listeners)
     if found := store.notes().screening:
         say(screening_line(found))
     for line in weight_lines(store.notes()):
         say(line)
     return brain
+
+
+def budget_of(plan: Plan, store: StudyStore) -> TimeBudget:
+    """Return the device time of a study, which begins to pass now; what was spent counts."""
+    spent = spent_of((result for _, result in store.finished()), store.notes())
+    return TimeBudget(plan.hours, spent, lambda seconds: store.note(Notes(spent_s=seconds)))
+
+
+def spent_of(ended: Iterable[TrialResult], notes: Notes) -> float:
+    """Return the device seconds that a study has spent; it notes more than trials took alone."""
+    trained = sum(result.wall_s for result in ended if not result.taken_over)
+    return max(trained, notes.spent_s or 0.0)
 
 
 class Inline:

@@ -17,6 +17,8 @@ from hrnet_search.records import (
     CONFIRMED_FROM,
     EVALUATORS,
     FIDELITIES,
+    KEEP_ALL,
+    KEEPS,
     PART_FIRST,
     PAUSED_BYTES,
     SAMPLER_NAMES,
@@ -38,19 +40,22 @@ _OWN_SAMPLER = re.compile(r"(?!optuna:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w
 
 @dataclass(frozen=True, slots=True)
 class SearchSpec:
-    """The `search` section: which sampler, how many trials, its seed.
+    """The `search` section: which sampler, how many trials or hours, its seed.
 
+    `hours` of devices are a budget in the place of `trials`, 0 where trials are.
     `confirm` is the share of device time that confirms what the search found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
     of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `fidelity` is how
     training is saved, one of FIDELITIES; `paused` bytes are what checkpoints of paused trials may
     take. `signal` is what a search learns from, one of SIGNALS. `learn_from` are folders of earlier
-    studies, absolute. `evaluator` is by what variants are judged, one of EVALUATORS.
+    studies, absolute. `evaluator` is by what variants are judged, one of EVALUATORS. `keep` is
+    whose weights stay, one of KEEPS.
     """
 
     sampler: str = DEFAULT_SAMPLER
     signal: str = AUTO
     trials: int = 40
+    hours: float = 0.0
     seed: int = 0
     confirm: float = 0.3
     long: int = 3
@@ -59,6 +64,7 @@ class SearchSpec:
     paused: int = PAUSED_BYTES
     learn_from: tuple[str, ...] = ()
     evaluator: str = ALONE
+    keep: str = KEEP_ALL
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,14 @@ class Sampler(Kind[str]):
         return {"anyOf": [OneOf(SAMPLER_NAMES).schema, own]}
 
 
+MOST_HOURS = 10**6
+"""Device-hours of a study at most."""
+
 SEARCH: dict[str, Kind[Any]] = {
     "sampler": Sampler(),
     "signal": OneOf(SIGNALS),
     "trials": Integer(1, 10**6),
+    "hours": Number(0, MOST_HOURS, open_=True),
     "seed": Integer(0),
     "confirm": Number(0, 0.9),
     "long": Integer(2, 100),
@@ -91,6 +101,7 @@ SEARCH: dict[str, Kind[Any]] = {
     "paused": Count(),
     "learn_from": ListOf(Text(), distinct=True),
     "evaluator": OneOf(EVALUATORS),
+    "keep": OneOf(KEEPS),
 }
 
 SHARED_CONFIRM = 0.5
@@ -106,6 +117,8 @@ def why_not_learning(sampler: str) -> str:
 def read_search(section: Section, folder: Path) -> SearchSpec:
     """Return which sampler searches, and for how long; paths start at `folder`."""
     found = SearchSpec(**taken(section, SEARCH, SearchSpec()))
+    if "hours" in section:
+        _check_hours(section, found)
     if found.evaluator == SHARED:
         if "confirm" not in section:
             found = replace(found, confirm=SHARED_CONFIRM)
@@ -136,6 +149,20 @@ def _check_part_first(section: Section, found: SearchSpec) -> None:
     if found.trials < CONFIRMED_FROM:
         wrong = f"{said} trials: {found.trials}"
         section.reader.fault(node, where, wrong, f"trials: {CONFIRMED_FROM} or more")
+
+
+def _check_hours(section: Section, found: SearchSpec) -> None:
+    """A budget is one of trials or of time, and one of time is divided among trainings alone."""
+    node, where = section.key_node("hours"), section.where("hours")
+    if "trials" in section:
+        wrong = "is given beside search.trials, and a study has one budget"
+        section.reader.fault(node, where, wrong, "one of hours and trials")
+    if found.evaluator == SHARED:
+        wrong = f"does not go with evaluator: {SHARED}"
+        section.reader.fault(node, where, wrong, "trials, or evaluator: " + ALONE)
+    if found.fidelity in PART_FIRST:  # how many come first follows from how many there are
+        wrong = f"does not go with fidelity: {found.fidelity}"
+        section.reader.fault(node, where, wrong, "trials, or another fidelity")
 
 
 def _check_shared(section: Section, found: SearchSpec) -> None:

@@ -138,7 +138,9 @@ class Notes:
 
     To write some of them, give those alone: `Notes(trials=40)`. `identity` is what may not change,
     by the key of the space file. `choices` are paths, `levels` their values, as a space file spells
-    both. `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
+    both. `hours` of devices are its budget in the place of `trials`, of which `spent_s` seconds are
+    spent. `keep` is whose weights stay, all where it is not noted.
+    `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
     are the largest (height, width) by split. `initial` says for people what variants start from.
     `screening_start` was measured before the first trial; `known_points` turned out to spell a
     network that was asked for before. `first_trials` are the numbers of those that were trained in
@@ -158,6 +160,9 @@ class Notes:
     choices: tuple[str, ...] | None = None
     levels: tuple[tuple[Any, ...], ...] | None = None
     trials: int | None = None
+    hours: float | None = None
+    spent_s: float | None = None
+    keep: str | None = None
     schedule: NotedSchedule | None = field(default=None, metadata={"form": SCHEDULE})
     long_schedule: NotedSchedule | None = field(default=None, metadata={"form": SCHEDULE})
     arm_schedules: tuple[NotedSchedule, ...] | None = field(

@@ -21,9 +21,9 @@ from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute, is_file
 from hrnet_search.presets import PRESETS
 from hrnet_search.records import OBJECTIVES, PRETRAINED_INIT, DataSpec, Schedule
-from hrnet_search.search.initial_weights import weights_path
 from hrnet_search.search.trials import BASE
 from hrnet_search.space.load import load_space_file
+from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.trial_rows import Ask

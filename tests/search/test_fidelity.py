@@ -43,7 +43,7 @@ from hrnet_search.search.fidelity.first_study import FEWEST
 from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.run import check_trials
+from hrnet_search.search.run import check_budget
 from hrnet_search.search.trials import CONFIRM, SEARCH
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
@@ -174,7 +174,7 @@ def test_only_one_rule_stops_at_rungs(fidelity: str, tmp_path: Path) -> None:
 
 def test_too_few_trials_are_refused() -> None:
     with pytest.raises(InputError, match=r"11 trials do not go with search\.fidelity: short_first"):
-        check_trials(11, f"search.fidelity: {SHORT_FIRST}")
+        check_budget(11, None, f"search.fidelity: {SHORT_FIRST}")
 
 
 def by_steps(task: TrialTask, report: Report) -> TrialResult:

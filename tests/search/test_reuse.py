@@ -12,10 +12,10 @@ from search.tabulated import create, drive, plan
 from hrnet_search.records import COMPLETED, SOFT_IOU, LatencySpec, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
-from hrnet_search.search.initial_weights import weights_path
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 

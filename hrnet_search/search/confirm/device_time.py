@@ -11,6 +11,7 @@ from statistics import fmean
 from hrnet_search.records import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.time_budget import TimeBudget
 from hrnet_search.search.trials import CONFIRM, SEARCH, Trials
 from hrnet_search.store.trial_rows import Ask
 
@@ -20,20 +21,52 @@ ROUNDING = 1e-9
 class DeviceTime:
     """The share of a study's device time that confirms, and what is left of it."""
 
-    def __init__(self, plan: Plan, book: AskBook, trials: Trials) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        book: AskBook,
+        trials: Trials,
+        budget: TimeBudget,
+        seconds: Callable[[TrialKey], float],
+    ) -> None:
+        """`seconds` is what a training will hardly exceed, for a budget that is one of time."""
         self._plan, self._book, self._trials = plan, book, trials
+        self._budget, self._at_most = budget, seconds
         self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
 
     @property
     def allowed(self) -> float:
-        """Seconds that confirming may take: its share of those of all trials."""
+        """Seconds that confirming may take: its share of those of all trials.
+
+        Of a budget of time, what nothing else has taken.
+        """
+        if self._budget.bounded:
+            own = self._seconds(lambda ask: ask.purpose == CONFIRM) + self._budget.running
+            return self._budget.total - (self._budget.spent - own)
         share = self._plan.confirm
         others = self._seconds(lambda ask: ask.purpose != CONFIRM)
         return others * share / (1 - share) * (1 + ROUNDING)
 
     @property
+    def share(self) -> str:
+        """What it is of, for people."""
+        if self._budget.bounded:
+            return f"what is left of {self._budget.hours:g} device-hours"
+        return f"the {100 * self._plan.confirm:.0f}% of device time that confirms"
+
+    @property
+    def source(self) -> str:
+        """Which key gives it, for people: it follows how much is left."""
+        if self._budget.bounded:
+            return f"of the {self._budget.hours:g} device-hours of search.hours"
+        share = 100 * self._plan.confirm
+        return f"of the {share:.0f}% of device time that search.confirm gives"
+
+    @property
     def left(self) -> float:
         """Seconds of them that are neither spent nor expected of trials that run."""
+        if self._budget.bounded:
+            return self._budget.free
         running = sum(
             self.expected(ask.key)
             for number, ask in self._book.asks.items()
@@ -45,6 +78,8 @@ class DeviceTime:
     def trials_left(self) -> int:
         """How many trials that confirm may still be asked for, whatever they take."""
         plan, asked = self._plan, self._trials.asked
+        if self._budget.bounded:
+            return plan.confirming
         return min(plan.confirming, plan.trials - asked(SEARCH)) - asked(CONFIRM)
 
     def affords(self, trials: int, seconds: float) -> bool:
@@ -55,8 +90,11 @@ class DeviceTime:
         """Return the seconds that a training should take.
 
         What its network took by the same schedule, else by the search's, else what trials of the
-        search took on average. 0 where none has completed.
+        search took on average. 0 where none has completed. Where time is the budget, what it will
+        hardly exceed.
         """
+        if self._budget.bounded and key.architecture:
+            return self._at_most(key)
         done = [(ask.key, r.wall_s) for ask, r in self._ended() if r.status == COMPLETED]
         alike = [(k, s) for k, s in done if k.schedule == key.schedule]
         if own := [s for k, s in alike if k.architecture == key.architecture]:

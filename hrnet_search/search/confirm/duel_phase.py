@@ -161,10 +161,10 @@ class DuelPhase:
             confirm = f"{counted(left, 'trial')} {'is' if left == 1 else 'are'} left to confirm"
             return f"{pairs} of trainings would take {2 * fewest} trials, and {confirm}"
         seconds = fewest * sum(map(self._time.expected, duel.keys(duel.seeds[-1])))
-        spare, share = max(0.0, self._time.left), 100 * self._plan.confirm
+        spare = max(0.0, self._time.left)
         return (
-            f"{pairs} of trainings would take {_spelt(seconds)}, and {_spelt(spare)} are left of"
-            f" the {share:.0f}% of device time that search.confirm gives"
+            f"{pairs} of trainings would take {_spelt(seconds)}, and {_spelt(spare)} are left"
+            f" {self._time.source}"
         )
 
     def _pairs(self, duel: Duel) -> Pairs:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hrnet_search.records import TrialKey
+from hrnet_search.records import CONFIRMED_FROM, TrialKey
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import confirming
 from hrnet_search.search.confirm.device_time import DeviceTime
 from hrnet_search.search.confirm.duel_phase import DuelPhase
 from hrnet_search.search.confirm.rivals import Rivals
+from hrnet_search.search.in_time import InTime
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.trials import CONFIRM, Trials
+from hrnet_search.search.trials import CONFIRM, SEARCH, Trials
 from hrnet_search.store.writer import StudyStore
+
+SEARCHED_FROM = CONFIRMED_FROM - 2
+"""Trials of the search that are confirmed: as many as the smallest budget of trials leaves it."""
 
 
 class ConfirmPhase:
     """Asks for the trials that confirm, within their share of the trials and of device time."""
 
-    def __init__(self, plan: Plan, store: StudyStore, book: AskBook, trials: Trials) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: StudyStore,
+        book: AskBook,
+        trials: Trials,
+        in_time: InTime,
+    ) -> None:
         self._plan, self._book, self._trials = plan, book, trials
-        self._time = DeviceTime(plan, book, trials)
-        self._rivals = Rivals(plan, book, trials)
+        self._rivals, self._in_time = Rivals(plan, book, trials), in_time
+        self._time = DeviceTime(plan, book, trials, in_time.budget, self._seconds)
         self._schedules = (plan.schedule.id, plan.long_schedule.id)
         self._duels = DuelPhase(plan, store, book, self._rivals, self._time)
         self.why_none = ""
@@ -41,7 +52,7 @@ class ConfirmPhase:
         `why_none` says why none is left once nothing runs.
         """
         self.why_none = "there is nothing more to confirm"
-        if not self._plan.confirming:
+        if not self._plan.confirming or self._too_few:
             return False
         needed = self._duels.next()
         if needed.key is not None:
@@ -64,8 +75,17 @@ class ConfirmPhase:
             if self._time.affords(1, self._time.expected(key)):
                 return self._commit(key)
         if self._time.besides(self._book.asked)[1] < 1:
-            self.why_none = f"the {100 * plan.confirm:.0f}% of device time that confirms is used up"
+            self.why_none = f"{self._time.share} is used up"
         return False
+
+    @property
+    def _too_few(self) -> bool:
+        """Whether so few trials have ended in a budget of time that it goes to the search."""
+        return self._in_time.budget.bounded and self._trials.asked(SEARCH) < SEARCHED_FROM
+
+    def _seconds(self, key: TrialKey) -> float:
+        network = self._rivals.network(key.architecture)[1]
+        return self._in_time.pace.at_most(network, key.schedule)
 
     def _commit(self, key: TrialKey) -> bool:
         point, network = self._rivals.network(key.architecture)

@@ -36,6 +36,7 @@ from hrnet_search.search.ray_tune.worker import (
     TASK,
     Place,
 )
+from hrnet_search.search.time_budget import TimeSpentError
 
 LEAVING_S = 5.0
 """After an interruption workers have this long to save their trials and end."""
@@ -115,7 +116,10 @@ class Conductor:
             return LEAVE
         for listener in self._listeners:
             self._guarded(listener.progressed, task, progress)
-        going = self._guarded(self._brain.report, task.number, progress)
+        try:
+            going = self._guarded(self._brain.report, task.number, progress)
+        except TimeSpentError:
+            return LEAVE
         return LEAVE if self.error is not None else GO_ON if going else STOP
 
     def heard(self, trial_id: str, place: Place, progress: TrialProgress | None) -> None:
@@ -180,6 +184,8 @@ class Conductor:
     def _guarded(self, call: Callable[..., Any], *arguments: object) -> Any:
         try:
             return call(*arguments)
+        except TimeSpentError:
+            raise
         except BaseException as error:
             self.error = self.error or error
             return None

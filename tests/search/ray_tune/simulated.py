@@ -22,6 +22,7 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources, private_cluster
 from hrnet_search.search.ray_tune.driver import run_on_ray
 from hrnet_search.search.ray_tune.worker import Run
+from hrnet_search.search.run import budget_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore
@@ -46,7 +47,7 @@ def drive_on(
 ) -> Brain:
     create(folder, planned)
     with StudyStore(folder) as store:
-        brain = Brain(planned, store, None)
+        brain = Brain(planned, store, None, time=budget_of(planned, store))
         resources = Resources(cpus=0.5)
         run_on_ray(brain, run, cluster, workers, resources, listeners, interrupt, None, hang_s)
     return brain

@@ -1,0 +1,78 @@
+"""Which weights of a study are kept as it goes: those of trials that may still matter.
+
+Everything follows from what is committed, and weights go after the result that they belong to: a
+study that is killed at any moment removes when it goes on what it would have removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+
+from hrnet_search.pareto import non_dominated
+from hrnet_search.records import COMPLETED, KEEP_ALL, KEEP_CONFIRMED, TrialResult
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.plan import Plan
+from hrnet_search.search.trials import BASE, CONFIRM, Trials
+from hrnet_search.store.kept import weights_path
+from hrnet_search.store.trial_rows import Ask
+
+LAYERS = 3
+"""Fronts that are kept while a study runs, each without those before.
+
+More seeds may lower the mean of what is on the front, and bring back what was behind it.
+"""
+
+
+class KeptWeights:
+    """Removes the weights of trials that cannot matter any more, by what a plan keeps."""
+
+    def __init__(self, plan: Plan, book: AskBook, trials: Trials) -> None:
+        self._plan, self._book, self._trials = plan, book, trials
+
+    def tidy(self, layers: int = LAYERS) -> None:
+        """Remove what is behind so many fronts; 1 when a study has ended."""
+        plan = self._plan
+        if plan.keep == KEEP_ALL or not plan.folder:
+            return
+        kept = {*self._near_the_front(layers), *self._unfinished()}
+        if plan.keep == KEEP_CONFIRMED:
+            kept |= {ask.key.architecture for ask, _ in self._ended() if ask.purpose == CONFIRM}
+        for ask, result in self._ended():
+            of_use = result.status == COMPLETED and ask.key.architecture in kept
+            path = weights_path(Path(plan.folder), ask.key)
+            if not of_use and ask.purpose != BASE and str(path) != plan.schedule.init_path:
+                path.unlink(missing_ok=True)
+
+    def _near_the_front(self, layers: int) -> Iterator[str]:
+        """Yield the networks of the first fronts, by the means over all their seeds."""
+        means, goals = self._means(), self._trials.goals
+        left = list(means)
+        for _ in range(layers):
+            good = non_dominated([means[name] for name in left], goals.directions)
+            yield from (name for name, kept in zip(left, good, strict=True) if kept)
+            left = [name for name, kept in zip(left, good, strict=True) if not kept]
+            if not left:
+                return
+
+    def _unfinished(self) -> Iterator[str]:
+        """Yield networks of which more trials were asked for: their means are not known yet."""
+        asks, results = self._book.asks, self._book.results
+        return (ask.key.architecture for number, ask in asks.items() if number not in results)
+
+    def _means(self) -> dict[str, tuple[float, ...]]:
+        """Return the mean objectives of each network that the search's schedule trained."""
+        found: dict[str, list[tuple[float, ...]]] = {}
+        for ask, result in self._ended():
+            values = self._trials.values(result) if result.status == COMPLETED else ()
+            if values and ask.key.schedule == self._plan.schedule.id:
+                found.setdefault(ask.key.architecture, []).append(values)
+        return {
+            name: tuple(fmean(column) for column in zip(*rows, strict=True))
+            for name, rows in found.items()
+        }
+
+    def _ended(self) -> Iterator[tuple[Ask, TrialResult]]:
+        asks = self._book.asks
+        return ((asks[number], result) for number, result in self._book.results.items())

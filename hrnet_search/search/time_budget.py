@@ -1,0 +1,137 @@
+"""A budget of device time: what of it is spent, and whether something more would end in it.
+
+A second counts once for every trial that runs in it, and once where none does: between two trials
+the device of a study waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+HOUR = 3600.0
+NOTED_S = 30.0
+"""Seconds between two notes of what is spent: so much of each trial is lost to a kill."""
+
+Clock = Callable[[], float]
+
+
+class TimeSpentError(KeyboardInterrupt):
+    """The device time of a study is spent: a trial that hears it saves where it is, and ends.
+
+    As an interruption, it is none of the errors of a trial.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    began: float
+    expected: float
+
+
+class TimeBudget:
+    """Counts the device seconds of a study that may take `hours` of them; 0 bounds nothing.
+
+    `spent` are the seconds before this run; `note` is told now and then how many there are.
+    """
+
+    def __init__(
+        self,
+        hours: float = 0.0,
+        spent: float = 0.0,
+        note: Callable[[float], None] = lambda _: None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.hours = hours
+        self._clock, self._note = clock, note
+        self._spent, self._noted_at = spent, -math.inf
+        self._now = clock()
+        self._running: dict[int, _Running] = {}
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound."""
+        return self.hours > 0
+
+    @property
+    def total(self) -> float:
+        """All device seconds, infinite without a bound."""
+        return self.hours * HOUR if self.bounded else math.inf
+
+    @property
+    def spent(self) -> float:
+        """Device seconds that are spent."""
+        now = self._clock()
+        self._spent += (now - self._now) * max(1, len(self._running))
+        self._now = now
+        return self._spent
+
+    @property
+    def over(self) -> bool:
+        """Whether all are spent."""
+        return self.bounded and self.spent >= self.total
+
+    @property
+    def in_hand(self) -> int:
+        """How many trials run."""
+        return len(self._running)
+
+    @property
+    def running(self) -> float:
+        """Device seconds of trials that run, up to now."""
+        now = self._clock()
+        return sum(now - one.began for one in self._running.values())
+
+    @property
+    def free(self) -> float:
+        """Device seconds that are neither spent nor expected of trials that run."""
+        now = self._clock()
+        rest = (max(0.0, one.began + one.expected - now) for one in self._running.values())
+        return self.total - self.spent - sum(rest)
+
+    def fits(self, seconds: float, kept: float = 0.0) -> bool:
+        """Whether so much more would end in time, with a share of all `kept` for later."""
+        if not self.bounded:
+            return True
+        left = self.free - kept * self.total
+        return left > 0 and seconds <= left
+
+    def begin(self, number: int, expected: float) -> None:
+        """Count a trial that is begun, which should take `expected` seconds."""
+        self.note_now()
+        self._running[number] = _Running(self._clock(), expected)
+
+    def end(self, number: int) -> None:
+        """Count a trial no longer."""
+        self.note_now()
+        self._running.pop(number, None)
+
+    def check(self) -> None:
+        """Raise TimeSpentError once all is spent; note what is, if it is time to."""
+        if not self.bounded:
+            return
+        if self._clock() - self._noted_at >= NOTED_S:
+            self.note_now()
+        if self.over:
+            raise TimeSpentError
+
+    def note_now(self) -> None:
+        """Note what is spent, where there is a bound."""
+        spent = self.spent
+        if self.bounded:
+            self._noted_at = self._clock()
+            self._note(spent)
+
+    def __str__(self) -> str:
+        left = max(0.0, self.total - self.spent)
+        rest = f"nothing more would end in the {spelt(left)} that are left" if left else "all spent"
+        return f"{self.hours:g} device-hours, {rest}"
+
+
+def spelt(seconds: float) -> str:
+    """Return seconds in a unit that suits them."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"

@@ -1,0 +1,29 @@
+"""Where a study keeps weights, and why those of a trial are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrnet_search.errors import Fault, HrnetSearchError, WeightsError
+from hrnet_search.records import KEEP_ALL, TrialKey
+from hrnet_search.store.study import open_study
+
+
+def weights_path(folder: Path, key: TrialKey | str) -> Path:
+    """Return where a study keeps a trial's weights."""
+    return folder / "weights" / f"{key}.safetensors"
+
+
+def no_weights(folder: Path, key: TrialKey | str) -> WeightsError:
+    """Return the error of a trial whose weights are not in its study, with the reason."""
+    path = weights_path(folder, key)
+    try:
+        keep = open_study(folder).notes.keep or KEEP_ALL
+    except HrnetSearchError:  # what it noted is not what is asked for
+        keep = KEEP_ALL
+    if keep == KEEP_ALL:
+        wrong, allowed = "its weights were not kept", "the file that its training wrote"
+    else:
+        wrong = f"its weights were removed (search.keep: {keep})"
+        allowed = "a trial of the front, or `train` to train it again"
+    return WeightsError(Fault("", str(path), wrong, allowed, file=f"weights/{path.name}"))

@@ -1,0 +1,104 @@
+"""What is forecast of a study: the truth of a simulated device is within it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from search.tabulated import SPACE, plan
+
+from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.records import KEEP_FRONT
+from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
+from hrnet_search.search.durations import Durations, Took
+from hrnet_search.search.forecast import forecast
+from hrnet_search.space.generate import generate
+
+COSTS = [cost(network, (64, 64), 8) for network in generate(SPACE, 60, 1)]
+
+
+def seconds(exact: Cost, steps: int) -> float:
+    """Return what a device takes: something for itself, MACs and activations."""
+    return steps * (0.01 + 3 * exact.macs / 1e9 + 0.02 * exact.activations / 1e6)
+
+
+def took(costs: list[Cost], noise: float = 0.0, steps: int = 10) -> list[Took]:
+    rng = np.random.default_rng(0)
+    spread = 1 + noise * rng.standard_normal(len(costs))
+    return [Took(c, steps, seconds(c, steps) * s) for c, s in zip(costs, spread, strict=True)]
+
+
+def test_seconds_without_noise_are_learned_of_a_few_and_hold_for_other_steps() -> None:
+    learned = Durations(took(COSTS[:6]))
+    for exact in COSTS[6:]:
+        assert learned.expected(exact, 300) == pytest.approx(seconds(exact, 300), rel=1e-3)
+
+
+def test_what_is_taken_is_hardly_ever_more_than_at_most() -> None:
+    learned = Durations(took(COSTS[:20], noise=0.1))
+    rng = np.random.default_rng(1)
+    over = [
+        seconds(c, 10) * (1 + 0.1 * rng.standard_normal()) > learned.at_most(c, 10)
+        for c in COSTS[20:]
+        for _ in range(20)
+    ]
+    assert np.mean(over) < 0.06
+    assert learned.at_most(COSTS[30], 10) < 1.5 * seconds(COSTS[30], 10)
+
+
+def test_a_larger_network_is_never_expected_to_take_less() -> None:
+    shrinking = [Took(c, 10, 100 - 1e-6 * c.macs) for c in COSTS[:10]]
+    learned = Durations(shrinking)
+    by_macs = sorted(COSTS, key=lambda c: (c.macs, c.activations))
+    small, large = learned.expected(by_macs[0], 10), learned.expected(by_macs[-1], 10)
+    assert small <= large + 1e-9
+
+
+def test_of_one_training_a_larger_one_is_expected_in_proportion_and_a_smaller_one_alike() -> None:
+    small, large = min(COSTS, key=lambda c: c.macs), max(COSTS, key=lambda c: c.macs)
+    known = Durations([Took(small, 10, 5.0)])
+    assert known.expected(large, 10) == pytest.approx(5.0 * large.macs / small.macs)
+    assert Durations([Took(large, 10, 5.0)]).expected(small, 10) == 5.0
+    assert Durations(()).at_most(large, 10) == 0.0
+
+
+def test_trials_take_what_was_forecast() -> None:
+    planned = plan(trials=40)
+    said = forecast(planned, Durations(took(COSTS[:4], 0.05)), "by simulation", 0, 1)
+    truth = sum(seconds(cost(n, (64, 64), 8), 10) for n in generate(SPACE, 40, 9))
+    least, expected, most = said.seconds
+    assert least < truth < most
+    assert expected == pytest.approx(truth, rel=0.3)
+    assert most < 3 * least
+
+
+def test_what_has_ended_and_what_confirms_change_what_is_left() -> None:
+    durations = Durations(took(COSTS[:4]))
+    whole = forecast(plan(trials=40), durations, "", 0, 1)
+    half = forecast(plan(trials=40), durations, "", 20, 2)
+    assert half.seconds[1] == pytest.approx(whole.seconds[1] / 2)
+    assert half.trials == 20
+    assert "with 2 workers" in half.lines()[0]
+    confirmed = forecast(replace(plan(trials=40), confirm=0.3), durations, "", 0, 1)
+    assert confirmed.seconds[2] > 0.9 * whole.seconds[2]
+
+
+def test_hours_are_said_in_trials() -> None:
+    planned = replace(plan(trials=40), hours=1.0)
+    said = forecast(planned, Durations(took(COSTS[:4])), "by simulation", 0, 1).lines()[0]
+    assert said.startswith("budget: 1 device-hours, ")
+    assert " trials of about " in said
+    rest = forecast(planned, Durations(took(COSTS[:4])), "by simulation", 9, 1, spent=1800.0)
+    assert rest.lines()[0].startswith("budget: 0.5 device-hours, ")
+
+
+def test_bytes_of_weights_are_those_of_their_parameters() -> None:
+    costs = drawn_costs(SPACE, (64, 64), 8)
+    mean = np.mean([c.params for c in costs])
+    assert weight_bytes(costs, 100, "all") == pytest.approx(400 * mean, rel=1e-6)
+    assert weight_bytes(costs, 100, KEEP_FRONT) < weight_bytes(costs, 100, "all") / 3
+    largest = max(c.params for c in costs)
+    schedule = replace(plan().schedule, optimiser="sgd", ema=0.0)
+    assert checkpoint_bytes(costs, schedule, 2) == 4 * 2 * 2 * largest
+    assert (sized(2.63e8), sized(1.5e9)) == ("263 MB", "1.5 GB")
