@@ -68,7 +68,7 @@ class Brain:
         self._obstacle = ""
         self._store = store
         self._reference_ms = reference_ms
-        self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
+        self._schedules = plan.schedules  # kept, for they are asked for with every trial
         self._screen = LatencyScreen(plan.space)
         earlier = [expectation(plan.space, study) for study in plan.earlier]
         problem = problem_of(plan.space, plan.objectives, self._screen, earlier)
@@ -80,7 +80,7 @@ class Brain:
         self._slices = (
             Slices(plan, self._book, self._trials, problem, self._sampler) if plan.slices else None
         )
-        self._told = (plan.slices or plan.schedule).id
+        self._judging = plan.slices.id if plan.slices else ""
         self._confirm = ConfirmPhase(plan, store, self._book, self._trials)
         self._costs: dict[int, Costs | None] = {}  # of trials that run
         self._noted: Screening | None = None
@@ -247,7 +247,8 @@ class Brain:
     def _ask_seeds(self, point: Point, purpose: str = SEARCH) -> bool:
         """Commit an ask for each seed of a point that has none; False if all have."""
         architecture = self.plan.space.decode(point)
-        keys = [TrialKey(architecture.id, self._schedule, s) for s in self.plan.seeds]
+        schedule = self._schedules.of(point)
+        keys = [TrialKey(architecture.id, schedule, s) for s in self.plan.seeds]
         if purpose == SLICES:
             assert self._slices, "they judge"
             keys = [self._slices.key(architecture.id)]
@@ -267,9 +268,10 @@ class Brain:
     def _tell_known(self, point: Point) -> None:
         self._sampler.pend([point])
         architecture = self.plan.space.decode(point)
+        told = self._judging or self._schedules.of(point)
         for number, result in self._book.results.items():
             ask = self._book.asks[number]
-            if ask.key.architecture == architecture.id:
+            if ask.key.architecture == architecture.id and ask.key.schedule == told:
                 self._tell_sampler(replace(ask, point=point), result)
 
     def _find_obstacle(self) -> str:
@@ -304,8 +306,9 @@ class Brain:
             task = TrialTask(ask.number, ask.key, ask.architecture, plan.slices, (0,))
             return replace(task, device=plan.device, folder=plan.folder)
         limits = {limit.objective: limit.at_most for limit in plan.space.limits}
-        searching = ask.key.schedule == self._schedule
-        schedule = plan.schedule if searching else plan.long_schedule
+        searching = ask.key.schedule in self._schedules.search
+        schedule = self._schedules.get(ask.key.schedule)
+        assert schedule, "asked for by a schedule of the plan"
         return TrialTask(
             number=ask.number,
             key=ask.key,
@@ -334,7 +337,8 @@ class Brain:
         return found.noted()
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
-        if ask.key.schedule != self._told:
+        told = (self._judging,) if self._judging else self._schedules.search
+        if ask.key.schedule not in told or not ask.point:
             return  # another schedule's accuracies are not those of the search
         if self._slices is not None and self._slices.whole:
             return  # nobody asks it

@@ -22,6 +22,7 @@ from hrnet_search.errors import nearest, shown
 from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.training_choices import TRAINING_KINDS, TRAINING_PATHS, VARIED
 
 MOST_LEVELS = 1000
 STAGE1_KEYS = ("NUM_BLOCKS", "NUM_CHANNELS", "BLOCK")
@@ -39,8 +40,12 @@ KNOWN = (
 SAID = (
     "width, FINAL_CONV_KERNEL, HEAD, OCR.MID_CHANNELS, OCR.KEY_CHANNELS, "
     "NUM_BLOCKS, NUM_CHANNELS, BLOCK of STAGE1 to STAGE4 or STAGE*, "
-    "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*"
+    "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*, "
+    f"{', '.join(VARIED)} of schedule"
 )
+PATHS = (*KNOWN, *TRAINING_PATHS)
+"""What may be varied: of networks, and of how they are trained."""
+
 EACH = "each_branch"
 ENDS = ("from", "to")
 COUNT = Integer(1, MAX_COUNT)
@@ -203,12 +208,12 @@ def _unused(reader: Reader, choice: Choice, used: set[int], nodes: dict[str, yam
 
 
 def _known(reader: Reader, section: Section, key: str) -> bool:
-    if key in KNOWN:
+    if key in PATHS:
         return True
     if key in NEVER_READ:
         wrong, allowed = "the network never reads it", ", ".join(k for k in KNOWN if "STAGE1" in k)
     else:
-        wrong, allowed = f"cannot be varied{nearest(key, KNOWN, len(reader.faults))}", SAID
+        wrong, allowed = f"cannot be varied{nearest(key, PATHS, len(reader.faults))}", SAID
     reader.fault(section.key_node(key), f"vary.{shown(key)}", wrong, allowed)
     return False
 
@@ -261,6 +266,8 @@ def choice_schema(path: str) -> Schema:
 
 def level_of(path: str) -> Kind[Any]:
     """Return the kind of one level of a path of `vary`."""
+    if path in TRAINING_KINDS:
+        return TRAINING_KINDS[path]
     key = path.rpartition(".")[2]
     return Whole(1) if key in LISTS else SCALARS.get(key, COUNT)
 

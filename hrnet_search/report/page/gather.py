@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from hrnet_search import __version__
@@ -41,13 +42,12 @@ from hrnet_search.report.trust.trials import (
     SLICES,
     Trial,
     learned_from,
-    long_schedule_id,
-    schedule_id,
-    slices_schedule_id,
+    slices_ids,
 )
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.growth import Growth, growth
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import trainings_of
 from hrnet_search.version_rule import spelt
@@ -182,7 +182,7 @@ def gather(study: Study) -> Page:
     numbers = [m.number for m in front]
     writer = ConfigWriter.of(notes)
     goals = notes.goals
-    rows = {int(row["number"]): row for row in variants.to_dict("records")}
+    rows = _by_number(variants)
     shown_members = front[:MOST_DRAWN]
     others = [
         (column, label)
@@ -208,7 +208,7 @@ def gather(study: Study) -> Page:
         front_size=len(front),
         base_width=network.width if network else None,
         history=_history(trials, notes),
-        choices=_choices(notes, by_number, rows, numbers),
+        choices=_choices(notes, by_number, _by_number(study.trained_in_each_way()), numbers),
         long_short=_long_short(notes, trials),
         trainings=tuple(_trained_in_full(study, rows)),
         classes=notes.schedule.data.names if notes.schedule else (),
@@ -223,6 +223,10 @@ def gather(study: Study) -> Page:
         ablation_soft=notes.ablation is not None and has_soft(notes.ablation),
         learned=learned_from(notes),
     )
+
+
+def _by_number(table: pd.DataFrame) -> dict[int, Mapping[Any, Any]]:
+    return {int(row["number"]): row for row in table.to_dict("records")}
 
 
 def _counts(trials: Sequence[Trial]) -> tuple[tuple[str, int], ...]:
@@ -266,7 +270,7 @@ def _member(
 def _history(trials: Sequence[Trial], notes: Notes) -> History:
     curves, in_all = learning_curves(trials, notes.goals.accuracy)
     return History(
-        growth=growth(trials, notes.goals, schedule_id(notes)),
+        growth=growth(trials, notes.goals, search_ids(notes)),
         curves=curves,
         curves_in_all=in_all,
         stops=stops(trials),
@@ -294,16 +298,16 @@ def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
 
 
 def _both(notes: Notes, trials: Sequence[Trial]) -> Iterator[LongShort]:
-    ids = slices_schedule_id(trials) or schedule_id(notes), long_schedule_id(notes)
+    ids = slices_ids(trials) or search_ids(notes), long_ids(notes)
     accuracy = notes.goals.accuracy
     short: dict[str, tuple[int, float]] = {}
-    for ask, result in trials:
+    for ask, result in as_they_count(trials, notes):
         seen = accuracy.of(result) if result is not None else None
         if result is None or result.status != COMPLETED or seen is None:
             continue
-        if ask.key.schedule == ids[0]:
+        if ask.key.schedule in ids[0]:
             short.setdefault(ask.key.architecture, (ask.number, seen))
-        elif ask.key.schedule == ids[1] and ask.key.architecture in short:
+        elif ask.key.schedule in ids[1] and ask.key.architecture in short:
             yield LongShort(*short[ask.key.architecture], seen)
 
 

@@ -22,7 +22,7 @@ class ConfirmPhase:
         self._plan, self._book, self._trials = plan, book, trials
         self._time = DeviceTime(plan, book, trials)
         self._rivals = Rivals(plan, book, trials)
-        self._schedules = (plan.schedule.id, plan.long_schedule.id)
+        self._schedules = plan.schedules
         self._duels = DuelPhase(plan, store, book, self._rivals, self._time)
         self.why_none = ""
 
@@ -55,7 +55,7 @@ class ConfirmPhase:
             self._trials.candidates(),
             plan.goals,
             plan.seeds,
-            self._schedules,
+            self._schedules.long_of,
             self._time.besides(self._duels.keys()),
             plan.long,
         ):
@@ -68,5 +68,5 @@ class ConfirmPhase:
         return False
 
     def _commit(self, key: TrialKey) -> bool:
-        point, network = self._rivals.network(key.architecture)
+        point, network = self._rivals.network(key)
         return self._book.commit(key, point, network, CONFIRM)
