@@ -47,7 +47,7 @@ def write_variants(file: SpaceFile, folder: str | Path, count: int, seed: int = 
 
     place = Path(expanded(str(folder)))
     schedules = schedules_of(file.schedule, file.schedule.steps, of_choices(file.space.choices))
-    writer = ConfigWriter(file.base, schedules.search)
+    writer = ConfigWriter.planned(file.base, *schedules.search.values())
     found = generate_points(file.space, count, seed)
     with writing(place):
         place.mkdir(parents=True, exist_ok=True)

@@ -53,9 +53,9 @@ class ConfigWriter:
         return ConfigWriter(base, noted_schedules(notes), notes.image_sizes or {})
 
     @staticmethod
-    def planned(base: Config, schedule: Schedule) -> ConfigWriter:
-        """Return the writer of configs that are to be trained by a schedule."""
-        return ConfigWriter(base, {schedule.id: schedule})
+    def planned(base: Config, *schedules: Schedule) -> ConfigWriter:
+        """Return the writer of configs that are to be trained by one of some schedules."""
+        return ConfigWriter(base, {schedule.id: schedule for schedule in schedules})
 
     def write(self, architecture: Architecture, schedule: str) -> StudyConfig:
         """Return the config of a network that was trained by a schedule, named by its id."""

@@ -338,7 +338,7 @@ class Brain:
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
         told = (self._judging,) if self._judging else self._schedules.search
-        if ask.key.schedule not in told or not ask.point:
+        if ask.key.schedule not in told:
             return  # another schedule's accuracies are not those of the search
         if self._slices is not None and self._slices.whole:
             return  # nobody asks it

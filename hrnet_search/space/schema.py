@@ -27,7 +27,7 @@ _MODELINE = re.compile(r"^# yaml-language-server: *\$schema=(?![a-z]+://|/)\S+",
 DESCRIPTIONS = {
     "name": "Names the study's folder",
     "base": "An HRNet-library yaml, relative to this file; what is not varied stays as it is there",
-    "vary": "The choices of the space: levels by path; schedule.KEY varies how variants are trained",
+    "vary": "The choices of the space: levels by path; schedule.KEY is how variants are trained",
     "ablate": "Factors of an ablation, in place of a search",
     "target": "What every variant has to run on as it was searched",
     "require": "Rules that every variant keeps: comparisons of its keys and costs",

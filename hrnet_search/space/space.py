@@ -113,8 +113,8 @@ class Limit:
 class _Write:
     """What a choice writes where: worked out once, for it is asked for with every array.
 
-    `column` is the choice's among those of the space. `table` [levels] or [levels, 4] is what each level writes; `distinct` says that no two levels
-    write the same number anywhere.
+    `column` is the choice's among those of the space. `table` [levels] or [levels, 4] is what each
+    level writes; `distinct` says that no two levels write the same number anywhere.
     """
 
     column: int

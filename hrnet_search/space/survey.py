@@ -35,8 +35,8 @@ class Survey:
     `costs` is (least, most) by name, within the limits. `unofficial` are the levels that the
     official library would not run as meant. `left_out` are the rules of the space with the share
     of what could be built that each leaves out; `size` counts what they leave, by its share of
-    what was looked at where not all was. All of these count networks, each of which may be trained in
-    `trainings` ways.
+    what was looked at where not all was. All of these count networks, each of which may be trained
+    in `trainings` ways.
     """
 
     size: int

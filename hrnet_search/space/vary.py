@@ -21,7 +21,7 @@ from hrnet_search.arch.architecture import (
 from hrnet_search.errors import nearest, shown
 from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.space import OF_TRAINING, Choice, SearchSpace
 from hrnet_search.space.training_choices import TRAINING_KINDS, TRAINING_PATHS, VARIED
 
 MOST_LEVELS = 1000
@@ -41,8 +41,9 @@ SAID = (
     "width, FINAL_CONV_KERNEL, HEAD, OCR.MID_CHANNELS, OCR.KEY_CHANNELS, "
     "NUM_BLOCKS, NUM_CHANNELS, BLOCK of STAGE1 to STAGE4 or STAGE*, "
     "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*, "
-    f"{', '.join(VARIED)} of schedule"
+    "schedule.lr and the like"
 )
+SAID_OF_TRAINING = f"{', '.join(VARIED)} of schedule"
 PATHS = (*KNOWN, *TRAINING_PATHS)
 """What may be varied: of networks, and of how they are trained."""
 
@@ -213,7 +214,8 @@ def _known(reader: Reader, section: Section, key: str) -> bool:
     if key in NEVER_READ:
         wrong, allowed = "the network never reads it", ", ".join(k for k in KNOWN if "STAGE1" in k)
     else:
-        wrong, allowed = f"cannot be varied{nearest(key, PATHS, len(reader.faults))}", SAID
+        wrong = f"cannot be varied{nearest(key, PATHS, len(reader.faults))}"
+        allowed = SAID_OF_TRAINING if key.startswith(OF_TRAINING) else SAID
     reader.fault(section.key_node(key), f"vary.{shown(key)}", wrong, allowed)
     return False
 

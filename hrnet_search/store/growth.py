@@ -39,7 +39,8 @@ def growth(
 ) -> Growth | None:
     """Return how the front grew, over accuracy and log of the first cost; None without a point.
 
-    Trials of the search's `schedules`, by id, in the order they were asked for; every trial's time counts.
+    Trials of the search's `schedules`, which are ids, in the order they were asked for; every
+    trial's time counts.
     Without a `reference` it is the worst that they have come to.
     """
     cost = next(iter(goals.costs), OBJECTIVES["macs"])

@@ -6,7 +6,7 @@ and a network counts by the one that served it best.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -36,7 +36,7 @@ def search_ids(notes: Notes) -> Collection[str]:
 
 
 def long_ids(notes: Notes) -> Collection[str]:
-    """Return the ids of the long schedules, one for each of the search's; none if none was noted."""
+    """Return the ids of the long schedules, each beside one of the search's, if they were noted."""
     found = _schedules(notes)
     return found.long.keys() if found and notes.long_schedule else ()
 
@@ -92,7 +92,7 @@ def _schedules(notes: Notes) -> Schedules | None:
     noted, long = notes.schedule, notes.long_schedule
     if noted is None:
         return None
-    choices = zip(notes.choices or (), notes.levels or (), strict=True)
+    choices = zip(notes.choices or (), notes.levels or (), strict=False)  # one may be unreadable
     fixed = tuple((path, _fixed(levels)) for path, levels in choices)
     steps = long.schedule.steps if long else noted.schedule.steps
     return schedules_of(noted.schedule, steps, fixed, (noted.id, long.id if long else ""))
@@ -103,8 +103,10 @@ def _fixed(levels: Any) -> Any:
     return tuple(map(_fixed, levels)) if isinstance(levels, list | tuple) else levels
 
 
-def varied_levels(notes: Notes, schedule: str) -> Mapping[str, Any]:
-    """Return what is varied of training, by key, as a schedule of the study has it."""
-    known = noted_schedules(notes).get(schedule)
-    keys = [p.removeprefix(OF_TRAINING) for p in notes.choices or () if p.startswith(OF_TRAINING)]
-    return {key: getattr(known, key) for key in keys} if known else {}
+def varied_levels(notes: Notes) -> dict[str, dict[str, Any]]:
+    """Return what is varied of training, by path, as each schedule of a study has it, by id."""
+    paths = [path for path in notes.choices or () if path.startswith(OF_TRAINING)]
+    return {
+        name: {path: getattr(schedule, path.removeprefix(OF_TRAINING)) for path in paths}
+        for name, schedule in noted_schedules(notes).items()
+    }

@@ -44,10 +44,11 @@ from hrnet_search.report.trust.trials import (
     learned_from,
     slices_ids,
 )
+from hrnet_search.space.space import OF_TRAINING
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.growth import Growth, growth
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
+from hrnet_search.store.schedules import as_they_count, long_ids, search_ids, varied_levels
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import trainings_of
 from hrnet_search.version_rule import spelt
@@ -191,7 +192,7 @@ def gather(study: Study) -> Page:
     ]
     columns = goals.accuracy.name, [column for column, _ in others]
     preview_members, previews = preview_rows({m.number: m.evaluation for m in shown_members})
-    network = writer.base.architecture if writer.base else None
+    network, trained = writer.base.architecture if writer.base else None, varied_levels(notes)
     return Page(
         name=study.name,
         objectives=tuple(one.label for one in goals.objectives),
@@ -201,9 +202,9 @@ def gather(study: Study) -> Page:
         counts=_counts(ran),
         trials=len(ran),
         evidence=evidence,
-        points=points_of(variants, numbers, by_number, evidence, writer, goals),
+        points=points_of(variants, numbers, by_number, evidence, writer, goals, trained),
         members=tuple(
-            _member(m, rows[m.number], evidence, network, columns) for m in shown_members
+            _member(m, rows[m.number], evidence, (network, trained), columns) for m in shown_members
         ),
         front_size=len(front),
         base_width=network.width if network else None,
@@ -240,12 +241,14 @@ def _member(
     member: Member,
     row: Mapping[Any, Any],
     evidence: Evidence,
-    base: Architecture | None,
+    beside: tuple[Architecture | None, Mapping[str, Mapping[str, Any]]],
     columns: tuple[str, Sequence[str]],
 ) -> FrontMember:
     network, cost, latency = member.architecture, member.result.cost, member.result.latency
     interval = evidence.accuracies.get(member.number)
     accuracy, others = columns
+    base, trained = beside
+    choices = trained.get(member.result.key.schedule)
     return FrontMember(
         number=member.number,
         architecture=network.id,
@@ -261,7 +264,7 @@ def _member(
         others=tuple(known(row[name]) for name in others),
         seeds=int(row["seeds"]),
         chance=evidence.chances.get(member.number),
-        differs=differences(network, base) if base else network.id,
+        differs=differences(network, base, choices) if base else network.id,
         config=f"{member.stem}.yaml",
         drawing=draw_network(network, base),
     )
@@ -334,6 +337,9 @@ def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tupl
     yield "seeds", ", ".join(map(str, sorted({ask.key.seed for ask, _ in trials}))) or "none"
     if notes.schedule:
         yield "schedule", _in_words(notes.schedule)
+    if len(searched := search_ids(notes)) > 1:
+        varied = ", ".join(p for p in notes.choices or () if p.startswith(OF_TRAINING))
+        yield "schedules", f"{len(searched)}, by {varied}; a network counts by its best"
     if notes.long_schedule:
         yield "long schedule", _in_words(notes.long_schedule)
     if notes.initial:

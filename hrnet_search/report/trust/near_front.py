@@ -93,9 +93,8 @@ def front_accuracy(
     trials, notes = study.trials(), study.notes
     own = notes.goals.accuracy
     accuracy = own if accuracy is None or accuracy.key == own.key else accuracy
-    noise = seed_noise(
-        list(seeds_of(as_they_count(trials, notes), search_ids(notes), accuracy.key).values())
-    )
+    seeds = seeds_of(as_they_count(trials, notes), search_ids(notes), accuracy.key)
+    noise = seed_noise(list(seeds.values()))
     reader = _Reader(study.folder, keys_of(trials, notes), accuracy)
     front = study.front([accuracy.name, cost]).to_dict("records")
     near = [reader.judged(row, [cost]) for row in front]

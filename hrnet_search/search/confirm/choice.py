@@ -80,8 +80,8 @@ def confirming(
     """Return the trials that confirm, in their order.
 
     `seeds` are those of the search, `long_of` names the long schedule, of `long` times the steps,
-    beside that of a candidate; `room` as `long_trials` has it. The long ones come last: they take the
-    most time, and the front is confirmed before them.
+    beside that of a candidate; `room` as `long_trials` has it. The long ones come last: they take
+    the most time, and the front is confirmed before them.
     """
     if not candidates:
         return []
