@@ -19,7 +19,7 @@ from hrnet_search.arch.architecture import (
     Architecture,
 )
 from hrnet_search.errors import nearest, shown
-from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, OneOf, Schema
+from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import OF_TRAINING, Choice, SearchSpace
 from hrnet_search.space.training_choices import TRAINING_KINDS, TRAINING_PATHS, VARIED
@@ -108,6 +108,11 @@ class Levels(Kind[tuple[Any, ...]]):
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[Any, ...] | None:
         if isinstance(node, yaml.MappingNode):
+            if isinstance(self.level, Number):
+                reader.fault(
+                    node, path, "is a range, which is of whole numbers", "a list of levels"
+                )
+                return None
             return self._read_range(reader, node, path)
         if isinstance(node, yaml.SequenceNode) and len(node.value) > MOST_LEVELS:
             reader.fault(node, path, f"{len(node.value)} levels", f"at most {MOST_LEVELS}")

@@ -121,10 +121,7 @@ def test_configs_and_parameters_have_the_rates_of_their_trial(study: Study) -> N
         rate = RATES[ask.point[2]]
         assert parse_config(text).sections["TRAIN"]["LR"] == rate
         params = trial_params(ask, study.notes)
-        assert (params["schedule.lr"], params["schedule.id" if 0 else "schedule"]) == (
-            str(rate),
-            ask.key.schedule,
-        )
+        assert (params["schedule.lr"], params["schedule"]) == (str(rate), ask.key.schedule)
     for member in front_of(study):
         assert member.schedule is not None
         assert f"LR: {member.schedule.lr}" in member.config.text

@@ -73,20 +73,19 @@ def test_keys_of_one_loss_may_stand_beside_several(tmp_path: Path) -> None:
 
 
 WRONG = (
-    ("schedule.lr: [0.1, -1]", "", "", "3:32 vary.schedule.lr: -1 is not allowed", "above 0"),
+    ("schedule.lr: [0.1, -1]", "", "", "3:42: vary.schedule.lr: -1 is not allowed", "above 0"),
     ("schedule.lrr: [0.1]", "", "", "did you mean schedule.lr?", "optimiser, lr"),
     ("schedule.steps: [10, 20]", "", "", "vary.schedule.steps: cannot be varied", "optimiser, lr"),
     ("schedule.optimiser: [adam]", "", "", "adam is not known", "sgd, adamw"),
     ("schedule.warmup: [0, 30]", "", "", "30 is not below schedule.steps, 30", "from 0 to 29"),
     ("schedule.scale: [[2, 0.5]]", "", "", "the range 2.0 to 0.5 is reversed", "[min, max]"),
     ("schedule.lr: [0.1, 0.1]", "", "", "0.1 is repeated", "each once"),
-    ("schedule.lr: {from: 1, to: 2}", "", "", "is not a number", "a list of levels"),
+    ("schedule.lr: {from: 1, to: 2}", "", "", "is a range", "a list of levels"),
     ("schedule.lr: [0.1]", ", lr: 0.2", "", "6:", "schedule.lr or vary.schedule.lr"),
     ("schedule.optimiser: [sgd, adamw]", ", lr: 0.2", "", "rate of one", "vary.schedule.lr"),
     ("schedule.lr: [0.1]", "", ", evaluator: shared", "with search.evaluator: shared", "alone"),
     (
-        "schedule.lr: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], schedule.momentum:"
-        " [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]",
+        f"schedule.lr: {[*range(1, 12)]}, schedule.momentum: {[n / 10 for n in range(10)]}",
         "", "", "it makes 110 schedules", "at most 100",
     ),
 )  # fmt: skip
