@@ -27,6 +27,7 @@ from hrnet_search.report.page.history import (
     reasons,
     stops,
 )
+from hrnet_search.report.page.interactions import Anova, anova, canonical_of
 from hrnet_search.report.page.points import (
     Points,
     condition_line,
@@ -95,12 +96,16 @@ class FrontMember:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may vary: paths, levels as text, and the model of all completed variants."""
+    """What may vary: paths, levels as text, and two models of all completed variants.
+
+    One of choices by themselves, and one of them in pairs.
+    """
 
     paths: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
     front: tuple[tuple[int, ...], ...]
     model: ChoiceModel | None
+    anova: Anova | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +214,9 @@ def gather(study: Study) -> Page:
         front_size=len(front),
         base_width=network.width if network else None,
         history=_history(trials, notes),
-        choices=_choices(notes, by_number, _by_number(study.trained_in_each_way()), numbers),
+        choices=_choices(
+            notes, by_number, _by_number(study.trained_in_each_way()), numbers, network
+        ),
         long_short=_long_short(notes, trials),
         trainings=tuple(_trained_in_full(study, rows)),
         classes=notes.schedule.data.names if notes.schedule else (),
@@ -287,12 +294,16 @@ def _choices(
     trials: Mapping[int, Trial],
     rows: Mapping[int, Mapping[Any, Any]],
     front: Sequence[int],
+    base: Architecture | None,
 ) -> Choices:
     paths, levels = choice_names(notes)
     points = [trials[number][0].point for number in rows]
     seen = [float(row[notes.goals.accuracy.name]) for row in rows.values()]
     members = tuple(tuple(trials[number][0].point) for number in front[:MOST_DRAWN])
-    return Choices(paths, levels, members, choice_model(points, seen, paths, levels))
+    model = choice_model(points, seen, paths, levels)
+    canonical = canonical_of(base, notes.choices or (), notes.levels or ())
+    pairs = anova(points, seen, paths, levels, canonical)
+    return Choices(paths, levels, members, model, pairs)
 
 
 def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
