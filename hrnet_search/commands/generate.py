@@ -42,16 +42,20 @@ def write_variants(file: SpaceFile, folder: str | Path, count: int, seed: int = 
     """
     from hrnet_search.files import write_whole, writing
     from hrnet_search.library.writer import ConfigWriter
-    from hrnet_search.space.generate import generate
+    from hrnet_search.space.generate import generate_points
+    from hrnet_search.space.training_choices import of_choices, schedules_of
 
-    place, schedule = Path(expanded(str(folder))), file.schedule.id
-    writer = ConfigWriter.planned(file.base, file.schedule)
-    found = generate(file.space, count, seed)
+    place = Path(expanded(str(folder)))
+    schedules = schedules_of(file.schedule, file.schedule.steps, of_choices(file.space.choices))
+    writer = ConfigWriter.planned(file.base, *schedules.search.values())
+    found = generate_points(file.space, count, seed)
     with writing(place):
         place.mkdir(parents=True, exist_ok=True)
     written = []
-    for architecture in found:
-        path = place / f"{file.name}_{architecture.id}.yaml"
+    for architecture, point in found:
+        schedule = schedules.of(point)
+        trained = f"_{schedule}" if file.space.trainings > 1 else ""
+        path = place / f"{file.name}_{architecture.id}{trained}.yaml"
         write_whole(path, writer.write(architecture, schedule).text.encode())
         written.append(path)
     return written

@@ -18,6 +18,7 @@ from hrnet_search.errors import shown
 from hrnet_search.library.settle import Settling, Sizes
 from hrnet_search.records import DataSpec, Schedule
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import noted_schedules
 
 WIDTH = 96
 UNKNOWN = DataSpec("", 0)
@@ -48,15 +49,13 @@ class ConfigWriter:
     @staticmethod
     def of(notes: Notes) -> ConfigWriter:
         """Return the writer of a study, from what it noted."""
-        found = (notes.schedule, notes.long_schedule, *(notes.arm_schedules or ()))
-        schedules = {noted.id: noted.schedule for noted in found if noted}
         base = parse_config(notes.base_yaml) if notes.base_yaml else None
-        return ConfigWriter(base, schedules, notes.image_sizes or {})
+        return ConfigWriter(base, noted_schedules(notes), notes.image_sizes or {})
 
     @staticmethod
-    def planned(base: Config, schedule: Schedule) -> ConfigWriter:
-        """Return the writer of configs that are to be trained by a schedule."""
-        return ConfigWriter(base, {schedule.id: schedule})
+    def planned(base: Config, *schedules: Schedule) -> ConfigWriter:
+        """Return the writer of configs that are to be trained by one of some schedules."""
+        return ConfigWriter(base, {schedule.id: schedule for schedule in schedules})
 
     def write(self, architecture: Architecture, schedule: str) -> StudyConfig:
         """Return the config of a network that was trained by a schedule, named by its id."""

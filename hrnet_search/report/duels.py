@@ -11,9 +11,10 @@ from hrnet_search.counts import in_units
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
 from hrnet_search.records import OBJECTIVES, Objective, TrialKey, TrialResult
-from hrnet_search.report.trust.trials import Trial, costs_of, schedule_id, seeds_of
+from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.trial_rows import Ask
 
 PICK, RIVAL = "pick", "rival"
@@ -109,10 +110,11 @@ def _verdicts(
 def _picked_now(duel: Duel, notes: Notes, trials: Sequence[Trial]) -> str:
     """Return the best network within a duel's budget, by the mean over seeds of the search's."""
     costs, goals = costs_of(trials, duel.cost), notes.goals
-    floors = [(f, seeds_of(trials, schedule_id(notes), f.objective.key)) for f in goals.floors]
+    trials, searched = as_they_count(trials, notes), search_ids(notes)
+    floors = [(f, seeds_of(trials, searched, f.objective.key)) for f in goals.floors]
     seen = {
         architecture: fmean(values)
-        for architecture, values in seeds_of(trials, schedule_id(notes), goals.accuracy.key).items()
+        for architecture, values in seeds_of(trials, searched, goals.accuracy.key).items()
         if costs.get(architecture, math.inf) <= duel.budget
         and all(floor.keeps(fmean(of[architecture])) for floor, of in floors if architecture in of)
     }

@@ -10,6 +10,7 @@ from hrnet_search.records import BASE_INIT
 from hrnet_search.report.trust.statistics import FEWEST_RANKED, Interval, bca, tau_b
 from hrnet_search.report.trust.trials import Trial, completed
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import search_ids
 
 
 def likeness(trials: Sequence[Trial], notes: Notes) -> tuple[Interval, int] | None:
@@ -24,7 +25,7 @@ def likeness(trials: Sequence[Trial], notes: Notes) -> tuple[Interval, int] | No
     pairs = [
         (result.kept, score)
         for ask, result in trials
-        if result and result.kept is not None and completed(ask, result, noted.id)
+        if result and result.kept is not None and completed(ask, result, search_ids(notes))
         if (score := result.score(notes.signal)) is not None
     ]
     if len(pairs) < FEWEST_RANKED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -35,6 +35,7 @@ from hrnet_search.report.trust.trials import (
     trained,
     version_warning,
 )
+from hrnet_search.store.schedules import varied_levels
 from hrnet_search.store.study import Study
 
 MOST_FAILURES = 3
@@ -112,11 +113,19 @@ def limit_lines(goals: Goals, variants: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def differences(architecture: Architecture, base: Architecture) -> str:
+def differences(
+    architecture: Architecture, base: Architecture, trained: Mapping[str, Any] | None = None
+) -> str:
     """Return the settings that differ from the base's, as a config spells them.
 
-    Channels that double from branch to branch are left to the column of widths.
+    Channels that double from branch to branch are left to the column of widths. `trained` are the
+    choices of training that it has, by path: those are told in any case.
     """
+    by = [f"{path} {_spelt(level)}" for path, level in (trained or {}).items()]
+    return ", ".join([_differences(architecture, base), *by])
+
+
+def _differences(architecture: Architecture, base: Architecture) -> str:
     if architecture.id == base.id:
         return "(the base)"
     own, old = _settings(architecture), _settings(base)
@@ -184,6 +193,7 @@ def _header(goals: Goals) -> Sequence[str]:
 def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
     base, latencies = ConfigWriter.of(study.notes).base, completed_latencies(study)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
+    trained_by = varied_levels(study.notes)
     for row in front.to_dict("records"):
         network = networks[row["number"]]
         yield (
@@ -194,7 +204,9 @@ def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
             _scaled(row["activations"]),
             _latency(row["latency_ms"], latencies.get(row["number"])),
             *(f"{100 * row[one.name]:.2f}%" for one in accuracies(study.notes.goals)),
-            differences(network, base.architecture) if base else network.id,
+            differences(network, base.architecture, trained_by.get(row["schedule"]))
+            if base
+            else network.id,
         )
 
 

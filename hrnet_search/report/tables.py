@@ -11,7 +11,7 @@ import pandas as pd
 
 from hrnet_search.files import write_file
 from hrnet_search.report.duels import fought, part_in
-from hrnet_search.report.trust.trials import slices_schedule_id
+from hrnet_search.report.trust.trials import slices_ids
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
 
@@ -25,8 +25,9 @@ def write_trials(study: Study, folder: Path) -> Path:
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
     if parts := part_in(study.notes, [ask for ask, _ in trials]):
         table["duel"] = table["number"].map(parts)
-    if judged := slices_schedule_id(trials):
-        table["judged"] = np.where(table["schedule"] == judged, "by slices", "")
+    if judged := slices_ids(trials):
+        by_slices = table["schedule"].isin(list(judged))
+        table["judged"] = np.where(by_slices, "by slices", "")
     table["versions"] = table["number"].map({number: spelt(found) for number, found in ran})
     return write_file(folder / "trials.csv", csv_bytes(table))
 

@@ -77,7 +77,7 @@ class Brain:
         self._obstacle = ""
         self._store = store
         self._reference_ms = reference_ms
-        self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
+        self._schedules = plan.schedules  # kept, for they are asked for with every trial
         self._screen = LatencyScreen(plan.space)
         earlier = [expectation(plan.space, study) for study in plan.earlier]
         problem = problem_of(plan.space, plan.objectives, self._screen, earlier)
@@ -88,7 +88,7 @@ class Brain:
         if plan.slices:
             sampler = self._sampler_of(SLICES)
             self._slices = Slices(plan, self._book, self._trials, problem, sampler)
-        self._told = (plan.slices or plan.schedule).id
+        self._judging = plan.slices.id if plan.slices else ""
         self._in_time = InTime(plan, self._book, time or TimeBudget())
         self._confirm = ConfirmPhase(plan, store, self._book, self._trials, self._in_time)
         self._kept = KeptWeights(plan, self._book, self._trials)
@@ -322,7 +322,8 @@ class Brain:
     def _ask_seeds(self, point: Point, purpose: str = SEARCH) -> bool:
         """Commit an ask for each seed of a point that has none; False if all have."""
         architecture = self.plan.space.decode(point)
-        keys = [TrialKey(architecture.id, self._schedule, s) for s in self.plan.seeds]
+        schedule = self._schedules.of(point)
+        keys = [TrialKey(architecture.id, schedule, s) for s in self.plan.seeds]
         if purpose == SLICES:
             assert self._slices, "they judge"
             keys = [self._slices.key(architecture.id)]
@@ -346,9 +347,12 @@ class Brain:
         same = [ask for ask in asks.values() if ask.key.architecture == name]
         for purpose in {ask.purpose for ask in same} - {BASE}:
             self._sampler_of(purpose).pend([point])
+        own = self._schedules.of(point)
         for number, result in self._book.results.items():
-            if asks[number].key.architecture == name:
-                self._tell_sampler(replace(asks[number], point=point), result)
+            ask = asks[number]
+            alike = ask.key.schedule == own or ask.key.schedule not in self._schedules.search
+            if ask.key.architecture == name and alike:
+                self._tell_sampler(replace(ask, point=point), result)
 
     def _find_obstacle(self) -> str:
         """Return why what was asked for cannot be trained, empty if it can or is."""
@@ -371,7 +375,7 @@ class Brain:
 
     def _taken(self, ask: Ask) -> TrialResult | None:
         """Return what another study has found of a trial, with its files here; None if nothing."""
-        if ask.purpose == SHORT and ask.key.schedule == self._schedule:
+        if ask.purpose == SHORT and ask.key.schedule in self._schedules.search:
             return None  # it is whole, and is taken over once this trial is to go on
         found = self._reuse.get(ask.key)
         if found is None or found.result.score(self.plan.signal) is None:
@@ -385,7 +389,8 @@ class Brain:
         return found.noted()
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:
-        if ask.purpose != SHORT and ask.key.schedule != self._told:
+        told = (self._judging,) if self._judging else self._schedules.search
+        if ask.purpose != SHORT and ask.key.schedule not in told:
             return  # another schedule's accuracies are not those of the search
         if self._slices is not None and self._slices.whole:
             return  # nobody asks it

@@ -30,6 +30,7 @@ from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import FILE
 
@@ -94,11 +95,11 @@ def read_study(file: SpaceFile, number: int, signal: str) -> Learned:
         raise refused(error.faults[0].wrong, "folders of studies") from error
     if notes.ablation is not None:
         raise refused("is an ablation, whose arms are trained in several ways", "a search")
-    schedule = notes.schedule.id if notes.schedule else ""
+    searched = search_ids(notes)
     scores: dict[Architecture, list[float]] = defaultdict(list)
-    for ask, result in trials:
-        score = result.score(signal) if result.status == COMPLETED else None
-        if ask.key.schedule == schedule and score is not None:
+    for ask, result in as_they_count(trials, notes):
+        score = result.score(signal) if result and result.status == COMPLETED else None
+        if ask.key.schedule in searched and score is not None:
             scores[ask.architecture].append(score)
     if len(scores) < FEWEST:
         wrong = f"has {len(scores)} networks trained to the end whose {WORDS[signal]} is known"

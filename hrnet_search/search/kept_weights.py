@@ -51,7 +51,7 @@ class KeptWeights:
         left = list(means)
         for _ in range(layers):
             good = non_dominated([means[name] for name in left], goals.directions)
-            yield from (name for name, kept in zip(left, good, strict=True) if kept)
+            yield from (name for (name, _), kept in zip(left, good, strict=True) if kept)
             left = [name for name, kept in zip(left, good, strict=True) if not kept]
             if not left:
                 return
@@ -61,13 +61,13 @@ class KeptWeights:
         asks, results = self._book.asks, self._book.results
         return (ask.key.architecture for number, ask in asks.items() if number not in results)
 
-    def _means(self) -> dict[str, tuple[float, ...]]:
-        """Return the mean objectives of each network that the search's schedule trained."""
-        found: dict[str, list[tuple[float, ...]]] = {}
+    def _means(self) -> dict[tuple[str, str], tuple[float, ...]]:
+        """Return the mean objectives of each network by each schedule of the search."""
+        found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
         for ask, result in self._ended():
             values = self._trials.values(result) if result.status == COMPLETED else ()
-            if values and ask.key.schedule == self._plan.schedule.id:
-                found.setdefault(ask.key.architecture, []).append(values)
+            if values and ask.key.schedule in self._plan.schedules.search:
+                found.setdefault((ask.key.architecture, ask.key.schedule), []).append(values)
         return {
             name: tuple(fmean(column) for column in zip(*rows, strict=True))
             for name, rows in found.items()

@@ -15,8 +15,10 @@ class Pace:
 
     def __init__(self, plan: Plan, book: AskBook) -> None:
         self._plan, self._book = plan, book
-        known = (plan.schedule, plan.long_schedule, plan.base)
-        self._steps = {one.id: one.steps for one in known if one is not None}
+        known = {**plan.schedules.search, **plan.schedules.long}
+        self._steps = {name: schedule.steps for name, schedule in known.items()}
+        if plan.base:
+            self._steps[plan.base.id] = plan.base.steps
         self._costs: dict[str, Cost] = {}
         self._fitted, self._durations = 0, Durations(())
 

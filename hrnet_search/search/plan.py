@@ -18,6 +18,7 @@ from hrnet_search.records import (
 )
 from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
+from hrnet_search.space.training_choices import Schedules, of_choices, schedules_of
 from hrnet_search.store.findings import Learned, Probe
 
 UNBOUNDED = 10**6
@@ -84,6 +85,16 @@ class Plan:
         From scratch: what inherits is ranked by its likeness to the source, for long too.
         """
         return replace(self.schedule.from_scratch(), steps=self.long * self.schedule.steps)
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of its variants, and the long ones beside them.
+
+        `schedule` and `long_schedule` are the first of each: those of the first levels of what is
+        varied of training, by which a network is trained that stands at no point.
+        """
+        long = self.long * self.schedule.steps
+        return schedules_of(self.schedule, long, of_choices(self.space.choices))
 
     @property
     def confirming(self) -> int:

@@ -25,10 +25,11 @@ def task_of(plan: Plan, ask: Ask, reference_ms: float | None) -> TrialTask:
         task = TrialTask(ask.number, ask.key, ask.architecture, plan.slices, (0,))
         return replace(task, device=plan.device, folder=plan.folder)
     limits = {limit.objective: limit.at_most for limit in plan.space.limits}
-    searching = ask.key.schedule == plan.schedule.id
-    schedule = plan.schedule if searching else plan.long_schedule
+    searching = ask.key.schedule in plan.schedules.search
+    schedule = plan.schedules.get(ask.key.schedule)
     if ask.purpose == SHORT:
         schedule = first_schedule(plan)
+    assert schedule, "asked for by a schedule of the plan"
     return TrialTask(
         number=ask.number,
         key=ask.key,

@@ -105,18 +105,28 @@ class Trials:
         ]
 
     def candidates(self) -> list[Candidate]:
-        """Return what the search found: architectures, with the means over their seeds."""
-        found: dict[str, list[tuple[int, TrialResult]]] = {}
+        """Return what the search found: architectures, with the means over their seeds.
+
+        Of one that was trained in several ways, by the schedule that served it best.
+        """
+        found: dict[tuple[str, str], list[tuple[int, TrialResult]]] = {}
         for number, result in sorted(self._results.items()):
             ask = self._asks[number]
             if ask.purpose == SEARCH and result.status == COMPLETED and self.values(result):
-                found.setdefault(ask.key.architecture, []).append((number, result))
-        return [
-            self._candidate(name, rows[0][0], [result for _, result in rows])
-            for name, rows in found.items()
-        ]
+                trained = ask.key.architecture, ask.key.schedule
+                found.setdefault(trained, []).append((number, result))
+        place = self.goals.objectives.index(self.goals.accuracy)
+        best: dict[str, Candidate] = {}
+        for trained, rows in found.items():
+            one = self._candidate(trained, rows[0][0], [result for _, result in rows])
+            known = best.get(one.architecture)
+            if known is None or one.values[place] > known.values[place]:
+                best[one.architecture] = one
+        return list(best.values())
 
-    def _candidate(self, name: str, number: int, results: Sequence[TrialResult]) -> Candidate:
+    def _candidate(
+        self, trained: tuple[str, str], number: int, results: Sequence[TrialResult]
+    ) -> Candidate:
         floors = self.goals.floors
         bounded = [self._of(result, [f.objective for f in floors]) for result in results]
         known = [values for values in bounded if values is not None]
@@ -124,14 +134,20 @@ class Trials:
             floor.keeps(mean) for floor, mean in zip(floors, _means(known), strict=True)
         )
         means = _means([self.values(result) for result in results])
-        return Candidate(number, name, means, fits or not floors)
+        name, schedule = trained
+        return Candidate(number, name, means, fits or not floors, schedule)
 
     def front(self) -> list[TrialKey]:
-        """Return the completed trials of the search that no other within the limits beats."""
+        """Return the completed trials of the search that no other within the limits beats.
+
+        Those by which their architecture does not count are left out.
+        """
+        counts = {(one.architecture, one.schedule) for one in self.candidates()}
         done = [
             (trial.key, values)
             for trial in self.searched()
             if trial.result.status == COMPLETED
+            and (trial.key.architecture, trial.key.schedule) in counts
             and self.goals.keeps_floors(trial.result)
             and (values := self.values(trial.result))
         ]

@@ -27,14 +27,26 @@ def generate(space: SearchSpace, count: int, seed: int = 0) -> list[Architecture
     more, or where less than one point in 800,000 is within the limits. The same seed gives the
     same list, and a longer list begins with the shorter one.
     """
-    found: dict[str, Architecture] = {}
+    return [architecture for architecture, _ in generate_points(space.networks, count, seed)]
+
+
+def generate_points(
+    space: SearchSpace, count: int, seed: int = 0
+) -> list[tuple[Architecture, Point]]:
+    """Return up to `count` distinct variants, each as its architecture and its point.
+
+    As `generate` does, but the same architecture trained in another way is another variant.
+    """
+    found: dict[tuple[str, Point], tuple[Architecture, Point]] = {}
+    training = [column for column, choice in enumerate(space.choices) if choice.training]
     for points in _candidates(space, seed):
-        for architecture in _kept(space, points):
+        for architecture, point in _kept(space, points):
             if len(found) >= count:
                 return list(found.values())
             # A computation with two spellings that both stand for themselves is rare; its id
             # decides, and the first one drawn is kept.
-            found.setdefault(architecture.id, architecture)
+            variant = architecture.id, tuple(point[column] for column in training)
+            found.setdefault(variant, (architecture, point))
     return list(found.values())
 
 
@@ -75,11 +87,11 @@ def _candidates(space: SearchSpace, seed: int) -> Iterator[Points]:
         yield np.array(fresh, dtype=np.int64).reshape(-1, len(space.choices))
 
 
-def _kept(space: SearchSpace, points: Points) -> Iterator[Architecture]:
+def _kept(space: SearchSpace, points: Points) -> Iterator[tuple[Architecture, Point]]:
     points = points[_stands_for_itself(space, points)]
     batch = space.batch(points)
     for row in range(len(points)):
-        yield batch.architecture(row)
+        yield batch.architecture(row), tuple(points[row].tolist())
 
 
 def _stands_for_itself(

@@ -55,6 +55,13 @@ from hrnet_search.space.sections import (
 )
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.survey import least_costs
+from hrnet_search.space.training_choices import (
+    check_training,
+    check_warmup,
+    first_levels,
+    trained_by,
+    with_first_levels,
+)
 from hrnet_search.space.vary import check_levels, read_choices
 
 KEYS = (
@@ -189,7 +196,13 @@ def _load(
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
     search = read_search(parts["search"], Path(file).parent)
     shared = search.evaluator == SHARED
-    schedule, seeds, rungs = read_schedule(reader, parts["schedule"], data, crop, base, shared)
+    architecture = base.architecture if base else None
+    choices, nodes = read_choices(reader, parts["vary"], architecture)
+    check_training(reader, parts["schedule"], parts["vary"], choices, search)
+    as_first = with_first_levels(parts["schedule"], parts["vary"], choices)
+    schedule, seeds, rungs = read_schedule(reader, as_first, data, crop, base, shared)
+    check_warmup(reader, parts["vary"], choices, schedule.steps)
+    schedule = trained_by(schedule, first_levels(choices))
     slices = read_slices(reader, parts["schedule"], schedule) if shared else None
     hang_s = read_hang_s(parts["schedule"])
     latency = read_latency(parts["latency"])
@@ -201,8 +214,6 @@ def _load(
     _check_rungs(reader, parts, search, rungs)
     _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
     _check_judged(reader, parts["objectives"], search, Goals.of(objectives, (), data))
-    architecture = base.architecture if base else None
-    choices, nodes = read_choices(reader, parts["vary"], architecture)
     ablation = None
     if "ablate" in top:
         objectives = ABLATION_OBJECTIVES

@@ -17,7 +17,7 @@ from hrnet_search.space.kinds import Keys, Schema
 from hrnet_search.space.load import BASE, KEYS, NAME, PARTS, REQUIRED, SEARCHED
 from hrnet_search.space.objectives import MOST_COSTS
 from hrnet_search.space.sections import REQUIRE, TARGET
-from hrnet_search.space.vary import KNOWN, choice_schema
+from hrnet_search.space.vary import PATHS, choice_schema
 
 SCHEMA_FILE = "space.schema.json"
 MODELINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
@@ -27,7 +27,7 @@ _MODELINE = re.compile(r"^# yaml-language-server: *\$schema=(?![a-z]+://|/)\S+",
 DESCRIPTIONS = {
     "name": "Names the study's folder",
     "base": "An HRNet-library yaml, relative to this file; what is not varied stays as it is there",
-    "vary": "The choices of the space: levels by path",
+    "vary": "The choices of the space: levels by path; schedule.KEY is how variants are trained",
     "ablate": "Factors of an ablation, in place of a search",
     "target": "What every variant has to run on as it was searched",
     "require": "Rules that every variant keeps: comparisons of its keys and costs",
@@ -87,7 +87,7 @@ def beside(text: str) -> tuple[str, bool]:
 def _vary() -> Schema:
     return {
         "type": "object",
-        "properties": {path: choice_schema(path) for path in KNOWN},
+        "properties": {path: choice_schema(path) for path in PATHS},
         "additionalProperties": False,
         "minProperties": 1,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -38,6 +38,9 @@ Bools = NDArray[np.bool_]
 CHUNK = 1 << 16
 """Points decoded at once: arrays of a million would not fit a small machine."""
 
+OF_TRAINING = "schedule."
+"""How the path of a choice of training begins; what follows is a key of the schedule."""
+
 PATH = re.compile(
     r"width|FINAL_CONV_KERNEL|HEAD|OCR\.(?:MID|KEY)_CHANNELS"
     r"|STAGE(?P<stage>[1-4*])\.(?P<key>NUM_MODULES|NUM_BRANCHES|FUSE_METHOD|BLOCK"
@@ -49,6 +52,7 @@ PATH = re.compile(
 class Choice:
     """What one axis sets: a path as space.yaml writes it, and its levels.
 
+    A path that begins with `schedule.` sets how a variant is trained, and nothing of its network.
     A path with `[b]` sets one branch, counted from 0; whole lists of NUM_BLOCKS and
     NUM_CHANNELS are tuples.
     """
@@ -57,8 +61,15 @@ class Choice:
     values: tuple[Any, ...]
 
     @property
+    def training(self) -> str:
+        """The key of the schedule that the choice sets, empty for a choice of the network."""
+        return self.path.removeprefix(OF_TRAINING) if self.path.startswith(OF_TRAINING) else ""
+
+    @property
     def stages(self) -> tuple[int, ...]:
         """Indices of the stages that the choice sets, from 0."""
+        if self.training:
+            return ()
         match = PATH.fullmatch(self.path)
         assert match, self.path
         if self.path == "width" or match["stage"] == "*":
@@ -70,6 +81,8 @@ class Choice:
         """The yaml key that the choice sets."""
         if self.path == "width":
             return "NUM_CHANNELS"
+        if self.training:
+            return self.path
         match = PATH.fullmatch(self.path)
         assert match, self.path
         return match["key"] or self.path
@@ -100,10 +113,11 @@ class Limit:
 class _Write:
     """What a choice writes where: worked out once, for it is asked for with every array.
 
-    `table` [levels] or [levels, 4] is what each level writes; `distinct` says that no two levels
-    write the same number anywhere.
+    `column` is the choice's among those of the space. `table` [levels] or [levels, 4] is what each
+    level writes; `distinct` says that no two levels write the same number anywhere.
     """
 
+    column: int
     key: str
     stages: tuple[int, ...]
     branch: int | None
@@ -111,17 +125,19 @@ class _Write:
     distinct: bool
 
     @classmethod
-    def of(cls, choice: Choice) -> _Write:
+    def of(cls, column: int, choice: Choice) -> _Write:
         table = level_table(choice)
         columns = table.reshape(len(table), -1).T
         distinct = all(len(set(column.tolist())) == len(table) for column in columns)
-        return cls(choice.key, choice.stages, choice.branch, table, distinct)
+        return cls(column, choice.key, choice.stages, choice.branch, table, distinct)
 
 
 @dataclass(frozen=True)
 class SearchSpace:
     """Choices around a base, and limits on what comes of them.
 
+    Choices of training change nothing of a network: points that differ in them alone decode to the
+    same one, and are two variants all the same.
     `input_size` (height, width) and `classes` are what costs are counted for. A point is valid if
     its network can be built, `target` runs it as meant and it keeps every rule of `require`.
     """
@@ -146,6 +162,17 @@ class SearchSpace:
         """Whether any of its networks has an OCR head."""
         heads = [choice.values for choice in self.choices if choice.key == "HEAD"]
         return OCR in (HEAD_WORDS[v] for v in heads[0]) if heads else self.base.has_ocr
+
+    @cached_property
+    def networks(self) -> SearchSpace:
+        """The space without its choices of training."""
+        kept = tuple(choice for choice in self.choices if not choice.training)
+        return self if len(kept) == len(self.choices) else replace(self, choices=kept)
+
+    @property
+    def trainings(self) -> int:
+        """In how many ways each network may be trained."""
+        return prod(len(choice.values) for choice in self.choices if choice.training)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -175,7 +202,7 @@ class SearchSpace:
     def batch(self, points: Points) -> ArchitectureBatch:
         """Return the architectures of points [n, d], valid or not."""
         points = np.atleast_2d(np.asarray(points, dtype=np.int64))
-        levels = [write.table[points[:, column]] for column, write in enumerate(self._writes)]
+        levels = [write.table[points[:, write.column]] for write in self._writes]
         return self._written(levels, len(points))
 
     def _written(self, levels: Sequence[NDArray[np.int64]], count: int) -> ArchitectureBatch:
@@ -316,14 +343,16 @@ class SearchSpace:
 
     @cached_property
     def _writes(self) -> tuple[_Write, ...]:
-        return tuple(_Write.of(choice) for choice in self.choices)
+        choices = enumerate(self.choices)
+        return tuple(_Write.of(i, choice) for i, choice in choices if not choice.training)
 
     def _canonical(self, points: Points) -> Points:
         batch = self.batch(points)
         rows = batch.rows()
         # Of equal computations one may be spelled as a rule wants it and another not.
         ruled = self._valid(batch) if self.require else np.zeros(len(points), dtype=np.bool_)
-        for column, write in enumerate(self._writes):
+        for write in self._writes:
+            column = write.column
             undecided = np.ones(len(points), dtype=np.bool_)
             # Where each level writes other numbers, either none of them is read or all are told
             # apart: the first one alone says which.

@@ -35,7 +35,8 @@ class Survey:
     `costs` is (least, most) by name, within the limits. `unofficial` are the levels that the
     official library would not run as meant. `left_out` are the rules of the space with the share
     of what could be built that each leaves out; `size` counts what they leave, by its share of
-    what was looked at where not all was.
+    what was looked at where not all was. All of these count networks, each of which may be trained
+    in `trainings` ways.
     """
 
     size: int
@@ -46,6 +47,7 @@ class Survey:
     costs: dict[str, tuple[int, int]]
     unofficial: tuple[str, ...] = ()
     left_out: tuple[tuple[str, float], ...] = ()
+    trainings: int = 1
 
     def lines(self) -> list[str]:
         """Return the survey for people to read."""
@@ -57,6 +59,9 @@ class Survey:
             how = f"{about}{self.size:,} valid points, about {share:.0%} of them distinct variants"
         basis = "all counted" if self.exact else f"from a sample of {self.looked_at:,}"
         lines = [f"space: {how}"]
+        if self.trainings > 1:
+            points = f"{self.size * self.trainings:,} points in all"
+            lines.append(f"training: each of them in {self.trainings} ways, {points}")
         lines += [f"{rule}: leaves out {share:.1%}" for rule, share in self.left_out]
         lines += [f"within the limits: {self.within:.1%} ({basis})"]
         for name, (least, most) in self.costs.items():
@@ -70,6 +75,7 @@ class Survey:
 
 def survey(space: SearchSpace, seed: int = 0) -> Survey:
     """Count a space: every point up to 10,000, above that a sample drawn from `seed`."""
+    trainings, space = space.trainings, space.networks
     exact = int(np.prod(np.array(space.shape, dtype=float))) <= EXACT_UP_TO
     buildable = _all(space) if exact else _sample(space, seed)
     valid = space.valid(buildable)
@@ -99,6 +105,7 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
         )
         if len(buildable)
         else (),
+        trainings=trainings,
     )
 
 
@@ -120,6 +127,7 @@ def least_costs(space: SearchSpace) -> tuple[int, ...]:
     Above that it is the cost of a network that has the least of everything at once, without
     transitions, which not every variant needs.
     """
+    space = space.networks
     if int(np.prod(np.array(space.shape, dtype=float))) <= EXACT_UP_TO:
         points = _all(space)
         return tuple(int(v) for v in costs(space, points[space.valid(points)]).min(axis=0))

@@ -19,9 +19,10 @@ from hrnet_search.arch.architecture import (
     Architecture,
 )
 from hrnet_search.errors import nearest, shown
-from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, OneOf, Schema
+from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.space import OF_TRAINING, Choice, SearchSpace
+from hrnet_search.space.training_choices import TRAINING_KINDS, TRAINING_PATHS, VARIED
 
 MOST_LEVELS = 1000
 STAGE1_KEYS = ("NUM_BLOCKS", "NUM_CHANNELS", "BLOCK")
@@ -39,8 +40,13 @@ KNOWN = (
 SAID = (
     "width, FINAL_CONV_KERNEL, HEAD, OCR.MID_CHANNELS, OCR.KEY_CHANNELS, "
     "NUM_BLOCKS, NUM_CHANNELS, BLOCK of STAGE1 to STAGE4 or STAGE*, "
-    "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*"
+    "NUM_MODULES, NUM_BRANCHES, FUSE_METHOD of STAGE2 to STAGE4 or STAGE*, "
+    "schedule.lr and the like"
 )
+SAID_OF_TRAINING = f"{', '.join(VARIED)} of schedule"
+PATHS = (*KNOWN, *TRAINING_PATHS)
+"""What may be varied: of networks, and of how they are trained."""
+
 EACH = "each_branch"
 ENDS = ("from", "to")
 COUNT = Integer(1, MAX_COUNT)
@@ -102,6 +108,11 @@ class Levels(Kind[tuple[Any, ...]]):
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[Any, ...] | None:
         if isinstance(node, yaml.MappingNode):
+            if isinstance(self.level, Number):
+                reader.fault(
+                    node, path, "is a range, which is of whole numbers", "a list of levels"
+                )
+                return None
             return self._read_range(reader, node, path)
         if isinstance(node, yaml.SequenceNode) and len(node.value) > MOST_LEVELS:
             reader.fault(node, path, f"{len(node.value)} levels", f"at most {MOST_LEVELS}")
@@ -203,12 +214,13 @@ def _unused(reader: Reader, choice: Choice, used: set[int], nodes: dict[str, yam
 
 
 def _known(reader: Reader, section: Section, key: str) -> bool:
-    if key in KNOWN:
+    if key in PATHS:
         return True
     if key in NEVER_READ:
         wrong, allowed = "the network never reads it", ", ".join(k for k in KNOWN if "STAGE1" in k)
     else:
-        wrong, allowed = f"cannot be varied{nearest(key, KNOWN, len(reader.faults))}", SAID
+        wrong = f"cannot be varied{nearest(key, PATHS, len(reader.faults))}"
+        allowed = SAID_OF_TRAINING if key.startswith(OF_TRAINING) else SAID
     reader.fault(section.key_node(key), f"vary.{shown(key)}", wrong, allowed)
     return False
 
@@ -261,6 +273,8 @@ def choice_schema(path: str) -> Schema:
 
 def level_of(path: str) -> Kind[Any]:
     """Return the kind of one level of a path of `vary`."""
+    if path in TRAINING_KINDS:
+        return TRAINING_KINDS[path]
     key = path.rpartition(".")[2]
     return Whole(1) if key in LISTS else SCALARS.get(key, COUNT)
 

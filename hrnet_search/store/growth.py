@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,15 +32,19 @@ class Growth:
 
 
 def growth(
-    trials: Sequence[Trial], goals: Goals, schedule: str, reference: Reference | None = None
+    trials: Sequence[Trial],
+    goals: Goals,
+    schedules: Container[str],
+    reference: Reference | None = None,
 ) -> Growth | None:
     """Return how the front grew, over accuracy and log of the first cost; None without a point.
 
-    Trials of the search's schedule in the order they were asked for; every trial's time counts.
+    Trials of the search's `schedules`, which are ids, in the order they were asked for; every
+    trial's time counts.
     Without a `reference` it is the worst that they have come to.
     """
     cost = next(iter(goals.costs), OBJECTIVES["macs"])
-    rows = [(r, _point(r, goals, cost) if _counts(r, schedule) else None) for _, r in trials if r]
+    rows = [(r, _point(r, goals, cost) if _counts(r, schedules) else None) for _, r in trials if r]
     points = [point for _, point in rows if point]
     if not points:
         return None
@@ -69,8 +73,8 @@ def worst(points: Sequence[Reference]) -> Reference:
     return min(p[0] for p in points), max(p[1] for p in points) + 0.05
 
 
-def _counts(result: TrialResult, schedule: str) -> bool:
-    return result.status == COMPLETED and schedule in ("*", result.key.schedule)
+def _counts(result: TrialResult, schedules: Container[str]) -> bool:
+    return result.status == COMPLETED and result.key.schedule in schedules
 
 
 def _point(result: TrialResult, goals: Goals, of: Objective) -> tuple[float, float] | None:

@@ -30,6 +30,7 @@ from hrnet_search.records import (
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.notes import DONE, INTERRUPTED, RUNNING, Notes, redacted_notes
 from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections
+from hrnet_search.store.schedules import Every, as_they_count, search_ids
 from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
     FINISHED,
@@ -137,17 +138,24 @@ class Study:
     def variants(self) -> pd.DataFrame:
         """Return a row a completed architecture: its first trial, with means over its seeds.
 
-        Trials of other schedules than the search's (those that confirm) are left out. The
+        Trials of other schedules than the search's (those that confirm) are left out; where the
+        space varies training, an architecture counts by the schedule that served it best. The
         columns are those of `results`, and `seeds`, how many trials the means are of.
         """
-        table = self.results()
+        counting = {ask.number for ask, _ in as_they_count(self.trials(), self.notes)}
+        table = self.trained_in_each_way()
+        return table[table["number"].isin(counting)].reset_index(drop=True)
+
+    def trained_in_each_way(self) -> pd.DataFrame:
+        """Return what `variants` does, but a row for each schedule that an architecture had."""
+        table, searched = self.results(), search_ids(self.notes)
         table = table[table["status"] == COMPLETED]
-        schedule = self.notes.schedule
-        if schedule and schedule.id:
-            table = table[table["schedule"] == schedule.id]
+        if not isinstance(searched, Every):
+            table = table[table["schedule"].isin(list(searched))]
         table = table[table["miou"].between(0, 1)]
-        groups = table.groupby("architecture", sort=False)
-        rows = groups.head(1).set_index("architecture", drop=False)
+        by = ["architecture", "schedule"] if len(searched) > 1 else ["architecture"]
+        groups = table.groupby(by, sort=False)
+        rows = groups.head(1).set_index(by, drop=False)
         accuracies = [one.name for one in self.notes.goals.accuracies]
         for name in ("miou", *accuracies, SOFT_IOU, "latency_ms", "wall_s"):
             rows[name] = groups[name].mean()
@@ -208,10 +216,10 @@ class Study:
 
     def _means(self, architectures: pd.Series[str], one: Objective) -> list[float]:
         """Return the mean of an accuracy over the trials of each architecture."""
-        schedule = self.notes.schedule
+        searched = search_ids(self.notes)
         seen: dict[str, list[float]] = {}
-        for ask, result in self.trials():
-            by_search = not (schedule and schedule.id) or ask.key.schedule == schedule.id
+        for ask, result in as_they_count(self.trials(), self.notes):
+            by_search = ask.key.schedule in searched
             if result is not None and result.status == COMPLETED and by_search:
                 value = one.of(result)
                 seen.setdefault(ask.key.architecture, []).append(

@@ -200,7 +200,9 @@ def test_paused_trials_go_on_as_trials_of_the_search(tmp_path: Path) -> None:
     assert all(asks[n][0].purpose == SEARCH for n in went_on)
     assert sum(s == COMPLETED for s in status.values()) == 20
     assert "20 trials of 20" in brain.why_ended
-    assert asks[went_on[0]][1].wall_s == 2.0  # of both parts
+    both_parts = asks[went_on[0]][1]
+    assert both_parts
+    assert both_parts.wall_s == 2.0
     assert dict(gather(study).counts) == {COMPLETED: 20, PAUSED: len(first) - len(went_on)}
 
 

@@ -153,7 +153,7 @@ def test_judgements_are_no_trainings_in_what_a_report_counts(study: Study) -> No
     trials = study.trials()
     others = sum(ask.purpose != SLICES for ask, _ in trials)
     assert f"{others} trials: {others} completed, {NETWORKS} networks judged by" in summary(study)
-    grown = growth(trials, study.notes.goals, plan().schedule.id)
+    grown = growth(trials, study.notes.goals, {plan().schedule.id})
     assert grown is not None
     assert grown.trainings[-1] == others
     assert grown.hours[-1] == pytest.approx(sum(r.wall_s for _, r in trials if r) / 3600)

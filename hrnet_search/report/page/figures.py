@@ -29,6 +29,8 @@ def figures_of(page: Page) -> dict[str, Figure]:
     """Return every figure that there is something to draw for, by name."""
     found = {
         "growth": _growth(page),
+        "shares": _shares(page),
+        "pairs": _pairs(page),
         "curves": _curves(page),
         "importance": _importance(page),
         "effects": _effects(page),
@@ -138,6 +140,52 @@ def _importance(page: Page) -> Figure | None:
             "yaxis": {"type": "category"},
         },
     }  # fmt: skip
+
+
+def _shares(page: Page) -> Figure | None:
+    found = page.choices.anova
+    if found is None:
+        return None
+    pairs = [(" and ".join(plain(p, 30) for p in pair.paths), pair.share) for pair in found.pairs]
+    parts = [(plain(part.path), part.share) for part in found.parts]
+    rows = sorted([*parts, *pairs], key=lambda row: row[1])
+    together = {name for name, _ in pairs}
+    return {
+        "data": [{
+            "type": "bar", "orientation": "h", "x": [share for _, share in rows],
+            "y": [name for name, _ in rows],
+            "marker": {"color": [FRONT if name in together else TRIAL for name, _ in rows]},
+            "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+        }],
+        "layout": {
+            "height": 120 + 24 * len(rows), "margin": {"l": 260},
+            "xaxis": {"title": {"text": "share of the model's variance over the space"}},
+            "yaxis": {"type": "category"},
+        },
+    }  # fmt: skip
+
+
+def _pairs(page: Page) -> Figure | None:
+    found = page.choices.anova
+    if found is None or not found.pairs:
+        return None
+    down = -(-len(found.pairs) // ACROSS)
+    layout: Figure = {"height": 110 + 240 * down, "coloraxis": {"colorscale": "Viridis"}}
+    layout["coloraxis"]["colorbar"] = {"title": {"text": plain(page.accuracy)}, "thickness": 12}
+    layout["grid"] = {"rows": down, "columns": ACROSS, "pattern": "independent", "ygap": 0.45}
+    data = []
+    for place, pair in enumerate(found.pairs, start=1):
+        number = "" if place == 1 else str(place)
+        for axis, path in zip(("yaxis", "xaxis"), pair.paths, strict=True):
+            layout[f"{axis}{number}"] = {"type": "category", "title": {"text": plain(path, 30)}}
+        rows, columns = ([plain(level, 20) for level in own] for own in pair.levels)
+        data.append({
+            "type": "heatmap", "coloraxis": "coloraxis", "x": columns, "y": rows,
+            "z": [[round(value, 5) for value in row] for row in pair.table],
+            "xaxis": f"x{number}", "yaxis": f"y{number}",
+            "hovertemplate": "%{y} with %{x}: %{z:.4f} expected<extra></extra>",
+        })  # fmt: skip
+    return {"data": data, "layout": layout}
 
 
 def _effects(page: Page) -> Figure | None:

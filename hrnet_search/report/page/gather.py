@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from hrnet_search import __version__
@@ -26,6 +27,7 @@ from hrnet_search.report.page.history import (
     reasons,
     stops,
 )
+from hrnet_search.report.page.interactions import Anova, anova, canonical_of
 from hrnet_search.report.page.points import (
     Points,
     condition_line,
@@ -41,13 +43,13 @@ from hrnet_search.report.trust.trials import (
     SLICES,
     Trial,
     learned_from,
-    long_schedule_id,
-    schedule_id,
-    slices_schedule_id,
+    slices_ids,
 )
+from hrnet_search.space.space import OF_TRAINING
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.growth import Growth, growth
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import as_they_count, long_ids, search_ids, varied_levels
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import trainings_of
 from hrnet_search.version_rule import spelt
@@ -94,12 +96,16 @@ class FrontMember:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may vary: paths, levels as text, and the model of all completed variants."""
+    """What may vary: paths, levels as text, and two models of all completed variants.
+
+    One of choices by themselves, and one of them in pairs.
+    """
 
     paths: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
     front: tuple[tuple[int, ...], ...]
     model: ChoiceModel | None
+    anova: Anova | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,7 @@ def gather(study: Study) -> Page:
     numbers = [m.number for m in front]
     writer = ConfigWriter.of(notes)
     goals = notes.goals
-    rows = {int(row["number"]): row for row in variants.to_dict("records")}
+    rows = _by_number(variants)
     shown_members = front[:MOST_DRAWN]
     others = [
         (column, label)
@@ -191,7 +197,7 @@ def gather(study: Study) -> Page:
     ]
     columns = goals.accuracy.name, [column for column, _ in others]
     preview_members, previews = preview_rows({m.number: m.evaluation for m in shown_members})
-    network = writer.base.architecture if writer.base else None
+    network, trained = writer.base.architecture if writer.base else None, varied_levels(notes)
     return Page(
         name=study.name,
         objectives=tuple(one.label for one in goals.objectives),
@@ -201,14 +207,16 @@ def gather(study: Study) -> Page:
         counts=_counts(ran, dict(zip(table["number"], table["status"], strict=True))),
         trials=len(ran),
         evidence=evidence,
-        points=points_of(variants, numbers, by_number, evidence, writer, goals),
+        points=points_of(variants, numbers, by_number, evidence, writer, goals, trained),
         members=tuple(
-            _member(m, rows[m.number], evidence, network, columns) for m in shown_members
+            _member(m, rows[m.number], evidence, (network, trained), columns) for m in shown_members
         ),
         front_size=len(front),
         base_width=network.width if network else None,
         history=_history(trials, notes),
-        choices=_choices(notes, by_number, rows, numbers),
+        choices=_choices(
+            notes, by_number, _by_number(study.trained_in_each_way()), numbers, network
+        ),
         long_short=_long_short(notes, trials),
         trainings=tuple(_trained_in_full(study, rows)),
         classes=notes.schedule.data.names if notes.schedule else (),
@@ -225,6 +233,10 @@ def gather(study: Study) -> Page:
     )
 
 
+def _by_number(table: pd.DataFrame) -> dict[int, Mapping[Any, Any]]:
+    return {int(row["number"]): row for row in table.to_dict("records")}
+
+
 def _counts(trials: Sequence[Trial], statuses: Mapping[int, str]) -> tuple[tuple[str, int], ...]:
     """Return how many trials stand how, by `statuses` of all numbers."""
     found = dict.fromkeys(STATES, 0)
@@ -237,12 +249,14 @@ def _member(
     member: Member,
     row: Mapping[Any, Any],
     evidence: Evidence,
-    base: Architecture | None,
+    beside: tuple[Architecture | None, Mapping[str, Mapping[str, Any]]],
     columns: tuple[str, Sequence[str]],
 ) -> FrontMember:
     network, cost, latency = member.architecture, member.result.cost, member.result.latency
     interval = evidence.accuracies.get(member.number)
     accuracy, others = columns
+    base, trained = beside
+    choices = trained.get(member.result.key.schedule)
     return FrontMember(
         number=member.number,
         architecture=network.id,
@@ -258,7 +272,7 @@ def _member(
         others=tuple(known(row[name]) for name in others),
         seeds=int(row["seeds"]),
         chance=evidence.chances.get(member.number),
-        differs=differences(network, base) if base else network.id,
+        differs=differences(network, base, choices) if base else network.id,
         config=f"{member.stem}.yaml",
         drawing=draw_network(network, base),
     )
@@ -267,7 +281,7 @@ def _member(
 def _history(trials: Sequence[Trial], notes: Notes) -> History:
     curves, in_all = learning_curves(trials, notes.goals.accuracy)
     return History(
-        growth=growth(trials, notes.goals, schedule_id(notes)),
+        growth=growth(trials, notes.goals, search_ids(notes)),
         curves=curves,
         curves_in_all=in_all,
         stops=stops(trials),
@@ -281,12 +295,16 @@ def _choices(
     trials: Mapping[int, Trial],
     rows: Mapping[int, Mapping[Any, Any]],
     front: Sequence[int],
+    base: Architecture | None,
 ) -> Choices:
     paths, levels = choice_names(notes)
     points = [trials[number][0].point for number in rows]
     seen = [float(row[notes.goals.accuracy.name]) for row in rows.values()]
     members = tuple(tuple(trials[number][0].point) for number in front[:MOST_DRAWN])
-    return Choices(paths, levels, members, choice_model(points, seen, paths, levels))
+    model = choice_model(points, seen, paths, levels)
+    canonical = canonical_of(base, notes.choices or (), notes.levels or ())
+    pairs = anova(points, seen, paths, levels, canonical)
+    return Choices(paths, levels, members, model, pairs)
 
 
 def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
@@ -295,16 +313,16 @@ def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
 
 
 def _both(notes: Notes, trials: Sequence[Trial]) -> Iterator[LongShort]:
-    ids = slices_schedule_id(trials) or schedule_id(notes), long_schedule_id(notes)
+    ids = slices_ids(trials) or search_ids(notes), long_ids(notes)
     accuracy = notes.goals.accuracy
     short: dict[str, tuple[int, float]] = {}
-    for ask, result in trials:
+    for ask, result in as_they_count(trials, notes):
         seen = accuracy.of(result) if result is not None else None
         if result is None or result.status != COMPLETED or seen is None:
             continue
-        if ask.key.schedule == ids[0]:
+        if ask.key.schedule in ids[0]:
             short.setdefault(ask.key.architecture, (ask.number, seen))
-        elif ask.key.schedule == ids[1] and ask.key.architecture in short:
+        elif ask.key.schedule in ids[1] and ask.key.architecture in short:
             yield LongShort(*short[ask.key.architecture], seen)
 
 
@@ -331,6 +349,9 @@ def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tupl
     yield "seeds", ", ".join(map(str, sorted({ask.key.seed for ask, _ in trials}))) or "none"
     if notes.schedule:
         yield "schedule", _in_words(notes.schedule)
+    if len(searched := search_ids(notes)) > 1:
+        varied = ", ".join(p for p in notes.choices or () if p.startswith(OF_TRAINING))
+        yield "schedules", f"{len(searched)}, by {varied}; a network counts by its best"
     if notes.long_schedule:
         yield "long schedule", _in_words(notes.long_schedule)
     if notes.initial:

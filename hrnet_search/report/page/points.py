@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,15 +81,18 @@ def points_of(
     evidence: Evidence,
     writer: ConfigWriter,
     goals: Goals,
+    trained: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Points:
-    """Return the columns of `variants`; `front` and `trials` are by trial number."""
+    """Return the columns of `variants`; `front` and `trials` are by trial number.
+
+    `trained` are choices of training by path, as each schedule has them, by its id.
+    """
     in_all, name = len(variants), goals.accuracy.name
     variants = variants.iloc[_drawn(variants, name, set(front), trials, evidence)]
     numbers = [int(n) for n in variants["number"]]
     accuracies = [float(m) for m in variants[name]]
     intervals = [evidence.accuracies.get(n) for n in numbers]
     asks = [trials[n][0] for n in numbers]
-    networks = [ask.architecture for ask in asks]
     base = writer.base
     members = set(front)
     places = tuple(_place(n, members, evidence) for n in numbers)
@@ -107,7 +111,12 @@ def points_of(
         seeds=tuple(int(s) for s in variants["seeds"]),
         chance=tuple(evidence.chances.get(n) for n in numbers),
         place=places,
-        differs=tuple(differences(n, base.architecture) if base else n.id for n in networks),
+        differs=tuple(
+            differences(ask.architecture, base.architecture, (trained or {}).get(ask.key.schedule))
+            if base
+            else ask.architecture.id
+            for ask in asks
+        ),
         yamls=yamls,
         blocks=blocks,
         axes=axes_of(variants, [trials[n][1] for n in numbers]),

@@ -28,14 +28,13 @@ from hrnet_search.report.trust.trials import (
     Trial,
     costs_of,
     data_warnings,
-    long_schedule_id,
-    schedule_id,
     seeds_of,
-    slices_schedule_id,
+    slices_ids,
     version_warning,
 )
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import FullTraining, trainings_of
 
@@ -81,16 +80,16 @@ class Evidence:
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
     """Return what a study, finished or not, says about itself; `trials` are its own if at hand."""
-    trials = study.trials() if trials is None else trials
     notes, front = study.notes, study.front()
+    trials = as_they_count(study.trials() if trials is None else trials, notes)
     accuracy = notes.goals.accuracy
-    noise = seed_noise(list(seeds_of(trials, schedule_id(notes), accuracy.key).values()))
+    noise = seed_noise(list(seeds_of(trials, search_ids(notes), accuracy.key).values()))
     near = near_front(study, trials, front, noise)
     draws = Draws(near, images_of(near), noise, accuracy.classes)
     on_front = set(front["number"])
     members = [i for i, one in enumerate(near) if one.number in on_front]
     full = trainings_of(study.folder, notes.study_id)
-    judged = seeds_of(trials, slices_schedule_id(trials), notes.signal)
+    judged = seeds_of(trials, slices_ids(trials), notes.signal)
     ranking = _ranking(trials, notes, full)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
@@ -127,11 +126,11 @@ def _ranking(
     have one: they are longer.
     """
     accuracy = notes.goals.accuracy.key
-    long = seeds_of(trials, long_schedule_id(notes), accuracy)
+    long = seeds_of(trials, long_ids(notes), accuracy)
     longest = _by_full_trainings(full, accuracy)
     if len(longest) >= max(len(long), 1):
         long = longest
-    by = slices_schedule_id(trials) or schedule_id(notes)
+    by = slices_ids(trials) or search_ids(notes)
     short = seeds_of(trials, by, notes.signal)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in long if name in short and macs.get(name, 0) > 0]
@@ -160,7 +159,7 @@ def _optimism(
     trials: Sequence[Trial], front: pd.DataFrame, notes: Notes
 ) -> tuple[float, int] | None:
     """Return how much better front members are by the search's seed than by fresh ones."""
-    seeds = seeds_of(trials, schedule_id(notes), notes.goals.accuracy.key)
+    seeds = seeds_of(trials, search_ids(notes), notes.goals.accuracy.key)
     found = [seeds[name] for name in front["architecture"] if len(seeds.get(name, ())) > 1]
     if not found:
         return None

@@ -19,7 +19,7 @@ from hrnet_search.report.trust.statistics import (
     combined,
     seed_noise,
 )
-from hrnet_search.report.trust.trials import Trial, keys_of, schedule_id, seeds_of
+from hrnet_search.report.trust.trials import Trial, keys_of, seeds_of
 from hrnet_search.store.evaluations import (
     AS_TRAINED,
     IN_INT8,
@@ -28,6 +28,7 @@ from hrnet_search.store.evaluations import (
     read_counts,
     resample,
 )
+from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.study import Study, within_limits
 
 MOST_JUDGED = 64
@@ -92,7 +93,8 @@ def front_accuracy(
     trials, notes = study.trials(), study.notes
     own = notes.goals.accuracy
     accuracy = own if accuracy is None or accuracy.key == own.key else accuracy
-    noise = seed_noise(list(seeds_of(trials, schedule_id(notes), accuracy.key).values()))
+    seeds = seeds_of(as_they_count(trials, notes), search_ids(notes), accuracy.key)
+    noise = seed_noise(list(seeds.values()))
     reader = _Reader(study.folder, keys_of(trials, notes), accuracy)
     front = study.front([accuracy.name, cost]).to_dict("records")
     near = [reader.judged(row, [cost]) for row in front]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import pandas as pd
 
 from hrnet_search.records import COMPLETED, MIOU, OBJECTIVES, SOFT_IOU, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.version_rule import mixed_versions
 
@@ -17,23 +18,25 @@ SLICES = "slices"
 Trial = tuple[Ask, TrialResult | None]
 
 
-def seeds_of(trials: Sequence[Trial], schedule: str, signal: str = MIOU) -> dict[str, list[float]]:
-    """Return the accuracies of each architecture by a schedule, in the order they were asked for.
+def seeds_of(
+    trials: Sequence[Trial], schedules: Container[str], signal: str = MIOU
+) -> dict[str, list[float]]:
+    """Return the accuracies of each architecture by some schedules, in the order asked for.
 
     `signal` is mIoU, soft IoU or IoU by class ids; trials that do not know it are left out.
     """
     found: dict[str, list[float]] = {}
     for ask, result in trials:
-        score = result.score(signal) if result and completed(ask, result, schedule) else None
+        score = result.score(signal) if result and completed(ask, result, schedules) else None
         if score is not None:
             found.setdefault(ask.key.architecture, []).append(score)
     return found
 
 
-def completed(ask: Ask, result: TrialResult | None, schedule: str) -> bool:
-    """Return whether a trial completed by a schedule; any, where a study noted none ("*")."""
+def completed(ask: Ask, result: TrialResult | None, schedules: Container[str]) -> bool:
+    """Return whether a trial completed by one of some schedules, which are ids."""
     done = result is not None and result.status == COMPLETED
-    return done and schedule in ("*", ask.key.schedule)
+    return done and ask.key.schedule in schedules
 
 
 def costs_of(trials: Sequence[Trial], name: str) -> dict[str, float]:
@@ -47,32 +50,22 @@ def costs_of(trials: Sequence[Trial], name: str) -> dict[str, float]:
 
 
 def keys_of(trials: Sequence[Trial], notes: Notes) -> dict[str, list[TrialKey]]:
-    """Return the trials of each architecture that completed by the search's schedule."""
-    schedule, found = schedule_id(notes), dict[str, list[TrialKey]]()
-    for ask, result in trials:
-        if completed(ask, result, schedule):
+    """Return the trials of each architecture that completed by the schedule that it counts by."""
+    schedules, found = search_ids(notes), dict[str, list[TrialKey]]()
+    for ask, result in as_they_count(trials, notes):
+        if completed(ask, result, schedules):
             found.setdefault(ask.key.architecture, []).append(ask.key)
     return found
 
 
-def schedule_id(notes: Notes) -> str:
-    """Return the id of the search's schedule, "*" where none was noted."""
-    return (notes.schedule.id if notes.schedule else "") or "*"
-
-
-def long_schedule_id(notes: Notes) -> str:
-    """Return the id of the long schedule, empty where none was noted."""
-    return notes.long_schedule.id if notes.long_schedule else ""
-
-
-def slices_schedule_id(trials: Sequence[Trial]) -> str:
-    """Return the id of the schedule that judges by slices of shared weights, empty without one."""
-    return next((ask.key.schedule for ask, _ in trials if ask.purpose == SLICES), "")
+def slices_ids(trials: Sequence[Trial]) -> frozenset[str]:
+    """Return the id of the schedule that judges by slices of shared weights, if there is one."""
+    return frozenset(ask.key.schedule for ask, _ in trials if ask.purpose == SLICES)
 
 
 def trained(table: pd.DataFrame, trials: Sequence[Trial]) -> pd.DataFrame:
     """Return the rows of a table of results without those that were judged by slices."""
-    return table[table["schedule"] != slices_schedule_id(trials)]
+    return table[~table["schedule"].isin(list(slices_ids(trials)))]
 
 
 def learned_from(notes: Notes) -> str:

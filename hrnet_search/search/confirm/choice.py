@@ -6,7 +6,7 @@ and accuracy, so that a report can say how far a short schedule and one seed are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -30,13 +30,14 @@ class Candidate:
     """An architecture that completed: the number of its first ask, and its mean objectives.
 
     `values` are in the order of the study's objectives; `fits` says that it has every accuracy
-    that the limits ask for.
+    that the limits ask for. `schedule` is the id of the one that it counts by.
     """
 
     number: int
     architecture: str
     values: tuple[float, ...]
     fits: bool = True
+    schedule: str = ""
 
 
 def confirm_trials(trials: int, share: float, long: int) -> int:
@@ -72,15 +73,15 @@ def confirming(
     candidates: Sequence[Candidate],
     goals: Goals,
     seeds: tuple[int, ...],
-    schedules: tuple[str, str],
+    long_of: Callable[[str], str],
     room: tuple[int, int],
     long: int,
 ) -> list[TrialKey]:
     """Return the trials that confirm, in their order.
 
-    `seeds` are those of the search, `schedules` the ids of the search's and the long one, of
-    `long` times the steps; `room` as `long_trials` has it. The long ones come last: they take the
-    most time, and the front is confirmed before them.
+    `seeds` are those of the search, `long_of` names the long schedule, of `long` times the steps,
+    beside that of a candidate; `room` as `long_trials` has it. The long ones come last: they take
+    the most time, and the front is confirmed before them.
     """
     if not candidates:
         return []
@@ -93,10 +94,10 @@ def confirming(
     many = long_trials(room, long)
     few = min(room[0] - many, room[1] - many * long)
     trained_long = [
-        TrialKey(c.architecture, schedules[1], unseen[0])
+        TrialKey(c.architecture, long_of(c.schedule), unseen[0])
         for c in stratified(candidates, goals, many)
     ]
-    repeats = [TrialKey(c.architecture, schedules[0], s) for s in repeated for c in front]
+    repeats = [TrialKey(c.architecture, c.schedule, s) for s in repeated for c in front]
     return [*repeats[:few], *trained_long]
 
 

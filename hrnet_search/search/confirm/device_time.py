@@ -32,7 +32,7 @@ class DeviceTime:
         """`seconds` is what a training will hardly exceed, for a budget that is one of time."""
         self._plan, self._book, self._trials = plan, book, trials
         self._budget, self._at_most = budget, seconds
-        self._schedule = plan.schedule.id  # kept, for it is asked for with every trial
+        self._schedules = plan.schedules  # kept, for they are asked for with every trial
 
     @property
     def allowed(self) -> float:
@@ -96,12 +96,14 @@ class DeviceTime:
         if self._budget.bounded and key.architecture:
             return self._at_most(key)
         done = [(ask.key, r.wall_s) for ask, r in self._ended() if r.status == COMPLETED]
-        alike = [(k, s) for k, s in done if k.schedule == key.schedule]
+        searching = self._schedules.search  # no choice of training changes what a step takes
+        is_short = key.schedule in searching
+        alike = [(k, s) for k, s in done if (k.schedule in searching) == is_short]
         if own := [s for k, s in alike if k.architecture == key.architecture]:
             return fmean(own)
-        short = [(k, s) for k, s in done if k.schedule == self._schedule]
+        short = [(k, s) for k, s in done if k.schedule in searching]
         own = [s for k, s in short if k.architecture == key.architecture]
-        times = 1 if key.schedule == self._schedule else self._plan.long
+        times = 1 if is_short else self._plan.long
         return times * fmean(own or [s for _, s in short] or [0.0])
 
     def besides(self, keys: Collection[TrialKey]) -> tuple[int, int]:
@@ -115,7 +117,7 @@ class DeviceTime:
 
         trials = self._plan.confirming - sum(one_of_them(ask) for ask, _ in self._ended())
         left = self.allowed - self._seconds(one_of_them)
-        each = self.expected(TrialKey("", self._schedule, 0))
+        each = self.expected(TrialKey("", self._plan.schedule.id, 0))
         return trials, int(left / each) if each else trials
 
     def _seconds(self, counts: Callable[[Ask], bool]) -> float:

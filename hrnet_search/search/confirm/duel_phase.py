@@ -98,7 +98,8 @@ class DuelPhase:
             pick=match.pick.architecture,
             rival=match.rival.architecture,
             name=match.rival.name,
-            schedule=self._first_of_base.schedule,
+            # Both sides by the pick's: what differs is the network alone.
+            schedule=match.pick.long or self._first_of_base.schedule,
             seeds=self._seeds,
         )
 

@@ -22,7 +22,8 @@ NOTHING_NEW = "what the search picks is a published network or the base itself"
 class Found:
     """A network that the search trained: its first trial, its cost, and its mean accuracy.
 
-    `fits` says that it has every accuracy that the limits ask for: no other is a pick.
+    `fits` says that it has every accuracy that the limits ask for: no other is a pick. `long` is
+    the id of the long schedule that has its choices of training.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Found:
     cost: float
     accuracy: float
     fits: bool = True
+    long: str = ""
 
 
 @dataclass(frozen=True, slots=True)

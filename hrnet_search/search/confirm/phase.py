@@ -33,7 +33,7 @@ class ConfirmPhase:
         self._plan, self._book, self._trials = plan, book, trials
         self._rivals, self._in_time = Rivals(plan, book, trials), in_time
         self._time = DeviceTime(plan, book, trials, in_time.budget, self._seconds)
-        self._schedules = (plan.schedule.id, plan.long_schedule.id)
+        self._schedules = plan.schedules
         self._duels = DuelPhase(plan, store, book, self._rivals, self._time)
         self.why_none = ""
 
@@ -66,7 +66,7 @@ class ConfirmPhase:
             self._trials.candidates(),
             plan.goals,
             plan.seeds,
-            self._schedules,
+            self._schedules.long_of,
             self._time.besides(self._duels.keys()),
             plan.long,
         ):
@@ -84,9 +84,9 @@ class ConfirmPhase:
         return self._in_time.budget.bounded and self._trials.asked(SEARCH) < SEARCHED_FROM
 
     def _seconds(self, key: TrialKey) -> float:
-        network = self._rivals.network(key.architecture)[1]
+        network = self._rivals.network(key)[1]
         return self._in_time.pace.at_most(network, key.schedule)
 
     def _commit(self, key: TrialKey) -> bool:
-        point, network = self._rivals.network(key.architecture)
+        point, network = self._rivals.network(key)
         return self._book.commit(key, point, network, CONFIRM)

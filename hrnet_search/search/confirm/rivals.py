@@ -7,7 +7,7 @@ from statistics import fmean
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import COMPLETED, Point
+from hrnet_search.records import COMPLETED, Point, TrialKey
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.duels import Found, Known
 from hrnet_search.search.plan import Plan
@@ -44,7 +44,8 @@ class Rivals:
             if value is not None:
                 accuracy = one.values[place]
                 network = one.number, one.architecture
-                found.append(Found(*network, float(value), accuracy, one.fits))
+                long = self._plan.schedules.long_of(one.schedule)
+                found.append(Found(*network, float(value), accuracy, one.fits, long))
         return found
 
     def known(self, name: str) -> list[Known]:
@@ -63,13 +64,21 @@ class Rivals:
         """Return the mean latency in ms of a network's trials, None where it has none."""
         return self._latencies().get(architecture)
 
-    def network(self, architecture: str) -> tuple[Point, Architecture]:
-        """Return a network with its point: none where the search did not ask for it."""
-        asked = (a for a in self._book.asks.values() if a.key.architecture == architecture)
-        first = next(asked, None)
-        if first is not None:
-            return first.point, first.architecture
-        return (), next(n for n, _ in self._designs.values() if n.id == architecture)
+    def network(self, key: TrialKey) -> tuple[Point, Architecture]:
+        """Return the network of a trial with its point: none where the search asked for none.
+
+        That is a network that the search did not try, or not by this schedule or its short one.
+        """
+        network, schedules = None, self._plan.schedules
+        for ask in self._book.asks.values():
+            if ask.key.architecture != key.architecture:
+                continue
+            network = ask.architecture
+            own = schedules.of(ask.point)
+            if ask.point and key.schedule in (own, schedules.long_of(own)):
+                return ask.point, network
+        known = (n for n, _ in self._designs.values() if n.id == key.architecture)
+        return (), network or next(known)
 
     def _latencies(self) -> dict[str, float]:
         measured: dict[str, list[float]] = {}

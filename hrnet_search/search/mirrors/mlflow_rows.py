@@ -13,6 +13,7 @@ from hrnet_search.records import KEPT, Objective, Schedule, TrialResult
 from hrnet_search.search.trials import SLICES
 from hrnet_search.store.growth import Growth, Reference, Trial, growth
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import noted_schedules, search_ids
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import Ask
 
@@ -111,13 +112,12 @@ def architecture_params(architecture: Architecture) -> dict[str, object]:
 
 
 def _schedule_params(notes: Notes, schedule: str) -> dict[str, object]:
-    known = (notes.schedule, notes.long_schedule, *(notes.arm_schedules or ()))
-    noted = next((one for one in known if one and one.id == schedule), None)
-    if noted is None:
+    known = noted_schedules(notes).get(schedule)
+    if known is None:
         return {}
     own = (field.name for field in fields(Schedule) if field.name != "data")
-    found: dict[str, object] = {f"schedule.{name}": getattr(noted.schedule, name) for name in own}
-    data = noted.schedule.data
+    found: dict[str, object] = {f"schedule.{name}": getattr(known, name) for name in own}
+    data = known.data
     return {**found, "data.kind": data.kind, "data.classes": data.classes, "data.size": data.size}
 
 
@@ -135,8 +135,7 @@ def study_params(notes: Notes) -> dict[str, str]:
 def front_growth(study: Study, reference: Reference | None) -> Growth | None:
     """Return how the front of a study grew over a reference, its own if there is none yet."""
     notes = study.notes
-    schedule = (notes.schedule.id if notes.schedule else "") or "*"
-    return growth(study.trials(), notes.goals, schedule, reference)
+    return growth(study.trials(), notes.goals, search_ids(notes), reference)
 
 
 def ending_metrics(trials: Sequence[Trial]) -> Iterator[Row]:

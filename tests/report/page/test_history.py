@@ -13,6 +13,7 @@ from hrnet_search.report.page.history import audit_line, learning_curves, reason
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit
 from hrnet_search.store.growth import growth
+from hrnet_search.store.schedules import Every
 
 
 def trials(*found: TrialResult | None) -> list[Trial]:
@@ -34,17 +35,17 @@ def test_hypervolume_grows_with_the_front_and_time_with_every_trial() -> None:
         result(2, status=FAILED, miou=None, cost=None, latency=None, wall_s=1800.0),
         result(3, miou=0.7, cost=Cost(1, 1000, 1), wall_s=3600.0),
     )
-    found = growth(rows, GOALS, "*")
+    found = growth(rows, GOALS, Every())
     assert found is not None
     assert found.trainings == (1, 4)  # the two between changed nothing but the time
     assert found.hours == (1.0, 3.5)
     first, better = found.volume
     assert first < better
-    level = growth(rows[:2], GOALS, "*")
+    level = growth(rows[:2], GOALS, Every())
     assert level is not None
     assert level.trainings == (1, 2)  # the last one says how long nothing changed
-    assert growth(rows, Goals.of(["miou"]), "*") is not None
-    assert growth(rows[2:4], GOALS, "*") is None
+    assert growth(rows, Goals.of(["miou"]), Every()) is not None
+    assert growth(rows[2:4], GOALS, Every()) is None
 
 
 def test_only_trials_of_the_search_s_schedule_make_the_volume() -> None:
@@ -53,8 +54,8 @@ def test_only_trials_of_the_search_s_schedule_make_the_volume() -> None:
     assert other is not None
     long = [rows[0], (rows[1][0], result(1, miou=0.9, key=other))]
     both, one = (
-        growth(rows, GOALS, "sc-0"),
-        growth(long, GOALS, "sc-0"),
+        growth(rows, GOALS, {"sc-0"}),
+        growth(long, GOALS, {"sc-0"}),
     )
     assert both is not None
     assert one is not None

@@ -27,12 +27,13 @@ from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
 GOALS = Goals.of(["miou", "macs"])
+LONG = {"sc-s": "sc-l"}
 
 
 def candidates(count: int, seed: int = 0) -> list[Candidate]:
     rng = np.random.default_rng(seed)
     values = zip(rng.random(count).tolist(), rng.lognormal(0, 1, count).tolist(), strict=True)
-    return [Candidate(i, f"hr-{i}", pair) for i, pair in enumerate(values)]
+    return [Candidate(i, f"hr-{i}", pair, schedule="sc-s") for i, pair in enumerate(values)]
 
 
 def test_small_studies_confirm_nothing() -> None:
@@ -52,7 +53,7 @@ def test_the_long_schedule_is_for_enough_architectures_or_none() -> None:
 
 def test_front_members_get_seeds_before_anything_is_trained_long() -> None:
     found = candidates(50)
-    asked = confirming(found, GOALS, (0, 1), ("sc-s", "sc-l"), (99, 50), 3)
+    asked = confirming(found, GOALS, (0, 1), LONG.__getitem__, (99, 50), 3)
     assert len(asked) == len(set(asked))
     short = [key for key in asked if key.schedule == "sc-s"]
     assert asked[: len(short)] == short
@@ -71,18 +72,18 @@ def test_front_members_get_seeds_before_anything_is_trained_long() -> None:
 def test_what_is_below_a_limit_gets_no_seeds_and_may_be_trained_long() -> None:
     """It still says how the short schedule ranks."""
     found = [replace(c, fits=c.number % 3 > 0) for c in candidates(50)]
-    asked = confirming(found, GOALS, (0,), ("sc-s", "sc-l"), (99, 99), 3)
+    asked = confirming(found, GOALS, (0,), LONG.__getitem__, (99, 99), 3)
     fitting = {c.architecture for c in found if c.fits}
     front = {key.architecture for key in asked if key.schedule == "sc-s"}
-    alone = confirming([c for c in found if c.fits], GOALS, (0,), ("sc-s", "sc-l"), (99, 99), 3)
+    alone = confirming([c for c in found if c.fits], GOALS, (0,), LONG.__getitem__, (99, 99), 3)
     assert front == {key.architecture for key in alone if key.schedule == "sc-s"} <= fitting
     assert not {key.architecture for key in asked if key.schedule == "sc-l"} <= fitting
 
 
 def test_more_seeds_leave_trials_for_what_is_trained_long() -> None:
-    asked = confirming(candidates(50), GOALS, (0,), ("sc-s", "sc-l"), (14, 99), 3)
+    asked = confirming(candidates(50), GOALS, (0,), LONG.__getitem__, (14, 99), 3)
     assert [key.schedule for key in asked] == ["sc-l"] * 14
-    asked = confirming(candidates(50), GOALS, (0,), ("sc-s", "sc-l"), (20, 99), 3)
+    asked = confirming(candidates(50), GOALS, (0,), LONG.__getitem__, (20, 99), 3)
     assert [key.schedule for key in asked] == ["sc-s"] * 4 + ["sc-l"] * 16
 
 
@@ -102,10 +103,10 @@ def test_long_trainings_spread_over_cost_and_accuracy() -> None:
 
 @pytest.mark.parametrize("seeds", [(0,), (3, 0), (1, 2, 3, 4, 5), (2**31,)])
 def test_long_trainings_have_a_seed_that_nothing_else_had(seeds: tuple[int, ...]) -> None:
-    found = confirming(candidates(40), GOALS, seeds, ("short", "long"), (99, 90), 3)
-    long = {key.seed for key in found if key.schedule == "long"}
+    found = confirming(candidates(40), GOALS, seeds, LONG.__getitem__, (99, 90), 3)
+    long = {key.seed for key in found if key.schedule == "sc-l"}
     assert len(long) == 1
-    assert long.isdisjoint({*seeds, *(key.seed for key in found if key.schedule == "short")})
+    assert long.isdisjoint({*seeds, *(key.seed for key in found if key.schedule == "sc-s")})
 
 
 def test_long_trainings_of_variants_that_inherit_are_from_scratch() -> None:
@@ -117,7 +118,7 @@ def test_long_trainings_of_variants_that_inherit_are_from_scratch() -> None:
 
 
 def test_without_a_completed_trial_nothing_confirms() -> None:
-    assert confirming([], GOALS, (0,), ("a", "b"), (20, 20), 3) == []
+    assert confirming([], GOALS, (0,), LONG.__getitem__, (20, 20), 3) == []
 
 
 def confirming_plan(trials: int = 60, share: float = 0.4) -> Plan:

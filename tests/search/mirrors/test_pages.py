@@ -20,6 +20,7 @@ from hrnet_search.search.mirrors.tracking_uri import sqlite_url
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.growth import growth
 from hrnet_search.store.notes import DONE, INTERRUPTED, RUNNING, Notes
+from hrnet_search.store.schedules import Every
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -125,7 +126,7 @@ def test_mlflow_shows_the_front_and_how_it_grew_when_more_trials_follow(folder: 
     assert steps == sorted(set(steps)), "nothing twice"
     assert steps[-1] == 3
     study = open_study(folder)
-    whole = growth(study.trials(), Goals.of(["miou", "macs"]), "*")
+    whole = growth(study.trials(), Goals.of(["miou", "macs"]), Every())
     assert whole is not None
     assert len(grown) <= len(whole.volume) + 1
 
