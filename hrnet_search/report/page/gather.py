@@ -16,6 +16,7 @@ from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import COMPLETED, STATUSES, TrialResult
 from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
+from hrnet_search.report.edges import Edges, edges_of
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
 from hrnet_search.report.page.drawing import draw_network
 from hrnet_search.report.page.history import (
@@ -152,6 +153,7 @@ class Page:
     counts: tuple[tuple[str, int], ...]
     trials: int
     evidence: Evidence
+    edges: Edges
     points: Points
     members: tuple[FrontMember, ...]
     front_size: int
@@ -201,6 +203,7 @@ def gather(study: Study) -> Page:
         counts=_counts(ran),
         trials=len(ran),
         evidence=evidence,
+        edges=edges_of(study, evidence),
         points=points_of(variants, numbers, by_number, evidence, writer, goals),
         members=tuple(
             _member(m, rows[m.number], evidence, network, columns) for m in shown_members
