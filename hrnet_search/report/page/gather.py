@@ -36,7 +36,9 @@ from hrnet_search.report.page.points import (
 )
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.thin import spread
+from hrnet_search.report.pick import Picker, picker_of
 from hrnet_search.report.summary import differences, limit_lines
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.trials import (
     SLICES,
@@ -155,6 +157,7 @@ class Page:
     evidence: Evidence
     edges: Edges
     points: Points
+    picker: Picker
     members: tuple[FrontMember, ...]
     front_size: int
     base_width: int | None
@@ -183,6 +186,7 @@ def gather(study: Study) -> Page:
     variants = study.variants()
     numbers = [m.number for m in front]
     writer = ConfigWriter.of(notes)
+    candidates = candidates_of(study)
     goals = notes.goals
     rows = {int(row["number"]): row for row in variants.to_dict("records")}
     shown_members = front[:MOST_DRAWN]
@@ -204,7 +208,8 @@ def gather(study: Study) -> Page:
         trials=len(ran),
         evidence=evidence,
         edges=edges_of(study, evidence),
-        points=points_of(variants, numbers, by_number, evidence, writer, goals),
+        points=points_of(variants, numbers, by_number, evidence, writer, goals, candidates.numbers),
+        picker=picker_of(study, candidates),
         members=tuple(
             _member(m, rows[m.number], evidence, network, columns) for m in shown_members
         ),

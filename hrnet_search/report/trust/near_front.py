@@ -93,7 +93,7 @@ def front_accuracy(
     own = notes.goals.accuracy
     accuracy = own if accuracy is None or accuracy.key == own.key else accuracy
     noise = seed_noise(list(seeds_of(trials, schedule_id(notes), accuracy.key).values()))
-    reader = _Reader(study.folder, keys_of(trials, notes), accuracy)
+    reader = Reader(study.folder, keys_of(trials, notes), accuracy)
     front = study.front([accuracy.name, cost]).to_dict("records")
     near = [reader.judged(row, [cost]) for row in front]
     draws = Draws(near, images_of(near), noise, accuracy.classes)
@@ -123,7 +123,7 @@ class Draws:
         self.near, self.images, self.noise = near, images, noise
         self.known = bool(near) and (bool(images) or noise is not None)
         times = resample(images, resamples=DRAWS) if images else None
-        self._by_images = _over_images(near, times, classes)
+        self.by_images = _over_images(near, times, classes)
 
     def intervals(self) -> dict[int, Interval]:
         """Return the interval of each variant's mean accuracy."""
@@ -131,13 +131,13 @@ class Draws:
             one.number: combined(
                 one.accuracy, float(row.std()), self.images, self.noise, 1 / one.seeds
             )
-            for one, row in zip(self.near, self._by_images, strict=True)
+            for one, row in zip(self.near, self.by_images, strict=True)
         }
 
     def pair(self, first: int, second: int) -> Pair:
         """Return the difference of two variants, over the same images where both have them."""
         a, b = self.near[first], self.near[second]
-        sd = float((self._by_images[second] - self._by_images[first]).std())
+        sd = float((self.by_images[second] - self.by_images[first]).std())
         share = 1 / a.seeds + 1 / b.seeds
         better = combined(b.accuracy - a.accuracy, sd, self.images, self.noise, share)
         return Pair(a.number, b.number, better, bool(a.counts and b.counts))
@@ -148,7 +148,7 @@ class Draws:
         sd = self.noise.sd.value if self.noise else 0.0
         scale = np.array([sd / np.sqrt(one.seeds) for one in self.near])
         drawn = generator.normal(size=(DRAWS, len(self.near))) * scale
-        found: Floats = drawn + self._by_images.reshape(-1, DRAWS).T
+        found: Floats = drawn + self.by_images.reshape(-1, DRAWS).T
         return found
 
     def chances(self) -> dict[int, float]:
@@ -183,19 +183,19 @@ def near_front(
 ) -> list[Judged]:
     """Return the front, cheapest first, and then its nearest rivals."""
     goals = study.notes.goals
-    reader = _Reader(study.folder, keys_of(trials, study.notes), goals.accuracy)
+    reader = Reader(study.folder, keys_of(trials, study.notes), goals.accuracy)
     names = [cost.name for cost in goals.costs]
     found = [reader.judged(row, names) for row in front.to_dict("records")[:MOST_JUDGED]]
-    reach = REACH * _deviation(found, noise, goals.accuracy.classes)
+    reach = REACH * deviation(found, noise, goals.accuracy.classes)
     table = within_limits(study.variants(), goals)
     table = table[~table["number"].isin(front["number"]) & table[names].notna().all(axis=1)]
-    gap = _gap(table, front, names, goals.accuracy.name)
+    gap = shortfall(table, front, names, goals.accuracy.name)
     order = np.argsort(gap, kind="stable")[: MOST_JUDGED - len(found)]
     rivals = table.iloc[[i for i in order if gap[i] <= reach]].to_dict("records") if reach else []
     return found + [reader.judged(row, names) for row in rivals]
 
 
-class _Reader:
+class Reader:
     """Reads evaluations that were made on the same images and classes."""
 
     def __init__(
@@ -226,7 +226,7 @@ def images_of(near: Sequence[Judged]) -> int:
     return next((one.counts[0].images for one in near if one.counts), 0)
 
 
-def _deviation(front: Sequence[Judged], noise: SeedNoise | None, classes: Sequence[int]) -> float:
+def deviation(front: Sequence[Judged], noise: SeedNoise | None, classes: Sequence[int]) -> float:
     """Return the deviation of a difference between two single trainings, 0 if not known."""
     variance = 2 * noise.sd.value**2 if noise else 0.0
     known = [one for one in front if one.counts]
@@ -240,7 +240,9 @@ def _spread(one: Judged, times: Floats, classes: Sequence[int]) -> float:
     return float(one.counts[0].mious(times, classes).std())
 
 
-def _gap(table: pd.DataFrame, front: pd.DataFrame, names: Sequence[str], accuracy: str) -> Floats:
+def shortfall(
+    table: pd.DataFrame, front: pd.DataFrame, names: Sequence[str], accuracy: str
+) -> Floats:
     """Return by how much each variant [n] falls short of the best that costs no more."""
     costs, bars = table[list(names)].to_numpy(float), front[list(names)].to_numpy(float)
     best = np.zeros(len(costs))

@@ -1,0 +1,215 @@
+"""The networks that may be the best within a budget, and how surely one of them is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hrnet_search.pareto import non_dominated
+from hrnet_search.records import OBJECTIVES
+from hrnet_search.report.trust.near_front import (
+    DRAWS,
+    MOST_JUDGED,
+    REACH,
+    Draws,
+    Judged,
+    Reader,
+    deviation,
+    images_of,
+    shortfall,
+)
+from hrnet_search.report.trust.statistics import Floats, SeedNoise, seed_noise
+from hrnet_search.report.trust.trials import keys_of, schedule_id, seeds_of
+from hrnet_search.store.study import Study, within_limits
+
+COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.is_cost)
+"""What a budget may be of."""
+
+MOST = 128
+"""Networks whose chances are weighed, or as many as may be the best within some budget."""
+
+FEWEST_BEHIND = 12
+"""Variants from which on their spread says how far a single score is to be believed."""
+
+LEAST_SHARE = 0.01
+"""Share of the spread between variants that is always put down to the networks themselves."""
+
+UNKNOWN = 1e300
+"""A cost that is not known: over every budget, and a number."""
+
+Ranks = NDArray[np.uint16]
+Budget = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The cheapest network that is better for more of one cost, and the chance that it is."""
+
+    cost: str
+    index: int
+    chance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Networks that may be the best within some budget, with their rivals, as columns [n].
+
+    The most accurate is the first, of equal ones the cheapest: so the pick is the first within a
+    budget. `costs` are by the names in COSTS, UNKNOWN where they are not known. `ranks`
+    [draws, n] say how accuracies would rank with other images and seeds, the highest is the best;
+    there are no draws where nothing says how far accuracies vary.
+    """
+
+    numbers: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    costs: Mapping[str, tuple[float, ...]]
+    ranks: Ranks
+
+    def within(self, budget: Budget) -> list[int]:
+        """Return which of them cost at most what a budget allows by name, as indices."""
+        return [
+            i
+            for i in range(len(self.numbers))
+            if all(self.costs[name][i] <= most for name, most in budget.items())
+        ]
+
+    def pick(self, budget: Budget) -> int | None:
+        """Return the index of the most accurate within a budget, None if there is none."""
+        return next(iter(self.within(budget)), None)
+
+    def chances(self, budget: Budget) -> dict[int, float]:
+        """Return the chance of each within a budget to be the best of them; empty: not known."""
+        inside = self.within(budget)
+        if not len(self.ranks) or not inside:
+            return {}
+        best = self.ranks[:, inside].argmax(axis=1)
+        counts = np.bincount(best, minlength=len(inside))
+        return {i: int(c) / len(self.ranks) for i, c in zip(inside, counts, strict=True)}
+
+    def step(self, pick: int, budget: Budget, cost: str) -> Step | None:
+        """Return what more of one cost would buy, the others as they are; None: nothing better."""
+        others = {name: most for name, most in budget.items() if name != cost}
+        better = [
+            i
+            for i in self.within(others)
+            if self.accuracies[i] > self.accuracies[pick] and self.costs[cost][i] < UNKNOWN
+        ]
+        if not better:
+            return None
+        found = min(better, key=lambda i: self.costs[cost][i])
+        ahead = self.ranks[:, found] > self.ranks[:, pick]
+        return Step(cost, found, int(ahead.sum()) / len(ahead) if len(ahead) else None)
+
+
+def candidates_of(study: Study, ranked: bool = True) -> Candidates:
+    """Return the candidates of a study, finished or not; without ranks, which take a second."""
+    goals, trials, notes = study.notes.goals, study.trials(), study.notes
+    name = goals.accuracy.name
+    table = _with_costs(within_limits(study.variants(), goals), name)
+    values = table[[name, *COSTS]].to_numpy(dtype=float)
+    best = non_dominated(values, ["max", *["min"] * len(COSTS)]) if len(table) else []
+    front, rest = table[best], table[~np.asarray(best, dtype=bool)]
+    if not ranked:
+        return _candidates(front, name, np.zeros((0, len(front)), dtype=np.uint16))
+    noise = seed_noise(list(seeds_of(trials, schedule_id(notes), goals.accuracy.key).values()))
+    reader = Reader(study.folder, keys_of(trials, notes), goals.accuracy)
+    near = [reader.judged(row, COSTS) for row in front.to_dict("records")[:MOST_JUDGED]]
+    reach = REACH * deviation(near, noise, goals.accuracy.classes)
+    gap = shortfall(rest, front, COSTS, name)
+    order = [i for i in np.argsort(gap, kind="stable") if gap[i] <= reach] if reach else []
+    # As `rest` keeps the order of accuracy, so do those that are taken of it.
+    rivals = rest.iloc[sorted(order[: max(0, MOST - len(front))])]
+    both = pd.concat([front, rivals]).sort_index()
+    known = {one.number: one for one in near}
+    for row in rivals.to_dict("records")[: max(0, MOST_JUDGED - len(near))]:
+        known[int(row["number"])] = reader.judged(row, COSTS)
+    judged = [
+        known.get(int(row["number"])) or _unseen(row, name) for row in both.to_dict("records")
+    ]
+    draws = Draws(judged, images_of(judged), noise, goals.accuracy.classes)
+    return _candidates(both, name, ranks_of(draws, table, both, name))
+
+
+def ranks_of(draws: Draws, table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> Ranks:
+    """Return how the networks `near` would rank with other images and seeds [draws, n].
+
+    A score that is far above those of networks of its costs is partly luck, the more so the
+    noisier one is. So each is drawn from what is left of it, given all variants of `table`:
+    normal around a line through their accuracies over log costs, with the spread that seeds do
+    not explain. How noisy a seed is and how far variants spread is drawn as well.
+    """
+    if not draws.known:
+        return np.zeros((0, len(near)), dtype=np.uint16)
+    own = near[accuracy].to_numpy(dtype=float)
+    found = own + (draws.by_images - draws.by_images.mean(axis=1, keepdims=True)).T
+    if draws.noise is not None:
+        found += _by_seeds(draws.noise, table, near, accuracy) - own
+    return np.argsort(np.argsort(found, axis=1), axis=1).astype(np.uint16)
+
+
+def _by_seeds(noise: SeedNoise, table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> Floats:
+    """Return accuracies [draws, n] as they may be without the luck of their seeds."""
+    generator = np.random.default_rng(0)
+    own, seeds = (near[name].to_numpy(dtype=float) for name in (accuracy, "seeds"))
+    normal = generator.normal(size=(DRAWS, len(near)))
+    variance = noise.sd.value**2 * noise.degrees / generator.chisquare(noise.degrees, DRAWS)
+    of_one = variance[:, None] / seeds
+    if len(table) < FEWEST_BEHIND:
+        flat: Floats = own + np.sqrt(of_one) * normal
+        return flat
+    expected, left, free = _expected(table, near, accuracy)
+    spread = left * free / generator.chisquare(free, DRAWS)
+    luck = variance * float((1 / table["seeds"].to_numpy(dtype=float)).mean())
+    true = np.maximum(spread - luck, LEAST_SHARE * spread)[:, None]
+    kept = true / (true + of_one)
+    found: Floats = expected + kept * (own - expected) + np.sqrt(kept * of_one) * normal
+    return found
+
+
+def _expected(table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> tuple[Floats, float, int]:
+    """Return what costs say of accuracies [n], the variance that they leave, and its freedom."""
+
+    def columns(rows: pd.DataFrame) -> Floats:
+        counted = rows[["macs", "params"]].to_numpy(dtype=float)
+        logs = np.where(counted < UNKNOWN, np.log(counted), 0.0)
+        return np.column_stack([np.ones(len(rows)), logs])
+
+    design, heights = columns(table), table[accuracy].to_numpy(dtype=float)
+    weights, _, rank, _ = np.linalg.lstsq(design, heights, rcond=None)
+    free = len(table) - int(rank)
+    left = float(((heights - design @ weights) ** 2).sum()) / free
+    return columns(near) @ weights, max(left, 1e-12), free
+
+
+def _with_costs(variants: pd.DataFrame, accuracy: str) -> pd.DataFrame:
+    """Return variants in the order of candidates, with every cost a number."""
+    table = variants[variants[accuracy].notna()].copy()
+    for name in COSTS:
+        values = table[name].astype("float64")
+        table[name] = values.where(values.gt(0) & values.lt(math.inf), UNKNOWN)
+    order = [accuracy, *COSTS, "number"]
+    down = [False, *[True] * (len(COSTS) + 1)]
+    return table.sort_values(order, ascending=down).reset_index(drop=True)
+
+
+def _unseen(row: Mapping[object, object], accuracy: str) -> Judged:
+    """Return a network whose images are not looked at: it is given the spread of the others."""
+    number, seen, seeds = (float(str(row[name])) for name in ("number", accuracy, "seeds"))
+    return Judged(int(number), seen, int(seeds), (), ())
+
+
+def _candidates(rows: pd.DataFrame, accuracy: str, ranks: Ranks) -> Candidates:
+    def column(name: str) -> Sequence[float]:
+        return tuple(float(value) for value in rows[name])
+
+    return Candidates(
+        numbers=tuple(int(number) for number in rows["number"]),
+        accuracies=tuple(column(accuracy)),
+        costs={name: tuple(column(name)) for name in COSTS},
+        ranks=ranks,
+    )
