@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import OBJECTIVES
+from hrnet_search.records import OBJECTIVES, Objective
 from hrnet_search.report.trust.near_front import (
     DRAWS,
     MOST_JUDGED,
@@ -109,30 +110,49 @@ class Candidates:
 def candidates_of(study: Study, ranked: bool = True) -> Candidates:
     """Return the candidates of a study, finished or not; without ranks, which take a second."""
     goals, trials, notes = study.notes.goals, study.trials(), study.notes
-    name = goals.accuracy.name
-    table = _with_costs(within_limits(study.variants(), goals), name)
-    values = table[[name, *COSTS]].to_numpy(dtype=float)
-    best = non_dominated(values, ["max", *["min"] * len(COSTS)]) if len(table) else []
-    front, rest = table[best], table[~np.asarray(best, dtype=bool)]
+    variants = within_limits(study.variants(), goals)
     if not ranked:
-        return _candidates(front, name, np.zeros((0, len(front)), dtype=np.uint16))
+        front, _ = _parted(variants, goals.accuracy.name)
+        return _candidates(front, goals.accuracy.name, no_ranks(len(front)))
     noise = seed_noise(list(seeds_of(trials, schedule_id(notes), goals.accuracy.key).values()))
     reader = Reader(study.folder, keys_of(trials, notes), goals.accuracy)
-    near = [reader.judged(row, COSTS) for row in front.to_dict("records")[:MOST_JUDGED]]
-    reach = REACH * deviation(near, noise, goals.accuracy.classes)
+    return ranked_candidates(variants, goals.accuracy, noise, lambda row: reader.judged(row, COSTS))
+
+
+def ranked_candidates(
+    variants: pd.DataFrame,
+    objective: Objective,
+    noise: SeedNoise | None,
+    judge: Callable[[Mapping[Any, Any]], Judged],
+) -> Candidates:
+    """Return the candidates of a table of variants, with ranks.
+
+    `judge` reads the images of a row; of at most MOST_JUDGED it is asked.
+    """
+    name, classes = objective.name, objective.classes
+    front, rest = _parted(variants, name)
+    near = [judge(row) for row in front.to_dict("records")[:MOST_JUDGED]]
+    reach = REACH * deviation(near, noise, classes)
     gap = shortfall(rest, front, COSTS, name)
-    order = [i for i in np.argsort(gap, kind="stable") if gap[i] <= reach] if reach else []
-    # As `rest` keeps the order of accuracy, so do those that are taken of it.
-    rivals = rest.iloc[sorted(order[: max(0, MOST - len(front))])]
-    both = pd.concat([front, rivals]).sort_index()
+    order = [int(i) for i in np.argsort(gap, kind="stable") if gap[i] <= reach] if reach else []
+    rivals = rest.iloc[order[: max(0, MOST - len(front))]]
+    near += [judge(row) for row in rivals.to_dict("records")[: MOST_JUDGED - len(near)]]
     known = {one.number: one for one in near}
-    for row in rivals.to_dict("records")[: max(0, MOST_JUDGED - len(near))]:
-        known[int(row["number"])] = reader.judged(row, COSTS)
-    judged = [
-        known.get(int(row["number"])) or _unseen(row, name) for row in both.to_dict("records")
-    ]
-    draws = Draws(judged, images_of(judged), noise, goals.accuracy.classes)
-    return _candidates(both, name, ranks_of(draws, table, both, name))
+    both = pd.concat([front, rivals]).sort_index()  # in the order of candidates again
+    rows = both.to_dict("records")
+    judged = [known.get(int(row["number"])) or unseen(row, name) for row in rows]
+    draws = Draws(judged, images_of(judged), noise, classes)
+    return _candidates(both, name, ranks_of(draws, pd.concat([front, rest]), both, name))
+
+
+def no_ranks(networks: int) -> Ranks:
+    """Return no draws of so many networks."""
+    return np.zeros((0, networks), dtype=np.uint16)
+
+
+def unseen(row: Mapping[Any, Any], accuracy: str) -> Judged:
+    """Return a network whose images are not looked at: it is given the spread of the others."""
+    return Judged(int(row["number"]), float(row[accuracy]), int(row["seeds"]), (), ())
 
 
 def ranks_of(draws: Draws, table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> Ranks:
@@ -144,7 +164,7 @@ def ranks_of(draws: Draws, table: pd.DataFrame, near: pd.DataFrame, accuracy: st
     not explain. How noisy a seed is and how far variants spread is drawn as well.
     """
     if not draws.known:
-        return np.zeros((0, len(near)), dtype=np.uint16)
+        return no_ranks(len(near))
     own = near[accuracy].to_numpy(dtype=float)
     found = own + (draws.by_images - draws.by_images.mean(axis=1, keepdims=True)).T
     if draws.noise is not None:
@@ -186,30 +206,30 @@ def _expected(table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> tuple[F
     return columns(near) @ weights, max(left, 1e-12), free
 
 
-def _with_costs(variants: pd.DataFrame, accuracy: str) -> pd.DataFrame:
-    """Return variants in the order of candidates, with every cost a number."""
+def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the variants that may be the best within some budget, and the others.
+
+    Both are in the order of candidates, and every cost of them is a number.
+    """
     table = variants[variants[accuracy].notna()].copy()
     for name in COSTS:
         values = table[name].astype("float64")
         table[name] = values.where(values.gt(0) & values.lt(math.inf), UNKNOWN)
     order = [accuracy, *COSTS, "number"]
     down = [False, *[True] * (len(COSTS) + 1)]
-    return table.sort_values(order, ascending=down).reset_index(drop=True)
-
-
-def _unseen(row: Mapping[object, object], accuracy: str) -> Judged:
-    """Return a network whose images are not looked at: it is given the spread of the others."""
-    number, seen, seeds = (float(str(row[name])) for name in ("number", accuracy, "seeds"))
-    return Judged(int(number), seen, int(seeds), (), ())
+    table = table.sort_values(order, ascending=down).reset_index(drop=True)
+    values = table[[accuracy, *COSTS]].to_numpy(dtype=float)
+    best = non_dominated(values, ["max", *["min"] * len(COSTS)])
+    return table[best], table[~best]
 
 
 def _candidates(rows: pd.DataFrame, accuracy: str, ranks: Ranks) -> Candidates:
-    def column(name: str) -> Sequence[float]:
+    def column(name: str) -> tuple[float, ...]:
         return tuple(float(value) for value in rows[name])
 
     return Candidates(
         numbers=tuple(int(number) for number in rows["number"]),
-        accuracies=tuple(column(accuracy)),
-        costs={name: tuple(column(name)) for name in COSTS},
+        accuracies=column(accuracy),
+        costs={name: column(name) for name in COSTS},
         ranks=ranks,
     )
