@@ -1,4 +1,4 @@
-"""The best within a budget, how surely it is, what more would buy; on the page as on the terminal."""
+"""The best within a budget, and how surely: on the page as on the terminal."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from hrnet_search.report.trust.candidates import Candidates, candidates_of
 from hrnet_search.store.study import Study
 
 BUDGETS = (
-    "latency_ms<=3", "params<=0.9M", "latency_ms<=3.5, params<=0.8M", "macs<=0.5G, activations<=2M",
-    "latency_ms<=2, macs<=10G, params<=10M",
+    "latency_ms<=10", "params<=20M", "latency_ms<=8, params<=12M", "macs<=2G, activations<=4M",
+    "latency_ms<=20, macs<=4G, params<=50M", "latency_ms<=0.1",
 )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from hrnet_search.pareto import non_dominated
 from hrnet_search.records import OBJECTIVES, Objective
 from hrnet_search.report.trust.near_front import (
-    DRAWS,
     MOST_JUDGED,
     REACH,
     Draws,
@@ -24,7 +23,7 @@ from hrnet_search.report.trust.near_front import (
     images_of,
     shortfall,
 )
-from hrnet_search.report.trust.statistics import Floats, SeedNoise, seed_noise
+from hrnet_search.report.trust.statistics import SeedNoise, seed_noise
 from hrnet_search.report.trust.trials import keys_of, schedule_id, seeds_of
 from hrnet_search.store.study import Study, within_limits
 
@@ -33,12 +32,6 @@ COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.is_cos
 
 MOST = 128
 """Networks whose chances are weighed, or as many as may be the best within some budget."""
-
-FEWEST_BEHIND = 12
-"""Variants from which on their spread says how far a single score is to be believed."""
-
-LEAST_SHARE = 0.01
-"""Share of the spread between variants that is always put down to the networks themselves."""
 
 UNKNOWN = 1e300
 """A cost that is not known: over every budget, and a number."""
@@ -142,7 +135,7 @@ def ranked_candidates(
     rows = both.to_dict("records")
     judged = [known.get(int(row["number"])) or unseen(row, name) for row in rows]
     draws = Draws(judged, images_of(judged), noise, classes)
-    return _candidates(both, name, ranks_of(draws, pd.concat([front, rest]), both, name))
+    return _candidates(both, name, ranks_of(draws))
 
 
 def no_ranks(networks: int) -> Ranks:
@@ -155,55 +148,15 @@ def unseen(row: Mapping[Any, Any], accuracy: str) -> Judged:
     return Judged(int(row["number"]), float(row[accuracy]), int(row["seeds"]), (), ())
 
 
-def ranks_of(draws: Draws, table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> Ranks:
-    """Return how the networks `near` would rank with other images and seeds [draws, n].
+def ranks_of(draws: Draws) -> Ranks:
+    """Return how networks would rank with other images and seeds [draws, n]; none if not known.
 
-    A score that is far above those of networks of its costs is partly luck, the more so the
-    noisier one is. So each is drawn from what is left of it, given all variants of `table`:
-    normal around a line through their accuracies over log costs, with the spread that seeds do
-    not explain. How noisy a seed is and how far variants spread is drawn as well.
+    Scores are taken as they are. To believe those far above what their costs say less was tried,
+    and stated chances held worse for it: docs/LOG.md, "the stated chance of a pick".
     """
     if not draws.known:
-        return no_ranks(len(near))
-    own = near[accuracy].to_numpy(dtype=float)
-    found = own + (draws.by_images - draws.by_images.mean(axis=1, keepdims=True)).T
-    if draws.noise is not None:
-        found += _by_seeds(draws.noise, table, near, accuracy) - own
-    return np.argsort(np.argsort(found, axis=1), axis=1).astype(np.uint16)
-
-
-def _by_seeds(noise: SeedNoise, table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> Floats:
-    """Return accuracies [draws, n] as they may be without the luck of their seeds."""
-    generator = np.random.default_rng(0)
-    own, seeds = (near[name].to_numpy(dtype=float) for name in (accuracy, "seeds"))
-    normal = generator.normal(size=(DRAWS, len(near)))
-    variance = noise.sd.value**2 * noise.degrees / generator.chisquare(noise.degrees, DRAWS)
-    of_one = variance[:, None] / seeds
-    if len(table) < FEWEST_BEHIND:
-        flat: Floats = own + np.sqrt(of_one) * normal
-        return flat
-    expected, left, free = _expected(table, near, accuracy)
-    spread = left * free / generator.chisquare(free, DRAWS)
-    luck = variance * float((1 / table["seeds"].to_numpy(dtype=float)).mean())
-    true = np.maximum(spread - luck, LEAST_SHARE * spread)[:, None]
-    kept = true / (true + of_one)
-    found: Floats = expected + kept * (own - expected) + np.sqrt(kept * of_one) * normal
-    return found
-
-
-def _expected(table: pd.DataFrame, near: pd.DataFrame, accuracy: str) -> tuple[Floats, float, int]:
-    """Return what costs say of accuracies [n], the variance that they leave, and its freedom."""
-
-    def columns(rows: pd.DataFrame) -> Floats:
-        counted = rows[["macs", "params"]].to_numpy(dtype=float)
-        logs = np.where(counted < UNKNOWN, np.log(counted), 0.0)
-        return np.column_stack([np.ones(len(rows)), logs])
-
-    design, heights = columns(table), table[accuracy].to_numpy(dtype=float)
-    weights, _, rank, _ = np.linalg.lstsq(design, heights, rcond=None)
-    free = len(table) - int(rank)
-    left = float(((heights - design @ weights) ** 2).sum()) / free
-    return columns(near) @ weights, max(left, 1e-12), free
+        return no_ranks(len(draws.near))
+    return np.argsort(np.argsort(draws.accuracies(), axis=1), axis=1).astype(np.uint16)
 
 
 def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.DataFrame]:

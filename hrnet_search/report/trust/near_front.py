@@ -123,7 +123,7 @@ class Draws:
         self.near, self.images, self.noise = near, images, noise
         self.known = bool(near) and (bool(images) or noise is not None)
         times = resample(images, resamples=DRAWS) if images else None
-        self.by_images = _over_images(near, times, classes)
+        self._by_images = _over_images(near, times, classes)
 
     def intervals(self) -> dict[int, Interval]:
         """Return the interval of each variant's mean accuracy."""
@@ -131,13 +131,13 @@ class Draws:
             one.number: combined(
                 one.accuracy, float(row.std()), self.images, self.noise, 1 / one.seeds
             )
-            for one, row in zip(self.near, self.by_images, strict=True)
+            for one, row in zip(self.near, self._by_images, strict=True)
         }
 
     def pair(self, first: int, second: int) -> Pair:
         """Return the difference of two variants, over the same images where both have them."""
         a, b = self.near[first], self.near[second]
-        sd = float((self.by_images[second] - self.by_images[first]).std())
+        sd = float((self._by_images[second] - self._by_images[first]).std())
         share = 1 / a.seeds + 1 / b.seeds
         better = combined(b.accuracy - a.accuracy, sd, self.images, self.noise, share)
         return Pair(a.number, b.number, better, bool(a.counts and b.counts))
@@ -148,7 +148,7 @@ class Draws:
         sd = self.noise.sd.value if self.noise else 0.0
         scale = np.array([sd / np.sqrt(one.seeds) for one in self.near])
         drawn = generator.normal(size=(DRAWS, len(self.near))) * scale
-        found: Floats = drawn + self.by_images.reshape(-1, DRAWS).T
+        found: Floats = drawn + self._by_images.reshape(-1, DRAWS).T
         return found
 
     def chances(self) -> dict[int, float]:
