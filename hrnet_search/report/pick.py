@@ -42,7 +42,8 @@ class Picker:
     """All that the page needs to answer as the command line does, as columns [n] of candidates.
 
     `ranks` [draws, n] are 16-bit numbers, the low byte first, in base64. `said` is each in a
-    phrase, `commands` are for the trial that stands in the place of {trial}.
+    phrase. `train` is the command for the trial that stands in the place of {trial}, `export` that
+    for the front, which those have a use for that are `on_front`.
     """
 
     numbers: tuple[int, ...]
@@ -52,7 +53,14 @@ class Picker:
     ranks: str
     said: tuple[str, ...]
     differs: tuple[str, ...]
-    commands: tuple[str, ...]
+    train: str
+    export: str
+    on_front: tuple[bool, ...]
+
+    def commands(self, pick: int) -> tuple[str, ...]:
+        """Return what trains a candidate in full, and what exports it where the front has it."""
+        train = self.train.replace(TRIAL, str(self.numbers[pick]))
+        return (train, self.export) if self.on_front[pick] else (train,)
 
 
 def budgets_of(text: str) -> dict[str, float]:
@@ -100,6 +108,7 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
     """Return what the page answers with."""
     base = ConfigWriter.of(study.notes).base
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
+    front = set(study.front()["number"])
     of_each = [networks[number] for number in candidates.numbers]
     label = study.notes.goals.accuracy.label
     costs = tuple(_cost(candidates, name) for name in COSTS)
@@ -117,7 +126,9 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
             )
         ),
         differs=tuple(differences(n, base.architecture) if base else n.id for n in of_each),
-        commands=_commands(study),
+        train=_train(study),
+        export=_shell("export", str(study.folder), "--format", "hrnet,mmseg,onnx", "--weights"),
+        on_front=tuple(number in front for number in candidates.numbers),
     )
 
 
@@ -129,7 +140,7 @@ def answer(picker: Picker, candidates: Candidates, pick: int, budget: Budget) ->
             continue
         step = candidates.step(pick, budget, cost.name)
         if step is None:
-            lines.append(f"no network of the study is better for more {cost.label}")
+            lines.append(f"no network of the study is better for more {cost.label} alone")
             continue
         values, heights = candidates.costs[cost.name], candidates.accuracies
         more = fixed((values[step.index] - values[pick]) / cost.scale, 3)
@@ -151,9 +162,8 @@ def pick_lines(study: Study, text: str) -> tuple[str, ...]:
     picker, number = picker_of(study, candidates), candidates.numbers[found]
     first, *rest = answer(picker, candidates, found, budget)
     config = _write_config(study, number)
-    commands = [command.replace(TRIAL, str(number)) for command in picker.commands]
     lines = [f"pick for {shown(text)}: {first}", *(f"  {line}" for line in rest)]
-    return (*lines, f"  config: {config}", *(f"  {command}" for command in commands))
+    return (*lines, f"  config: {config}", *(f"  {command}" for command in picker.commands(found)))
 
 
 def fixed(number: float, digits: int = 2) -> str:
@@ -188,13 +198,17 @@ def _phrase(cost: Cost, index: int) -> str:
     return "" if value is None else f", {fixed(value / cost.scale, 3)} {cost.unit} {cost.label}"
 
 
-def _commands(study: Study) -> tuple[str, ...]:
-    """Return what trains a trial in full, and what exports the front that it may be on."""
+def _train(study: Study) -> str:
+    """Return what trains a trial in full; a number needs no quotes, its placeholder would."""
     folder = str(study.folder)
-    # Of a placeholder a shell would be told in quotes; a number needs none.
-    train = shlex.join(["hrnet-search", "train", folder, "--trial", "0", "-o", f"{folder}-trial"])
-    export = shlex.join(["hrnet-search", "export", folder, "--format", "hrnet,mmseg,onnx"])
-    return (f"{train.replace(' --trial 0 ', f' --trial {TRIAL} ')}{TRIAL}", f"{export} --weights")
+    command = _shell("train", folder, "--trial", "0", "-o", f"{folder}-trial0")
+    head, _, place = command.rpartition(" --trial 0 -o ")
+    end = "'" if place.endswith("'") else ""
+    return f"{head} --trial {TRIAL} -o {place.removesuffix(end).removesuffix('0')}{TRIAL}{end}"
+
+
+def _shell(*words: str) -> str:
+    return shlex.join(["hrnet-search", *words])
 
 
 def _write_config(study: Study, number: int) -> Path:

@@ -20,7 +20,7 @@ from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import write_page
 from hrnet_search.report.pick import answer, budgets_of, fixed, pick_lines, picked, picker_of
 from hrnet_search.report.trust.candidates import Candidates, candidates_of
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Study, open_study
 
 BUDGETS = (
     "latency_ms<=10", "params<=20M", "latency_ms<=8, params<=12M", "macs<=2G, activations<=4M",
@@ -96,14 +96,24 @@ def test_what_is_said_of_a_pick(make_study: MakeStudy, capsys: pytest.CaptureFix
     assert "mIoU 50.00%, 2.500 ms latency, 1.000 G MACs, 2.000 M parameters" in first
     assert rest[0].strip().startswith("how sure is not known")
     assert rest[1].strip().startswith("1.000 ms more latency buys 5.00 points: #2 hr-")
-    assert rest[2].strip() == "no network of the study is better for more parameters"
+    assert rest[2].strip() == "no network of the study is better for more parameters alone"
     assert rest[3].strip() == "differs from the base: only the width"
     config = Path(rest[4].split(": ")[1])
     assert parse_config(config.read_text()).architecture == network(12)
     folder = str(study.folder)
     assert shlex.split(rest[5])[1:] == ["train", folder, "--trial", "1", "-o", f"{folder}-trial1"]
+    assert shlex.split(rest[6])[1:3] == ["export", folder]
     assert main(["report", folder, "--pick", "latency_ms<=2.6, params<=5M"]) == 0
     assert capsys.readouterr().out.splitlines()[-len(rest) - 1 :] == [first, *rest]
+
+
+def test_commands_keep_a_folder_of_any_name_whole(make_study: MakeStudy, tmp_path: Path) -> None:
+    odd = three(make_study).folder.rename(tmp_path / "it's {odd} --trial 0 -o $x")
+    study = open_study(odd)
+    picker = picker_of(study, candidates_of(study))
+    train, export = picker.commands(0)
+    assert shlex.split(train)[1:] == ["train", str(odd), "--trial", "2", "-o", f"{odd}-trial2"]
+    assert shlex.split(export)[2] == str(odd)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +177,8 @@ def test_the_page_says_word_for_word_what_the_command_line_does(
                 assert said == ["no network of the study is within this budget"]
                 continue
             assert tuple(said) == answer(picker, candidates, pick, budget)
+            commands = browser.value("document.getElementById('pick-commands').textContent")
+            assert tuple(commands.split("\n")) == picker.commands(pick)
             name = browser.value("document.getElementById('picked-name').textContent")
             assert name.startswith(f"#{candidates.numbers[pick]} hr-")
             assert "STAGE4:" in browser.value("document.getElementById('picked-yaml').textContent")

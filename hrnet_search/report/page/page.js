@@ -207,7 +207,7 @@
   function buys(budget, pick, cost) {
     const rest = Object.fromEntries(Object.entries(budget).filter(([name]) => name !== cost.name));
     const better = within(rest).filter((i) => picker.accuracies[i] > picker.accuracies[pick] && cost.values[i] != null);
-    if (!better.length) return `no network of the study is better for more ${cost.label}`;
+    if (!better.length) return `no network of the study is better for more ${cost.label} alone`;
     const step = better.reduce((a, b) => (cost.values[b] < cost.values[a] ? b : a));
     const more = ((cost.values[step] - cost.values[pick]) / cost.scale).toFixed(3);
     const gained = (100 * (picker.accuracies[step] - picker.accuracies[pick])).toFixed(2);
@@ -238,8 +238,8 @@
       ...said.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
     byId("pick-commands").hidden = pick === undefined;
     if (pick === undefined) return;
-    byId("pick-commands").textContent = picker.commands
-      .map((command) => command.replaceAll("{trial}", picker.numbers[pick])).join("\n");
+    const train = picker.train.replaceAll("{trial}", picker.numbers[pick]);
+    byId("pick-commands").textContent = picker.on_front[pick] ? `${train}\n${picker.export}` : train;
     show(points.number.indexOf(picker.numbers[pick]));
   }
 
