@@ -104,7 +104,6 @@ GUESTS = {
     "trainings.masks": {"numpy", "PIL"},
     "trainings.models": {"safetensors"},
     "trainings.onnx_network": {"onnxruntime"},
-    "trainings.starts": {"pandas"},
     "trainings.together": {"ray"},
     "trainings.view": {"rich"},
     "trainings.worker": {"ray"},

@@ -20,17 +20,22 @@ def add(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "study", nargs="+", type=expanded, metavar="STUDY", help="folder of a study or a training"
     )
+    budget = "say what each study would take within a budget, as 'latency_ms<=20, params<=3M'"
+    sub.add_argument("--pick", metavar="BUDGET", help=budget)
     sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
 
 
 def command(options: argparse.Namespace) -> int:
     """Write tables, plots and one page of a study, or of a training; --compare two studies."""
+    from hrnet_search.report.pick import budgets_of, pick_lines
     from hrnet_search.report.report import report_and_summary
     from hrnet_search.store.study import open_study
     from hrnet_search.store.trainings import is_training
 
     if options.compare:
         _require_two(options.study)
+    if options.pick is not None:
+        budgets_of(options.pick)  # before anything is written
     trainings = [] if options.compare else [f for f in options.study if is_training(f)]
     studies, code = [open_study(f) for f in options.study if f not in trainings], DONE
     for folder in trainings:
@@ -39,6 +44,8 @@ def command(options: argparse.Namespace) -> int:
         text, failed = report_and_summary(study)
         say(text)
         code = unless_failed(failed, code, options.debug)
+        for line in pick_lines(study, options.pick) if options.pick is not None else ():
+            say(line)
     if options.compare:
         _compare(*studies)
     return code

@@ -15,7 +15,7 @@ def commands(study: Study) -> tuple[str, ...]:
     """Return what begins a study again beside it, reports on it, and makes use of its front."""
     folder = str(absolute(study.folder))
     return (
-        _shell(*_again(study), "-o", f"{folder}-again"),
+        _shell(*run_again(study), "-o", f"{folder}-again"),
         _shell("report", folder),
         _shell("export", folder, "--format", "hrnet,mmseg,onnx", "--weights"),
         *training_in_full(study),
@@ -65,11 +65,14 @@ def _train_again(record: TrainingRecord) -> list[str]:
     return words
 
 
-def _again(study: Study) -> list[str]:
-    """Return the command that began a study, with what its space file does not say."""
+def run_again(study: Study, space: Path | None = None) -> list[str]:
+    """Return the command that began a study, with what its space file does not say.
+
+    `space` is another space file than the study's own.
+    """
     notes = study.notes
     ablation = any(key.startswith("ablate.") for key in notes.identity or ())
-    words = ["ablate" if ablation else "run", str(absolute(study.folder) / "space.yaml")]
+    words = ["ablate" if ablation else "run", str(space or absolute(study.folder) / "space.yaml")]
     if notes.schedule and (root := notes.schedule.data.root):
         words += ["--data-root", str(absolute(root))]
     if not ablation and notes.hours:

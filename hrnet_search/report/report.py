@@ -12,11 +12,14 @@ from hrnet_search.files import refuse_links
 from hrnet_search.parts import Parts
 from hrnet_search.report.ablation.tables import write_ablation
 from hrnet_search.report.compare import Comparison, compare
+from hrnet_search.report.edges import FILE as WIDER
+from hrnet_search.report.edges import Edges, write_wider
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import FILE, write_comparison, write_page
 from hrnet_search.report.plots import write_plots
 from hrnet_search.report.summary import summary
 from hrnet_search.report.tables import write_duels, write_front, write_trials
+from hrnet_search.report.trust.evidence import Evidence
 from hrnet_search.report.trust.statistics import Stamp
 from hrnet_search.store.study import Snapshot, Study
 
@@ -57,13 +60,13 @@ def report_and_summary(study: Study) -> tuple[str, ReportError | None]:
     Raises as `write_report`, but for that.
     """
     study, parts = Snapshot(study), Parts()
-    _, stamp = _write(study, parts)
-    text = parts.make("summary", lambda: summary(study, stamp))
+    _, known = _write(study, parts)
+    text = parts.make("summary", lambda: summary(study, known))
     return text or "", parts.error
 
 
-def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, Stamp | None]:
-    """Write every part; return where they are if none failed, and the stamp if it is known."""
+def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, tuple[Evidence, Edges] | None]:
+    """Write every part; return where they are if none failed, and what is known of the study."""
     refuse_links(study.folder)
     folder = study.folder / FOLDER
     found = parts.make(folder / FILE, lambda: gather(study))
@@ -74,10 +77,13 @@ def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, Stamp | None
     configs = write_front_configs(study, parts)
     ablation = write_ablation(study, folder, parts)
     page = parts.make(folder / FILE, lambda: write_page(found, folder)) if found else None
-    stamp = found.evidence.stamp if found else None
-    if parts.error or not (trials and front and page and stamp):
-        return None, stamp
-    return ReportFiles(trials, front, plots, configs, page, stamp, ablation, duels), stamp
+    known = (found.evidence, found.edges) if found else None
+    if found:
+        parts.make(study.folder / WIDER, lambda: write_wider(study.folder, found.edges))
+    if parts.error or not (trials and front and page and known):
+        return None, known
+    stamp = known[0].stamp
+    return ReportFiles(trials, front, plots, configs, page, stamp, ablation, duels), known
 
 
 def write_compared(first: Study, second: Study) -> tuple[Comparison, Path]:

@@ -25,10 +25,10 @@ from hrnet_search.records import (
 from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
 from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.duels import duel_lines
+from hrnet_search.report.edges import Edges, edges_of
 from hrnet_search.report.plots import completed_latencies
-from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.latency_doubt import study_doubts
-from hrnet_search.report.trust.statistics import Stamp
 from hrnet_search.report.trust.trials import (
     data_warnings,
     learned_from,
@@ -57,10 +57,10 @@ HEADER = (
 """What a row of the front begins with; its accuracies follow, and what differs from the base."""
 
 
-def summary(study: Study, stamp: Stamp | None = None) -> str:
+def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
     """Return the front as a table, counts, what is not known, and where the files are.
 
-    `stamp` is the study's, if it is at hand.
+    `known` is the study's evidence with its edges, if they are at hand.
     """
     notes = study.notes
     if (record := notes.ablation) is not None:
@@ -91,7 +91,12 @@ def summary(study: Study, stamp: Stamp | None = None) -> str:
         lines += _unknowns(study, table)
     if duels := duel_lines(study.notes, study.trials()):
         lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
-    found = stamp or evidence_of(study).stamp
+    if known is None:
+        evidence = evidence_of(study)
+        known = evidence, edges_of(study, evidence)
+    found, edges = known[0].stamp, known[1]
+    if edges.lines:
+        lines += ["", "at the edges of the space:", *(f"  {line}" for line in edges.lines)]
     own = shown(goals.accuracy.label)
     signal = f"the search learned from {shown(learned_from(notes))}; front and pick are by {own}"
     lines += ["", f"ranking: {found.verdict} ({found.why})", f"signal:  {signal}", ""]

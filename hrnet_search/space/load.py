@@ -136,12 +136,18 @@ def load_space_file(path: str | Path, data_root: str | None = None) -> SpaceFile
 
     `data_root` says where the data lie, instead of what the file says.
     """
-    file = str(path)
     text, faults = read_text(path)
-    root, more = (None, []) if faults else compose(text, file)
+    if faults:
+        raise SpaceError(faults)
+    return read_space(text, str(path), data_root)
+
+
+def read_space(text: str, file: str, data_root: str | None = None) -> SpaceFile:
+    """Read the text of a space file as if it stood in `file`; raise SpaceError as above."""
+    root, more = compose(text, file)
     if root is None:
         empty = Fault("", None, "is empty", "a space file", file, 1, 1)
-        raise SpaceError([*faults, *(_with_quotes(fault, text) for fault in more)] or [empty])
+        raise SpaceError([_with_quotes(fault, text) for fault in more] or [empty])
     reader = Reader(file)
     reader.faults += [fault for fault in more if not _is_label(fault)]
     return _load(reader, root, file, text, data_root)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pandas as pd
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config, config_text, parse_config, read_config
@@ -20,16 +16,15 @@ from hrnet_search.library.schedule import OWN, OfficialRule, Values, asked_by, o
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute, is_file
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import OBJECTIVES, PRETRAINED_INIT, DataSpec, Schedule
+from hrnet_search.records import PRETRAINED_INIT, DataSpec, Schedule
+from hrnet_search.report.pick import picked
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.search.trials import BASE
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.trial_rows import Ask
-
-UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:e[0-9]+)?)\s*([kMG]?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,43 +133,9 @@ def with_root(schedule: Schedule, data_root: str | None) -> Schedule:
     return replace(schedule, data=replace(schedule.data, root=str(absolute(data_root))))
 
 
-def budget_of(text: str) -> tuple[str, float]:
-    """Return the objective and the largest value that words like `latency_ms<=20` allow.
-
-    Raise InputError for others.
-    """
-    costs = [name for name, objective in OBJECTIVES.items() if objective.is_cost]
-    found = BUDGET.fullmatch(text)
-    if not found or found[1] not in costs:
-        allowed = f"one of {', '.join(costs)}, as in latency_ms<=20 or macs<=2.5G"
-        raise InputError(Fault("--pick", text, f"{shown(text)} is not a budget", allowed))
-    return found[1], float(found[2]) * UNITS[found[3]]
-
-
-def best_within(variants: pd.DataFrame, name: str = "", most: float = math.inf) -> int | None:
-    """Return the trial of the highest mIoU, of variants whose cost is known and within a budget."""
-    if name:
-        values = variants[name].astype("float64")
-        variants = variants[values.le(most) & values.gt(0)]
-    mious = dict(zip(variants["number"].tolist(), variants["miou"].tolist(), strict=True))
-    return max(mious, key=mious.__getitem__, default=None)
-
-
 def _picked(study: Study, pick: str | None) -> Ask:
-    variants = study.variants()
-    if variants.empty:
-        wrong = "no trial has completed, there is nothing to pick from"
-        raise InputError(Fault("--pick", pick, wrong, "a config", str(study.folder)))
-    name, most = budget_of(pick) if pick is not None else ("", math.inf)
-    number = best_within(variants, name, most)
-    if number is None:
-        least = float(variants[name].astype("float64").min())
-        wrong = f"no network of the study has {shown(pick)}"
-        allowed = "" if math.isnan(least) else f"at least {least:.6g}"
-        instead = f"its networks have no {name}" if math.isnan(least) else ""
-        fault = Fault("--pick", pick, wrong, allowed, str(study.folder), instead=instead)
-        raise InputError(fault)
-    return _trial(study, number)
+    candidates = candidates_of(study, ranked=False)
+    return _trial(study, candidates.numbers[picked(study, candidates, pick)])
 
 
 def _trial(study: Study, number: int) -> Ask:

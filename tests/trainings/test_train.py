@@ -29,6 +29,7 @@ from hrnet_search.net.hrnet import build
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records import DataSpec, Schedule, TrialKey, TrialTask
+from hrnet_search.report.pick import budgets_of
 from hrnet_search.store.evaluations import read_confusions
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import (
@@ -43,7 +44,7 @@ from hrnet_search.store.writer import StudyStore
 from hrnet_search.trainings import run as run_module
 from hrnet_search.trainings.keeper import Keeper
 from hrnet_search.trainings.plan import Overrides, plan_of
-from hrnet_search.trainings.starts import budget_of, of_config, of_study
+from hrnet_search.trainings.starts import of_config, of_study
 
 
 def tensors(path: Path) -> dict[str, bytes]:
@@ -480,8 +481,11 @@ def test_a_study_is_picked_from_by_trial_budget_or_mean_miou(
 
 
 def test_budgets_are_read_in_units() -> None:
-    assert budget_of("macs<=2.5G") == ("macs", 2.5e9)
-    assert budget_of("latency_ms < 20") == ("latency_ms", 20.0)
+    assert budgets_of("macs<=2.5G") == {"macs": 2.5e9}
+    assert budgets_of("latency_ms < 20, params<=3M") == {"latency_ms": 20.0, "params": 3e6}
+    for wrong in ("params<=3M, params<=2M", "params<=3M,", "width<=3"):
+        with pytest.raises(InputError, match="--pick"):
+            budgets_of(wrong)
 
 
 def test_a_checkpoint_of_another_network_is_said_and_the_training_begins_anew(

@@ -17,6 +17,7 @@ from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records import COMPLETED, STATES, TrialResult
 from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
+from hrnet_search.report.edges import Edges, edges_of
 from hrnet_search.report.page.choices import ChoiceModel, choice_model, choice_names
 from hrnet_search.report.page.drawing import draw_network
 from hrnet_search.report.page.history import (
@@ -37,7 +38,9 @@ from hrnet_search.report.page.points import (
 )
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.thin import spread
+from hrnet_search.report.pick import Picker, picker_of
 from hrnet_search.report.summary import differences, limit_lines
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.trials import (
     SLICES,
@@ -158,7 +161,9 @@ class Page:
     counts: tuple[tuple[str, int], ...]
     trials: int
     evidence: Evidence
+    edges: Edges
     points: Points
+    picker: Picker
     members: tuple[FrontMember, ...]
     front_size: int
     base_width: int | None
@@ -187,6 +192,7 @@ def gather(study: Study) -> Page:
     variants, table = study.variants(), study.results()
     numbers = [m.number for m in front]
     writer = ConfigWriter.of(notes)
+    candidates = candidates_of(study)
     goals = notes.goals
     rows = _by_number(variants)
     shown_members = front[:MOST_DRAWN]
@@ -207,7 +213,11 @@ def gather(study: Study) -> Page:
         counts=_counts(ran, dict(zip(table["number"], table["status"], strict=True))),
         trials=len(ran),
         evidence=evidence,
-        points=points_of(variants, numbers, by_number, evidence, writer, goals, trained),
+        edges=edges_of(study, evidence),
+        points=points_of(
+            variants, numbers, by_number, evidence, writer, goals, trained, candidates.numbers
+        ),
+        picker=picker_of(study, candidates),
         members=tuple(
             _member(m, rows[m.number], evidence, (network, trained), columns) for m in shown_members
         ),

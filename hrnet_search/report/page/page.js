@@ -180,6 +180,69 @@
     byId("picked-yaml").textContent = yaml || "not in this page: only networks near the front have their config here";
   }
 
+  // The pick within a budget, as report/pick.py answers: the same networks, draws and words.
+  const picker = data.picker;
+  const ranks = new Uint16Array(Uint8Array.from(atob(picker.ranks), (c) => c.charCodeAt(0)).buffer);
+  const costOf = Object.fromEntries(picker.costs.map((cost) => [cost.name, cost]));
+  const within = (budget) =>
+    picker.numbers.flatMap((_, i) =>
+      Object.entries(budget).every(([name, most]) => (costOf[name].values[i] ?? Infinity) <= most) ? [i] : []);
+  const rank = (draw, i) => ranks[draw * picker.numbers.length + i];
+  const rounded = (chance) => `${Math.floor(100 * chance + 0.5)}%`;
+
+  function howSure(inside, pick) {
+    if (!picker.draws) return "how sure is not known: no seed was repeated and no images were kept";
+    const wins = new Map(inside.map((i) => [i, 0]));
+    for (let draw = 0; draw < picker.draws; draw++) {
+      const best = inside.reduce((a, b) => (rank(draw, b) > rank(draw, a) ? b : a));
+      wins.set(best, wins.get(best) + 1);
+    }
+    const said = `the best within the budget with a chance of ${rounded(wins.get(pick) / picker.draws)}`;
+    const others = inside.filter((i) => i !== pick);
+    const rival = others.length ? others.reduce((a, b) => (wins.get(b) > wins.get(a) ? b : a)) : pick;
+    if (rival === pick || !wins.get(rival)) return said;
+    return `${said}; next #${picker.numbers[rival]} with ${rounded(wins.get(rival) / picker.draws)}`;
+  }
+
+  function buys(budget, pick, cost) {
+    const rest = Object.fromEntries(Object.entries(budget).filter(([name]) => name !== cost.name));
+    const better = within(rest).filter((i) => picker.accuracies[i] > picker.accuracies[pick] && cost.values[i] != null);
+    if (!better.length) return `no network of the study is better for more ${cost.label} alone`;
+    const step = better.reduce((a, b) => (cost.values[b] < cost.values[a] ? b : a));
+    const more = ((cost.values[step] - cost.values[pick]) / cost.scale).toFixed(3);
+    const gained = (100 * (picker.accuracies[step] - picker.accuracies[pick])).toFixed(2);
+    let ahead = 0;
+    for (let draw = 0; draw < picker.draws; draw++) ahead += rank(draw, step) > rank(draw, pick);
+    const sure = picker.draws ? `, better with a chance of ${rounded(ahead / picker.draws)}` : "";
+    return `${more} ${cost.unit} more ${cost.label} buys ${gained} points: ${picker.said[step]}${sure}`;
+  }
+
+  function answer(budget) {
+    const inside = within(budget);
+    if (!inside.length) return { said: ["no network of the study is within this budget"] };
+    const asked = picker.costs.filter((cost) => cost.name in budget);
+    const pick = inside[0];
+    return {
+      pick,
+      said: [picker.said[pick], howSure(inside, pick), ...asked.map((cost) => buys(budget, pick, cost)),
+        `differs from the base: ${picker.differs[pick]}`],
+    };
+  }
+
+  function showPick() {
+    const given = [...document.querySelectorAll("#pick [data-cost]")].filter((input) => input.value !== "");
+    const budget = Object.fromEntries(
+      given.map((input) => [input.dataset.cost, Number(input.value) * costOf[input.dataset.cost].scale]));
+    const { pick, said } = answer(budget);
+    byId("pick-said").replaceChildren(
+      ...said.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+    byId("pick-commands").hidden = pick === undefined;
+    if (pick === undefined) return;
+    const train = picker.train.replaceAll("{trial}", picker.numbers[pick]);
+    byId("pick-commands").textContent = picker.on_front[pick] ? `${train}\n${picker.export}` : train;
+    show(points.number.indexOf(picker.numbers[pick]));
+  }
+
   function redraw() {
     PLACES[0].look.color = colour("--trial");
     PLACES[1].look.color = colour("--doubt");
@@ -195,6 +258,7 @@
     if (row !== undefined) show(row);
   });
   byId("axis").addEventListener("change", drawFront);
+  byId("pick").addEventListener("input", showPick);
   for (const link of document.querySelectorAll("[data-trial]")) {
     link.addEventListener("click", () => show(points.number.indexOf(Number(link.dataset.trial))));
   }

@@ -82,21 +82,25 @@ def points_of(
     writer: ConfigWriter,
     goals: Goals,
     trained: Mapping[str, Mapping[str, Any]] | None = None,
+    candidates: Sequence[int] = (),
 ) -> Points:
     """Return the columns of `variants`; `front` and `trials` are by trial number.
 
-    `trained` are choices of training by path, as each schedule has them, by its id.
+    `trained` are choices of training by path, as each schedule has them, by its id. Networks of
+    the trials `candidates` are drawn, and have their configs before others.
     """
     in_all, name = len(variants), goals.accuracy.name
-    variants = variants.iloc[_drawn(variants, name, set(front), trials, evidence)]
+    variants = variants.iloc[_drawn(variants, name, {*front, *candidates}, trials, evidence)]
     numbers = [int(n) for n in variants["number"]]
     accuracies = [float(m) for m in variants[name]]
     intervals = [evidence.accuracies.get(n) for n in numbers]
     asks = [trials[n][0] for n in numbers]
     base = writer.base
-    members = set(front)
+    members, picks = set(front), set(candidates)
     places = tuple(_place(n, members, evidence) for n in numbers)
-    wanted = sorted(range(len(numbers)), key=lambda i: (-places[i], -accuracies[i]))
+    wanted = sorted(
+        range(len(numbers)), key=lambda i: (numbers[i] not in picks, -places[i], -accuracies[i])
+    )
     yamls, blocks = _yamls(asks, wanted[:MOST_YAMLS], writer)
     return Points(
         number=tuple(numbers),

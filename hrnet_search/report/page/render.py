@@ -37,10 +37,11 @@ def page_html(page: Page) -> bytes:
     """Return the page of a study."""
     figures = figures_of(page)
     points = dataclasses.asdict(page.points) if page.points.number and page.points.axes else None
+    picker = dataclasses.asdict(page.picker) if points else None
     names = [shown(name) for name in page.classes]
     return fill(
         "page.html",
-        {"points": points, "figures": figures, "accuracy": page.accuracy},
+        {"points": points, "picker": picker, "figures": figures, "accuracy": page.accuracy},
         page=page,
         figures=figures,
         stamp=page.evidence.stamp,

@@ -95,7 +95,7 @@ def front_accuracy(
     accuracy = own if accuracy is None or accuracy.key == own.key else accuracy
     seeds = seeds_of(as_they_count(trials, notes), search_ids(notes), accuracy.key)
     noise = seed_noise(list(seeds.values()))
-    reader = _Reader(study.folder, keys_of(trials, notes), accuracy)
+    reader = Reader(study.folder, keys_of(trials, notes), accuracy)
     front = study.front([accuracy.name, cost]).to_dict("records")
     near = [reader.judged(row, [cost]) for row in front]
     draws = Draws(near, images_of(near), noise, accuracy.classes)
@@ -185,19 +185,19 @@ def near_front(
 ) -> list[Judged]:
     """Return the front, cheapest first, and then its nearest rivals."""
     goals = study.notes.goals
-    reader = _Reader(study.folder, keys_of(trials, study.notes), goals.accuracy)
+    reader = Reader(study.folder, keys_of(trials, study.notes), goals.accuracy)
     names = [cost.name for cost in goals.costs]
     found = [reader.judged(row, names) for row in front.to_dict("records")[:MOST_JUDGED]]
-    reach = REACH * _deviation(found, noise, goals.accuracy.classes)
+    reach = REACH * deviation(found, noise, goals.accuracy.classes)
     table = within_limits(study.variants(), goals)
     table = table[~table["number"].isin(front["number"]) & table[names].notna().all(axis=1)]
-    gap = _gap(table, front, names, goals.accuracy.name)
+    gap = shortfall(table, front, names, goals.accuracy.name)
     order = np.argsort(gap, kind="stable")[: MOST_JUDGED - len(found)]
     rivals = table.iloc[[i for i in order if gap[i] <= reach]].to_dict("records") if reach else []
     return found + [reader.judged(row, names) for row in rivals]
 
 
-class _Reader:
+class Reader:
     """Reads evaluations that were made on the same images and classes."""
 
     def __init__(
@@ -228,7 +228,7 @@ def images_of(near: Sequence[Judged]) -> int:
     return next((one.counts[0].images for one in near if one.counts), 0)
 
 
-def _deviation(front: Sequence[Judged], noise: SeedNoise | None, classes: Sequence[int]) -> float:
+def deviation(front: Sequence[Judged], noise: SeedNoise | None, classes: Sequence[int]) -> float:
     """Return the deviation of a difference between two single trainings, 0 if not known."""
     variance = 2 * noise.sd.value**2 if noise else 0.0
     known = [one for one in front if one.counts]
@@ -242,7 +242,9 @@ def _spread(one: Judged, times: Floats, classes: Sequence[int]) -> float:
     return float(one.counts[0].mious(times, classes).std())
 
 
-def _gap(table: pd.DataFrame, front: pd.DataFrame, names: Sequence[str], accuracy: str) -> Floats:
+def shortfall(
+    table: pd.DataFrame, front: pd.DataFrame, names: Sequence[str], accuracy: str
+) -> Floats:
     """Return by how much each variant [n] falls short of the best that costs no more."""
     costs, bars = table[list(names)].to_numpy(float), front[list(names)].to_numpy(float)
     best = np.zeros(len(costs))

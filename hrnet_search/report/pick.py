@@ -1,0 +1,217 @@
+"""What a study would take within a budget, in words: how sure, what more buys, what comes next."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.files import write_file
+from hrnet_search.library.writer import ConfigWriter
+from hrnet_search.records import OBJECTIVES
+from hrnet_search.report.summary import differences
+from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
+from hrnet_search.store.study import Study
+
+UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:e[0-9]+)?)\s*([kMG]?)\s*")
+UNIT_OF = {"macs": "G", "params": "M", "activations": "M"}
+"""What counts are told in here and on the page."""
+
+NOT_KNOWN = "how sure is not known: no seed was repeated and no images were kept"
+TRIAL = "{trial}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A cost as the page asks for it: `unit` is how many of it, `values` [n] None if not known."""
+
+    name: str
+    label: str
+    unit: str
+    scale: float
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picker:
+    """All that the page needs to answer as the command line does, as columns [n] of candidates.
+
+    `ranks` [draws, n] are 16-bit numbers, the low byte first, in base64. `said` is each in a
+    phrase. `train` is the command for the trial that stands in the place of {trial}, `export` that
+    for the front, which those have a use for that are `on_front`.
+    """
+
+    numbers: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    costs: tuple[Cost, ...]
+    draws: int
+    ranks: str
+    said: tuple[str, ...]
+    differs: tuple[str, ...]
+    train: str
+    export: str
+    on_front: tuple[bool, ...]
+
+    def commands(self, pick: int) -> tuple[str, ...]:
+        """Return what trains a candidate in full, and what exports it where the front has it."""
+        train = self.train.replace(TRIAL, str(self.numbers[pick]))
+        return (train, self.export) if self.on_front[pick] else (train,)
+
+
+def budgets_of(text: str) -> dict[str, float]:
+    """Return the largest values that words like `latency_ms<=20, params<=3M` allow, by objective.
+
+    Raise InputError for others.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        match = BUDGET.fullmatch(part)
+        if not match or match[1] not in COSTS:
+            allowed = f"one of {', '.join(COSTS)}, as in latency_ms<=20 or macs<=2.5G, params<=3M"
+            raise InputError(Fault("--pick", text, f"{shown(part)} is not a budget", allowed))
+        if match[1] in found:
+            raise InputError(Fault("--pick", text, f"{match[1]} is given twice", "each cost once"))
+        found[match[1]] = float(match[2]) * UNITS[match[3]]
+    return found
+
+
+def picked(study: Study, candidates: Candidates, text: str | None) -> int:
+    """Return the index of the best network within a budget in words, or of all of them.
+
+    Raise InputError where there is none.
+    """
+    place = str(study.folder)
+    if not candidates.numbers:
+        wrong = "no trial has completed, there is nothing to pick from"
+        raise InputError(Fault("--pick", text, wrong, "a config", place))
+    budget = budgets_of(text) if text is not None else {}
+    found = candidates.pick(budget)
+    if found is not None:
+        return found
+    allowed, instead = "", ""
+    for name in budget:
+        least = min(candidates.costs[name])
+        if least >= UNKNOWN:
+            instead = f"its networks have no {name}"
+        elif len(budget) == 1:
+            allowed = f"at least {least:.6g}"
+    wrong = f"no network of the study has {shown(text)}"
+    raise InputError(Fault("--pick", text, wrong, allowed, place, instead=instead))
+
+
+def picker_of(study: Study, candidates: Candidates) -> Picker:
+    """Return what the page answers with."""
+    base = ConfigWriter.of(study.notes).base
+    networks = {ask.number: ask.architecture for ask, _ in study.trials()}
+    front = set(study.front()["number"])
+    of_each = [networks[number] for number in candidates.numbers]
+    label = study.notes.goals.accuracy.label
+    costs = tuple(_cost(candidates, name) for name in COSTS)
+    return Picker(
+        numbers=candidates.numbers,
+        accuracies=candidates.accuracies,
+        costs=tuple(cost for cost in costs if any(v is not None for v in cost.values)),
+        draws=len(candidates.ranks),
+        ranks=base64.b64encode(candidates.ranks.astype("<u2").tobytes()).decode(),
+        said=tuple(
+            f"#{number} {one.id}: {label} {fixed(100 * accuracy)}%"
+            + "".join(_phrase(cost, i) for cost in costs)
+            for i, (number, one, accuracy) in enumerate(
+                zip(candidates.numbers, of_each, candidates.accuracies, strict=True)
+            )
+        ),
+        differs=tuple(differences(n, base.architecture) if base else n.id for n in of_each),
+        train=_train(study),
+        export=_shell("export", str(study.folder), "--format", "hrnet,mmseg,onnx", "--weights"),
+        on_front=tuple(number in front for number in candidates.numbers),
+    )
+
+
+def answer(picker: Picker, candidates: Candidates, pick: int, budget: Budget) -> tuple[str, ...]:
+    """Return what is said of a pick; the page's script says the same, word for word."""
+    lines = [picker.said[pick], _how_sure(picker, candidates, pick, budget)]
+    for cost in picker.costs:
+        if cost.name not in budget:
+            continue
+        step = candidates.step(pick, budget, cost.name)
+        if step is None:
+            lines.append(f"no network of the study is better for more {cost.label} alone")
+            continue
+        values, heights = candidates.costs[cost.name], candidates.accuracies
+        more = fixed((values[step.index] - values[pick]) / cost.scale, 3)
+        points = fixed(100 * (heights[step.index] - heights[pick]))
+        sure = "" if step.chance is None else f", better with a chance of {_percent(step.chance)}"
+        buys = f"{more} {cost.unit} more {cost.label} buys {points} points"
+        lines.append(f"{buys}: {picker.said[step.index]}{sure}")
+    return (*lines, f"differs from the base: {picker.differs[pick]}")
+
+
+def pick_lines(study: Study, text: str) -> tuple[str, ...]:
+    """Return what a study would take within a budget in words; its config is written.
+
+    Raise InputError for what is no budget, or one that no network keeps, StorageLostError.
+    """
+    budget = budgets_of(text)
+    candidates = candidates_of(study)
+    found = picked(study, candidates, text)
+    picker, number = picker_of(study, candidates), candidates.numbers[found]
+    first, *rest = answer(picker, candidates, found, budget)
+    config = _write_config(study, number)
+    lines = [f"pick for {shown(text)}: {first}", *(f"  {line}" for line in rest)]
+    return (*lines, f"  config: {config}", *(f"  {command}" for command in picker.commands(found)))
+
+
+def fixed(number: float, digits: int = 2) -> str:
+    """Return a number with so many digits, halves away from zero as JavaScript's toFixed."""
+    step = Decimal(1).scaleb(-digits)
+    return str(Decimal(number).quantize(step, ROUND_HALF_UP))
+
+
+def _how_sure(picker: Picker, candidates: Candidates, pick: int, budget: Budget) -> str:
+    chances = candidates.chances(budget)
+    if not chances:
+        return NOT_KNOWN
+    said = f"the best within the budget with a chance of {_percent(chances.pop(pick))}"
+    rival = max(chances, key=lambda i: (chances[i], -i), default=None)
+    if rival is None or not chances[rival]:
+        return said
+    return f"{said}; next #{picker.numbers[rival]} with {_percent(chances[rival])}"
+
+
+def _percent(chance: float) -> str:
+    return f"{int(100 * chance + 0.5)}%"
+
+
+def _cost(candidates: Candidates, name: str) -> Cost:
+    objective, letter = OBJECTIVES[name], UNIT_OF.get(name, "")
+    values = tuple(v if v < UNKNOWN else None for v in candidates.costs[name])
+    return Cost(name, objective.label, letter or objective.unit, UNITS[letter], values)
+
+
+def _phrase(cost: Cost, index: int) -> str:
+    value = cost.values[index]
+    return "" if value is None else f", {fixed(value / cost.scale, 3)} {cost.unit} {cost.label}"
+
+
+def _train(study: Study) -> str:
+    """Return what trains a trial in full; a number needs no quotes, its placeholder would."""
+    folder = str(study.folder)
+    command = _shell("train", folder, "--trial", "0", "-o", f"{folder}-trial0")
+    head, _, place = command.rpartition(" --trial 0 -o ")
+    end = "'" if place.endswith("'") else ""
+    return f"{head} --trial {TRIAL} -o {place.removesuffix(end).removesuffix('0')}{TRIAL}{end}"
+
+
+def _shell(*words: str) -> str:
+    return shlex.join(["hrnet-search", *words])
+
+
+def _write_config(study: Study, number: int) -> Path:
+    ask = next(ask for ask, _ in study.trials() if ask.number == number)
+    text = ConfigWriter.of(study.notes).write(ask.architecture, ask.key.schedule).text
+    return write_file(study.folder / "report" / f"pick_trial{number}.yaml", text.encode())

@@ -1,0 +1,191 @@
+"""The networks that may be the best within a budget, and how surely one of them is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hrnet_search.pareto import non_dominated
+from hrnet_search.records import OBJECTIVES, Objective
+from hrnet_search.report.trust.near_front import (
+    MOST_JUDGED,
+    REACH,
+    Draws,
+    Judged,
+    Reader,
+    deviation,
+    images_of,
+    shortfall,
+)
+from hrnet_search.report.trust.statistics import SeedNoise, seed_noise
+from hrnet_search.report.trust.trials import keys_of, seeds_of
+from hrnet_search.store.schedules import as_they_count, search_ids
+from hrnet_search.store.study import Study, within_limits
+
+COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.is_cost)
+"""What a budget may be of."""
+
+MOST = 128
+"""Networks whose chances are weighed, or as many as may be the best within some budget."""
+
+UNKNOWN = 1e300
+"""A cost that is not known: over every budget, and a number."""
+
+Ranks = NDArray[np.uint16]
+Budget = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The cheapest network that is better for more of one cost, and the chance that it is."""
+
+    cost: str
+    index: int
+    chance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Networks that may be the best within some budget, with their rivals, as columns [n].
+
+    The most accurate is the first, of equal ones the cheapest: so the pick is the first within a
+    budget. `costs` are by the names in COSTS, UNKNOWN where they are not known. `ranks`
+    [draws, n] say how accuracies would rank with other images and seeds, the highest is the best;
+    there are no draws where nothing says how far accuracies vary.
+    """
+
+    numbers: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    costs: Mapping[str, tuple[float, ...]]
+    ranks: Ranks
+
+    def within(self, budget: Budget) -> list[int]:
+        """Return which of them cost at most what a budget allows by name, as indices."""
+        return [
+            i
+            for i in range(len(self.numbers))
+            if all(self.costs[name][i] <= most for name, most in budget.items())
+        ]
+
+    def pick(self, budget: Budget) -> int | None:
+        """Return the index of the most accurate within a budget, None if there is none."""
+        return next(iter(self.within(budget)), None)
+
+    def chances(self, budget: Budget) -> dict[int, float]:
+        """Return the chance of each within a budget to be the best of them; empty: not known."""
+        inside = self.within(budget)
+        if not len(self.ranks) or not inside:
+            return {}
+        best = self.ranks[:, inside].argmax(axis=1)
+        counts = np.bincount(best, minlength=len(inside))
+        return {i: int(c) / len(self.ranks) for i, c in zip(inside, counts, strict=True)}
+
+    def step(self, pick: int, budget: Budget, cost: str) -> Step | None:
+        """Return what more of one cost would buy, the others as they are; None: nothing better."""
+        others = {name: most for name, most in budget.items() if name != cost}
+        better = [
+            i
+            for i in self.within(others)
+            if self.accuracies[i] > self.accuracies[pick] and self.costs[cost][i] < UNKNOWN
+        ]
+        if not better:
+            return None
+        found = min(better, key=lambda i: self.costs[cost][i])
+        ahead = self.ranks[:, found] > self.ranks[:, pick]
+        return Step(cost, found, int(ahead.sum()) / len(ahead) if len(ahead) else None)
+
+
+def candidates_of(study: Study, ranked: bool = True) -> Candidates:
+    """Return the candidates of a study, finished or not; without ranks, which take a second."""
+    goals, trials, notes = study.notes.goals, study.trials(), study.notes
+    variants = within_limits(study.variants(), goals)
+    if not ranked:
+        front, _ = _parted(variants, goals.accuracy.name)
+        return _candidates(front, goals.accuracy.name, no_ranks(len(front)))
+    counting = as_they_count(trials, notes)
+    seeds = seeds_of(counting, search_ids(notes), goals.accuracy.key)
+    noise = seed_noise(list(seeds.values()))
+    reader = Reader(study.folder, keys_of(trials, notes), goals.accuracy)
+    return ranked_candidates(variants, goals.accuracy, noise, lambda row: reader.judged(row, COSTS))
+
+
+def ranked_candidates(
+    variants: pd.DataFrame,
+    objective: Objective,
+    noise: SeedNoise | None,
+    judge: Callable[[Mapping[Any, Any]], Judged],
+) -> Candidates:
+    """Return the candidates of a table of variants, with ranks.
+
+    `judge` reads the images of a row; of at most MOST_JUDGED it is asked.
+    """
+    name, classes = objective.name, objective.classes
+    front, rest = _parted(variants, name)
+    near = [judge(row) for row in front.to_dict("records")[:MOST_JUDGED]]
+    reach = REACH * deviation(near, noise, classes)
+    gap = shortfall(rest, front, COSTS, name)
+    order = [int(i) for i in np.argsort(gap, kind="stable") if gap[i] <= reach] if reach else []
+    rivals = rest.iloc[order[: max(0, MOST - len(front))]]
+    near += [judge(row) for row in rivals.to_dict("records")[: MOST_JUDGED - len(near)]]
+    known = {one.number: one for one in near}
+    both = pd.concat([front, rivals]).sort_index()  # in the order of candidates again
+    rows = both.to_dict("records")
+    judged = [known.get(int(row["number"])) or unseen(row, name) for row in rows]
+    draws = Draws(judged, images_of(judged), noise, classes)
+    return _candidates(both, name, ranks_of(draws))
+
+
+def no_ranks(networks: int) -> Ranks:
+    """Return no draws of so many networks."""
+    return np.zeros((0, networks), dtype=np.uint16)
+
+
+def unseen(row: Mapping[Any, Any], accuracy: str) -> Judged:
+    """Return a network whose images are not looked at: it is given the spread of the others."""
+    return Judged(int(row["number"]), float(row[accuracy]), int(row["seeds"]), (), ())
+
+
+def ranks_of(draws: Draws) -> Ranks:
+    """Return how networks would rank with other images and seeds [draws, n]; none if not known.
+
+    Scores are taken as they are. To believe those far above what their costs say less was tried,
+    and stated chances held worse for it: docs/LOG.md, "the stated chance of a pick".
+    """
+    if not draws.known:
+        return no_ranks(len(draws.near))
+    return np.argsort(np.argsort(draws.accuracies(), axis=1), axis=1).astype(np.uint16)
+
+
+def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the variants that may be the best within some budget, and the others.
+
+    Both are in the order of candidates, and every cost of them is a number.
+    """
+    table = variants[variants[accuracy].notna()].copy()
+    for name in COSTS:
+        values = table[name].astype("float64")
+        table[name] = values.where(values.gt(0) & values.lt(math.inf), UNKNOWN)
+    order = [accuracy, *COSTS, "number"]
+    down = [False, *[True] * (len(COSTS) + 1)]
+    table = table.sort_values(order, ascending=down).reset_index(drop=True)
+    values = table[[accuracy, *COSTS]].to_numpy(dtype=float)
+    best = non_dominated(values, ["max", *["min"] * len(COSTS)])
+    return table[best], table[~best]
+
+
+def _candidates(rows: pd.DataFrame, accuracy: str, ranks: Ranks) -> Candidates:
+    def column(name: str) -> tuple[float, ...]:
+        return tuple(float(value) for value in rows[name])
+
+    return Candidates(
+        numbers=tuple(int(number) for number in rows["number"]),
+        accuracies=column(accuracy),
+        costs={name: column(name) for name in COSTS},
+        ranks=ranks,
+    )

@@ -1,0 +1,185 @@
+"""The best within a budget, and how surely: on the page as on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import FOUND, WHY_NOT, Browser
+from large_study import make_study as large_study
+from made_up import network, result
+from small_studies import MakeStudy
+
+from hrnet_search.arch.cost import Cost
+from hrnet_search.arch.hrnet_yaml import parse_config
+from hrnet_search.cli import main
+from hrnet_search.report.page.gather import gather
+from hrnet_search.report.page.render import write_page
+from hrnet_search.report.pick import answer, budgets_of, fixed, pick_lines, picked, picker_of
+from hrnet_search.report.trust.candidates import Candidates, candidates_of
+from hrnet_search.store.study import Study, open_study
+
+BUDGETS = (
+    "latency_ms<=10", "params<=20M", "latency_ms<=8, params<=12M", "macs<=2G, activations<=4M",
+    "latency_ms<=20, macs<=4G, params<=50M", "latency_ms<=0.1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return large_study(tmp_path_factory.mktemp("pick") / "s", 300, noise=0.01)
+
+
+def three(make_study: MakeStudy) -> Study:
+    """Return a study of three networks, each better and more expensive than the one before."""
+    return make_study(
+        *(
+            (network(w), result(n, miou=m, cost=Cost(10**6 * (n + 1), 10**9, 1000)))
+            for n, (w, m) in enumerate([(8, 0.4), (12, 0.5), (16, 0.55)])
+        )
+    )
+
+
+def test_the_best_within_every_budget_is_that_of_the_whole_table(study: Study) -> None:
+    """The candidates are few; whoever looks at all variants finds the same."""
+    found, table = candidates_of(study), study.variants()
+    assert len(found.numbers) < len(table)
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        row = table.iloc[rng.integers(len(table))]
+        names = rng.permutation(list(found.costs))[: rng.integers(1, 4)]
+        budget = {str(name): float(row[name]) * rng.uniform(1, 1.3) for name in names}
+        inside = table[np.all([table[name] <= most for name, most in budget.items()], axis=0)]
+        pick = found.pick(budget)
+        assert pick is not None
+        assert found.accuracies[pick] == inside["miou"].max()
+        step = found.step(pick, budget, next(iter(budget)))
+        if step is not None:
+            assert found.accuracies[step.index] > found.accuracies[pick]
+            assert found.costs[step.cost][step.index] > budget[step.cost]
+
+
+def test_train_picks_what_the_report_does(study: Study) -> None:
+    ranked, plain = candidates_of(study), candidates_of(study, ranked=False)
+    for text in BUDGETS[:3]:
+        one, other = picked(study, ranked, text), picked(study, plain, text)
+        assert ranked.numbers[one] == plain.numbers[other]
+
+
+def test_chances_add_up_to_one_within_each_budget(study: Study) -> None:
+    found = candidates_of(study)
+    for text in BUDGETS[:3]:
+        chances = found.chances(budgets_of(text))
+        assert sum(chances.values()) == pytest.approx(1)
+        assert len(chances) > 1
+
+
+def test_ranks_say_who_is_best_and_who_is_ahead() -> None:
+    ranks = np.array([[2, 1, 0], [1, 2, 0], [2, 0, 1], [2, 1, 0]], dtype=np.uint16)
+    costs = {"latency_ms": (3.0, 2.0, 1.0), "macs": (1.0, 1.0, 1.0)}
+    found = Candidates((7, 8, 9), (0.6, 0.5, 0.4), costs, ranks)
+    assert found.chances({}) == {0: 0.75, 1: 0.25, 2: 0.0}
+    assert found.chances({"latency_ms": 2}) == {1: 0.75, 2: 0.25}
+    step = found.step(1, {"latency_ms": 2}, "latency_ms")
+    assert step is not None
+    assert (step.index, step.chance) == (0, 0.75)
+    assert found.step(0, {"latency_ms": 3}, "latency_ms") is None
+
+
+def test_what_is_said_of_a_pick(make_study: MakeStudy, capsys: pytest.CaptureFixture[str]) -> None:
+    study = three(make_study)
+    first, *rest = pick_lines(study, "latency_ms<=2.6, params<=5M")
+    assert first.startswith("pick for latency_ms<=2.6, params<=5M: #1 hr-")
+    assert "mIoU 50.00%, 2.500 ms latency, 1.000 G MACs, 2.000 M parameters" in first
+    assert rest[0].strip().startswith("how sure is not known")
+    assert rest[1].strip().startswith("1.000 ms more latency buys 5.00 points: #2 hr-")
+    assert rest[2].strip() == "no network of the study is better for more parameters alone"
+    assert rest[3].strip() == "differs from the base: only the width"
+    config = Path(rest[4].split(": ")[1])
+    assert parse_config(config.read_text()).architecture == network(12)
+    folder = str(study.folder)
+    assert shlex.split(rest[5])[1:] == ["train", folder, "--trial", "1", "-o", f"{folder}-trial1"]
+    assert shlex.split(rest[6])[1:3] == ["export", folder]
+    assert main(["report", folder, "--pick", "latency_ms<=2.6, params<=5M"]) == 0
+    assert capsys.readouterr().out.splitlines()[-len(rest) - 1 :] == [first, *rest]
+
+
+def test_commands_keep_a_folder_of_any_name_whole(make_study: MakeStudy, tmp_path: Path) -> None:
+    odd = three(make_study).folder.rename(tmp_path / "it's {odd} --trial 0 -o $x")
+    study = open_study(odd)
+    picker = picker_of(study, candidates_of(study))
+    train, export = picker.commands(0)
+    assert shlex.split(train)[1:] == ["train", str(odd), "--trial", "2", "-o", f"{odd}-trial2"]
+    assert shlex.split(export)[2] == str(odd)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("latency_ms<=1", "no network of the study has latency_ms<=1, allowed: at least 1.5"),
+        ("latency_ms<=2, params<=1k", "no network of the study has latency_ms<=2, params<=1k"),
+        ("width<=3", "width<=3 is not a budget"),
+        ("", "is not a budget"),
+    ],
+)
+def test_a_budget_that_is_none_or_that_nothing_keeps_is_one_line(
+    make_study: MakeStudy, capsys: pytest.CaptureFixture[str], text: str, wrong: str
+) -> None:
+    assert main(["report", str(three(make_study).folder), "--pick", text]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert wrong in line
+
+
+def test_a_network_without_a_latency_is_picked_by_other_costs_alone(make_study: MakeStudy) -> None:
+    best = result(9, miou=0.9, cost=Cost(2 * 10**6, 10**9, 1000))
+    three(make_study)
+    study = make_study((network(20), replace(best, latency=None)))
+    found = candidates_of(study)
+    assert found.numbers[picked(study, found, "params<=3M")] == 3
+    assert found.numbers[picked(study, found, "latency_ms<=100")] == 2
+
+
+def test_halves_are_rounded_as_javascript_does() -> None:
+    assert [fixed(0.125), fixed(0.0625, 3), fixed(2.675), fixed(1.0)] == [
+        "0.13", "0.063", "2.67", "1.00",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FOUND is None, reason=WHY_NOT)
+def test_the_page_says_word_for_word_what_the_command_line_does(
+    study: Study, tmp_path: Path
+) -> None:
+    path = write_page(gather(study), tmp_path)
+    candidates = candidates_of(study)
+    picker = picker_of(study, candidates)
+    scale = {cost.name: cost.scale for cost in picker.costs}
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(path)
+        browser.wait("document.querySelectorAll('#front .scatterlayer .points path').length > 0")
+        for text in BUDGETS:
+            budget = budgets_of(text)
+            given = {name: most / scale[name] for name, most in budget.items()}
+            said = browser.value(
+                f"""(() => {{
+                  const given = {given};
+                  for (const input of document.querySelectorAll('#pick [data-cost]'))
+                    input.value = given[input.dataset.cost] ?? '';
+                  document.getElementById('pick').dispatchEvent(new Event('input'));
+                  return [...document.querySelectorAll('#pick-said li')].map((e) => e.textContent);
+                }})()"""
+            )
+            pick = candidates.pick(budget)
+            if pick is None:
+                assert said == ["no network of the study is within this budget"]
+                continue
+            assert tuple(said) == answer(picker, candidates, pick, budget)
+            commands = browser.value("document.getElementById('pick-commands').textContent")
+            assert tuple(commands.split("\n")) == picker.commands(pick)
+            name = browser.value("document.getElementById('picked-name').textContent")
+            assert name.startswith(f"#{candidates.numbers[pick]} hr-")
+            assert "STAGE4:" in browser.value("document.getElementById('picked-yaml').textContent")
+        assert browser.complaints() == []
