@@ -26,6 +26,8 @@ from hrnet_search.report.page.sentences import trust_facts, verdict
 
 HERE = Path(__file__).parent
 FILE = "report.html"
+CERTAIN = 0.99
+"""The largest chance that draws are taken to tell from certainty."""
 
 
 def write_page(page: Page, folder: Path) -> Path:
@@ -40,7 +42,12 @@ def page_html(page: Page) -> bytes:
     names = [shown(name) for name in page.classes]
     return fill(
         "page.html",
-        {"points": points, "figures": figures, "accuracy": page.accuracy},
+        {
+            "points": points,
+            "figures": figures,
+            "accuracy": page.accuracy,
+            "seeds_known": page.evidence.noise is not None,
+        },
         page=page,
         figures=figures,
         stamp=page.evidence.stamp,
@@ -95,7 +102,15 @@ def _environment() -> Environment:
     )
     found.filters["percent"] = lambda value: f"{100 * value:.2f}%"
     found.filters["scaled"] = _scaled
+    found.filters["chance"] = _chance
     return found
+
+
+def _chance(share: float) -> str:
+    """Return a share of draws in words; what all of them say is not certain."""
+    if share > CERTAIN:
+        return f"over {CERTAIN:.0%}"
+    return f"under {1 - CERTAIN:.0%}" if share < 1 - CERTAIN else f"{share:.0%}"
 
 
 def _scaled(count: int | None) -> str:
