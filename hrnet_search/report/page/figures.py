@@ -256,7 +256,7 @@ def _neighbours(page: Page) -> Figure | None:
         }],
         "layout": {
             "height": 130 + 26 * len(pairs), "yaxis": {"type": "category", "autorange": "reversed"},
-            "xaxis": {"title": {"text": f"difference of {plain(page.accuracy)}, points, 95% interval"}},
+            "xaxis": {"title": {"text": f"points of {plain(page.accuracy)}, 95% interval"}},
             "shapes": [{"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1,
                         "line": {"dash": "dot", "width": 1, "color": BAD}}],
         },
