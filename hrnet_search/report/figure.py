@@ -119,12 +119,15 @@ def save(
     """Write a figure as PNG, SVG and PDF, text in them as text; equal figures are equal bytes."""
     undated = {"CreationDate": None}
     with mpl.rc_context(style or style_of()):
+        # First, in its own resolution: the other two leave the figure with 72 dots an inch.
+        png = _bytes(FigureCanvasAgg(figure).print_png)
         svg = _bytes(FigureCanvasSVG(figure).print_svg, {"Date": None})
-        return (
-            write_file(folder / f"{name}.png", _bytes(FigureCanvasAgg(figure).print_png)),
-            write_file(folder / f"{name}.svg", svg),
-            write_file(folder / f"{name}.pdf", _bytes(FigureCanvasPdf(figure).print_pdf, undated)),
-        )
+        pdf = _bytes(FigureCanvasPdf(figure).print_pdf, undated)
+    return (
+        write_file(folder / f"{name}.png", png),
+        write_file(folder / f"{name}.svg", svg),
+        write_file(folder / f"{name}.pdf", pdf),
+    )
 
 
 def _lines(text: str, figure: Figure, size: float, share: float = 1.0) -> str:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hrnet_search.counts import aligned
-from hrnet_search.data.palette import class_colour
+from hrnet_search.data.palette import colour_keys
 from hrnet_search.errors import shown
 from hrnet_search.files import write_file
 from hrnet_search.report.compare import Comparison
@@ -52,7 +52,7 @@ def page_html(page: Page) -> bytes:
         figures=figures,
         stamp=page.evidence.stamp,
         trust=trust_facts(page.evidence),
-        colours=[(f"{k}: {name}", class_colour(k)) for k, name in enumerate(names)],
+        colours=colour_keys(names) if names else [],
     )
 
 

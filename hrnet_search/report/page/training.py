@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search import __version__
-from hrnet_search.data.palette import class_colour
+from hrnet_search.data.palette import colour_keys
 from hrnet_search.errors import shown
 from hrnet_search.files import refuse_links, write_file
 from hrnet_search.report.commands import training_commands
@@ -112,7 +112,7 @@ def training_html(page: TrainingPage) -> bytes:
         {"points": None, "figures": figures},
         page=page,
         figures=figures,
-        colours=[(f"{k}: {name}", class_colour(k)) for k, name in enumerate(page.classes)],
+        colours=colour_keys(page.classes),
     )
 
 
