@@ -74,7 +74,9 @@ def ciede2000(first: Floats, second: Floats) -> Floats:
     )  # fmt: skip
     by_light = (light2 - light1) / (1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2))
     by_chroma = (chroma2 - chroma1) / (1 + 0.045 * chroma)
-    by_hue = 2 * np.sqrt(chroma1 * chroma2) * np.sin(np.radians(turn / 2)) / (1 + 0.015 * chroma * t)
+    by_hue = (
+        2 * np.sqrt(chroma1 * chroma2) * np.sin(np.radians(turn / 2)) / (1 + 0.015 * chroma * t)
+    )
     angle = np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2)))
     rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(angle)
     squared = by_light**2 + by_chroma**2 + by_hue**2 + rotation * by_chroma * by_hue

@@ -166,7 +166,12 @@ def test_a_printed_page_has_every_chart_and_leaves_its_margins_white(
     path.write_bytes(base64.b64decode(printed["data"]))
     text = run("pdftotext", str(path), "-")
     heads = ["95% interval", "seeds", "on the front", "params", "MACs", "differs from the base"]
-    axes = ["trials ended", "hours of trials", "predicted share of variance", "by the long schedule"]
+    axes = [
+        "trials ended",
+        "hours of trials",
+        "predicted share of variance",
+        "by the long schedule",
+    ]
     plain = re.sub(r"\s+", " ", text)
     assert [part for part in (*heads, *axes, "0: sky", "not labelled") if part not in plain] == []
     run("pdftoppm", "-r", str(DOTS), "-png", str(path), str(tmp_path / "sheet"))
