@@ -23,6 +23,9 @@ def add(sub: argparse.ArgumentParser) -> None:
     budget = "say what each study would take within a budget, as 'latency_ms<=20, params<=3M'"
     sub.add_argument("--pick", metavar="BUDGET", help=budget)
     sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
+    sub.add_argument(
+        "--style", type=Path, metavar="FILE", help="a matplotlib style file for the figures"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
@@ -41,7 +44,7 @@ def command(options: argparse.Namespace) -> int:
     for folder in trainings:
         _report_training(Path(folder))
     for study in studies:
-        text, failed = report_and_summary(study)
+        text, failed = report_and_summary(study, options.style)
         say(text)
         code = unless_failed(failed, code, options.debug)
         for line in pick_lines(study, options.pick) if options.pick is not None else ():
@@ -60,17 +63,18 @@ def _report_training(folder: Path) -> None:
     say(f"page: {page}")
 
 
-def report(study: str | Path | Study) -> ReportFiles:
+def report(study: str | Path | Study, style: str | Path | None = None) -> ReportFiles:
     """Write tables, plots and the page of a study, finished or not, and the configs of its front.
 
-    Return where they are: `page`, `trials`, `front`, `plots`, `configs`, and the `stamp` that
-    says how far to trust the study. Raise StudyError for what is not a study, StorageLostError
+    `style` is a matplotlib style file for the figures. Return where they are: `page`, `trials`,
+    `front`, `plots`, `configs`, and the `stamp` that says how far to trust the study. Raise
+    InputError for a style that is not one, StudyError for what is not a study, StorageLostError
     where a file cannot be written, ReportError, when all else was written, for parts that could
     not be made.
     """
     from hrnet_search.report.report import write_report
 
-    return write_report(opened(study))
+    return write_report(opened(study), Path(style) if style else None)
 
 
 def opened(study: str | Path | Study) -> Study:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import io
 import json
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hrnet_search.arch.targets import MMSEG, target_problems
+from hrnet_search.data.palette import class_colour
 from hrnet_search.errors import WeightsError
 from hrnet_search.export.member import Member
 from hrnet_search.export.mmseg_structure import model_tensors
@@ -182,8 +182,7 @@ def _preprocessor(member: Member) -> dict[str, Any]:
 def _meta(member: Member) -> dict[str, Any]:
     count = member.classes
     names = list(member.data.names or [f"class {index}" for index in range(count)])
-    hues = (colorsys.hsv_to_rgb(index / count, 0.7, 0.9) for index in range(count))
-    palette = [[round(255 * part) for part in colour] for colour in hues]
+    palette = [list(class_colour(index)) for index in range(count)]
     return {"dataset_meta": {"classes": names, "palette": palette}}
 
 

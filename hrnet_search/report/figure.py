@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -19,15 +21,35 @@ from numpy.typing import NDArray
 
 from hrnet_search.files import write_file
 from hrnet_search.pareto import non_dominated
+from hrnet_search.report.style import Style, style_of
 
 Floats = NDArray[np.float64]
 
 # Blue and vermilion of Okabe and Ito's set, apart in grey and for colour-blind readers too.
 TRIAL, FRONT = "#0072B2", "#D55E00"
 INK, MUTED, GRID = "#222222", "#5A5A5A", "#E4E4E4"
-MOST_WIDTH_TICKS = 12
+MOST_WIDTH_TICKS = 8
+LEGEND_LINE = 2.1
+"""The height of the legend above the axes, in sizes of its text."""
+
+WIDTH_OF_CHARACTER = 0.56
+"""Of a line of text, in parts of its size: what lines are broken by."""
+
 MOST_SHAPES = 2000
 """Points of an SVG that are shapes; of more, all but the front are one picture inside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Intervals [n] of values [n], from `low` to `high`; NaN where none is known."""
+
+    low: Floats
+    high: Floats
+
+    def around(self, values: Floats, chosen: NDArray[np.bool_]) -> Floats:
+        """Return the distances [2, k] of the ends from the chosen values, 0 where unknown."""
+        sides = np.array([values - self.low, self.high - values])[:, chosen]
+        return np.nan_to_num(np.maximum(sides, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,7 @@ class Picture:
 
     Costs are in the unit that `label` names, accuracies are the fractions that `accuracy` names;
     `log` is for the cost axis. `within` [n] says which may be on the front, all if not given.
+    `costs` and `accuracies` are the intervals of `x` and `y`, which the front is drawn with.
     """
 
     name: str
@@ -48,11 +71,21 @@ class Picture:
     log: bool = False
     accuracy: str = "mIoU"
     within: NDArray[np.bool_] | None = None
+    costs: Ends | None = field(default=None, kw_only=True)
+    accuracies: Ends | None = field(default=None, kw_only=True)
 
 
-def draw(picture: Picture) -> Figure:
-    """Draw one picture of at least one trial; pyplot and its global state stay out."""
-    figure = Figure(figsize=(7.2, 4.8), dpi=160, layout="constrained")
+def draw(picture: Picture, style: Style | None = None) -> Figure:
+    """Draw one picture of at least one trial; pyplot and its global state stay out.
+
+    `style` are settings of matplotlib, by default those of `paper.mplstyle`.
+    """
+    with mpl.rc_context(style or style_of()):
+        return _draw(picture)
+
+
+def _draw(picture: Picture) -> Figure:
+    figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     on_front = _on_front(picture)
@@ -60,12 +93,12 @@ def draw(picture: Picture) -> Figure:
     _cost_axis(axes, picture)
     _points(axes, picture, on_front)
     axes.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=8.5,
-        labelcolor=INK, handletextpad=0.4, columnspacing=1.4, borderaxespad=0.3,
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2,
+        handletextpad=0.4, columnspacing=1.4, borderaxespad=0.2, borderpad=0.2,
     )  # fmt: skip
-    figure.supxlabel(
-        picture.caption, x=0.01, ha="left", fontsize=7.5, color=MUTED, parse_math=False
-    )
+    size = mpl.rcParams["legend.fontsize"]
+    caption = _lines(picture.caption, figure, size)
+    figure.supxlabel(caption, x=0.01, ha="left", fontsize=size, color=MUTED, parse_math=False)
     figure.draw_without_rendering()  # settles the layout, which the labels need
     figure.set_layout_engine("none")  # each format would settle it again
     _labels(axes, picture, on_front)
@@ -80,15 +113,27 @@ def _on_front(picture: Picture) -> NDArray[np.bool_]:
     return found
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a figure as PNG and SVG; equal figures are equal bytes."""
-    with mpl.rc_context({"svg.hashsalt": "hrnet-search"}):
-        return (
-            write_file(folder / f"{name}.png", _bytes(FigureCanvasAgg(figure).print_png)),
-            write_file(
-                folder / f"{name}.svg", _bytes(FigureCanvasSVG(figure).print_svg, {"Date": None})
-            ),
-        )
+def save(
+    figure: Figure, folder: Path, name: str, style: Style | None = None
+) -> tuple[Path, Path, Path]:
+    """Write a figure as PNG, SVG and PDF, text in them as text; equal figures are equal bytes."""
+    undated = {"CreationDate": None}
+    with mpl.rc_context(style or style_of()):
+        # First, in its own resolution: the other two leave the figure with 72 dots an inch.
+        png = _bytes(FigureCanvasAgg(figure).print_png)
+        svg = _bytes(FigureCanvasSVG(figure).print_svg, {"Date": None})
+        pdf = _bytes(FigureCanvasPdf(figure).print_pdf, undated)
+    return (
+        write_file(folder / f"{name}.png", png),
+        write_file(folder / f"{name}.svg", svg),
+        write_file(folder / f"{name}.pdf", pdf),
+    )
+
+
+def _lines(text: str, figure: Figure, size: float, share: float = 1.0) -> str:
+    """Break the lines of a text that are longer than a share of the figure's width."""
+    most = int(72 * figure.get_figwidth() * share / (WIDTH_OF_CHARACTER * size))
+    return "\n".join(textwrap.fill(line, max(most, 20)) for line in text.split("\n"))
 
 
 def _bytes(write: Callable[..., None], metadata: dict[str, None] | None = None) -> bytes:
@@ -99,16 +144,16 @@ def _bytes(write: Callable[..., None], metadata: dict[str, None] | None = None) 
 
 
 def _frame(axes: Axes, picture: Picture) -> None:
-    axes.set_title(picture.title, loc="left", fontsize=11, color=INK, parse_math=False)
-    axes.set_xlabel(picture.label, fontsize=9, color=INK, parse_math=False)
-    axes.set_ylabel(f"{picture.accuracy} (fraction)", fontsize=9, color=INK, parse_math=False)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelsize=8.5, length=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(MUTED)
-    low, high = float(picture.y.min()), float(picture.y.max())
-    room = max(0.12 * (high - low), 0.01)
+    figure, size = axes.get_figure(root=True), mpl.rcParams["axes.labelsize"]
+    assert figure is not None, "axes are made in a figure"
+    # Above the legend, which has a line of its own.
+    axes.set_title(
+        picture.title, pad=LEGEND_LINE * mpl.rcParams["legend.fontsize"], parse_math=False
+    )
+    axes.set_xlabel(_lines(picture.label, figure, size, 0.85), parse_math=False)
+    axes.set_ylabel(f"{picture.accuracy} (%)", parse_math=False)
+    low, high = 100 * float(picture.y.min()), 100 * float(picture.y.max())
+    room = max(0.12 * (high - low), 1.0)
     axes.set_ylim(low - room, high + 1.4 * room)
 
 
@@ -133,23 +178,44 @@ def _cost_axis(axes: Axes, picture: Picture) -> None:
 
 
 def _points(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
-    rest = ~on_front
+    rest, y_all = ~on_front, 100 * picture.y
+    trial, front = (entry["color"] for entry in (*mpl.rcParams["axes.prop_cycle"],)[:2])
+    size = mpl.rcParams["lines.markersize"]
     # See-through, so that trials on one spot are darker than one alone.
     axes.scatter(
-        picture.x[rest], picture.y[rest], s=30, color=TRIAL, alpha=0.45, linewidths=0,
+        picture.x[rest], y_all[rest], s=0.8 * size**2, color=trial, alpha=0.45, linewidths=0,
         label="completed trial", zorder=3, rasterized=bool(rest.sum() > MOST_SHAPES),
     )  # fmt: skip
     order = np.argsort(picture.x[on_front], kind="stable")
-    x, y = picture.x[on_front][order], picture.y[on_front][order]
+    x, y = picture.x[on_front][order], y_all[on_front][order]
     if not len(x):
         return  # nothing is within the limits
     right = axes.get_xlim()[1]
     # What the best network within a budget reaches: level until the next one can be paid.
-    axes.plot([*x, right], [*y, y[-1]], color=FRONT, linewidth=1.4, drawstyle="steps-post")
+    axes.plot([*x, right], [*y, y[-1]], color=front, drawstyle="steps-post")
+    _intervals(axes, picture, on_front, front)
     axes.plot(
-        x, y, "o", color=FRONT, markersize=7, markeredgecolor="white", zorder=4,
+        x, y, "o", color=front, markeredgecolor="white", markeredgewidth=0.6, zorder=4,
         label="front (trial #)",
     )  # fmt: skip
+
+
+def _intervals(axes: Axes, picture: Picture, on_front: NDArray[np.bool_], colour: str) -> None:
+    """Draw the intervals of the front, as the page does; they may widen the axis of accuracy."""
+    across, up = picture.costs, picture.accuracies
+    x, y = picture.x[on_front], 100 * picture.y[on_front]
+    upwards = 100 * up.around(picture.y, on_front) if up else None
+    sideways = across.around(picture.x, on_front) if across else None
+    if upwards is None and sideways is None:
+        return
+    axes.errorbar(
+        x, y, yerr=upwards, xerr=sideways, fmt="none", ecolor=colour, elinewidth=0.7, zorder=3.5
+    )
+    if upwards is not None:
+        low, high = axes.get_ylim()
+        axes.set_ylim(
+            min(low, (y - upwards[0]).min() - 0.5), max(high, (y + upwards[1]).max() + 0.5)
+        )
 
 
 def _labels(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
@@ -159,12 +225,12 @@ def _labels(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     """
     spots: dict[tuple[float, float], list[int]] = {}
     for i in np.flatnonzero(on_front):
-        spots.setdefault((picture.y[i], picture.x[i]), []).append(picture.numbers[i])
+        spots.setdefault((100 * picture.y[i], picture.x[i]), []).append(picture.numbers[i])
     taken: list[Bbox] = []
     for (y, x), numbers in sorted(spots.items(), reverse=True):
         text = axes.annotate(
-            _names(numbers), (x, y), (-4, 4), textcoords="offset points", ha="right",
-            fontsize=8, color=INK,
+            _names(numbers), (x, y), (-3, 3), textcoords="offset points", ha="right",
+            fontsize=mpl.rcParams["legend.fontsize"],
         )  # fmt: skip
         text.set_in_layout(False)
         box = text.get_window_extent()

@@ -3,51 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hrnet_search.counts import UNITS
 from hrnet_search.errors import shown
+from hrnet_search.latency_rule import interval_ms
 from hrnet_search.parts import Parts
 from hrnet_search.records import COMPLETED, MIOU, STATES, Latency, LatencyCondition
-from hrnet_search.report.figure import Picture, draw, save
+from hrnet_search.report.figure import Ends, Picture, draw, save
+from hrnet_search.report.style import Style, style_of
+from hrnet_search.report.trust.evidence import Evidence
 from hrnet_search.report.trust.trials import trained
 from hrnet_search.store.study import Study, within_limits
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What pictures have upwards: a column and its label, and the trials within the limits."""
+    """What pictures have upwards: a column and its label, the trials within the limits, and what
+    is known of their intervals."""
 
     column: str
     label: str
     within: frozenset[int]
+    evidence: Evidence | None
 
 
 WIDTH = "width (channels of the last stage's first branch)"
 
 
-def write_plots(study: Study, folder: Path, parts: Parts) -> tuple[Path, ...]:
-    """Write each picture as PNG and SVG, width against mIoU first; none without results."""
-    found = parts.make(folder / "plots", lambda: pictures(study)) or ()
-    return tuple(path for picture in found for path in _written(picture, folder, parts))
+def write_plots(
+    study: Study,
+    folder: Path,
+    parts: Parts,
+    evidence: Evidence | None = None,
+    style: Style | None = None,
+) -> tuple[Path, ...]:
+    """Write each picture as PNG, SVG and PDF, width against mIoU first; none without results.
+
+    `evidence` has the intervals of accuracies that they are drawn with, those of the page.
+    """
+    look = style or style_of()
+    found = parts.make(folder / "plots", lambda: pictures(study, evidence)) or ()
+    return tuple(path for picture in found for path in _written(picture, folder, parts, look))
 
 
-def _written(picture: Picture, folder: Path, parts: Parts) -> Sequence[Path]:
+def _written(picture: Picture, folder: Path, parts: Parts, style: Style) -> Sequence[Path]:
     name = folder / f"{picture.name}.png"
-    return parts.make(name, lambda: save(draw(picture), folder, picture.name)) or ()
+    return parts.make(name, lambda: save(draw(picture, style), folder, picture.name, style)) or ()
 
 
-def pictures(study: Study) -> list[Picture]:
+def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
     latencies = completed_latencies(study)
     table = trained(study.results(), study.trials())
     done, accuracy = study.variants(), study.notes.goals.accuracy
     within = frozenset(within_limits(done, study.notes.goals)["number"])
     suffix = "miou" if accuracy.key == MIOU else "iou"
-    seen = Seen(accuracy.name, _plain(accuracy.label), within)
+    seen = Seen(accuracy.name, _plain(accuracy.label), within, evidence)
     by_condition: dict[LatencyCondition, list[int]] = {}
     for number, latency in latencies.items():
         by_condition.setdefault(latency.condition, []).append(number)
@@ -64,7 +80,9 @@ def pictures(study: Study) -> list[Picture]:
         part = done[done["number"].isin(numbers)]
         noisy = sum(latencies[number].noisy for number in numbers)
         note = f"{caption}. Timings drawn: {len(part)}, of which noisy: {noisy}"
-        found.append(_picture(file, "latency", seen, axis, part, "latency_ms", note))
+        picture = _picture(file, "latency", seen, axis, part, "latency_ms", note)
+        spans = [interval_ms(latencies[number]) for number in picture.numbers]
+        found.append(replace(picture, costs=_ends(spans)))
     return [picture for picture in found if len(picture.x)]
 
 
@@ -92,18 +110,27 @@ def _picture(
     factor: float = 1.0,
 ) -> Picture:  # fmt: skip
     rows = rows[rows[column].notna() & rows[seen.column].notna()]
+    numbers = tuple(rows["number"].astype(int))
+    known = seen.evidence.accuracies if seen.evidence else {}
+    intervals = [known.get(number) for number in numbers]
     return Picture(
         name=file,
         title=f"{seen.label} against {against}",
         label=label,
         x=rows[column].to_numpy("float64") / factor,
         y=rows[seen.column].to_numpy("float64"),
-        numbers=tuple(rows["number"].astype(int)),
+        numbers=numbers,
         accuracy=seen.label,
         within=rows["number"].isin(seen.within).to_numpy(bool),
         caption=caption,
         log=column != "width",
+        accuracies=_ends([(i.low, i.high) if i else (np.nan, np.nan) for i in intervals]),
     )
+
+
+def _ends(pairs: Sequence[tuple[float, float]]) -> Ends:
+    low, high = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    return Ends(low, high)
 
 
 def _caption(table: pd.DataFrame) -> str:

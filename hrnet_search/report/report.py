@@ -17,6 +17,7 @@ from hrnet_search.report.edges import Edges, write_wider
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import FILE, write_comparison, write_page
 from hrnet_search.report.plots import write_plots
+from hrnet_search.report.style import Style, style_of
 from hrnet_search.report.summary import summary
 from hrnet_search.report.tables import write_duels, write_front, write_trials
 from hrnet_search.report.trust.evidence import Evidence
@@ -40,32 +41,35 @@ class ReportFiles:
     duels: Path | None = None
 
 
-def write_report(study: Study) -> ReportFiles:
+def write_report(study: Study, style: Path | None = None) -> ReportFiles:
     """Write tables, plots and the page to STUDY/report, the front's configs to STUDY/configs.
 
-    The study may be unfinished. Raises StorageLostError where a file cannot be written,
+    The study may be unfinished; `style` is a matplotlib style file for its figures. Raises
+    InputError for a style that is not one, StorageLostError where a file cannot be written,
     StudyError for a symbolic link in the place of one, and ReportError, after everything else was
     written, for parts that could not be made.
     """
     parts = Parts()
-    files, _ = _write(Snapshot(study), parts)
+    files, _ = _write(Snapshot(study), parts, style_of(style))
     parts.check()
     assert files is not None, "no part failed"
     return files
 
 
-def report_and_summary(study: Study) -> tuple[str, ReportError | None]:
+def report_and_summary(study: Study, style: Path | None = None) -> tuple[str, ReportError | None]:
     """Write the report; return the summary for a terminal, and what of both could not be made.
 
     Raises as `write_report`, but for that.
     """
     study, parts = Snapshot(study), Parts()
-    _, known = _write(study, parts)
+    _, known = _write(study, parts, style_of(style))
     text = parts.make("summary", lambda: summary(study, known))
     return text or "", parts.error
 
 
-def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, tuple[Evidence, Edges] | None]:
+def _write(
+    study: Study, parts: Parts, style: Style
+) -> tuple[ReportFiles | None, tuple[Evidence, Edges] | None]:
     """Write every part; return where they are if none failed, and what is known of the study."""
     refuse_links(study.folder)
     folder = study.folder / FOLDER
@@ -73,7 +77,8 @@ def _write(study: Study, parts: Parts) -> tuple[ReportFiles | None, tuple[Eviden
     trials = parts.make(folder / "trials.csv", lambda: write_trials(study, folder))
     front = parts.make(folder / "front.csv", lambda: write_front(study, folder))
     duels = parts.make(folder / "duels.csv", lambda: write_duels(study, folder))
-    plots = write_plots(study, folder, parts)
+    evidence = found.evidence if found else None
+    plots = write_plots(study, folder, parts, evidence, style)
     configs = write_front_configs(study, parts)
     ablation = write_ablation(study, folder, parts)
     page = parts.make(folder / FILE, lambda: write_page(found, folder)) if found else None

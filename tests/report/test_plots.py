@@ -43,11 +43,13 @@ def test_no_completed_trial_gives_no_picture(make_study: MakeStudy) -> None:
     assert write_plots(study, study.folder / "report", Parts()) == ()
 
 
-def test_one_trial_gives_every_picture_twice_width_first(make_study: MakeStudy) -> None:
+def test_one_trial_gives_every_picture_thrice_width_first(make_study: MakeStudy) -> None:
     study = make_study((network(8), result(0, miou=0.5)))
     files = write_plots(study, study.folder / "report", Parts())
     assert [path.name for path in files] == [
-        f"{name}_miou.{kind}" for name in ("width", "macs", "latency") for kind in ("png", "svg")
+        f"{name}_miou.{kind}"
+        for name in ("width", "macs", "latency")
+        for kind in ("png", "svg", "pdf")
     ]
     assert files[0].read_bytes().startswith(b"\x89PNG")
     assert b"</svg>" in files[1].read_bytes()
@@ -90,7 +92,7 @@ def test_latencies_of_two_conditions_never_share_an_axis(make_study: MakeStudy) 
     assert "a machine, eager, fp32" in found["latency_miou"].label
     assert "H100" in found["latency_miou_2"].label
     assert "pixels" not in found["macs_miou"].label
-    assert len(write_plots(study, study.folder / "report", Parts())) == 8
+    assert len(write_plots(study, study.folder / "report", Parts())) == 12
 
 
 def test_a_condition_is_named_whole() -> None:

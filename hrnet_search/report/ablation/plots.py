@@ -32,7 +32,7 @@ MOST_CELLS = 600
 
 
 def write_ablation_plots(record: AblationRecord, folder: Path, parts: Parts) -> tuple[Path, ...]:
-    """Write each picture that the record has numbers for as PNG and SVG."""
+    """Write each picture that the record has numbers for as PNG, SVG and PDF."""
     drawn = [e for e in record.effects if e.mean is not None]
     figures: dict[str, Callable[[], Figure]] = {}
     if drawn:

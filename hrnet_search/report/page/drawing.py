@@ -12,18 +12,16 @@ from hrnet_search.arch.architecture import Architecture, Stage
 MOST_MODULES = 5
 """Modules of a stage that are drawn one by one; more are told by their number."""
 
-LEFT, TOP, GAP = 8, 24, 8
-MODULE, BAR, STAGE_GAP = 54, 12, 18
+LEFT, TOP, GAP = 2, 24, 8
+MODULE, BAR, MARGIN = 54, 12, 18
 TITLE = 105
 """Room that the title of a stage of other blocks takes."""
 
 ROW = 27
 HEIGHTS = (23, 20, 17, 15)
 
-SVG = Markup(
-    '<svg class="net" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}"'
-    ' aria-label="{label}"><title>{label}</title>{body}</svg>'
-)
+NET = Markup('<div class="net" role="img" aria-label="{label}" title="{label}">{body}</div>')
+PART = Markup('<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" aria-hidden="true">{body}</svg>')
 BOX = Markup(
     '<rect class="{kind}" x="{x}" y="{y}" width="{w}" height="{h}" rx="3"/>'
     '<text class="box" x="{tx}" y="{ty}">{text}</text>'
@@ -41,18 +39,24 @@ class _Place:
 
 
 def draw_network(network: Architecture, base: Architecture | None) -> Markup:
-    """Return an inline SVG of a network; what differs from the base is of class `changed`."""
-    x, parts = LEFT, []
-    for i, stage in enumerate(network.stages):
-        place = _Place(x, stage, base.stages[i] if base else None, i + 1)
-        parts += list(_stage(place))
-        x += _width(stage) + STAGE_GAP
-    if network.has_ocr or (base and base.has_ocr):
-        parts += list(_ocr(network, base, x))
-        x += TITLE
+    """Return a network as an SVG a stage, which wrap as lines do where there is little room.
+
+    What differs from the base is of class `changed`.
+    """
     rows = max(s.branches for s in (*network.stages, *(base.stages if base else ())))
+    parts = []
+    for i, stage in enumerate(network.stages):
+        place = _Place(LEFT, stage, base.stages[i] if base else None, i + 1)
+        parts.append(_part(_stage(place), _width(stage), rows))
+    if network.has_ocr or (base and base.has_ocr):
+        parts.append(_part(_ocr(network, base, LEFT), TITLE - MARGIN, rows))
     label = f"{network.head}, width {network.width}"
-    return SVG.format(w=x, h=TOP + rows * ROW + GAP, label=label, body=Markup("").join(parts))
+    return NET.format(label=label, body=Markup("").join(parts))
+
+
+def _part(shapes: Iterator[Markup], width: int, rows: int) -> Markup:
+    height = TOP + rows * ROW + GAP
+    return PART.format(w=width + 2 * LEFT, h=height, body=Markup("").join(shapes))
 
 
 def _ocr(network: Architecture, base: Architecture | None, x: int) -> Iterator[Markup]:
@@ -62,8 +66,8 @@ def _ocr(network: Architecture, base: Architecture | None, x: int) -> Iterator[M
     yield TEXT.format(kind="stage" if same else "stage changed", x=x, y=16, text="OCR head")
     kind = ("branch b0" if same else "changed") if network.has_ocr else "gone"
     yield BOX.format(
-        kind=kind, x=x, y=TOP, w=TITLE - STAGE_GAP, h=HEIGHTS[0],
-        tx=x + (TITLE - STAGE_GAP) // 2, ty=TOP + HEIGHTS[0] // 2 + 4, text=own or "dropped",
+        kind=kind, x=x, y=TOP, w=TITLE - MARGIN, h=HEIGHTS[0],
+        tx=x + (TITLE - MARGIN) // 2, ty=TOP + HEIGHTS[0] // 2 + 4, text=own or "dropped",
     )  # fmt: skip
 
 

@@ -17,6 +17,9 @@ from hrnet_search.report.page.gather import Page
 Figure = dict[str, Any]
 
 TRIAL, FRONT, DOUBT, BAD = "#4C78A8", "#E4572E", "#F2A65A", "#9D4EDD"
+PERCENT = ".2~%"
+"""How plotly writes a fraction on an axis: in percent, without digits that say nothing."""
+
 MOST_EFFECTS = 12
 MOST_LEVELS = 12
 """Levels of a choice that are named beside its axis: every second, third, ... of more."""
@@ -53,9 +56,14 @@ def comparison_figure(found: Comparison) -> Figure:
         "data": [_compared(front, colour, label) for front, colour in sides],
         "layout": {
             "height": 460, "xaxis": {"type": "log", "title": {"text": title}},
-            "yaxis": {"title": {"text": label}},
+            "yaxis": _shares(label),
         },
     }  # fmt: skip
+
+
+def _shares(title: str) -> Figure:
+    """Return an axis of fractions, in percent as tables have them."""
+    return {"title": {"text": title}, "tickformat": PERCENT}
 
 
 def _compared(front: ComparedFront, colour: str, accuracy: str) -> Figure:
@@ -63,7 +71,7 @@ def _compared(front: ComparedFront, colour: str, accuracy: str) -> Figure:
         "name": plain(front.name), "x": front.costs, "y": front.accuracies, "mode": "lines+markers",
         "line": {"shape": "hv", "color": colour}, "marker": {"size": 9},
         "text": [f"#{number}" for number in front.numbers],
-        "hovertemplate": f"%{{text}}: {accuracy} %{{y:.4f}} at %{{x:.4g}}<extra></extra>",
+        "hovertemplate": f"%{{text}}: {accuracy} %{{y:.2%}} at %{{x:.4g}}<extra></extra>",
     }  # fmt: skip
 
 
@@ -116,10 +124,10 @@ def _curves(page: Page) -> Figure | None:
                 "x": x, "y": y, "text": text, "name": kind, "mode": "lines+markers",
                 "line": {"color": colour, "width": 1.2}, "marker": {"size": 4},
                 "opacity": opacity,
-                "hovertemplate": "%{text}: %{y:.4f} at step %{x}<extra></extra>",
+                "hovertemplate": "%{text}: %{y:.2%} at step %{x}<extra></extra>",
             })  # fmt: skip
-    label = {"title": {"text": plain(page.accuracy)}}
-    axes = {"xaxis": {"title": {"text": "steps"}}, "yaxis": label}
+    label = plain(page.accuracy)
+    axes = {"xaxis": {"title": {"text": "steps"}}, "yaxis": _shares(label)}
     return {"data": data, "layout": {"height": 360, **axes}} if data else None
 
 
@@ -135,7 +143,7 @@ def _importance(page: Page) -> Figure | None:
             "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
         }],
         "layout": {
-            "height": 120 + 24 * len(effects), "margin": {"l": 200},
+            "height": 120 + 24 * len(effects),
             "xaxis": {"title": {"text": "predicted share of variance that is lost without it"}},
             "yaxis": {"type": "category"},
         },
@@ -209,12 +217,13 @@ def _effect(effect: Effect, place: int, accuracy: str) -> Figure:
     number = "" if place == 1 else str(place)
     return {
         "x": [plain(level, 20) for level in effect.levels],
-        "y": effect.adds,
-        "error_y": {"array": [2 * e for e in effect.errors], "color": TRIAL, "thickness": 1},
+        "y": [100 * added for added in effect.adds],
+        "error_y": {"array": [200 * e for e in effect.errors], "color": TRIAL, "thickness": 1},
         "customdata": effect.seen,
         "mode": "lines+markers", "line": {"color": TRIAL},
         "xaxis": f"x{number}", "yaxis": f"y{number}",
-        "hovertemplate": f"%{{x}}: %{{y:+.4f}} {accuracy}, %{{customdata}} variants<extra></extra>",
+        "hovertemplate": f"%{{x}}: %{{y:+.2f}} points of {accuracy}, %{{customdata}} variants"
+        "<extra></extra>",
     }  # fmt: skip
 
 
@@ -233,7 +242,7 @@ def _parallel(page: Page) -> Figure | None:
         quality = (member.accuracy - low) / span
         data.append({
             "x": names, "y": [*heights, quality], "mode": "lines+markers",
-            "text": [*texts, f"{member.accuracy:.4f}"], "name": f"#{member.number}",
+            "text": [*texts, f"{member.accuracy:.2%}"], "name": f"#{member.number}",
             "line": {"width": 2}, "hovertemplate": "%{x}: %{text}<extra>%{fullData.name}</extra>",
         })  # fmt: skip
     return {"data": data, "layout": {
@@ -265,8 +274,8 @@ def _classes(page: Page) -> Figure | None:
             "z": [[round(v, 4) for v in ious[m.number]] for m in members],
             "x": [f"{k}: {plain(name, 30)}" for k, name in enumerate(names)],
             "y": [f"#{m.number}" for m in members],
-            "hovertemplate": "%{y}, %{x}: IoU %{z:.3f}<extra></extra>",
-            "colorbar": {"title": {"text": "IoU"}, "thickness": 12},
+            "hovertemplate": "%{y}, %{x}: IoU %{z:.2%}<extra></extra>",
+            "colorbar": {"title": {"text": "IoU"}, "thickness": 12, "tickformat": PERCENT},
         }],
         "layout": {
             "height": 170 + 26 * len(members),
@@ -281,22 +290,21 @@ def _neighbours(page: Page) -> Figure | None:
     if not pairs:
         return None
     colours = [FRONT if pair.apart else DOUBT for pair in pairs]
-    values = [pair.better.value for pair in pairs]
+    values = [100 * pair.better.value for pair in pairs]
     return {
         "data": [{
             "x": values, "y": [f"#{p.second} over #{p.first}" for p in pairs], "mode": "markers",
             "marker": {"color": colours, "size": 9},
             "error_x": {
                 "type": "data", "symmetric": False, "thickness": 1.5, "color": TRIAL,
-                "array": [p.better.high - p.better.value for p in pairs],
-                "arrayminus": [p.better.value - p.better.low for p in pairs],
+                "array": [100 * (p.better.high - p.better.value) for p in pairs],
+                "arrayminus": [100 * (p.better.value - p.better.low) for p in pairs],
             },
-            "hovertemplate": "%{y}: %{x:+.4f}<extra></extra>",
+            "hovertemplate": "%{y}: %{x:+.2f} points<extra></extra>",
         }],
         "layout": {
             "height": 130 + 26 * len(pairs), "yaxis": {"type": "category", "autorange": "reversed"},
-            "xaxis": {"title": {"text": f"difference of {plain(page.accuracy)}, 95% interval"}},
-            "margin": {"l": 120},
+            "xaxis": {"title": {"text": f"points of {plain(page.accuracy)}, 95% interval"}},
             "shapes": [{"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1,
                         "line": {"dash": "dot", "width": 1, "color": BAD}}],
         },
@@ -313,10 +321,10 @@ def _schedules(page: Page) -> Figure | None:
         "data": [{
             "x": [b.short for b in both], "y": [b.long for b in both], "mode": "markers",
             "text": [f"#{b.number}" for b in both], "marker": {"color": TRIAL, "size": 9},
-            "hovertemplate": "%{text}: short %{x:.4f}, long %{y:.4f}<extra></extra>",
+            "hovertemplate": "%{text}: short %{x:.2%}, long %{y:.2%}<extra></extra>",
         }],
         "layout": {
-            "height": 340, "xaxis": {"title": {"text": f"{label} by {by}"}},
-            "yaxis": {"title": {"text": f"{label} by the long schedule"}},
+            "height": 340, "xaxis": _shares(f"{label} by {by}"),
+            "yaxis": _shares(f"{label} by the long schedule"),
         },
     }  # fmt: skip

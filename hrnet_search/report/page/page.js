@@ -16,9 +16,44 @@
     document.head.append(script);
     script.remove();
   }
+  let printing = false;
+  const PAPER = 670; // px across, which A4 and Letter both have between their margins
+  const CHARACTER = 7.5; // px, of a title
+  const widthOf = (element) => (printing ? PAPER : element.clientWidth);
   const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
 
-  function themed(layout) {
+  // Plotly breaks no line of a title.
+  function lined(text, most) {
+    const lines = [];
+    for (const word of String(text).split(" ")) {
+      const last = lines.length - 1;
+      if (last >= 0 && lines[last].length + word.length < most) lines[last] += ` ${word}`;
+      else lines.push(word);
+    }
+    return lines.join("<br>");
+  }
+
+  // Charts side by side are as many as there is room for.
+  function arranged(layout, width) {
+    if (!layout.grid) return layout;
+    const count = Object.keys(layout).filter((name) => /^xaxis/.test(name)).length;
+    const columns = Math.max(1, Math.min(layout.grid.columns, Math.floor(width / 210)));
+    const rows = Math.ceil(count / columns);
+    const height = 90 + ((layout.height - 90) / layout.grid.rows) * rows;
+    return { ...layout, height, grid: { ...layout.grid, rows, columns } };
+  }
+
+  // Names beside the other axis take up to half of the width.
+  function fittedTitle(axis, width, columns, named) {
+    if (!axis.title) return axis;
+    const [from, to] = axis.domain || [0, 1 / columns];
+    const room = named ? width / 2 : width - 90;
+    const most = Math.max(12, Math.floor((room * (to - from)) / CHARACTER));
+    return { ...axis, title: { ...axis.title, text: lined(axis.title.text, most) } };
+  }
+
+  function themed(given, width) {
+    const layout = arranged(given, width);
     const grid = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
     const whole = {
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -33,9 +68,19 @@
     };
     for (const name of Object.keys(whole)) {
       if (/^[xy]axis\d*$/.test(name)) whole[name] = { ...grid, ...whole[name] };
+      if (/^xaxis\d*$/.test(name)) whole[name] = fittedTitle(whole[name], width, layout.grid ? layout.grid.columns : 1, whole.yaxis.type === "category");
     }
+    // Lines pass behind what is written on the chart, not through it.
+    if (whole.annotations) whole.annotations = whole.annotations.map((one) => ({ bgcolor: colour("--card"), borderpad: 1, ...one }));
+    if (printing) whole.width = PAPER;
     return whole;
   }
+
+  // A part that is wider than its card says so.
+  const room = new ResizeObserver((entries) => {
+    for (const { target } of entries) target.classList.toggle("more", target.scrollWidth > target.clientWidth + 1);
+  });
+  for (const element of document.querySelectorAll(".scroll")) room.observe(element);
 
   if (!("DecompressionStream" in globalThis)) {
     for (const element of document.querySelectorAll("#front, [data-figure]"))
@@ -49,7 +94,7 @@
   function drawFigure(element) {
     drawn.add(element);
     const figure = data.figures[element.dataset.figure];
-    Plotly.react(element, figure.data, themed(figure.layout), CONFIG);
+    Plotly.react(element, figure.data, themed(figure.layout, widthOf(element)), CONFIG);
   }
   const watcher = new IntersectionObserver(
     (entries) => {
@@ -61,18 +106,42 @@
     },
     { rootMargin: "300px" },
   );
-  for (const element of document.querySelectorAll("[data-figure]")) watcher.observe(element);
+  const figures = [...document.querySelectorAll("[data-figure]")];
+  figures.forEach((element) => watcher.observe(element));
 
   const points = data.points;
-  const chart = byId("front");
-  if (!points || !chart) return;
+  const chart = points && byId("front");
+  function redraw() {
+    if (chart) drawFront();
+    drawn.forEach(drawFigure);
+  }
+  // Paper has no fold: all that was not seen yet is drawn, as wide as the paper, in light colours.
+  function forPaper(yes) {
+    printing = yes;
+    document.documentElement.classList.toggle("printing", yes);
+    if (yes) figures.forEach((element) => drawn.add(element));
+    redraw();
+  }
+  addEventListener("beforeprint", () => forPaper(true));
+  addEventListener("afterprint", () => forPaper(false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  let settling = 0, wide = innerWidth;
+  addEventListener("resize", () => {
+    if (printing || innerWidth === wide) return;
+    wide = innerWidth;
+    clearTimeout(settling);
+    settling = setTimeout(redraw, 150);
+  });
+  if (!chart) return;
 
   const PLACES = [
-    { name: "beaten", look: { color: colour("--trial"), size: 7, opacity: 0.45 } },
-    { name: "not significantly different from the front", look: { color: colour("--doubt"), size: 10, symbol: "circle-open", line: { width: 2 } } },
-    { name: "front", look: { color: colour("--front"), size: 11, line: { color: colour("--card"), width: 1.5 } } },
+    { name: "beaten", look: () => ({ color: colour("--trial"), size: 7, opacity: 0.45 }) },
+    { name: "not significantly different from the front", look: () => ({ color: colour("--doubt"), size: 10, symbol: "circle-open", line: { width: 2 } }) },
+    { name: "front", look: () => ({ color: colour("--front"), size: 11, line: { color: colour("--card"), width: 1.5 } }) },
   ];
   const percent = (value) => `${(100 * value).toFixed(2)}%`;
+  // By draws: what they all say is not certain.
+  const chance = (value) => (value > 0.99 ? "over 99%" : value < 0.01 ? "under 1%" : `${(100 * value).toFixed(0)}%`);
   const short = (value) => Number(value).toPrecision(4).replace(/\.?0+$/, "");
   const between = (low, high, show) => (low == null || high == null ? "" : ` (${show(low)} to ${show(high)})`);
 
@@ -87,7 +156,7 @@
       const wide = axis.low.length && axis.low[i] !== axis.high[i];
       found.push([axis.name, short(axis.values[i]) + (wide ? between(axis.low[i], axis.high[i], short) : ""), axis.condition]);
     }
-    if (points.chance[i] != null) found.push(["chance of being on the front", percent(points.chance[i])]);
+    if (points.chance[i] != null) found.push([`chance of being on the front${data.seeds_known ? "" : ", by images alone"}`, chance(points.chance[i])]);
     return found;
   }
 
@@ -106,6 +175,7 @@
 
   function placed(place, axis) {
     const rows = points.place.flatMap((p, i) => (p === place && axis.values[i] != null ? [i] : []));
+    const look = PLACES[place].look();
     const trace = {
       name: PLACES[place].name,
       x: rows.map((i) => axis.values[i]),
@@ -115,11 +185,11 @@
       hovertemplate: "%{text}<extra></extra>",
       mode: "markers",
       type: "scatter",
-      marker: PLACES[place].look,
+      marker: look,
     };
     if (place > 0) {
-      trace.error_y = { ...spread(points.accuracy, points.accuracy_low, points.accuracy_high, rows), color: PLACES[place].look.color };
-      if (axis.low.length) trace.error_x = { ...spread(axis.values, axis.low, axis.high, rows), color: PLACES[place].look.color };
+      trace.error_y = { ...spread(points.accuracy, points.accuracy_low, points.accuracy_high, rows), color: look.color };
+      if (axis.low.length) trace.error_x = { ...spread(axis.values, axis.low, axis.high, rows), color: look.color };
     }
     return trace;
   }
@@ -157,10 +227,16 @@
       height: 480,
       hovermode: "closest",
       xaxis: { title: { text: plain(axis.name + (axis.condition ? `: ${axis.condition}` : "")) }, type: axis.log ? "log" : "linear", ...(axis.log ? ticks(axis.values) : {}) },
-      yaxis: { title: { text: plain(data.accuracy) } },
+      yaxis: { title: { text: plain(data.accuracy) }, tickformat: ".2~%" },
     };
     const traces = [placed(0, axis), staircase(axis), placed(1, axis), placed(2, axis)];
-    Plotly.react(chart, traces.filter((trace) => trace.x.length), themed(layout), CONFIG);
+    Plotly.react(chart, traces.filter((trace) => trace.x.length), themed(layout, widthOf(chart)), CONFIG);
+  }
+
+  function chooseAxis() {
+    drawFront();
+    const axis = points.axes[Number(byId("axis").value)];
+    byId("shown").textContent = `${data.accuracy} against ${axis.name}: ${axis.values.filter((v) => v != null).length} networks`;
   }
 
   function show(i) {
@@ -243,25 +319,16 @@
     show(points.number.indexOf(picker.numbers[pick]));
   }
 
-  function redraw() {
-    PLACES[0].look.color = colour("--trial");
-    PLACES[1].look.color = colour("--doubt");
-    PLACES[2].look = { ...PLACES[2].look, color: colour("--front"), line: { color: colour("--card"), width: 1.5 } };
-    drawFront();
-    drawn.forEach(drawFigure);
-  }
-
   drawFront();
   performance.mark("drawn");
   chart.on("plotly_click", (event) => {
     const row = event.points[0].customdata;
     if (row !== undefined) show(row);
   });
-  byId("axis").addEventListener("change", drawFront);
+  byId("axis").addEventListener("change", chooseAxis);
   byId("pick").addEventListener("input", showPick);
   for (const link of document.querySelectorAll("[data-trial]")) {
     link.addEventListener("click", () => show(points.number.indexOf(Number(link.dataset.trial))));
   }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   if (points.place.includes(2)) show(points.place.lastIndexOf(2));
 })();

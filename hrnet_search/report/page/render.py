@@ -16,7 +16,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hrnet_search.counts import aligned
-from hrnet_search.data.palette import class_colour
+from hrnet_search.data.palette import colour_keys
 from hrnet_search.errors import shown
 from hrnet_search.files import write_file
 from hrnet_search.report.compare import Comparison
@@ -26,6 +26,8 @@ from hrnet_search.report.page.sentences import trust_facts, verdict
 
 HERE = Path(__file__).parent
 FILE = "report.html"
+CERTAIN = 0.99
+"""The largest chance that draws are taken to tell from certainty."""
 
 
 def write_page(page: Page, folder: Path) -> Path:
@@ -41,12 +43,18 @@ def page_html(page: Page) -> bytes:
     names = [shown(name) for name in page.classes]
     return fill(
         "page.html",
-        {"points": points, "picker": picker, "figures": figures, "accuracy": page.accuracy},
+        {
+            "points": points,
+            "picker": picker,
+            "figures": figures,
+            "accuracy": page.accuracy,
+            "seeds_known": page.evidence.noise is not None,
+        },
         page=page,
         figures=figures,
         stamp=page.evidence.stamp,
         trust=trust_facts(page.evidence),
-        colours=[(f"{k}: {name}", class_colour(k)) for k, name in enumerate(names)],
+        colours=colour_keys(names) if names else [],
     )
 
 
@@ -96,7 +104,15 @@ def _environment() -> Environment:
     )
     found.filters["percent"] = lambda value: f"{100 * value:.2f}%"
     found.filters["scaled"] = _scaled
+    found.filters["chance"] = _chance
     return found
+
+
+def _chance(share: float) -> str:
+    """Return a share of draws in words; what all of them say is not certain."""
+    if share > CERTAIN:
+        return f"over {CERTAIN:.0%}"
+    return f"under {1 - CERTAIN:.0%}" if share < 1 - CERTAIN else f"{share:.0%}"
 
 
 def _scaled(count: int | None) -> str:

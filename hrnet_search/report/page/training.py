@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search import __version__
-from hrnet_search.data.palette import class_colour
+from hrnet_search.data.palette import colour_keys
 from hrnet_search.errors import shown
 from hrnet_search.files import refuse_links, write_file
 from hrnet_search.report.commands import training_commands
-from hrnet_search.report.page.figures import FRONT, TRIAL, Figure, plain
+from hrnet_search.report.page.figures import FRONT, PERCENT, TRIAL, Figure, plain
 from hrnet_search.report.page.previews import PreviewRow, preview_rows
 from hrnet_search.report.page.render import FILE, fill
 from hrnet_search.store.evaluations import miou_interval, read_confusions
@@ -112,7 +112,7 @@ def training_html(page: TrainingPage) -> bytes:
         {"points": None, "figures": figures},
         page=page,
         figures=figures,
-        colours=[(f"{k}: {name}", class_colour(k)) for k, name in enumerate(page.classes)],
+        colours=colour_keys(page.classes),
     )
 
 
@@ -158,8 +158,8 @@ def _line(x: list[Any], y: list[Any], name: str, colour: str, hover: str) -> Fig
 
 
 def _layout(title: str, **more: Any) -> Figure:
-    axes = {"xaxis": {"title": {"text": "step"}}, "yaxis": {"title": {"text": title}}}
-    return {"height": 320, **axes, **more}
+    axes = {"xaxis": {"title": {"text": "step"}}, "yaxis": {"title": {"text": title}, **more}}
+    return {"height": 320, **axes}
 
 
 def _loss(page: TrainingPage) -> Figure | None:
@@ -187,8 +187,11 @@ def _mious(page: TrainingPage) -> Figure | None:
     if not rungs:
         return None
     x, y = [rung.step for rung in rungs], [rung.miou for rung in rungs]
-    line = _line(x, y, "mIoU", FRONT, "%{y:.4f} at step %{x}")
-    return {"data": [{**line, "mode": "lines+markers"}], "layout": _layout("mIoU")}
+    line = _line(x, y, "mIoU", FRONT, "%{y:.2%} at step %{x}")
+    return {
+        "data": [{**line, "mode": "lines+markers"}],
+        "layout": _layout("mIoU", tickformat=PERCENT),
+    }
 
 
 def _classes(page: TrainingPage) -> Figure | None:
@@ -198,11 +201,14 @@ def _classes(page: TrainingPage) -> Figure | None:
     names = [plain(page.classes[k], 40) for k in order]
     bar = {
         "type": "bar", "orientation": "h", "x": page.figures.iou[order].tolist(), "y": names,
-        "marker": {"color": TRIAL}, "hovertemplate": "%{y}: %{x:.4f}<extra></extra>",
+        "marker": {"color": TRIAL}, "hovertemplate": "%{y}: %{x:.2%}<extra></extra>",
     }  # fmt: skip
     height = 120 + 20 * len(names)
-    axes = {"xaxis": {"range": [0, 1], "title": {"text": "IoU"}}, "yaxis": {"type": "category"}}
-    return {"data": [bar], "layout": {"height": height, "margin": {"l": 160}, **axes}}
+    axes = {
+        "xaxis": {"range": [0, 1], "title": {"text": "IoU"}, "tickformat": PERCENT},
+        "yaxis": {"type": "category"},
+    }
+    return {"data": [bar], "layout": {"height": height, **axes}}
 
 
 def _confusion(page: TrainingPage) -> Figure | None:
@@ -214,10 +220,10 @@ def _confusion(page: TrainingPage) -> Figure | None:
     names = [plain(f"{k}: {name}", 30) for k, name in enumerate(page.classes)]
     heat = {
         "type": "heatmap", "x": names, "y": names, "z": shares.round(4).tolist(), "zmin": 0,
-        "zmax": 1, "colorscale": "Blues",
+        "zmax": 1, "colorscale": "Blues", "colorbar": {"tickformat": PERCENT},
         "hovertemplate": "%{y} taken for %{x}: %{z:.2%}<extra></extra>",
     }  # fmt: skip
     axis = {"type": "category", "title": {"text": "predicted"}}
     down = {"type": "category", "autorange": "reversed", "title": {"text": "truth"}}
-    layout = {"height": 220 + 22 * len(names), "margin": {"l": 160}, "xaxis": axis, "yaxis": down}
+    layout = {"height": 220 + 22 * len(names), "xaxis": axis, "yaxis": down}
     return {"data": [heat], "layout": layout}

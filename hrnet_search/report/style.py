@@ -1,0 +1,56 @@
+"""How figures look: our style file, and a person's own laid over it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from hrnet_search.errors import Fault, InputError, shown
+
+PAPER = Path(__file__).with_name("paper.mplstyle")
+OPTION = "--style"
+
+Style = dict[str, Any]
+
+
+def style_of(own: Path | None = None) -> Style:
+    """Return the settings of matplotlib that figures are drawn with.
+
+    `own` is a matplotlib style file, whose settings replace ours one by one. Raise InputError for
+    a file that is not one.
+    """
+    found = _read(PAPER)
+    if own is not None:
+        found |= _own(own)
+    # Names of shapes in an SVG are drawn by chance otherwise: equal figures are equal bytes.
+    return {**found, "svg.hashsalt": "hrnet-search"}
+
+
+def _read(path: Path) -> Style:
+    return dict(mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False))
+
+
+def _own(path: Path) -> Style:
+    """Read a person's file; matplotlib would log what it cannot use, and go on without it."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("matplotlib")
+    log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = _read(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        said.append(getattr(error, "strerror", None) or str(error))
+    finally:
+        log.removeHandler(handler)
+    if said:
+        wrong = f"cannot be used: {shown(said[0].strip(), 300)}"
+        allowed = "a matplotlib style file, a line a setting (`key: value`)"
+        raise InputError(Fault(OPTION, str(path), wrong, allowed, file=str(path)))
+    return found
