@@ -80,7 +80,8 @@ def ciede2000(first: Floats, second: Floats) -> Floats:
     angle = np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2)))
     rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(angle)
     squared = by_light**2 + by_chroma**2 + by_hue**2 + rotation * by_chroma * by_hue
-    return np.sqrt(np.maximum(squared, 0.0))
+    found: Floats = np.sqrt(np.maximum(squared, 0.0))
+    return found
 
 
 def _cos(degrees: Floats) -> Floats:

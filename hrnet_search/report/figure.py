@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.files import write_file
 from hrnet_search.pareto import non_dominated
-from hrnet_search.report.style import Style, style_of
+from hrnet_search.report.style import Style, styled
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +49,8 @@ class Ends:
     def around(self, values: Floats, chosen: NDArray[np.bool_]) -> Floats:
         """Return the distances [2, k] of the ends from the chosen values, 0 where unknown."""
         sides = np.array([values - self.low, self.high - values])[:, chosen]
-        return np.nan_to_num(np.maximum(sides, 0.0))
+        found: Floats = np.nan_to_num(np.maximum(sides, 0.0))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def draw(picture: Picture, style: Style | None = None) -> Figure:
 
     `style` are settings of matplotlib, by default those of `paper.mplstyle`.
     """
-    with mpl.rc_context(style or style_of()):
+    with styled(style):
         return _draw(picture)
 
 
@@ -118,7 +119,7 @@ def save(
 ) -> tuple[Path, Path, Path]:
     """Write a figure as PNG, SVG and PDF, text in them as text; equal figures are equal bytes."""
     undated = {"CreationDate": None}
-    with mpl.rc_context(style or style_of()):
+    with styled(style):
         # First, in its own resolution: the other two leave the figure with 72 dots an inch.
         png = _bytes(FigureCanvasAgg(figure).print_png)
         svg = _bytes(FigureCanvasSVG(figure).print_svg, {"Date": None})

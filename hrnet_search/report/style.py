@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,15 @@ def style_of(own: Path | None = None) -> Style:
     return {**found, "svg.hashsalt": "hrnet-search"}
 
 
+def styled(style: Style | None = None) -> AbstractContextManager[None]:
+    """Return a context in which matplotlib draws by a style, our own if none is given."""
+    settings: Any = style or style_of()  # matplotlib types its keys one by one
+    return mpl.rc_context(settings)
+
+
 def _read(path: Path) -> Style:
-    return dict(mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False))
+    found: Any = mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False)
+    return dict(found)
 
 
 def _own(path: Path) -> Style:

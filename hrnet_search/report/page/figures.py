@@ -56,12 +56,12 @@ def comparison_figure(found: Comparison) -> Figure:
         "data": [_compared(front, colour, label) for front, colour in sides],
         "layout": {
             "height": 460, "xaxis": {"type": "log", "title": {"text": title}},
-            "yaxis": _shares(label),
+            "yaxis": _percent(label),
         },
     }  # fmt: skip
 
 
-def _shares(title: str) -> Figure:
+def _percent(title: str) -> Figure:
     """Return an axis of fractions, in percent as tables have them."""
     return {"title": {"text": title}, "tickformat": PERCENT}
 
@@ -127,7 +127,7 @@ def _curves(page: Page) -> Figure | None:
                 "hovertemplate": "%{text}: %{y:.2%} at step %{x}<extra></extra>",
             })  # fmt: skip
     label = plain(page.accuracy)
-    axes = {"xaxis": {"title": {"text": "steps"}}, "yaxis": _shares(label)}
+    axes = {"xaxis": {"title": {"text": "steps"}}, "yaxis": _percent(label)}
     return {"data": data, "layout": {"height": 360, **axes}} if data else None
 
 
@@ -324,7 +324,7 @@ def _schedules(page: Page) -> Figure | None:
             "hovertemplate": "%{text}: short %{x:.2%}, long %{y:.2%}<extra></extra>",
         }],
         "layout": {
-            "height": 340, "xaxis": _shares(f"{label} by {by}"),
-            "yaxis": _shares(f"{label} by the long schedule"),
+            "height": 340, "xaxis": _percent(f"{label} by {by}"),
+            "yaxis": _percent(f"{label} by the long schedule"),
         },
     }  # fmt: skip
