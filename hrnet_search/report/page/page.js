@@ -16,6 +16,20 @@
     document.head.append(script);
     script.remove();
   }
+  // A page that a server keeps current loads itself again when a trial has ended; the axis stays.
+  function keepCurrent() {
+    const axis = byId("axis");
+    const kept = sessionStorage.getItem("axis");
+    if (axis && kept < axis.options.length) axis.value = kept ?? "0";
+    axis?.addEventListener("change", () => sessionStorage.setItem("axis", axis.value));
+    setInterval(async () => {
+      const answer = await fetch("version").catch(() => null);
+      byId("live").textContent = answer?.ok ? "Kept current while the study runs." : "No longer current: hrnet-search watch has ended, or the study cannot be read.";
+      if (answer?.ok && (await answer.text()) !== data.live) location.reload();
+    }, 2000);
+  }
+  if (data.live) keepCurrent();
+
   const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
 
   function themed(layout) {

@@ -33,15 +33,16 @@ def write_page(page: Page, folder: Path) -> Path:
     return write_file(folder / FILE, page_html(page))
 
 
-def page_html(page: Page) -> bytes:
-    """Return the page of a study."""
+def page_html(page: Page, live: str = "") -> bytes:
+    """Return the page of a study; `live` is the version of it that a server has, if one does."""
     figures = figures_of(page)
     points = dataclasses.asdict(page.points) if page.points.number and page.points.axes else None
     names = [shown(name) for name in page.classes]
     return fill(
         "page.html",
-        {"points": points, "figures": figures, "accuracy": page.accuracy},
+        {"points": points, "figures": figures, "accuracy": page.accuracy, "live": live},
         page=page,
+        live=live,
         figures=figures,
         stamp=page.evidence.stamp,
         trust=trust_facts(page.evidence),
@@ -67,7 +68,7 @@ def fill(template: str, data: Mapping[str, Any], **values: Any) -> bytes:
         "plotly": Markup(packed),
         "code": Markup(code),
         "data": Markup(script_json(data)),
-        "policy": policy(plotly, code),
+        "policy": policy(plotly, code) + ("; connect-src 'self'" if data.get("live") else ""),
     }
     text = _environment().get_template(template).render(parts=parts, **values)
     return text.encode("utf-8", "backslashreplace")
