@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -14,7 +15,13 @@ Emit = Callable[..., None]
 def event_line(event: str, **fields: object) -> str:
     """Return one event as a line of JSON: `event`, `time` (ISO 8601, UTC) and its fields."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"event": event, "time": now, **fields}, allow_nan=False)
+    known = {name: None if _is_not_finite(value) else value for name, value in fields.items()}
+    return json.dumps({"event": event, "time": now, **known}, allow_nan=False)
+
+
+def _is_not_finite(value: object) -> bool:
+    """Return whether JSON has no word for a value: a loss or score that diverged."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 class TrialEvents:

@@ -11,6 +11,7 @@ from made_up import TINY, result
 from rich.console import Console
 
 from hrnet_search.commands.terminal import Events
+from hrnet_search.events import event_line
 from hrnet_search.goals import Goals
 from hrnet_search.progress import LOG, watching
 from hrnet_search.records import DataSpec, Schedule, TrialProgress, TrialResult, TrialTask
@@ -81,6 +82,11 @@ def test_a_death_is_a_line_on_the_terminal_and_in_the_log(tmp_path: Path, live: 
     said = "trial 7 was cut off (its worker died); it is tried again"
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
     assert (tmp_path / LOG).read_text() == f"{said}\n"
+
+
+def test_what_is_not_finite_is_null() -> None:
+    told = json.loads(event_line("rung", miou=float("nan"), step=5))
+    assert (told["miou"], told["step"]) == (None, 5)
 
 
 def test_every_event_is_documented() -> None:

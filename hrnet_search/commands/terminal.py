@@ -51,6 +51,7 @@ class Terminal:
 
     def finished(self, folder: Path, why: str, text: str, code: int) -> None:
         """Print at a command's end why the study ended and what it found."""
+        del folder, code  # which stand in the summary, and with the process
         say(f"\n{why}\n{text}")
 
 

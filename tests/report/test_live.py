@@ -73,6 +73,7 @@ def hostile(token: str) -> list[str]:
     outside = [f"/{a}/{b}" for a in up for b in files]
     odd = ["/", "//", "*", "http://example.org/", f"/{token}", f"/{token}//"]
     odd += [f"/{token}/version/", f"/{token}/?a", f"/{token}x/", f"/{token[:-1]}/", "/x/"]
+    odd += [f"/{token}/version%20", f"/{token};/"]
     odd += [f"/{token}/./", f"/x/../{token}/", f"/{token.swapcase()}/", "/favicon.ico"]
     return [
         *inside,
