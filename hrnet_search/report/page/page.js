@@ -101,7 +101,7 @@
       const wide = axis.low.length && axis.low[i] !== axis.high[i];
       found.push([axis.name, short(axis.values[i]) + (wide ? between(axis.low[i], axis.high[i], short) : ""), axis.condition]);
     }
-    if (points.chance[i] != null) found.push(["chance of being on the front", percent(points.chance[i])]);
+    if (points.chance[i] != null) found.push([`chance of being on the front${data.oneSeed ? " (one seed)" : ""}`, percent(points.chance[i])]);
     return found;
   }
 

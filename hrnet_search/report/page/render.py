@@ -40,7 +40,13 @@ def page_html(page: Page, live: str = "") -> bytes:
     names = [shown(name) for name in page.classes]
     return fill(
         "page.html",
-        {"points": points, "figures": figures, "accuracy": page.accuracy, "live": live},
+        {
+            "points": points,
+            "figures": figures,
+            "accuracy": page.accuracy,
+            "oneSeed": page.evidence.noise is None,
+            "live": live,
+        },
         page=page,
         live=live,
         figures=figures,
