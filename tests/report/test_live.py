@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from chromium import FOUND, WHY_NOT, Browser
 from made_up import network, result
 
 from hrnet_search.cli import main
@@ -154,3 +156,17 @@ def test_ctrl_c_ends_it_well(make_study: MakeStudy) -> None:
         assert "http://127.0.0.1:" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+@pytest.mark.skipif(FOUND is None, reason=WHY_NOT)
+def test_a_browser_shows_a_trial_that_ends_by_itself(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study((network(9), result(1)))
+    with serving(study) as server, Browser(tmp_path / "profile") as browser:
+        browser.call("Page.navigate", url=server.address)
+        browser.wait("document.body?.innerText.includes('1 trials: 1 completed')")
+        browser.wait("document.readyState === 'complete'")
+        make_study((network(10), result(2)))
+        began = time.monotonic()
+        browser.wait("document.body?.innerText.includes('2 trials: 2 completed')")
+        assert time.monotonic() - began < 5
+        assert all(url.startswith(f"http://127.0.0.1:{server.port}/") for url in browser.requests())
