@@ -27,6 +27,7 @@ from hrnet_search.commands import (
     schema,
     sync,
     train,
+    watch,
 )
 from hrnet_search.commands.arguments import Parser
 from hrnet_search.commands.driver import spin_less
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": (evaluate.add, evaluate.command),
     "predict": (predict.add, predict.command),
     "report": (report.add, report.command),
+    "watch": (watch.add, watch.command),
     "export": (export.add, export.command),
     "sync": (sync.add, sync.command),
     "repair": (repair.add, repair.command),

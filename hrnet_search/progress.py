@@ -157,6 +157,9 @@ class PlainProgress:
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
         """Say nothing: a log is read afterwards."""
 
+    def returned(self, task: TrialTask, reason: str) -> None:
+        self._say(returned_line(task, reason))
+
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         if task.beside:
             if is_paused(task.beside, result):
@@ -227,6 +230,12 @@ class LiveProgress:
             doing = f"rung {progress.rung.step}/{task.schedule.steps}"
             seen = _share(progress.rung.score(self._standing.goals.accuracy.key))
         self._running[task.number] = (task, doing, seen)
+
+    def returned(self, task: TrialTask, reason: str) -> None:
+        """Say above the table that a trial was cut off."""
+        self._running.pop(task.number, None)
+        line = returned_line(task, reason)
+        self._live.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         """Count the trial, put it into view, and say how long the rest may take."""
@@ -311,6 +320,11 @@ class LogFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def returned_line(task: TrialTask, reason: str) -> str:
+    """Return what is said of a trial that was cut off and is not given up."""
+    return clean(f"trial {task.number} was cut off ({reason}); it is tried again")
 
 
 def describe(result: TrialResult, accuracies: Sequence[Objective] = ()) -> str:

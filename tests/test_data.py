@@ -259,6 +259,8 @@ class Meddling:
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
 
+    def returned(self, task: TrialTask, reason: str) -> None: ...
+
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         if self.acts:
             self.acts.pop(0)()

@@ -21,8 +21,8 @@ ROOMS = (
     "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "arch",
     "class_iou", "records", "goals", "files", "pareto", "parts", "inventory", "latency_rule",
     "version_rule", "duel_rule", "presets", "space", "store", "library", "net", "data",
-    "evaluate", "search", "testing", "ablation", "export", "report", "progress", "trainings",
-    "commands", "cli", "__main__",
+    "evaluate", "search", "testing", "ablation", "export", "report", "progress", "events",
+    "trainings", "commands", "cli", "__main__",
 )  # fmt: skip
 NEVER = {room: {"search", "evaluate", "ablation"} for room in ("export", "report")}
 

@@ -38,17 +38,17 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Run the ablation that a file asks for; the same command again goes on where it was."""
-    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.commands.terminal import terminal_of
 
     file = load_ablation(options.space, options.data_root, warn)
     folder = study_folder(file, options.output)
-    terminal = Terminal(options.plain)
+    terminal = terminal_of(options)
     ablation = _planned(file, folder, options.reuse, terminal)
     if options.plan:
         return DONE
     brain = _ablate(file, ablation, folder, options.reuse, Driving.of(options), terminal)
     code = TRIALS_FAILED if brain.counts["failed"] else DONE
-    code = ended(brain.why_ended, folder, code, options.debug)
+    code = ended(brain.why_ended, folder, code, options.debug, terminal)
     show_in_mirrors(folder, file, terminal)
     return code
 

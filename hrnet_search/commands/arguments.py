@@ -72,6 +72,11 @@ def integer(text: str) -> int:
     return _read(int, text, lambda _: True, "", "an integer")
 
 
+def port(text: str) -> int:
+    """Read the number of a port."""
+    return _read(int, text, lambda n: 0 < n < 65536, "is no port", "1 to 65535")
+
+
 def number(text: str) -> float:
     """Read a finite number."""
     return _read(float, text, math.isfinite, "is not a number", "a number")

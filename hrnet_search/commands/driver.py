@@ -18,7 +18,7 @@ from hrnet_search.commands.arguments import (
     require_positive,
     share,
 )
-from hrnet_search.commands.outcome import say, unless_failed
+from hrnet_search.commands.outcome import unless_failed
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def add_driving(sub: argparse.ArgumentParser) -> None:
         "-o", "--output", type=output, metavar="STUDY", help="study folder (results/NAME)"
     )
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+    events = "an event a line of JSON instead (docs/events.md)"
+    sub.add_argument("--progress", choices=["json"], help=events)
     add_take_over(sub)
     sub.add_argument("--retry-failed", action="store_true", help="run trials that failed again")
     ray = sub.add_argument_group("several workers (docs/cluster.md)")
@@ -115,7 +117,8 @@ def driven(
             folder, planned, file.goals, already, terminal.console, terminal.live, first
         ) as views,
     ):
-        yield driver, [*views, outbox]
+        terminal.began(folder, planned, len(already), first)
+        yield driver, [*views, *terminal.listeners(), outbox]
 
 
 @contextmanager
@@ -156,11 +159,12 @@ def show_in_mirrors(folder: Path, file: SpaceFile, terminal: Terminal) -> None:
     show_report(folder, terminal.warn, file)
 
 
-def ended(why: str, folder: Path, code: int, debug: bool) -> int:
+def ended(why: str, folder: Path, code: int, debug: bool, terminal: Terminal) -> int:
     """Write the report at a command's end and say what there is; return its exit code."""
     _, text, failed = reported(folder)
-    say(f"\n{why}\n{text}")
-    return unless_failed(failed, code, debug)
+    code = unless_failed(failed, code, debug)
+    terminal.finished(folder, why, text, code)
+    return code
 
 
 def reported_study(folder: Path, terminal: Terminal) -> Study:

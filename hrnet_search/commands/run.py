@@ -90,17 +90,17 @@ def command(options: argparse.Namespace) -> int:
     """Search a space; the same command again goes on where it was."""
     file = load_search(options.space, options.data_root, warn)
     folder = study_folder(file, options.output)
-    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.commands.terminal import terminal_of
 
     file = learning_from(file, options.learn_from or ())
-    how, terminal = Driving.of(options), Terminal(options.plain)
+    how, terminal = Driving.of(options), terminal_of(options)
     budget = Budget(options.trials, options.hours)
     if options.plan:
         _say_plan(file, folder, budget, how, terminal)
         return DONE
     brain = _search(file, folder, budget, options.reuse, how, terminal)
     code = TRIALS_FAILED if brain.counts["failed"] or brain.fell_short else DONE
-    code = ended(brain.why_ended, folder, code, options.debug)
+    code = ended(brain.why_ended, folder, code, options.debug, terminal)
     show_in_mirrors(folder, file, terminal)
     return code
 

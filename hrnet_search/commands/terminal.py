@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from hrnet_search.commands.outcome import warn, writing_output
+from hrnet_search.commands.outcome import say, say_as_it_is, warn, writing_output
 from hrnet_search.errors import clean
+from hrnet_search.events import TrialEvents, event_line
 
 LOG = logging.getLogger("hrnet_search")
 
@@ -37,6 +41,52 @@ class Terminal:
     def warn(self, text: str) -> None:
         """Print a line beside the output."""
         warn(text)
+
+    def listeners(self) -> list[TrialEvents]:
+        """Return what tells of trials here beside the table or the lines."""
+        return []
+
+    def began(self, folder: Path, trials: int, ended: int, first: Sequence[str]) -> None:
+        """Tell that a study begins, or goes on after `ended` of `trials`; lines say it here."""
+
+    def finished(self, folder: Path, why: str, text: str, code: int) -> None:
+        """Print at a command's end why the study ended and what it found."""
+        del folder, code  # which stand in the summary, and with the process
+        say(f"\n{why}\n{text}")
+
+
+class Events(Terminal):
+    """An event a line of JSON on standard output and nothing else; warnings beside it as ever."""
+
+    def __init__(self) -> None:
+        self.console, self.live = Console(quiet=True), False
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Print one event."""
+        say_as_it_is(event_line(event, **fields))
+
+    def say(self, text: str) -> None:
+        """Tell what a person would read."""
+        self.emit("message", text=clean(text))
+
+    def listeners(self) -> list[TrialEvents]:
+        """Return what tells of trials."""
+        return [TrialEvents(self.emit)]
+
+    def began(self, folder: Path, trials: int, ended: int, first: Sequence[str]) -> None:
+        """Tell that a study begins, or goes on."""
+        self.emit("study_began", study=str(folder), trials=trials, ended=ended)
+        for line in first:
+            self.say(line)
+
+    def finished(self, folder: Path, why: str, text: str, code: int) -> None:
+        """Tell how the study ended, with the summary that a person would read."""
+        self.emit("study_ended", study=str(folder), why=why, exit_code=code, summary=clean(text))
+
+
+def terminal_of(options: argparse.Namespace) -> Terminal:
+    """Return where a study speaks as the command line asks for."""
+    return Events() if options.progress == "json" else Terminal(options.plain)
 
 
 class Quiet(Terminal):

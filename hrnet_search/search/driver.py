@@ -33,11 +33,16 @@ class Asking(Protocol):
 
 
 class Listener(Protocol):
-    """Whoever wants to see what happens: a progress display, a mirror."""
+    """Whoever wants to see what happens: a progress display, a mirror.
+
+    A trial that started has ended, or was cut off and `returned`, to be started again.
+    """
 
     def started(self, task: TrialTask) -> None: ...
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
+
+    def returned(self, task: TrialTask, reason: str) -> None: ...
 
     def ended(self, task: TrialTask, result: TrialResult) -> None: ...
 
@@ -90,17 +95,28 @@ def _ended(
     mark = Mark(task)
     if (death := mark.death()) is not None:
         mark.remove()
-        return brain.give_back(task.number, death)
+        return given_back(brain, task, death, listeners)
     try:
         with watchdog.over(task) as heard:
             result = run(task, _reporter(brain, task, listeners, check, heard))
     except TrialHungError as error:
         silence = error.silence
         death = hung(silence.seconds, silence.limit_s, silence.where)
-        return brain.give_back(task.number, death)
+        return given_back(brain, task, death, listeners)
     finally:
         mark.remove()
     brain.tell(task.number, result)
+    return result
+
+
+def given_back(
+    brain: Asking, task: TrialTask, death: Death, listeners: Sequence[Listener]
+) -> TrialResult | None:
+    """Give a trial back that was cut off; return its result if that was once too often."""
+    result = brain.give_back(task.number, death)
+    if result is None:
+        for listener in listeners:
+            listener.returned(task, death.reason)
     return result
 
 

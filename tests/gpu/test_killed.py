@@ -35,6 +35,7 @@ from hrnet_search.space.load import load_space_file
 class Telling:
     def started(self, task): print("started", task.number, flush=True)
     def progressed(self, task, now): print(task.number, now.phase, now.step, flush=True)
+    def returned(self, task, reason): print("returned", task.number, flush=True)
     def ended(self, task, result): print("ended", task.number, flush=True)
 
 folder = Path(sys.argv[2])

@@ -51,6 +51,8 @@ class At:
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
 
+    def returned(self, task: TrialTask, reason: str) -> None: ...
+
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         self.count += 1
         self.moments.get(self.count, lambda: None)()

@@ -20,6 +20,21 @@
   const PAPER = 670; // px across, which A4 and Letter both have between their margins
   const CHARACTER = 7.5; // px, of a title
   const widthOf = (element) => (printing ? PAPER : element.clientWidth);
+
+  // A page that a server keeps current loads itself again when a trial has ended; the axis stays.
+  function keepCurrent() {
+    const axis = byId("axis");
+    const kept = sessionStorage.getItem("axis");
+    if (axis && kept < axis.options.length) axis.value = kept ?? "0";
+    axis?.addEventListener("change", () => sessionStorage.setItem("axis", axis.value));
+    setInterval(async () => {
+      const answer = await fetch("version").catch(() => null);
+      byId("live").textContent = answer?.ok ? "Kept current while the study runs." : "No longer current: hrnet-search watch has ended, or the study cannot be read.";
+      if (answer?.ok && (await answer.text()) !== data.live) location.reload();
+    }, 2000);
+  }
+  if (data.live) keepCurrent();
+
   const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
 
   // Plotly breaks no line of a title.
@@ -156,7 +171,7 @@
       const wide = axis.low.length && axis.low[i] !== axis.high[i];
       found.push([axis.name, short(axis.values[i]) + (wide ? between(axis.low[i], axis.high[i], short) : ""), axis.condition]);
     }
-    if (points.chance[i] != null) found.push([`chance of being on the front${data.seeds_known ? "" : ", by images alone"}`, chance(points.chance[i])]);
+    if (points.chance[i] != null) found.push([`chance of being on the front${data.oneSeed ? " (one seed)" : ""}`, chance(points.chance[i])]);
     return found;
   }
 

@@ -35,8 +35,8 @@ def write_page(page: Page, folder: Path) -> Path:
     return write_file(folder / FILE, page_html(page))
 
 
-def page_html(page: Page) -> bytes:
-    """Return the page of a study."""
+def page_html(page: Page, live: str = "") -> bytes:
+    """Return the page of a study; `live` is the version of it that a server has, if one does."""
     figures = figures_of(page)
     points = dataclasses.asdict(page.points) if page.points.number and page.points.axes else None
     picker = dataclasses.asdict(page.picker) if points else None
@@ -48,9 +48,11 @@ def page_html(page: Page) -> bytes:
             "picker": picker,
             "figures": figures,
             "accuracy": page.accuracy,
-            "seeds_known": page.evidence.noise is not None,
+            "oneSeed": page.evidence.noise is None,
+            "live": live,
         },
         page=page,
+        live=live,
         figures=figures,
         stamp=page.evidence.stamp,
         trust=trust_facts(page.evidence),
@@ -76,7 +78,7 @@ def fill(template: str, data: Mapping[str, Any], **values: Any) -> bytes:
         "plotly": Markup(packed),
         "code": Markup(code),
         "data": Markup(script_json(data)),
-        "policy": policy(plotly, code),
+        "policy": policy(plotly, code) + ("; connect-src 'self'" if data.get("live") else ""),
     }
     text = _environment().get_template(template).render(parts=parts, **values)
     return text.encode("utf-8", "backslashreplace")

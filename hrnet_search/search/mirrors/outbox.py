@@ -235,6 +235,9 @@ class Outbox:
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
         """Send nothing: a trial is sent when it has ended."""
 
+    def returned(self, task: TrialTask, reason: str) -> None:
+        """Send nothing: the trial is tried again."""
+
     def ended(self, task: TrialTask, result: TrialResult) -> None:  # noqa: ARG002
         """Wake the thread, which reads what has ended from the study."""
         self._wake.set()

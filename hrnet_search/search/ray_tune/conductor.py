@@ -18,7 +18,7 @@ from ray.tune.search import Searcher
 from hrnet_search.errors import DeviceLostError, StorageLostError
 from hrnet_search.records import TrialProgress, TrialResult, TrialTask, is_paused
 from hrnet_search.search.deaths import Death
-from hrnet_search.search.driver import Asking, Listener
+from hrnet_search.search.driver import Asking, Listener, given_back
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.job import Courier
 from hrnet_search.search.ray_tune.watch import Watch, reason_of
@@ -166,7 +166,7 @@ class Conductor:
         if task is None or self.error is not None:
             return
         if error and not self.leaving:
-            result = self._guarded(self._brain.give_back, task.number, death)
+            result = self._guarded(given_back, self._brain, task, death, self._listeners)
         elif result is not None:
             if self._courier:
                 self._guarded(self._courier.fetch, task)

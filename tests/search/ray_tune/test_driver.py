@@ -135,6 +135,8 @@ class TakenOver:
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
 
+    def returned(self, task: TrialTask, reason: str) -> None: ...
+
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         self.left -= 1
         if self.left == 0:
@@ -160,6 +162,8 @@ class Pressed:
     def started(self, task: TrialTask) -> None: ...
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
+
+    def returned(self, task: TrialTask, reason: str) -> None: ...
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         self.left -= 1
