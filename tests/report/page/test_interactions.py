@@ -16,7 +16,7 @@ PATHS = ("first", "second", "third")
 GRID = np.array(list(itertools.product(range(4), range(3), range(2))) * 4)
 
 
-def found(y: np.ndarray) -> Anova:  # type: ignore[type-arg]
+def found(y: np.ndarray) -> Anova:
     result = anova(GRID.tolist(), y.tolist(), PATHS, LEVELS)
     assert result is not None
     return result
