@@ -50,7 +50,7 @@ def test_parts_are_those_that_optuna_finds() -> None:
     y = np.sin(GRID[:, 0]) + 0.6 * (GRID[:, 1] == 2) + 0.5 * GRID[:, 0] * GRID[:, 2]
     y = y + rng.normal(0, 0.05, len(y))
     study = optuna.create_study(direction="maximize")
-    kinds = {
+    kinds: dict[str, optuna.distributions.BaseDistribution] = {
         p: optuna.distributions.IntDistribution(0, len(v) - 1)
         for p, v in zip(PATHS, LEVELS, strict=True)
     }
