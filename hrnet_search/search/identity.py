@@ -36,7 +36,8 @@ TARGET, REQUIRE = "target", "require"
 """Entries that an identity has only where they say something."""
 
 FACTORS = "ablate.factors"
-BY_NAME = ("vary", "limits", FACTORS)
+VARY = "vary"
+BY_NAME = (VARY, "limits", FACTORS)
 """Entries of an identity that are lists, each item a name and what belongs to it."""
 
 INIT, WEIGHTS = "schedule.init", "weights"
@@ -170,7 +171,8 @@ def _told(changed: Sequence[str]) -> list[str]:
         changed = [key for key in changed if key == "data.kind" or not key.startswith("data.")]
     if any(key.startswith("data.") for key in changed):
         changed = [key for key in changed if key != FILES]
-    return list(changed)
+    # The schedule that stands for a study is that of the first levels of what is varied.
+    return [key for key in changed if f"{VARY}.{key}" not in changed]
 
 
 def _word(leaves: Mapping[str, Any], key: str) -> str:

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pytest
 from made_up import network
-from search.made_up_trials import run_made_up
+from search.made_up_trials import KilledError, run_made_up
 from search.tabulated import SPACE, plan
 
 from hrnet_search.arch.hrnet_yaml import config_text, parse_config
@@ -19,6 +19,7 @@ from hrnet_search.report.page.gather import gather
 from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
+from hrnet_search.search.identity import differing
 from hrnet_search.search.mirrors.mlflow_rows import trial_params
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.trials import CONFIRM, SEARCH
@@ -39,12 +40,12 @@ def varied(trials: int = 40, sampler: str = "random") -> Plan:
 
 
 def run(task: TrialTask, report: Report) -> TrialResult:
-    """Train best at 0.02, with some noise of the seed that others do not have."""
+    """Train best at 0.02, and a network that is smaller than the base, with noise of the seed."""
     found = run_made_up(task, lambda progress: True)
     if found.status != COMPLETED or found.miou is None:
         found = replace(found, status=COMPLETED)
     rate = {0.01: -0.02, 0.02: 0.0, 0.04: -0.05}[task.schedule.lr]
-    score = 0.3 + task.architecture.width / 40 + rate - 0.01 * (not task.schedule.flip)
+    score = 0.6 - abs(task.architecture.width - 6) / 40 + rate - 0.01 * (not task.schedule.flip)
     score += 0.001 * (task.key.seed % 3)
     rung = RungResult(task.schedule.steps, score, (score,) * 8, 1.0, score, score)
     return replace(found, miou=score, rungs=(rung,), wall_s=1.0 * task.schedule.steps, error="")
@@ -108,7 +109,9 @@ def test_what_confirms_is_trained_as_its_network_counts(study: Study) -> None:
         own = best.get(ask.key.architecture)
         if own is not None:
             assert ask.key.schedule in (own, schedules.long_of(own))
+    assert any(duel.most for duel in duels.duels)
     for duel in duels.duels:
+        assert duel.schedule != varied().long_schedule.id
         assert duel.schedule == schedules.long_of(best[duel.pick])
 
 
@@ -139,6 +142,32 @@ def test_people_see_how_each_network_of_the_front_was_trained(study: Study) -> N
     assert page.choices.model is not None
     rate = next(e for e in page.choices.model.effects if e.path == "schedule.lr")
     assert rate.adds.index(max(rate.adds)) == RATES.index(0.02)
+
+
+def test_a_study_that_was_killed_goes_on_as_it_would_have(study: Study, tmp_path: Path) -> None:
+    folder, left = tmp_path / "study", 23
+    notes, planned = study.notes, replace(varied(), folder="")
+    StudyStore.create(folder, replace(notes, duels=None))
+
+    def killed(task: TrialTask, report: Report) -> TrialResult:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise KilledError
+        return run(task, report)
+
+    with StudyStore(folder) as store, pytest.raises(KilledError):
+        run_inline(Brain(planned, store, None), killed)
+    with StudyStore(folder) as store:
+        run_inline(Brain(planned, store, None), run)
+    again = [(ask.key, ask.point, ask.purpose) for ask, _ in open_study(folder).trials()]
+    assert again == [(ask.key, ask.point, ask.purpose) for ask, _ in study.trials()]
+
+
+def test_other_levels_are_told_once() -> None:
+    was = {"vary.schedule.lr": [[0.1, 0.2]], "schedule.lr": 0.1, "schedule.steps": 1}
+    now = {"vary.schedule.lr": [[0.2, 0.1]], "schedule.lr": 0.2, "schedule.steps": 2}
+    assert sorted(differing(was, now, Path("s"))) == ["schedule.steps", "vary.schedule.lr"]
 
 
 @pytest.mark.parametrize("sampler", ["pareto", "local", "optuna:tpe"])
