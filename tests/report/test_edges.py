@@ -104,7 +104,7 @@ def test_nothing_is_said_of_what_is_too_few_no_majority_or_no_edge(
 
 
 def test_three_of_three_by_two_levels_may_be_chance(tmp_path: Path) -> None:
-    two = {"choices": (WIDTH, MODULES), "levels": ((8, 16), (1, 2, 3, 4))}
+    two: dict[str, Any] = {"choices": (WIDTH, MODULES), "levels": ((8, 16), (1, 2, 3, 4))}
     some, many = [(1, 0), (1, 1), (1, 2)], [(1, i % 4) for i in range(5)]
     assert edges(tmp_path / "some", some, **two).leans == ()
     (lean,) = edges(tmp_path / "many", many, **two).leans

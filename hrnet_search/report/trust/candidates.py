@@ -171,8 +171,8 @@ def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.Dat
     order = [accuracy, *COSTS, "number"]
     down = [False, *[True] * (len(COSTS) + 1)]
     table = table.sort_values(order, ascending=down).reset_index(drop=True)
-    values = table[[accuracy, *COSTS]].to_numpy(dtype=float)
-    best = non_dominated(values, ["max", *["min"] * len(COSTS)])
+    rows = table[[accuracy, *COSTS]].to_numpy(dtype=float)
+    best = non_dominated(rows, ["max", *["min"] * len(COSTS)])
     return table[best], table[~best]
 
 
