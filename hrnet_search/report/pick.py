@@ -23,7 +23,6 @@ UNIT_OF = {"macs": "G", "params": "M", "activations": "M"}
 """What counts are told in here and on the page."""
 
 NOT_KNOWN = "how sure is not known: no seed was repeated and no images were kept"
-TRIAL = "{trial}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,8 @@ class Picker:
     """All that the page needs to answer as the command line does, as columns [n] of candidates.
 
     `ranks` [draws, n] are 16-bit numbers, the low byte first, in base64. `said` is each in a
-    phrase. `train` is the command for the trial that stands in the place of {trial}, `export` that
-    for the front, which those have a use for that are `on_front`.
+    phrase. `train` are the parts of the command that the number of a trial joins, `export`
+    is that for the front, which those have a use for that are `on_front`.
     """
 
     numbers: tuple[int, ...]
@@ -53,13 +52,13 @@ class Picker:
     ranks: str
     said: tuple[str, ...]
     differs: tuple[str, ...]
-    train: str
+    train: tuple[str, ...]
     export: str
     on_front: tuple[bool, ...]
 
     def commands(self, pick: int) -> tuple[str, ...]:
         """Return what trains a candidate in full, and what exports it where the front has it."""
-        train = self.train.replace(TRIAL, str(self.numbers[pick]))
+        train = str(self.numbers[pick]).join(self.train)
         return (train, self.export) if self.on_front[pick] else (train,)
 
 
@@ -198,13 +197,13 @@ def _phrase(cost: Cost, index: int) -> str:
     return "" if value is None else f", {fixed(value / cost.scale, 3)} {cost.unit} {cost.label}"
 
 
-def _train(study: Study) -> str:
-    """Return what trains a trial in full; a number needs no quotes, its placeholder would."""
+def _train(study: Study) -> tuple[str, ...]:
+    """Return the parts of the command that trains a trial in full: its number joins them."""
     folder = str(study.folder)
-    command = _shell("train", folder, "--trial", "0", "-o", f"{folder}-trial0")
-    head, _, place = command.rpartition(" --trial 0 -o ")
+    place = shlex.quote(f"{folder}-trial0")
     end = "'" if place.endswith("'") else ""
-    return f"{head} --trial {TRIAL} -o {place.removesuffix(end).removesuffix('0')}{TRIAL}{end}"
+    opened = place.removesuffix(end).removesuffix("0")
+    return (f"{_shell('train', folder)} --trial ", f" -o {opened}", end)
 
 
 def _shell(*words: str) -> str:

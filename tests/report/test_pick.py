@@ -37,7 +37,7 @@ def three(make_study: MakeStudy) -> Study:
     """Return a study of three networks, each better and more expensive than the one before."""
     return make_study(
         *(
-            (network(w), result(n, miou=m, cost=Cost(10**6 * (n + 1), 10**9, 1000)))
+            (network(w), result(n, miou=m, cost=Cost(10**6 * (n + 1), 10**9 * (n + 1), 1000)))
             for n, (w, m) in enumerate([(8, 0.4), (12, 0.5), (16, 0.55)])
         )
     )
@@ -93,7 +93,7 @@ def test_what_is_said_of_a_pick(make_study: MakeStudy, capsys: pytest.CaptureFix
     study = three(make_study)
     first, *rest = pick_lines(study, "latency_ms<=2.6, params<=5M")
     assert first.startswith("pick for latency_ms<=2.6, params<=5M: #1 hr-")
-    assert "mIoU 50.00%, 2.500 ms latency, 1.000 G MACs, 2.000 M parameters" in first
+    assert "mIoU 50.00%, 2.500 ms latency, 2.000 G MACs, 2.000 M parameters" in first
     assert rest[0].strip().startswith("how sure is not known")
     assert rest[1].strip().startswith("1.000 ms more latency buys 5.00 points: #2 hr-")
     assert rest[2].strip() == "no network of the study is better for more parameters alone"
@@ -108,7 +108,7 @@ def test_what_is_said_of_a_pick(make_study: MakeStudy, capsys: pytest.CaptureFix
 
 
 def test_commands_keep_a_folder_of_any_name_whole(make_study: MakeStudy, tmp_path: Path) -> None:
-    odd = three(make_study).folder.rename(tmp_path / "it's {odd} --trial 0 -o $x")
+    odd = three(make_study).folder.rename(tmp_path / "it's {0} --trial 0 -o $x")
     study = open_study(odd)
     picker = picker_of(study, candidates_of(study))
     train, export = picker.commands(0)

@@ -329,7 +329,7 @@
       ...said.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
     byId("pick-commands").hidden = pick === undefined;
     if (pick === undefined) return;
-    const train = picker.train.replaceAll("{trial}", picker.numbers[pick]);
+    const train = picker.train.join(picker.numbers[pick]);
     byId("pick-commands").textContent = picker.on_front[pick] ? `${train}\n${picker.export}` : train;
     show(points.number.indexOf(picker.numbers[pick]));
   }
