@@ -20,7 +20,7 @@
   const PAPER = 670; // px across, which A4 and Letter both have between their margins
   const CHARACTER = 7.5; // px, of a title
   const widthOf = (element) => (printing ? PAPER : element.clientWidth);
-  const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
+  const CONFIG = { displaylogo: false, displayModeBar: false };
 
   // Plotly breaks no line of a title.
   function lined(text, most) {
@@ -72,7 +72,7 @@
     }
     // Lines pass behind what is written on the chart, not through it.
     if (whole.annotations) whole.annotations = whole.annotations.map((one) => ({ bgcolor: colour("--card"), borderpad: 1, ...one }));
-    if (printing) whole.width = PAPER;
+    whole.width = width; // plotly keeps the last width where it is given none
     return whole;
   }
 
