@@ -148,11 +148,11 @@ def test_a_figure_is_a_column_wide_and_its_text_can_be_read_and_searched(
     assert figure.get_figwidth() == 3.5
     texts = [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_text()]
     assert min(t.get_fontsize() for t in texts) >= 7
-    box = figure.bbox
+    axes, legend = figure.axes[0], figure.axes[0].get_legend()
+    assert legend is not None
     figure.draw_without_rendering()
-    for text in texts:
-        if text.get_visible() and not isinstance(text, Annotation):
-            assert text.get_window_extent().x1 <= box.x1 + 1, text.get_text()
+    for text in (axes.title, axes.xaxis.label, *figure.texts, *legend.get_texts()):
+        assert text.get_window_extent().x1 <= figure.bbox.x1 + 1, text.get_text()
     png, svg, pdf = save(figure, tmp_path, "x")
     assert png.read_bytes()[16:20] == (1050).to_bytes(4, "big")  # 3.5 inches at 300 dots
     assert "<text" in svg.read_text()
