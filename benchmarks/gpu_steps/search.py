@@ -114,6 +114,7 @@ class Clock:
             self._interrupt.asked = True
 
     progressed = started
+    returned = started
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         figure = f"mIoU {result.miou:.4f}" if result.miou is not None else result.error

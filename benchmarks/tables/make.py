@@ -59,6 +59,8 @@ class Rewriter:
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None: ...
 
+    def returned(self, task: TrialTask, reason: str) -> None: ...
+
     def ended(self, task: TrialTask, result: TrialResult) -> None:
         figure = f"{result.miou:.4f}" if result.miou is not None else result.error
         print(f"{task.schedule.steps} steps, trial {task.number}: {figure}", flush=True)

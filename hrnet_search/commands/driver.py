@@ -103,7 +103,7 @@ def driven(
 
     `planned` trials are shown as the whole; `first` is said before them.
     """
-    from hrnet_search.progress import watching
+    from hrnet_search.progress import Whole, watching
     from hrnet_search.search.mirrors.outbox import Outbox
     from hrnet_search.search.trials import BESIDE
 
@@ -117,7 +117,7 @@ def driven(
             folder, planned, file.goals, already, terminal.console, terminal.live, first
         ) as views,
     ):
-        terminal.began(folder, planned, len(already), first)
+        terminal.began(folder, Whole.of(planned).trials, len(already), first)
         yield driver, [*views, *terminal.listeners(), outbox]
 
 

@@ -18,7 +18,7 @@ Colour = tuple[int, int, int]
 # Found by exchange over sRGB in steps of 17, between L* 12 and 97: the least CIEDE2000 distance of
 # any two, over 25 in full sight and over 15 without one kind of cone (Machado's model, severity 1),
 # is as large as it gets, black among them. Of the first 11 it is 28 and 17, of the first 19 18 and
-# 10.8; sets of the glasbey library, made for the same end by another distance, reach 17 and 9 at
+# 10.8; sets of the glasbey library, made for the same end by another distance, reach 17 and 7 at
 # most for 11. The rest is the farthest colour one by one.
 PALETTE = tuple(
     bytes.fromhex(

@@ -16,7 +16,7 @@ from report.ablation.test_tables import RECORD
 from hrnet_search import report as report_of
 from hrnet_search.cli import main
 from hrnet_search.commands.driver import ended, reported_study
-from hrnet_search.commands.terminal import Quiet
+from hrnet_search.commands.terminal import Quiet, Terminal
 from hrnet_search.errors import ReportError, StorageLostError
 from hrnet_search.export import hrnet
 from hrnet_search.report import figure, plots, report, tables
@@ -139,7 +139,7 @@ def test_a_run_ends_with_what_it_found_and_what_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(tables, "csv_bytes", broken)
-    assert ended("all trials have run", study.folder, code, debug=False) == expected
+    assert ended("all trials have run", study.folder, code, False, Terminal()) == expected
     out, err = capsys.readouterr()
     assert "all trials have run" in out
     assert "front.csv: could not be made" in err

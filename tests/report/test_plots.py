@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up import network, result
-from matplotlib.text import Annotation
+from matplotlib.collections import LineCollection
+from matplotlib.text import Annotation, Text
 
 from hrnet_search.arch.cost import Cost
+from hrnet_search.errors import InputError
 from hrnet_search.parts import Parts
 from hrnet_search.records import FAILED, INFEASIBLE, STOPPED, LatencyCondition, TrialResult
-from hrnet_search.report.figure import Picture, draw, save
+from hrnet_search.report.figure import Ends, Picture, draw, save
 from hrnet_search.report.plots import condition_text, pictures, write_plots
+from hrnet_search.report.style import style_of
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -134,3 +138,47 @@ def test_equal_studies_give_equal_bytes(make_study: MakeStudy) -> None:
     again = [p.read_bytes() for p in save(draw(pictures(study)[0]), study.folder / "b", "x")]
     assert first == again
     assert b"<dc:date>" not in first[1]
+
+
+def test_a_figure_is_a_column_wide_and_its_text_can_be_read_and_searched(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    study = make_study((network(8), result(0, miou=0.5)), (network(9), result(1, miou=0.6)))
+    figure = draw(pictures(study)[2])
+    assert figure.get_figwidth() == 3.5
+    texts = [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_text()]
+    assert min(t.get_fontsize() for t in texts) >= 7
+    axes, legend = figure.axes[0], figure.axes[0].get_legend()
+    assert legend is not None
+    figure.draw_without_rendering()
+    for text in (axes.title, axes.xaxis.label, *figure.texts, *legend.get_texts()):
+        assert text.get_window_extent().x1 <= figure.bbox.x1 + 1, text.get_text()
+    png, svg, pdf = save(figure, tmp_path, "x")
+    assert png.read_bytes()[16:20] == (1050).to_bytes(4, "big")  # 3.5 inches at 300 dots
+    assert "<text" in svg.read_text()
+    assert "mIoU against latency" in svg.read_text()
+    assert b"/FontFile2" in pdf.read_bytes()
+
+
+def test_the_front_has_its_intervals_in_percent_and_the_axis_holds_them() -> None:
+    ends = Ends(np.array([0.2, np.nan, 0.3]), np.array([0.45, np.nan, 0.9]))
+    found = replace(picture([8, 16, 24], [0.3, 0.2, 0.6]), accuracies=ends)
+    axes = draw(found).axes[0]
+    (bars,) = [c for c in axes.collections if isinstance(c, LineCollection)]
+    spans = [(segment[0][1], segment[1][1]) for segment in bars.get_segments()]
+    assert np.allclose(spans, [(20, 45), (30, 90)])
+    assert axes.get_ylim()[1] >= 90
+
+
+def test_a_style_file_is_laid_over_ours_and_what_is_none_is_a_fault(tmp_path: Path) -> None:
+    own = tmp_path / "own.mplstyle"
+    own.write_text("figure.figsize: 7.2, 4.8\n")
+    figure = draw(picture([8, 16], [0.3, 0.5]), style_of(own))
+    assert figure.get_figwidth() == 7.2
+    assert style_of(own)["xtick.labelsize"] == style_of()["xtick.labelsize"]
+    for text in ("figure.figsize: wide\n", "no.such.key: 3\n", "nothing here\n"):
+        own.write_text(text)
+        with pytest.raises(InputError, match="--style"):
+            style_of(own)
+    with pytest.raises(InputError, match="--style"):
+        style_of(tmp_path / "missing")

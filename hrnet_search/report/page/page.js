@@ -35,7 +35,7 @@
   }
   if (data.live) keepCurrent();
 
-  const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
+  const CONFIG = { displaylogo: false, displayModeBar: false };
 
   // Plotly breaks no line of a title.
   function lined(text, most) {
@@ -87,7 +87,7 @@
     }
     // Lines pass behind what is written on the chart, not through it.
     if (whole.annotations) whole.annotations = whole.annotations.map((one) => ({ bgcolor: colour("--card"), borderpad: 1, ...one }));
-    if (printing) whole.width = PAPER;
+    whole.width = width; // plotly keeps the last width where it is given none
     return whole;
   }
 
