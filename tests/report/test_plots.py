@@ -147,7 +147,7 @@ def test_a_figure_is_a_column_wide_and_its_text_can_be_read_and_searched(
     figure = draw(pictures(study)[2])
     assert figure.get_figwidth() == 3.5
     texts = [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_text()]
-    assert min(t.get_fontsize() for t in texts) >= 7
+    assert min(float(t.get_fontsize()) for t in texts) >= 7
     axes, legend = figure.axes[0], figure.axes[0].get_legend()
     assert legend is not None
     figure.draw_without_rendering()
