@@ -82,7 +82,7 @@ GATE = 8
 KEPT = "kept"
 """Which column says what share of the source's weights a trial inherited."""
 
-MIRROR_NAMES = ("mlflow", "optuna")
+MIRROR_NAMES = ("mlflow", "optuna", "tensorboard")
 
 NO_INIT, BASE_INIT, SHARED_INIT = "none", "base", "shared"
 PRETRAINED_INIT, TRIAL_INIT = "pretrained", "trial:"

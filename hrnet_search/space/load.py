@@ -44,17 +44,15 @@ from hrnet_search.space.sections import (
     REQUIRE,
     SCHEDULE,
     TARGET,
-    TRACKING,
-    TrackingSpec,
     read_crop,
     read_hang_s,
     read_latency,
     read_schedule,
     read_slices,
-    read_tracking,
 )
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.survey import least_costs
+from hrnet_search.space.tracking_section import TRACKING, TrackingSpec, read_tracking
 from hrnet_search.space.training_choices import (
     check_training,
     check_warmup,

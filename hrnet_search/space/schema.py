@@ -38,7 +38,7 @@ DESCRIPTIONS = {
     "schedule": "How a variant is trained and judged",
     "latency": "How latency is measured",
     "search": "Which sampler searches, and for how long",
-    "tracking": "Where the mirrors in MLflow and Optuna are",
+    "tracking": "Where the mirrors in MLflow, Optuna and TensorBoard are",
 }
 
 

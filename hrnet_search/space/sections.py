@@ -1,4 +1,4 @@
-"""Sections of a space file without a file of their own: schedule, latency, tracking, rules."""
+"""Sections of a space file without a file of their own: schedule, latency, rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.targets import TARGETS
 from hrnet_search.device_names import DEVICE, DEVICES, is_device
 from hrnet_search.errors import shown
-from hrnet_search.paths import absolute, expanded
+from hrnet_search.paths import absolute
 from hrnet_search.records import (
     AUTO,
     CLASS_WEIGHTS,
@@ -23,7 +23,6 @@ from hrnet_search.records import (
     HANG_S,
     LOSSES,
     MEMORY_FORMATS,
-    MIRROR_NAMES,
     NO_INIT,
     OPTIMISERS,
     PRECISIONS,
@@ -62,14 +61,6 @@ INHERITED = 0.4
 NO_RUNGS: tuple[int, ...] = ()
 ONE_SEED: tuple[int, ...] = (0,)
 DEFAULTS = Schedule(DataSpec("shapes", 8))
-
-
-@dataclass(frozen=True, slots=True)
-class TrackingSpec:
-    """The `tracking` section, by mirror: auto (a SQLite file in the study), off, or a URI."""
-
-    mlflow: str = "auto"
-    optuna: str = "off"
 
 
 T = TypeVar("T")
@@ -169,17 +160,6 @@ class Device(Text):
         return {"type": "string", "pattern": f"^({DEVICE.pattern})$"}
 
 
-@dataclass(frozen=True)
-class Mirror(Text):
-    """An address; `off` is a word here, though YAML readers make it false."""
-
-    def read(self, reader: Reader, node: yaml.Node, path: str) -> str | None:
-        if isinstance(node, yaml.ScalarNode) and node.value == "off":
-            return "off"
-        text = super().read(reader, node, path)
-        return expanded(text) if text else None
-
-
 SCHEDULE: dict[str, Kind[Any]] = {
     "steps": Integer(1, MOST_STEPS),
     "batch": Integer(1, MAX_COUNT),
@@ -230,7 +210,6 @@ LATENCY: dict[str, Kind[Any]] = {
     "command": ListOf(Text(), allowed="a list of the program and its arguments"),
 }
 LATENCY_KEYS = tuple(LATENCY)
-TRACKING: dict[str, Kind[Any]] = dict.fromkeys(MIRROR_NAMES, Mirror())
 
 
 @dataclass(frozen=True)
@@ -385,11 +364,6 @@ def _with_command(section: Section, found: LatencySpec) -> LatencySpec:
 def _problem(command: tuple[str, ...]) -> tuple[str, str]:
     wrong, allowed = command_problem(command) or ("", "")
     return wrong, allowed
-
-
-def read_tracking(section: Section) -> TrackingSpec:
-    """Return where the mirrors are."""
-    return TrackingSpec(**taken(section, TRACKING, TrackingSpec()))
 
 
 def taken(section: Section, kinds: Mapping[str, Kind[Any]], default: object) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What runs of MLflow are told of trials and studies: parameters and metrics, as rows."""
+"""What mirrors are told of trials and studies: parameters and metrics, as rows by their names
+in MLflow."""
 
 from __future__ import annotations
 
@@ -45,7 +46,15 @@ def trial_metrics(
     if result.cost is not None:
         cost = result.cost
         values |= {"params": cost.params, "macs": cost.macs, "activations": cost.activations}
-    rows = [(name, value, last) for name, value in values.items() if value is not None]
+    rows = [(name, float(value), last) for name, value in values.items() if value is not None]
+    return [*filter(_is_finite, rows), *trial_curves(result, accuracies, names)]
+
+
+def trial_curves(
+    result: TrialResult, accuracies: Sequence[Objective] = (), names: Sequence[str] = ()
+) -> list[Row]:
+    """Return what was judged of a trial at each of its rungs."""
+    rows: list[tuple[str, float, int]] = []
     for rung in result.rungs:
         rows += [("miou", rung.miou, rung.step), ("loss", rung.loss, rung.step)]
         soft = ((name, getattr(rung, name)) for name in SOFT)
@@ -54,7 +63,11 @@ def trial_metrics(
         rows += [(name, value, rung.step) for name, value in own if value is not None]
         labels = zip(class_metrics(len(rung.iou), names), rung.iou, strict=True)
         rows += [(name, value, rung.step) for name, value in labels]
-    return [(name, float(value), step) for name, value, step in rows if math.isfinite(value)]
+    return [*filter(_is_finite, rows)]
+
+
+def _is_finite(row: Row) -> bool:
+    return math.isfinite(row[1])
 
 
 def class_metrics(count: int, names: Sequence[str]) -> list[str]:
@@ -81,10 +94,17 @@ def trial_params(ask: Ask, notes: Notes) -> dict[str, str]:
         "architecture": key.architecture, "schedule": key.schedule, "seed": key.seed,
         **architecture_params(ask.architecture),
     }  # fmt: skip
-    if ask.point and notes.choices and notes.levels:
-        for name, levels, place in zip(notes.choices, notes.levels, ask.point, strict=True):
-            found.setdefault(_named(name), levels[place])
+    for name, level in chosen(ask, notes).items():
+        found.setdefault(_named(name), level)
     return _texts({**found, **_schedule_params(notes, key.schedule)})
+
+
+def chosen(ask: Ask, notes: Notes) -> dict[str, object]:
+    """Return the level of each choice of a trial; none of one that stands at no point."""
+    if not (ask.point and notes.choices and notes.levels):
+        return {}
+    rows = zip(notes.choices, notes.levels, ask.point, strict=True)
+    return {name: levels[place] for name, levels, place in rows}
 
 
 def architecture_params(architecture: Architecture) -> dict[str, object]:

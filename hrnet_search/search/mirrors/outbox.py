@@ -21,7 +21,14 @@ from hrnet_search.records import TrialProgress, TrialResult, TrialTask
 from hrnet_search.redaction import is_redacted, redacted, secrets_of
 from hrnet_search.search.mirrors.mlflow_mirror import MlflowMirror
 from hrnet_search.search.mirrors.optuna_mirror import OptunaMirror
-from hrnet_search.search.mirrors.tracking_uri import REDACTED, filled, noted_tracking, tracking_of
+from hrnet_search.search.mirrors.tensorboard_mirror import TensorBoardMirror
+from hrnet_search.search.mirrors.tracking_uri import (
+    OFF,
+    REDACTED,
+    filled,
+    noted_tracking,
+    tracking_of,
+)
 from hrnet_search.search.trials import SLICES
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.notes import BROKEN, DONE, INTERRUPTED, RUNNING
@@ -30,7 +37,6 @@ from hrnet_search.store.trial_rows import Ask
 
 Trial = tuple[Ask, TrialResult]
 
-OFF = "off"
 RETRY_S = 60.0
 """After a failure a server is left alone this long."""
 
@@ -65,6 +71,7 @@ class Mirror(Protocol):
 MIRRORS: dict[str, Callable[[str, Study], Mirror]] = {
     "mlflow": MlflowMirror,
     "optuna": OptunaMirror,
+    "tensorboard": lambda _, study: TensorBoardMirror(study),  # its place is the study
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ REDACTED = (
     "STUDY --space SPACE sends, or ${NAME} in its place there, and NAME in the environment"
 )
 
+OFF = "off"
+
+EXTRA_LIBRARIES = {"tensorboard": "tensorboard"}
+"""What this package does not install by itself, by mirror."""
+
 DRIVER = "sqlite+pysqlite"
 MEMORY = (None, "", ":memory:")
 
@@ -47,8 +53,10 @@ def tracking_of(file: SpaceFile) -> dict[str, str]:
     """Return where a space file wants its mirrors, by mirror, in words that hold everywhere.
 
     Variables have their values, so what is returned is never stored. Raise SpaceError for one
-    that is not set.
+    that is not set, and for a mirror whose library is not installed.
     """
+    if missing := list(_missing(file)):
+        raise SpaceError(placed(file, missing))
     beside = Path(file.path).parent
     return {
         mirror: settled_uri(mirror, filled(uri, mirror, file), beside)
@@ -79,7 +87,9 @@ def filled(uri: str, mirror: str, file: SpaceFile | None = None) -> str:
 
 
 def advice_on(file: SpaceFile) -> Iterator[str]:
-    """Yield what `check` says of a space file's addresses: passwords, and names without a value."""
+    """Yield what `check` says of a space file's mirrors: libraries that are not installed,
+    passwords, and names without a value."""
+    yield from map(str, _missing(file))
     for mirror, uri in asdict(file.tracking).items():
         where = f"tracking.{mirror}"
         if is_redacted(uri):
@@ -92,6 +102,22 @@ def advice_on(file: SpaceFile) -> Iterator[str]:
         for name in dict.fromkeys(VARIABLE.findall(uri)):
             if name not in os.environ:
                 yield f"{where}: {', '.join(_not_set(name))}"
+
+
+def not_installed(mirror: str) -> Fault | None:
+    """Return what is wrong where the library of a mirror is missing, with what installs it."""
+    library = EXTRA_LIBRARIES.get(mirror)
+    if library is None or importlib.util.find_spec(library):
+        return None
+    wrong = f"needs {library}, not installed here"
+    return Fault(f"tracking.{mirror}", mirror, wrong, instead=f"to install: pip install {library}")
+
+
+def _missing(file: SpaceFile) -> Iterator[Fault]:
+    for mirror, uri in asdict(file.tracking).items():
+        fault = None if uri == OFF else not_installed(mirror)
+        if fault is not None:
+            yield fault
 
 
 def _not_set(name: str) -> tuple[str, str]:

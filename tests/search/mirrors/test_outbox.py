@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from made_up import NOTES, ask, result
+from search.mirrors.tensorboard_reader import INSTALLED, hparams_of
 
 from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.errors import StorageLostError
@@ -20,6 +21,7 @@ from hrnet_search.records import (
     STOPPED,
     DataSpec,
     Schedule,
+    TrialKey,
     TrialResult,
 )
 from hrnet_search.search.mirrors.mlflow_mirror import PARENT_TAG, TRIAL_TAG
@@ -84,9 +86,16 @@ def optuna_study(folder: Path) -> Any:
     return optuna.load_study(study_name="made-up-s1", storage=sqlite_url(folder / "optuna.db"))
 
 
+def seen_in_tensorboard(folder: Path) -> list[tuple[str, str]]:
+    runs = (hparams_of(run) for run in (folder / "tensorboard").glob("trial-*"))
+    keys = ((TrialKey(r["architecture"], r["schedule"], int(r["seed"])), r["status"]) for r in runs)
+    return sorted((str(key), status) for key, status in keys)
+
+
 SEEN: dict[str, tuple[Callable[[Path], list[tuple[str, str]]], list[str]]] = {
     "mlflow": (seen_in_mlflow, ["FINISHED", "FAILED", "KILLED", "FINISHED"]),
     "optuna": (seen_in_optuna, ["COMPLETE", "FAIL", "PRUNED", "PRUNED"]),
+    "tensorboard": (seen_in_tensorboard, [result.status for result in RESULTS]),
 }
 
 
@@ -95,12 +104,15 @@ def test_the_table_is_what_a_space_file_may_name() -> None:
     assert SEEN.keys() == MIRRORS.keys()
 
 
+HERE = [pytest.param(name, marks=() if name != "tensorboard" else INSTALLED) for name in MIRRORS]
+
+
 def mirror_of(folder: Path, name: str) -> Mirror:
     study = open_study(folder)
     return MIRRORS[name](places_of(study)[name], study)
 
 
-@pytest.mark.parametrize("name", MIRRORS)
+@pytest.mark.parametrize("name", HERE)
 def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     """Sent as it ended, again by sync, by a second process, and from a mirror cut off halfway."""
     folder = make_study(tmp_path / "study", {name: "auto"}, RESULTS)
@@ -117,7 +129,7 @@ def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     assert warnings == []
 
 
-@pytest.mark.parametrize("name", MIRRORS)
+@pytest.mark.parametrize("name", HERE)
 def test_a_trial_that_failed_and_ran_again_is_shown_as_it_ended_last(
     name: str, tmp_path: Path
 ) -> None:
