@@ -137,6 +137,7 @@ class Brain:
 
         Raise TimeSpentError where it is to be left as it is, to go on when there is more time.
         """
+        self._in_time.budget.heard(number)
         if progress.latency is not None:
             ask = self._book.asks[number]
             known = TrialResult(ask.key, "", self._exact_cost(ask), progress.latency)

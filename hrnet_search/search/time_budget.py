@@ -1,7 +1,8 @@
 """A budget of device time: what of it is spent, and whether something more would end in it.
 
 A second counts once for every trial that runs in it, and once where none does: between two trials
-the device of a study waits for it.
+the device of a study waits for it. A trial runs from its first report on: until then its worker
+starts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class TimeSpentError(KeyboardInterrupt):
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    began: float
     expected: float
+    began: float | None = None
 
 
 class TimeBudget:
@@ -63,9 +64,7 @@ class TimeBudget:
     @property
     def spent(self) -> float:
         """Device seconds that are spent."""
-        now = self._clock()
-        self._spent += (now - self._now) * max(1, len(self._running))
-        self._now = now
+        self._count()
         return self._spent
 
     @property
@@ -82,14 +81,14 @@ class TimeBudget:
     def running(self) -> float:
         """Device seconds of trials that run, up to now."""
         now = self._clock()
-        return sum(now - one.began for one in self._running.values())
+        return sum(now - one.began for one in self._running.values() if one.began is not None)
 
     @property
     def free(self) -> float:
         """Device seconds that are neither spent nor expected of trials that run."""
         now = self._clock()
-        rest = (max(0.0, one.began + one.expected - now) for one in self._running.values())
-        return self.total - self.spent - sum(rest)
+        rest = (one.expected - (now - (one.began or now)) for one in self._running.values())
+        return self.total - self.spent - sum(max(0.0, left) for left in rest)
 
     def fits(self, seconds: float, kept: float = 0.0) -> bool:
         """Whether so much more would end in time, with a share of all `kept` for later."""
@@ -101,7 +100,14 @@ class TimeBudget:
     def begin(self, number: int, expected: float) -> None:
         """Count a trial that is begun, which should take `expected` seconds."""
         self.note_now()
-        self._running[number] = _Running(self._clock(), expected)
+        self._running[number] = _Running(expected)
+
+    def heard(self, number: int) -> None:
+        """Count the seconds of a trial from now on, if this is its first report."""
+        one = self._running.get(number)
+        if self.bounded and one is not None and one.began is None:
+            self._count()  # up to now without it
+            self._running[number] = _Running(one.expected, self._clock())
 
     def end(self, number: int) -> None:
         """Count a trial no longer."""
@@ -123,6 +129,13 @@ class TimeBudget:
         if self.bounded:
             self._noted_at = self._clock()
             self._note(spent)
+
+    def _count(self) -> None:
+        """Add the seconds since this was asked last."""
+        now = self._clock()
+        reporting = sum(one.began is not None for one in self._running.values())
+        self._spent += (now - self._now) * max(1, reporting)
+        self._now = now
 
     def __str__(self) -> str:
         left = max(0.0, self.total - self.spent)

@@ -102,6 +102,13 @@ CHANGES = {
     "trials": Change(
         "trials: 40", "trials: 50", lambda p, s: (p.trials, s.notes.trials), (50, 50)
     ),
+    "hours": Change(
+        "trials: 40", "hours: 2.5", lambda p, s: (p.hours, s.notes.hours), (2.5, 2.5)
+    ),
+    "keep": Change(
+        "trials: 40", "trials: 40, keep: front", lambda p, s: (p.keep, s.notes.keep),
+        ("front", "front"),
+    ),
     "confirm": Change("confirm: 0.2", "confirm: 0.5", lambda p, _: p.confirm, 0.5),
     "tracking": Change(
         "mlflow: off", "mlflow: off, optuna: auto", lambda _, s: list(places_of(s)), ["optuna"]

@@ -185,17 +185,22 @@ def test_a_second_counts_for_each_trial_that_runs_and_once_where_none_does() -> 
     assert time.spent == 70
     time.begin(1, 100.0)
     time.begin(2, 50.0)
+    clock.now += 4  # their workers start
+    assert time.spent == 74
+    time.heard(1)
+    time.heard(2)
+    time.heard(2)
     clock.now += 20
-    assert time.spent == 110
-    assert time.free == HOUR - 110 - 80 - 30
+    assert time.spent == 114
+    assert time.free == HOUR - 114 - 80 - 30
     time.end(1)
     clock.now += 5
-    assert time.spent == 115
+    assert time.spent == 119
     assert time.running == 25
-    assert time.fits(HOUR - 115 - 25)
-    assert not time.fits(HOUR - 115 - 24)
-    assert time.fits(0.5 * HOUR - 140, kept=0.5)
-    assert not time.fits(0.5 * HOUR - 139, kept=0.5)
+    assert time.fits(HOUR - 119 - 25)
+    assert not time.fits(HOUR - 119 - 24)
+    assert time.fits(0.5 * HOUR - 144, kept=0.5)
+    assert not time.fits(0.5 * HOUR - 143, kept=0.5)
 
 
 def test_time_without_a_bound_is_neither_counted_nor_noted() -> None:
