@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import re
+import subprocess
+import sys
+import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,33 +128,44 @@ def test_a_link_is_not_followed_to_folders_of_others(folder: Path, tmp_path: Pat
     assert (others / "study").is_dir()
 
 
+@contextmanager
+def served(logs: Path) -> Iterator[str]:
+    """Yield the address of a TensorBoard over a folder, in a process of its own."""
+    words = ["--logdir", str(logs), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
+    command = [sys.executable, "-m", "tensorboard.main", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            found = (re.search(r" at (http://\S+)", line) for line in process.stderr)
+            yield next(address[1] for address in found if address)
+        finally:
+            process.kill()
+
+
 @INSTALLED
 def test_its_server_shows_runs_scalars_and_the_table(folder: Path) -> None:
-    from tensorboard import program
-
     sync(folder, print)
-    server = program.TensorBoard()
-    logs = str(folder / "tensorboard")
-    server.configure(["", "--logdir", logs, "--port", "0", "--load_fast", "false"])
-    url = server.launch()
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with served(folder / "tensorboard") as url:
 
-    def ask(path: str, body: dict[str, Any] | None = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        kind = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{url}data/plugin/{path}", data, kind)
-        return json.load(urllib.request.urlopen(request, timeout=60))
+        def ask(path: str, body: dict[str, Any] | None = None) -> Any:
+            data = None if body is None else json.dumps(body).encode()
+            kind = {"Content-Type": "application/json"}
+            request = urllib.request.Request(f"{url}data/plugin/{path}", data, kind)
+            with direct.open(request, timeout=60) as answer:
+                return json.load(answer)
 
-    for _ in range(200):
-        tags = ask("scalars/tags")
-        if {"trial-0000", "trial-0001", "study"} <= tags.keys():
-            break
-    assert "miou" in tags["trial-0001"]
-    assert "hypervolume" in tags["study"]
-    assert "macs_miou" in ask("images/tags")["front"]
-    status = {"allowedStatuses": ["STATUS_SUCCESS", "STATUS_UNKNOWN", "STATUS_RUNNING"]}
-    table = ask("hparams/session_groups", {**status, "colParams": [], "sliceSize": 9})
-    rows = {group["name"]: group["hparams"] for group in table["sessionGroups"]}
-    assert {row["width"] for row in rows.values()} == {4, 6}
+        until, tags = time.monotonic() + 60, {}
+        while not {"trial-0000", "trial-0001", "study", "front"} <= tags.keys():
+            assert time.monotonic() < until, tags
+            time.sleep(0.2)
+            tags = ask("scalars/tags") | ask("images/tags")
+        assert "miou" in ask("scalars/tags")["trial-0001"]
+        assert "hypervolume" in ask("scalars/tags")["study"]
+        assert "macs_miou" in ask("images/tags")["front"]
+        status = {"allowedStatuses": ["STATUS_SUCCESS", "STATUS_UNKNOWN", "STATUS_RUNNING"]}
+        table = ask("hparams/session_groups", {**status, "colParams": [], "sliceSize": 9})
+        assert {group["hparams"]["width"] for group in table["sessionGroups"]} == {4, 6}
 
 
 SPACE = f"""\
