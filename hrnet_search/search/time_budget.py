@@ -87,7 +87,8 @@ class TimeBudget:
     def free(self) -> float:
         """Device seconds that are neither spent nor expected of trials that run."""
         now = self._clock()
-        rest = (one.expected - (now - (one.began or now)) for one in self._running.values())
+        began = ((one, now if one.began is None else one.began) for one in self._running.values())
+        rest = (one.expected - (now - since) for one, since in began)
         return self.total - self.spent - sum(max(0.0, left) for left in rest)
 
     def fits(self, seconds: float, kept: float = 0.0) -> bool:
