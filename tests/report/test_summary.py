@@ -115,7 +115,7 @@ def test_a_report_of_an_unfinished_study_has_all_its_files(make_study: MakeStudy
     empty = write_report(make_study((BASE, None)))
     assert (empty.plots, empty.configs) == ((), ())
     files = write_report(make_study((network(9), result(1, miou=0.5)), (network(10), None)))
-    assert len(files.plots) == 6
+    assert len(files.plots) == 9
     assert len(files.configs) == 1
     for path in (files.trials, files.front, files.page, *files.plots, *files.configs):
         assert path.stat().st_size > 0

@@ -101,8 +101,8 @@ def test_every_table_and_picture_is_written(make_study: MakeStudy, tmp_path: Pat
     study = make_study(ablation=RECORD)
     written = {path.name for path in write_ablation(study, tmp_path / "out", Parts())}
     assert written == {
-        "ablation.csv", "ablation.json", "ablation.md", "ablation.tex", "forest.png", "forest.svg",
-        "classes.png", "classes.svg",
+        "ablation.csv", "ablation.json", "ablation.md", "ablation.tex",
+        *(f"{name}.{kind}" for name in ("forest", "classes") for kind in ("png", "svg", "pdf")),
     }  # fmt: skip
     assert all((tmp_path / "out" / name).stat().st_size > 0 for name in written)
 
