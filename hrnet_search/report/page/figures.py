@@ -154,7 +154,9 @@ def _shares(page: Page) -> Figure | None:
     found = page.choices.anova
     if found is None:
         return None
-    pairs = [(" and ".join(plain(p, 30) for p in pair.paths), pair.share) for pair in found.pairs]
+    pairs = [
+        (" and<br>".join(plain(p, 30) for p in pair.paths), pair.share) for pair in found.pairs
+    ]
     parts = [(plain(part.path), part.share) for part in found.parts]
     rows = sorted([*parts, *pairs], key=lambda row: row[1])
     together = {name for name, _ in pairs}
