@@ -154,7 +154,9 @@ def _shares(page: Page) -> Figure | None:
     found = page.choices.anova
     if found is None:
         return None
-    pairs = [(" and ".join(plain(p, 30) for p in pair.paths), pair.share) for pair in found.pairs]
+    pairs = [
+        (" and<br>".join(plain(p, 30) for p in pair.paths), pair.share) for pair in found.pairs
+    ]
     parts = [(plain(part.path), part.share) for part in found.parts]
     rows = sorted([*parts, *pairs], key=lambda row: row[1])
     together = {name for name, _ in pairs}
@@ -166,7 +168,7 @@ def _shares(page: Page) -> Figure | None:
             "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
         }],
         "layout": {
-            "height": 120 + 24 * len(rows), "margin": {"l": 260},
+            "height": 120 + 24 * len(rows),
             "xaxis": {"title": {"text": "share of the model's variance over the space"}},
             "yaxis": {"type": "category"},
         },
@@ -179,7 +181,9 @@ def _pairs(page: Page) -> Figure | None:
         return None
     down = -(-len(found.pairs) // ACROSS)
     layout: Figure = {"height": 110 + 240 * down, "coloraxis": {"colorscale": "Viridis"}}
-    layout["coloraxis"]["colorbar"] = {"title": {"text": plain(page.accuracy)}, "thickness": 12}
+    layout["coloraxis"]["colorbar"] = {
+        "title": {"text": plain(page.accuracy)}, "thickness": 12, "tickformat": PERCENT,
+    }  # fmt: skip
     layout["grid"] = {"rows": down, "columns": ACROSS, "pattern": "independent", "ygap": 0.45}
     data = []
     for place, pair in enumerate(found.pairs, start=1):
@@ -191,7 +195,7 @@ def _pairs(page: Page) -> Figure | None:
             "type": "heatmap", "coloraxis": "coloraxis", "x": columns, "y": rows,
             "z": [[round(value, 5) for value in row] for row in pair.table],
             "xaxis": f"x{number}", "yaxis": f"y{number}",
-            "hovertemplate": "%{y} with %{x}: %{z:.4f} expected<extra></extra>",
+            "hovertemplate": "%{y} with %{x}: %{z:.2%} expected<extra></extra>",
         })  # fmt: skip
     return {"data": data, "layout": layout}
 

@@ -58,11 +58,11 @@
     return { ...layout, height, grid: { ...layout.grid, rows, columns } };
   }
 
-  // Names beside the other axis take up to half of the width.
+  // Names beside the other axis take half of the width, and more.
   function fittedTitle(axis, width, columns, named) {
     if (!axis.title) return axis;
     const [from, to] = axis.domain || [0, 1 / columns];
-    const room = named ? width / 2 : width - 90;
+    const room = named ? 0.4 * width : width - 90;
     const most = Math.max(12, Math.floor((room * (to - from)) / CHARACTER));
     return { ...axis, title: { ...axis.title, text: lined(axis.title.text, most) } };
   }

@@ -27,6 +27,7 @@ from hrnet_search.report.page.gather import Page, gather
 from hrnet_search.report.page.points import MAY_BE, ON_FRONT
 from hrnet_search.report.page.render import page_html, script_json
 from hrnet_search.report.report import write_report
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.store.findings import Learned
 from hrnet_search.store.study import Study, open_study
 
@@ -74,7 +75,7 @@ def test_every_part_of_the_page_is_there(page: Page) -> None:
     drawn = {a["data-figure"] for tag, a in found.elements if "data-figure" in a}
     assert drawn == {
         "neighbours", "schedules", "parallel", "classes", "importance", "effects", "growth",
-        "curves",
+        "curves", "shares", "pairs",
     }  # fmt: skip
     assert f"Ranking: {page.evidence.stamp.verdict}" in found.text
     for text in ("CUDA out of memory", "space.yaml", "hrnet-search run", "torch 2.13.0", "3.1%"):
@@ -237,7 +238,9 @@ def test_a_page_of_many_draws_what_matters_and_says_what_it_leaves_out(
         )
         if place or name in confirmed
     }
-    assert {m.number for m in whole.members} <= matter <= drawn
+    assert {m.number for m in whole.members} <= matter
+    matter |= set(candidates_of(study).numbers)  # for the pick within a budget
+    assert matter <= drawn
     assert len(drawn) == len(matter) + 60
     assert thinned.points.in_all == whole.points.in_all
     text = Read(page_html(thinned)).text

@@ -136,7 +136,7 @@ def test_on_paper_every_chart_has_ink_and_every_column_is_there(
     wide(opened, width)
     pixels = screenshot(opened, tmp_path / "print.png")
     charts = opened.value(CHARTS)
-    assert len(charts) == 9
+    assert len(charts) >= 9
     for name, x, y, across, down in charts:
         part = pixels[int(y) : int(y + down), int(x) : int(x + across)].astype(int)
         coloured = (part.max(axis=2) - part.min(axis=2) > 60).mean()
