@@ -20,7 +20,6 @@ from hrnet_search.commands.space_file import (
     look_at_data,
     seen,
 )
-from hrnet_search.records import KEEP_ALL
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
@@ -108,6 +107,7 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
 
 def _disk(file: SpaceFile) -> str:
     """Return how large the weights of a study are, and what says how long it would take."""
+    from hrnet_search.records import KEEP_ALL
     from hrnet_search.search.disk import drawn_costs, sized, weight_bytes
 
     costs = drawn_costs(file.space, file.latency.size, file.schedule.data.classes)

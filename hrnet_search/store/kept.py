@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hrnet_search.errors import Fault, HrnetSearchError, WeightsError
 from hrnet_search.records import KEEP_ALL, TrialKey
-from hrnet_search.store.study import open_study
 
 
 def weights_path(folder: Path, key: TrialKey | str) -> Path:
@@ -16,6 +15,8 @@ def weights_path(folder: Path, key: TrialKey | str) -> Path:
 
 def no_weights(folder: Path, key: TrialKey | str) -> WeightsError:
     """Return the error of a trial whose weights are not in its study, with the reason."""
+    from hrnet_search.store.study import open_study  # with pandas, for which `check` has no time
+
     path = weights_path(folder, key)
     try:
         keep = open_study(folder).notes.keep or KEEP_ALL

@@ -120,7 +120,7 @@ def test_a_newer_study_is_refused(study: Path) -> None:
             look(study)
         assert str(caught.value) == (
             f"{study}: was written by another version (schema {VERSION + 1}), "
-            f"allowed: schema 1 to {VERSION}; a newer hrnet-search reads it"
+            f"allowed: schema 1 to {VERSION}, a newer hrnet-search reads it"
         )
 
 

@@ -68,6 +68,10 @@ FULL = Notes(
     tracking={"mlflow": "auto", "optuna": "off"},
     ablation=ABLATION,
     outcome="done",
+    hours=8.0,
+    spent_s=1.5,
+    keep="front",
+    first_trials=(0, 2),
 )
 
 
