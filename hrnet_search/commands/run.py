@@ -34,7 +34,6 @@ from hrnet_search.commands.space_file import (
     study_folder,
 )
 from hrnet_search.errors import Fault, InputError, counted
-from hrnet_search.files import free_bytes
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
@@ -151,6 +150,7 @@ def _say_plan(
 ) -> None:
     """Say what a study would take, or the rest of one: nothing is trained and nothing written."""
     spin_less()
+    from hrnet_search.files import free_bytes
     from hrnet_search.search.disk import sized
     from hrnet_search.search.forecast import forecast, of_study, probe
     from hrnet_search.search.run import plan_of, spent_of
@@ -177,6 +177,7 @@ def _say_plan(
 
 def _warn_of_disk(plan: Plan, store: StudyStore, how: Driving, terminal: Terminal) -> None:
     """Say before a study begins that what it is going to keep would not fit."""
+    from hrnet_search.files import free_bytes
     from hrnet_search.search.disk import sized
     from hrnet_search.search.forecast import costs_of, disk_of
 

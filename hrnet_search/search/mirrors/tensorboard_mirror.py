@@ -110,7 +110,7 @@ class TensorBoardMirror:
         folder = self._folder / name
         if folder.exists():
             shutil.rmtree(folder)
-        writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        writer: Any = SummaryWriter(str(folder))
         try:
             yield writer, folder
         finally:

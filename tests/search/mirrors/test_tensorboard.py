@@ -155,7 +155,8 @@ def test_its_server_shows_runs_scalars_and_the_table(folder: Path) -> None:
             with direct.open(request, timeout=60) as answer:
                 return json.load(answer)
 
-        until, tags = time.monotonic() + 60, {}
+        until = time.monotonic() + 60
+        tags: dict[str, Any] = {}
         while not {"trial-0000", "trial-0001", "study", "front"} <= tags.keys():
             assert time.monotonic() < until, tags
             time.sleep(0.2)
