@@ -223,7 +223,7 @@ class ConfigReader:
 
     def unknown(self, node: yaml.Node, path: str, key: str, known: tuple[str, ...]) -> None:
         wrong = f"is not a known key{nearest(key, known, len(self.faults))}"
-        self.fault(node, f"{path}.{shown(key)}", wrong, f"{', '.join(known)}")
+        self.fault(node, f"{path}.{shown(key)}", wrong, ", ".join(known))
 
     def value(
         self, keys: Keys, path: str, key: str, default: Any, parent: Entry | None = None

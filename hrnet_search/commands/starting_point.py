@@ -82,7 +82,7 @@ def _check_names(kind: str | None, base: str, bases: list[str]) -> None:
     for option, name, known in (("--kind", kind, list(DATA_KINDS)), ("--base", base, bases)):
         if name is not None and name not in known:
             wrong = f"{shown(name)} is not known{nearest(name, known)}"
-            faults.append(Fault(option, name, wrong, f"{', '.join(known)}"))
+            faults.append(Fault(option, name, wrong, ", ".join(known)))
     if faults:
         raise InputError(faults)
 

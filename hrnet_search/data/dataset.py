@@ -153,5 +153,5 @@ def fingerprint(spec: DataSpec, contents: Contents | None = None) -> str:
 def _kind(spec: DataSpec) -> Kind:
     if spec.kind not in DATASETS:
         wrong = f"{spec.kind!r} is not a kind of data"
-        raise DataError(Fault("data.kind", spec.kind, wrong, f"{', '.join(DATASETS)}"))
+        raise DataError(Fault("data.kind", spec.kind, wrong, ", ".join(DATASETS)))
     return DATASETS[spec.kind]()

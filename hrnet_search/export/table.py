@@ -69,7 +69,7 @@ def check_formats(formats: Sequence[str]) -> None:
     faults = []
     for name in formats:
         if name not in EXPORTERS:
-            known = f"{', '.join(EXPORTERS)}"
+            known = ", ".join(EXPORTERS)
             faults.append(Fault("--format", name, f"{name} is not known", known))
         missing = [m for m in EXTRA_LIBRARIES.get(name, ()) if not importlib.util.find_spec(m)]
         if missing:

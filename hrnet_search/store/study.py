@@ -200,7 +200,7 @@ class Study:
                 allowed = error.allowed
                 faults.append(Fault("objectives", name, f"{name}: {error.wrong}", allowed))
             except KeyError:
-                allowed = f"{', '.join((*PLAIN, SPELT))}"
+                allowed = ", ".join((*PLAIN, SPELT))
                 faults.append(Fault("objectives", name, f"{name} is not known", allowed))
         if faults:
             raise InputError(faults)

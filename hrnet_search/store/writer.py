@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -266,19 +266,18 @@ class StudyStore:
 
     def pause(self, number: int, result: TrialResult) -> None:
         """Commit what a paused trial has shown; it keeps its checkpoint, from which it goes on."""
-        with self._write() as (connection, changed):
-            before = get(connection, TRIALS, (number,))
-            assert before, "it was asked for"
-            row = paused(before, trusted(result))
-            put(connection, TRIALS, row)
-            changed.append((TRIALS, row))
+        self._change(number, lambda row: paused(row, trusted(result)))
 
     def thaw(self, number: int, purpose: str) -> None:
         """Commit that a paused trial goes on, for a purpose of its own."""
+        self._change(number, lambda row: thawed(row, purpose))
+
+    def _change(self, number: int, changed_to: Callable[[Row], Row]) -> None:
+        """Commit another row of a trial that was asked for."""
         with self._write() as (connection, changed):
             before = get(connection, TRIALS, (number,))
             assert before, "it was asked for"
-            row = thawed(before, purpose)
+            row = changed_to(before)
             put(connection, TRIALS, row)
             changed.append((TRIALS, row))
 

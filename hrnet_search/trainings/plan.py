@@ -88,7 +88,7 @@ class Overrides:
         for name, known in (("optimiser", OPTIMISERS), ("precision", (*PRECISIONS, AUTO))):
             value = getattr(self, name)
             if value is not None and value not in known:
-                allowed = f"{', '.join(known)}"
+                allowed = ", ".join(known)
                 yield Fault(f"--{name}", value, f"{shown(value)} is not known", allowed)
         if self.ema is not None and not 0 <= self.ema < 1:
             wrong, allowed = f"{shown(self.ema)} is not a decay", "0 to below 1"

@@ -48,7 +48,7 @@ def default_threads() -> int:
 def _faults(spec: LatencySpec) -> list[Fault]:
     own = spec.runtime == TORCH
     faults = [
-        Fault(f"latency.{key}", value, f"{value!r} is not known", f"{', '.join(names)}")
+        Fault(f"latency.{key}", value, f"{value!r} is not known", ", ".join(names))
         for key, value, names in (
             ("runtime", spec.runtime, tuple(RUNTIMES)),
             ("mode", spec.mode, MODES if own else (AUTO,)),

@@ -221,7 +221,7 @@ def _check(schedule: Schedule, data: TrainingData) -> None:
     if data.images < 1:
         raise DataError(Fault("data.val", 0, "there is no validation image", "at least 1"))
     faults = [
-        Fault(f"schedule.{key}", value, f"{value!r} is not known", f"{', '.join(known)}")
+        Fault(f"schedule.{key}", value, f"{value!r} is not known", ", ".join(known))
         for key, value, known in (
             ("precision", schedule.precision, PRECISIONS),
             ("memory_format", schedule.memory_format, MEMORY_FORMATS),

@@ -33,8 +33,10 @@ MakeSampler = Callable[[Problem, int], Sampler]
 class FirstStudy:
     """Names the purpose of each trial, and who proposes its point: one sampler a part.
 
-    `count` trials are first, and what `step` shows is learned from.
+    First are `share` trials for each whole one, and what their `step` shows is learned from.
     """
+
+    share: float
 
     def __init__(
         self,
@@ -44,14 +46,17 @@ class FirstStudy:
         trials: Trials,
         problem: Problem,
         make: MakeSampler,
-        count: int,
-        step: int,
     ) -> None:
         self._plan, self._store, self._book, self._trials = plan, store, book, trials
         self._problem, self._make = problem, make
-        self._count, self._step = max(FEWEST, count), step
+        self._count = max(FEWEST, round(self.share * plan.trials))
         self._first = make(problem, self._count)
         self._none_left = False
+
+    @property
+    def step(self) -> int:
+        """The step after which the first trials are judged."""
+        raise NotImplementedError
 
     def next(self) -> str | None:
         """Return SHORT until so many were asked for, SEARCH once none of those runs."""
@@ -119,5 +124,5 @@ class FirstStudy:
     def _score(self, number: int) -> float | None:
         result = self._book.shown(number)
         rungs = result.rungs if result is not None else ()
-        seen = (rung.score(self._plan.signal) for rung in rungs if rung.step == self._step)
+        seen = (rung.score(self._plan.signal) for rung in rungs if rung.step == self.step)
         return next(seen, None)

@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hrnet_search.records import Schedule
-from hrnet_search.search.ask_book import AskBook
-from hrnet_search.search.fidelity.first_study import FirstStudy, MakeSampler
-from hrnet_search.search.plan import Plan
-from hrnet_search.search.problem import Problem
-from hrnet_search.search.trials import Trials
-from hrnet_search.store.writer import StudyStore
+from hrnet_search.search.fidelity.first_study import FirstStudy
 
 SHORTER = 3
 """A short schedule has one step in N of the search's, its warm-up too."""
@@ -22,17 +17,12 @@ SHORT_TRIALS = 0.4
 class ShortFirst(FirstStudy):
     """First come trials by a schedule of their own, whose scores are none of whole trainings."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: StudyStore,
-        book: AskBook,
-        trials: Trials,
-        problem: Problem,
-        make: MakeSampler,
-    ) -> None:
-        count, steps = round(SHORT_TRIALS * plan.trials), short_schedule(plan.schedule).steps
-        super().__init__(plan, store, book, trials, problem, make, count, steps)
+    share = SHORT_TRIALS
+
+    @property
+    def step(self) -> int:
+        """The end of their schedule."""
+        return short_schedule(self._plan.schedule).steps
 
 
 def short_schedule(schedule: Schedule) -> Schedule:

@@ -6,15 +6,13 @@ from its checkpoint to the end of its schedule, any other from its first step.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from hrnet_search.arch.cost import cost
 from hrnet_search.records import RungResult
-from hrnet_search.search.ask_book import AskBook
-from hrnet_search.search.fidelity.first_study import FirstStudy, MakeSampler
-from hrnet_search.search.plan import Plan
-from hrnet_search.search.problem import Problem
-from hrnet_search.search.trials import Costs, Trials
+from hrnet_search.search.fidelity.first_study import FirstStudy
+from hrnet_search.search.trials import Costs
 from hrnet_search.store.trial_rows import SHORT, Ask
-from hrnet_search.store.writer import StudyStore
 
 PAUSED_TRIALS = 0.6
 """Trials that are paused at the first rung for each whole one that a study is of."""
@@ -26,18 +24,16 @@ BYTES_A_PARAMETER = 16
 class Thaw(FirstStudy):
     """Pauses trials at the first rung, while their checkpoints take less than `Plan.paused`."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: StudyStore,
-        book: AskBook,
-        trials: Trials,
-        problem: Problem,
-        make: MakeSampler,
-    ) -> None:
-        count = round(PAUSED_TRIALS * plan.trials)
-        super().__init__(plan, store, book, trials, problem, make, count, plan.rungs[0])
-        self._counted: dict[int, int] = {}
+    share = PAUSED_TRIALS
+
+    @cached_property
+    def _counted(self) -> dict[int, int]:
+        return {}
+
+    @property
+    def step(self) -> int:
+        """The first rung."""
+        return self._plan.rungs[0]
 
     def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:  # noqa: ARG002
         """Return whether a trial is one of the search: others pause."""

@@ -195,7 +195,7 @@ def _faults(
     for node in nodes:
         if node.versions != here:
             wrong = f"{node.name} has {', '.join(node.versions)}"
-            faults.append(Fault("--ray", node.name, wrong, f"{', '.join(here)}"))
+            faults.append(Fault("--ray", node.name, wrong, ", ".join(here)))
     return faults
 
 
