@@ -30,6 +30,21 @@ PATIENCE_S = 120.0
 Message = dict[str, Any]
 
 
+DRAWN = "document.querySelectorAll('#front .scatterlayer .points path').length > 0"
+"""Whether the chart of the front shows its networks."""
+
+SCROLL_ALL = """(async () => {
+  for (const element of document.querySelectorAll('[data-figure]')) {
+    element.scrollIntoView();
+    for (let i = 0; i < 400 && !element.querySelector('svg'); i++)
+      await new Promise((done) => setTimeout(done, 25));
+  }
+  scrollTo(0, 0);
+  return [...document.querySelectorAll('[data-figure]')].every((e) => e.querySelector('svg'));
+})()"""
+"""Scrolls to every figure, so that it is drawn; whether all are."""
+
+
 class Browser:
     """One page in a browser of its own; `events` is everything that the browser told of it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import FOUND, WHY_NOT, Browser
+from chromium import DRAWN, FOUND, SCROLL_ALL, WHY_NOT, Browser
 from hostile import ARMED, HOSTILE, hostile_study
 from large_study import make_study
 
@@ -20,21 +20,11 @@ POINT = """(() => {
   const box = paths[0].getBoundingClientRect();
   return [box.x + box.width / 2, box.y + box.height / 2];
 })()"""
-DRAWN = "document.querySelectorAll('#front .scatterlayer .points path').length > 0"
 TITLE = "document.querySelector('#front .xtitle').textContent"
 SWITCH = (
     "(() => {{const s = document.getElementById('axis'); s.value = '{}';"
     " s.dispatchEvent(new Event('change'));}})();"
 )
-SCROLL_ALL = """(async () => {
-  for (const element of document.querySelectorAll('[data-figure]')) {
-    element.scrollIntoView();
-    for (let i = 0; i < 400 && !element.querySelector('svg'); i++)
-      await new Promise((done) => setTimeout(done, 25));
-  }
-  scrollTo(0, 0);
-  return [...document.querySelectorAll('[data-figure]')].every((e) => e.querySelector('svg'));
-})()"""
 
 
 @pytest.fixture

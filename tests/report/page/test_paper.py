@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import FOUND, WHY_NOT, Browser
+from chromium import DRAWN, FOUND, SCROLL_ALL, WHY_NOT, Browser
 from large_study import make_study
 from PIL import Image
 
@@ -30,15 +30,6 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 NO_POPPLER = "no poppler here: apt-get install poppler-utils"
 PAPERS = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
 DOTS = 72
-DRAWN = "document.querySelectorAll('#front .scatterlayer .points path').length > 0"
-SCROLL_ALL = """(async () => {
-  for (const element of document.querySelectorAll('[data-figure]')) {
-    element.scrollIntoView();
-    for (let i = 0; i < 400 && !element.querySelector('svg'); i++)
-      await new Promise((done) => setTimeout(done, 25));
-  }
-  scrollTo(0, 0);
-})()"""
 # Text of charts that lies outside of its chart, where nobody sees it.
 CUT = """[...document.querySelectorAll('.main-svg text')].filter((text) => {
   const whole = text.closest('.svg-container').getBoundingClientRect();
