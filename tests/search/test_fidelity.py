@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 from search import tabulated
+from search.driven import drive
 from search.made_up_trials import (
     KilledError,
-    Run,
     accuracy,
     killed_after,
     made_up_latency,
@@ -38,15 +38,13 @@ from hrnet_search.records import (
 )
 from hrnet_search.report.page.gather import gather
 from hrnet_search.search.brain import Brain
-from hrnet_search.search.driver import Report, run_inline
+from hrnet_search.search.driver import Report
 from hrnet_search.search.fidelity.first_study import FEWEST
 from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.run import check_budget
 from hrnet_search.search.trials import CONFIRM, SEARCH
-from hrnet_search.store.findings import NotedSchedule
-from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import SHORT
 from hrnet_search.store.writer import StudyStore
@@ -55,17 +53,6 @@ from hrnet_search.store.writer import StudyStore
 def plan(trials: int = 20, confirm: float = 0.0, fidelity: str = SHORT_FIRST) -> Plan:
     planned = tabulated.plan("pareto", trials)
     return replace(planned, fidelity=fidelity, confirm=confirm, stop=0.1)
-
-
-def drive(folder: Path, planned: Plan, run: Run = run_made_up) -> tuple[Study, Brain]:
-    if not (folder / "study.db").exists():
-        schedule, long = map(NotedSchedule.of, (planned.schedule, planned.long_schedule))
-        notes = Notes(objectives=planned.objectives, schedule=schedule, long_schedule=long)
-        StudyStore.create(folder, notes)
-    with StudyStore(folder) as store:
-        brain = Brain(planned, store, None)
-        run_inline(brain, run)
-    return open_study(folder), brain
 
 
 def purposes(study: Study) -> list[str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from search import tabulated
-from search.made_up_trials import KilledError, Run, accuracy, killed_after, made_up_latency
+from search.driven import drive
+from search.made_up_trials import KilledError, accuracy, killed_after, made_up_latency
 from search.test_initial_weights import space
 
 from hrnet_search.arch.cost import cost
@@ -34,7 +35,6 @@ from hrnet_search.report.tables import write_trials
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.search import slices as slices_module
 from hrnet_search.search.brain import Brain
-from hrnet_search.search.driver import run_inline
 from hrnet_search.search.initial_weights import base_key, base_schedule
 from hrnet_search.search.mirrors.outbox import mirrored
 from hrnet_search.search.plan import Plan
@@ -43,7 +43,6 @@ from hrnet_search.search.slices import spread_order
 from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, SLICES
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space_file
-from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.growth import growth
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
@@ -65,17 +64,6 @@ def plan(trials: int = 24, init: str = "none") -> Plan:
         slices=replace(shared, steps=0),
         confirm=0.5,
     )
-
-
-def drive(folder: Path, planned: Plan, run: Run) -> tuple[Study, Brain]:
-    if not (folder / "study.db").exists():
-        schedule, long = map(NotedSchedule.of, (planned.schedule, planned.long_schedule))
-        notes = Notes(objectives=planned.objectives, schedule=schedule, long_schedule=long)
-        StudyStore.create(folder, notes)
-    with StudyStore(folder) as store:
-        brain = Brain(planned, store, None)
-        run_inline(brain, run)
-    return open_study(folder), brain
 
 
 def made_up(task: TrialTask, report: Callable[[TrialProgress], bool]) -> TrialResult:
