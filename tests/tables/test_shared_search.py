@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from search.test_study_slices import drive, made_up, plan
+from search.driven import drive
+from search.test_study_slices import made_up, plan
 
 from benchmarks.shared_search import COLUMNS, _truths, about, front_at, space, spent
 from hrnet_search.pareto import hypervolume
