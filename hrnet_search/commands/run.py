@@ -219,8 +219,7 @@ def _search(
         if already := store.finished():
             terminal.say(f"going on with {folder}: {have_ended(len(already))}")
         time = budget_of(plan, store)
-        first_of_all = plan.base is not None
-        whole = Whole(plan.trials + first_of_all, time if time.bounded else None)
+        whole = Whole(plan.trials, time if time.bounded else None)
         learned = learned_lines(plan.earlier)
         first = [*plan.initial, *learned, *going_on(plan.contents, already)]
         _warn_of_disk(plan, store, how, terminal)

@@ -20,8 +20,9 @@ def command(options: argparse.Namespace) -> int:
     from hrnet_search.store.study import open_study
 
     with Server(LivePage(open_study(options.study)), options.port, warn) as server:
-        say(f"watch: {server.address} (this machine alone; Ctrl-C ends it)")
         try:
+            # Inside: one who reads the line may end it at once.
+            say(f"watch: {server.address} (this machine alone; Ctrl-C ends it)")
             server.serve_forever()
         except KeyboardInterrupt:
             return DONE
