@@ -19,7 +19,7 @@ import torch
 
 from hrnet_search.data.dataset import fingerprint
 from hrnet_search.evaluate.training.trial import Worker
-from hrnet_search.records import COMPLETED, TrialKey, TrialProgress, TrialTask
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialProgress, TrialTask
 from hrnet_search.space.load import load_space_file
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "camvid.yaml"

@@ -32,13 +32,7 @@ from made_up import network, result
 from search.made_up_trials import run_made_up
 from search.tabulated import plan
 
-from hrnet_search.records import (
-    COMPLETED,
-    TrialKey,
-    TrialProgress,
-    TrialResult,
-    TrialTask,
-)
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.mirrors.outbox import Outbox
 from hrnet_search.search.ray_tune.cluster import Resources, private_cluster

@@ -38,14 +38,10 @@ from hrnet_search.duel_rule import (
     Verdict,
     verdicts,
 )
-from hrnet_search.records import (
-    COMPLETED,
-    DataSpec,
-    LatencySpec,
-    Schedule,
-    TrialResult,
-    TrialTask,
-)
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import COMPLETED, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.trials import CONFIRM

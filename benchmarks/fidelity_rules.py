@@ -33,7 +33,8 @@ from benchmarks.tables.fill import read_table as read_rows
 from benchmarks.tables.variants import Variant, read_variants
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.structure import structure
-from hrnet_search.records import Point, TrialKey
+from hrnet_search.records.point import Point
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
 from hrnet_search.search.rungs import Curve, chance, is_audited
 from hrnet_search.search.samplers import SAMPLERS

@@ -29,7 +29,8 @@ from hrnet_search.evaluate.machine.load import cores
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.progress import PlainProgress
-from hrnet_search.records import LatencySpec, TrialResult, TrialTask
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.trial import TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan

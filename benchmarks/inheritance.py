@@ -29,7 +29,8 @@ from hrnet_search.evaluate.training.train import Trainer, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import inherit_from
 from hrnet_search.net.weights import save_weights
-from hrnet_search.records import Schedule, TrialProgress
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialProgress
 from hrnet_search.space.load import load_space_file
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from hrnet_search.evaluate.training.attempts import Attempts
 from hrnet_search.evaluate.training.int8 import CALIBRATION_IMAGES, confusions_int8
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.weights import load_weights
-from hrnet_search.records import COMPLETED, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, TrialResult, TrialTask
 from hrnet_search.store.evaluations import (
     evaluation_path,
     image_counts,

@@ -19,7 +19,7 @@ from hrnet_search.arch.memory import inference_memory, training_memory
 from hrnet_search.commands.profile_table import Profile, table
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.latency.one_network import measure
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 CLASSES = 19

@@ -27,7 +27,7 @@ from hrnet_search.evaluate.latency.reference_network import REFERENCE
 from hrnet_search.evaluate.latency.setting import fixed_input
 from hrnet_search.evaluate.latency.timing import Comparison, Timer, compare, warm_up
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import LatencyCondition, LatencySpec
+from hrnet_search.records.latency import LatencyCondition, LatencySpec
 
 MEASURED = Architecture(
     (

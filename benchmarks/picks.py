@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from hrnet_search.records import OBJECTIVES
+from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.trust import candidates as rule
 from hrnet_search.report.trust.statistics import SeedNoise, seed_noise
 

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hrnet_search.pareto import hypervolume, non_dominated
-from hrnet_search.records import Point, TrialKey
+from hrnet_search.records.point import Point
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.search.problem import Axis, Problem
 from hrnet_search.search.rungs import Curve, chance, is_audited
 from hrnet_search.search.samplers import SAMPLERS

@@ -31,7 +31,7 @@ from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.latency.runtimes import exported
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space
 

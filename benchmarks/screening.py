@@ -21,7 +21,7 @@ from hrnet_search.arch.cost import batch_costs
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import aa_check, measure_latency
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 from hrnet_search.search.screening import Fit, features, fit, start_set
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space

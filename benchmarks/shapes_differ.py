@@ -23,7 +23,8 @@ from hrnet_search.data.dataset import Dataset, open_dataset
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer, train
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import OPTIMISERS, DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import OPTIMISERS, Schedule
 
 
 def main() -> None:

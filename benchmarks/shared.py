@@ -59,7 +59,7 @@ from hrnet_search.evaluate.training.shared import SharedTrainer, Strata, with_sl
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.shared import SharedNetwork
-from hrnet_search.records import Schedule
+from hrnet_search.records.schedule import Schedule
 
 ROWS = Path(__file__).parent / "tables" / "shared.csv"
 COLUMNS = (

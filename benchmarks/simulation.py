@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from benchmarks.problems.benchmark import Benchmark, area
 from benchmarks.problems.earlier import SHARED, after
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Points
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.samplers.history import History

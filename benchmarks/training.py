@@ -43,7 +43,8 @@ from hrnet_search.evaluate.training.probe import has_bf16
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import IGNORED, Schedule
+from hrnet_search.records.data_spec import IGNORED
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.space.load import load_space_file
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "camvid.yaml"

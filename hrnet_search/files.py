@@ -13,7 +13,7 @@ from typing import TextIO
 
 from hrnet_search import heartbeat
 from hrnet_search.errors import Fault, StorageLostError, StudyError
-from hrnet_search.records import TrialKey
+from hrnet_search.records.trial import TrialKey
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says that has no more room, for anybody or for this user."""

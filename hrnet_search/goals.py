@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hrnet_search.class_iou import UnknownClassError
-from hrnet_search.records import MIOU, OBJECTIVES, DataSpec, Objective, TrialResult, objective
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.objective import OBJECTIVES, Objective, objective
+from hrnet_search.records.trial import TrialResult
 
 AT_MOST, AT_LEAST = "at_most", "at_least"
 """How a limit says on which side it is; costs have the first without a word."""

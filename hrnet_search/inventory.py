@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hrnet_search.errors import Fault, counted, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 NAMED_FILES = 3
 NAMED_CLASSES = 8

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hrnet_search.records import Latency, LatencyCondition
+from hrnet_search.records.latency import Latency, LatencyCondition
 
 PRECISION = 0.01
 """How far, relative to the estimate, its 95% interval may reach to either side when it closes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hrnet_search.records import IGNORED, DataSpec, Split
+from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
 
 Mapping = tuple[tuple[int, int], ...]
 

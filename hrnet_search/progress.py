@@ -23,12 +23,12 @@ from hrnet_search.evaluate.latency.kept import is_reused
 from hrnet_search.files import log_descriptor, writing
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import hypervolume, non_dominated
-from hrnet_search.records import (
+from hrnet_search.records.objective import Objective
+from hrnet_search.records.trial import (
     COMPLETED,
     INFEASIBLE,
     PAUSED,
     TAKEN_OVER,
-    Objective,
     TrialProgress,
     TrialResult,
     TrialTask,

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.samplers import MakeSampler
 from hrnet_search.search.samplers.own import sampler_from

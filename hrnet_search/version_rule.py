@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hrnet_search.errors import counted, shown
-from hrnet_search.records import TrialResult
+from hrnet_search.records.trial import TrialResult
 
 Versions = tuple[tuple[str, str], ...]
 NONE = "none"

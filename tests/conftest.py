@@ -19,7 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from hrnet_search.latency_rule import AACheck
-    from hrnet_search.records import LatencySpec
+    from hrnet_search.records.latency import LatencySpec
 
 os.environ["HRNET_SEARCH_LATENCIES"] = "off"  # no test measures for another
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is loaded

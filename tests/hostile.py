@@ -11,15 +11,10 @@ from typing import Any
 from large_study import make_study
 from made_up import network, result
 
-from hrnet_search.records import (
-    FAILED,
-    STOPPED,
-    DataSpec,
-    LatencyCondition,
-    Schedule,
-    TrialKey,
-    TrialResult,
-)
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import LatencyCondition
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import FAILED, STOPPED, TrialKey, TrialResult
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask

@@ -14,18 +14,10 @@ from numpy.typing import NDArray
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.records import (
-    COMPLETED,
-    FAILED,
-    STOPPED,
-    DataSpec,
-    Latency,
-    LatencyCondition,
-    RungResult,
-    Schedule,
-    TrialKey,
-    TrialResult,
-)
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import COMPLETED, FAILED, STOPPED, RungResult, TrialKey, TrialResult
 from hrnet_search.store.findings import NotedSchedule, RungAudit, Screening
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study

@@ -7,14 +7,8 @@ from dataclasses import replace
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import Cost
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import (
-    COMPLETED,
-    Latency,
-    LatencyCondition,
-    RungResult,
-    TrialKey,
-    TrialResult,
-)
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.trial import COMPLETED, RungResult, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask
 

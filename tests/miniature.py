@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 SIZE = (48, 64)
 COUNTS = {"train": 5, "val": 3}

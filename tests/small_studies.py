@@ -12,7 +12,7 @@ from made_up import NOTES, network
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
-from hrnet_search.records import TrialKey, TrialResult
+from hrnet_search.records.trial import TrialKey, TrialResult
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore

@@ -24,15 +24,11 @@ from hrnet_search.errors import InputError, StudyError
 from hrnet_search.goals import Goals
 from hrnet_search.inventory import Inventory, SplitInventory, judged_on
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import (
-    MIOU,
-    DataSpec,
-    RungResult,
-    Schedule,
-    TrialResult,
-    TrialTask,
-    objective,
-)
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.objective import objective
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import RungResult, TrialResult, TrialTask
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html
 from hrnet_search.report.plots import pictures

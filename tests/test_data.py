@@ -19,7 +19,7 @@ from PIL import Image
 from hrnet_search import open_study
 from hrnet_search.cli import main
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.run import open_store, plan_of, search
 from hrnet_search.space.load import load_space_file
 

@@ -14,7 +14,9 @@ from hrnet_search.commands.terminal import Events
 from hrnet_search.events import event_line
 from hrnet_search.goals import Goals
 from hrnet_search.progress import LOG, watching
-from hrnet_search.records import DataSpec, Schedule, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import run_inline
 from hrnet_search.search.hangs import Silence, Steps

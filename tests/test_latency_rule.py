@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hrnet_search.latency_rule import closed, half_width_ms, interval_ms, is_slower, noisy_doubt
-from hrnet_search.records import Latency, LatencyCondition
+from hrnet_search.records.latency import Latency, LatencyCondition
 
 CONDITION = LatencyCondition("a machine", "eager", "fp32", 1, (64, 64), 1)
 

@@ -13,7 +13,9 @@ from rich.console import Console
 from hrnet_search.evaluate.latency.kept import REUSED
 from hrnet_search.goals import Goals
 from hrnet_search.progress import LOG, Standing, describe, watching
-from hrnet_search.records import DataSpec, Schedule, TrialTask
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialTask
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 
 # In order: a room imports only rooms before it.
 ROOMS = (
-    "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "arch",
-    "class_iou", "records", "goals", "files", "pareto", "parts", "inventory", "latency_rule",
-    "version_rule", "duel_rule", "presets", "space", "store", "library", "net", "data",
-    "evaluate", "search", "testing", "ablation", "export", "report", "progress", "events",
-    "trainings", "commands", "cli", "__main__",
+    "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "content_hash",
+    "arch", "class_iou", "records", "goals", "files", "pareto", "parts", "inventory",
+    "latency_rule", "version_rule", "duel_rule", "presets", "space", "store", "library", "net",
+    "data", "evaluate", "search", "testing", "ablation", "export", "report", "progress",
+    "events", "trainings", "commands", "cli", "__main__",
 )  # fmt: skip
 NEVER = {room: {"search", "evaluate", "ablation"} for room in ("export", "report")}
 

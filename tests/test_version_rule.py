@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from made_up import result
 
-from hrnet_search.records import TrialResult
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.version_rule import changed_versions, mixed_versions, spelt
 
 OLD = (("python", "3.11.9"), ("hrnet-search", "0.1.0"), ("torch", "2.12.0"))

@@ -10,7 +10,7 @@ from torch import nn
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.weights import save_weights
-from hrnet_search.records import TrialKey
+from hrnet_search.records.trial import TrialKey
 
 
 def trained_like(architecture: Architecture, classes: int, seed: int = 0) -> HighResolutionNet:

@@ -16,7 +16,9 @@ from hrnet_search.evaluate.training.attempts import Attempt, Attempts
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.evaluate.training.synced_norm import synchronised
-from hrnet_search.records import DataSpec, Schedule, TrialKey, TrialProgress, TrialTask
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialKey, TrialProgress, TrialTask
 
 SPEC = DataSpec("shapes", classes=3, train_images=10, val_images=5, size=(64, 64))
 PLAIN = Schedule(SPEC, steps=3, batch=5, crop=(64, 64), lr=0.001)

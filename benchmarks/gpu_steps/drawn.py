@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 COUNTS = {"train": 32, "val": 8}
 QUALITY = 92

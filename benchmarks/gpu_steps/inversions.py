@@ -27,7 +27,7 @@ from hrnet_search.arch.memory import inference_memory, training_memory
 from hrnet_search.commands.profile_table import Profile, inversions, table
 from hrnet_search.files import write_whole
 from hrnet_search.latency_rule import closed
-from hrnet_search.records import Latency, LatencySpec
+from hrnet_search.records.latency import Latency, LatencySpec
 from hrnet_search.report.trust.statistics import bca, tau_b
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space

@@ -21,7 +21,7 @@ import yaml
 from benchmarks.gpu_steps.results import Row, TimeIsOver
 from benchmarks.gpu_steps.step import Given
 from hrnet_search.arch.memory import training_memory
-from hrnet_search.records import TrialResult, TrialTask
+from hrnet_search.records.trial import TrialResult, TrialTask
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.search.driver import Driver
 from hrnet_search.search.interrupt import Interrupt

@@ -24,7 +24,7 @@ from benchmarks.tables import fill
 from benchmarks.tables.variants import CLASSES, read_variants
 from hrnet_search.data.shapes import VERSION
 from hrnet_search.evaluate.machine.load import cores
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.space.load import load_space_file
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "camvid.yaml"

@@ -32,7 +32,8 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.evaluate.machine.devices import resolve_device
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import IGNORED, Schedule
+from hrnet_search.records.data_spec import IGNORED
+from hrnet_search.records.schedule import Schedule
 
 NETWORKS = ("w18_small_v2", "w48")
 SIZE, DRY_SIZE = (512, 1024), (32, 64)

@@ -40,7 +40,8 @@ from hrnet_search.evaluate.machine.devices import device_name
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 TABLE = Path(__file__).parent / "equal_macs.csv"
 TRUTH, TRUTH_SEEDS = 2400, (0, 1)

@@ -21,11 +21,10 @@ from pathlib import Path
 import torch
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.records import (
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.point import Point
+from hrnet_search.records.trial import (
     COMPLETED,
-    Latency,
-    LatencyCondition,
-    Point,
     RungResult,
     TrialKey,
     TrialProgress,

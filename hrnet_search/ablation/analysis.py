@@ -28,7 +28,8 @@ from hrnet_search.ablation.statistics import (
 )
 from hrnet_search.errors import shown
 from hrnet_search.latency_rule import half_width_ms
-from hrnet_search.records import COMPLETED, SOFT_IOU, TrialKey, TrialResult
+from hrnet_search.records.accuracy import SOFT_IOU
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.ablation import (
     AblationRecord,
     ArmRow,

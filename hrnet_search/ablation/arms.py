@@ -13,7 +13,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.contents import Contents
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import Schedule
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor
 from hrnet_search.space.initial_weights import init_path
 from hrnet_search.space.load import SpaceFile

@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hrnet_search.ablation.arms import Ablation, Arm
-from hrnet_search.records import (
-    LatencySpec,
-    TrialKey,
-    TrialProgress,
-    TrialResult,
-    TrialTask,
-)
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.trial import TrialKey, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.deaths import Death
 from hrnet_search.store.trial_rows import Ask

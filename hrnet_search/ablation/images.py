@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_search.records import TrialKey
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.store.evaluations import (
     RESAMPLES,
     Floats,

@@ -6,12 +6,11 @@ where it builds a network that crashes or holds dead parameters, this is stricte
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import ArchitectureError, Fault, shown
 
 EXPANSION = {"BASIC": 1, "BOTTLENECK": 4}
@@ -98,8 +97,7 @@ class Architecture:
     @property
     def id(self) -> str:
         """`hr-` and 12 hex digits; equal for two spellings of one computation."""
-        text = json.dumps(self.canonical(), separators=(",", ":"))
-        return "hr-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+        return "hr-" + hash_of(self.canonical())
 
     @property
     def has_ocr(self) -> bool:

@@ -23,7 +23,7 @@ from hrnet_search.commands.space_file import (
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
-    from hrnet_search.records import Schedule
+    from hrnet_search.records.schedule import Schedule
     from hrnet_search.space.load import SpaceFile
 
 
@@ -107,7 +107,7 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
 
 def _disk(file: SpaceFile) -> str:
     """Return how large the weights of a study are, and what says how long it would take."""
-    from hrnet_search.records import KEEP_ALL
+    from hrnet_search.records.search_options import KEEP_ALL
     from hrnet_search.search.disk import drawn_costs, sized, weight_bytes
 
     costs = drawn_costs(file.space, file.latency.size, file.schedule.data.classes)

@@ -19,7 +19,7 @@ from hrnet_search.paths import absolute, expanded
 
 if TYPE_CHECKING:
     from hrnet_search.evaluate.inference import Protocol
-    from hrnet_search.records import Schedule
+    from hrnet_search.records.schedule import Schedule
     from hrnet_search.trainings.judged import Judged
     from hrnet_search.trainings.models import Model
 

@@ -18,7 +18,7 @@ from hrnet_search.paths import expanded
 if TYPE_CHECKING:
     from hrnet_search.export.member import Member
     from hrnet_search.export.result import ExportResult
-    from hrnet_search.records import Latency
+    from hrnet_search.records.latency import Latency
     from hrnet_search.store.study import Study
 
 
@@ -112,7 +112,7 @@ def _onnx_latency(
 ) -> Callable[[Path, Member], Latency]:
     """Return what times an exported file in onnxruntime, at the size its network was timed at."""
     from hrnet_search.evaluate.latency.onnx_file import measure_onnx
-    from hrnet_search.records import LatencySpec
+    from hrnet_search.records.latency import LatencySpec
 
     def measure(path: Path, member: Member) -> Latency:
         timed = member.result.latency

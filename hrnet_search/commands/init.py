@@ -25,7 +25,7 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 
 def _kinds() -> Iterable[str]:
-    from hrnet_search.records import DATA_KINDS
+    from hrnet_search.records.data_spec import DATA_KINDS
 
     return DATA_KINDS
 

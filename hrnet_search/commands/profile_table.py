@@ -11,7 +11,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
 from hrnet_search.arch.cost_table import CostRow, by_stage, total
 from hrnet_search.latency_rule import closed, is_slower
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 
 MULTIPLES = (8, 16)
 """Widths that kernels are written for, so that rounding up to them may cost nothing."""

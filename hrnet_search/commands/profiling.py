@@ -13,7 +13,7 @@ from hrnet_search.arch.memory import inference_memory, training_memory
 from hrnet_search.commands.arguments import require_positive
 from hrnet_search.commands.profile_table import Profile
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
-from hrnet_search.records import COMMAND, TORCH, LatencySpec
+from hrnet_search.records.latency import COMMAND, TORCH, LatencySpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from hrnet_search.commands.init_text import (
 )
 from hrnet_search.errors import Fault, InputError, listed, nearest, shown
 from hrnet_search.paths import absolute
-from hrnet_search.records import DATA_KINDS, DataSpec, Split
+from hrnet_search.records.data_spec import DATA_KINDS, DataSpec, Split
 
 if TYPE_CHECKING:
     from hrnet_search.data.layout import Layout

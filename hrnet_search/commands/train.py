@@ -140,13 +140,13 @@ def _add_workers(sub: argparse.ArgumentParser) -> None:
 
 
 def _optimisers() -> Iterable[str]:
-    from hrnet_search.records import OPTIMISERS
+    from hrnet_search.records.schedule import OPTIMISERS
 
     return OPTIMISERS
 
 
 def _precisions() -> Iterable[str]:
-    from hrnet_search.records import AUTO, PRECISIONS
+    from hrnet_search.records.schedule import AUTO, PRECISIONS
 
     return (*PRECISIONS, AUTO)
 

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hrnet_search.records import BLACK_PADDING, IGNORED, MEAN_PADDING, DataSpec, Schedule
+from hrnet_search.records.data_spec import IGNORED, DataSpec
+from hrnet_search.records.schedule import BLACK_PADDING, MEAN_PADDING, Schedule
 
 GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""

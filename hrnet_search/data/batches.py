@@ -13,7 +13,8 @@ from hrnet_search.data.augment import augmented, draw_windows, normalised
 from hrnet_search.data.cache import ReplacedError, Unkept, open_cache
 from hrnet_search.data.dataset import Array, Dataset
 from hrnet_search.data.decoded import Decoded, decode_all
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 GPU_SHARE = 0.25
 """Of a GPU's free memory, how much decoded images may take; the networks need the rest."""

@@ -37,7 +37,7 @@ from hrnet_search.data.decoded import (
     starts_of,
 )
 from hrnet_search.errors import DataError, Fault
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 SUFFIX = ".images"
 LOCK = "lock"

@@ -15,7 +15,7 @@ from hrnet_search.data.contents import Contents, to_text
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.inventory import Inventory, judged_on
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.space.load import SpaceFile, placed
 
 Array = NDArray[np.uint8]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrnet_search.content_hash import hash_of
 from hrnet_search.data import decode
 from hrnet_search.data.contents import Contents, FileContent, digests_of
 from hrnet_search.data.decode import read_image, read_mask, read_size, unusable
@@ -20,7 +21,7 @@ from hrnet_search.data.pairs import find_pairs, home_of, list_path, split_of
 from hrnet_search.data.places import Found, Pair
 from hrnet_search.errors import DataError, Fault, shown
 from hrnet_search.paths import expanded
-from hrnet_search.records import IGNORED, DataSpec, hash_of
+from hrnet_search.records.data_spec import IGNORED, DataSpec
 
 SPLITS = ("train", "val")
 NAMED = 2

@@ -19,7 +19,7 @@ from hrnet_search.data.pairs import find_pairs
 from hrnet_search.data.places import Found, Pair, Pairs
 from hrnet_search.errors import Fault, shown
 from hrnet_search.inventory import NAMED_FILES, Inventory, SplitInventory, some
-from hrnet_search.records import IGNORED, DataSpec
+from hrnet_search.records.data_spec import IGNORED, DataSpec
 
 LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "WEBP": "WebP", "AVIF": "AVIF"}
 """What Pillow calls formats that change pixels, and what people do; JPEG always does."""

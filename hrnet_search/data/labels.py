@@ -12,7 +12,7 @@ from PIL import Image
 
 from hrnet_search.data.decode import unusable
 from hrnet_search.errors import shown
-from hrnet_search.records import IGNORED, DataSpec
+from hrnet_search.records.data_spec import IGNORED, DataSpec
 
 COLOURS_NAMED = 8
 """Colours of a mask that a fault names, the most frequent first."""

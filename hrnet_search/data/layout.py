@@ -17,7 +17,7 @@ from PIL import Image
 from hrnet_search.data.pairs import find_pairs
 from hrnet_search.data.places import is_image_name
 from hrnet_search.data.trees import walk
-from hrnet_search.records import DataSpec, Split
+from hrnet_search.records.data_spec import DataSpec, Split
 
 MASK_WORDS = re.compile(
     r"(?i)(?<![a-z])(masks?|labels?|labelids|labelled|labeled|annot\w*|gt\w*|ground.?truth|seg\w*"

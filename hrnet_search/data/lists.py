@@ -19,7 +19,7 @@ from hrnet_search.data.places import (
 )
 from hrnet_search.errors import Fault, shown
 from hrnet_search.paths import is_file
-from hrnet_search.records import Split
+from hrnet_search.records.data_spec import Split
 
 SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 MOST_COLUMNS = 16

@@ -12,7 +12,7 @@ from hrnet_search.data.decode import read_mask, read_size
 from hrnet_search.data.labels import held_by, palette_of
 from hrnet_search.data.places import Pair
 from hrnet_search.errors import DataError
-from hrnet_search.records import IGNORED, MAX_PIXELS
+from hrnet_search.records.data_spec import IGNORED, MAX_PIXELS
 
 MOST_COLOURS = 64
 """Colours up to which masks are drawn in colours; more are those of edges, or of a photo."""

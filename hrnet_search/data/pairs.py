@@ -11,7 +11,7 @@ from hrnet_search.data.places import Found, Pairs, Place, is_same
 from hrnet_search.data.trees import matched
 from hrnet_search.errors import Fault, shown
 from hrnet_search.paths import expanded, is_file
-from hrnet_search.records import DataSpec, Split
+from hrnet_search.records.data_spec import DataSpec, Split
 
 
 def split_of(spec: DataSpec, split: str) -> Split:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 Labels = NDArray[np.uint8]
 Colour = tuple[int, int, int]

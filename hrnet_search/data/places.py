@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 from hrnet_search.errors import Fault, shown
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 NO_PIXELS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 """Formats that Pillow tells by name but cannot decode by itself."""

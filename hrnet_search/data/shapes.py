@@ -15,7 +15,7 @@ from hrnet_search.data.contents import Contents
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.inventory import Inventory, SplitInventory
 from hrnet_search.presets import SHAPES
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 VERSION = 1
 """Counts up with every change of the images, so that fingerprints change too."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hrnet_search.data.places import Found, Pair, Pairs, Place, better_root, chosen, is_image_name
 from hrnet_search.errors import Fault, shown
-from hrnet_search.records import Split
+from hrnet_search.records.data_spec import Split
 
 Stems = dict[str, list[Path]]
 """Files by their path below a folder, without suffix and ending."""

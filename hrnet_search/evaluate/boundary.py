@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 TOLERANCE = 0.0075
 """Of an image's diagonal."""

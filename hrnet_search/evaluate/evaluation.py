@@ -16,7 +16,7 @@ from hrnet_search.evaluate.boundary import boundary_scores
 from hrnet_search.evaluate.inference import Inference
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.previews import Previews, chosen
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 
 @dataclass(frozen=True, slots=True)

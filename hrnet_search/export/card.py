@@ -16,7 +16,7 @@ from hrnet_search.export.result import ExportResult
 from hrnet_search.files import write_file
 from hrnet_search.library.keys import gpu_count
 from hrnet_search.library.writer import UNKNOWN
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 from hrnet_search.store.evaluations import miou_interval, read_confusions
 
 Row = tuple[str, str]

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.library.writer import ConfigWriter, StudyConfig
-from hrnet_search.records import COMPLETED, DataSpec, Objective, Schedule, TrialResult
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.objective import Objective
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study

@@ -27,7 +27,7 @@ from hrnet_search.files import write_file
 from hrnet_search.library.readers import ignored_label, is_renumbered
 from hrnet_search.net.mmseg_names import FOLDED, mmseg_name, to_mmseg
 from hrnet_search.net.ocr import DROPOUT
-from hrnet_search.records import AUX_WEIGHT
+from hrnet_search.records.schedule import AUX_WEIGHT
 
 CROP = (512, 1024)
 """Height and width of a training crop where a study noted none."""

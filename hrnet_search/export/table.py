@@ -14,7 +14,7 @@ from hrnet_search.export.mmseg import export_mmseg
 from hrnet_search.export.onnx_file import export_onnx
 from hrnet_search.export.result import ExportOptions, ExportResult
 from hrnet_search.export.safetensors_file import export_safetensors
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 from hrnet_search.store.study import Study
 
 Exporter = Callable[[Member, Path, ExportOptions], ExportResult]

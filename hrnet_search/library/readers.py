@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrnet_search.records import IGNORED, DataSpec
+from hrnet_search.records.data_spec import IGNORED, DataSpec
 
 NAMES = ("cityscapes", "ade20k", "pascal_ctx", "lip", "cocostuff")
 """What DATASET.DATASET may be; the library evaluates it as a name."""

@@ -26,7 +26,8 @@ from hrnet_search.library.keys import (
     width_height,
 )
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import AUX_WEIGHT, BLACK_PADDING, IGNORED, DataSpec, Schedule, Split
+from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
+from hrnet_search.records.schedule import AUX_WEIGHT, BLACK_PADDING, Schedule
 
 PRESET_OF = {
     "cityscapes": "cityscapes",

@@ -23,7 +23,8 @@ from hrnet_search.library.keys import (
     width_height,
 )
 from hrnet_search.library.readers import Reader
-from hrnet_search.records import IGNORED, DataSpec, Schedule
+from hrnet_search.records.data_spec import IGNORED, DataSpec
+from hrnet_search.records.schedule import Schedule
 
 Sizes = Mapping[str, Sequence[int]]
 

@@ -16,7 +16,8 @@ from hrnet_search.arch.hrnet_yaml import (
 )
 from hrnet_search.errors import shown
 from hrnet_search.library.settle import Settling, Sizes
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import noted_schedules
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import MIOU, NO_IDENTITY, OBJECTIVES, DataSpec, Objective
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.data_spec import NO_IDENTITY, DataSpec
+from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.report.page.points import condition_line
 from hrnet_search.report.trust.latency_doubt import front_doubt, latency_doubts
 from hrnet_search.report.trust.near_front import DRAWS, FrontAccuracy, front_accuracy

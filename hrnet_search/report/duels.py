@@ -10,7 +10,8 @@ from statistics import fmean
 from hrnet_search.counts import in_units
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
-from hrnet_search.records import OBJECTIVES, Objective, TrialKey, TrialResult
+from hrnet_search.records.objective import OBJECTIVES, Objective
+from hrnet_search.records.trial import TrialKey, TrialResult
 from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes

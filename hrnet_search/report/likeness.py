@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_search.records import BASE_INIT
+from hrnet_search.records.schedule import BASE_INIT
 from hrnet_search.report.trust.statistics import FEWEST_RANKED, Interval, bca, tau_b
 from hrnet_search.report.trust.trials import Trial, completed
 from hrnet_search.store.notes import Notes

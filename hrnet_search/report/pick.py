@@ -12,7 +12,7 @@ from pathlib import Path
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.files import write_file
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import OBJECTIVES
+from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
 from hrnet_search.store.study import Study

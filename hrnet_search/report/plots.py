@@ -13,7 +13,9 @@ from hrnet_search.counts import UNITS
 from hrnet_search.errors import shown
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.parts import Parts
-from hrnet_search.records import COMPLETED, MIOU, STATES, Latency, LatencyCondition
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.trial import COMPLETED, STATES
 from hrnet_search.report.figure import Ends, Picture, draw, save
 from hrnet_search.report.style import Style, style_of
 from hrnet_search.report.trust.evidence import Evidence

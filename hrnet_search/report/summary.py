@@ -12,16 +12,11 @@ from hrnet_search.counts import aligned
 from hrnet_search.errors import counted, shown
 from hrnet_search.goals import Goals
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import (
-    COMPLETED,
-    CONFIRMED_FROM,
-    FAILED,
-    MIOU,
-    OBJECTIVES,
-    STATES,
-    Latency,
-    Objective,
-)
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.latency import Latency
+from hrnet_search.records.objective import OBJECTIVES, Objective
+from hrnet_search.records.search_options import CONFIRMED_FROM
+from hrnet_search.records.trial import COMPLETED, FAILED, STATES
 from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
 from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.duels import duel_lines

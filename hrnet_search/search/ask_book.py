@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
-from hrnet_search.records import PAUSED, STATUSES, Point, TrialKey, TrialResult
+from hrnet_search.records.point import Point
+from hrnet_search.records.trial import PAUSED, STATUSES, TrialKey, TrialResult
 from hrnet_search.search.deaths import Death, Deaths
 from hrnet_search.search.failures import Failures
 from hrnet_search.store.rows import trusted

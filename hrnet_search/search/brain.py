@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import (
+from hrnet_search.records.latency import INT8
+from hrnet_search.records.point import Point
+from hrnet_search.records.trial import (
     COMPLETED,
     INFEASIBLE,
-    INT8,
     PAUSED,
     STOPPED,
-    Point,
     TrialKey,
     TrialProgress,
     TrialResult,

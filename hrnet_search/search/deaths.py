@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hrnet_search.arch.cost import Cost
-from hrnet_search.records import FAILED, INFEASIBLE, TrialKey, TrialResult
+from hrnet_search.records.trial import FAILED, INFEASIBLE, TrialKey, TrialResult
 
 MOST_RETURNS = 2
 """Times that a trial whose worker died is asked for again."""

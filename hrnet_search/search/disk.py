@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import KEEP_ALL, Schedule
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import KEEP_ALL
 from hrnet_search.space.generate import generate
 from hrnet_search.space.space import SearchSpace
 

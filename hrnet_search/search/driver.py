@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.deaths import Death, hung
 from hrnet_search.search.ended import Mark
 from hrnet_search.search.interrupt import Interrupt

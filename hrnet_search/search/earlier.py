@@ -19,7 +19,8 @@ from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import batch_costs
 from hrnet_search.arch.structure import structure
 from hrnet_search.errors import Fault, InputError, SpaceError, StudyError
-from hrnet_search.records import COMPLETED, LEARN_FROM, MIOU, SOFT_IOU
+from hrnet_search.records.accuracy import LEARN_FROM, MIOU, SOFT_IOU
+from hrnet_search.records.trial import COMPLETED
 from hrnet_search.search.by_point import ByPoint
 from hrnet_search.search.problem import Floats, Points
 from hrnet_search.search.samplers.columns import Unit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hrnet_search.evaluate.machine.oom_kills import OomKills, oom_kills
 from hrnet_search.files import write_whole
-from hrnet_search.records import TrialTask
+from hrnet_search.records.trial import TrialTask
 from hrnet_search.search.deaths import Death, out_of_memory
 
 NAME = "running.json"

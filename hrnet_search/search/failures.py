@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from hrnet_search.errors import shown
-from hrnet_search.records import FAILED, INFEASIBLE, TrialResult
+from hrnet_search.records.trial import FAILED, INFEASIBLE, TrialResult
 
 LEAST_FAILURES = 5
 """Failures that end a study when they are half of what was planned, or more."""

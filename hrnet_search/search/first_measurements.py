@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, LatencyError, StudyError, shown
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 from hrnet_search.search.screening import start_set
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Screening, StartLatency

@@ -15,7 +15,7 @@ from statistics import fmean, median, pstdev
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.evaluate.training.trial import Worker
-from hrnet_search.records import COMPLETED, TrialKey, TrialProgress, TrialTask
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialProgress, TrialTask
 from hrnet_search.search.disk import DRAWN, checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.plan import Plan

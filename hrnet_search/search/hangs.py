@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hrnet_search.records import HANG_S, TrialProgress, TrialTask
+from hrnet_search.records.search_options import HANG_S
+from hrnet_search.records.trial import TrialProgress, TrialTask
 
 TIMES = 10
 """How many times the longest step seen a process may be silent."""

@@ -12,18 +12,11 @@ from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
 from hrnet_search.files import write_whole
-from hrnet_search.records import (
-    ALONE,
-    EVALUATOR,
-    FIDELITY,
-    LEARN_FROM,
-    NO_IDENTITY,
-    NO_INIT,
-    SIGNAL,
-    STOP_EARLY,
-    TORCH,
-    Schedule,
-)
+from hrnet_search.records.accuracy import LEARN_FROM, SIGNAL
+from hrnet_search.records.data_spec import NO_IDENTITY
+from hrnet_search.records.latency import TORCH
+from hrnet_search.records.schedule import NO_INIT, Schedule
+from hrnet_search.records.search_options import ALONE, EVALUATOR, FIDELITY, STOP_EARLY
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.notes import Notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hrnet_search.errors import counted
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.pace import Pace
 from hrnet_search.search.plan import Plan

@@ -8,21 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import Fault, SpaceError
-from hrnet_search.records import (
-    EVALUATOR,
-    FAILED,
-    GATE,
-    NO_INIT,
-    SHARED,
-    SHARED_INIT,
-    TRAINED_FIRST,
-    TRIAL_INIT,
-    Schedule,
-    TrialKey,
-    TrialResult,
-    hash_of,
-)
+from hrnet_search.records.schedule import NO_INIT, SHARED_INIT, TRAINED_FIRST, TRIAL_INIT, Schedule
+from hrnet_search.records.search_options import EVALUATOR, GATE, SHARED
+from hrnet_search.records.trial import FAILED, TrialKey, TrialResult
 from hrnet_search.space.generate import generate
 from hrnet_search.space.initial_weights import pretrained_line
 from hrnet_search.space.load import SpaceFile

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hrnet_search.files import write_whole
 from hrnet_search.paths import absolute
-from hrnet_search.records import NO_INIT, TRAINED_FIRST, Schedule
+from hrnet_search.records.schedule import NO_INIT, TRAINED_FIRST, Schedule
 from hrnet_search.redaction import redacted_address
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.rewrite import Keys, rewritten, without_secrets

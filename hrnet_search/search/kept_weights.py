@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import fmean
 
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import COMPLETED, KEEP_ALL, KEEP_CONFIRMED, TrialResult
+from hrnet_search.records.search_options import KEEP_ALL, KEEP_CONFIRMED
+from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.trials import BASE, CONFIRM, Trials

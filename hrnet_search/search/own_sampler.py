@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hrnet_search.errors import InputError
-from hrnet_search.records import SAMPLER_NAMES
+from hrnet_search.records.search_options import SAMPLER_NAMES
 from hrnet_search.space.load import SpaceFile
 
 

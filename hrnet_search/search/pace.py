@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import TrialResult
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.plan import Plan

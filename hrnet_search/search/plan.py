@@ -7,15 +7,10 @@ from dataclasses import dataclass, field, replace
 from hrnet_search.data.contents import Contents
 from hrnet_search.goals import Goals
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import (
-    GATE,
-    KEEP_ALL,
-    MIOU,
-    PAUSED_BYTES,
-    STOP_EARLY,
-    LatencySpec,
-    Schedule,
-)
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import GATE, KEEP_ALL, PAUSED_BYTES, STOP_EARLY
 from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.training_choices import Schedules, of_choices, schedules_of

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.errors import Fault, InputError, shown
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 
 Points = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hrnet_search.records import COMPLETED, TAKEN_OVER, LatencySpec, TrialKey, TrialResult
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.trial import COMPLETED, TAKEN_OVER, TrialKey, TrialResult
 from hrnet_search.store.database import storage
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path

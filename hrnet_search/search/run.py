@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.arch.targets import ANY
+from hrnet_search.content_hash import hash_of
 from hrnet_search.data.contents import Contents
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data, largest_sizes
 from hrnet_search.errors import Fault, InputError, StudyExistsError, counted
@@ -23,26 +24,20 @@ from hrnet_search.evaluate.training.trial import Worker, gate_of
 from hrnet_search.goals import AT_LEAST
 from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
-from hrnet_search.records import (
-    AUTO,
+from hrnet_search.records.accuracy import LEARN_FROM, MIOU, SIGNAL
+from hrnet_search.records.latency import Latency, LatencySpec
+from hrnet_search.records.schedule import AUTO, TRAINED_FIRST, Schedule
+from hrnet_search.records.search_options import (
     CONFIRMED_FROM,
     EVALUATOR,
     FIDELITY,
     HANG_S,
     KEEP_ALL,
-    LEARN_FROM,
-    MIOU,
     PART_FIRST,
     SHARED,
-    SIGNAL,
     STOP_EARLY,
-    TRAINED_FIRST,
-    Latency,
-    LatencySpec,
-    Schedule,
-    TrialResult,
-    hash_of,
 )
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Asking, Driver, Listener, run_inline
 from hrnet_search.search.earlier import settled_earlier, weight_lines

@@ -15,14 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.records import (
-    COMPLETED,
-    MIOU,
-    STOPPED,
-    RungResult,
-    TrialKey,
-    TrialResult,
-)
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.trial import COMPLETED, STOPPED, RungResult, TrialKey, TrialResult
 from hrnet_search.store.findings import RungAudit
 
 FEWEST = 10

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hrnet_search.records import AUTO, MIOU, SOFT_IOU
+from hrnet_search.records.accuracy import MIOU, SOFT_IOU
+from hrnet_search.records.schedule import AUTO
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import FILE

@@ -13,7 +13,9 @@ import numpy as np
 
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import COMPLETED, GATE, Point, TrialKey, TrialResult
+from hrnet_search.records.point import Point
+from hrnet_search.records.search_options import GATE
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate, fresh_seeds, stratified
 from hrnet_search.search.plan import Plan

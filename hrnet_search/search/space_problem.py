@@ -9,7 +9,7 @@ import numpy as np
 
 from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.arch.structure import structure
-from hrnet_search.records import OBJECTIVES, PLAIN
+from hrnet_search.records.objective import OBJECTIVES, PLAIN
 from hrnet_search.search.by_point import ByPoint
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.screening import LatencyScreen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hrnet_search.records import TrialTask
+from hrnet_search.records.trial import TrialTask
 from hrnet_search.search.fidelity.rules import first_schedule
 from hrnet_search.search.initial_weights import networks_that_share
 from hrnet_search.search.plan import Plan

@@ -9,13 +9,8 @@ from statistics import fmean
 from hrnet_search.errors import counted
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import (
-    COMPLETED,
-    INFEASIBLE,
-    Objective,
-    TrialKey,
-    TrialResult,
-)
+from hrnet_search.records.objective import Objective
+from hrnet_search.records.trial import COMPLETED, INFEASIBLE, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate
 from hrnet_search.store.trial_rows import SHORT

@@ -14,7 +14,8 @@ from types import FrameType
 from hrnet_search import heartbeat
 from hrnet_search.errors import StorageLostError, StudyError, warn_on_stderr
 from hrnet_search.files import open_log
-from hrnet_search.records import HANG_S, TrialProgress, TrialTask
+from hrnet_search.records.search_options import HANG_S
+from hrnet_search.records.trial import TrialProgress, TrialTask
 from hrnet_search.search.hangs import Silence, Steps
 from hrnet_search.store.waiting import Warn
 

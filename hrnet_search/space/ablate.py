@@ -14,7 +14,8 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.yaml_nodes import place
 from hrnet_search.errors import Fault, nearest, shown
-from hrnet_search.records import TRAINED_FIRST, DataSpec
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import TRAINED_FIRST
 from hrnet_search.space.ablate_keys import (
     DESIGNS,
     KINDS,

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from hrnet_search.records import TRAINED_FIRST, Schedule
+from hrnet_search.records.schedule import TRAINED_FIRST, Schedule
 from hrnet_search.space import sections
 from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, Name, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section

@@ -12,7 +12,7 @@ from dataclasses import replace
 import yaml
 
 from hrnet_search.errors import shown
-from hrnet_search.records import AUTO, ONE_IMAGE, TRAINED_FIRST, Schedule
+from hrnet_search.records.schedule import AUTO, ONE_IMAGE, TRAINED_FIRST, Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor, points_of
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import SearchSpace

@@ -12,7 +12,7 @@ from hrnet_search.arch.yaml_nodes import entries
 from hrnet_search.errors import shown
 from hrnet_search.paths import absolute
 from hrnet_search.presets import PRESETS, SHAPES, Preset
-from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Split
+from hrnet_search.records.data_spec import DATA_KINDS, IGNORED, DataSpec, Split
 from hrnet_search.space.kinds import (
     Amount,
     Boolean,

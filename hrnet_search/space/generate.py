@@ -9,7 +9,7 @@ import numpy as np
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import COST_NAMES
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.space.space import Points, SearchSpace, costs, exact_limits
 
 SMALL = 200_000

@@ -10,17 +10,16 @@ import yaml
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.pretrained import pretrained_file, pretrained_name, pretrained_places
 from hrnet_search.errors import nearest, shown
-from hrnet_search.records import (
+from hrnet_search.records.schedule import (
     BASE_INIT,
     NO_INIT,
     PRETRAINED_INIT,
     SHARED_INIT,
     TRAINED_FIRST,
     TRIAL_INIT,
-    TRIAL_KEY,
     Schedule,
-    TrialKey,
 )
+from hrnet_search.records.trial import TRIAL_KEY, TrialKey
 from hrnet_search.space.kinds import Integer, Keys, Kind, OneOf, Schema, Text
 from hrnet_search.space.reader import Reader
 

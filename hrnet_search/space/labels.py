@@ -11,7 +11,7 @@ import yaml
 
 from hrnet_search.arch.yaml_nodes import read_text
 from hrnet_search.errors import shown
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 from hrnet_search.space.kinds import Integer, Kind, ListOf, Schema, Text
 from hrnet_search.space.reader import Reader
 

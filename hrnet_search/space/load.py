@@ -17,19 +17,10 @@ from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records import (
-    ALONE,
-    AUTO,
-    FIDELITY,
-    HANG_S,
-    INT8,
-    MIOU,
-    MIOU_INT8,
-    SHARED,
-    THAW,
-    LatencySpec,
-    Schedule,
-)
+from hrnet_search.records.accuracy import MIOU, MIOU_INT8
+from hrnet_search.records.latency import INT8, LatencySpec
+from hrnet_search.records.schedule import AUTO, Schedule
+from hrnet_search.records.search_options import ALONE, FIDELITY, HANG_S, SHARED, THAW
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
 from hrnet_search.space.batch_norm import check_arms, check_parts

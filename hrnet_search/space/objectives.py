@@ -11,7 +11,9 @@ import yaml
 from hrnet_search.class_iou import IOU, PATTERN, SPELT, UnknownClassError
 from hrnet_search.errors import shown
 from hrnet_search.goals import AT_LEAST, AT_MOST
-from hrnet_search.records import MIOU, OBJECTIVES, PLAIN, DataSpec, Objective, objective
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.objective import OBJECTIVES, PLAIN, Objective, objective
 from hrnet_search.space.kinds import Amount, Keys, Kind, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import Limit

@@ -15,7 +15,7 @@ from hrnet_search.arch.architecture import (
     Stage,
 )
 from hrnet_search.arch.batch import ArchitectureBatch
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.space.space import OF_HEADS, OF_STAGES, Choice, SearchSpace, level_table
 
 

@@ -10,7 +10,7 @@ import json
 import re
 
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import PLAIN
+from hrnet_search.records.objective import PLAIN
 from hrnet_search.space.ablate import UNREAD
 from hrnet_search.space.data_section import DATA, required_data
 from hrnet_search.space.kinds import Keys, Schema

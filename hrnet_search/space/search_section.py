@@ -11,9 +11,10 @@ import yaml
 
 from hrnet_search.errors import shown
 from hrnet_search.paths import absolute
-from hrnet_search.records import (
+from hrnet_search.records.accuracy import SIGNALS
+from hrnet_search.records.schedule import AUTO
+from hrnet_search.records.search_options import (
     ALONE,
-    AUTO,
     CONFIRMED_FROM,
     EVALUATORS,
     FIDELITIES,
@@ -23,7 +24,6 @@ from hrnet_search.records import (
     PAUSED_BYTES,
     SAMPLER_NAMES,
     SHARED,
-    SIGNALS,
     STOP_EARLY,
     THAW,
 )

@@ -16,26 +16,21 @@ from hrnet_search.arch.targets import TARGETS
 from hrnet_search.device_names import DEVICE, DEVICES, is_device
 from hrnet_search.errors import shown
 from hrnet_search.paths import absolute
-from hrnet_search.records import (
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import COMMAND, RUNTIMES, TORCH, LatencySpec, command_problem
+from hrnet_search.records.schedule import (
     AUTO,
     CLASS_WEIGHTS,
-    COMMAND,
-    HANG_S,
     LOSSES,
     MEMORY_FORMATS,
     NO_INIT,
     OPTIMISERS,
     PRECISIONS,
-    RUNTIMES,
-    SHARED,
     SHARED_INIT,
-    TORCH,
     TRAINED_FIRST,
-    DataSpec,
-    LatencySpec,
     Schedule,
-    command_problem,
 )
+from hrnet_search.records.search_options import HANG_S, SHARED
 from hrnet_search.space.initial_weights import FIRST_KEYS, MOST_STEPS, Init, Shared
 from hrnet_search.space.kinds import (
     Boolean,

@@ -29,7 +29,8 @@ from hrnet_search.arch.architecture import (
 from hrnet_search.arch.batch import ARRAYS, ArchitectureBatch
 from hrnet_search.arch.cost import COST_NAMES, batch_costs, fit_64_bits
 from hrnet_search.arch.targets import ANY, TARGETS
-from hrnet_search.records import OBJECTIVES, Point
+from hrnet_search.records.objective import OBJECTIVES
+from hrnet_search.records.point import Point
 from hrnet_search.space.require import Networks, Requirement
 
 Points = NDArray[np.int64]

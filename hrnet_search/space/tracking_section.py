@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from hrnet_search.paths import expanded
-from hrnet_search.records import AUTO, MIRROR_NAMES
+from hrnet_search.records.schedule import AUTO
+from hrnet_search.records.search_options import MIRROR_NAMES
 from hrnet_search.space.kinds import Kind, Text
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import taken

@@ -16,15 +16,9 @@ from typing import Any
 import yaml
 
 from hrnet_search.errors import shown
-from hrnet_search.records import (
-    ALONE,
-    CLASS_WEIGHTS,
-    NO_INIT,
-    PART_FIRST,
-    SHARED,
-    Point,
-    Schedule,
-)
+from hrnet_search.records.point import Point
+from hrnet_search.records.schedule import CLASS_WEIGHTS, NO_INIT, Schedule
+from hrnet_search.records.search_options import ALONE, PART_FIRST, SHARED
 from hrnet_search.space.kinds import Kind, OneOf
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.search_section import SearchSpec

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hrnet_search.records import COMPLETED, MIOU, OBJECTIVES, Objective, TrialKey, TrialResult
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.objective import OBJECTIVES, Objective
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 
 
 @dataclass(frozen=True, slots=True)

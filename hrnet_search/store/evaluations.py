@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.records import TrialKey
+from hrnet_search.records.trial import TrialKey
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import COMPLETED, OBJECTIVES, Objective, TrialResult
+from hrnet_search.records.objective import OBJECTIVES, Objective
+from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.store.trial_rows import Ask
 
 Trial = tuple[Ask, TrialResult | None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from hrnet_search.errors import Fault, HrnetSearchError, WeightsError
-from hrnet_search.records import KEEP_ALL, TrialKey
+from hrnet_search.records.search_options import KEEP_ALL
+from hrnet_search.records.trial import TrialKey
 
 
 def weights_path(folder: Path, key: TrialKey | str) -> Path:

@@ -13,7 +13,8 @@ from hrnet_search.class_iou import is_class_iou, spelt
 from hrnet_search.goals import AT_LEAST, Goals
 from hrnet_search.inventory import Inventory
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import MIOU, SIGNAL, Point
+from hrnet_search.records.accuracy import MIOU, SIGNAL
+from hrnet_search.records.point import Point
 from hrnet_search.redaction import redacted, redacted_address
 from hrnet_search.space.rewrite import without_secrets
 from hrnet_search.store.ablation import AblationRecord

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hrnet_search.errors import StudyDamagedError, StudyError, StudyInUseError
 from hrnet_search.files import free_name, write_whole
-from hrnet_search.records import TrialKey
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.store import carve, second_copy
 from hrnet_search.store.database import connect, not_a_study, storage
 from hrnet_search.store.lock import Held, held_of, in_use

@@ -11,7 +11,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from hrnet_search.records import COMPLETED, FAILED, MIOU, RungResult, TrialResult
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.trial import COMPLETED, FAILED, RungResult, TrialResult
 
 T = TypeVar("T")
 

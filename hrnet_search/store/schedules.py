@@ -10,7 +10,9 @@ from collections.abc import Collection, Sequence
 from statistics import fmean
 from typing import Any
 
-from hrnet_search.records import COMPLETED, Objective, Schedule, TrialResult
+from hrnet_search.records.objective import Objective
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.space.space import OF_TRAINING
 from hrnet_search.space.training_choices import Schedules, schedules_of
 from hrnet_search.store.notes import Notes

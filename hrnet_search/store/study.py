@@ -17,16 +17,9 @@ from hrnet_search.errors import Fault, InputError
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
 from hrnet_search.paths import absolute
-from hrnet_search.records import (
-    COMPLETED,
-    KEPT,
-    MIOU_INT8,
-    PLAIN,
-    SOFT_IOU,
-    Objective,
-    TrialResult,
-    objective,
-)
+from hrnet_search.records.accuracy import MIOU_INT8, SOFT_IOU
+from hrnet_search.records.objective import PLAIN, Objective, objective
+from hrnet_search.records.trial import COMPLETED, KEPT, TrialResult
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.notes import DONE, INTERRUPTED, RUNNING, Notes, redacted_notes
 from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections

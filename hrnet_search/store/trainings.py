@@ -15,7 +15,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, StudyDamagedError, StudyError, shown
 from hrnet_search.files import write_whole
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import noted_schedule, plain_schedule
 from hrnet_search.store.rows import record_of

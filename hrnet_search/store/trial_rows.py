@@ -10,7 +10,8 @@ from typing import Any
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.errors import StudyDamagedError
-from hrnet_search.records import PAUSED, RUNNING, Point, TrialKey, TrialResult
+from hrnet_search.records.point import Point
+from hrnet_search.records.trial import PAUSED, RUNNING, TrialKey, TrialResult
 from hrnet_search.store.rows import from_json, to_json
 from hrnet_search.store.tables import TRIALS, Row, damage
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError, warn_on_stderr
 from hrnet_search.files import checkpoint_folder, place_new, refuse_links
 from hrnet_search.paths import absolute
-from hrnet_search.records import FAILED, PAUSED, RungResult, TrialResult
+from hrnet_search.records.trial import FAILED, PAUSED, RungResult, TrialResult
 from hrnet_search.store import lock, migration, second_copy
 from hrnet_search.store.database import (
     check_whole,

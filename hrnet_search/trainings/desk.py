@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hrnet_search.errors import ClusterLostError, HrnetSearchError, TrainingError
-from hrnet_search.records import TrialProgress
+from hrnet_search.records.trial import TrialProgress
 
 SMALLER = "--accumulate N takes each batch in N parts, --batch and --crop make it smaller"
 

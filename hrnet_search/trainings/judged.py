@@ -18,7 +18,8 @@ from hrnet_search.evaluate.evaluation import Evaluation, evaluate
 from hrnet_search.evaluate.inference import Protocol
 from hrnet_search.evaluate.training.attempts import validation_batch
 from hrnet_search.library.schedule import OfficialRule
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.figures import OVER_CLASSES, Figures, Interval, figures_of, intervals_of
 from hrnet_search.trainings.models import Model
 

@@ -20,7 +20,7 @@ from hrnet_search.evaluate.training.descent import rate
 from hrnet_search.evaluate.training.steps import Judgement, Steps
 from hrnet_search.files import make_folder, write_whole, writing
 from hrnet_search.net.weights import save_weights
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.store.figures import figures_of
 from hrnet_search.store.trainings import (
     BEST,

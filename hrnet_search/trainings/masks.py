@@ -20,7 +20,7 @@ from hrnet_search.data.places import is_image_name
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.evaluate.inference import Inference, Protocol
 from hrnet_search.files import write_file
-from hrnet_search.records import MAX_PIXELS
+from hrnet_search.records.data_spec import MAX_PIXELS
 from hrnet_search.trainings.models import Model
 
 KEY = "IMAGE"

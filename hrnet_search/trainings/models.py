@@ -23,7 +23,8 @@ from hrnet_search.net.file_kind import SAFETENSORS, NotWeightsError, kind_of
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.structure import has_head, network_of
 from hrnet_search.net.weights import load_weights, named_tensors, refusal
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.trainings import read_record, weights_file
 from hrnet_search.trainings.onnx_network import OnnxFile, is_onnx
 from hrnet_search.trainings.starts import Start

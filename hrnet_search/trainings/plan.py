@@ -19,7 +19,7 @@ from hrnet_search.net.hrnet import build
 from hrnet_search.net.inherit import inherited_by
 from hrnet_search.net.shared import start_from
 from hrnet_search.paths import absolute, is_file
-from hrnet_search.records import (
+from hrnet_search.records.schedule import (
     AUTO,
     NO_INIT,
     ONE_IMAGE,

@@ -15,7 +15,7 @@ from hrnet_search.evaluate.training.checkpoint import EVERY_S, Checkpoints
 from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.ranks import Ranks
 from hrnet_search.evaluate.training.trial import final_miou, gate_of
-from hrnet_search.records import TrialKey, TrialProgress, TrialTask
+from hrnet_search.records.trial import TrialKey, TrialProgress, TrialTask
 from hrnet_search.store.trainings import Session, TrainingResults, read_results
 from hrnet_search.trainings.desk import SMALLER
 from hrnet_search.trainings.keeper import Keeper

@@ -12,7 +12,7 @@ from hrnet_search.data.contents import Contents
 from hrnet_search.errors import Fault, StudyError, StudyInUseError
 from hrnet_search.evaluate.training.checkpoint import EVERY_S
 from hrnet_search.files import make_folder, refuse_link, writing
-from hrnet_search.records import TrialProgress
+from hrnet_search.records.trial import TrialProgress
 from hrnet_search.search.identity import (
     FILES,
     differing,

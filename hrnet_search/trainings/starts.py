@@ -16,7 +16,8 @@ from hrnet_search.library.schedule import OWN, OfficialRule, Values, asked_by, o
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute, is_file
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import PRETRAINED_INIT, DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import PRETRAINED_INIT, Schedule
 from hrnet_search.report.pick import picked
 from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.search.trials import BASE

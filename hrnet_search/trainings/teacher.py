@@ -7,7 +7,7 @@ from pathlib import Path
 from hrnet_search.errors import Fault, WeightsError
 from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.paths import absolute, is_file
-from hrnet_search.records import Schedule
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.search.initial_weights import fingerprint_of
 from hrnet_search.store.trainings import Teacher
 from hrnet_search.trainings.models import UNKNOWN, Model, of_file

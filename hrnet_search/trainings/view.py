@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from hrnet_search.errors import clean
 from hrnet_search.progress import LogFile, duration
-from hrnet_search.records import RungResult, TrialProgress
+from hrnet_search.records.trial import RungResult, TrialProgress
 from hrnet_search.store.trainings import TrainingRecord
 
 LOG = Path("logs", "train.log")

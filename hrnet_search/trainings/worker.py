@@ -14,7 +14,7 @@ from ray.train.torch import get_device
 
 from hrnet_search.errors import HrnetSearchError
 from hrnet_search.evaluate.training.ranks import Ranks
-from hrnet_search.records import TrialProgress
+from hrnet_search.records.trial import TrialProgress
 from hrnet_search.trainings.desk import Start
 from hrnet_search.trainings.plan import Plan
 from hrnet_search.trainings.process import OutOfMemoryError, train_share

@@ -11,11 +11,10 @@ from hrnet_search.ablation.arms import Ablation, settle
 from hrnet_search.ablation.brain import AblationBrain, Conditions
 from hrnet_search.ablation.run import open_ablation, write_record
 from hrnet_search.arch.cost import cost
-from hrnet_search.records import (
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
-    Latency,
-    LatencyCondition,
     RungResult,
     TrialProgress,
     TrialResult,

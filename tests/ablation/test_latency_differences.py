@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ablation.made_up_ablation import drive, run_made_up, space_file
 
-from hrnet_search.records import TrialResult, TrialTask
+from hrnet_search.records.trial import TrialResult, TrialTask
 from hrnet_search.search.driver import Report
 from hrnet_search.store.ablation import EffectRow
 from hrnet_search.store.study import open_study

@@ -11,7 +11,7 @@ import pytest
 from ablation.made_up_ablation import accuracy, drive, run_made_up, space_file
 
 from hrnet_search.ablation.learned import nothing_learned, withheld
-from hrnet_search.records import FAILED, TrialResult, TrialTask
+from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
 from hrnet_search.search.driver import Report
 from hrnet_search.store.ablation import AblationRecord, EffectRow
 from hrnet_search.store.study import open_study

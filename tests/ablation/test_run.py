@@ -19,7 +19,7 @@ from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
 from hrnet_search.ablation.run import open_ablation, prepare, take_over, write_record
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.inventory import Inventory
-from hrnet_search.records import FAILED, TrialResult, TrialTask
+from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
 from hrnet_search.report.ablation.tables import ablation_lines
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import Report

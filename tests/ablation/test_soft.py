@@ -16,8 +16,9 @@ from ablation.made_up_ablation import drive, run_made_up, settled, space_file
 
 from hrnet_search.ablation.analysis import analyse
 from hrnet_search.ablation.run import open_ablation, write_record
+from hrnet_search.content_hash import hash_of
 from hrnet_search.parts import Parts
-from hrnet_search.records import RungResult, TrialKey, TrialResult, TrialTask, hash_of
+from hrnet_search.records.trial import RungResult, TrialKey, TrialResult, TrialTask
 from hrnet_search.report.ablation.plots import forest
 from hrnet_search.report.ablation.tables import effects_table, latex, markdown, write_ablation
 from hrnet_search.search.driver import Report

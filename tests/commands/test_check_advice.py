@@ -9,7 +9,8 @@ import pytest
 
 from hrnet_search.cli import main
 from hrnet_search.commands.check import warmup_advice
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_search.cli import COMMANDS, main
 from hrnet_search.commands.completion import SHELLS
-from hrnet_search.records import DATA_KINDS
+from hrnet_search.records.data_spec import DATA_KINDS
 from hrnet_search.space.published import PUBLISHED
 
 pytest.importorskip("shtab")

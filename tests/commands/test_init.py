@@ -12,7 +12,7 @@ from PIL import Image
 from hrnet_search.cli import main
 from hrnet_search.data.layout import find_layout
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import DataSpec, Split
+from hrnet_search.records.data_spec import DataSpec, Split
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.published import PUBLISHED
 

@@ -16,7 +16,7 @@ from hrnet_search.cli import main
 from hrnet_search.evaluate.latency import kept as kept_latencies
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.machine import load as machine
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 
 __all__ = ["at_once"]
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))

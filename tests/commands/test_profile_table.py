@@ -12,7 +12,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
 from hrnet_search.commands.profile_table import Profile, as_json, inversions, roundings, table
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 
 SIZE = (64, 64)
 

@@ -18,7 +18,8 @@ from hrnet_search.data.augment import (
     recoloured,
     resample,
 )
-from hrnet_search.records import IGNORED, DataSpec, Schedule
+from hrnet_search.records.data_spec import IGNORED, DataSpec
+from hrnet_search.records.schedule import Schedule
 
 SPEC = DataSpec("shapes", classes=8, size=(48, 64), train_images=10, val_images=7)
 SCHEDULE = Schedule(SPEC, batch=4, crop=(32, 40))

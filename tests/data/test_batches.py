@@ -15,7 +15,8 @@ from hrnet_search.data.augment import trade_places
 from hrnet_search.data.batches import Batches, ImageStore, fits, validation_batches
 from hrnet_search.data.dataset import Array, open_dataset
 from hrnet_search.errors import DataError
-from hrnet_search.records import IGNORED, DataSpec, Schedule
+from hrnet_search.records.data_spec import IGNORED, DataSpec
+from hrnet_search.records.schedule import Schedule
 
 SPEC = DataSpec("shapes", classes=8, size=(48, 64), train_images=10, val_images=7)
 SCHEDULE = Schedule(SPEC, batch=4, crop=(32, 40))

@@ -26,7 +26,7 @@ from hrnet_search.data.cache import ReplacedError, Unkept, decoded_bytes, open_c
 from hrnet_search.data.dataset import Array, Dataset, fingerprint, open_dataset
 from hrnet_search.data.decoded import Decoded, decode_all
 from hrnet_search.errors import DataError
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 LIMIT = 10**8
 SIZES = ((6, 8), (3, 5), (1, 1), (40, 2))

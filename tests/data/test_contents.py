@@ -14,7 +14,7 @@ from PIL import Image
 from hrnet_search.data.contents import FileContent, differences, from_text, to_text
 from hrnet_search.data.dataset import contents_of, fingerprint
 from hrnet_search.errors import DataError
-from hrnet_search.records import DataSpec, Split
+from hrnet_search.records.data_spec import DataSpec, Split
 
 COUNT = 70
 """Files of a sort in the data here: more than a small sample would look at."""

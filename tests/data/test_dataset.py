@@ -18,7 +18,7 @@ from PIL import Image
 from hrnet_search.data.dataset import DATASETS, fingerprint, open_dataset, preflight
 from hrnet_search.errors import DataError
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Split
+from hrnet_search.records.data_spec import DATA_KINDS, IGNORED, DataSpec, Split
 
 
 def shapes(_: Path) -> DataSpec:

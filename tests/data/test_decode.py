@@ -23,7 +23,7 @@ from PIL import Image
 from hrnet_search.data.dataset import open_dataset, preflight
 from hrnet_search.data.decode import read_image, read_mask, read_size
 from hrnet_search.errors import DataError
-from hrnet_search.records import MAX_PIXELS, DataSpec, Split
+from hrnet_search.records.data_spec import MAX_PIXELS, DataSpec, Split
 
 Array = NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ from PIL import Image
 from hrnet_search.data.dataset import fingerprint, open_dataset, preflight
 from hrnet_search.errors import DataError
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import IGNORED, DataSpec, Split
+from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
 
 SPLIT = Split("images", "masks")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from hrnet_search.data.dataset import preflight
 from hrnet_search.data.inspection import inspect
 from hrnet_search.data.places import suffixes
-from hrnet_search.records import DataSpec, Split
+from hrnet_search.records.data_spec import DataSpec, Split
 
 TRAIN, VAL = (Split(f"images/{s}", f"masks/{s}") for s in ("train", "val"))
 

@@ -13,7 +13,7 @@ from PIL import Image
 from hrnet_search.data.decode import read_mask
 from hrnet_search.data.labels import labels_of, meaning_of
 from hrnet_search.errors import DataError
-from hrnet_search.records import IGNORED, MAX_PIXELS, DataSpec
+from hrnet_search.records.data_spec import IGNORED, MAX_PIXELS, DataSpec
 
 LABELS = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.uint8)
 RED, GREEN, BLACK, WHITE = [200, 10, 10], [10, 200, 10], [0, 0, 0], [255, 255, 255]

@@ -16,7 +16,8 @@ from hrnet_search.data.lists import decoded
 from hrnet_search.data.pairs import find_pairs
 from hrnet_search.data.places import suffixes
 from hrnet_search.data.trees import walk
-from hrnet_search.records import DataSpec, Schedule, Split
+from hrnet_search.records.data_spec import DataSpec, Split
+from hrnet_search.records.schedule import Schedule
 
 MASK = np.array([[0, 1, 2, 1]] * 3, dtype=np.uint8)
 

@@ -7,7 +7,7 @@ import pytest
 from colours import WITHOUT, ciede2000, nearest
 
 from hrnet_search.data.palette import class_colour, colour_keys
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 # Sharma, Wu and Dalal (2005), table 1: two colours in CIELAB, and how far they are apart.
 PUBLISHED = [

@@ -12,7 +12,7 @@ import pytest
 
 from hrnet_search.data.dataset import fingerprint, open_dataset, preflight
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import IGNORED, DataSpec, Split
+from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
 from hrnet_search.space.data_section import read_data
 from hrnet_search.space.reader import Reader
 

@@ -12,7 +12,7 @@ import pytest
 from hrnet_search.data.dataset import fingerprint, open_dataset, preflight
 from hrnet_search.data.shapes import LINE, VERSION
 from hrnet_search.errors import DataError
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 SPEC = DataSpec("shapes", classes=8, size=(64, 64), train_images=64, val_images=8)
 

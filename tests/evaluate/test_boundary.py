@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hrnet_search.evaluate.boundary import boundary_scores
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 
 def outline(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

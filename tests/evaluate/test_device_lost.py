@@ -14,7 +14,7 @@ from hrnet_search.evaluate.machine import devices
 from hrnet_search.evaluate.machine.devices import is_lost
 from hrnet_search.evaluate.training import attempts, trial
 from hrnet_search.evaluate.training.trial import Worker
-from hrnet_search.records import FAILED
+from hrnet_search.records.trial import FAILED
 
 GPU = torch.device("cuda", 0)
 

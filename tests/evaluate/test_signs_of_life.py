@@ -18,7 +18,8 @@ from hrnet_search.evaluate.training.loss import balanced_weights
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.files import write_whole
-from hrnet_search.records import LatencySpec, TrialProgress
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.trial import TrialProgress
 from hrnet_search.search.ray_tune import storage
 from hrnet_search.search.ray_tune.storage import Storage
 

@@ -14,7 +14,9 @@ from trained_like import keep_weights, trained_like
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.export.member import Member, front_of
-from hrnet_search.records import DataSpec, Schedule, TrialKey
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask

@@ -18,7 +18,9 @@ from hrnet_search.export.card import card_text, write_card
 from hrnet_search.export.member import Member, front_of
 from hrnet_search.export.result import ExportResult
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import DataSpec, Latency, LatencyCondition, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.study import Study
 
 MakeMember = Callable[..., Member]

@@ -23,7 +23,8 @@ from hrnet_search.export.member import Member, front_of
 from hrnet_search.export.official import merge_problems
 from hrnet_search.export.result import ExportOptions, ExportResult
 from hrnet_search.parts import Parts
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.report.page.gather import gather
 from hrnet_search.store.study import Study
 

@@ -31,7 +31,8 @@ from hrnet_search.export.result import ExportOptions
 from hrnet_search.export.trained import empty_state, shapes_of
 from hrnet_search.net.mmseg_names import FOLDED as BIASES
 from hrnet_search.net.mmseg_names import mmseg_name, to_mmseg
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 MakeMember = Callable[..., Member]
 

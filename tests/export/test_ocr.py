@@ -26,7 +26,8 @@ from hrnet_search.export.safetensors_file import export_safetensors
 from hrnet_search.export.trained import shapes_of
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.tensor_names import hrnet_tensors
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 MakeMember = Callable[..., Member]
 FIRST = Stage(1, "BASIC", (1,), (8,))

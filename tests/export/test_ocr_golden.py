@@ -15,7 +15,8 @@ from hrnet_search.export.hrnet import export_hrnet
 from hrnet_search.export.member import Member
 from hrnet_search.export.result import ExportOptions
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 NAME = "ocr_w18_small_v1_mid128"
 ROUNDED = 1e-5

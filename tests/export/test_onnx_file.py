@@ -28,7 +28,7 @@ from hrnet_search.net.onnx_model import (
     largest_difference,
     to_onnx,
 )
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 
 pytestmark = pytest.mark.xdist_group("onnx")  # one process, so that what is written is written once
 

@@ -20,7 +20,7 @@ from hrnet_search.export.table import (
     check_formats,
     export_front,
 )
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 from hrnet_search.store.study import Study
 
 PLAIN = network(2)

@@ -18,15 +18,10 @@ from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.records import (
-    DataSpec,
-    LatencySpec,
-    Schedule,
-    TrialKey,
-    TrialProgress,
-    TrialResult,
-    TrialTask,
-)
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialKey, TrialProgress, TrialResult, TrialTask
 
 ON_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", ON_GPU]

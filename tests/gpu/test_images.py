@@ -11,7 +11,8 @@ import torch
 from hrnet_search.data import batches
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 pytestmark = pytest.mark.gpu
 

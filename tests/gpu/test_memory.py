@@ -25,7 +25,10 @@ from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.latency.one_network import measure
 from hrnet_search.evaluate.latency.setting import fixed_input
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import COMPLETED, INFEASIBLE, DataSpec, LatencySpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import COMPLETED, INFEASIBLE
 
 pytestmark = pytest.mark.gpu
 

@@ -11,7 +11,7 @@ from gpu.on_devices import SLOW_DEVICES, result_of, task
 from benchmarks.fp32 import FP32, set_fp32
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.weights import load_weights
-from hrnet_search.records import COMPLETED
+from hrnet_search.records.trial import COMPLETED
 
 TOLERANCE = 1e-3
 """As `export` allows: the largest difference as a share of the range of the outputs."""

@@ -18,7 +18,7 @@ from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import aa_check, measure_latency, throughput
 from hrnet_search.evaluate.latency.setting import fixed_input
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 pytestmark = pytest.mark.gpu
 

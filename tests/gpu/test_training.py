@@ -16,7 +16,8 @@ from hrnet_search.evaluate.latency.setting import FORMATS
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.probe import candidates, settle
 from hrnet_search.evaluate.training.train import train
-from hrnet_search.records import MEMORY_FORMATS, TrialProgress
+from hrnet_search.records.schedule import MEMORY_FORMATS
+from hrnet_search.records.trial import TrialProgress
 
 RUNGS = (3, 6)
 

@@ -15,7 +15,7 @@ from gpu.on_devices import DEVICES, LATENCY, SLOW_DEVICES, always, network, resu
 
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.training.trial import Worker, gate_of
-from hrnet_search.records import COMPLETED
+from hrnet_search.records.trial import COMPLETED
 
 TRAINING = """
 import time

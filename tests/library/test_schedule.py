@@ -28,7 +28,8 @@ from hrnet_search.library.keys import CITYSCAPES_WEIGHTS
 from hrnet_search.library.schedule import Asked, asked_by
 from hrnet_search.library.settle import Settling
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import IGNORED, DataSpec, Schedule, Split
+from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
+from hrnet_search.records.schedule import Schedule
 
 ROOT = Path(__file__).parents[2]
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests" / "golden" / "metrics.json").read_text())

@@ -18,7 +18,8 @@ from hrnet_search.export.official import merge_problems
 from hrnet_search.library.readers import ignored_label, is_renumbered
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.presets import PRESETS
-from hrnet_search.records import DATA_KINDS, IGNORED, DataSpec, Schedule
+from hrnet_search.records.data_spec import DATA_KINDS, IGNORED, DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 

@@ -12,7 +12,9 @@ from made_up import NOTES, network, result
 
 from hrnet_search.cli import main
 from hrnet_search.errors import InputError
-from hrnet_search.records import DataSpec, Schedule, TrialKey
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.report.compare import compare
 from hrnet_search.report.report import write_compared
 from hrnet_search.store.findings import NotedSchedule

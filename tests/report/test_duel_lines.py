@@ -14,7 +14,10 @@ from scipy import stats
 from search.made_up_trials import run_made_up
 from search.tabulated import plan
 
-from hrnet_search.records import DataSpec, Latency, Schedule, TrialKey, TrialResult, TrialTask
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import Latency
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialKey, TrialResult, TrialTask
 from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.duels import budget_of, duel_lines, fought, part_in
 from hrnet_search.report.report import write_report

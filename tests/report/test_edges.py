@@ -18,7 +18,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.evaluate.training import trial
-from hrnet_search.records import COMPLETED, RungResult, TrialKey, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, RungResult, TrialKey, TrialResult, TrialTask
 from hrnet_search.report.edges import FILE, Edges, beyond, by_chance, edges_of, is_read
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary

@@ -15,7 +15,8 @@ from matplotlib.text import Annotation, Text
 from hrnet_search.arch.cost import Cost
 from hrnet_search.errors import InputError
 from hrnet_search.parts import Parts
-from hrnet_search.records import FAILED, INFEASIBLE, STOPPED, LatencyCondition, TrialResult
+from hrnet_search.records.latency import LatencyCondition
+from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED, TrialResult
 from hrnet_search.report.figure import Ends, Picture, draw, save
 from hrnet_search.report.plots import condition_text, pictures, write_plots
 from hrnet_search.report.style import style_of

@@ -9,7 +9,9 @@ from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
-from hrnet_search.records import CONFIRMED_FROM, FAILED, STOPPED, LatencyCondition
+from hrnet_search.records.latency import LatencyCondition
+from hrnet_search.records.search_options import CONFIRMED_FROM
+from hrnet_search.records.trial import FAILED, STOPPED
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import differences, summary
 from hrnet_search.store.study import Study

@@ -14,7 +14,7 @@ from made_up import network, result
 
 from hrnet_search.errors import StorageLostError
 from hrnet_search.files import write_file
-from hrnet_search.records import FAILED
+from hrnet_search.records.trial import FAILED
 from hrnet_search.report.tables import csv_bytes, write_front, write_trials
 from hrnet_search.store.study import COLUMNS, Study
 

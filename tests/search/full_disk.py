@@ -24,14 +24,9 @@ from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.goals import Goals
 from hrnet_search.progress import watching
-from hrnet_search.records import (
-    DataSpec,
-    Schedule,
-    TrialKey,
-    TrialProgress,
-    TrialResult,
-    TrialTask,
-)
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialKey, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import Listener, run_inline
 from hrnet_search.store.notes import Notes

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.cost_table import cost_table
-from hrnet_search.records import (
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
-    Latency,
-    LatencyCondition,
     RungResult,
     TrialProgress,
     TrialResult,

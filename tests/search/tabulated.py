@@ -9,7 +9,9 @@ from pathlib import Path
 from made_up import network
 from search.made_up_trials import run_made_up
 
-from hrnet_search.records import DataSpec, LatencySpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Listener, run_inline
 from hrnet_search.search.plan import Plan

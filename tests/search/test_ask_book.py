@@ -13,7 +13,7 @@ from search import tabulated
 
 from hrnet_search.ablation.brain import AblationBrain, Conditions
 from hrnet_search.ablation.run import open_ablation
-from hrnet_search.records import COMPLETED, FAILED, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import Asking

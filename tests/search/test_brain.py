@@ -14,7 +14,7 @@ from search import tabulated
 from search.made_up_trials import KilledError, killed_after, made_up_ms, run_made_up
 from search.tabulated import drive, plan, with_latency
 
-from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
+from hrnet_search.records.trial import INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study

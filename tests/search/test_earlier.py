@@ -17,7 +17,7 @@ from search.tabulated import drive, plan
 
 from hrnet_search.errors import InputError, StudyError
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import MIOU
+from hrnet_search.records.accuracy import MIOU
 from hrnet_search.search.earlier import FEWEST, expectation
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Axis, Floats, Points, Problem

@@ -13,7 +13,7 @@ from forked import Forked
 from search.made_up_trials import run_made_up
 from search.tabulated import create, plan, with_latency
 
-from hrnet_search.records import INFEASIBLE, TrialResult, TrialTask
+from hrnet_search.records.trial import INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search import ended
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, TrialKey, TrialResult
+from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, TrialKey, TrialResult
 from hrnet_search.search.failures import Failures
 
 

@@ -22,15 +22,12 @@ from search.made_up_trials import (
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.errors import InputError
-from hrnet_search.records import (
+from hrnet_search.records.search_options import SHORT_FIRST, STOP_EARLY, THAW, TO_THE_END
+from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
     PAUSED,
-    SHORT_FIRST,
-    STOP_EARLY,
     STOPPED,
-    THAW,
-    TO_THE_END,
     RungResult,
     TrialProgress,
     TrialResult,

@@ -12,7 +12,7 @@ from search.tabulated import SPACE
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import StudyError
-from hrnet_search.records import Latency
+from hrnet_search.records.latency import Latency
 from hrnet_search.search.first_measurements import (
     frozen_reference,
     measure_start,

@@ -9,7 +9,7 @@ import pytest
 from search.tabulated import SPACE, plan
 
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import KEEP_FRONT
+from hrnet_search.records.search_options import KEEP_FRONT
 from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.forecast import forecast

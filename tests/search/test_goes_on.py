@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hrnet_search.errors import StudyError
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.mirrors.outbox import places_of
 from hrnet_search.search.mirrors.tracking_uri import tracking_of

@@ -15,7 +15,7 @@ from hrnet_search.errors import SpaceError, WeightsError
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.inherit import inherited_by
 from hrnet_search.net.weights import save_weights
-from hrnet_search.records import COMPLETED, FAILED, TrialResult
+from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult
 from hrnet_search.search.initial_weights import Initial, base_key, base_schedule, why_no_base
 from hrnet_search.search.run import plan_of
 from hrnet_search.space.load import SpaceFile, load_space_file

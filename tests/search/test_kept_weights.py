@@ -11,7 +11,8 @@ from search.made_up_trials import KilledError, killed_after, run_made_up
 from search.tabulated import create, plan
 
 from hrnet_search.errors import WeightsError
-from hrnet_search.records import KEEPS, TrialKey, TrialResult, TrialTask
+from hrnet_search.records.search_options import KEEPS
+from hrnet_search.records.trial import TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan

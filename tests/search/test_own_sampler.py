@@ -16,7 +16,8 @@ from search.tabulated import drive, plan
 from hrnet_search.commands.check import check
 from hrnet_search.commands.run import run
 from hrnet_search.errors import InputError, SpaceError
-from hrnet_search.records import MIOU, SOFT_IOU, TrialResult, TrialTask
+from hrnet_search.records.accuracy import MIOU, SOFT_IOU
+from hrnet_search.records.trial import TrialResult, TrialTask
 from hrnet_search.search.driver import Report
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.study import open_study

@@ -13,7 +13,7 @@ from made_up import network
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.samplers import SAMPLERS, fits, surrogate
 from hrnet_search.search.samplers.history import Observation

@@ -9,7 +9,9 @@ import pytest
 from search.made_up_trials import KilledError, killed_after, run_made_up
 from search.tabulated import create, drive, plan
 
-from hrnet_search.records import COMPLETED, SOFT_IOU, LatencySpec, TrialKey, TrialResult, TrialTask
+from hrnet_search.records.accuracy import SOFT_IOU
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan

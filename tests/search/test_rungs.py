@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.linear_model import Ridge
 
-from hrnet_search.records import COMPLETED, SOFT_IOU, STOPPED, RungResult, TrialKey, TrialResult
+from hrnet_search.records.accuracy import SOFT_IOU
+from hrnet_search.records.trial import COMPLETED, STOPPED, RungResult, TrialKey, TrialResult
 from hrnet_search.search.rungs import (
     AUDITED,
     FEWEST,

@@ -10,7 +10,8 @@ from evaluate.latency.runtimes.made_up_files import at_once
 
 from hrnet_search.errors import StudyError
 from hrnet_search.evaluate.latency.condition import resolve
-from hrnet_search.records import COMMAND, COMPLETED, FAILED, INFEASIBLE
+from hrnet_search.records.latency import COMMAND
+from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE
 from hrnet_search.report.trust.near_front import front_accuracy
 from hrnet_search.search.run import open_store, plan_of, search
 from hrnet_search.space.load import load_space_file

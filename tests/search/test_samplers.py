@@ -13,7 +13,8 @@ import optuna
 import pytest
 
 from hrnet_search.errors import InputError
-from hrnet_search.records import SAMPLER_NAMES, Point
+from hrnet_search.records.point import Point
+from hrnet_search.records.search_options import SAMPLER_NAMES
 from hrnet_search.search.problem import Axis, Bools, Floats, Points, Problem
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.samplers.history import ENUMERABLE, History

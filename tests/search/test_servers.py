@@ -11,7 +11,7 @@ from search import servers
 from search.servers import MlflowServer, Postgres
 from search.tabulated import SPACE, drive, plan
 
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.mirrors.outbox import Outbox, sync
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study

@@ -11,15 +11,8 @@ import pytest
 from search.made_up_trials import run_made_up
 from search.tabulated import create, plan
 
-from hrnet_search.records import (
-    COMPLETED,
-    MIOU,
-    SOFT_IOU,
-    RungResult,
-    TrialProgress,
-    TrialResult,
-    TrialTask,
-)
+from hrnet_search.records.accuracy import MIOU, SOFT_IOU
+from hrnet_search.records.trial import COMPLETED, RungResult, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.rungs import Curve, chance, curve_of

@@ -10,7 +10,7 @@ from search import tabulated
 from search.made_up_trials import KilledError, killed_after, run_made_up
 from search.tabulated import drive
 
-from hrnet_search.records import FAILED, TrialResult, TrialTask
+from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.initial_weights import base_schedule
 from hrnet_search.search.plan import Plan

@@ -12,7 +12,7 @@ from search.tabulated import drive
 from search.test_initial_weights import space
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.records import FAILED, TrialResult, TrialTask
+from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.initial_weights import base_schedule, networks_that_share
 from hrnet_search.search.plan import Plan

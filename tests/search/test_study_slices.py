@@ -18,10 +18,10 @@ from search.test_initial_weights import space
 from hrnet_search.arch.cost import cost
 from hrnet_search.errors import InputError, SpaceError, StudyError
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import (
+from hrnet_search.records.search_options import GATE
+from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
-    GATE,
     RungResult,
     TrialProgress,
     TrialResult,

@@ -11,13 +11,7 @@ from search.made_up_trials import accuracy
 from search.tabulated import create, plan
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.records import (
-    COMPLETED,
-    RungResult,
-    TrialProgress,
-    TrialResult,
-    TrialTask,
-)
+from hrnet_search.records.trial import COMPLETED, RungResult, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan

@@ -14,7 +14,7 @@ from search.tabulated import SPACE, plan
 from hrnet_search.arch.hrnet_yaml import config_text, parse_config
 from hrnet_search.export.member import front_of
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import COMPLETED, RungResult, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, RungResult, TrialResult, TrialTask
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain

@@ -14,7 +14,9 @@ from search.made_up_trials import run_made_up
 from search.tabulated import create, plan
 
 from hrnet_search import heartbeat
-from hrnet_search.records import HANG_S, Schedule, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import HANG_S
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.hangs import MOST_A_LOOK_S, TIMES, Silence, Steps
@@ -103,7 +105,7 @@ def test_a_process_that_cannot_be_woken_ends_and_the_study_goes_on(tmp_path: Pat
 
 def task_of(schedule: Schedule) -> TrialTask:
     found = plan()
-    from hrnet_search.records import TrialKey
+    from hrnet_search.records.trial import TrialKey
 
     base = found.space.base
     return TrialTask(0, TrialKey(base.id, schedule.id, 0), base, schedule, (10,))

@@ -10,7 +10,8 @@ import yaml
 
 from hrnet_search.data.shapes import preflight
 from hrnet_search.presets import PRESETS, SHAPES
-from hrnet_search.records import DATA_KINDS, DataSpec, Schedule, Split
+from hrnet_search.records.data_spec import DATA_KINDS, DataSpec, Split
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.space.data_section import DATA_KEYS, read_data
 from hrnet_search.space.reader import Reader
 

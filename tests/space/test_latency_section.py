@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from hrnet_search.errors import SpaceError
-from hrnet_search.records import COMMAND, TORCH, LatencySpec
+from hrnet_search.records.latency import COMMAND, TORCH, LatencySpec
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.schema import schema_text
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hrnet_search.errors import Fault, SpaceError
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.space.load import load_space, load_space_file, placed
 
 ROOT = Path(__file__).parents[2]

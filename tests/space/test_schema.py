@@ -23,7 +23,7 @@ from space import test_ablate, test_load
 from hrnet_search.arch.yaml_nodes import Trap, compose, read_scalar
 from hrnet_search.cli import main
 from hrnet_search.errors import SpaceError
-from hrnet_search.records import DATA_KINDS
+from hrnet_search.records.data_spec import DATA_KINDS
 from hrnet_search.space.load import KEYS, load_space_file
 from hrnet_search.space.schema import MODELINE, SCHEMA_FILE, schema_text, space_schema
 

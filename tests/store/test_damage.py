@@ -17,7 +17,7 @@ import pytest
 from made_up import ask, result
 
 from hrnet_search.errors import HrnetSearchError, StudyDamagedError
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.tables import TRIALS, checksum, put

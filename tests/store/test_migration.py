@@ -12,7 +12,7 @@ from made_up import NOTES as MADE_UP
 from made_up import ask, result
 
 from hrnet_search.errors import StorageLostError, StudyDamagedError, StudyError, StudyInUseError
-from hrnet_search.records import TrialResult
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.store.database import connect
 from hrnet_search.store.host import process_start, this_host
 from hrnet_search.store.study import open_study

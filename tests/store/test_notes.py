@@ -12,7 +12,8 @@ import pytest
 from made_up import CHECK, NOTES, TINY
 
 from hrnet_search.inventory import Inventory, SplitInventory
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html
 from hrnet_search.report.report import write_report

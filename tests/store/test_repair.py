@@ -16,7 +16,9 @@ from made_up import NOTES, ask, result
 
 from hrnet_search.cli import main
 from hrnet_search.errors import StudyDamagedError, StudyError, StudyInUseError
-from hrnet_search.records import DataSpec, RungResult, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import RungResult
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.repair import repair

@@ -9,7 +9,7 @@ import pytest
 from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.records import COMPLETED, FAILED, INFEASIBLE, RungResult, TrialResult
+from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, RungResult, TrialResult
 from hrnet_search.store.rows import from_json, to_json, trusted
 
 

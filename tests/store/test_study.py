@@ -18,7 +18,7 @@ import pytest
 from made_up import NOTES, ask, result
 
 from hrnet_search.errors import InputError, StudyError
-from hrnet_search.records import FAILED, INFEASIBLE, STOPPED
+from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.reader import no_collections
 from hrnet_search.store.study import COLUMNS, Snapshot, Study, open_study

@@ -20,7 +20,7 @@ from made_up import NOTES, ask, result
 
 from hrnet_search.errors import StorageLostError, StudyError, StudyInUseError
 from hrnet_search.files import checkpoint_folder
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.store import host, lock
 from hrnet_search.store.database import connect
 from hrnet_search.store.notes import Notes

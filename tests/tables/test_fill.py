@@ -12,7 +12,7 @@ import pytest
 from benchmarks.tables import fill
 from benchmarks.tables.variants import BINS, CLASSES, PER_BIN, SIZE, WITHIN, read_variants
 from hrnet_search.arch.cost import cost
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 VARIANTS = read_variants()
 TINY = DataSpec("shapes", CLASSES, size=(32, 32), train_images=8, val_images=4)

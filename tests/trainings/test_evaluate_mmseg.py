@@ -16,7 +16,7 @@ from hrnet_search.data.batches import validation_batches
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.evaluate.training.metrics import confusions
 from hrnet_search.net.weights import load_weights
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 from hrnet_search.store.figures import Figures, figures_of
 from hrnet_search.store.trainings import read_record, weights_file
 

@@ -19,7 +19,8 @@ from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.weights import named_tensors
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.trainings import read_curve, read_record
 
 CLASSES = 3

@@ -18,7 +18,7 @@ from small_configs import tiny_command
 from hrnet_search.cli import main
 from hrnet_search.errors import InputError, TrainingError
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
-from hrnet_search.records import TrialProgress
+from hrnet_search.records.trial import TrialProgress
 from hrnet_search.store.trainings import read_curve, read_results
 from hrnet_search.trainings.desk import MOST_DEATHS, Desk, Start
 from hrnet_search.trainings.plan import Overrides, plan_of

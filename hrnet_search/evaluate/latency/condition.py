@@ -9,8 +9,9 @@ from hrnet_search.evaluate.latency.runtimes.table import RUNTIMES
 from hrnet_search.evaluate.latency.setting import DTYPES, FORMATS, Setting
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device
 from hrnet_search.evaluate.machine.load import cores
-from hrnet_search.records import AUTO, PRECISIONS, TORCH, LatencyCondition, LatencySpec
-from hrnet_search.records import RUNTIMES as HAS
+from hrnet_search.records.latency import RUNTIMES as HAS
+from hrnet_search.records.latency import TORCH, LatencyCondition, LatencySpec
+from hrnet_search.records.schedule import AUTO, PRECISIONS
 
 MODES = ("auto", "eager", "cudagraph", "compile")
 

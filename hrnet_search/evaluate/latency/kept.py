@@ -17,11 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from hrnet_search.content_hash import hash_of
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.machine.devices import versions
 from hrnet_search.net.hrnet import HighResolutionNet
-from hrnet_search.records import Latency, LatencyCondition, LatencySpec, hash_of
+from hrnet_search.records.latency import Latency, LatencyCondition, LatencySpec
 from hrnet_search.store.rows import from_json, to_json
 
 T = TypeVar("T")

@@ -30,7 +30,7 @@ from hrnet_search.evaluate.latency.timing import (
 )
 from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.latency_rule import PRECISION, WIDEST, AACheck
-from hrnet_search.records import Latency, LatencySpec
+from hrnet_search.records.latency import Latency, LatencySpec
 
 CALLS_IN_A_ROW = 8
 """Calls a sample of throughput on a GPU: the next is launched before the last has ended."""

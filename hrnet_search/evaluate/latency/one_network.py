@@ -20,7 +20,7 @@ from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import Latency, LatencySpec
+from hrnet_search.records.latency import Latency, LatencySpec
 
 
 @dataclass(frozen=True, slots=True)

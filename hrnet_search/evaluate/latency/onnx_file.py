@@ -14,7 +14,7 @@ from hrnet_search.errors import Fault, InputError, LatencyError, first_line
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.latency.runtimes.in_onnxruntime import CANNOT_RUN, opened
-from hrnet_search.records import Latency, LatencySpec
+from hrnet_search.records.latency import Latency, LatencySpec
 
 MODE = "onnxruntime"
 """The mode in the condition; the reference beside it runs eagerly in torch."""

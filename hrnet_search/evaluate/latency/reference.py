@@ -13,7 +13,7 @@ from hrnet_search.arch.hrnet_yaml import DEFAULT_CLASSES
 from hrnet_search.evaluate.latency.kept import kept_references
 from hrnet_search.evaluate.latency.measure import aa_check
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 MOST_CHECKS = 4
 """Checks until one is steady, at most; each takes the `seconds` of one measurement."""

@@ -21,7 +21,7 @@ from hrnet_search.evaluate.training.train import Training
 from hrnet_search.files import make_folder, open_log, write_whole
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.net.weights import save_weights
-from hrnet_search.records import TrialTask
+from hrnet_search.records.trial import TrialTask
 from hrnet_search.store.evaluations import IN_INT8, evaluation_path
 
 

@@ -29,7 +29,9 @@ from hrnet_search.evaluate.training.train import Book, Report, Trainer, Training
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance, inherit_from
 from hrnet_search.net.shared import SharedNetwork, start_from
-from hrnet_search.records import NO_INIT, ONE_IMAGE, SHARED_INIT, DataSpec, Schedule, TrialTask
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import NO_INIT, ONE_IMAGE, SHARED_INIT, Schedule
+from hrnet_search.records.trial import TrialTask
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from hrnet_search.evaluate.training import metrics
-from hrnet_search.records import Schedule
+from hrnet_search.records.schedule import Schedule
 
 FUSED = ("cpu", "cuda")
 """Kinds of devices whose optimisers torch has as one kernel over all tensors."""

@@ -14,7 +14,7 @@ from hrnet_search.evaluate.latency.runtimes.quantised import Images
 from hrnet_search.evaluate.latency.runtimes.table import IN_INT8
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.net.hrnet import HighResolutionNet
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 CALIBRATION_IMAGES = 32
 """Training images from which a quantiser takes the ranges of values."""

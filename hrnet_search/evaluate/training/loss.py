@@ -10,7 +10,8 @@ from torch import Tensor
 from hrnet_search import heartbeat
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
-from hrnet_search.records import IGNORED, Schedule
+from hrnet_search.records.data_spec import IGNORED
+from hrnet_search.records.schedule import Schedule
 
 
 class Loss:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 
 def confusions(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:

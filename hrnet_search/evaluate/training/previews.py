@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hrnet_search.records import IGNORED, DataSpec
+from hrnet_search.records.data_spec import IGNORED, DataSpec
 
 COUNT = 4
 LONGEST = 256

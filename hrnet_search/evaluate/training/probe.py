@@ -18,7 +18,7 @@ from hrnet_search.evaluate.machine.devices import device_name
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import AUTO, MEMORY_FORMATS, Schedule
+from hrnet_search.records.schedule import AUTO, MEMORY_FORMATS, Schedule
 from hrnet_search.store.findings import Probe
 
 PAYS = 0.9

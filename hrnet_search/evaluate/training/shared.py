@@ -15,7 +15,7 @@ from hrnet_search.evaluate.training.steps import Judgement, Steps, TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.shared import Places, SharedNetwork, places_of, unweighted
-from hrnet_search.records import Schedule
+from hrnet_search.records.schedule import Schedule
 
 DRAWS = 2
 """The stream of random numbers that says who learns; the first two are those of batches."""

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,8 @@ from hrnet_search.evaluate.training.loss import Loss
 from hrnet_search.evaluate.training.previews import Previews
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.evaluate.training.soft_metrics import Signals
-from hrnet_search.records import (
-    LOSSES,
-    MEMORY_FORMATS,
-    OPTIMISERS,
-    PRECISIONS,
-    RungResult,
-    Schedule,
-)
+from hrnet_search.records.schedule import LOSSES, MEMORY_FORMATS, OPTIMISERS, PRECISIONS, Schedule
+from hrnet_search.records.trial import RungResult
 
 DROPOUT = 3
 """The stream of random numbers of dropout; others are those of batches and of who learns."""

@@ -24,7 +24,8 @@ from hrnet_search.evaluate.training.soft_metrics import Signals, SoftSums
 from hrnet_search.evaluate.training.steps import Judgement, Steps, TrainingData
 from hrnet_search.evaluate.training.synced_norm import synchronised
 from hrnet_search.net.hrnet import HighResolutionNet
-from hrnet_search.records import RungResult, Schedule, TrialProgress
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import RungResult, TrialProgress
 
 RECALIBRATION_IMAGES = 64
 """Training images whose statistics batch norm uses when it is judged, in batches as trained."""

@@ -33,13 +33,12 @@ from hrnet_search.evaluate.training.steps import Steps
 from hrnet_search.evaluate.training.train import Report, Trainer
 from hrnet_search.files import checkpoint_folder, lost_storage
 from hrnet_search.net.hrnet import HighResolutionNet
-from hrnet_search.records import (
+from hrnet_search.records.latency import INT8, Latency
+from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
-    INT8,
     STOPPED,
-    Latency,
     RungResult,
     TrialProgress,
     TrialResult,

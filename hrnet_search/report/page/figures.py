@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hrnet_search.errors import shown
-from hrnet_search.records import OBJECTIVES, STOPPED
+from hrnet_search.records.objective import OBJECTIVES
+from hrnet_search.records.trial import STOPPED
 from hrnet_search.report.compare import ComparedFront, Comparison
 from hrnet_search.report.page.choices import Effect
 from hrnet_search.report.page.gather import Page

@@ -14,7 +14,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import shown
 from hrnet_search.export.member import Member, front_of
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import COMPLETED, STATES, TrialResult
+from hrnet_search.records.trial import COMPLETED, STATES, TrialResult
 from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
 from hrnet_search.report.edges import Edges, edges_of

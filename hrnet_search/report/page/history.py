@@ -8,14 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hrnet_search.errors import shown
-from hrnet_search.records import (
-    COMPLETED,
-    FAILED,
-    MIOU,
-    OBJECTIVES,
-    STOPPED,
-    Objective,
-)
+from hrnet_search.records.accuracy import MIOU
+from hrnet_search.records.objective import OBJECTIVES, Objective
+from hrnet_search.records.trial import COMPLETED, FAILED, STOPPED
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit

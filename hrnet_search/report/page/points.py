@@ -14,7 +14,10 @@ import pandas as pd
 from hrnet_search.goals import Goals
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records import MIOU, OBJECTIVES, SOFT_IOU, Latency, LatencyCondition, TrialResult
+from hrnet_search.records.accuracy import MIOU, SOFT_IOU
+from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.objective import OBJECTIVES
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.report.page.thin import MOST_BEATEN, drawn
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence

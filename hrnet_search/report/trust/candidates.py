@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import OBJECTIVES, Objective
+from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.report.trust.near_front import (
     MOST_JUDGED,
     REACH,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import TRAINED_FIRST
+from hrnet_search.records.schedule import TRAINED_FIRST
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt

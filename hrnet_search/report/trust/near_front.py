@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hrnet_search.records import MIOU_INT8, Objective, TrialKey
+from hrnet_search.records.accuracy import MIOU_INT8
+from hrnet_search.records.objective import Objective
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.report.trust.statistics import (
     Floats,
     Interval,

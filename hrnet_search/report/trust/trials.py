@@ -6,7 +6,9 @@ from collections.abc import Container, Sequence
 
 import pandas as pd
 
-from hrnet_search.records import COMPLETED, MIOU, OBJECTIVES, SOFT_IOU, TrialKey, TrialResult
+from hrnet_search.records.accuracy import MIOU, SOFT_IOU
+from hrnet_search.records.objective import OBJECTIVES
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.trial_rows import Ask

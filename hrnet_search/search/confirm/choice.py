@@ -15,7 +15,8 @@ import numpy as np
 from hrnet_search.duel_rule import MOST_PAIRS
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records import CONFIRMED_FROM, TrialKey
+from hrnet_search.records.search_options import CONFIRMED_FROM
+from hrnet_search.records.trial import TrialKey
 
 LONG_FEWEST, LONG_MOST = 12, 16
 """Long trainings: fewer say nothing of how short and long schedules rank."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from statistics import fmean
 
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.time_budget import TimeBudget

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from hrnet_search.duel_rule import FEWEST_PAIRS, FUTILE_FROM, MOST_PAIRS, OPEN, verdicts
 from hrnet_search.errors import counted
-from hrnet_search.records import TrialKey
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import fresh_seeds
 from hrnet_search.search.confirm.device_time import DeviceTime

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hrnet_search.records import CONFIRMED_FROM, TrialKey
+from hrnet_search.records.search_options import CONFIRMED_FROM
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import confirming
 from hrnet_search.search.confirm.device_time import DeviceTime

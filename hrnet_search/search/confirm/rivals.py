@@ -7,7 +7,8 @@ from statistics import fmean
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records import COMPLETED, Point, TrialKey
+from hrnet_search.records.point import Point
+from hrnet_search.records.trial import COMPLETED, TrialKey
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.duels import Found, Known
 from hrnet_search.search.plan import Plan

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.earlier import expectation
 from hrnet_search.search.plan import Plan

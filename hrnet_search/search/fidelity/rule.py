@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.search.samplers.sampler import Sampler
 from hrnet_search.search.trials import SEARCH, Costs
 from hrnet_search.store.trial_rows import Ask

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hrnet_search.records import SHORT_FIRST, THAW, TO_THE_END, Schedule
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import SHORT_FIRST, THAW, TO_THE_END
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.fidelity.first_study import MakeSampler
 from hrnet_search.search.fidelity.rule import Rule, WholeTrainings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hrnet_search.records import Schedule
+from hrnet_search.records.schedule import Schedule
 from hrnet_search.search.fidelity.first_study import FirstStudy
 
 SHORTER = 3

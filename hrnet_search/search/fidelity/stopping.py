@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.search import rungs
 from hrnet_search.search.fidelity.rule import WholeTrainings
 from hrnet_search.search.plan import Plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.records import RungResult
+from hrnet_search.records.trial import RungResult
 from hrnet_search.search.fidelity.first_study import FirstStudy
 from hrnet_search.search.trials import Costs
 from hrnet_search.store.trial_rows import SHORT, Ask

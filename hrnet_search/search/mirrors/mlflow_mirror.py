@@ -18,13 +18,7 @@ from typing import Any
 from hrnet_search.errors import InputError, shown
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute
-from hrnet_search.records import (
-    COMPLETED,
-    FAILED,
-    INFEASIBLE,
-    STOPPED,
-    TrialResult,
-)
+from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
 from hrnet_search.search.mirrors.mlflow_rows import (
     HYPERVOLUME,
     Row,

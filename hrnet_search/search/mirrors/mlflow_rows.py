@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.records import KEPT, Objective, Schedule, TrialResult
+from hrnet_search.records.objective import Objective
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import KEPT, TrialResult
 from hrnet_search.search.trials import SLICES
 from hrnet_search.store.growth import Growth, Reference, Trial, growth
 from hrnet_search.store.notes import Notes

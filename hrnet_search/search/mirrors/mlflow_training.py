@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_search.paths import absolute
-from hrnet_search.records import Schedule, TrialKey
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialKey
 from hrnet_search.search.mirrors.mlflow_mirror import quiet
 from hrnet_search.search.mirrors.mlflow_rows import LONGEST, Row, architecture_params, class_metrics
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url

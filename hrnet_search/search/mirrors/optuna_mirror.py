@@ -9,12 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
-from hrnet_search.records import (
-    COMPLETED,
-    FAILED,
-    PLAIN,
-    TrialResult,
-)
+from hrnet_search.records.objective import PLAIN
+from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import Ask

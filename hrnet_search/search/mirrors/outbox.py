@@ -17,7 +17,7 @@ from typing import Protocol
 
 from hrnet_search.errors import Fault, InputError, StudyError, shown
 from hrnet_search.paths import absolute
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.redaction import is_redacted, redacted, secrets_of
 from hrnet_search.search.mirrors.mlflow_mirror import MlflowMirror
 from hrnet_search.search.mirrors.optuna_mirror import OptunaMirror

@@ -15,7 +15,8 @@ from typing import Any
 
 from hrnet_search.errors import InputError
 from hrnet_search.files import refuse_link, write_whole
-from hrnet_search.records import PLAIN, TrialResult
+from hrnet_search.records.objective import PLAIN
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.search.mirrors.mlflow_rows import (
     HYPERVOLUME,
     chosen,

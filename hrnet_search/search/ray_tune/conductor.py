@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from hrnet_search.errors import DeviceLostError, StorageLostError
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask, is_paused
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask, is_paused
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import Asking, Listener, given_back
 from hrnet_search.search.interrupt import Interrupt

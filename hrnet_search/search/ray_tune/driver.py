@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ray import tune
 
-from hrnet_search.records import HANG_S
+from hrnet_search.records.search_options import HANG_S
 from hrnet_search.search.driver import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources

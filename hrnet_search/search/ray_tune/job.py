@@ -12,7 +12,7 @@ from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.machine.gate import shared_folder
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.files import checkpoint_folder, writing
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune.storage import Storage
 from hrnet_search.search.ray_tune.worker import Report, Run
 

@@ -14,7 +14,8 @@ import numpy as np
 from hrnet_search.arch.memory import training_memory
 from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.evaluate.machine.devices import device_name, gpu_count, resolve_device, versions
-from hrnet_search.records import HANG_S, Schedule
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import HANG_S
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
 from hrnet_search.space.space import SearchSpace, costs
 from hrnet_search.store.trainings import RECORD

@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hrnet_search.records import HANG_S, TrialProgress, TrialTask
+from hrnet_search.records.search_options import HANG_S
+from hrnet_search.records.trial import TrialProgress, TrialTask
 from hrnet_search.search.deaths import Death, hung, out_of_memory
 from hrnet_search.search.hangs import Silence, Steps
 from hrnet_search.search.ray_tune.cluster import Cluster

@@ -16,7 +16,7 @@ from ray import get_runtime_context, tune
 from hrnet_search import heartbeat
 from hrnet_search.errors import DeviceLostError, StorageLostError
 from hrnet_search.evaluate.machine.oom_kills import OomKills, oom_kills
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.store.host import Host, process_start, this_host
 
 Report = Callable[[TrialProgress], bool]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Floats, Points, Problem
 from hrnet_search.search.samplers.grid import Grid
 from hrnet_search.search.samplers.local import Local

@@ -13,7 +13,7 @@ from math import gcd, isfinite
 import numpy as np
 
 from hrnet_search.errors import Fault, InputError, shown
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import CHUNK, Bools, Floats, Points, Problem
 
 ENUMERABLE = 100_000

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_search.errors import Fault, InputError, shown
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Points, Problem
 from hrnet_search.search.samplers.history import History
 from hrnet_search.search.samplers.sampler import Propose, Sampler

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Points, Problem
 from hrnet_search.search.samplers.candidates import candidates, new
 from hrnet_search.search.samplers.columns import log_costs

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Floats, Points, Problem
 from hrnet_search.search.samplers.believed import believed_front, evenly
 from hrnet_search.search.samplers.columns import log_exact

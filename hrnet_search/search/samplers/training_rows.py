@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_search.records import Point
+from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Floats, Points, Problem
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.history import History, Observation

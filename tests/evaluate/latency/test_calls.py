@@ -16,7 +16,7 @@ from hrnet_search.evaluate.latency import calls
 from hrnet_search.evaluate.latency.calls import measuring, peak_memory, prepare, timer
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.setting import Setting, fixed_input
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 
 def setting(**changed: Any) -> Setting:

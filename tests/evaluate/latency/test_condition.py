@@ -11,7 +11,7 @@ import torch
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.latency import condition
 from hrnet_search.evaluate.latency.condition import default_threads, resolve
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 SPEC = LatencySpec(size=(32, 64), device="cpu")
 

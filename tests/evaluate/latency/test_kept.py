@@ -11,7 +11,7 @@ from made_up import network, result
 from hrnet_search.evaluate.latency import kept as kept_latencies
 from hrnet_search.evaluate.latency.kept import is_reused, key_of, latency_of, place
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.records import Latency, LatencySpec
+from hrnet_search.records.latency import Latency, LatencySpec
 
 SPEC = LatencySpec(size=(32, 32), device="cpu", threads=1)
 

@@ -20,7 +20,7 @@ from hrnet_search.evaluate.latency.reference_network import REFERENCE, reference
 from hrnet_search.evaluate.latency.runtimes import in_torch
 from hrnet_search.evaluate.machine import load as machine
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 SPEC = LatencySpec(size=(32, 32), device="cpu", seconds=0.3, threads=1)
 

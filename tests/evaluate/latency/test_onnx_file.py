@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.latency.onnx_file import OnnxNetwork, measure_onnx
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 SPEC = LatencySpec(size=(32, 48), batch=2, mode="compile", seconds=0.05, threads=1)
 

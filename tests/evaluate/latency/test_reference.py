@@ -13,7 +13,7 @@ from hrnet_search.evaluate.latency import reference as module
 from hrnet_search.evaluate.latency.kept import keep, kept_references, key_of
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS, settled_check
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records import Latency, LatencyCondition, LatencySpec
+from hrnet_search.records.latency import Latency, LatencyCondition, LatencySpec
 
 SPEC = LatencySpec(size=(64, 64), device="cpu", threads=1)
 CONDITION = LatencyCondition("a machine", "eager", "fp32", 1, (64, 64), 1)

@@ -19,7 +19,7 @@ from evaluate.training.test_shared_trial import together
 from safetensors.numpy import load_file
 
 from hrnet_search.evaluate.training.trial import Worker
-from hrnet_search.records import TrialKey, TrialProgress, TrialTask
+from hrnet_search.records.trial import TrialKey, TrialProgress, TrialTask
 
 FORK = multiprocessing.get_context("fork")
 STEPS = 120

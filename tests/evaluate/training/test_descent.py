@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from hrnet_search.evaluate.training.descent import Descent, optimiser, parts_of, rate
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 SCHEDULE = Schedule(DataSpec("shapes", classes=3), steps=10, lr=0.1)
 

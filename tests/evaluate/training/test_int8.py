@@ -18,7 +18,7 @@ from hrnet_search.evaluate.latency.runtimes import exported
 from hrnet_search.evaluate.latency.runtimes.quantised import quantised
 from hrnet_search.evaluate.training.int8 import confusions_int8, miou_of
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.records import DataSpec
+from hrnet_search.records.data_spec import DataSpec
 
 __all__ = ["at_once"]
 DATA = DataSpec("shapes", 3, size=(16, 24))

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.loss import Loss, balanced_weights
-from hrnet_search.records import IGNORED, DataSpec, Schedule
+from hrnet_search.records.data_spec import IGNORED, DataSpec
+from hrnet_search.records.schedule import Schedule
 
 SCHEDULE = Schedule(DataSpec("shapes", classes=3))
 OHEM = replace(SCHEDULE, loss="ohem", ohem_threshold=0.4, ohem_keep=20)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hrnet_search.evaluate.training import metrics
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 GOLDEN: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "golden" / "metrics.json").read_text()

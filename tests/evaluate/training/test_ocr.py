@@ -19,7 +19,9 @@ from hrnet_search.evaluate.training.shared import SharedTrainer, Strata
 from hrnet_search.evaluate.training.train import Trainer, train
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.shared import SharedNetwork
-from hrnet_search.records import IGNORED, Schedule, TrialProgress
+from hrnet_search.records.data_spec import IGNORED
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialProgress
 
 NETWORK = replace(TINY, head=OCR, mid_channels=6, key_channels=4)
 

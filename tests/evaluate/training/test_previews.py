@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hrnet_search.evaluate.training.previews import COUNT, Previews, chosen, shown
-from hrnet_search.records import IGNORED, DataSpec
+from hrnet_search.records.data_spec import IGNORED, DataSpec
 
 SPEC = DataSpec("shapes", classes=3, mean=(0.5, 0.25, 0.0), std=(0.5, 0.1, 1.0))
 

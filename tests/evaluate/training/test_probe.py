@@ -13,7 +13,8 @@ from made_up import TINY
 from hrnet_search.evaluate.training import probe
 from hrnet_search.evaluate.training.probe import candidates, has_bf16, is_open, settle
 from hrnet_search.evaluate.training.train import Trainer
-from hrnet_search.records import DataSpec, Schedule
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
 
 CPU = torch.device("cpu")
 FIXED = Schedule(DataSpec("shapes", classes=3), batch=2, crop=(32, 32))

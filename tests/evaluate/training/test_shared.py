@@ -26,7 +26,8 @@ from hrnet_search.evaluate.training.shared import (
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer, train
 from hrnet_search.net.shared import SharedNetwork
-from hrnet_search.records import Schedule, TrialProgress
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialProgress
 
 CLASSES = 3
 AVERAGED = replace(SCHEDULE, ema=0.9, optimiser="adamw", lr=0.01)

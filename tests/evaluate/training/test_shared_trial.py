@@ -22,7 +22,7 @@ from hrnet_search.evaluate.training.shared import judged_by_slices
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.net.shared import read_shared, unweighted
 from hrnet_search.net.weights import load_weights
-from hrnet_search.records import COMPLETED, TrialKey, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialProgress, TrialResult, TrialTask
 
 TOGETHER = replace(SCHEDULE, networks=2)
 

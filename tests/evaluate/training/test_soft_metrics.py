@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.soft_metrics import Signals, SoftSums
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 
 CLASSES = 4
 

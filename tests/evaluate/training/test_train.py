@@ -27,7 +27,9 @@ from hrnet_search.evaluate.training.norms import recalibrated
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer, Training, train
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.records import IGNORED, DataSpec, Schedule, TrialProgress
+from hrnet_search.records.data_spec import IGNORED, DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialProgress
 
 SPEC = DataSpec("shapes", classes=3, train_images=8, val_images=3, size=(32, 32))
 SCHEDULE = Schedule(SPEC, steps=6, batch=4, crop=(32, 32), lr=0.05)

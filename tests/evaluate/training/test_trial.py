@@ -32,14 +32,12 @@ from hrnet_search.files import checkpoint_folder
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance
 from hrnet_search.net.weights import load_weights, save_weights
-from hrnet_search.records import (
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import Latency, LatencyCondition, LatencySpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import (
     STOPPED,
-    DataSpec,
-    Latency,
-    LatencyCondition,
-    LatencySpec,
     RungResult,
-    Schedule,
     TrialKey,
     TrialProgress,
     TrialResult,

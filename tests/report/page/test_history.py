@@ -8,7 +8,7 @@ from made_up import ask, result
 
 from hrnet_search.arch.cost import Cost
 from hrnet_search.goals import Goals
-from hrnet_search.records import COMPLETED, FAILED, STOPPED, RungResult, TrialResult
+from hrnet_search.records.trial import COMPLETED, FAILED, STOPPED, RungResult, TrialResult
 from hrnet_search.report.page.history import audit_line, learning_curves, reasons, stops
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit

@@ -21,7 +21,8 @@ from large_study import make_study as large_study
 from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.records import LatencyCondition, TrialResult
+from hrnet_search.records.latency import LatencyCondition
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.report.page import points
 from hrnet_search.report.page.gather import Page, gather
 from hrnet_search.report.page.points import MAY_BE, ON_FRONT

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hrnet_search.data.palette import class_colour
-from hrnet_search.records import IGNORED
+from hrnet_search.records.data_spec import IGNORED
 from hrnet_search.report.page.previews import preview_rows, read_previews
 
 

@@ -11,7 +11,8 @@ import pytest
 from chromium import FOUND, WHY_NOT, Browser
 from made_up import network, result
 
-from hrnet_search.records import MIOU, SIGNAL, SOFT_IOU, TrialResult
+from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html, write_page
 from hrnet_search.report.summary import summary

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_up import CHECK, ask, network, result
 
-from hrnet_search.records import INFEASIBLE, TrialResult
+from hrnet_search.records.trial import INFEASIBLE, TrialResult
 from hrnet_search.report.summary import summary
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.trust.trials import Trial

@@ -11,7 +11,8 @@ from search.made_up_trials import run_made_up
 from search.tabulated import drive, plan
 
 from hrnet_search.goals import Goals
-from hrnet_search.records import CONFIRMED_FROM, TrialTask
+from hrnet_search.records.search_options import CONFIRMED_FROM
+from hrnet_search.records.trial import TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.confirm.choice import (
     LONG_FEWEST,

@@ -15,7 +15,7 @@ from search.tabulated import SPACE, create, plan, with_latency
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, NOT_SHOWN, WORSE, verdicts
-from hrnet_search.records import COMPLETED, TrialKey, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.confirm.duels import (
     NO_RIVAL,

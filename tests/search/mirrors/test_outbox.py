@@ -14,16 +14,10 @@ from search.mirrors.tensorboard_reader import INSTALLED, hparams_of
 
 from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.errors import StorageLostError
-from hrnet_search.records import (
-    FAILED,
-    INFEASIBLE,
-    MIRROR_NAMES,
-    STOPPED,
-    DataSpec,
-    Schedule,
-    TrialKey,
-    TrialResult,
-)
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import MIRROR_NAMES
+from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED, TrialKey, TrialResult
 from hrnet_search.search.mirrors.mlflow_mirror import PARENT_TAG, TRIAL_TAG
 from hrnet_search.search.mirrors.outbox import MIRRORS, Line, Mirror, Outbox, places_of, sync
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url

@@ -12,7 +12,9 @@ from made_up import NOTES, ask, result
 
 from hrnet_search.arch.cost import Cost
 from hrnet_search.goals import Goals
-from hrnet_search.records import FAILED, DataSpec, RungResult, Schedule, TrialResult
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import FAILED, RungResult, TrialResult
 from hrnet_search.search.mirrors.mlflow_mirror import TRIAL_TAG
 from hrnet_search.search.mirrors.mlflow_rows import class_metrics
 from hrnet_search.search.mirrors.outbox import Outbox, show_report, sync

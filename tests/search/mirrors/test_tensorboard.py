@@ -25,7 +25,7 @@ from search.mirrors.test_pages import BEGAN, MIOUS, STUDY, asked, found
 
 from hrnet_search.cli import main
 from hrnet_search.errors import SpaceError
-from hrnet_search.records import FAILED
+from hrnet_search.records.trial import FAILED
 from hrnet_search.search.mirrors.outbox import Outbox, sync
 from hrnet_search.search.mirrors.tensorboard_mirror import TensorBoardMirror
 from hrnet_search.search.mirrors.tracking_uri import tracking_of

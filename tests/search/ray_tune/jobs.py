@@ -17,7 +17,7 @@ from pathlib import Path
 from search.made_up_trials import run_made_up
 
 from hrnet_search import heartbeat
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune.worker import Report, Run
 
 

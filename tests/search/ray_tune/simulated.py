@@ -14,7 +14,7 @@ from pathlib import Path
 from search.ray_tune.jobs import Simulated
 from search.tabulated import plan
 
-from hrnet_search.records import HANG_S
+from hrnet_search.records.search_options import HANG_S
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Listener
 from hrnet_search.search.interrupt import Interrupt

@@ -22,7 +22,7 @@ from search.test_study_slices import plan as by_slices
 
 from hrnet_search.errors import StudyInUseError
 from hrnet_search.pareto import hypervolume
-from hrnet_search.records import RungResult, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import RungResult, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.fidelity.stopping import StopAtRungs
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune import reaper as keeper

@@ -7,7 +7,7 @@ from dataclasses import replace
 from search.ray_tune.test_storage import TASK
 
 from hrnet_search.errors import StorageLostError
-from hrnet_search.records import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.conductor import BrainSearcher, Conductor

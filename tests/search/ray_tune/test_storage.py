@@ -11,7 +11,9 @@ import pytest
 from made_up import ask, result
 
 from hrnet_search.errors import InputError
-from hrnet_search.records import DataSpec, Schedule, TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune.job import Courier, stored
 from hrnet_search.search.ray_tune.storage import Storage
 

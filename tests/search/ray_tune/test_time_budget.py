@@ -11,7 +11,7 @@ from search.ray_tune.simulated import drive_on
 from search.ray_tune.test_lost_storage import TwoTrials
 from search.tabulated import plan
 
-from hrnet_search.records import TrialProgress, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialTask
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import Cluster
 from hrnet_search.search.ray_tune.conductor import BrainSearcher, Conductor

@@ -14,7 +14,7 @@ from search.tabulated import drive, plan
 
 from hrnet_search.errors import DeviceLostError
 from hrnet_search.evaluate.machine.oom_kills import OomKills
-from hrnet_search.records import TrialKey, TrialTask
+from hrnet_search.records.trial import TrialKey, TrialTask
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import Cluster

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from hrnet_search import heartbeat
+from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import Fault, InputError, LatencyError
 from hrnet_search.evaluate.latency.runtimes.exported import (
     EXPORTING,
@@ -28,7 +29,7 @@ from hrnet_search.evaluate.latency.runtimes.protocol import Facts
 from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.latency.timing import Timer
 from hrnet_search.evaluate.machine.gate import BOUND_S, SELDOM_S, shared_folder
-from hrnet_search.records import COMMAND, ONNX_FILE, LatencySpec, command_problem, hash_of
+from hrnet_search.records.latency import COMMAND, ONNX_FILE, LatencySpec, command_problem
 from hrnet_search.redaction import redacted
 
 

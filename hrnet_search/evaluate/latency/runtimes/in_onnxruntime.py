@@ -24,7 +24,7 @@ from hrnet_search.evaluate.latency.runtimes.quantised import Decide, Images, qua
 from hrnet_search.evaluate.latency.setting import Call, Setting, fixed_input
 from hrnet_search.evaluate.latency.timing import Timer
 from hrnet_search.net.onnx_model import IMAGES, LOGITS
-from hrnet_search.records import INT8, LatencySpec
+from hrnet_search.records.latency import INT8, LatencySpec
 
 NAME = "onnxruntime"
 Provider = tuple[str, dict[str, int]]

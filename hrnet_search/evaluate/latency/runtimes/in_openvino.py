@@ -27,7 +27,7 @@ from hrnet_search.evaluate.latency.runtimes.protocol import Facts
 from hrnet_search.evaluate.latency.runtimes.quantised import Decide, Images
 from hrnet_search.evaluate.latency.setting import Call, Setting, fixed_input
 from hrnet_search.evaluate.latency.timing import Timer
-from hrnet_search.records import INT8, LatencySpec
+from hrnet_search.records.latency import INT8, LatencySpec
 
 NAME = "openvino"
 CPU = "CPU"

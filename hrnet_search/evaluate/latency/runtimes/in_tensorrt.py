@@ -26,7 +26,7 @@ from hrnet_search.evaluate.latency.runtimes.program import Program
 from hrnet_search.evaluate.latency.runtimes.protocol import Facts
 from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.latency.timing import Timer
-from hrnet_search.records import INT8, LatencySpec
+from hrnet_search.records.latency import INT8, LatencySpec
 
 NAME, PROGRAM = "tensorrt", "trtexec"
 PRECISIONS = {"fp32": ("--noTF32",), "fp16": ("--fp16",), INT8: ("--int8", "--fp16")}

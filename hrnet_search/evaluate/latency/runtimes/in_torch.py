@@ -14,7 +14,8 @@ from hrnet_search.evaluate.latency.calls import measuring, peak_memory, prepare,
 from hrnet_search.evaluate.latency.runtimes.protocol import Facts
 from hrnet_search.evaluate.latency.setting import Setting, fixed_input
 from hrnet_search.evaluate.latency.timing import Timer
-from hrnet_search.records import AUTO, LatencySpec
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import AUTO
 
 TF32 = "tf32"
 """The precision in a condition where fp32 was asked for and CUDA convolves in TF32."""

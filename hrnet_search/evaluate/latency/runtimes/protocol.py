@@ -11,7 +11,7 @@ from torch import nn
 
 from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.latency.timing import Timer
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 
 
 @dataclass(frozen=True, slots=True)

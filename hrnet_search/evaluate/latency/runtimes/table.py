@@ -1,4 +1,4 @@
-"""The runtimes by the names that a space file has for them (`records.RUNTIMES`)."""
+"""The runtimes by the names that a space file has for them (`records.latency.RUNTIMES`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hrnet_search.evaluate.latency.runtimes.in_tensorrt import TensorRt
 from hrnet_search.evaluate.latency.runtimes.in_torch import TorchRuntime
 from hrnet_search.evaluate.latency.runtimes.protocol import Runtime
 from hrnet_search.evaluate.latency.runtimes.quantised import Decide, Images
-from hrnet_search.records import COMMAND, TORCH
+from hrnet_search.records.latency import COMMAND, TORCH
 
 RUNTIMES: dict[str, Runtime] = {
     TORCH: TorchRuntime(),

@@ -17,7 +17,7 @@ from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.latency.reference_network import reference_network
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.onnx_model import IMAGES, to_onnx
-from hrnet_search.records import LatencySpec
+from hrnet_search.records.latency import LatencySpec
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space
 

@@ -21,7 +21,7 @@ from hrnet_search.evaluate.latency.runtimes.quantised import quantised
 from hrnet_search.evaluate.latency.runtimes.table import RUNTIMES as BUILT
 from hrnet_search.evaluate.latency.setting import fixed_images
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.records import COMMAND, RUNTIMES, TORCH, LatencyCondition, LatencySpec
+from hrnet_search.records.latency import COMMAND, RUNTIMES, TORCH, LatencyCondition, LatencySpec
 
 BENCH = str(Path(__file__).parents[4] / "benchmarks" / "onnx_bench.py")
 FAKE = (sys.executable, "-S", "-c", "import os, sys; print(os.path.getsize(sys.argv[1]))", "{onnx}")

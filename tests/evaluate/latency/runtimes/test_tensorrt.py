@@ -14,7 +14,7 @@ from hrnet_search.evaluate.latency.runtimes import in_tensorrt
 from hrnet_search.evaluate.latency.runtimes.in_tensorrt import TensorRt
 from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.net.hrnet import build
-from hrnet_search.records import LatencyCondition, LatencySpec
+from hrnet_search.records.latency import LatencyCondition, LatencySpec
 
 FAKE = f"""\
 #!{sys.executable} -S

@@ -1,0 +1,4 @@
+"""A place in a space."""
+
+Point = tuple[int, ...]
+"""Level indices, one for each axis of a space."""
