@@ -152,8 +152,7 @@ def add(path: Path, row: dict[str, object]) -> None:
 def table(rows: list[dict[str, str]]) -> list[str]:
     """Return the rows for people."""
     lines = [
-        "| space | workers | budget, s | spent, s | wall with report, s | trials (confirming) |"
-        " forecast | held |",
+        "| space | workers | budget, s | spent, s | wall, s | trials (confirming) | forecast | held |",
         "| --- | --: | --: | --: | --: | --: | --: | --- |",
     ]
     for row in rows:
