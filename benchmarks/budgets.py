@@ -152,14 +152,14 @@ def add(path: Path, row: dict[str, object]) -> None:
 def table(rows: list[dict[str, str]]) -> list[str]:
     """Return the rows for people."""
     lines = [
-        "| space | workers | budget, s | spent, s | wall, s | trials (confirming) | forecast | held |",
+        "| space | workers | budget, s | spent, s | wall, s | trials, confirming | said | held |",
         "| --- | --: | --: | --: | --: | --: | --: | --- |",
     ]
     for row in rows:
         held = int(row["least"]) <= int(row["trials"]) <= int(row["most"])
         lines.append(
             f"| {row['space']} | {row['workers']} | {row['budget_s']} | {row['spent_s']} |"
-            f" {row['wall_s']} | {row['trials']} ({row['confirming']}) |"
+            f" {row['wall_s']} | {row['trials']}, {row['confirming']} |"
             f" {row['least']} to {row['most']} | {'yes' if held else 'no'} |"
         )
     return lines
