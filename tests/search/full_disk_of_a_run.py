@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401 -- torch loads it with the first step, in each fork
+
 from hrnet_search.cli import main as command
 from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.training import trial

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch._dynamo  # noqa: F401 -- torch loads it with the first step, in each fork
 from safetensors.numpy import load_file
 
 from hrnet_search.cli import main as command

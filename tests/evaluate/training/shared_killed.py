@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import torch
+import torch._dynamo
 from evaluate.training.test_shared_trial import together
 from safetensors.numpy import load_file
 
