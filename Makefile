@@ -9,7 +9,7 @@ CONSTRAINTS ?= constraints.txt
 # Tests of one group (Ray) run in one process.
 ALONGSIDE ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: help demo test check bench table docs mutants gpu clean
+.PHONY: help demo test slow bench table docs mutants gpu clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -17,17 +17,14 @@ help: ## this list
 demo: $(STAMP) ## search the built-in data for a few minutes, up to the report
 	$(BIN)/hrnet-search run $(DEMO)
 
-test: $(STAMP) ## lint, format, types and all tests but the benchmarks; what CI runs
+test: $(STAMP) ## lint, format, types and the tests but those that `slow` and `bench` run
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest $(ALONGSIDE)
 
-check: $(STAMP) ## the same without the slow tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest $(ALONGSIDE) -m 'not bench and not slow'
+slow: $(STAMP) ## the slow tests: kills, servers, browsers, clusters, for 15 minutes
+	$(BIN)/pytest $(ALONGSIDE) -m 'slow and not bench'
 
 bench: $(STAMP) ## the long comparisons: hours
 	$(BIN)/pytest -m bench

@@ -29,6 +29,7 @@ def test_inference_of_the_shipped_configs_is_known_within_a_twentieth(path: Path
     assert inference_memory(architecture, (96, 128), 19, 3) == pytest.approx(held, rel=0.05)
 
 
+@pytest.mark.slow
 def test_training_is_known_within_a_tenth() -> None:
     small = read_config(PLAIN[1]).architecture
     for architecture in (small, replace(small, head=OCR, mid_channels=64, key_channels=32)):

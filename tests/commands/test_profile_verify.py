@@ -29,6 +29,7 @@ def test_both_counts_stand_beside_each_other(capsys: pytest.CaptureFixture[str])
         assert len(counts) == 6
 
 
+@pytest.mark.slow
 def test_a_count_that_differs_is_named_and_is_exit_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

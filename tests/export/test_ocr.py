@@ -115,6 +115,7 @@ def test_mmsegmentation_gets_a_cascade_of_an_fcn_head_and_an_ocr_head(
         assert (ours - theirs).abs().max() < 1e-5 * ours.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("onnx")
 def test_onnx_and_safetensors_hold_what_is_judged(member: Member, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -106,6 +106,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Path]:
     return member, path
 
 
+@pytest.mark.slow
 def test_an_open_file_takes_any_size_and_batch(written: tuple[Member, Path]) -> None:
     member, path = written
     built = trained_like(member.architecture, 19)

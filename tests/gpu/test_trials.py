@@ -41,6 +41,7 @@ def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_locks")
 @pytest.mark.parametrize("device", DEVICES)
 def test_no_other_process_steps_on_a_device_while_it_measures(device: str) -> None:

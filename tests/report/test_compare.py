@@ -56,6 +56,7 @@ def told_apart(folder: Path, runs: int, better: float) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_equal_fronts_are_rarely_told_apart_and_better_ones_are(tmp_path: Path) -> None:
     assert told_apart(tmp_path / "same", 16, 0.0) <= 4
     assert told_apart(tmp_path / "better", 3, 0.05) == 3

@@ -80,6 +80,7 @@ def losses(folder: Path) -> list[float]:
     return [loss for _, _, loss in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_killed_worker_costs_what_was_not_saved(
     trained: Path, config: Path, space: Path, tmp_path: Path
@@ -104,6 +105,7 @@ def test_a_killed_worker_costs_what_was_not_saved(
     assert list(folder.rglob("*.tmp")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ctrl_c_leaves_all_workers_after_one_step_and_one_process_goes_on(
     config: Path, space: Path, tmp_path: Path

@@ -210,6 +210,7 @@ def test_json_cannot_end_its_element() -> None:
     assert json.loads(text) == {"x": "</script><!--&"}
 
 
+@pytest.mark.slow
 def test_a_page_is_made_without_torch(tmp_path: Path) -> None:
     large_study(tmp_path / "s", 20)
     code = (
@@ -220,6 +221,7 @@ def test_a_page_is_made_without_torch(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_a_page_of_many_draws_what_matters_and_says_what_it_leaves_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_four_workers_judge_all_by_slices_before_they_train_any(
     assert sorted(map(int, starts)) == list(range(len(asks)))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_gives_its_trial_back(ray: Cluster, tmp_path: Path) -> None:
     planned = plan("random", 7)
     drive(tmp_path / "inline", planned)
@@ -171,6 +172,7 @@ class Pressed:
             self.interrupt.asked, self.at = True, time.monotonic()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_saves_its_trials_and_goes_on(ray: Cluster, tmp_path: Path) -> None:
     interrupt = Interrupt()
     pressed = Pressed(interrupt, 2)
