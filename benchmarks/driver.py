@@ -37,7 +37,8 @@ from hrnet_search.search.brain import Brain
 from hrnet_search.search.mirrors.outbox import Outbox
 from hrnet_search.search.ray_tune.cluster import Resources, private_cluster
 from hrnet_search.search.ray_tune.driver import run_on_ray
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.choice import Choice
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask

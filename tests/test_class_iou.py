@@ -34,9 +34,10 @@ from hrnet_search.report.page.render import page_html
 from hrnet_search.report.plots import pictures
 from hrnet_search.report.summary import summary
 from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.search.begin import open_store
 from hrnet_search.search.driver import Report
 from hrnet_search.search.mirrors.mlflow_rows import trial_metrics
-from hrnet_search.search.run import open_store, plan_of
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.evaluations import image_counts, read_confusions
 from hrnet_search.store.findings import NotedSchedule

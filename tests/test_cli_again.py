@@ -22,7 +22,7 @@ from hrnet_search.cli import main
 from hrnet_search.evaluate.machine import devices
 from hrnet_search.evaluate.training import trial
 from hrnet_search.report.page.gather import gather
-from hrnet_search.search import run
+from hrnet_search.search import begin
 from hrnet_search.search.mirrors.outbox import MIRRORS, places_of
 
 ROOT = Path(__file__).parents[1]
@@ -147,7 +147,7 @@ def test_going_on_under_another_version_is_in_the_log_the_page_and_the_summary(
     assert main([*words, "1"]) == 0
     assert "versions" not in capsys.readouterr().out
     later = tuple((k, "99.0" if k == "torch" else v) for k, v in devices.versions())
-    for module in (run, trial):
+    for module in (begin, trial):
         monkeypatch.setattr(module, "versions", lambda: later)
     assert main([*words, "2"]) == 0
     old = dict(devices.versions())["torch"]

@@ -20,7 +20,9 @@ from hrnet_search import open_study
 from hrnet_search.cli import main
 from hrnet_search.presets import PRESETS
 from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
-from hrnet_search.search.run import open_store, plan_of, search
+from hrnet_search.search.begin import open_store
+from hrnet_search.search.run import search
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import load_space_file
 
 pytestmark = pytest.mark.usefixtures("one_check", "blank_pictures")

@@ -92,7 +92,7 @@ GUESTS = {
     "report.*": {"numpy", "pandas", "matplotlib"},
     "report.trust.statistics": {"scipy"},
     "report.page.drawing": {"markupsafe"},
-    "report.page.gather": {"markupsafe"},
+    "report.page.content": {"markupsafe"},
     "report.page.interactions": {"sklearn"},
     "report.page.previews": {"PIL"},
     "report.page.render": {"jinja2", "markupsafe", "plotly"},

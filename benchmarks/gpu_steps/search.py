@@ -23,10 +23,12 @@ from benchmarks.gpu_steps.step import Given
 from hrnet_search.arch.memory import training_memory
 from hrnet_search.records.trial import TrialResult, TrialTask
 from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.search.begin import open_store
 from hrnet_search.search.driver import Driver
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.run import Inline, open_store, plan_of, search
+from hrnet_search.search.run import Inline, search
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import SpaceFile, load_space_file
 from hrnet_search.store.notes import Notes

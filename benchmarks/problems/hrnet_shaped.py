@@ -13,7 +13,8 @@ from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.search.problem import Floats, Points, Problem
 from hrnet_search.search.space_problem import problem_of, structure_of
-from hrnet_search.space.space import Choice, SearchSpace, costs
+from hrnet_search.space.choice import Choice
+from hrnet_search.space.space import SearchSpace, costs
 
 RUGGED, SEED_NOISE = 0.25, 0.35
 """Percent: what no model can foresee of a network, and what another seed changes."""

@@ -31,8 +31,10 @@ from hrnet_search.records.trial import (
     TrialResult,
     TrialTask,
 )
+from hrnet_search.search.begin import open_store
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.run import open_store, plan_of, search
+from hrnet_search.search.run import search
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import SpaceFile, load_space_file
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask

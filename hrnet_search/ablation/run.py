@@ -15,11 +15,13 @@ from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import SpaceError
 from hrnet_search.paths import absolute
+from hrnet_search.search.begin import notes_of, take_up
 from hrnet_search.search.driver import Driver, Listener
 from hrnet_search.search.identity import FACTORS, TRAINING, without_places
 from hrnet_search.search.initial_weights import Initial
 from hrnet_search.search.reuse import Reuse
-from hrnet_search.search.run import Inline, notes_of, on_this_machine, reference_of, take_up
+from hrnet_search.search.run import Inline, reference_of
+from hrnet_search.search.settled_plan import on_this_machine
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.findings import NotedSchedule

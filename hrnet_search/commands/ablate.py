@@ -112,8 +112,8 @@ def _ablate(
 ) -> AblationBrain:
     from hrnet_search.ablation.run import ablate as run_ablation
     from hrnet_search.ablation.run import open_ablation
+    from hrnet_search.search.begin import going_on
     from hrnet_search.search.interrupt import Interrupt
-    from hrnet_search.search.run import going_on
     from hrnet_search.store.study import open_study
 
     others = [open_study(other) for other in reuse]

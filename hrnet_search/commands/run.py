@@ -8,13 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import (
-    MOST_HOURS,
-    add_reuse,
-    hours,
-    positive,
-    require_positive,
-)
+from hrnet_search.commands.arguments import MOST_HOURS, add_reuse, hours, positive, require_positive
 from hrnet_search.commands.driver import (
     Driving,
     add_driving,
@@ -153,7 +147,8 @@ def _say_plan(
     from hrnet_search.files import free_bytes
     from hrnet_search.search.disk import sized
     from hrnet_search.search.forecast import forecast, of_study, probe
-    from hrnet_search.search.run import plan_of, spent_of
+    from hrnet_search.search.run import spent_of
+    from hrnet_search.search.settled_plan import plan_of
     from hrnet_search.store.study import open_study
     from hrnet_search.store.tables import FILE
 
@@ -201,9 +196,11 @@ def _search(
     spin_less()
     from hrnet_search.data.cache import decoded_bytes
     from hrnet_search.progress import Whole
+    from hrnet_search.search.begin import going_on, open_store
     from hrnet_search.search.earlier import learned_lines
     from hrnet_search.search.interrupt import Interrupt
-    from hrnet_search.search.run import budget_of, going_on, open_store, plan_of, search
+    from hrnet_search.search.run import budget_of, search
+    from hrnet_search.search.settled_plan import plan_of
     from hrnet_search.search.trials import have_ended
     from hrnet_search.store.study import open_study
 

@@ -16,9 +16,10 @@ from hrnet_search.errors import InputError, shown
 from hrnet_search.files import write_file
 from hrnet_search.report.commands import run_again
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
+from hrnet_search.space.choice import PATH, Choice
 from hrnet_search.space.load import read_space
 from hrnet_search.space.rewrite import with_entry
-from hrnet_search.space.space import PATH, Choice, SearchSpace
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.vary import EACH, path_in_file
 from hrnet_search.store.study import Study
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -66,24 +66,11 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
     mixed = version_warning(study.trials())
     said = (*data_warnings(notes), *unreadable, *filter(None, [mixed]))
     warnings = [f"warning: {shown(line, 1000)}" for line in said]
-    front, table, goals = study.front(), study.results(), notes.goals
-    variants = study.variants()
-    limits = limit_lines(goals, variants)
+    front, table = study.front(), study.results()
     ran = trained(table, study.trials())
     judged = f", {len(table) - len(ran)} networks judged by slices" if len(ran) < len(table) else ""
     lines = [f"{shown(study.name)}: {_counts(ran)}{judged}", *_failures(table), *warnings, ""]
-    if front.empty:
-        lines += [f"limit: {shown(line)}" for line in limits]
-        within = limits and len(variants)
-        none = "no variant is within the limits" if within else "no trial has completed"
-        lines.append(f"{none}: there is no front yet")
-        if doubts := study_doubts(study):
-            lines += ["", "not known:", *(f"  {doubt}" for doubt in doubts)]
-    else:
-        names = ", ".join(one.label for one in goals.objectives)
-        lines += [f"front of {names}:", *_aligned([_header(goals), *_rows(study, front)]), ""]
-        lines += [f"limit: {shown(line)}" for line in limits]
-        lines += _unknowns(study, table)
+    lines += _no_front(study) if front.empty else _front(study, front, table)
     if duels := duel_lines(study.notes, study.trials()):
         lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
     if known is None:
@@ -92,7 +79,7 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
     found, edges = known[0].stamp, known[1]
     if edges.lines:
         lines += ["", "at the edges of the space:", *(f"  {line}" for line in edges.lines)]
-    own = shown(goals.accuracy.label)
+    own = shown(notes.goals.accuracy.label)
     signal = f"the search learned from {shown(learned_from(notes))}; front and pick are by {own}"
     lines += ["", f"ranking: {found.verdict} ({found.why})", f"signal:  {signal}", ""]
     lines += [f"page:  {study.folder / 'report' / 'report.html'}"]
@@ -101,6 +88,27 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
         lines.append(f"       {study.folder / 'configs'} (the front as HRNet configs)")
         lines += [f"train: {command}" for command in training_in_full(study)]
     return "\n".join(lines)
+
+
+def _no_front(study: Study) -> Iterator[str]:
+    """Yield that there is no front yet, why, and what is not known."""
+    variants = study.variants()
+    limits = limit_lines(study.notes.goals, variants)
+    yield from (f"limit: {shown(line)}" for line in limits)
+    within = limits and len(variants)
+    none = "no variant is within the limits" if within else "no trial has completed"
+    yield f"{none}: there is no front yet"
+    if doubts := study_doubts(study):
+        yield from ("", "not known:", *(f"  {doubt}" for doubt in doubts))
+
+
+def _front(study: Study, front: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
+    """Yield the front as a table, its limits, and what is not known."""
+    goals = study.notes.goals
+    names = ", ".join(one.label for one in goals.objectives)
+    yield from (f"front of {names}:", *_aligned([_header(goals), *_rows(study, front)]), "")
+    yield from (f"limit: {shown(line)}" for line in limit_lines(goals, study.variants()))
+    yield from _unknowns(study, table)
 
 
 def limit_lines(goals: Goals, variants: pd.DataFrame) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.phase import ConfirmPhase
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.earlier import expectation
+from hrnet_search.search.failures import why_infeasible
 from hrnet_search.search.fidelity.rules import first_schedule, rule_of
 from hrnet_search.search.first_measurements import measured_at_start
 from hrnet_search.search.in_time import InTime
@@ -49,14 +50,6 @@ from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import SHORT, Ask
 from hrnet_search.store.writer import StudyStore
-
-FEWEST_TOO_LARGE = 10
-"""Networks that do not fit into memory, beyond the trials asked for or these, end a study."""
-
-INFEASIBLE_A_TRIAL = 10
-"""Networks over the latency limit that may be tried for each trial before the search gives up."""
-
-SMALLER = "a smaller schedule.batch or crop helps, or limits.activations below what fits"
 
 
 class Brain:
@@ -242,13 +235,8 @@ class Brain:
             base = plan.space.base  # False while it is trained: nothing starts before it ends
             key = TrialKey(base.id, plan.base.id, plan.seeds[0])
             return self._book.commit(key, (), base, BASE)
-        if self._slices is not None:
-            if self._propose(SLICES):
-                return True
-            if self._trials.runs(SLICES):
-                return False  # what is trained is chosen from all that was judged
-            if self._confirm.ask_gate(self._slices.gate()):
-                return True
+        if self._slices and (asked := self._ask_slices(self._slices)) is not None:
+            return asked
         timed = self._in_time.budget.bounded
         searching = timed or self._trials.asked(SEARCH) < plan.trials - plan.confirming
         if searching and self._ask_by_rule(kept=plan.confirm):
@@ -257,8 +245,21 @@ class Brain:
             return False  # what confirms is chosen from all that was found
         if self._confirm.ask():
             return True
-        if self._book.running:
-            return False
+        return not self._book.running and self._ask_what_is_left(timed, searching)
+
+    def _ask_slices(self, slices: Slices) -> bool | None:
+        """Commit what shared weights are to judge next, then what its scores are held against.
+
+        False while they judge, None when all of that was asked for.
+        """
+        if self._propose(SLICES):
+            return True
+        if self._trials.runs(SLICES):
+            return False  # what is trained is chosen from all that was judged
+        return self._confirm.ask_gate(slices.gate()) or None
+
+    def _ask_what_is_left(self, timed: bool, searching: bool) -> bool:
+        """Commit one more variant for the search; False, and `why_ended`, if there is none."""
         # What confirming has no time for, or no use, goes back to the search.
         if (timed or not searching) and self._propose():
             return True
@@ -357,8 +358,7 @@ class Brain:
 
     def _find_obstacle(self) -> str:
         """Return why what was asked for cannot be trained, empty if it can or is."""
-        counts, base = self.counts, self._trials.base
-        first = self.plan.base
+        base, first = self._trials.base, self.plan.base
         if base and first and (why := why_no_base(base, self.plan.folder, first)):
             return why
         if self._has_all:
@@ -367,12 +367,8 @@ class Brain:
             return why
         limits = {limit.objective: limit.at_most for limit in self.plan.space.limits}
         too_slow = self._trials.over(limits.get(LATENCY))
-        too_large = counts[INFEASIBLE] - too_slow
-        if too_large >= max(FEWEST_TOO_LARGE, self.plan.trials):
-            return f"{too_large} networks did not fit into memory: {SMALLER}"
-        if too_slow >= INFEASIBLE_A_TRIAL * self.plan.trials:
-            return f"{too_slow} networks were measured over the latency limit"
-        return ""
+        too_large = self.counts[INFEASIBLE] - too_slow
+        return why_infeasible(too_large, too_slow, self.plan.trials)
 
     def _taken(self, ask: Ask) -> TrialResult | None:
         """Return what another study has found of a trial, with its files here; None if nothing."""

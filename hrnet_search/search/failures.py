@@ -1,4 +1,7 @@
-"""What failures end a study: those since it was started this time, for what was before is known."""
+"""What ends a study before its time: trials that fail, and networks that cannot be trained.
+
+Of failures those count that came since it was started this time, for what was before is known.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,14 @@ LEAST_FAILURES = 5
 
 ALIKE = 3
 """Failures in a row that end a study if they say the same: the next would be one more."""
+
+FEWEST_TOO_LARGE = 10
+"""Networks that do not fit into memory, beyond the trials asked for or these, end a study."""
+
+INFEASIBLE_A_TRIAL = 10
+"""Networks over the latency limit that may be tried for each trial before the search gives up."""
+
+SMALLER = "a smaller schedule.batch or crop helps, or limits.activations below what fits"
 
 GOES_ON = (
     "stopping; fix the cause and run the same command again (--retry-failed runs what failed again)"
@@ -47,6 +58,18 @@ class Failures:
         if self._count >= max(LEAST_FAILURES, self._planned / 2):
             return f"{self._count} trials failed: {GOES_ON}"
         return ""
+
+
+def why_infeasible(too_large: int, too_slow: int, trials: int) -> str:
+    """Return why a search of so many trials gives up, empty if it does not.
+
+    Networks that were `too_large` did not fit into memory, those `too_slow` broke the limit.
+    """
+    if too_large >= max(FEWEST_TOO_LARGE, trials):
+        return f"{too_large} networks did not fit into memory: {SMALLER}"
+    if too_slow >= INFEASIBLE_A_TRIAL * trials:
+        return f"{too_slow} networks were measured over the latency limit"
+    return ""
 
 
 def _kind(error: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a file is the one that a study was begun with: what differs, by key, with both values."""
+"""What of a study may not change, and how a file differs from the one that it was begun with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from hrnet_search.arch.targets import ANY
 from hrnet_search.data.contents import Contents, differences, from_text, to_text
 from hrnet_search.errors import Fault, StudyError, counted, shown
 from hrnet_search.files import write_whole
-from hrnet_search.records.accuracy import LEARN_FROM, SIGNAL
+from hrnet_search.goals import AT_LEAST
+from hrnet_search.records.accuracy import LEARN_FROM, MIOU, SIGNAL
 from hrnet_search.records.data_spec import NO_IDENTITY
 from hrnet_search.records.latency import TORCH
 from hrnet_search.records.schedule import NO_INIT, Schedule
-from hrnet_search.records.search_options import ALONE, EVALUATOR, FIDELITY, STOP_EARLY
+from hrnet_search.records.search_options import ALONE, EVALUATOR, FIDELITY, SHARED, STOP_EARLY
+from hrnet_search.search.plan import Plan
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.notes import Notes
@@ -41,6 +43,49 @@ FILES = "data"
 
 CONTENTS_FILE = "data.jsonl"
 OTHER_RULES = "none has changed, but this version decodes them by other rules"
+
+
+def identity_of(plan: Plan) -> dict[str, Any]:
+    """Return what may not change while a study lasts, by the section of the space file."""
+    identity = {
+        "base": plan.space.base.id,
+        VARY: [[c.path, c.values] for c in plan.space.choices],
+        "limits": [
+            *([limit.objective, limit.at_most] for limit in plan.space.limits),
+            *([one.objective.key, {AT_LEAST: one.at_least}] for one in plan.goals.floors),
+        ],
+        "objectives": [one.key for one in plan.goals.objectives],
+        TRAINING: plan.schedule.id,
+        "schedule.seeds": plan.seeds,
+        "schedule.rungs": plan.rungs,
+        LATENCY: plan.latency.identity,
+        "search.sampler": plan.sampler,
+        "search.seed": plan.seed,
+        "search.long": plan.long,
+        "search.stop": plan.stop,
+        **_where_set(plan),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def _where_set(plan: Plan) -> dict[str, Any]:
+    """Return what studies from before there was a choice do not have, where one was made."""
+    found: dict[str, Any] = {}
+    if plan.signal != MIOU:
+        found[SIGNAL] = plan.signal
+    if plan.space.target != ANY:
+        found[TARGET] = plan.space.target
+    if plan.space.require:
+        found[REQUIRE] = [rule.text for rule in plan.space.require]
+    if plan.fidelity != STOP_EARLY:
+        found[FIDELITY] = plan.fidelity
+    if own := plan.slices:
+        found[EVALUATOR] = SHARED
+        found["schedule.shared"] = [own.init_steps, own.init_networks, own.init_warmup]
+    if plan.earlier:
+        found[LEARN_FROM] = [f"{study.name} ({study.study})" for study in plan.earlier]
+    return found
 
 
 def check_same(file: SpaceFile, begun: Notes, now: Notes, contents: Contents, folder: Path) -> None:

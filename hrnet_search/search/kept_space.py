@@ -31,22 +31,14 @@ def keep_space(
 
     def value_of(keys: Keys, written: str) -> str | None:
         match keys:
-            case ("base",):
-                return BASE_FILE
             case ("data", "colors"):
                 named[COLORS_FILE] = absolute(written, Path(file.path).parent)
                 return COLORS_FILE
-            case ("data", "root"):
-                return file.schedule.data.root
-            case ("latency", "command", "0") if file.latency.command:
-                return file.latency.command[0]
-            case ("search", "learn_from", _):
-                return str(absolute(written, Path(file.path).parent))
             case ("tracking", name):
                 return redacted_address(tracking.get(name, written))
             case ("schedule", "init") | ("ablate", "factors", _, "levels", _):
                 return starts.get(written)
-        return None
+        return _in_full(file, keys, written)
 
     text, has_schema = beside(rewritten(without_secrets(file.text), value_of))
     with storage(folder):
@@ -55,3 +47,17 @@ def keep_space(
         for name, path in named.items():
             write_whole(folder / name, path.read_bytes())
         write_whole(folder / SPACE_FILE, text.encode())
+
+
+def _in_full(file: SpaceFile, keys: Keys, written: str) -> str | None:
+    """Return what stands for a text of a space file wherever it is read; None: as it is."""
+    match keys:
+        case ("base",):
+            return BASE_FILE
+        case ("data", "root"):
+            return file.schedule.data.root
+        case ("latency", "command", "0") if file.latency.command:
+            return file.latency.command[0]
+        case ("search", "learn_from", _):
+            return str(absolute(written, Path(file.path).parent))
+    return None

@@ -25,9 +25,10 @@ from hrnet_search.space.ablate_keys import (
     SCHEDULE_FACTORS,
     AnyLevels,
 )
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import read_schedule
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.vary import SAID, read_choices
 
 T = TypeVar("T")

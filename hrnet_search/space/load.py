@@ -10,20 +10,21 @@ from pathlib import Path
 
 import yaml
 
-from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.arch.hrnet_yaml import Config, read_config
 from hrnet_search.arch.targets import ANY
 from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
-from hrnet_search.errors import ArchitectureError, Fault, InputError, SpaceError, shown
+from hrnet_search.errors import ArchitectureError, Fault, SpaceError, shown
 from hrnet_search.goals import Goals
-from hrnet_search.records.accuracy import MIOU, MIOU_INT8
-from hrnet_search.records.latency import INT8, LatencySpec
-from hrnet_search.records.schedule import AUTO, Schedule
-from hrnet_search.records.search_options import ALONE, FIDELITY, HANG_S, SHARED, THAW
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import HANG_S, SHARED
 from hrnet_search.space import ablate
 from hrnet_search.space.ablate_keys import KINDS as ABLATE
+from hrnet_search.space.agreement import check_aux_weight, check_limits, check_sections
 from hrnet_search.space.batch_norm import check_arms, check_parts
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.data_section import read_data
 from hrnet_search.space.kinds import Keys, Name, Text
 from hrnet_search.space.objectives import LIMITS, OBJECTIVE_KINDS, read_limits, read_objectives
@@ -42,7 +43,6 @@ from hrnet_search.space.sections import (
     read_slices,
 )
 from hrnet_search.space.space import SearchSpace
-from hrnet_search.space.survey import least_costs
 from hrnet_search.space.tracking_section import TRACKING, TrackingSpec, read_tracking
 from hrnet_search.space.training_choices import (
     check_training,
@@ -190,52 +190,26 @@ def _load(
     crop = read_crop(parts["schedule"])
     data = read_data(reader, _node(top, "data"), file, data_root, crop)
     search = read_search(parts["search"], Path(file).parent)
-    shared = search.evaluator == SHARED
-    architecture = base.architecture if base else None
-    choices, nodes = read_choices(reader, parts["vary"], architecture)
-    check_training(reader, parts["schedule"], parts["vary"], choices, search)
-    as_first = with_first_levels(parts["schedule"], parts["vary"], choices)
-    schedule, seeds, rungs = read_schedule(reader, as_first, data, crop, base, shared)
-    check_warmup(reader, parts["vary"], choices, schedule.steps)
-    schedule = trained_by(schedule, first_levels(choices))
-    slices = read_slices(reader, parts["schedule"], schedule) if shared else None
+    trained = _trained(reader, parts, base, data, crop, search)
     hang_s = read_hang_s(parts["schedule"])
     latency = read_latency(parts["latency"])
     tracking = read_tracking(parts["tracking"])
     objectives = read_objectives(reader, parts["objectives"], data)
     limits, floors = read_limits(reader, parts["limits"], data)
-    for key in ("limits", "objectives"):
-        _check_int8(reader, parts[key], latency)
-    _check_rungs(reader, parts, search, rungs)
-    _check_signal(reader, parts["search"], search, Goals.of(objectives, (), data))
-    _check_judged(reader, parts["objectives"], search, Goals.of(objectives, (), data))
-    ablation = None
+    check_sections(reader, parts, latency, search, trained.rungs, Goals.of(objectives, (), data))
+    ablation, choices = None, trained.choices
     if "ablate" in top:
         objectives = ABLATION_OBJECTIVES
         ablation, choices = ablate.read_ablation(
             reader, parts["ablate"], base, data, crop, parts["schedule"]
         )
+    space = None
     if base is not None:
-        space = SearchSpace(
-            base.architecture,
-            choices,
-            limits,
-            latency.size,
-            data.classes,
-            top.take("target", TARGET, ANY),
-            top.take("require", REQUIRE, ()),
-        )
-        _check_aux_weight(reader, parts["schedule"], space)
-        if ablation is not None:
-            check_arms(reader, ablation, space, schedule, parts["schedule"])
-        elif choices:
-            check_levels(reader, space, nodes)
-            # A choice that could not be read may hold what rules ask for and limits are for.
-            read = not any(f.path.split(".")[0] in ("vary", "require") for f in reader.faults)
-            if read and check_rules(reader, space, top):
-                _check_limits(reader, space, parts["limits"])
-            check_parts(reader, space, slices or schedule, parts["schedule"])
-    if reader.faults or base is None:
+        target, require = top.take("target", TARGET, ANY), top.take("require", REQUIRE, ())
+        sizes = latency.size, data.classes
+        space = SearchSpace(base.architecture, choices, limits, *sizes, target, require)
+        _check_space(reader, top, parts, space, trained, ablation)
+    if reader.faults or base is None or space is None:
         raise SpaceError(sorted(reader.faults, key=lambda f: (f.file != file, f.line, f.column)))
     init = parts["schedule"].found.get("init")
     return SpaceFile(
@@ -246,73 +220,70 @@ def _load(
         space=space,
         objectives=objectives,
         floors=floors,
-        schedule=schedule,
-        seeds=seeds,
-        rungs=rungs,
+        schedule=trained.schedule,
+        seeds=trained.seeds,
+        rungs=trained.rungs,
         latency=latency,
         search=search,
         tracking=tracking,
         init_at=place(init[1]) if init else (0, 0),
         ablation=ablation,
         hang_s=hang_s,
-        slices=slices,
+        slices=trained.slices,
     )
 
 
-def _check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
-    if not space.limits:
-        return
-    try:
-        least = dict(zip(COST_NAMES, least_costs(space), strict=True))
-    except InputError as error:
-        reader.fault(limits.node, "vary", error.faults[0].wrong, "smaller counts")
-        return
-    for limit in space.limits:
-        if limit.objective in least and limit.at_most < least[limit.objective]:
-            lowest = least[limit.objective]
-            wrong = f"{limit.at_most:g} is below the space's minimum of {lowest}"
-            node = limits.node_of(limit.objective)
-            reader.fault(node, f"limits.{limit.objective}", wrong, f"at least {lowest}")
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What `vary` and `schedule` say together; `nodes` are where choices stand in the file."""
+
+    choices: tuple[Choice, ...]
+    nodes: dict[str, yaml.Node]
+    schedule: Schedule
+    seeds: tuple[int, ...]
+    rungs: tuple[int, ...]
+    slices: Schedule | None
 
 
-def _check_aux_weight(reader: Reader, section: Section, space: SearchSpace) -> None:
-    if "aux_weight" in section and not space.has_ocr:
-        wrong = "is not used by a plain head, which has no auxiliary output"
-        allowed = "a base with an OCR head, or vary.HEAD with ocr"
-        reader.fault(section.key_node("aux_weight"), section.where("aux_weight"), wrong, allowed)
+def _trained(
+    reader: Reader,
+    parts: Mapping[str, Section],
+    base: Config | None,
+    data: DataSpec,
+    crop: tuple[int, int],
+    search: SearchSpec,
+) -> _Trained:
+    vary, section = parts["vary"], parts["schedule"]
+    shared = search.evaluator == SHARED
+    choices, nodes = read_choices(reader, vary, base.architecture if base else None)
+    check_training(reader, section, vary, choices, search)
+    as_first = with_first_levels(section, vary, choices)
+    schedule, seeds, rungs = read_schedule(reader, as_first, data, crop, base, shared)
+    check_warmup(reader, vary, choices, schedule.steps)
+    schedule = trained_by(schedule, first_levels(choices))
+    slices = read_slices(reader, section, schedule) if shared else None
+    return _Trained(choices, nodes, schedule, seeds, rungs, slices)
 
 
-def _check_int8(reader: Reader, section: Section, latency: LatencySpec) -> None:
-    if MIOU_INT8 in section and latency.precision != INT8:
-        wrong = f"is not known where latency is measured in {latency.precision}"
-        allowed = "latency: {runtime: onnxruntime, precision: int8}"
-        reader.fault(section.key_node(MIOU_INT8), section.where(MIOU_INT8), wrong, allowed)
-
-
-def _check_judged(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
-    """What is judged by slices is judged as it is, not in int8."""
-    if search.evaluator == SHARED and goals.accuracy.key == MIOU_INT8:
-        wrong = f"does not go with search.evaluator: {SHARED}, which judges in floating point"
-        node, where = section.key_node(MIOU_INT8), section.where(MIOU_INT8)
-        reader.fault(node, where, wrong, f"evaluator: {ALONE}, or another accuracy")
-
-
-def _check_rungs(
-    reader: Reader, parts: Mapping[str, Section], search: SearchSpec, rungs: tuple[int, ...]
+def _check_space(
+    reader: Reader,
+    top: Section,
+    parts: Mapping[str, Section],
+    space: SearchSpace,
+    trained: _Trained,
+    ablation: ablate.AblateSpec | None,
 ) -> None:
-    if search.fidelity == THAW and len(rungs) < 2:
-        node = parts["search"].node_of("fidelity")
-        wrong = f"{THAW} pauses trials at the first of schedule.rungs, and there is none"
-        reader.fault(node, FIDELITY, wrong, "schedule.rungs: [STEP], an eighth of the steps, say")
-
-
-def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:
-    """Soft IoU and mIoU are of all classes, as trained: nothing else is learned from them."""
-    accuracy = goals.accuracy
-    if accuracy.key != MIOU and search.signal != AUTO:
-        what = "the network as trained" if accuracy.key == MIOU_INT8 else "all classes"
-        wrong = f"{search.signal} is of {what}, objectives.{shown(accuracy.name)} is not"
-        reader.fault(section.node_of("signal"), "search.signal", wrong, f"{AUTO}, or no such key")
+    schedule = parts["schedule"]
+    check_aux_weight(reader, schedule, space)
+    if ablation is not None:
+        check_arms(reader, ablation, space, trained.schedule, schedule)
+    elif space.choices:
+        check_levels(reader, space, trained.nodes)
+        # A choice that could not be read may hold what rules ask for and limits are for.
+        read = not any(f.path.split(".")[0] in ("vary", "require") for f in reader.faults)
+        if read and check_rules(reader, space, top):
+            check_limits(reader, space, parts["limits"])
+        check_parts(reader, space, trained.slices or trained.schedule, schedule)
 
 
 def _either_way(reader: Reader, top: Section) -> None:

@@ -6,17 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from hrnet_search.arch.architecture import (
-    HEAD_WORDS,
-    MAX_BRANCHES,
-    OCR,
-    PLAIN,
-    Architecture,
-    Stage,
-)
+from hrnet_search.arch.architecture import HEAD_WORDS, MAX_BRANCHES, OCR, PLAIN, Architecture, Stage
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.records.point import Point
-from hrnet_search.space.space import OF_HEADS, OF_STAGES, Choice, SearchSpace, level_table
+from hrnet_search.space.choice import OF_HEADS, OF_STAGES, Choice, level_table
+from hrnet_search.space.space import SearchSpace
 
 
 def _network(width: int, modules: tuple[int, ...], blocks: int, stage1: Stage) -> Architecture:

@@ -44,7 +44,8 @@ from hrnet_search.space.kinds import (
     Text,
 )
 from hrnet_search.space.reader import Reader, Section
-from hrnet_search.space.require import LONGEST, Requirement, RuleError
+from hrnet_search.space.require import LONGEST, Requirement
+from hrnet_search.space.rule_keys import RuleError
 
 RATES = {"sgd": 0.05, "adamw": 0.005}
 """Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""

@@ -6,100 +6,30 @@ level indices that writes its level into the arrays of the base.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.arch.architecture import (
-    EXPANSION,
-    HEAD_WORDS,
-    HEADS,
-    MAX_BRANCHES,
-    MAX_COUNT,
-    OCR,
-    Architecture,
-)
+from hrnet_search.arch.architecture import HEAD_WORDS, MAX_BRANCHES, MAX_COUNT, OCR, Architecture
 from hrnet_search.arch.batch import ARRAYS, ArchitectureBatch
 from hrnet_search.arch.cost import COST_NAMES, batch_costs, fit_64_bits
 from hrnet_search.arch.targets import ANY, TARGETS
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.records.point import Point
-from hrnet_search.space.require import Networks, Requirement
+from hrnet_search.space.choice import OF_HEADS, OF_STAGES, Choice, Write
+from hrnet_search.space.require import Requirement
+from hrnet_search.space.rule_keys import Networks
 
 Points = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 CHUNK = 1 << 16
 """Points decoded at once: arrays of a million would not fit a small machine."""
-
-OF_TRAINING = "schedule."
-"""How the path of a choice of training begins; what follows is a key of the schedule."""
-
-PATH = re.compile(
-    r"width|FINAL_CONV_KERNEL|HEAD|OCR\.(?:MID|KEY)_CHANNELS"
-    r"|STAGE(?P<stage>[1-4*])\.(?P<key>NUM_MODULES|NUM_BRANCHES|FUSE_METHOD|BLOCK"
-    r"|NUM_BLOCKS|NUM_CHANNELS)(\[(?P<branch>[0-3])\])?"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What one axis sets: a path as space.yaml writes it, and its levels.
-
-    A path that begins with `schedule.` sets how a variant is trained, and nothing of its network.
-    A path with `[b]` sets one branch, counted from 0; whole lists of NUM_BLOCKS and
-    NUM_CHANNELS are tuples.
-    """
-
-    path: str
-    values: tuple[Any, ...]
-
-    @property
-    def training(self) -> str:
-        """The key of the schedule that the choice sets, empty for a choice of the network."""
-        return self.path.removeprefix(OF_TRAINING) if self.path.startswith(OF_TRAINING) else ""
-
-    @property
-    def stages(self) -> tuple[int, ...]:
-        """Indices of the stages that the choice sets, from 0."""
-        if self.training:
-            return ()
-        match = PATH.fullmatch(self.path)
-        assert match, self.path
-        if self.path == "width" or match["stage"] == "*":
-            return (1, 2, 3)
-        return (int(match["stage"]) - 1,) if match["stage"] else ()
-
-    @property
-    def key(self) -> str:
-        """The yaml key that the choice sets."""
-        if self.path == "width":
-            return "NUM_CHANNELS"
-        if self.training:
-            return self.path
-        match = PATH.fullmatch(self.path)
-        assert match, self.path
-        return match["key"] or self.path
-
-    @property
-    def branch(self) -> int | None:
-        """The branch that the choice sets, None if it sets all."""
-        match = PATH.fullmatch(self.path)
-        return int(match["branch"]) if match and match["branch"] else None
-
-    @property
-    def ordered(self) -> bool:
-        """Whether levels are numbers that rise or fall: neighbours are then alike."""
-        if not all(type(v) in (int, float) for v in self.values):
-            return False
-        return self.values in (tuple(sorted(self.values)), tuple(sorted(self.values)[::-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +38,6 @@ class Limit:
 
     objective: str
     at_most: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """What a choice writes where: worked out once, for it is asked for with every array.
-
-    `column` is the choice's among those of the space. `table` [levels] or [levels, 4] is what each
-    level writes; `distinct` says that no two levels write the same number anywhere.
-    """
-
-    column: int
-    key: str
-    stages: tuple[int, ...]
-    branch: int | None
-    table: NDArray[np.int64]
-    distinct: bool
-
-    @classmethod
-    def of(cls, column: int, choice: Choice) -> _Write:
-        table = level_table(choice)
-        columns = table.reshape(len(table), -1).T
-        distinct = all(len(set(column.tolist())) == len(table) for column in columns)
-        return cls(column, choice.key, choice.stages, choice.branch, table, distinct)
 
 
 @dataclass(frozen=True)
@@ -343,9 +250,9 @@ class SearchSpace:
         return [tuple(map(int, p)) for p, good in zip(found, kept, strict=True) if good]
 
     @cached_property
-    def _writes(self) -> tuple[_Write, ...]:
+    def _writes(self) -> tuple[Write, ...]:
         choices = enumerate(self.choices)
-        return tuple(_Write.of(i, choice) for i, choice in choices if not choice.training)
+        return tuple(Write.of(i, choice) for i, choice in choices if not choice.training)
 
     def _canonical(self, points: Points) -> Points:
         batch = self.batch(points)
@@ -407,25 +314,6 @@ class SearchSpace:
         return kept
 
 
-OF_STAGES = {
-    "NUM_MODULES": "modules",
-    "NUM_BRANCHES": "branches",
-    "BLOCK": "expansion",
-    "NUM_BLOCKS": "blocks",
-    "NUM_CHANNELS": "channels",
-    "FUSE_METHOD": "cat",
-}
-"""Arrays of a batch by the key of a choice, those with an entry a stage."""
-
-OF_HEADS = {
-    "FINAL_CONV_KERNEL": "final_kernel",
-    "HEAD": "ocr",
-    "OCR.MID_CHANNELS": "mid_channels",
-    "OCR.KEY_CHANNELS": "key_channels",
-}
-"""Those with one entry."""
-
-
 def costs(
     space: SearchSpace,
     points: Points,
@@ -451,21 +339,6 @@ def exact_limits(space: SearchSpace) -> tuple[Limit, ...]:
 def _chunks(points: Points) -> Iterator[Points]:
     for start in range(0, len(points), CHUNK):
         yield points[start : start + CHUNK]
-
-
-def level_table(choice: Choice) -> NDArray[np.int64]:
-    """Return what each level writes into the arrays: a number, or one for each branch."""
-    if choice.path == "width":
-        return np.array([[w * 2**b for b in range(MAX_BRANCHES)] for w in choice.values])
-    if choice.key == "BLOCK":
-        return np.array([EXPANSION[v] for v in choice.values])
-    if choice.key == "FUSE_METHOD":
-        return np.array([int(v == "CAT") for v in choice.values])
-    if choice.key == "HEAD":
-        return np.array([HEADS.index(HEAD_WORDS[v]) for v in choice.values])
-    if isinstance(choice.values[0], tuple):
-        return np.array([[*v, *[v[-1]] * (MAX_BRANCHES - len(v))] for v in choice.values])
-    return np.array(choice.values)
 
 
 def _filled(base: Architecture) -> ArchitectureBatch:

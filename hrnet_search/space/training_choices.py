@@ -19,11 +19,11 @@ from hrnet_search.errors import shown
 from hrnet_search.records.point import Point
 from hrnet_search.records.schedule import CLASS_WEIGHTS, NO_INIT, Schedule
 from hrnet_search.records.search_options import ALONE, PART_FIRST, SHARED
+from hrnet_search.space.choice import OF_TRAINING, Choice
 from hrnet_search.space.kinds import Kind, OneOf
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.search_section import SearchSpec
 from hrnet_search.space.sections import INHERITED, RATES, SCHEDULE
-from hrnet_search.space.space import OF_TRAINING, Choice
 
 VARIED = (
     "optimiser", "lr", "momentum", "weight_decay", "power", "warmup", "loss", "class_weights",

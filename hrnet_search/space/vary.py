@@ -19,9 +19,10 @@ from hrnet_search.arch.architecture import (
     Architecture,
 )
 from hrnet_search.errors import nearest, shown
+from hrnet_search.space.choice import OF_TRAINING, Choice
 from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
-from hrnet_search.space.space import OF_TRAINING, Choice, SearchSpace
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.training_choices import TRAINING_KINDS, TRAINING_PATHS, VARIED
 
 MOST_LEVELS = 1000

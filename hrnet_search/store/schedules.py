@@ -13,7 +13,7 @@ from typing import Any
 from hrnet_search.records.objective import Objective
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import COMPLETED, TrialResult
-from hrnet_search.space.space import OF_TRAINING
+from hrnet_search.space.choice import OF_TRAINING
 from hrnet_search.space.training_choices import Schedules, schedules_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.trial_rows import Ask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,30 @@ ENLARGED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Which numbers a field of `Overrides` may be, what they are called, and how that is said."""
+
+    field: str
+    holds: Callable[[float], bool]
+    what: str
+    allowed: str
+
+
+RANGES = (
+    Range("ema", lambda v: 0 <= v < 1, "a decay", "0 to below 1"),
+    Range("lr", lambda v: 0 < v <= 100, "a learning rate", "above 0, at most 100"),
+    Range("base_size", lambda v: v >= 0, "a size", "pixels, or 0"),
+    Range(
+        "temperature",
+        lambda v: 0 < v <= MOST_TEMPERATURE,
+        "a temperature",
+        f"above 0, at most {MOST_TEMPERATURE:g}",
+    ),
+    Range("teacher_weight", lambda v: 0 < v <= 1, "a share of the loss", "above 0, at most 1"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Overrides:
     """What is asked for in the place of what a config or a study says; None: as it says.
 
@@ -80,7 +104,7 @@ class Overrides:
 
     def _faults(self) -> Iterator[Fault]:
         if self.steps is not None and self.epochs is not None:
-            yield Fault("--steps", self.steps, "stands beside --epochs", "one of the two")
+            yield Fault("--steps", self.steps, "cannot be set with --epochs", "one of the two")
         for name in ("steps", "epochs", "batch", "accumulate", "judged"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
@@ -90,22 +114,11 @@ class Overrides:
             if value is not None and value not in known:
                 allowed = ", ".join(known)
                 yield Fault(f"--{name}", value, f"{shown(value)} is not known", allowed)
-        if self.ema is not None and not 0 <= self.ema < 1:
-            wrong, allowed = f"{shown(self.ema)} is not a decay", "0 to below 1"
-            yield Fault("--ema", self.ema, wrong, allowed)
-        if self.lr is not None and not 0 < self.lr <= 100:
-            wrong = f"{shown(self.lr)} is not a learning rate"
-            yield Fault("--lr", self.lr, wrong, "above 0, at most 100")
-        if self.base_size is not None and self.base_size < 0:
-            wrong = f"{shown(self.base_size)} is not a size"
-            yield Fault("--base-size", self.base_size, wrong, "pixels, or 0")
-        if not 0 < self.temperature <= MOST_TEMPERATURE:
-            wrong = f"{shown(self.temperature)} is not a temperature"
-            allowed = f"above 0, at most {MOST_TEMPERATURE:g}"
-            yield Fault("--temperature", self.temperature, wrong, allowed)
-        if not 0 < self.teacher_weight <= 1:
-            wrong = f"{shown(self.teacher_weight)} is not a share of the loss"
-            yield Fault("--teacher-weight", self.teacher_weight, wrong, "above 0, at most 1")
+        for one in RANGES:
+            value = getattr(self, one.field)
+            if value is not None and not one.holds(value):
+                option = f"--{one.field.replace('_', '-')}"
+                yield Fault(option, value, f"{shown(value)} is not {one.what}", one.allowed)
 
     def fields(self) -> dict[str, Any]:
         """Return what is asked for by the field of the schedule that it stands in."""

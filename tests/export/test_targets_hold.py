@@ -16,7 +16,8 @@ from hrnet_search.export.hrnet import export_hrnet
 from hrnet_search.export.member import Member
 from hrnet_search.export.mmseg import export_mmseg
 from hrnet_search.export.result import ExportOptions
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.choice import Choice
+from hrnet_search.space.space import SearchSpace
 
 EXPORTERS = {"hrnet": export_hrnet, "mmseg": export_mmseg}
 

@@ -15,10 +15,12 @@ from hrnet_search.store.study import open_study
 @pytest.mark.slow
 def test_workers_with_half_a_gpu_each_train_beside_one_another(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
+    from hrnet_search.search.begin import open_store
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.ray_tune.nodes import Asked
     from hrnet_search.search.ray_tune.open_driver import ray_driver
-    from hrnet_search.search.run import open_store, plan_of, search
+    from hrnet_search.search.run import search
+    from hrnet_search.search.settled_plan import plan_of
     from hrnet_search.space.load import load_space_file
 
     space, folder = tmp_path / "space.yaml", tmp_path / "study"

@@ -23,7 +23,7 @@ from hrnet_search.report.edges import FILE, Edges, beyond, by_chance, edges_of, 
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary
 from hrnet_search.report.trust.evidence import evidence_of
-from hrnet_search.space.space import Choice
+from hrnet_search.space.choice import Choice
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore

@@ -15,7 +15,8 @@ from hrnet_search.records.schedule import Schedule
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Listener, run_inline
 from hrnet_search.search.plan import Plan
-from hrnet_search.space.space import Choice, Limit, SearchSpace
+from hrnet_search.space.choice import Choice
+from hrnet_search.space.space import Limit, SearchSpace
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore

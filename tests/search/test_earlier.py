@@ -18,14 +18,16 @@ from search.tabulated import drive, plan
 from hrnet_search.errors import InputError, StudyError
 from hrnet_search.pareto import hypervolume
 from hrnet_search.records.accuracy import MIOU
+from hrnet_search.search.begin import open_store
 from hrnet_search.search.earlier import FEWEST, expectation
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
-from hrnet_search.search.run import open_store, plan_of
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.samplers.sampler import Sampler
+from hrnet_search.search.settled_plan import plan_of
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.load import load_space_file
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned
 from hrnet_search.store.study import open_study
 

@@ -18,7 +18,8 @@ from hrnet_search.search.samplers.columns import Unit
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.surrogate import Data, fitted
 from hrnet_search.search.space_problem import problem_of
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.choice import Choice
+from hrnet_search.space.space import SearchSpace
 
 MODULES, BLOCKS = slice(0, 3), slice(3, 6)
 

@@ -12,13 +12,7 @@ import pytest
 from scipy.stats import kendalltau
 from search import tabulated
 from search.driven import drive
-from search.made_up_trials import (
-    KilledError,
-    accuracy,
-    killed_after,
-    made_up_latency,
-    run_made_up,
-)
+from search.made_up_trials import KilledError, accuracy, killed_after, made_up_latency, run_made_up
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.errors import InputError
@@ -40,7 +34,7 @@ from hrnet_search.search.fidelity.first_study import FEWEST
 from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.run import check_budget
+from hrnet_search.search.settled_plan import check_budget
 from hrnet_search.search.trials import CONFIRM, SEARCH
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import SHORT

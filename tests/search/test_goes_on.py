@@ -13,11 +13,12 @@ from PIL import Image
 
 from hrnet_search.errors import StudyError
 from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.search.begin import open_store
 from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.mirrors.outbox import places_of
 from hrnet_search.search.mirrors.tracking_uri import tracking_of
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.run import open_store, plan_of
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import SpaceFile, load_space_file
 from hrnet_search.space.schema import MODELINE, SCHEMA_FILE
 from hrnet_search.store.study import Study, open_study

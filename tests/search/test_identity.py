@@ -9,7 +9,8 @@ import pytest
 
 from hrnet_search.errors import StudyError
 from hrnet_search.report.summary import summary
-from hrnet_search.search.run import open_store, plan_of
+from hrnet_search.search.begin import open_store
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study

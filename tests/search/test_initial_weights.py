@@ -17,7 +17,7 @@ from hrnet_search.net.inherit import inherited_by
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult
 from hrnet_search.search.initial_weights import Initial, base_key, base_schedule, why_no_base
-from hrnet_search.search.run import plan_of
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import SpaceFile, load_space_file
 
 KEY = "hr-0123456789ab.sc-0123456789ab.0"

@@ -22,7 +22,8 @@ from hrnet_search.search.samplers.start_sample import start_sample
 from hrnet_search.search.samplers.training_rows import FLOOR, SAMPLE, chosen, raised
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.space_problem import problem_of
-from hrnet_search.space.space import Choice, Limit, SearchSpace
+from hrnet_search.space.choice import Choice
+from hrnet_search.space.space import Limit, SearchSpace
 from hrnet_search.space.space import costs as space_costs
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hrnet_search.errors import StudyError
-from hrnet_search.search import run
-from hrnet_search.search.run import open_store, plan_of
+from hrnet_search.search import settled_plan
+from hrnet_search.search.begin import open_store
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.findings import Probe
 
@@ -33,7 +34,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def settle(*_: object) -> Probe:
         return Probe(found.pop(0), "channels_last", "a CPU", {"fp32 channels_last": 0.5})
 
-    monkeypatch.setattr(run, "settle", settle)
+    monkeypatch.setattr(settled_plan, "settle", settle)
     return found
 
 

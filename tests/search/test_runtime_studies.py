@@ -13,7 +13,9 @@ from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.records.latency import COMMAND
 from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE
 from hrnet_search.report.trust.near_front import front_accuracy
-from hrnet_search.search.run import open_store, plan_of, search
+from hrnet_search.search.begin import open_store
+from hrnet_search.search.run import search
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.evaluations import IN_INT8, evaluation_path, read_counts
 from hrnet_search.store.study import Study, open_study

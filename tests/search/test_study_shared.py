@@ -16,7 +16,7 @@ from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.initial_weights import base_schedule, networks_that_share
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.run import plan_of
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore

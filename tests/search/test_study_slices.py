@@ -34,11 +34,12 @@ from hrnet_search.report.summary import summary
 from hrnet_search.report.tables import write_trials
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.search import slices as slices_module
+from hrnet_search.search.begin import open_store
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.initial_weights import base_key, base_schedule
 from hrnet_search.search.mirrors.outbox import mirrored
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.run import open_store, plan_of
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.search.slices import spread_order
 from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, SLICES
 from hrnet_search.space.generate import generate

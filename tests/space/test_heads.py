@@ -12,10 +12,11 @@ from hrnet_search import Architecture, cost, costs, load_space
 from hrnet_search.arch.architecture import OCR
 from hrnet_search.arch.targets import HRNET
 from hrnet_search.errors import SpaceError
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space_file
 from hrnet_search.space.published import designs, known_designs, point_of
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.survey import least_costs, survey
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -9,8 +9,9 @@ import pytest
 
 from hrnet_search import Architecture
 from hrnet_search.arch.architecture import OCR
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.published import PUBLISHED, known_designs, point_of
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.space import SearchSpace
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

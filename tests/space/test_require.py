@@ -22,10 +22,12 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import batch_costs, cost
 from hrnet_search.errors import SpaceError
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.generate import generate, reasons
 from hrnet_search.space.load import load_space
-from hrnet_search.space.require import Networks, Requirement, RuleError
-from hrnet_search.space.space import Choice, SearchSpace
+from hrnet_search.space.require import Requirement
+from hrnet_search.space.rule_keys import Networks, RuleError
+from hrnet_search.space.space import SearchSpace
 
 SIZE, CLASSES = (64, 96), 5
 RULES = (

@@ -15,8 +15,9 @@ from hrnet_search.arch.cost import Cost
 from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.errors import InputError
 from hrnet_search.net.hrnet import build
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.generate import reasons
-from hrnet_search.space.space import Choice, Limit, SearchSpace
+from hrnet_search.space.space import Limit, SearchSpace
 from hrnet_search.space.survey import least_costs, survey
 
 ROOT = Path(__file__).parents[2]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -163,48 +163,71 @@ def train(
     """
     steps = trainer.schedule.steps
     assert rungs[-1:] == (steps,), "the last rung is the end of the schedule"
-    results, kept = _resume(trainer, rungs, checkpoints)
-    if book:
-        book.begin(kept)
-
-    def save() -> None:
-        if checkpoints:
-            state = trainer.state() | {"rungs": [asdict(result) for result in results]}
-            checkpoints.save(state | ({"book": book.state()} if book else {}))
-
+    course = _Course(trainer, rungs, checkpoints, book)
     last: Judgement | None = None
     loss: float | None = None
     going = True
     while going:
         if trainer.step in rungs:
             if loss is not None:
-                save()
-            last = trainer.judge()
-            results.append(last.rung)
-            if book:
-                book.judged(trainer, last)
+                course.save()
+            last = course.judge()
             going = report(TrialProgress("evaluate", trainer.step, steps, loss, last.rung))
             if trainer.step == steps:
                 break  # it has ended: there is nothing left to stop
         elif checkpoints and checkpoints.due():
-            save()
+            course.save()
         if going:
             loss = trainer.advance()
-            try:
-                progress = TrialProgress(
-                    "train", trainer.step, steps, loss, strata=trainer.strata_losses
-                )
-                going = report(progress)
-            except (KeyboardInterrupt, StorageLostError) as error:  # a study goes on from here
-                # Of a storage that is lost the first that was met says why.
-                lost = isinstance(error, StorageLostError)
-                with suppress(StorageLostError) if lost else nullcontext():
-                    save()
-                raise
+            strata = trainer.strata_losses
+            with course.saved_if_cut_off():
+                going = report(TrialProgress("train", trainer.step, steps, loss, strata=strata))
     if last and last.rung.step == trainer.step:
         trainer.weights.load_state_dict(last.judged, strict=False)
     stopped = last is None or last.rung.step < steps
-    return Training(tuple(results), last, trainer.step, stopped)
+    return Training(tuple(course.results), last, trainer.step, stopped)
+
+
+class _Course:
+    """A training under way: its rungs so far, and what is kept of it to go on from."""
+
+    def __init__(
+        self,
+        trainer: Steps,
+        rungs: tuple[int, ...],
+        checkpoints: Checkpoints | None,
+        book: Book | None,
+    ) -> None:
+        self._trainer, self._checkpoints, self._book = trainer, checkpoints, book
+        self.results, kept = _resume(trainer, rungs, checkpoints)
+        if book:
+            book.begin(kept)
+
+    def judge(self) -> Judgement:
+        """Judge the network as it is now, and take the rung down."""
+        found = self._trainer.judge()
+        self.results.append(found.rung)
+        if self._book:
+            self._book.judged(self._trainer, found)
+        return found
+
+    def save(self) -> None:
+        """Make a checkpoint, if there is a place for one."""
+        if self._checkpoints:
+            state = self._trainer.state() | {"rungs": [asdict(rung) for rung in self.results]}
+            self._checkpoints.save(state | ({"book": self._book.state()} if self._book else {}))
+
+    @contextmanager
+    def saved_if_cut_off(self) -> Iterator[None]:
+        """Save when a study is interrupted, or loses its storage, to go on from there."""
+        try:
+            yield
+        except (KeyboardInterrupt, StorageLostError) as error:
+            # Of a storage that is lost the first error that was met says why.
+            lost = isinstance(error, StorageLostError)
+            with suppress(StorageLostError) if lost else nullcontext():
+                self.save()
+            raise
 
 
 def _resume(

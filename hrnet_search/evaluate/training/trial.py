@@ -136,23 +136,8 @@ class Worker:
         found.status = STOPPED
         if not report(TrialProgress("build")):
             return
-        if task.latency:
-            if not report(TrialProgress("latency")):
-                return
-            found.latency = _taken_latency(task)
-            if found.latency is None:
-                network, _ = start_network(task)
-                with gate.alone():
-                    found.latency = _latency(network, task)
-                del network  # its own is built for training
-            limit = task.latency_limit_ms
-            if limit is not None and found.latency.ms > limit:
-                found.status = INFEASIBLE
-                noisy = ", noisy" if found.latency.noisy else ""
-                found.error = f"{found.latency.ms:.4g} ms over latency_ms {limit:g}{noisy}"
-                return
-            if not report(TrialProgress("latency", latency=found.latency)):
-                return
+        if task.latency and not _goes_on_timed(task, report, gate, found):
+            return
         if task.taken is not None:
             found.status, found.error = COMPLETED, ""
             return
@@ -196,6 +181,25 @@ class Worker:
             return None
         folder = checkpoint_folder(task.folder, task.key)
         return Checkpoints(folder, every_s=self._checkpoint_s)
+
+
+def _goes_on_timed(task: TrialTask, report: Report, gate: DeviceGate, found: _Found) -> bool:
+    """Measure the latency of a trial that wants one; False if it ends there."""
+    if not report(TrialProgress("latency")):
+        return False
+    found.latency = _taken_latency(task)
+    if found.latency is None:
+        network, _ = start_network(task)
+        with gate.alone():
+            found.latency = _latency(network, task)
+        del network  # its own is built for training
+    limit = task.latency_limit_ms
+    if limit is not None and found.latency.ms > limit:
+        found.status = INFEASIBLE
+        noisy = ", noisy" if found.latency.noisy else ""
+        found.error = f"{found.latency.ms:.4g} ms over latency_ms {limit:g}{noisy}"
+        return False
+    return report(TrialProgress("latency", latency=found.latency))
 
 
 def _check_device(name: str, why: str) -> None:

@@ -13,7 +13,7 @@ from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.records.trial import STOPPED
 from hrnet_search.report.compare import ComparedFront, Comparison
 from hrnet_search.report.page.choices import Effect
-from hrnet_search.report.page.gather import Page
+from hrnet_search.report.page.content import Page
 
 Figure = dict[str, Any]
 

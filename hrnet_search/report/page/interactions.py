@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.space.space import PATH, Choice, SearchSpace
+from hrnet_search.space.choice import PATH, Choice
+from hrnet_search.space.space import SearchSpace
 
 Floats = NDArray[np.float64]
 Points = NDArray[np.int64]

@@ -20,8 +20,8 @@ from hrnet_search.data.palette import colour_keys
 from hrnet_search.errors import shown
 from hrnet_search.files import write_file
 from hrnet_search.report.compare import Comparison
+from hrnet_search.report.page.content import Page
 from hrnet_search.report.page.figures import comparison_figure, figures_of
-from hrnet_search.report.page.gather import Page
 from hrnet_search.report.page.sentences import trust_facts, verdict
 
 HERE = Path(__file__).parent

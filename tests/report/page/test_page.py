@@ -24,7 +24,8 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.records.latency import LatencyCondition
 from hrnet_search.records.trial import TrialResult
 from hrnet_search.report.page import points
-from hrnet_search.report.page.gather import Page, gather
+from hrnet_search.report.page.content import Page
+from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.points import MAY_BE, ON_FRONT
 from hrnet_search.report.page.render import page_html, script_json
 from hrnet_search.report.report import write_report
