@@ -22,6 +22,7 @@ from hrnet_search.evaluate.machine.devices import device_name, resolve_device, v
 from hrnet_search.evaluate.training.probe import is_open, settle
 from hrnet_search.evaluate.training.trial import Worker, gate_of
 from hrnet_search.goals import AT_LEAST
+from hrnet_search.inventory import Inventory
 from hrnet_search.net.hrnet import build
 from hrnet_search.paths import absolute
 from hrnet_search.records.accuracy import LEARN_FROM, MIOU, SIGNAL
@@ -66,9 +67,13 @@ T = TypeVar("T")
 
 
 def plan_of(
-    file: SpaceFile, folder: Path, trials: int | None = None, hours: float | None = None
+    file: SpaceFile,
+    folder: Path,
+    trials: int | None = None,
+    hours: float | None = None,
+    data: Inventory | None = None,
 ) -> Plan:
-    """Look at the data and settle a space file into a plan.
+    """Look at the data, unless it is known what they hold, and settle a space file into a plan.
 
     `trials`, or `hours` of devices, are its budget in the place of the file's.
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
@@ -76,7 +81,7 @@ def plan_of(
     """
     folder = absolute(folder)
     check_sampler(file)
-    data = inspect_data(file)
+    data = data or inspect_data(file)
     contents = contents_of(file.schedule.data)
     known = fingerprint(file.schedule.data, contents)
     schedule = replace(file.schedule, fingerprint=known)
