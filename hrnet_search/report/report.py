@@ -80,7 +80,7 @@ def _write(
     evidence = found.evidence if found else None
     plots = write_plots(study, folder, parts, evidence, style)
     configs = write_front_configs(study, parts)
-    ablation = write_ablation(study, folder, parts)
+    ablation = write_ablation(study, folder, parts, style)
     page = parts.make(folder / FILE, lambda: write_page(found, folder)) if found else None
     known = (found.evidence, found.edges) if found else None
     if found:
