@@ -22,7 +22,8 @@ from pathlib import Path
 import hrnet_search
 from hrnet_search.commands.space_file import load_search
 from hrnet_search.search.forecast import forecast, probe
-from hrnet_search.search.run import plan_of, spent_of
+from hrnet_search.search.run import spent_of
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.search.time_budget import HOUR
 
 ROOT = Path(__file__).parents[1]
@@ -107,7 +108,7 @@ def searched(case: Case, minutes: float, folder: Path) -> dict[str, object]:
     """Forecast a search, make it, and return its row."""
     hours = minutes * 60 / HOUR
     place = folder / f"{case.name}-{case.workers}"
-    plan = plan_of(load_search(case.space, case.data_root), place, None, hours)
+    plan = plan_of(load_search(case.space, case.data_root, print), place, None, hours)
     said = forecast(plan, probe(plan), "", 0, case.workers)
     least, expected, most = said.seconds
     began = time.monotonic()

@@ -19,13 +19,15 @@ from matplotlib.figure import Figure
 
 from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, read_table
 from benchmarks.tables.judge import Table, candidates, table_of, tau_with_truth
-from hrnet_search.report.figure import FRONT, GRID, INK, MUTED, TRIAL
+from hrnet_search.report.figure import INK, MUTED
 from hrnet_search.report.trust.statistics import Interval
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 CURVE = ROOT / "benchmarks" / "results" / "camvid_curve.csv"
+GRID = "#E4E4E4"
 BIN_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7")
+TRIAL, FRONT = BIN_COLOURS[0], BIN_COLOURS[4]
 SHOWN_SIGNALS = ("log MACs", "log parameters", "miou", "soft_iou")
 SHORT_STEPS = 150
 SHIPPED_STEPS = 300

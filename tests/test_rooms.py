@@ -110,6 +110,7 @@ GUESTS = {
     "trainings.view": {"rich"},
     "trainings.worker": {"ray"},
     "commands.terminal": {"rich"},
+    "commands.working": {"rich"},
     "commands.completion": {"shtab"},
 }
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "misc"}

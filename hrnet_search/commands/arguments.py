@@ -123,6 +123,12 @@ def offered(action: argparse.Action) -> list[str]:
     return list(words()) if words else []
 
 
+def add_progress(sub: argparse.ArgumentParser) -> None:
+    """Take what a program that drives a command asks for."""
+    events = "an event a line of JSON instead (docs/events.md)"
+    sub.add_argument("--progress", choices=["json"], help=events)
+
+
 def add_space(sub: argparse.ArgumentParser) -> None:
     """Take a space file, and where its data lie."""
     sub.add_argument("space", type=expanded, metavar="SPACE", help="space file (yaml)")

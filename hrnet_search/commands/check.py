@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrnet_search.commands.arguments import add_space
+from hrnet_search.commands.forecasting import Asked, forecast_of, room_line
 from hrnet_search.commands.outcome import DONE, say, say_as_it_is, warn
 from hrnet_search.commands.space_file import (
     RESULTS,
@@ -19,13 +21,25 @@ from hrnet_search.commands.space_file import (
     load,
     look_at_data,
     seen,
+    study_folder,
 )
+from hrnet_search.errors import HrnetSearchError, first_line
 
 if TYPE_CHECKING:
+    from hrnet_search.ablation.arms import Ablation
     from hrnet_search.inventory import Inventory
     from hrnet_search.records.schedule import Schedule
+    from hrnet_search.search.forecast import Forecast
     from hrnet_search.space.load import SpaceFile
 
+
+MEASURE = (
+    "say hours too, by a few training steps measured now, for about half a minute"
+    " (on a terminal it does)"
+)
+
+MEASURE_S = 30.0
+"""Seconds after which it measures no further step: who waits at a terminal has read the rest."""
 
 MOST_WARMUP = 0.15
 """Share of the steps above which a warm-up leaves too few at the full learning rate."""
@@ -33,26 +47,35 @@ MOST_WARMUP = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a space file without problems says: in lines for people, and plain for programs."""
+    """What a space file without problems says: in lines for people, and plain for programs.
+
+    `data` are what was seen of the data, None where nobody says where they are.
+    """
 
     lines: tuple[str, ...]
     plain: dict[str, Any]
+    data: Inventory | None = None
 
 
 def add(sub: argparse.ArgumentParser) -> None:
     """Take what `check` does."""
     add_space(sub)
     sub.add_argument("--json", action="store_true", help="for programs to read")
+    sub.add_argument("--measure", action=argparse.BooleanOptionalAction, help=MEASURE)
 
 
 def command(options: argparse.Namespace) -> int:
     """Look for every problem of a space file; else say how large and how expensive the space is."""
-    found = check(options.space, options.data_root, warn)
+    file, found = _checked(options.space, options.data_root, warn)
     if options.json:
-        say_as_it_is(json.dumps(found.plain))
+        forecast = _measured(file, found, warn) if options.measure else None
+        hours = {"forecast": asdict(forecast)} if forecast else {}
+        say_as_it_is(json.dumps(found.plain | hours))
         return DONE
     for line in found.lines:
         say(line)
+    if file.ablation is None:
+        _say_hours(file, found, options.measure)
     return DONE
 
 
@@ -65,9 +88,50 @@ def check(
 
     Data and initial weights are looked at as `run` does, data only if it is known where they are.
     """
+    return _checked(space, data_root, warn)[1]
+
+
+def _checked(
+    space: str | Path, data_root: str | Path | None, warn: Callable[[str], None]
+) -> tuple[SpaceFile, Checked]:
     file = load(space, data_root, warn)
     data = look_at_data(file)
-    return _space(file, data) if file.ablation is None else _ablation(file, data)
+    return file, _space(file, data) if file.ablation is None else _ablation(file, data)
+
+
+def _say_hours(file: SpaceFile, found: Checked, measure: bool | None) -> None:
+    """Say at the end what a search would take; where that is not measured, what measures it.
+
+    On a terminal it is measured if nobody says otherwise and the data are there.
+    """
+    if measure is None:
+        measure = sys.stdout.isatty() and found.data is not None
+    if not measure:
+        say("how long it takes: check --measure says it, by a few training steps")
+        return
+    try:
+        forecast = _measured(file, found, say)
+    except KeyboardInterrupt:  # all but this was said
+        return
+    if forecast:
+        for line in (*forecast.lines(), room_line(study_folder(file, None))):
+            say(line)
+
+
+def _measured(file: SpaceFile, found: Checked, say: Callable[[str], None]) -> Forecast | None:
+    """Return what a search would take; None where it is not known, of which is warned."""
+    wrong = "how long it takes was not measured: "
+    if file.ablation is not None:
+        warn(f"{wrong}this is an ablation, hrnet-search ablate --plan says more")
+        return None
+    if found.data is None:
+        warn(f"{wrong}the data have no root (--data-root DIR)")
+        return None
+    try:
+        return forecast_of(file, study_folder(file, None), Asked(), say, MEASURE_S, found.data)
+    except HrnetSearchError as error:  # of this machine, or of weights that lie elsewhere
+        warn(f"{wrong}{first_line(error)}")
+        return None
 
 
 def warmup_advice(schedule: Schedule) -> Iterator[str]:
@@ -102,11 +166,12 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     return Checked(
         (*lines, *initial.lines, *learned, *advice, *warmup, *found.lines(), disk),
         {"name": file.name, **plain, **asdict(found)},
+        data,
     )
 
 
 def _disk(file: SpaceFile) -> str:
-    """Return how large the weights of a study are, and what says how long it would take."""
+    """Return how large the weights of a study are."""
     from hrnet_search.records.search_options import KEEP_ALL
     from hrnet_search.search.disk import drawn_costs, sized, weight_bytes
 
@@ -117,7 +182,7 @@ def _disk(file: SpaceFile) -> str:
     if not file.search.hours:
         total = sized(weight_bytes(costs, trials, file.search.keep))
         said += f", {total} of {trials} trials ({kept})"
-    return f"{said}; how long it takes: hrnet-search run --plan measures"
+    return said
 
 
 def _learned(file: SpaceFile) -> list[str]:
@@ -149,4 +214,15 @@ def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:
     for arm in ablation.arms:
         note = f", {arm.note}" if arm.note else ""
         lines.append(f"  {arm.name}: {arm.ratio:.1%} of the reference's MACs{note}")
-    return Checked(tuple(lines), {"name": file.name, **seen(data), **plain})
+    lines.append(_disk_of_arms(ablation))
+    return Checked(tuple(lines), {"name": file.name, **seen(data), **plain}, data)
+
+
+def _disk_of_arms(ablation: Ablation) -> str:
+    """Return how large the weights of an ablation are: all stay, for its seeds."""
+    from hrnet_search.records.search_options import KEEP_ALL
+    from hrnet_search.search.disk import sized, weight_bytes
+
+    costs = [arm.cost for arm in ablation.distinct]
+    total = sized(weight_bytes(costs, ablation.trainings, KEEP_ALL))
+    return f"weights: about {total} of {ablation.trainings} trainings"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_search.commands.arguments import (
+    add_progress,
     add_space,
     add_take_over,
     output,
@@ -64,8 +65,7 @@ def add_driving(sub: argparse.ArgumentParser) -> None:
         "-o", "--output", type=output, metavar="STUDY", help="study folder (results/NAME)"
     )
     sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
-    events = "an event a line of JSON instead (docs/events.md)"
-    sub.add_argument("--progress", choices=["json"], help=events)
+    add_progress(sub)
     add_take_over(sub)
     sub.add_argument("--retry-failed", action="store_true", help="run trials that failed again")
     ray = sub.add_argument_group("several workers (docs/cluster.md)")

@@ -16,6 +16,7 @@ from hrnet_search.export.result import ExportOptions
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
+    from hrnet_search.commands.terminal import Terminal
     from hrnet_search.export.member import Member
     from hrnet_search.export.result import ExportResult
     from hrnet_search.records.latency import Latency
@@ -36,6 +37,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     size = {"nargs": 2, "type": positive, "metavar": ("H", "W")}
     sub.add_argument("--size", help="fix the image size of ONNX files (open)", **size)  # type: ignore[arg-type]
     sub.add_argument("--batch", type=positive, metavar="N", help="fix their batch (open)")
+    sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
 
 
 def _formats() -> Iterable[str]:
@@ -50,7 +52,10 @@ def command(options: argparse.Namespace) -> int:
     folder = _folder(study, options.output)
     size = (options.size[0], options.size[1]) if options.size else None
     how = ExportOptions(options.weights, options.as_is, size, options.batch)
-    found = _export(study, folder, options.format.split(","), how, options.latency, say)
+    from hrnet_search.commands.terminal import Terminal
+
+    terminal, formats = Terminal(options.plain), options.format.split(",")
+    found = _export(study, folder, formats, how, options.latency, terminal)
     for name, result in found.items():
         say(f"{name}: {counted(len(result.written), 'file')} in {folder}")
         for refusal in result.refused:
@@ -81,7 +86,9 @@ def export(
     names = formats.split(",") if isinstance(formats, str) else formats
     found = opened(study)
     how = ExportOptions(weights, as_is, size, batch)
-    return _export(found, _folder(found, folder), names, how, latency, lambda _: None)
+    from hrnet_search.commands.terminal import Quiet
+
+    return _export(found, _folder(found, folder), names, how, latency, Quiet())
 
 
 def _folder(study: Study, folder: str | Path | None) -> Path:
@@ -96,15 +103,17 @@ def _export(
     formats: Sequence[str],
     how: ExportOptions,
     latency: bool,
-    say: Callable[[str], None],
+    terminal: Terminal,
 ) -> dict[str, ExportResult]:
+    from hrnet_search.commands.working import working
     from hrnet_search.export.table import export_front
 
     if latency and "onnx" not in formats:
         wrong = "only ONNX files are timed here"
         raise InputError(Fault("--latency", None, wrong, "with onnx in --format"))
-    measure = _onnx_latency(how, say) if latency else None
-    return export_front(study, folder, list(dict.fromkeys(formats)), how, measure)
+    measure = _onnx_latency(how, terminal.say) if latency else None
+    with working(terminal) as told:
+        return export_front(study, folder, list(dict.fromkeys(formats)), how, measure, told)
 
 
 def _onnx_latency(

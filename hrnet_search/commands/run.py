@@ -19,6 +19,7 @@ from hrnet_search.commands.driver import (
     show_in_mirrors,
     spin_less,
 )
+from hrnet_search.commands.forecasting import Asked, forecast_of, room_line
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
 from hrnet_search.commands.space_file import (
     data_lines,
@@ -27,7 +28,7 @@ from hrnet_search.commands.space_file import (
     load_search,
     study_folder,
 )
-from hrnet_search.errors import Fault, InputError, counted
+from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
@@ -143,31 +144,12 @@ def _say_plan(
     file: SpaceFile, folder: Path, budget: Budget, how: Driving, terminal: Terminal
 ) -> None:
     """Say what a study would take, or the rest of one: nothing is trained and nothing written."""
-    spin_less()
-    from hrnet_search.files import free_bytes
-    from hrnet_search.search.disk import sized
-    from hrnet_search.search.forecast import forecast, of_study, probe
-    from hrnet_search.search.run import spent_of
-    from hrnet_search.search.settled_plan import plan_of
-    from hrnet_search.store.study import open_study
-    from hrnet_search.store.tables import FILE
+    from hrnet_search.search.forecast import PROBE_S
 
-    plan = plan_of(file, folder, budget.trials, budget.hours)
-    ended, durations, spent = 0, None, 0.0
-    if (folder / FILE).exists():
-        study = open_study(folder)
-        ended, durations = len(study.ended()), of_study(plan, study)
-        spent = spent_of((result for _, result in study.ended()), study.notes)
-    if durations is not None and durations.known:
-        basis = f"by {counted(durations.known, 'training')} of {folder}"
-    else:
-        terminal.say("measuring a few steps of a few variants")
-        durations = probe(plan)
-        basis = f"by a few steps of {counted(durations.known, 'variant')}, measured now"
-    found = forecast(plan, durations, basis, ended, how.workers or 1, spent)
-    for line in found.lines():
+    asked = Asked(budget.trials, budget.hours, how.workers or 1)
+    for line in forecast_of(file, folder, asked, terminal.say, PROBE_S).lines():
         terminal.say(line)
-    terminal.say(f"free where the study lies: {sized(free_bytes(folder))}")
+    terminal.say(room_line(folder))
 
 
 def _warn_of_disk(plan: Plan, store: StudyStore, how: Driving, terminal: Terminal) -> None:

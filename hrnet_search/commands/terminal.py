@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from hrnet_search.commands.outcome import say, say_as_it_is, warn, writing_output
 from hrnet_search.errors import clean
 from hrnet_search.events import TrialEvents, event_line
+
+if TYPE_CHECKING:
+    from hrnet_search.trainings.view import View
 
 LOG = logging.getLogger("hrnet_search")
 
@@ -49,6 +52,16 @@ class Terminal:
     def began(self, folder: Path, trials: int, ended: int, first: Sequence[str]) -> None:
         """Tell that a study begins, or goes on after `ended` of `trials`; lines say it here."""
 
+    def training_views(self) -> Sequence[View]:
+        """Return what tells of a training here beside the bar or the lines."""
+        return ()
+
+    def told(self, event: str, lines: Iterable[str], **fields: object) -> None:
+        """Tell what has happened: in `lines` to people, to programs as an `event` of `fields`."""
+        del event, fields
+        for line in lines:
+            self.say(line)
+
     def finished(self, folder: Path, why: str, text: str, code: int) -> None:
         """Print at a command's end why the study ended and what it found."""
         del folder, code  # which stand in the summary, and with the process
@@ -73,6 +86,17 @@ class Events(Terminal):
         """Return what tells of trials."""
         return [TrialEvents(self.emit)]
 
+    def training_views(self) -> Sequence[View]:
+        """Return what tells of a training."""
+        from hrnet_search.trainings.view import TrainingEvents  # reads a folder of trainings
+
+        return [TrainingEvents(self.emit)]
+
+    def told(self, event: str, lines: Iterable[str], **fields: object) -> None:
+        """Tell what has happened."""
+        del lines  # say the same to people
+        self.emit(event, **fields)
+
     def began(self, folder: Path, trials: int, ended: int, first: Sequence[str]) -> None:
         """Tell that a study begins, or goes on."""
         self.emit("study_began", study=str(folder), trials=trials, ended=ended)
@@ -85,7 +109,7 @@ class Events(Terminal):
 
 
 def terminal_of(options: argparse.Namespace) -> Terminal:
-    """Return where a study speaks as the command line asks for."""
+    """Return where a study, or a training, speaks as the command line asks for."""
     return Events() if options.progress == "json" else Terminal(options.plain)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_search.commands.arguments import (
+    add_progress,
     device,
     number,
     offer,
@@ -18,7 +19,7 @@ from hrnet_search.commands.arguments import (
     whole,
 )
 from hrnet_search.commands.driver import spin_less
-from hrnet_search.commands.outcome import DONE, say
+from hrnet_search.commands.outcome import DONE
 from hrnet_search.commands.space_file import RESULTS
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, shown
@@ -90,6 +91,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     uri = "where its MLflow run is made: a tracking URI, off, or auto (a file in its folder)"
     add("--mlflow", default="auto", metavar="URI", help=uri)
     add("--plain", action="store_true", help="plain lines on a terminal too")
+    add_progress(sub)
 
 
 def _add_schedule(sub: argparse.ArgumentParser) -> None:
@@ -153,9 +155,10 @@ def _precisions() -> Iterable[str]:
 
 def command(options: argparse.Namespace) -> int:
     """Train a config, or a trial of a study, in full; the same command again goes on."""
-    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.commands.terminal import terminal_of
     from hrnet_search.trainings.plan import Overrides
 
+    terminal = terminal_of(options)
     asked = Asked(
         options.source, options.output, options.trial, options.pick, options.data,
         options.data_root, options.device, options.checkpoint_every, options.mlflow,
@@ -163,10 +166,8 @@ def command(options: argparse.Namespace) -> int:
     )  # fmt: skip
     given = {name: getattr(options, name) for name in Overrides.__slots__}
     crop = (options.crop[0], options.crop[1]) if options.crop else None
-    folder, results = _train(asked, Overrides(**{**given, "crop": crop}), Terminal(options.plain))
-    for line in _ending(folder, results):
-        say(line)
-    say(f"page: {_page(folder)}")
+    folder, results = _train(asked, Overrides(**{**given, "crop": crop}), terminal)
+    _tell_end(folder, results, _page(folder), terminal)
     return DONE
 
 
@@ -247,7 +248,7 @@ def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, Tr
     begun = read_record(folder) if is_training(folder) else None
     plan = plan_of(start, given, asked.device, begun)
     workers = _workers(asked, plan)
-    how = (terminal.console, terminal.live, asked.checkpoint_s, workers)
+    how = (terminal.console, terminal.live, asked.checkpoint_s, workers, terminal.training_views())
     results = train_in(plan, folder, *how)
     _send(asked.mlflow, folder, terminal)
     return folder, results
@@ -306,14 +307,21 @@ def _page(folder: Path) -> Path:
     return write_training_page(folder)
 
 
-def _ending(folder: Path, results: TrainingResults) -> Iterable[str]:
+def _tell_end(folder: Path, results: TrainingResults, page: Path, terminal: Terminal) -> None:
     from hrnet_search.progress import duration
     from hrnet_search.store.trainings import BEST, LAST, weights_file
 
     best, last = results.best, results.final
     if best is None or last is None:
         return
-    yield f"done after {last.step} steps in {duration(results.wall_s)}: mIoU {last.miou:.2%}"
-    yield f"best: {best.miou:.2%} at step {best.step}"
-    for which in (BEST, LAST):
-        yield f"weights, {which}: {weights_file(folder, which)}"
+    weights = {which: str(weights_file(folder, which)) for which in (BEST, LAST)}
+    lines = [
+        f"done after {last.step} steps in {duration(results.wall_s)}: mIoU {last.miou:.2%}",
+        f"best: {best.miou:.2%} at step {best.step}",
+        *(f"weights, {which}: {path}" for which, path in weights.items()),
+        f"page: {page}",
+    ]
+    judged = {"miou": last.miou, "best_miou": best.miou, "best_step": best.step}
+    files = {"best_weights": weights[BEST], "last_weights": weights[LAST], "page": str(page)}
+    told = {"training": str(folder), "step": last.step, **judged, "wall_s": results.wall_s, **files}
+    terminal.told("training_ended", lines, **told, exit_code=DONE)

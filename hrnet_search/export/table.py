@@ -19,6 +19,7 @@ from hrnet_search.store.study import Study
 
 Exporter = Callable[[Member, Path, ExportOptions], ExportResult]
 Measure = Callable[[Path, Member], Latency]
+Told = Callable[[int, int, str], None]
 
 EXPORTERS: dict[str, Exporter] = {
     "hrnet": export_hrnet,
@@ -38,10 +39,12 @@ def export_front(
     formats: Sequence[str],
     options: ExportOptions,
     measure: Measure | None = None,
+    told: Told = lambda *_: None,
 ) -> dict[str, ExportResult]:
     """Write the front in every format, and a card a member; return what was written by format.
 
-    A refusal leaves the other files good. `measure` times a written ONNX file for the card. Raise
+    A refusal leaves the other files good. `measure` times a written ONNX file for the card;
+    `told` hears before each file how many are done, how many there are, and which it is. Raise
     InputError for unknown formats, missing libraries and a study without a front, before anything
     is written; StorageLostError where a file cannot be written.
     """
@@ -52,9 +55,11 @@ def export_front(
         raise InputError(Fault("", None, wrong, allowed, file=str(study.folder)))
     found = dict.fromkeys(formats, ExportResult())
     cards = ExportResult()
-    for member in members:
+    parts = len(members) * len(formats)
+    for place, member in enumerate(members):
         whole, latencies = ExportResult(), []
-        for name in formats:
+        for column, name in enumerate(formats):
+            told(place * len(formats) + column, parts, f"{name}: {member.stem}")
             result = EXPORTERS[name](member, Path(folder), options)
             found[name] += result
             whole += result

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
@@ -25,9 +27,7 @@ from hrnet_search.report.style import Style, styled
 
 Floats = NDArray[np.float64]
 
-# Blue and vermilion of Okabe and Ito's set, apart in grey and for colour-blind readers too.
-TRIAL, FRONT = "#0072B2", "#D55E00"
-INK, MUTED, GRID = "#222222", "#5A5A5A", "#E4E4E4"
+INK, MUTED = "#222222", "#5A5A5A"
 MOST_WIDTH_TICKS = 8
 LEGEND_LINE = 2.1
 """The height of the legend above the axes, in sizes of its text."""
@@ -97,8 +97,8 @@ def _draw(picture: Picture) -> Figure:
         loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2,
         handletextpad=0.4, columnspacing=1.4, borderaxespad=0.2, borderpad=0.2,
     )  # fmt: skip
-    size = mpl.rcParams["legend.fontsize"]
-    caption = _lines(picture.caption, figure, size)
+    size = points("legend.fontsize")
+    caption = broken(picture.caption, figure, size)
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=size, color=MUTED, parse_math=False)
     figure.draw_without_rendering()  # settles the layout, which the labels need
     figure.set_layout_engine("none")  # each format would settle it again
@@ -131,7 +131,19 @@ def save(
     )
 
 
-def _lines(text: str, figure: Figure, size: float, share: float = 1.0) -> str:
+def points(name: str) -> float:
+    """Return a size of text of the style in force, in points: a style may say `small`."""
+    settings: Any = mpl.rcParams  # matplotlib types its keys one by one
+    return float(FontProperties(size=settings[name]).get_size_in_points())
+
+
+def two_colours() -> tuple[str, str]:
+    """Return the first two colours of the style in force: of trials, and of the front."""
+    cycle = [entry["color"] for entry in mpl.rcParams["axes.prop_cycle"]]
+    return cycle[0], cycle[1 % len(cycle)]
+
+
+def broken(text: str, figure: Figure, size: float, share: float = 1.0) -> str:
     """Break the lines of a text that are longer than a share of the figure's width."""
     most = int(72 * figure.get_figwidth() * share / (WIDTH_OF_CHARACTER * size))
     return "\n".join(textwrap.fill(line, max(most, 20)) for line in text.split("\n"))
@@ -145,13 +157,11 @@ def _bytes(write: Callable[..., None], metadata: dict[str, None] | None = None) 
 
 
 def _frame(axes: Axes, picture: Picture) -> None:
-    figure, size = axes.get_figure(root=True), mpl.rcParams["axes.labelsize"]
+    figure, size = axes.get_figure(root=True), points("axes.labelsize")
     assert figure is not None, "axes are made in a figure"
     # Above the legend, which has a line of its own.
-    axes.set_title(
-        picture.title, pad=LEGEND_LINE * mpl.rcParams["legend.fontsize"], parse_math=False
-    )
-    axes.set_xlabel(_lines(picture.label, figure, size, 0.85), parse_math=False)
+    axes.set_title(picture.title, pad=LEGEND_LINE * points("legend.fontsize"), parse_math=False)
+    axes.set_xlabel(broken(picture.label, figure, size, 0.85), parse_math=False)
     axes.set_ylabel(f"{picture.accuracy} (%)", parse_math=False)
     low, high = 100 * float(picture.y.min()), 100 * float(picture.y.max())
     room = max(0.12 * (high - low), 1.0)
@@ -180,7 +190,7 @@ def _cost_axis(axes: Axes, picture: Picture) -> None:
 
 def _points(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     rest, y_all = ~on_front, 100 * picture.y
-    trial, front = (entry["color"] for entry in (*mpl.rcParams["axes.prop_cycle"],)[:2])
+    trial, front = two_colours()
     size = mpl.rcParams["lines.markersize"]
     # See-through, so that trials on one spot are darker than one alone.
     axes.scatter(
@@ -231,7 +241,7 @@ def _labels(axes: Axes, picture: Picture, on_front: NDArray[np.bool_]) -> None:
     for (y, x), numbers in sorted(spots.items(), reverse=True):
         text = axes.annotate(
             _names(numbers), (x, y), (-3, 3), textcoords="offset points", ha="right",
-            fontsize=mpl.rcParams["legend.fontsize"],
+            fontsize=points("legend.fontsize"),
         )  # fmt: skip
         text.set_in_layout(False)
         box = text.get_window_extent()

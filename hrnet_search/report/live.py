@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
+from hrnet_search.report.live_files import TEXT, Files, kind_of, linked_files
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html
 from hrnet_search.store.study import Snapshot, Study
@@ -29,8 +30,8 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-HTML, TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
-NOT_SERVED = "not served here: hrnet-search report writes it into the study's folder\n"
+HTML = "text/html; charset=utf-8"
+NOT_SERVED = "not served here: the page and the files that it links to are\n"
 
 
 class LivePage:
@@ -38,7 +39,7 @@ class LivePage:
 
     def __init__(self, study: Study) -> None:
         self._study, self._lock = study, Lock()
-        self._made: tuple[str, bytes] = "", b""
+        self._made: tuple[str, bytes, Files] = "", b"", {}
 
     def version(self) -> str:
         """Return what differs when the page would: a word for the trials that have ended."""
@@ -48,11 +49,21 @@ class LivePage:
     def html(self) -> bytes:
         """Return the page as it is now. Raise StudyError for a study that is gone or damaged."""
         with self._lock:
-            version = self._version()  # before the page: a trial that ends meanwhile shows next
-            if version != self._made[0]:
-                found = gather(Snapshot(self._study))
-                self._made = version, page_html(found, live=version)
-            return self._made[1]
+            return self._now()[0]
+
+    def file(self, path: str) -> bytes | None:
+        """Return a file that the page links to as it is now, by its path; None for all else."""
+        with self._lock:
+            make = self._now()[1].get(path)
+            return make() if make else None
+
+    def _now(self) -> tuple[bytes, Files]:
+        version = self._version()  # before the page: a trial that ends meanwhile shows next
+        if version != self._made[0]:
+            study = Snapshot(self._study)
+            found = gather(study)
+            self._made = version, page_html(found, live=version), linked_files(study, found)
+        return self._made[1:]
 
     def _version(self) -> str:
         return f"{len(self._study.ended())}-{self._study.outcome}"
@@ -91,18 +102,20 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         token, _, rest = path.removeprefix("/").partition("/")
         if not secrets.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
             return HTTPStatus.FORBIDDEN, TEXT, b"wrong token\n"
-        if path == f"/{self.token}/{rest}" and rest in ("", "version"):
-            return self._made(rest)
-        return HTTPStatus.NOT_FOUND, TEXT, NOT_SERVED.encode()
+        return self._made(rest if path == f"/{self.token}/{rest}" else None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a browser that leaves in the middle; others are answered all the same."""
 
-    def _made(self, rest: str) -> tuple[HTTPStatus, str, bytes]:
+    def _made(self, rest: str | None) -> tuple[HTTPStatus, str, bytes]:
         try:
-            if rest:
+            if rest == "":
+                return HTTPStatus.OK, HTML, self.page.html()
+            if rest == "version":
                 return HTTPStatus.OK, TEXT, self.page.version().encode()
-            return HTTPStatus.OK, HTML, self.page.html()
+            if rest is not None and (content := self.page.file(rest)) is not None:
+                return HTTPStatus.OK, kind_of(rest), content
+            return HTTPStatus.NOT_FOUND, TEXT, NOT_SERVED.encode()
         except HrnetSearchError as error:  # the study was moved, or is being repaired
             self._warn(str(error))
             return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{error}\n".encode()

@@ -19,7 +19,7 @@ from hrnet_search.report.page.render import FILE, write_comparison, write_page
 from hrnet_search.report.plots import write_plots
 from hrnet_search.report.style import Style, style_of
 from hrnet_search.report.summary import summary
-from hrnet_search.report.tables import write_duels, write_front, write_trials
+from hrnet_search.report.tables import FRONT, TRIALS, write_duels, write_front, write_trials
 from hrnet_search.report.trust.evidence import Evidence
 from hrnet_search.report.trust.statistics import Stamp
 from hrnet_search.store.study import Snapshot, Study
@@ -74,13 +74,13 @@ def _write(
     refuse_links(study.folder)
     folder = study.folder / FOLDER
     found = parts.make(folder / FILE, lambda: gather(study))
-    trials = parts.make(folder / "trials.csv", lambda: write_trials(study, folder))
-    front = parts.make(folder / "front.csv", lambda: write_front(study, folder))
+    trials = parts.make(folder / TRIALS, lambda: write_trials(study, folder))
+    front = parts.make(folder / FRONT, lambda: write_front(study, folder))
     duels = parts.make(folder / "duels.csv", lambda: write_duels(study, folder))
     evidence = found.evidence if found else None
     plots = write_plots(study, folder, parts, evidence, style)
     configs = write_front_configs(study, parts)
-    ablation = write_ablation(study, folder, parts)
+    ablation = write_ablation(study, folder, parts, style)
     page = parts.make(folder / FILE, lambda: write_page(found, folder)) if found else None
     known = (found.evidence, found.edges) if found else None
     if found:

@@ -15,12 +15,24 @@ from hrnet_search.report.trust.trials import slices_ids
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
 
+TRIALS, FRONT = "trials.csv", "front.csv"
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 """What makes a spreadsheet run a cell, or hides such a start from the eye."""
 
 
 def write_trials(study: Study, folder: Path) -> Path:
     """Write every trial, running ones too, its part in a duel, and the versions it ran under."""
+    return write_file(folder / TRIALS, trials_csv(study))
+
+
+def write_front(study: Study, folder: Path) -> Path:
+    """Write the front of the study's own objectives, cheapest first."""
+    return write_file(folder / FRONT, front_csv(study))
+
+
+def trials_csv(study: Study) -> bytes:
+    """Return the content of trials.csv."""
     table, trials = study.results(), study.trials()
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
     if parts := part_in(study.notes, [ask for ask, _ in trials]):
@@ -29,12 +41,12 @@ def write_trials(study: Study, folder: Path) -> Path:
         by_slices = table["schedule"].isin(list(judged))
         table["judged"] = np.where(by_slices, "by slices", "")
     table["versions"] = table["number"].map({number: spelt(found) for number, found in ran})
-    return write_file(folder / "trials.csv", csv_bytes(table))
+    return csv_bytes(table)
 
 
-def write_front(study: Study, folder: Path) -> Path:
-    """Write the front of the study's own objectives, cheapest first."""
-    return write_file(folder / "front.csv", csv_bytes(study.front()))
+def front_csv(study: Study) -> bytes:
+    """Return the content of front.csv."""
+    return csv_bytes(study.front())
 
 
 def write_duels(study: Study, folder: Path) -> Path | None:

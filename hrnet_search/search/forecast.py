@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import prod
 from statistics import fmean, median, pstdev
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.data.dataset import largest_sizes
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.records.trial import COMPLETED, TrialKey, TrialProgress, TrialTask
 from hrnet_search.search.disk import DRAWN, checkpoint_bytes, drawn_costs, sized, weight_bytes
@@ -28,6 +30,15 @@ PROBED = 4
 
 PROBE_STEPS = 4
 """Steps of each of them; the first, in which kernels are chosen, is not counted."""
+
+PROBE_S = 600.0
+"""Seconds after which no further step is measured."""
+
+LEAST_STEPS = 2
+"""Steps of a first network that are measured however long they take."""
+
+FORWARD = 1 / 3
+"""Share of a training step that goes forward."""
 
 LEAST_DOUBT = 0.15
 """Share by which hours are in doubt whatever was measured: a machine has other work too."""
@@ -117,20 +128,21 @@ def of_study(plan: Plan, study: Study) -> Durations:
     )
 
 
-def probe(plan: Plan) -> Durations:
+def probe(plan: Plan, within: float = PROBE_S) -> Durations:
     """Train a few networks of a plan's space for some steps; return what whole trials would take.
 
-    Nothing is written. Data are loaded as trials load them, but without a cache.
+    Nothing is written. Data are loaded as trials load them, but without a cache. After `within`
+    seconds no further step begins, but for the two of a first network that say anything.
     """
-    worker = Worker()
-    networks, steps = _spread(plan), plan.schedule.steps
-    _trial_seconds(plan, worker, networks[len(networks) // 2])  # opens data, and warms up
-    return Durations(
-        [
-            Took(_cost(plan, network), steps, _trial_seconds(plan, worker, network))
-            for network in networks
-        ]
-    )
+    end = time.monotonic() + within
+    worker, networks = Worker(), _spread(plan)
+    middle = networks[len(networks) // 2]  # opens data, and warms up: it is measured anew
+    took = {middle.id: (middle, _trial_seconds(plan, worker, middle, end, LEAST_STEPS))}
+    for network in networks:
+        if (seconds := _trial_seconds(plan, worker, network, end)) is not None:
+            took[network.id] = network, seconds
+    steps = plan.schedule.steps
+    return Durations([Took(_cost(plan, one), steps, s) for one, s in took.values() if s])
 
 
 def _spread(plan: Plan) -> list[Architecture]:
@@ -140,31 +152,51 @@ def _spread(plan: Plan) -> list[Architecture]:
     return [found[place] for place in sorted(places)]
 
 
-def _trial_seconds(plan: Plan, worker: Worker, network: Architecture) -> float:
-    """Return the seconds of a whole trial, from one of a few steps."""
+def _trial_seconds(
+    plan: Plan, worker: Worker, network: Architecture, end: float, least: int = 0
+) -> float | None:
+    """Return the seconds of a whole trial, from one of a few steps.
+
+    It is cut off at `end`, but not before `least` steps; None if it had no step by then.
+    """
     steps = min(PROBE_STEPS, plan.schedule.steps)
     schedule = replace(plan.schedule.from_scratch(), steps=steps, warmup=0)
     key = TrialKey(network.id, schedule.id, plan.seeds[0])
     task = TrialTask(0, key, network, schedule, (steps,), plan.latency, device=plan.device)
     marks: list[float] = []
+    judged: list[float] = []
 
     def report(progress: TrialProgress) -> bool:
+        now = time.monotonic()
+        if progress.rung is not None:
+            judged.append(now)
         if progress.phase == "train":
-            marks.append(time.monotonic())
-        elif progress.rung is not None:
-            judged.append(time.monotonic())
-        return True
+            marks.append(now)
+        whole = progress.phase == "train" and progress.step == steps
+        needed = _judging(plan, _step(marks, began)) if whole else 0.0
+        return now + needed < end or len(marks) < least
 
-    judged: list[float] = []
     began = time.monotonic()
     worker.run(task, report)
     whole = time.monotonic() - began
-    if not marks or not judged:  # infeasible, or failed: what it took is all that is known
-        return whole
-    step = median([b - a for a, b in pairwise(marks)] or [marks[0] - began])
-    judge = judged[-1] - marks[-1]
-    rest = whole - judge - (marks[-1] - marks[0]) - step
+    if not marks:  # infeasible or failed, and what it took is all that is known; or cut off
+        return whole if time.monotonic() < end else None
+    step = _step(marks, began)
+    judge = judged[-1] - marks[-1] if judged else _judging(plan, step)
+    rest = whole - (marks[-1] - marks[0]) - step - (judge if judged else 0)
     return max(0.0, rest) + judge * len(plan.rungs) + step * plan.schedule.steps
+
+
+def _step(marks: list[float], began: float) -> float:
+    """Return the seconds of a step, of which the ends are known."""
+    return median([b - a for a, b in pairwise(marks)] or [marks[0] - began])
+
+
+def _judging(plan: Plan, step: float) -> float:
+    """Return about what judging takes where a step takes so many seconds: it goes forward alone."""
+    data = plan.schedule.data
+    pixels = plan.data.val.images * prod(data.size or largest_sizes(data)["val"])
+    return step * FORWARD * pixels / (plan.schedule.batch * prod(plan.schedule.crop))
 
 
 def _cost(plan: Plan, network: Architecture) -> Cost:

@@ -9,6 +9,7 @@ from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.evaluate.machine.devices import resolve_device
 from hrnet_search.evaluate.training.probe import is_open, settle
+from hrnet_search.inventory import Inventory
 from hrnet_search.paths import absolute
 from hrnet_search.records.schedule import AUTO, TRAINED_FIRST, Schedule
 from hrnet_search.records.search_options import (
@@ -30,9 +31,13 @@ from hrnet_search.store.tables import FILE
 
 
 def plan_of(
-    file: SpaceFile, folder: Path, trials: int | None = None, hours: float | None = None
+    file: SpaceFile,
+    folder: Path,
+    trials: int | None = None,
+    hours: float | None = None,
+    data: Inventory | None = None,
 ) -> Plan:
-    """Look at the data and settle a space file into a plan.
+    """Look at the data, unless it is known what they hold, and settle a space file into a plan.
 
     `trials`, or `hours` of devices, are its budget in the place of the file's.
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
@@ -40,7 +45,7 @@ def plan_of(
     """
     folder = absolute(folder)
     check_sampler(file)
-    data = inspect_data(file)
+    data = data or inspect_data(file)
     contents = contents_of(file.schedule.data)
     known = fingerprint(file.schedule.data, contents)
     schedule = replace(file.schedule, fingerprint=known)

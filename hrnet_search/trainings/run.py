@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from hrnet_search.store.trainings import (
 from hrnet_search.trainings.plan import Plan
 from hrnet_search.trainings.process import train_alone
 from hrnet_search.trainings.starts import is_study
-from hrnet_search.trainings.view import watching
+from hrnet_search.trainings.view import View, watching
 
 if TYPE_CHECKING:
     from hrnet_search.trainings.together import Workers
@@ -60,11 +60,12 @@ def train_in(
     live: bool,
     checkpoint_s: float = EVERY_S,
     workers: Workers | None = None,
+    others: Sequence[View] = (),
 ) -> TrainingResults:
     """Train what a plan says in `folder`, from its checkpoint if there is one, to the end.
 
     `console` is rich's, `live` whether lines may be redrawn on it; `workers` train through Ray,
-    without them this process does. Raise StudyError for a folder
+    without them this process does. `others` are told how it goes too. Raise StudyError for a folder
     of something else or of another training, StudyInUseError where another process trains in it,
     StorageLostError, TrainingError, and KeyboardInterrupt after Ctrl-C, when all is saved.
     """
@@ -79,7 +80,7 @@ def train_in(
         if before.ended:
             return before
         first = (*plan.lines, *_going_on(before, folder))
-        with watching(plan.record, folder, console, live, first) as watch:
+        with watching(plan.record, folder, console, live, first, others) as watch:
             watch.knows(before.rungs)
             if workers:
                 from hrnet_search.trainings.together import train_together  # Ray takes its time

@@ -11,6 +11,8 @@ import pytest
 from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.cli import main
+from hrnet_search.commands import working
 from hrnet_search.errors import InputError, StorageLostError
 from hrnet_search.export.member import Member
 from hrnet_search.export.result import ExportOptions, ExportResult
@@ -146,3 +148,21 @@ def test_a_folder_that_cannot_be_written_is_named(
     (tmp_path / "out").write_text("a file")
     with pytest.raises(StorageLostError, match="out"):
         export_front(make_front(PLAIN), tmp_path / "out", ["hrnet"], ALL)
+
+
+def test_an_export_says_how_far_it_is(
+    make_front: Callable[..., Study],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(working, "LINE_S", 0.0)
+    study = make_front(PLAIN, network(3))
+    words = ["export", str(study.folder), "-o", str(tmp_path / "out")]
+    assert main([*words, "--format", "hrnet,safetensors"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert [line.split(": ")[0] for line in said] == [
+        "[0/4] hrnet", "[1/4] safetensors", "[2/4] hrnet", "[3/4] safetensors"
+    ]  # fmt: skip
+    assert all(line.endswith(" s left") for line in said[1:])
+    assert PLAIN.id in said[0]

@@ -29,7 +29,9 @@ tracking: {{mlflow: "off"}}
 STUDY = """
 import sys
 from pathlib import Path
-from hrnet_search.search.run import open_store, plan_of, search
+from hrnet_search.search.begin import open_store
+from hrnet_search.search.run import search
+from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import load_space_file
 
 class Telling:

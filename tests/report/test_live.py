@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import socket
 import subprocess
@@ -10,8 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urljoin
 
 import pytest
 from chromium import FOUND, WHY_NOT, Browser
@@ -19,9 +22,16 @@ from made_up import network, result
 
 from hrnet_search.cli import main
 from hrnet_search.report.live import LivePage, Server
+from hrnet_search.report.report import write_report
+from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
+RECORD = AblationRecord(
+    name="made_up", design="one-factor", resolution=0, aliases=(), factors=("fuse",),
+    reference=("SUM",), seeds=(0,), alpha=0.05, margin=0.005, trainings=1, ended=1, noise=None,
+    least_p=1.0, detectable=None, class_names=(), arms=(), effects=(), notes=(),
+)  # fmt: skip
 
 
 @contextmanager
@@ -67,6 +77,51 @@ def test_the_page_may_ask_its_own_server_alone(make_study: MakeStudy) -> None:
     assert headers["Cache-Control"] == "no-store"
 
 
+def links(html: bytes) -> list[str]:
+    """Return what a page links to beside places in itself."""
+    found = re.findall(r'href="([^"#][^"]*)"', html.decode())
+    return [unescape(link) for link in found if link != "data:,"]
+
+
+def test_every_link_of_the_page_leads_to_what_the_report_would_write(
+    make_study: MakeStudy, blank_pictures: None
+) -> None:
+    study = make_study((network(9), result(1)), (network(10), result(2, miou=0.7)))
+    assert not (study.folder / "report").exists()
+    with serving(study) as server:
+        page = f"/{server.token}/"
+        linked = links(asked(server, page)[1])
+        answers = {link: asked(server, urljoin(page, link)) for link in linked}
+    assert not (study.folder / "report").exists()  # nothing was written
+    assert {link.split("/")[0] for link in linked} == {"front.csv", "trials.csv", "configs"}
+    write_report(study)
+    for link, (status, body, headers) in answers.items():
+        beside = study.folder if link.startswith("configs/") else study.folder / "report"
+        assert (status, body) == (200, (beside / link).read_bytes()), link
+        assert headers["Content-Type"].startswith("text/")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_links_of_an_ablation_lead_to_its_tables(make_study: MakeStudy) -> None:
+    study = make_study((network(9), result(1)), ablation=RECORD)
+    with serving(study) as server:
+        page = f"/{server.token}/"
+        linked = set(links(asked(server, page)[1]))
+        assert {"ablation.md", "ablation.csv", "ablation.tex"} < linked
+        assert all(asked(server, urljoin(page, link))[0] == 200 for link in linked)
+        assert asked(server, f"{page}ablation.json")[0] == 404  # to which it does not link
+
+
+def test_files_are_as_the_study_is_now(make_study: MakeStudy) -> None:
+    study = make_study((network(9), result(1)))
+    with serving(study) as server:
+        path = f"/{server.token}/trials.csv"
+        before = asked(server, path)[1].splitlines()
+        make_study((network(10), result(2)))
+        after = asked(server, path)[1].splitlines()
+    assert (len(before), len(after)) == (2, 3)
+
+
 def hostile(token: str) -> list[str]:
     """Return paths that ask for more than the page."""
     up = ("..", "%2e%2e", "..%2f..", "%252e%252e", "..\\..", "....//", ".%00", "%c0%ae%c0%ae")
@@ -76,6 +131,11 @@ def hostile(token: str) -> list[str]:
     odd = ["/", "//", "*", "http://example.org/", f"/{token}", f"/{token}//"]
     odd += [f"/{token}/version/", f"/{token}/?a", f"/{token}x/", f"/{token[:-1]}/", "/x/"]
     odd += [f"/{token}/version%20", f"/{token};/"]
+    odd += [f"/{token}/{a}" for a in ("configs", "configs/", "configs//", "report/front.csv")]
+    odd += [f"/{token}/{a}" for a in ("front.csv/", "front.csv?", "front.csv%00", "./front.csv")]
+    odd += [f"/{token}/{a}" for a in ("%66ront.csv", "FRONT.CSV", "front", "x/../front.csv")]
+    odd += [f"/{token}/{a}" for a in ("trials.json", "ablation.csv", "duels.csv", "report.html")]
+    odd += [f"/{token}//front.csv", "/front.csv", f"/{token[:-1]}/front.csv", f"/{token}/~"]
     odd += [f"/{token}/./", f"/x/../{token}/", f"/{token.swapcase()}/", "/favicon.ico"]
     return [
         *inside,
@@ -94,6 +154,9 @@ def test_hostile_paths_get_nothing(make_study: MakeStudy) -> None:
     with serving(make_study((network(9), result(1)))) as server:
         paths = hostile(server.token)
         assert len(paths) >= 100
+        inside = links(server.page.html())
+        paths += [f"/{server.token}/configs/{a}{b}" for a in ("../", "..%2f", "./") for b in inside]
+        paths += [f"/{server.token[1:]}/{name}" for name in inside]
         for path in paths:
             with socket.create_connection(("127.0.0.1", server.port), 10) as wire:
                 host = f"127.0.0.1:{server.port}"

@@ -171,12 +171,17 @@ def test_the_front_has_its_intervals_in_percent_and_the_axis_holds_them() -> Non
     assert axes.get_ylim()[1] >= 90
 
 
+SIZES = ("legend.fontsize", "axes.labelsize", "axes.titlesize", "xtick.labelsize")
+
+
 def test_a_style_file_is_laid_over_ours_and_what_is_none_is_a_fault(tmp_path: Path) -> None:
     own = tmp_path / "own.mplstyle"
     own.write_text("figure.figsize: 7.2, 4.8\n")
     figure = draw(picture([8, 16], [0.3, 0.5]), style_of(own))
     assert figure.get_figwidth() == 7.2
     assert style_of(own)["xtick.labelsize"] == style_of()["xtick.labelsize"]
+    own.write_text("".join(f"{key}: small\n" for key in SIZES))  # by its name, as matplotlib takes
+    assert draw(picture([8, 16], [0.3, 0.5]), style_of(own)).texts[0].get_fontsize() == 6.2475
     for text in ("figure.figsize: wide\n", "no.such.key: 3\n", "nothing here\n"):
         own.write_text(text)
         with pytest.raises(InputError, match="--style"):

@@ -9,10 +9,14 @@ import pytest
 from search.tabulated import SPACE, plan
 
 from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.evaluate.training.train import Report
+from hrnet_search.inventory import Inventory, SplitInventory
 from hrnet_search.records.search_options import KEEP_FRONT
+from hrnet_search.records.trial import RungResult, TrialProgress, TrialTask
+from hrnet_search.search import forecast as module
 from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
-from hrnet_search.search.forecast import forecast
+from hrnet_search.search.forecast import forecast, probe
 from hrnet_search.space.generate import generate
 
 COSTS = [cost(network, (64, 64), 8) for network in generate(SPACE, 60, 1)]
@@ -102,3 +106,72 @@ def test_bytes_of_weights_are_those_of_their_parameters() -> None:
     schedule = replace(plan().schedule, optimiser="sgd", ema=0.0)
     assert checkpoint_bytes(costs, schedule, 2) == 4 * 2 * 2 * largest
     assert (sized(2.63e8), sized(1.5e9)) == ("263 MB", "1.5 GB")
+
+
+class Clock:
+    """Time that passes where it is told to."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Device:
+    """Trains in a made-up time: 5 s to measure a latency, `step_s` a step, 12 s to judge."""
+
+    def __init__(self, clock: Clock, step_s: float) -> None:
+        self.clock, self.step_s, self.steps, self.judged = clock, step_s, 0, 0
+
+    def run(self, task: TrialTask, report: Report) -> None:
+        if not report(TrialProgress("latency")):
+            return
+        self.clock.now += 5
+        going, steps = True, task.schedule.steps
+        for step in range(1, steps + 1):
+            self.clock.now += self.step_s
+            self.steps += 1
+            going = report(TrialProgress("train", step, steps, 1.0))
+            if not going:
+                return
+        self.clock.now += 12
+        self.judged += 1
+        report(TrialProgress("evaluate", steps, steps, 1.0, RungResult(steps, 0.5, (), 1.0, 0.5)))
+
+
+def probed(
+    monkeypatch: pytest.MonkeyPatch, within: float, step_s: float, images: int = 36
+) -> tuple[Device, float, int]:
+    """Return the device after a probe, the seconds of a whole trial by it, and of how many."""
+    clock = Clock()
+    device = Device(clock, step_s)
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "Worker", lambda: device)
+    planned = plan()
+    crop, batch = planned.schedule.crop, planned.schedule.batch
+    data = replace(planned.schedule.data, size=crop)
+    of_data = Inventory(val=SplitInventory(images * batch, 0))
+    schedule = replace(planned.schedule, data=data, steps=100)
+    found = probe(replace(planned, schedule=schedule, rungs=(50, 100), data=of_data), within)
+    return device, found.expected(COSTS[0], 100), found.known
+
+
+def test_a_probe_says_what_whole_trials_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, seconds, known = probed(monkeypatch, 1000, 1.0)
+    assert (device.steps, device.judged, known) == (20, 5, 4)
+    assert seconds == pytest.approx(5 + 100 * 1.0 + 2 * 12)
+
+
+def test_a_probe_ends_soon_where_steps_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps of one network are measured; it judges as fast as a step goes forward."""
+    device, seconds, known = probed(monkeypatch, 30, 40.0, images=3)
+    assert (device.steps, device.judged, known) == (2, 0, 1)
+    assert device.clock.now == 5 + 2 * 40
+    assert seconds >= 5 + 100 * 40 + 2 * (3 * 40 / 3)
+
+
+def test_a_probe_does_not_judge_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch a step, 360 times as many images to judge: 120 s, of which there are not so many."""
+    device, seconds, known = probed(monkeypatch, 60, 1.0, images=360)
+    assert (device.judged, known) == (0, 4)
+    assert seconds == pytest.approx(5 + 100 * 1.0 + 2 * 120)

@@ -14,6 +14,7 @@ from hrnet_search.errors import shown
 from hrnet_search.files import write_file
 from hrnet_search.parts import Parts
 from hrnet_search.report.ablation.plots import write_ablation_plots
+from hrnet_search.report.style import Style
 from hrnet_search.report.tables import csv_bytes
 from hrnet_search.report.trust.latency_doubt import study_doubts
 from hrnet_search.report.trust.trials import version_warning
@@ -40,13 +41,15 @@ TEX_SPECIAL = {
 KINDS = {"arm": "arms", "main effect": "main effects", "interaction": "interactions"}
 
 
-def write_ablation(study: Study, folder: Path, parts: Parts) -> tuple[Path, ...]:
+def write_ablation(
+    study: Study, folder: Path, parts: Parts, style: Style | None = None
+) -> tuple[Path, ...]:
     """Write tables and plots of the ablation in a study; nothing for a study without one."""
     record = study.notes.ablation
     if record is None:
         return ()
     written = [_write_table(name, record, study, folder / name, parts) for name in TABLES]
-    return (*filter(None, written), *write_ablation_plots(record, folder, parts))
+    return (*filter(None, written), *write_ablation_plots(record, folder, parts, style))
 
 
 def _write_table(

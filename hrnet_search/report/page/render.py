@@ -26,6 +26,9 @@ from hrnet_search.report.page.sentences import trust_facts, verdict
 
 HERE = Path(__file__).parent
 FILE = "report.html"
+BESIDE, BELOW = "../configs/", "configs/"
+"""Where configs are, for the page in a study's folder and for one that is served."""
+
 CERTAIN = 0.99
 """The largest chance that draws are taken to tell from certainty."""
 
@@ -53,6 +56,7 @@ def page_html(page: Page, live: str = "") -> bytes:
         },
         page=page,
         live=live,
+        configs=BELOW if live else BESIDE,
         figures=figures,
         stamp=page.evidence.stamp,
         trust=trust_facts(page.evidence),

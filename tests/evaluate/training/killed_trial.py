@@ -59,7 +59,7 @@ def train(folder: Path, after: int = 0) -> int:
         process.kill()
     process.join()
     assert bool(process.exitcode) == bool(after)
-    return reports.value
+    return int(reports.value)
 
 
 def matrices(folder: Path) -> list[Any]:

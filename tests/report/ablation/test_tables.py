@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up import network, result
+from matplotlib.text import Text
 
 from hrnet_search.parts import Parts
 from hrnet_search.report.ablation.plots import classes, forest, interactions, write_ablation_plots
 from hrnet_search.report.ablation.tables import ablation_lines, latex, markdown, write_ablation
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html
+from hrnet_search.report.style import style_of, styled
 from hrnet_search.report.summary import summary
 from hrnet_search.store.ablation import (
     AblationRecord,
@@ -191,6 +193,38 @@ def test_the_forest_has_a_row_and_colour_for_each_verdict() -> None:
     assert len(colours) == len({e.verdict for e in drawn})
     band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
     assert (band.x0, band.x1) == pytest.approx((-0.5, 0.5))
+
+
+def test_pictures_obey_the_style_and_nothing_leaves_them(tmp_path: Path) -> None:
+    """By ours one column of a paper with text of 7 points and more; a person's file over it."""
+    long = "stage4_fuse=CAT, stage3_modules=1, lowest_branch=3 at equal MACs"
+    record = replace(RECORD, effects=(replace(RECORD.effects[0], name=long), *RECORD.effects[1:]))
+    drawn = [e for e in record.effects if e.mean is not None]
+    own = tmp_path / "own.mplstyle"
+    own.write_text("figure.figsize: 7.2, 4.8\nfont.size: 10\nxtick.labelsize: 9\n"
+                   "axes.prop_cycle: cycler('color', ['112233', 'AABBCC'])\n")  # fmt: skip
+    for style, width, tick in ((style_of(), 3.5, 7.0), (style_of(own), 7.2, 9.0)):
+        pairs = factorial()
+        with styled(style):
+            figures = [forest(record, drawn), classes(record, drawn)]
+            figures += [interactions(pairs, pairs.effects)]
+            for figure in figures:
+                figure.draw_without_rendering()
+        for figure in figures:
+            assert figure.get_figwidth() == width
+            texts = [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_text()]
+            assert min(float(t.get_fontsize()) for t in texts) >= 7
+            axes = figure.axes[0]
+            assert axes.get_xticklabels()[0].get_fontsize() == tick
+            for text in (axes.title, axes.xaxis.label, *figure.texts, *axes.get_yticklabels()):
+                box = text.get_window_extent()
+                assert box.x0 >= -1, text.get_text()
+                assert box.x1 <= figure.bbox.x1 + 1, text.get_text()
+        colours = {str(line.get_color()) for line in figures[0].axes[0].lines}
+        assert ({"#112233", "#AABBCC"} <= colours) == (width == 7.2)
+    write_ablation_plots(record, tmp_path / "written", Parts(), style_of(own))
+    png = (tmp_path / "written" / "forest.png").read_bytes()
+    assert png[16:20] == (2160).to_bytes(4, "big")  # 7.2 inches at 300 dots
 
 
 def test_aliased_interactions_are_hatched() -> None:

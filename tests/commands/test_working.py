@@ -1,0 +1,43 @@
+"""Where a command works for long, how far it is and the time left are seen on every terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from hrnet_search.commands.working import LINE_S, bar, plain_lines
+
+
+class Clock:
+    """Time that passes where it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_plain_lines_come_where_nothing_was_said_for_a_while() -> None:
+    said: list[str] = []
+    clock = Clock()
+    told = plain_lines(said.append, clock)
+    for done in range(6):
+        told(done, 6, f"onnx: part {done}")
+        clock.now += LINE_S / 2
+    assert said == ["[2/6] onnx: part 2, 20 s left", "[4/6] onnx: part 4, 10 s left"]
+
+
+def test_a_bar_says_the_part_and_the_time_left_and_is_gone_at_the_end() -> None:
+    clock, file = Clock(), io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80)
+    with bar(console, clock) as told:
+        told(0, 4, "onnx: [one]")
+        clock.now = 20
+        told(1, 4, "onnx: two\x1b[2J")
+        console.print("two.onnx: 3.1 ms", highlight=False)
+    shown = file.getvalue()
+    assert "1/4" in shown
+    assert "onnx: two\\x1b[2J, 60 s left" in shown
+    assert "two.onnx: 3.1 ms" in shown
+    assert "left" not in shown.rpartition("\x1b[1A")[2]
