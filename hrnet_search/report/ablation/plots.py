@@ -27,7 +27,7 @@ from hrnet_search.report.figure import (
     two_colours,
 )
 from hrnet_search.report.style import Style, style_of, styled
-from hrnet_search.store.ablation import AblationRecord, EffectRow, SoftDifference
+from hrnet_search.store.ablation import AblationRecord, EffectRow, OtherDifference
 
 Floats = NDArray[np.float64]
 
@@ -188,7 +188,7 @@ def _forest_row(axes: Axes, row: int, effect: EffectRow) -> None:
         _soft_row(axes, row - SOFT_ABOVE, effect.soft)
 
 
-def _soft_row(axes: Axes, height: float, soft: SoftDifference) -> None:
+def _soft_row(axes: Axes, height: float, soft: OtherDifference) -> None:
     """Draw a difference in soft IoU above that in mIoU: hollow, with its own interval."""
     colour, line = _colours()[soft.verdict], mpl.rcParams["lines.linewidth"]
     if soft.low is not None and soft.high is not None:
