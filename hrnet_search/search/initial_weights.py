@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from hrnet_search.space.generate import generate
 from hrnet_search.space.initial_weights import pretrained_line
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.space import SearchSpace
-from hrnet_search.store.kept import weights_path
+from hrnet_search.store.kept import removed_by, weights_path
 
 MOST_SHARING = 512
 """Networks of a space that shared weights are taught; what others have more starts anew."""
@@ -71,10 +72,10 @@ class Initial:
 
         try:
             path = Path(schedule.init_path or _of_trial(schedule, self._file, self._folder))
-        except SpaceError:
+        except SpaceError as error:
             if not self._elsewhere:
                 raise
-            where = f"not in {self._folder.parent}; looked for beside the study when it runs"
+            where = f"{error.faults[0].wrong}; looked for beside the study when it runs"
             self.lines.append(f"schedule.init: {schedule.init}: {where}")
             return schedule
         # Rather one error now than one in every trial.
@@ -129,6 +130,12 @@ def _of_trial(schedule: Schedule, file: SpaceFile, folder: Path) -> Path:
             return path
     wrong = f"no study in {folder.parent} has the weights of {key}"
     allowed = "a trial whose weights are there, or a weight file"
+    for study in _studies(folder):
+        if found := removed_by(study, key):
+            number, keep = found
+            wrong = f"{study} has removed the weights of {key} (search.keep: {keep})"
+            again = shlex.join(["hrnet-search", "train", str(study), "--trial", str(number)])
+            allowed = f"a trial of its front, or the weights/best.safetensors that {again} writes"
     fault = Fault("schedule.init", schedule.init, wrong, allowed)
     raise SpaceError(fault.at(file.path, *file.init_at))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from hrnet_search.errors import Fault, HrnetSearchError, WeightsError
 from hrnet_search.records.search_options import KEEP_ALL
 from hrnet_search.records.trial import TrialKey
+from hrnet_search.store.tables import FILE
 
 
 def weights_path(folder: Path, key: TrialKey | str) -> Path:
@@ -29,3 +30,21 @@ def no_weights(folder: Path, key: TrialKey | str) -> WeightsError:
         wrong = f"its weights were removed (search.keep: {keep})"
         allowed = "a trial of the front, or `train` to train it again"
     return WeightsError(Fault("", str(path), wrong, allowed, file=f"weights/{path.name}"))
+
+
+def removed_by(folder: Path, key: str) -> tuple[int, str] | None:
+    """Return the number of a study's trial whose weights were removed, and the `keep` that did so.
+
+    None where the folder holds no such study or trial, or none whose weights ever go.
+    """
+    if not (folder / FILE).is_file():
+        return None
+    from hrnet_search.store.study import open_study
+
+    try:
+        study = open_study(folder)
+        keep = study.notes.keep or KEEP_ALL
+        numbers = [ask.number for ask, result in study.ended() if str(ask.key) == key]
+    except HrnetSearchError:  # of a study that nobody asked for
+        return None
+    return (numbers[0], keep) if numbers and keep != KEEP_ALL else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import network
+from made_up import NOTES, TINY, network, result
 from space.test_load import GOOD
 
 from hrnet_search.arch.hrnet_yaml import config_text
@@ -15,10 +16,13 @@ from hrnet_search.errors import SpaceError, WeightsError
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.inherit import inherited_by
 from hrnet_search.net.weights import save_weights
-from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult
+from hrnet_search.records.search_options import KEEP_ALL
+from hrnet_search.records.trial import COMPLETED, FAILED, TrialKey, TrialResult
 from hrnet_search.search.initial_weights import Initial, base_key, base_schedule, why_no_base
 from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.space.load import SpaceFile, load_space_file
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 KEY = "hr-0123456789ab.sc-0123456789ab.0"
 
@@ -71,6 +75,27 @@ def test_a_trial_whose_weights_are_nowhere_is_a_fault_of_the_space_file(tmp_path
     (fault,) = caught.value.faults
     assert (fault.file, fault.line, fault.column) == (file.path, 11, 30)
     assert KEY in fault.wrong
+
+
+def test_a_trial_whose_weights_a_study_has_removed_is_said_with_what_to_do(tmp_path: Path) -> None:
+    beside = tmp_path / "results" / "an other"
+    trial = replace(result(3), key=TrialKey(TINY.id, "sc-0123456789ab", 0))
+    file = space(tmp_path, f"trial:{trial.key}")
+    for keep, said in (("front", "removed"), (KEEP_ALL, "no study in")):
+        shutil.rmtree(beside, ignore_errors=True)
+        StudyStore.create(beside, replace(NOTES, keep=keep))
+        with StudyStore(beside) as store:
+            store.ask(Ask(0, trial.key, (0,), TINY))
+            store.finish(0, trial)
+        with pytest.raises(SpaceError) as caught:
+            plan_of(file, tmp_path / "results" / "one")
+        (line,) = str(caught.value).splitlines()
+        assert said in line
+        assert (f"hrnet-search train '{beside}' --trial 0" in line) == (keep == "front")
+        assert ("(search.keep: front)" in line) == (keep == "front")
+        initial = Initial(file, tmp_path / "results" / "one", elsewhere=True)  # as check looks
+        initial.settled(file.schedule)
+        assert said in initial.lines[-1]
 
 
 def test_variants_of_a_base_depend_on_how_it_is_trained(tmp_path: Path) -> None:

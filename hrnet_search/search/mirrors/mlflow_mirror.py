@@ -131,7 +131,8 @@ class MlflowMirror:
 
         client, parent = self._client, self._parent
         study = open_study(self._folder)
-        known = client.get_run(parent).data
+        run = client.get_run(parent)
+        known = run.data
         params = study_params(study.notes)
         new = [Param(*row) for row in params.items() if row[0] not in known.params]
         for start in range(0, len(new), PARAMS_AT_ONCE):
@@ -145,7 +146,9 @@ class MlflowMirror:
         if outcome == RUNNING:
             client.update_run(parent, status="RUNNING")
         else:
-            client.set_terminated(parent, OUTCOME_STATUS[outcome])
+            ends = [_times(result)[1] for _, result in study.ended()]
+            ended = max([run.info.start_time, *ends]) if ends else now
+            client.set_terminated(parent, OUTCOME_STATUS[outcome], end_time=ended)
 
     def _growth(self, study: Study, tags: dict[str, str]) -> list[Row]:
         """Return the hypervolumes that the parent does not have: one metric, one reference."""
@@ -193,7 +196,9 @@ class MlflowMirror:
             parent = parents[0]
         else:
             tags = {STUDY_TAG: self._id, "mlflow.runName": self._name}
-            parent = client.create_run(experiment, tags=tags)
+            ended = open_study(self._folder).ended()
+            began = min((_times(result)[0] for _, result in ended), default=None)
+            parent = client.create_run(experiment, start_time=began, tags=tags)
         self._client, self._experiment, self._parent = client, experiment, parent.info.run_id
         self._runs = {}
 

@@ -104,6 +104,8 @@ def test_mlflow_shows_when_trials_ran_by_what_and_what_they_found(folder: Path) 
     )  # fmt: skip
     assert {run.data.tags["noisy"] for run in (first, second)} == {"no"}
     assert parent.info.status == "FINISHED"
+    # From its first trial to the end of its last, and not when it was sent.
+    assert (parent.info.start_time, parent.info.end_time) == (began, began + 3_720_000)
     assert parent.data.params["search.sampler"] == "random"
     assert parent.data.params["device"] == "a GPU"
     assert parent.data.metrics["trials.completed"] == 2
