@@ -177,7 +177,7 @@ def _identity(file: SpaceFile, ablation: Ablation) -> Mapping[str, Any]:
         "ablate.match": spec.match,
         "ablate.seeds": spec.seeds,
         EQUIVALENCE: spec.equivalence,
-        MARGINS: dict(spec.margins),
+        **({MARGINS: dict(spec.margins)} if spec.margins else {}),
         "ablate.alpha": spec.alpha,
         TRAINING: [arm.schedule.id for arm in ablation.arms],
         "schedule.rungs": file.rungs,

@@ -149,7 +149,7 @@ def _margins(reader: Reader, section: Section, data: DataSpec) -> dict[str, floa
     if "equivalence" not in section:
         return {}
     inner = MARGINS.read(reader, section.node_of("equivalence"), section.where("equivalence"))
-    found = {
+    found: dict[str, float | None] = {
         row.key: inner.take(row.name, kind, None)
         for row, kind in known_objectives(reader, inner, data, MARGINS)
     }

@@ -131,11 +131,12 @@ def test_classes_by_ids_are_the_same_ablation(finished: Path, tmp_path: Path) ->
     open_ablation(other, settled(other), finished).close()
 
 
-def test_an_ablation_from_before_there_were_such_margins_goes_on(tmp_path: Path) -> None:
+def test_an_ablation_begun_without_margins_of_classes_gets_none(tmp_path: Path) -> None:
+    """Its identity has no such entry, as those from before there were any."""
     file = space_file(tmp_path)
     with open_ablation(file, settled(file), tmp_path / "study") as store:
-        noted = store.notes()
-        assert noted.identity is not None
-        old = {key: value for key, value in noted.identity.items() if key != MARGINS}
-        store.note(replace(noted, identity=old))
+        assert MARGINS not in (store.notes().identity or {})
     open_ablation(file, settled(file), tmp_path / "study").close()
+    later = space_file(tmp_path, WITH_CLASSES)
+    with pytest.raises(StudyError, match=r"equivalence.iou\[0,2\]: is 0.05, was not there when"):
+        open_ablation(later, settled(later), tmp_path / "study")
