@@ -58,7 +58,7 @@ class Checked:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `check` does."""
+    """Add the arguments of `check`."""
     add_space(sub)
     sub.add_argument("--json", action="store_true", help="for programs to read")
     sub.add_argument("--measure", action=argparse.BooleanOptionalAction, help=MEASURE)

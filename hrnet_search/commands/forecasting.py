@@ -66,4 +66,4 @@ def room_line(folder: Path) -> str:
     from hrnet_search.files import free_bytes
     from hrnet_search.search.disk import sized
 
-    return f"free where the study lies: {sized(free_bytes(folder))}"
+    return f"free on the disk of the study: {sized(free_bytes(folder))}"

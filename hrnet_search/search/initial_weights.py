@@ -75,7 +75,7 @@ class Initial:
         except SpaceError as error:
             if not self._elsewhere:
                 raise
-            where = f"{error.faults[0].wrong}; looked for beside the study when it runs"
+            where = f"{error.faults[0].wrong}; looked for next to the study when it runs"
             self.lines.append(f"schedule.init: {schedule.init}: {where}")
             return schedule
         # Rather one error now than one in every trial.

@@ -39,7 +39,7 @@ def plan_of(
 ) -> Plan:
     """Look at the data, unless it is known what they hold, and settle a space file into a plan.
 
-    `trials`, or `hours` of devices, are its budget in the place of the file's.
+    `trials`, or `hours` of devices, are its budget in place of the file's.
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's, SpaceError for earlier studies from which nothing can be learned.
     """
