@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search import class_iou
 from hrnet_search.ablation.arms import Ablation, Arm, Difference, spelt, widths
 from hrnet_search.ablation.design import ARM
 from hrnet_search.ablation.fraction import Run
@@ -35,8 +36,9 @@ from hrnet_search.store.ablation import (
     ArmRow,
     ClassDifference,
     EffectRow,
+    Margin,
     Missing,
-    SoftDifference,
+    OtherDifference,
 )
 
 NOTHING_DIFFERED = (
@@ -52,13 +54,13 @@ Results = Mapping[TrialKey, TrialResult]
 class _Values:
     """Results by [arm, seed], nan where there is none; IoU [arm, seed, class].
 
-    `reach` [arm, seed] is how far the interval of a latency goes, in ms, infinite where it is
-    noisy. `unlearned` says of arms by index why they learned nothing, `failed` at how many seeds
-    they failed.
+    `others` are other accuracies by name. `reach` [arm, seed] is how far the interval of a latency
+    goes, in ms, infinite where it is noisy. `unlearned` says of arms by index why they learned
+    nothing, `failed` at how many seeds they failed.
     """
 
     miou: Floats
-    soft: Floats
+    others: Mapping[str, Floats]
     latency: Floats
     reach: Floats
     iou: Floats
@@ -81,12 +83,11 @@ def analyse(
     for family in ablation.families():
         differences = np.array([apply(d.weights, values.miou) for d in family])
         judged = compare(differences, spec.alpha, spec.equivalence)
-        effects += [
-            replace(_effect(ablation, difference, row, found, values, names), soft=soft)
-            for difference, row, found, soft in zip(
-                family, differences, judged, _soft(ablation, family, values), strict=True
-            )
-        ]
+        soft = _in_another(ablation, family, values, SOFT_IOU)
+        others = [_in_another(ablation, family, values, *one) for one in spec.margins]
+        for i, (difference, row, found) in enumerate(zip(family, differences, judged, strict=True)):
+            effect = _effect(ablation, difference, row, found, values, names)
+            effects.append(replace(effect, soft=soft[i], others=tuple(o[i] for o in others)))
     to_reference = values.miou[1:] - values.miou[:1]
     noise = pooled_noise(to_reference)
     return AblationRecord(
@@ -112,6 +113,10 @@ def analyse(
             *ablation.data.warnings,
             *((NOTHING_DIFFERED,) if nothing_differs(to_reference) else ()),
         ),
+        margins=tuple(
+            Margin(class_iou.spelt(key, names), class_iou.label_of(class_iou.ids_of(key), names), m)
+            for key, m in spec.margins
+        ),
     )
 
 
@@ -125,7 +130,9 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
     seeds, arms = ablation.spec.seeds, ablation.arms
     classes = arms[0].schedule.data.classes
     shape = (len(arms), len(seeds))
-    miou, soft, latency, reach = (np.full(shape, np.nan) for _ in range(4))
+    miou, latency, reach = (np.full(shape, np.nan) for _ in range(3))
+    signals = (SOFT_IOU, *(key for key, _ in ablation.spec.margins))
+    others = {signal: np.full(shape, np.nan) for signal in signals}
     iou = np.full((*shape, classes), np.nan)
     resampled = Resampled(folder)
     drawn: list[list[Floats | None]] = [[None] * len(seeds) for _ in arms]
@@ -140,8 +147,9 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
                 failed[i] = failed.get(i, 0) + 1
                 continue
             miou[i, s] = result.miou
-            if (score := result.score(SOFT_IOU)) is not None:
-                soft[i, s] = score
+            for signal, known in others.items():
+                if (score := result.score(signal)) is not None:
+                    known[i, s] = score
             if result.latency is not None:
                 latency[i, s], reach[i, s] = result.latency.ms, half_width_ms(result.latency)
             if result.rungs and len(result.rungs[-1].iou) == classes:
@@ -149,7 +157,7 @@ def _values(ablation: Ablation, results: Results, folder: str) -> _Values:
             drawn[i][s] = resampled.mious(key)
     why = {i: nothing_learned(miou[i], iou[i]) for i in range(len(arms))}
     unlearned = {i: said for i, said in why.items() if said}
-    return _Values(miou, soft, latency, reach, iou, drawn, unlearned, failed)
+    return _Values(miou, others, latency, reach, iou, drawn, unlearned, failed)
 
 
 def _effect(
@@ -197,17 +205,21 @@ def _effect(
     )
 
 
-def _soft(
-    ablation: Ablation, family: Sequence[Difference], values: _Values
-) -> list[SoftDifference | None]:
-    """Judge a family by soft IoU as by mIoU; None where a difference has it at no seed."""
+def _in_another(
+    ablation: Ablation,
+    family: Sequence[Difference],
+    values: _Values,
+    name: str,
+    margin: float | None = None,
+) -> list[OtherDifference | None]:
+    """Judge a family by another accuracy as by mIoU; None where a difference has it at no seed."""
     spec = ablation.spec
-    differences = np.array([apply(d.weights, values.soft) for d in family])
-    found: list[SoftDifference | None] = []
-    judged = compare(differences, spec.alpha)
+    differences = np.array([apply(d.weights, values.others[name]) for d in family])
+    found: list[OtherDifference | None] = []
+    judged = compare(differences, spec.alpha, margin)
     for difference, row, one in zip(family, differences, judged, strict=True):
         here = tuple(spec.seeds[s] for s in np.flatnonzero(np.isfinite(row)))
-        soft = SoftDifference(
+        other = OtherDifference(
             seeds=here,
             mean=_number(one.mean),
             sd=_number(one.sd),
@@ -216,8 +228,9 @@ def _soft(
             p=one.p,
             p_family=one.p_family,
             verdict=withheld(one.verdict, difference.weights, values.unlearned, values.failed),
+            p_equivalent=one.p_equivalent,
         )
-        found.append(soft if here else None)
+        found.append(other if here else None)
     return found
 
 
@@ -298,7 +311,7 @@ def _arm(ablation: Ablation, index: int, results: Results, values: _Values) -> A
         miou=tuple(_number(v) for v in values.miou[index].tolist()),
         latency_ms=tuple(_number(v) for v in values.latency[index].tolist()),
         missing=tuple(missing),
-        soft_iou=_known(values.soft[index]),
+        soft_iou=_known(values.others[SOFT_IOU][index]),
     )
 
 

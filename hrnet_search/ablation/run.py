@@ -17,7 +17,7 @@ from hrnet_search.errors import SpaceError
 from hrnet_search.paths import absolute
 from hrnet_search.search.begin import notes_of, take_up
 from hrnet_search.search.driver import Driver, Listener
-from hrnet_search.search.identity import FACTORS, TRAINING, without_places
+from hrnet_search.search.identity import EQUIVALENCE, FACTORS, MARGINS, TRAINING, without_places
 from hrnet_search.search.initial_weights import Initial
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.run import Inline, reference_of
@@ -176,7 +176,8 @@ def _identity(file: SpaceFile, ablation: Ablation) -> Mapping[str, Any]:
         "ablate.design": [spec.design, spec.resolution],
         "ablate.match": spec.match,
         "ablate.seeds": spec.seeds,
-        "ablate.equivalence": spec.equivalence,
+        EQUIVALENCE: spec.equivalence,
+        **({MARGINS: dict(spec.margins)} if spec.margins else {}),
         "ablate.alpha": spec.alpha,
         TRAINING: [arm.schedule.id for arm in ablation.arms],
         "schedule.rungs": file.rungs,

@@ -30,7 +30,10 @@ LATENCY, RUNTIME = "latency", "runtime"
 TARGET, REQUIRE = "target", "require"
 """Entries that an identity has only where they say something."""
 
-FACTORS = "ablate.factors"
+FACTORS, EQUIVALENCE = "ablate.factors", "ablate.equivalence"
+MARGINS = "ablate.margins"
+"""The entry of an ablation's identity that has the margins of EQUIVALENCE beside that of mIoU."""
+
 VARY = "vary"
 BY_NAME = (VARY, "limits", FACTORS)
 """Entries of an identity that are lists, each item a name and what belongs to it."""
@@ -167,7 +170,7 @@ def _identity(notes: Notes) -> Mapping[str, Any]:
     if isinstance(identity.get(LATENCY), dict):
         identity[LATENCY] = {RUNTIME: TORCH, **identity[LATENCY]}
     if FACTORS in identity:
-        return identity
+        return {MARGINS: {}, **identity}
     usual = {SIGNAL: notes.signal, TARGET: ANY, REQUIRE: [], LEARN_FROM: [], EVALUATOR: ALONE}
     usual[FIDELITY] = STOP_EARLY
     return {**usual, **identity}
@@ -179,6 +182,8 @@ def _leaves(notes: Notes) -> dict[str, Any]:
     for key, value in _identity(notes).items():
         if key in BY_NAME:
             found |= {f"{key}.{name}": rest for name, *rest in value}
+        elif key == MARGINS:
+            found |= {f"{EQUIVALENCE}.{name}": margin for name, margin in value.items()}
         elif key == "schedule.rungs":
             found[key] = value[:-1]  # the last one is the steps
         elif isinstance(value, dict):

@@ -14,11 +14,13 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import Config
 from hrnet_search.arch.yaml_nodes import place
 from hrnet_search.errors import Fault, nearest, shown
+from hrnet_search.records.accuracy import MIOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import TRAINED_FIRST
 from hrnet_search.space.ablate_keys import (
     DESIGNS,
     KINDS,
+    MARGINS,
     NAME,
     PATHS,
     SCHEDULE,
@@ -26,6 +28,7 @@ from hrnet_search.space.ablate_keys import (
     AnyLevels,
 )
 from hrnet_search.space.choice import Choice
+from hrnet_search.space.objectives import known_objectives
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.sections import read_schedule
 from hrnet_search.space.space import SearchSpace
@@ -61,7 +64,8 @@ class AblateSpec:
 
     `equivalence`, `noise` and `detect` are in mIoU (fractions): the margin within which arms
     count as equal, the standard deviation over seeds assumed for a paired difference, and the
-    difference that has to be found with a power of 80%. None where nothing was said.
+    difference that has to be found with a power of 80%. None where nothing was said. `margins` are
+    those within which arms count as equal in the IoU of some classes, by its key.
     `detect_at` is where that stands in the file, (line, column).
     """
 
@@ -75,6 +79,7 @@ class AblateSpec:
     noise: float | None = None
     detect: float | None = None
     detect_at: tuple[int, int] = (1, 1)
+    margins: tuple[tuple[str, float], ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,17 +119,19 @@ def read_ablation(
         return section.take(key, KINDS[key], default)
 
     alpha = value("alpha", 0.05)
+    margins = _margins(reader, section, data)
     spec = AblateSpec(
         factors=tuple(factors),
         design=value("design", DESIGNS[0]),
         resolution=value("resolution", 4),
         match=value("match", ("none",)),
         seeds=_seeds(reader, section, alpha),
-        equivalence=value("equivalence", None),
+        equivalence=margins.pop(MIOU, None),
         alpha=alpha,
         noise=value("noise", None),
         detect=value("detect", None),
         detect_at=place(section.key_node("detect")) if "detect" in section else (1, 1),
+        margins=tuple(margins.items()),
     )
     choices = tuple(Choice(f.path, f.levels) for f in factors if not f.schedule_key)
     if "resolution" in section and spec.design != "fractional":
@@ -135,6 +142,18 @@ def read_ablation(
         space = SearchSpace(base.architecture, choices)
         _check_networks(reader, spec, space, nodes, section, readable)
     return spec, choices
+
+
+def _margins(reader: Reader, section: Section, data: DataSpec) -> dict[str, float]:
+    """Return the margins of equivalence by the key of their accuracy."""
+    if "equivalence" not in section:
+        return {}
+    inner = MARGINS.read(reader, section.node_of("equivalence"), section.where("equivalence"))
+    found: dict[str, float | None] = {
+        row.key: inner.take(row.name, kind, None)
+        for row, kind in known_objectives(reader, inner, data, MARGINS)
+    }
+    return {key: margin for key, margin in found.items() if margin is not None}
 
 
 def _seeds(reader: Reader, section: Section, alpha: float) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from hrnet_search.class_iou import PATTERN, SPELT
+from hrnet_search.records.accuracy import MIOU
 from hrnet_search.records.schedule import TRAINED_FIRST, Schedule
 from hrnet_search.space import sections
 from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, Name, Number, OneOf, Schema
@@ -28,7 +30,26 @@ PATHS = (*KNOWN, *(SCHEDULE + key for key in SCHEDULE_FACTORS))
 
 MOST_FACTORS, MOST_LEVELS, MOST_SEEDS = 10, 12, 64
 NAME = Name()
-OF_MIOU = {"miou": Number(0, 1, open_=True)}
+POINTS = Number(0, 1, open_=True)
+OF_MIOU = {MIOU: POINTS}
+
+
+@dataclass(frozen=True)
+class Margins(Keys):
+    """Margins of equivalence, one or more, by the name of their accuracy."""
+
+    def read(self, reader: Reader, node: yaml.Node | None, path: str) -> Section:
+        if isinstance(node, yaml.MappingNode) and not node.value:
+            reader.fault(node, path, "is empty", f"{{{MIOU}: 0.005}}")
+        return super().read(reader, node, path)
+
+    @property
+    def schema(self) -> Schema:
+        return {**super().schema, "minProperties": 1}
+
+
+MARGINS = Margins({**OF_MIOU, SPELT: POINTS}, like={PATTERN: POINTS})
+"""Those of mIoU, and of IoU of classes, which is then judged beside it."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +145,12 @@ class OfMiou(Kind[float]):
     def read(self, reader: Reader, node: yaml.Node, path: str) -> float | None:
         inner = reader.section(node, path, tuple(OF_MIOU))
         if isinstance(node, yaml.MappingNode):
-            inner.require("miou")
-        return inner.take("miou", OF_MIOU["miou"], None)
+            inner.require(MIOU)
+        return inner.take(MIOU, POINTS, None)
 
     @property
     def schema(self) -> Schema:
-        return Keys(OF_MIOU, ("miou",)).schema
+        return Keys(OF_MIOU, (MIOU,)).schema
 
 
 KINDS: dict[str, Kind[Any]] = {
@@ -138,7 +159,7 @@ KINDS: dict[str, Kind[Any]] = {
     "resolution": Integer(3, 5),
     "match": ListOf(OneOf(MATCHES), distinct=True),
     "seeds": Seeds(),
-    "equivalence": OfMiou(),
+    "equivalence": MARGINS,
     "alpha": Number(0.0001, 0.5),
     "noise": OfMiou(),
     "detect": OfMiou(),

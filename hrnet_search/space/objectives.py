@@ -64,7 +64,7 @@ OBJECTIVE_KINDS = Keys(
 
 def read_objectives(reader: Reader, section: Section, data: DataSpec) -> tuple[str, ...]:
     """Return the names in their order: one accuracy, with at most two costs beside it."""
-    found = list(_known(reader, section, data, OBJECTIVE_KINDS))
+    found = list(known_objectives(reader, section, data, OBJECTIVE_KINDS))
     for row, kind in found:
         section.take(row.name, kind, "")
     if section.node is None:
@@ -87,7 +87,7 @@ def read_limits(
 ) -> tuple[tuple[Limit, ...], tuple[tuple[str, float], ...]]:
     """Return what costs may be at most, and what accuracies must be at least, by name."""
     limits, floors = [], []
-    for row, kind in _known(reader, section, data, LIMITS):
+    for row, kind in known_objectives(reader, section, data, LIMITS):
         bound: float | None = section.take(row.name, kind, None)
         if bound is not None and row.is_cost:
             limits.append(Limit(row.name, bound))
@@ -96,7 +96,7 @@ def read_limits(
     return tuple(limits), tuple(floors)
 
 
-def _known(
+def known_objectives(
     reader: Reader, section: Section, data: DataSpec, kinds: Keys
 ) -> Iterator[tuple[Objective, Kind[Any]]]:
     """Yield the objectives that a section names, each once, with a fault for unknown classes."""

@@ -52,9 +52,9 @@ class ClassDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class SoftDifference:
-    """A difference in soft IoU (fractions), over the `seeds` it is known at, judged as one in
-    mIoU is, but for equivalence: the margin is one of mIoU."""
+class OtherDifference:
+    """A difference in another accuracy (fractions), over the `seeds` it is known at, judged as one
+    in mIoU is. `p_equivalent` is of equivalence within a margin of its own, None without one."""
 
     seeds: tuple[int, ...]
     mean: float | None
@@ -64,6 +64,16 @@ class SoftDifference:
     p: float
     p_family: float
     verdict: str
+    p_equivalent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Within how much arms count as equal in an accuracy: its name, what people call it."""
+
+    name: str
+    label: str
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,8 @@ class EffectRow:
     kind, `p_equivalent` of equivalence within the margin. Parameters and MACs differ exactly.
     `latency_noisy` says that the interval of a latency behind `latency_ms` did not close: there
     is no interval then, and nothing says which arm is faster. `soft` is None where no seed of its
-    arms has a soft IoU, as in studies of before it was kept.
+    arms has a soft IoU, as in studies of before it was kept; `others` are in the accuracies of the
+    record's `margins`, None where no seed has one.
     """
 
     name: str
@@ -103,7 +114,8 @@ class EffectRow:
     latency_high: float | None
     classes: tuple[ClassDifference, ...]
     latency_noisy: bool = False
-    soft: SoftDifference | None = None
+    soft: OtherDifference | None = None
+    others: tuple[OtherDifference | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,8 @@ class AblationRecord:
     """An ablation in numbers; `family` sizes and p-values are as of `ended` of `trainings`.
 
     `resolution` is 0 where nothing is aliased, `aliases` are pairs of effects that cannot be told
-    apart. `noise` is the standard deviation over seeds of a paired difference, pooled.
+    apart. `margin` is that of mIoU, `margins` are those of IoU of classes. `noise` is the standard
+    deviation over seeds of a paired difference, pooled.
     """
 
     name: str
@@ -132,3 +145,4 @@ class AblationRecord:
     arms: tuple[ArmRow, ...]
     effects: tuple[EffectRow, ...]
     notes: tuple[str, ...]
+    margins: tuple[Margin, ...] = ()

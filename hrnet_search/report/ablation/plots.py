@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.parts import Parts
 from hrnet_search.report.figure import FRONT, GRID, INK, MUTED, TRIAL, save
-from hrnet_search.store.ablation import AblationRecord, EffectRow, SoftDifference
+from hrnet_search.store.ablation import AblationRecord, EffectRow, OtherDifference
 
 Floats = NDArray[np.float64]
 
@@ -145,7 +145,7 @@ def _forest_row(axes: Axes, row: int, effect: EffectRow) -> None:
         _soft_row(axes, row - SOFT_ABOVE, effect.soft)
 
 
-def _soft_row(axes: Axes, height: float, soft: SoftDifference) -> None:
+def _soft_row(axes: Axes, height: float, soft: OtherDifference) -> None:
     """Draw a difference in soft IoU above that in mIoU: hollow, with its own interval."""
     colour = COLOURS[soft.verdict]
     if soft.low is not None and soft.high is not None:

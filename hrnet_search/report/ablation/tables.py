@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ from hrnet_search.report.ablation.plots import write_ablation_plots
 from hrnet_search.report.tables import csv_bytes
 from hrnet_search.report.trust.latency_doubt import study_doubts
 from hrnet_search.report.trust.trials import version_warning
-from hrnet_search.store.ablation import AblationRecord, ArmRow, EffectRow
+from hrnet_search.store.ablation import AblationRecord, ArmRow, EffectRow, OtherDifference
 from hrnet_search.store.study import Study
 
 COLUMNS = (
@@ -29,8 +29,8 @@ HEADER = (
     "difference", "mIoU (points)", "95% interval", "p", "p (family)", "verdict", "seeds",
     "params", "MACs", "latency (ms)",
 )  # fmt: skip
-SOFT_COLUMNS = ("mean", "sd", "low", "high", "p", "p_family", "verdict")
-SOFT_HEADER = ("soft IoU (points)", "its interval", "its p (family)", "its verdict")
+OTHER_COLUMNS = ("mean", "sd", "low", "high", "p", "p_family", "verdict")
+OTHER_HEADER = ("{} (points)", "its interval", "its p (family)", "its verdict")
 NONE = "-"
 TEX_SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -62,17 +62,18 @@ def study_remarks(study: Study) -> list[str]:
 
 
 def effects_table(record: AblationRecord) -> pd.DataFrame:
-    """Return a row a difference; mIoU in fractions, seeds as text."""
+    """Return a row a difference; accuracies in fractions, seeds as text."""
+    others = _others(record)
     rows = [
         {
             **{c: getattr(e, c) for c in COLUMNS},
-            "seeds": " ".join(map(str, e.seeds)),
-            **_soft_row(e),
+            "seeds": _seeds(e.seeds),
+            **{k: v for other in others for k, v in other.row(e).items()},
         }
         for e in record.effects
     ]
-    soft = [f"soft_{name}" for name in (*SOFT_COLUMNS, "seeds")] if has_soft(record) else []
-    return pd.DataFrame(rows, columns=[*COLUMNS, "seeds", *soft])
+    more = [column for other in others for column in other.columns]
+    return pd.DataFrame(rows, columns=[*COLUMNS, "seeds", *more])
 
 
 def has_soft(record: AblationRecord) -> bool:
@@ -80,11 +81,70 @@ def has_soft(record: AblationRecord) -> bool:
     return any(effect.soft for effect in record.effects)
 
 
-def _soft_row(effect: EffectRow) -> dict[str, object]:
-    if effect.soft is None:
-        return {}
-    found = {f"soft_{name}": getattr(effect.soft, name) for name in SOFT_COLUMNS}
-    return {**found, "soft_seeds": " ".join(map(str, effect.soft.seeds))}
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """An accuracy that differences are judged in beside mIoU: `name` in columns, `label` in tables.
+
+    `margin` is None for soft IoU, which has none.
+    """
+
+    name: str
+    label: str
+    of: Callable[[EffectRow], OtherDifference | None]
+    margin: float | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The numbers of a difference in it that a table has."""
+        return (*OTHER_COLUMNS, *(("p_equivalent",) if self.margin is not None else ()))
+
+    @property
+    def columns(self) -> list[str]:
+        return [f"{self.name}_{field}" for field in (*self.fields, "seeds")]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        return tuple(cell.format(self.label) for cell in OTHER_HEADER)
+
+    def row(self, effect: EffectRow) -> dict[str, object]:
+        """Return what is known of a difference, by column; nothing where no seed has it."""
+        found = self.of(effect)
+        if found is None:
+            return {}
+        values = [*(getattr(found, field) for field in self.fields), _seeds(found.seeds)]
+        return dict(zip(self.columns, values, strict=True))
+
+    def cells(self, effect: EffectRow) -> tuple[str, ...]:
+        found = self.of(effect)
+        if found is None:
+            return (NONE,) * len(OTHER_HEADER)
+        interval = NONE if found.low is None else f"{_points(found.low)} to {_points(found.high)}"
+        return _points(found.mean), interval, _p(found.p_family), found.verdict
+
+    @property
+    def remark(self) -> str:
+        """What a reader has to know of it."""
+        if self.margin is None:
+            return (
+                f"{self.label} is the IoU of probabilities, in points of percent, paired by seed,"
+                " tested as mIoU is, in families of its own; it has no margin of equivalence"
+            )
+        return (
+            f"{self.label} is tested as mIoU is, in families of its own; equivalent: within"
+            f" {100 * self.margin:g} points"
+        )
+
+
+def _others(record: AblationRecord) -> list[_Other]:
+    soft = [_Other("soft", "soft IoU", lambda effect: effect.soft)] if has_soft(record) else []
+    return soft + [
+        _Other(one.name, one.label, lambda effect, i=i: effect.others[i], one.margin)  # type: ignore[misc]
+        for i, one in enumerate(record.margins)
+    ]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return " ".join(map(str, seeds))
 
 
 def ablation_lines(record: AblationRecord, beside: Sequence[str] = ()) -> list[str]:
@@ -117,7 +177,7 @@ def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
     rows = [_cells(record, e) for e in record.effects]
     lines = [
         "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{lrrrrlrrrr{'rrrl' if has_soft(record) else ''}}}",
+        f"\\begin{{tabular}}{{lrrrrlrrrr{'rrrl' * len(_others(record))}}}",
         "\\toprule",
         _tex_row(_header(record)),
         "\\midrule",
@@ -135,7 +195,7 @@ def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
 def _header(record: AblationRecord) -> tuple[str, ...]:
     interval = f"{1 - record.alpha:.0%} interval"
     found = tuple(interval if name == "95% interval" else name for name in HEADER)
-    return (*found, *SOFT_HEADER) if has_soft(record) else found
+    return (*found, *(cell for other in _others(record) for cell in other.header))
 
 
 def _cells(record: AblationRecord, effect: EffectRow) -> tuple[str, ...]:
@@ -159,16 +219,8 @@ def _cells(record: AblationRecord, effect: EffectRow) -> tuple[str, ...]:
         _signed(effect.params),
         _signed(effect.macs),
         latency,
-        *(_soft_cells(effect) if has_soft(record) else ()),
+        *(cell for other in _others(record) for cell in other.cells(effect)),
     )
-
-
-def _soft_cells(effect: EffectRow) -> tuple[str, ...]:
-    soft = effect.soft
-    if soft is None:
-        return (NONE,) * len(SOFT_HEADER)
-    interval = NONE if soft.low is None else f"{_points(soft.low)} to {_points(soft.high)}"
-    return _points(soft.mean), interval, _p(soft.p_family), soft.verdict
 
 
 def _arm_cells(arm: ArmRow) -> tuple[str, ...]:
@@ -207,12 +259,7 @@ def _remarks(record: AblationRecord, beside: Sequence[str]) -> list[str]:
         " each difference alone; p is a sign-flip test, p (family) its maximum statistic over"
         f" joint flips of all of one kind ({family}), not below {record.least_p:.4g} here"
     )
-    lines = [how, *_missing(record)]
-    if has_soft(record):
-        lines.append(
-            "soft IoU is the IoU of probabilities, in points of percent, paired by seed, tested as"
-            " mIoU is, in families of its own; it has no margin of equivalence"
-        )
+    lines = [how, *_missing(record), *(other.remark for other in _others(record))]
     if record.margin is not None:
         lines.append(
             f"equivalent: within {100 * record.margin:g} points by two one-sided t tests, Holm's"
