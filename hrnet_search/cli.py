@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HrnetSearchError as error:
         return fail(error, str(error), error.exit_code, options.debug)
     except KeyboardInterrupt as error:
-        text = "interrupted; the same command again goes on"
+        text = "interrupted; run the same command again to go on"
         return fail(error, text, INTERRUPTED, debug=False)
     except BrokenPipeError:  # whoever read us has left
         forget_output()
@@ -115,7 +115,7 @@ def parser() -> Parser:
 
 
 def _lost(error: Exception, lost: StorageLostError, debug: bool) -> int:
-    text = f"{lost}; when this is fixed, the same command goes on"
+    text = f"{lost}; once this is fixed, run the same command again"
     return fail(error, text, STORAGE_LOST, debug)
 
 

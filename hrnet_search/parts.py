@@ -10,7 +10,7 @@ from hrnet_search.files import lost_storage
 
 T = TypeVar("T")
 
-STANDS = "every other part was written, and the results of the study stand (--debug shows where)"
+STANDS = "every other part was written, and the study's results are intact (--debug shows where)"
 
 
 class Parts:

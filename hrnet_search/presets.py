@@ -20,7 +20,7 @@ class Preset:
     """A data set as the `folder` reader needs to know it.
 
     `home` is its folder in the library's ROOT; `images`, `masks` and `list` are in it, with the
-    split's name in the place of {}. `begin` are the folders in it that lines of other lists
+    split's name in place of {}. `begin` are the folders in it that lines of other lists
     begin at. The rest is as in DataSpec.
     """
 

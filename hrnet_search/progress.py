@@ -105,7 +105,7 @@ class Budget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What a study is to be: so many trials, or what ends within a budget of time."""
+    """What a study is to be: a number of trials, or what ends within a budget of time."""
 
     trials: int
     budget: Budget | None = None
@@ -116,7 +116,7 @@ class Whole:
         return Whole(planned) if isinstance(planned, int) else planned
 
     def place(self, done: int) -> str:
-        """Return where in it a study is of which so many trials have ended."""
+        """Return where in it a study is with `done` trials ended."""
         if self.budget is None:
             return f"{done}/{self.trials}"
         spent, total = self.budget.spent / 3600, self.budget.total / 3600

@@ -47,7 +47,7 @@ search: {{sampler: random, trials: 4}}
 tracking: {{mlflow: off}}
 """
 
-GO_ON = "; when this is fixed, the same command goes on"
+GO_ON = "; once this is fixed, run the same command again"
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ UNKNOWN = "is not a known option"
                 f"export: --fromat {UNKNOWN}, did you mean --format?",
             ],
         ),
-        (["run", "a.yaml", "b.yaml"], ["run: b.yaml is more than it takes"]),
+        (["run", "a.yaml", "b.yaml"], ["run: unexpected: b.yaml"]),
         (
             ["run", "a.yaml", "--trials", "x"],
             ["run: argument --trials: x is not an integer, allowed: 1 or more"],
@@ -571,7 +571,7 @@ def test_an_interrupted_run_is_exit_130_and_goes_on(
         process.send_signal(sign)
         _, err = process.communicate(timeout=15)
     assert process.returncode == 130
-    assert err == "interrupted; the same command again goes on\n"
+    assert err == "interrupted; run the same command again to go on\n"
     with StudyStore(folder) as store:
         assert len(store.finished()) >= 1
 

@@ -51,8 +51,8 @@ def test_an_output_that_cannot_be_written_is_named(words: list[str]) -> None:
     done = run(words, out=False, err=True)
     assert done.returncode == STORAGE_LOST
     assert done.stderr == (
-        "standard output cannot be written: No space left on device; when this is fixed, the same"
-        " command goes on\n"
+        "standard output cannot be written: No space left on device; once this is fixed, run"
+        " the same command again\n"
     )
     assert run(words, out=False, err=False).returncode == STORAGE_LOST
 

@@ -125,8 +125,8 @@ class ArchitectureBatch:
     def rows(self) -> Ints:
         """Return what is read of each architecture, [N, 48]: equal rows, equal computation.
 
-        The converse holds but for modules that could as well stand in the next stage; ids
-        tell those apart.
+        The converse holds but for modules that could as well stand in the next stage; only
+        ids are equal then.
         """
         here = self.present()
         runs = self.modules > 0

@@ -48,7 +48,7 @@ Keys = dict[str, Entry]
 
 
 def python_config(text: str, file: str) -> Fault | None:
-    """Return what to say of a config written in Python, None if a file is none."""
+    """Return what to say of a config written in Python, None if a file is not one."""
     if not file.endswith(".py") and not _PYTHON.search(text):
         return None
     wrong = "is a config in Python, as mmsegmentation's are"
@@ -247,7 +247,7 @@ class ConfigReader:
         return value
 
     def counts(self, keys: Keys, path: str, key: str, parent: Entry) -> tuple[int, ...] | None:
-        """Return a list of integers; None, with a fault for each entry that is none."""
+        """Return a list of integers; None, with a fault for each entry that is not one."""
         if key not in keys:
             if keys:
                 self.missing(path, key, parent)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `ablate` does."""
+    """Add the arguments of `ablate`."""
     sub.add_argument("--plan", action="store_true", help="say what it takes and can show, and end")
     add_reuse(sub)
     add_driving(sub)

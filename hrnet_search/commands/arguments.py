@@ -22,17 +22,17 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line that names the command and where it is explained."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and leave."""
+        """Say what is wrong, and exit."""
         self.exit(BAD_INPUT, self._line(message))
 
     def refuse(self, words: Sequence[str]) -> NoReturn:
-        """Say which of these words are not known, and leave.
+        """Say which of these words are not known, and exit.
 
         Words beside unknown options are most likely their values.
         """
         options = [word.partition("=")[0] for word in words if word.startswith("-")]
         if not options:
-            self.error(f"{shown(' '.join(words))} is more than it takes")
+            self.error(f"unexpected: {shown(' '.join(words))}")
         wrong = (f"{shown(option)} is not a known option{self._near(option)}" for option in options)
         self.exit(BAD_INPUT, "".join(map(self._line, wrong)))
 
@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 def _read(
     kind: Callable[[str], N], text: str, fits: Callable[[N], bool], wrong: str, allowed: str
 ) -> N:
-    """Return a number; what is none is said to be none."""
+    """Return a number; raise ArgumentTypeError for what is not one, or does not fit."""
     try:
         number = kind(text)
     except ValueError:
@@ -112,7 +112,7 @@ def output(text: str) -> str:
 def offer(action: argparse.Action, words: Callable[[], Iterable[str]]) -> None:
     """Say what completion offers for an argument that reads its words by itself.
 
-    They are asked for when a script is made, so that no command loads what knows them.
+    `words` is called when a script is made, so that no command has to load what knows them.
     """
     vars(action)["offered"] = words
 
@@ -127,7 +127,7 @@ def add_space(sub: argparse.ArgumentParser) -> None:
     """Take a space file, and where its data lie."""
     sub.add_argument("space", type=expanded, metavar="SPACE", help="space file (yaml)")
     sub.add_argument(
-        "--data-root", type=expanded, metavar="DIR", help="where the images and masks lie"
+        "--data-root", type=expanded, metavar="DIR", help="where the images and masks are"
     )
 
 
@@ -138,7 +138,7 @@ def add_study(sub: argparse.ArgumentParser) -> None:
 
 def add_take_over(sub: argparse.ArgumentParser) -> None:
     """Take whether a driver that cannot be looked at is known to be gone."""
-    gone = "the driver on another host, which holds the study, is known to be gone"
+    gone = "take over from a driver on another host that is known to be gone"
     sub.add_argument("--take-over", action="store_true", help=gone)
 
 
@@ -151,7 +151,7 @@ def add_reuse(sub: argparse.ArgumentParser) -> None:
 
 
 def require_positive(*counts: tuple[str, object]) -> None:
-    """Raise InputError for counts, by name, that are not integers of at least 1; None is none."""
+    """Raise InputError for counts, by name, that are not integers of at least 1; None passes."""
     faults = [
         Fault(name, count, f"{shown(count)} {wrong}", "1 or more")
         for name, count in counts

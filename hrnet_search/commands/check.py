@@ -40,7 +40,7 @@ class Checked:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `check` does."""
+    """Add the arguments of `check`."""
     add_space(sub)
     sub.add_argument("--json", action="store_true", help="for programs to read")
 
@@ -106,7 +106,7 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
 
 
 def _disk(file: SpaceFile) -> str:
-    """Return how large the weights of a study are, and what says how long it would take."""
+    """Return how large the weights of a study are, and what says how long it takes."""
     from hrnet_search.records.search_options import KEEP_ALL
     from hrnet_search.search.disk import drawn_costs, sized, weight_bytes
 
@@ -117,7 +117,7 @@ def _disk(file: SpaceFile) -> str:
     if not file.search.hours:
         total = sized(weight_bytes(costs, trials, file.search.keep))
         said += f", {total} of {trials} trials ({kept})"
-    return f"{said}; how long it takes: hrnet-search run --plan measures"
+    return f"{said}; hrnet-search run --plan says how long it takes"
 
 
 def _learned(file: SpaceFile) -> list[str]:

@@ -14,7 +14,7 @@ FOLDERS = ("DIR", "STUDY")
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `completion` does."""
+    """Add the arguments of `completion`."""
     sub.add_argument("shell", choices=SHELLS, help="whose script it is")
 
 

@@ -29,7 +29,7 @@ MOST_SCALE = 16
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `evaluate` does."""
+    """Add the arguments of `evaluate`."""
     add = sub.add_argument
     what = "HRNet-library yaml, or the folder of a training or a study"
     add("source", type=expanded, metavar="CONFIG|DIR", help=what)
@@ -41,7 +41,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     one.add_argument("--pick", metavar="BUDGET", help="the best within one, as latency_ms<=20")
     space = "space file whose data section says on what a config is judged"
     add("--data", type=expanded, metavar="SPACE", help=space)
-    add("--data-root", type=expanded, metavar="DIR", help="where the images and masks lie")
+    add("--data-root", type=expanded, metavar="DIR", help="where the images and masks are")
     _add_protocol(sub)
     add("--batch", type=positive, metavar="N", help="images at once")
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)

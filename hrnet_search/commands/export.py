@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `export` does."""
+    """Add the arguments of `export`."""
     add_study(sub)
     sub.add_argument(
         "-o", "--output", type=output, metavar="DIR", help="folder for the files (STUDY/export)"

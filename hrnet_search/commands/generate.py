@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `generate` does."""
+    """Add the arguments of `generate`."""
     add_space(sub)
     sub.add_argument("-n", type=positive, required=True, metavar="N", help="how many")
     sub.add_argument("--seed", type=whole, default=0, metavar="S", help="of the draw (0)")

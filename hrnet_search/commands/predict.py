@@ -38,7 +38,7 @@ class Predicted:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `predict` does."""
+    """Add the arguments of `predict`."""
     add = sub.add_argument
     what = "folder of a training, weights of an HRNet, or an ONNX file"
     add("source", type=expanded, metavar="DIR|FILE", help=what)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `profile` does."""
+    """Add the arguments of `profile`."""
     add = sub.add_argument
     add("config", nargs="+", type=expanded, metavar="CONFIG", help="HRNet-library yaml")
     size = {"nargs": 2, "type": integer, "default": (1024, 2048), "metavar": ("H", "W")}
@@ -48,7 +48,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     offer(runtimes, lambda: _words("runtime"))
     program = "program and arguments of --runtime command, in quotes, with {onnx} among them"
     add("--command", type=shlex.split, dest="program", default=(), metavar="WORDS", help=program)
-    precisions = add("--precision", default="fp32", help="fp32, or what else the runtime has")
+    precisions = add("--precision", default="fp32", help="fp32, or another that the runtime has")
     offer(precisions, lambda: _words("precision"))
     add("--threads", type=integer, default=0, help="of the CPU (0: all cores but one)")
     add("--seconds", type=number, default=5.0, help="cap on one measurement (5)")

@@ -1,4 +1,4 @@
-"""What is known of configs: counted, and measured where asked; bad ones are said beside them."""
+"""What is known of configs: counted, and measured where asked; a line for each bad one."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _profiles(
 
 
 def _as_space_file(path: str | Path) -> list[str]:
-    """Return what to say of a space file where a config belongs; empty if it is none."""
+    """Return what to say of a space file where a config belongs; empty if it is not one."""
     from hrnet_search.space.load import is_space_file
 
     allowed = "HRNet-library configs; hrnet-search check reads it"

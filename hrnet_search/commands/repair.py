@@ -9,7 +9,7 @@ from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `repair` does."""
+    """Add the arguments of `repair`."""
     add_study(sub)
     add_take_over(sub)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `report` does."""
+    """Add the arguments of `report`."""
     sub.add_argument(
         "study", nargs="+", type=expanded, metavar="STUDY", help="folder of a study or a training"
     )

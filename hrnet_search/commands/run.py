@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `run` does."""
+    """Add the arguments of `run`."""
     budget = sub.add_mutually_exclusive_group()
     budget.add_argument("--trials", type=positive, metavar="N", help="instead of the file's budget")
     budget.add_argument(
@@ -61,7 +61,7 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a study may take in the place of what its file says: trials, or hours of devices.
+    """What a study may take in place of what its file says: trials, or hours of devices.
 
     The names are those of the command line and of `run`.
     """
@@ -75,7 +75,7 @@ class Budget:
             allowed = f"above 0, at most {MOST_HOURS:g}"
             raise InputError(Fault("hours", self.hours, f"{self.hours} is not allowed", allowed))
         if self.trials and self.hours:
-            wrong = "is given beside trials, and a study has one budget"
+            wrong = "cannot be set together with trials: a study has one budget"
             raise InputError(Fault("hours", self.hours, wrong, "one of them"))
 
 
@@ -167,7 +167,7 @@ def _say_plan(
     found = forecast(plan, durations, basis, ended, how.workers or 1, spent)
     for line in found.lines():
         terminal.say(line)
-    terminal.say(f"free where the study lies: {sized(free_bytes(folder))}")
+    terminal.say(f"free on the disk of the study: {sized(free_bytes(folder))}")
 
 
 def _warn_of_disk(plan: Plan, store: StudyStore, how: Driving, terminal: Terminal) -> None:

@@ -8,7 +8,7 @@ from hrnet_search.commands.outcome import DONE, say_as_it_is
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `schema` does: nothing."""
+    """Add the arguments of `schema`: none."""
 
 
 def command(_: argparse.Namespace) -> int:

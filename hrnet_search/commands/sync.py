@@ -14,7 +14,7 @@ from hrnet_search.paths import expanded
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `sync` does."""
+    """Add the arguments of `sync`."""
     add_study(sub)
     space = "its space file, for the passwords in it, which the study does not keep"
     sub.add_argument("--space", type=expanded, metavar="SPACE", help=space)

@@ -69,7 +69,7 @@ class Asked:
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `train` does."""
+    """Add the arguments of `train`."""
     add = sub.add_argument
     what = "HRNet-library yaml, or the folder of a study"
     add("source", type=expanded, metavar="CONFIG|STUDY", help=what)
@@ -80,7 +80,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     one.add_argument("--pick", metavar="BUDGET", help=f"{budget} (the best of all)")
     space = "space file whose data section says what a config is trained on"
     add("--data", type=expanded, metavar="SPACE", help=space)
-    add("--data-root", type=expanded, metavar="DIR", help="where the images and masks lie")
+    add("--data-root", type=expanded, metavar="DIR", help="where the images and masks are")
     _add_schedule(sub)
     _add_teacher(sub)
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
@@ -93,7 +93,7 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_schedule(sub: argparse.ArgumentParser) -> None:
-    group = sub.add_argument_group("in the place of what the config or the study says")
+    group = sub.add_argument_group("instead of what the config or the study says")
     add = group.add_argument
     length = group.add_mutually_exclusive_group()
     length.add_argument("--steps", type=positive, metavar="N", help="steps in all")
@@ -119,7 +119,7 @@ def _add_schedule(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_teacher(sub: argparse.ArgumentParser) -> None:
-    group = sub.add_argument_group("learn from another network beside the labels")
+    group = sub.add_argument_group("learn from another network and from the labels")
     add = group.add_argument
     teacher = "weights of a whole network of the same classes, or an ONNX file"
     add("--teacher", type=expanded, metavar="FILE", help=teacher)
@@ -277,7 +277,7 @@ def _send(uri: str, folder: Path, terminal: Terminal) -> None:
         send_training(uri, folder, *found)
     except Exception as error:  # whatever a server, its database or the network come up with
         what = " ".join(redacted(str(error), secrets_of(uri)).split())[:200]
-        terminal.warn(f"no MLflow run, the training stands ({what})")
+        terminal.warn(f"no MLflow run, but the training is kept ({what})")
 
 
 def start_of(asked: Asked) -> Start:

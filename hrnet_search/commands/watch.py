@@ -9,7 +9,7 @@ from hrnet_search.commands.outcome import DONE, say, warn
 
 
 def add(sub: argparse.ArgumentParser) -> None:
-    """Take what `watch` does."""
+    """Add the arguments of `watch`."""
     add_study(sub)
     sub.add_argument("--port", type=port, default=0, metavar="N", help="a free one if not given")
 

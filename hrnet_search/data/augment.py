@@ -220,7 +220,7 @@ def _across(values: Tensor, columns: Sources) -> Tensor:
 
 
 def _between(below: Tensor, above: Tensor, part: Tensor) -> Tensor:
-    # torch.lerp does the same, but one by one where the weight is broadcast.
+    # torch.lerp does the same, but one element at a time where the weight is broadcast.
     return above.sub_(below).mul_(part).add_(below)
 
 

@@ -58,7 +58,7 @@ class Unkept:
 
 
 class ReplacedError(Exception):
-    """A file was damaged, and whoever found that first has said so and removed it: open anew."""
+    """A file was damaged; who found that first has said so and removed it: open the cache again."""
 
 
 def decoded_bytes(spec: DataSpec) -> int:
@@ -191,7 +191,7 @@ class _OpenFile:
         weakref.finalize(self, os.close, self.descriptor)
 
     def state(self) -> tuple[int, int]:
-        """Return its size and when it was written to: nobody does, once it has its name."""
+        """Return its size and when it was last written, which nobody does once it has its name."""
         found = os.fstat(self.descriptor)
         return found.st_size, found.st_mtime_ns
 
@@ -259,7 +259,7 @@ class _InFile(Decoded):
             content = self._content(place)
             if content is not None and self._file.state() == self._whole_in:
                 return content
-            if not self.is_whole():  # it may have been touched alone
+            if not self.is_whole():  # perhaps only its times have changed
                 raise self._damaged()
 
     def _content(self, place: slice) -> Array | None:
@@ -271,7 +271,7 @@ class _InFile(Decoded):
                 return ReplacedError()
         path = str(self._file.path)
         wrong = "was cut short or changed while trials read it"
-        return DataError(Fault("", path, wrong, instead="the next trial builds it anew", file=path))
+        return DataError(Fault("", path, wrong, instead="the next trial rebuilds it", file=path))
 
 
 def _allowed(path: Path, limit: int) -> bool:
@@ -290,7 +290,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go when the process ends, however it ends."""
+    """Hold a lock that the system releases when the process ends, however it ends."""
     with path.open("ab") as file:
         with heartbeat.waiting():
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -24,7 +24,7 @@ from hrnet_search.errors import DataError, Fault, shown
 VERSION = 2
 """Counts up with every change of what files become, so that nothing decoded before is used."""
 
-# `data.max_pixels` stands in the place of Pillow's own limit, which is below aerial images.
+# `data.max_pixels` stands in place of Pillow's own limit, which is below aerial images.
 Image.MAX_IMAGE_PIXELS = None
 # What Pillow warns of (a damaged tag, say) names no file and changes no pixel.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -162,7 +162,7 @@ def option_faults(spec: DataSpec) -> Found:
             found.append(("m", Fault("data.mapping", (stored, target), wrong, allowed)))
     if not Path(spec.root).is_dir():
         wrong = f"{shown(spec.root, 300)} is not a folder"
-        found.append(("r", Fault("data.root", spec.root, wrong, "where the data lie")))
+        found.append(("r", Fault("data.root", spec.root, wrong, "where the data are")))
     return found
 
 

@@ -126,7 +126,7 @@ def _too_few_classes(looks: list[_Look], key: str) -> Found:
     held = f"class {min(classes)} alone" if classes else "no labelled pixel"
     all_ = f" and the other {len(looks) - 1} masks" if len(looks) > 1 else ""
     wrong = f"{shown(first, 300)}{all_}: {held}"
-    allowed = "2 classes or more; mapping says what stored ids mean, ignore which is none"
+    allowed = "2 classes or more; mapping says what stored ids mean, ignore which one is no class"
     return [("classes", Fault(key, first, wrong, allowed))]
 
 

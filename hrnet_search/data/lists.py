@@ -23,7 +23,7 @@ from hrnet_search.records.data_spec import Split
 
 SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 MOST_COLUMNS = 16
-"""Longer lines are read as words alone, not in every way that spaces in names allow."""
+"""Longer lines are split at every space; shorter ones are also read as names that hold spaces."""
 
 FLAGS = ("1", "-1", "0")
 MARKS = (
@@ -81,7 +81,7 @@ class _Reader:
         """Return the pairs of files that a line can mean; one if it is clear, none if wrong."""
         words = line.strip().split("\t") if "\t" in line else line.split()
         if len(words) > 1 and (pair := self._spelled(words[0].strip(), words[1].strip())):
-            return [pair]  # more columns are passed over: the library's LIP lists have them
+            return [pair]  # more columns are ignored: the library's LIP lists have them
         if "\t" not in line and len(words) < MOST_COLUMNS:
             ways = [self._spelled(*names) for names in _columns(line.strip())]
             if found := list(dict.fromkeys(filter(None, ways))):
@@ -111,7 +111,7 @@ class _Reader:
         return [("missing", self._missing(file)) for file in (image, mask) if not is_file(file)]
 
     def outside(self, number: int, pair: Pair) -> Found:
-        """Return faults for files that are named by a way out of the root."""
+        """Return faults for files that a list names outside of the root."""
         if self._place.spec.outside:
             return []
         where = f"{shown(str(self._path), 300)} line {number}"
@@ -132,7 +132,7 @@ class _Reader:
     def _is_below(self, path: Path) -> bool:
         """Return whether a path leads into a folder that the space file names.
 
-        By its words: links below the root are its owner's, who lays data sets out by them.
+        As it is written: what links below the root lead to is their owner's choice.
         """
         spelled = Path(os.path.normpath(path))
         return any(map(spelled.is_relative_to, self._roots))
@@ -193,7 +193,7 @@ class _Reader:
         return Fault(self._place.key, str(path), wrong)
 
     def _foreign(self, where: str, line: str, words: list[str]) -> Fault | None:
-        """Return a fault for paths that are none here: of Windows, or of another machine's root."""
+        """Return a fault for paths of another machine: those of Windows, or below another root."""
         text = shown(line.strip(), 200)
         if "\\" in line:
             absolute = (
@@ -225,7 +225,7 @@ class _Reader:
             f"{where} is '{shown(line.strip())}': {', '.join(FLAGS)} say whether an image shows a"
         )
         allowed = "lists for segmentation (VOC's are in ImageSets/Segmentation)"
-        return self._fault(line, f"{wrong} class (VOC), they are not masks", allowed)
+        return self._fault(line, f"{wrong} class (VOC); they are not masks", allowed)
 
     def _maskless(self, where: str, line: str, _words: list[str]) -> Fault | None:
         name = line.strip()
@@ -255,12 +255,12 @@ def _notes(path: Path, lines: list[str]) -> tuple[str, ...]:
     thirds = {words[2] for line in lines if len(words := line.split()) == 3}
     if thirds and thirds <= set(FLAGS):
         flags = "1, -1 or 0, which VOC's lists have for a class being in an image"
-        return (f"{shown(path.name)}: a third column of {flags}, is passed over",)
+        return (f"{shown(path.name)}: a third column of {flags}, is ignored",)
     return ()
 
 
 def _strangers(pair: Pair, place: Place) -> Found:
-    """Return a fault for a file that is none of this data set's: its ids may mean something else.
+    """Return a fault for a file that is not of this data set: its ids may mean something else.
 
     Cityscapes has masks of label ids, of training ids and of colours beside each other.
     """

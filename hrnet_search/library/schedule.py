@@ -39,7 +39,7 @@ PRESET_OF = {
 
 OWN = "folder"
 SPLITS = ("train", "val")
-"""What the older branches have in the place of lists of PASCAL-Context."""
+"""What the older branches have in place of lists of PASCAL-Context."""
 
 NO_MEANING = ("WORKERS", "PRINT_FREQ", "CUDNN", "OUTPUT_DIR", "LOG_DIR", "TRAIN.RESUME")
 """Keys of how the official trainer runs, not of what it trains."""

@@ -165,8 +165,8 @@ def start_from(network: HighResolutionNet, path: str | Path) -> str:
     """
     fresh = _kept(str(path), *_stamp(path)).start(network)
     count = len(list(network.parameters()))
-    anew = f", {len(fresh)} anew ({listed(fresh)})" if fresh else ""
-    return f"{count - len(fresh)} of {count} tensors from shared weights{anew}"
+    more = f", {len(fresh)} fresh ({listed(fresh)})" if fresh else ""
+    return f"{count - len(fresh)} of {count} tensors from shared weights{more}"
 
 
 @lru_cache(maxsize=1)

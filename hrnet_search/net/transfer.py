@@ -44,7 +44,7 @@ def concatenated(new: Sequence[int], old: Sequence[int]) -> Channels:
 class Transfer:
     """Copies from a source's layers into a variant's, and notes what became of each tensor.
 
-    `copied` is how many of the source's parameters the variant has; statistics are none.
+    `copied` is how many of the source's parameters the variant has, without statistics.
     A channel that the source has never hears of one that it has not: its weights for them are
     zero. New channels keep their random start, so that what they learn to say is heard once a
     step has moved those zeros.

@@ -48,7 +48,7 @@ def read_content(path: Path, map_location: str | torch.device = "cpu") -> object
     """Return what a file holds, whatever its name ends in; other objects than tensors and plain
     values are StandIns.
 
-    Raise NotWeightsError, which says what the file is and what to do, if it is none.
+    Raise NotWeightsError, which says what the file is and what to do, if it is not one.
     """
     kind = kind_of(path)
     try:

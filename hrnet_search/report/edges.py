@@ -142,7 +142,7 @@ def write_wider(folder: Path, edges: Edges) -> Path | None:
 
 
 def by_chance(has: int, networks: int, share: float) -> float:
-    """Return the chance that at least `has` of so many have what each has with a chance `share`."""
+    """Return the chance that `has` of `networks` or more have what each has by a `share`."""
     some = range(has, networks + 1)
     return sum(comb(networks, k) * share**k * (1 - share) ** (networks - k) for k in some)
 

@@ -166,7 +166,7 @@ def pick_lines(study: Study, text: str) -> tuple[str, ...]:
 
 
 def fixed(number: float, digits: int = 2) -> str:
-    """Return a number with so many digits, halves away from zero as JavaScript's toFixed."""
+    """Return a number with that many digits, halves away from zero as JavaScript's toFixed."""
     step = Decimal(1).scaleb(-digits)
     return str(Decimal(number).quantize(step, ROUND_HALF_UP))
 

@@ -46,7 +46,7 @@ def write_report(study: Study, style: Path | None = None) -> ReportFiles:
 
     The study may be unfinished; `style` is a matplotlib style file for its figures. Raises
     InputError for a style that is not one, StorageLostError where a file cannot be written,
-    StudyError for a symbolic link in the place of one, and ReportError, after everything else was
+    StudyError for a symbolic link in place of one, and ReportError, after everything else was
     written, for parts that could not be made.
     """
     parts = Parts()

@@ -245,8 +245,8 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
     if all(ask.purpose != "confirm" for ask, _ in study.trials()):
         few = f" (studies under {CONFIRMED_FROM} trials skip this)"
         lines.append(
-            "  whether more seeds or a longer schedule rank alike: no trial confirmed the front"
-            + (few if len(table) < CONFIRMED_FROM else "")
+            "  whether more seeds or a longer schedule would rank them alike: no trial confirmed"
+            " the front" + (few if len(table) < CONFIRMED_FROM else "")
         )
     conditions = {latency.condition for latency in completed_latencies(study).values()}
     if len(conditions) > 1:

@@ -29,13 +29,13 @@ def drawn_costs(
 
 
 def weight_bytes(costs: Sequence[Cost], trials: int, keep: str) -> int:
-    """Return bytes of the weights of so many trials, as a study keeps them."""
+    """Return bytes of the weights of that many trials, as a study keeps them."""
     kept = trials if keep == KEEP_ALL else min(trials, NEAR)
     return int(BYTES * kept * fmean([one.params for one in costs] or [0]))
 
 
 def checkpoint_bytes(costs: Sequence[Cost], schedule: Schedule, workers: int) -> int:
-    """Return bytes of the checkpoints of so many trials that run at once, if they are large."""
+    """Return bytes of the checkpoints of that many trials that run at once, if they are large."""
     copies = COPIES.get(schedule.optimiser, 3) + bool(schedule.ema)
     return BYTES * copies * workers * max((one.params for one in costs), default=0)
 

@@ -53,7 +53,7 @@ class Failures:
     def why_stop(self) -> str:
         """Why the study has to stop, empty if it has not."""
         if self._alike >= ALIKE:
-            alike = f"{self._alike} trials in a row failed alike ({shown(self._last, 200)})"
+            alike = f"{self._alike} trials in a row failed the same way ({shown(self._last, 200)})"
             return f"{alike}: {GOES_ON}"
         if self._count >= max(LEAST_FAILURES, self._planned / 2):
             return f"{self._count} trials failed: {GOES_ON}"
@@ -61,7 +61,7 @@ class Failures:
 
 
 def why_infeasible(too_large: int, too_slow: int, trials: int) -> str:
-    """Return why a search of so many trials gives up, empty if it does not.
+    """Return why a search of that many trials gives up, empty if it does not.
 
     Networks that were `too_large` did not fit into memory, those `too_slow` broke the limit.
     """

@@ -75,7 +75,7 @@ class Forecast:
 def forecast(
     plan: Plan, durations: Durations, basis: str, ended: int, workers: int, spent: float = 0.0
 ) -> Forecast:
-    """Return what is left of a study of which so many trials have ended, in `spent` seconds."""
+    """Return what is left of a study of which that many trials have ended, in `spent` seconds."""
     costs = costs_of(plan)
     each = [durations.expected(one, plan.schedule.steps) for one in costs] or [0.0]
     hours = max(0.0, plan.hours - spent / HOUR)
@@ -96,7 +96,7 @@ def forecast(
 
 
 def disk_of(plan: Plan, costs: Sequence[Cost], trials: int, workers: int) -> int:
-    """Return bytes of the weights of so many more trials, and of checkpoints of what runs."""
+    """Return bytes of the weights of that many more trials, and of checkpoints of what runs."""
     checkpoints = checkpoint_bytes(costs, plan.schedule, workers)
     return weight_bytes(costs, trials, plan.keep) + checkpoints
 

@@ -57,7 +57,7 @@ class InTime:
         return []
 
     def why_ended(self, ended: int) -> str:
-        """Return that time has ended a study of so many trials; empty if it has not."""
+        """Return that time has ended a study of that many trials; empty if it has not."""
         budget, waits = self.budget, len(self._book.asks) - len(self._book.results)
         if not budget.bounded or not (budget.over or self._held or waits):
             return ""

@@ -74,7 +74,7 @@ class Initial:
         except SpaceError:
             if not self._elsewhere:
                 raise
-            where = f"not in {self._folder.parent}; looked for beside the study when it runs"
+            where = f"not in {self._folder.parent}; looked for next to the study when it runs"
             self.lines.append(f"schedule.init: {schedule.init}: {where}")
             return schedule
         # Rather one error now than one in every trial.

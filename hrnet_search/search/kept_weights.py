@@ -33,7 +33,7 @@ class KeptWeights:
         self._plan, self._book, self._trials = plan, book, trials
 
     def tidy(self, layers: int = LAYERS) -> None:
-        """Remove what is behind so many fronts; 1 when a study has ended."""
+        """Remove what is behind that many fronts; 1 when a study has ended."""
         plan = self._plan
         if plan.keep == KEEP_ALL or not plan.folder:
             return

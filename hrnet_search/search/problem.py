@@ -124,7 +124,7 @@ class Problem:
         return rng.integers(0, self.counts, size=(count, len(self.axes)), dtype=np.int64)
 
     def representatives(self, points: Points) -> Bools:
-        """Say which points are valid and the one of their kind, [n]."""
+        """Say which points are valid and in canonical form, [n]."""
         kept = self._valid(points)
         if self.canonical is not None:
             kept[kept] = (self._canonical(points[kept]) == points[kept]).all(axis=1)

@@ -34,7 +34,7 @@ def plan_of(
 ) -> Plan:
     """Look at the data and settle a space file into a plan.
 
-    `trials`, or `hours` of devices, are its budget in the place of the file's.
+    `trials`, or `hours` of devices, are its budget in place of the file's.
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
     or no HRNet's, SpaceError for earlier studies from which nothing can be learned.
     """

@@ -25,7 +25,7 @@ from hrnet_search.search.trials import SLICES, Trials
 from hrnet_search.space.generate import SMALL
 
 MOST_JUDGED = 2048
-"""Networks up to which all of a space are judged."""
+"""A space of at most this many networks is judged whole."""
 
 BY_MACS = Goals.of(("miou", "macs"))
 
@@ -79,9 +79,9 @@ class Slices:
         return []
 
     def gate(self) -> list[TrialKey]:
-        """Return the trainings alone that scores by slices are held against, of all sizes.
+        """Return networks of all sizes to train alone, which scores by slices are held against.
 
-        As many more as do not complete, once.
+        For those that do not complete as many more, once.
         """
         keys = [TrialKey(name, self._long, self._seed) for name in self._spread()]
         ended = {r.key: r.status for r in self._book.results.values()}
@@ -89,9 +89,9 @@ class Slices:
         return keys[: GATE + lost]
 
     def _spread(self) -> Iterator[str]:
-        """Yield networks spread over MACs and score, the first `GATE` of them for themselves.
+        """Yield networks spread over MACs and score; so are the first `GATE` by themselves.
 
-        Over MACs, which never change as predicted latencies do: the same ones each time.
+        Unlike predicted latencies MACs never change, so these are the same ones each time.
         """
         found = [
             Candidate(number, result.key.architecture, (score, float(result.cost.macs)))

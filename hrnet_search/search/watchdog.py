@@ -89,7 +89,7 @@ class Watchdog:
         self._say(f"{what} {silence.where} (schedule.hang_s){log}: it is left")
         signal.pthread_kill(threading.main_thread().ident or 0, TOLD)
         if not over.wait(self._leaving_s):
-            self._say(f"{what} and cannot be left: the process ends; the same command goes on")
+            self._say(f"{what} and cannot be left: the process ends; run the same command again")
             os._exit(StorageLostError.exit_code)
 
 
@@ -100,5 +100,5 @@ def _write_stacks(task: TrialTask) -> str:
     path = Path(task.folder, "logs", f"{task.key}.log")
     with suppress(OSError, StorageLostError, StudyError), open_log(path) as file:
         faulthandler.dump_traceback(file)
-        return f", where it is stands in {path}"
+        return f", its stacks are in {path}"
     return ""

@@ -87,4 +87,4 @@ def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: G
     if accuracy.key != MIOU and search.signal != AUTO:
         what = "the network as trained" if accuracy.key == MIOU_INT8 else "all classes"
         wrong = f"{search.signal} is of {what}, objectives.{shown(accuracy.name)} is not"
-        reader.fault(section.node_of("signal"), "search.signal", wrong, f"{AUTO}, or no such key")
+        reader.fault(section.node_of("signal"), "search.signal", wrong, f"{AUTO}, or remove it")

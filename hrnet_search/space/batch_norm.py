@@ -1,7 +1,7 @@
 """Which variants could not be trained, known from crop, batch and accumulate alone.
 
-In a space that varies the number of branches only some variants would fail, and those that are
-left would be chosen by this fault.
+In a space that varies the number of branches only some variants would fail, and a search would
+prefer the others for no better reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.space import SearchSpace
 
 KEYS = ("accumulate", "batch", "crop")
-"""What the parts of a batch are made of; the first that stands in the file is pointed to."""
+"""What the parts of a batch are made of; a fault points to the first that is in the file."""
 
 
 def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section: Section) -> None:

@@ -87,7 +87,7 @@ class Swaps(ListOf[tuple[int, ...]]):
         read = super().read(reader, node, path)
         flat = [label for one in read or () for label in one]
         if len(set(flat)) < len(flat):
-            reader.fault(node, path, "a class stands in two places", "each once")
+            reader.fault(node, path, "a class is in two pairs, or twice in one", "each once")
             return None
         return read
 
@@ -288,7 +288,7 @@ def _class_count(reader: Reader, section: Section) -> int:
 
 
 def _drawn_part(reader: Reader, data: Section) -> dict[str, Any]:
-    """Read `val: {fraction: 0.2, seed: 0}`, a part of the training images; empty if it is none."""
+    """Read `val: {fraction: 0.2, seed: 0}`, a part of the training images; empty if it is not."""
     node = data.found.get("val", (None, None))[1]
     if not isinstance(node, yaml.MappingNode) or "fraction" not in entries(node):
         return {}

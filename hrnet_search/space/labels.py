@@ -75,7 +75,8 @@ class ColorTable(Kind[Colors]):
         else:
             read = _table(reader, node, path, color, *known, "[R, G, B]: class, or a file")
         if read and not any(one for one, _ in read):
-            reader.fault(node, path, "holds no colour", "one or more, beside other")
+            allowed = "one colour or more; other stands for all the rest"
+            reader.fault(node, path, "holds no colour", allowed)
         return read
 
     @property

@@ -294,7 +294,7 @@ def _either_way(reader: Reader, top: Section) -> None:
             )
         for key in ablate.UNREAD:
             if key in top:
-                reader.fault(top.key_node(key), key, "is not read beside ablate", "no such key")
+                reader.fault(top.key_node(key), key, "is not used with ablate; remove it")
         _one_list_of_seeds(reader, top)
         return
     for key in SEARCHED:

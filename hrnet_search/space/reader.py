@@ -123,7 +123,8 @@ class Reader:
         value = self.scalar(node, path)
         if value is None or (isinstance(value, str) and value and value.isprintable()):
             return value
-        self.fault(node, path, f"{shown(value)} is not text", "text, in quotes if it looks else")
+        allowed = "text, in quotes if it looks like something else"
+        self.fault(node, path, f"{shown(value)} is not text", allowed)
         return None
 
     def name(self, node: yaml.Node, path: str) -> str | None:

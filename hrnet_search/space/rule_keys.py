@@ -46,8 +46,8 @@ class RuleError(ValueError):
 class Networks:
     """What rules read: networks as arrays, and their costs if a rule asks for them.
 
-    `undefined` are those for which the rule that is read divided by zero, `absent` those that lack
-    a branch, or a head, which the comparison that is read names.
+    `undefined` are those for which the rule being read divided by zero, `absent` those that lack a
+    branch or a head that the comparison being read names.
     """
 
     batch: ArchitectureBatch
@@ -146,7 +146,7 @@ def read_key(node: ast.expr) -> Part:
 
 
 def _of_head(array: str, has_ocr: bool) -> Number:
-    """Return what one head reads; a network with the other has it as little as a lost branch."""
+    """Return a key of one head; a network with the other lacks it, as it may lack a branch."""
 
     def of(networks: Networks) -> Floats:
         networks.absent = networks.absent | (networks.batch.ocr != has_ocr)

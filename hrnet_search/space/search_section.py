@@ -42,7 +42,7 @@ _OWN_SAMPLER = re.compile(r"(?!optuna:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w
 class SearchSpec:
     """The `search` section: which sampler, how many trials or hours, its seed.
 
-    `hours` of devices are a budget in the place of `trials`, 0 where trials are.
+    `hours` of devices are a budget in place of `trials`, 0 where trials are.
     `confirm` is the share of device time that confirms what the search found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
     of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `fidelity` is how
@@ -155,7 +155,7 @@ def _check_hours(section: Section, found: SearchSpec) -> None:
     """A budget is one of trials or of time, and one of time is divided among trainings alone."""
     node, where = section.key_node("hours"), section.where("hours")
     if "trials" in section:
-        wrong = "is given beside search.trials, and a study has one budget"
+        wrong = "cannot be set together with search.trials: a study has one budget"
         section.reader.fault(node, where, wrong, "one of hours and trials")
     if found.evaluator == SHARED:
         wrong = f"does not go with evaluator: {SHARED}"

@@ -310,7 +310,7 @@ def _loss(reader: Reader, section: Section, classes: int) -> dict[str, Any]:
     for key in ("ohem_threshold", "ohem_keep"):
         if key in section and loss != "ohem":
             wrong = f"is not used with loss: {loss}"
-            reader.fault(section.key_node(key), section.where(key), wrong, "loss: ohem beside it")
+            reader.fault(section.key_node(key), section.where(key), wrong, "loss: ohem")
     found = {
         key: section.take(key, SCHEDULE[key], getattr(DEFAULTS, key))
         for key in ("ohem_threshold", "ohem_keep")

@@ -314,7 +314,7 @@ def _never_read(
     for choice in choices:
         if why := _unread_head(choice, heads):
             wrong = f"the network never reads it: {why}"
-            allowed = "HEAD beside it, or keys that are read"
+            allowed = "HEAD among the choices, or keys that are read"
             reader.fault(nodes[choice.path], f"vary.{choice.path}", wrong, allowed)
         if not choice.stages or choice.path == "width" or choice.key == "NUM_CHANNELS":
             continue

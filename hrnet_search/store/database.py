@@ -53,7 +53,7 @@ def schema_version(connection: sqlite3.Connection, folder: Path) -> int:
         query = f"SELECT checksum, {', '.join(META.columns)} FROM meta WHERE name = 'schema'"
         row = connection.execute(query).fetchone()
         if row is None:
-            raise damage("table meta: nothing is said of its schema")
+            raise damage("table meta: it has no entry for the schema")
         version = str(checked(META, row)[-1])
     else:
         raise _damaged(folder, f"is not a study: {FILE} is damaged or no study")

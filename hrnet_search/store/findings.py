@@ -87,7 +87,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class RungAudit:
-    """The rule of the rungs judged on trials that ran on though it would have stopped them.
+    """The rule that stops trials at rungs, judged by trials that ran on against it.
 
     `audited` are those, `lost` those of them that are on the front; `stopped` were stopped.
     """

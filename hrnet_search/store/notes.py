@@ -139,7 +139,7 @@ class Notes:
 
     To write some of them, give those alone: `Notes(trials=40)`. `identity` is what may not change,
     by the key of the space file. `choices` are paths, `levels` their values, as a space file spells
-    both. `hours` of devices are its budget in the place of `trials`, of which `spent_s` seconds are
+    both. `hours` of devices are its budget in place of `trials`, of which `spent_s` seconds are
     spent. `keep` is whose weights stay, all where it is not noted.
     `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
     are the largest (height, width) by split. `initial` says for people what variants start from.

@@ -238,7 +238,7 @@ def _lost_trials(folder: Path, found: Found) -> list[str]:
 
 
 def _write(folder: Path, found: Found) -> None:
-    """Write the database anew, whole, in the place of the damaged one."""
+    """Write the database anew, whole, in place of the damaged one."""
     trials = {row[0]: row for row in found.list(TRIALS)}
     for place, row in enumerate(in_order_of_commits(list(trials.values()))):
         trials[row[0]] = (*row[:FINISHED], place, *row[FINISHED + 1 :])

@@ -91,7 +91,7 @@ def _without_wrong_extras(result: TrialResult) -> TrialResult:
 
 
 def _wrong_extras(record: TrialResult | RungResult) -> dict[str, Any]:
-    """Return the optional numbers of a record that are not finite, by name; an mIoU is none."""
+    """Return the optional numbers of a record that are not finite, by name; not mIoU."""
     return {
         field.name: None
         for field in dataclasses.fields(record)

@@ -1,7 +1,7 @@
 """study.jsonl: a second copy of what study.db holds, a line a row, which only `repair` reads.
 
 Lines are added when what they say has been committed; of two lines with one key the later one
-counts. A line that was cut off, or is damaged, is passed over: each has its row's checksum.
+counts. A line that was cut off, or is damaged, is ignored: each has its row's checksum.
 """
 
 from __future__ import annotations

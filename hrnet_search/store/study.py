@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 def open_study(folder: str | Path) -> Study:
-    """Open a study to read it; raise StudyError (a ValueError) for a folder that is none."""
+    """Open a study to read it; raise StudyError (a ValueError) for a folder that is not one."""
     return Study(folder)
 
 

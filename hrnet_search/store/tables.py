@@ -1,7 +1,7 @@
 """The tables of study.db: what each row holds, and the checksum that it and its table have.
 
-A row has a checksum over all that it says, its key included; `totals` has for each table how
-many rows it has and what their checksums come to, so that no row is lost or comes back unseen.
+A row has a checksum over all that it says, its key included; `totals` has for each table the
+number of its rows and the sum of their checksums: a row that is lost, or comes back, is noticed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from hrnet_search.errors import StudyDamagedError
 
 VERSION = 2
-"""Of the schema; `meta` holds it under `schema`."""
+"""The version of the schema; `meta` holds it under `schema`."""
 
 FILE = "study.db"
 
@@ -28,7 +28,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its columns with their SQL types, which of them are its key, what holds of all."""
+    """A table: its columns with their SQL types, which of them are its key, and its constraints."""
 
     name: str
     key: tuple[str, ...]
@@ -146,7 +146,7 @@ def insert(connection: sqlite3.Connection, table: Table, rows: Iterable[Row]) ->
 
 
 def put(connection: sqlite3.Connection, table: Table, row: Row) -> None:
-    """Write a row, in the place of the one with its key if there is one, in a transaction."""
+    """Write a row, in place of the one with its key if there is one, in a transaction."""
     row, key = table.typed(row), table.key_of(row)
     old = connection.execute(f"SELECT checksum FROM {table.name} {_where(table)}", key).fetchone()
     if old is None:
@@ -218,12 +218,12 @@ def checked(table: Table, found: Row) -> Row:
 def check_total(table: Table, sums: Sequence[int], total: Row | None) -> None:
     """Raise StudyDamagedError unless a table has the rows that it should have."""
     if total is None:
-        raise damage(f"table totals: nothing is said of {table.name}")
+        raise damage(f"table totals: it has no entry for {table.name}")
     _, rows, whole = checked(TOTALS, total)
     if len(sums) != rows:
-        raise damage(f"table {table.name}: it has {len(sums)} rows and had {rows}")
+        raise damage(f"table {table.name}: it has {len(sums)} rows, {rows} were written")
     if reduce(xor, sums, 0) != whole:
-        raise damage(f"table {table.name}: a row is an older one, or another")
+        raise damage(f"table {table.name}: a row is not as it was last written")
 
 
 def damage(what: str) -> StudyDamagedError:
@@ -248,10 +248,10 @@ def _insert(connection: sqlite3.Connection, table: Table, rows: Sequence[Row]) -
 
 
 def _count(connection: sqlite3.Connection, table: Table, more: int, change: int) -> None:
-    """Keep the total of a table; what is not what was written is never carried on."""
+    """Update the total of a table; one that is damaged is refused, not updated."""
     found = get(connection, TOTALS, (table.name,))
     if found is None:
-        raise damage(f"table totals: nothing is said of {table.name}")
+        raise damage(f"table totals: it has no entry for {table.name}")
     row = (table.name, found[1] + more, found[2] ^ change)
     names = "rows = ?, sum = ?, checksum = ?"
     values = (*row[1:], checksum(TOTALS, row), table.name)

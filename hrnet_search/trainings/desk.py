@@ -42,7 +42,7 @@ class Desk:
         self._before = self._furthest
         if self._idle == MOST_DEATHS:
             far = f"{MOST_DEATHS} times, and came no further than step {max(0, self._furthest)}"
-            why = "logs/ray and logs/train.log may say why; the same command goes on"
+            why = "logs/ray and logs/train.log may say why; run the same command again"
             self._error = ClusterLostError(f"a worker died {far}: {why}")
             return None
         start = Start(self._parts, self._anew)

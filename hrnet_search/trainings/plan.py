@@ -73,7 +73,7 @@ RANGES = (
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What is asked for in the place of what a config or a study says; None: as it says.
+    """What is asked for in place of what a config or a study says; None: as it says.
 
     `judged` is how often the training is judged at most. `teacher` is a file of a network whose
     decisions, softened by a `temperature`, count `teacher_weight` of the loss. The names are those

@@ -153,7 +153,7 @@ class _Run:
             raise error
         if self._error:
             why = one_line(self._error)[:300]
-            raise ClusterLostError(f"Ray Train has ended ({why}); the same command again goes on")
+            raise ClusterLostError(f"Ray Train has ended ({why}); run the same command again")
         if left:
             raise KeyboardInterrupt
 
@@ -163,9 +163,7 @@ class _Run:
         except ray.exceptions.RayError as error:
             self._cluster.check()
             why = one_line(error)[:300]
-            raise ClusterLostError(
-                f"Ray has ended ({why}); the same command again goes on"
-            ) from None
+            raise ClusterLostError(f"Ray has ended ({why}); run the same command again") from None
 
     def _fit(self) -> None:
         try:

@@ -253,7 +253,8 @@ def test_a_result_told_twice_counts_once(tmp_path: Path) -> None:
 def test_an_ablation_in_which_half_fails_stops(tmp_path: Path) -> None:
     brain = drive(space_file(tmp_path), tmp_path / "study", failing(*range(1000)))
     assert brain.counts[FAILED] == ALIKE
-    assert "3 trials in a row failed alike (the loss is nan at step 7 of 10)" in brain.why_ended
+    said = "3 trials in a row failed the same way (the loss is nan at step 7 of 10)"
+    assert said in brain.why_ended
 
 
 def test_what_is_asked_may_not_change_once_it_has_begun(tmp_path: Path, finished: Path) -> None:

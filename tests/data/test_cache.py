@@ -255,7 +255,7 @@ def test_a_file_that_is_damaged_while_it_is_read_is_named_once(damage: str, tmp_
     with pytest.raises(DataError) as caught:
         assert_holds(first, Counting())
     assert str(caught.value) == (
-        f"{path}: was cut short or changed while trials read it, the next trial builds it anew"
+        f"{path}: was cut short or changed while trials read it, the next trial rebuilds it"
     )
     with pytest.raises(ReplacedError):
         assert_holds(second, Counting())

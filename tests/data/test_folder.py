@@ -148,7 +148,7 @@ def test_masks_that_leave_nothing_to_tell_apart_are_a_fault(
     assert messages(two) == [
         (
             f"data.train: masks/a.png and the other 1 masks: {held}, allowed: 2 classes or more; "
-            "mapping says what stored ids mean, ignore which is none"
+            "mapping says what stored ids mean, ignore which one is no class"
         )
     ]
 

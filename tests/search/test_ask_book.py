@@ -108,7 +108,7 @@ def test_failures_end_a_study_though_trials_wait(brain_in: Brains, tmp_path: Pat
             brain.tell(task.number, failed(task))
         brain.give_back(tasks[-1].number, Death("its worker died"))
         assert brain.ask() is None
-        assert brain.why_ended.startswith(f"{ALIKE} trials in a row failed alike (broken)")
+        assert brain.why_ended.startswith(f"{ALIKE} trials in a row failed the same way (broken)")
     with brain_in(tmp_path / "study") as brain:  # the next start tries again, those first
         assert asked(brain).number == tasks[ALIKE].number
 
@@ -120,5 +120,5 @@ def test_a_result_that_cannot_be_counts_as_it_is_kept(brain_in: Brains, tmp_path
             task = asked(brain)
             brain.tell(task.number, replace(completed(task), miou=float("nan")))
         assert brain.ask() is None
-        assert "failed alike (its mIoU of nan is outside 0 to 1)" in brain.why_ended
+        assert "failed the same way (its mIoU of nan is outside 0 to 1)" in brain.why_ended
     assert set(open_study(tmp_path / "study").results()["status"]) == {FAILED}

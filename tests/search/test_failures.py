@@ -29,7 +29,7 @@ def taken(planned: int, *trials: tuple[str, str]) -> str:
 def test_three_that_say_the_same_are_enough(errors: list[str]) -> None:
     trials = [(FAILED, error) for error in errors]
     assert taken(100, *trials[:2]) == ""
-    assert taken(100, *trials).startswith("3 trials in a row failed alike (")
+    assert taken(100, *trials).startswith("3 trials in a row failed the same way (")
 
 
 @pytest.mark.parametrize(

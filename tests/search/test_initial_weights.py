@@ -180,4 +180,4 @@ def test_a_check_does_not_know_where_the_study_will_lie(tmp_path: Path) -> None:
     file = space(tmp_path, f"trial:{KEY}")
     initial = Initial(file, tmp_path / "results" / "one", elsewhere=True)
     assert initial.settled(file.schedule) == file.schedule
-    assert "looked for beside the study when it runs" in initial.lines[-1]
+    assert "looked for next to the study when it runs" in initial.lines[-1]

@@ -181,8 +181,8 @@ WRONG = [
     ("{steps: 300", "{init: base, steps: 300", "schedule.init: base is trained by a search alone"),
     ("{steps: 300", "{init: shared, steps: 300", "init: shared is trained by a search alone"),
     ("data: ", "vary: {width: [8, 9]}\ndata: ", "14:1: vary: cannot be set together with ablate"),
-    ("data: ", "limits: {params: 4M}\ndata: ", "14:1: limits: is not read beside ablate"),
-    ("data: ", "objectives: {miou: max}\ndata: ", "14:1: objectives: is not read beside ablate"),
+    ("data: ", "limits: {params: 4M}\ndata: ", "14:1: limits: is not used with ablate; remove it"),
+    ("data: ", "objectives: {miou: max}\ndata: ", "14:1: objectives: is not used with ablate"),
     ("steps: 300", "seeds: [0]", "15:12: schedule.seeds: cannot be set together with ablate"),
 ]
 

@@ -43,7 +43,7 @@ def test_hours_are_read_and_trials_are_the_usual_budget(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("search", "said"),
     [
-        ("{hours: 8, trials: 40}", "search.hours: is given beside search.trials"),
+        ("{hours: 8, trials: 40}", "search.hours: cannot be set together with search.trials"),
         ("{hours: 0}", "search.hours: "),
         ("{hours: .inf}", "search.hours: "),
         ("{hours: all}", "search.hours: "),

@@ -156,7 +156,7 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
             "{kind: folder, classes: 1}",
             "data.classes: 1 is not allowed",
         ),
-        ("{kind: folder, classes: 3, swaps: [[0, 0]]}", "a class stands in two places"),
+        ("{kind: folder, classes: 3, swaps: [[0, 0]]}", "a class is in two pairs, or twice in one"),
         ("{kind: folder, classes: 3, swaps: [[0, 3]]}", "data.swaps: 3 is not allowed"),
         ("{kind: folder, classes: 3, ends: [a]}", "data.ends: 1 entries, allowed: 2 entries"),
         ("{kind: folder, classes: 3, mapping: {1: 3}}", "data.mapping.1: 3 is not allowed"),

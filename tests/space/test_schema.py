@@ -48,7 +48,7 @@ BEYOND = tuple(
         r"data\.(mapping|colors|swaps)\S*: [0-9]+ is not allowed",
         r"data\.colors\.\S*: \S+ is not an integer",  # but a name of a class
         r"(names) for [0-9]+ classes",
-        r"a class stands in two places",
+        r"a class is in two pairs, or twice in one",
         r"iou\[.*\]: (class .* is not known|.* is named twice|a class is missing|is the same as)",
         r"are both accuracies",
         r"schedule\.(init_steps|init_lr|shared): is only used with init: (base|shared)",

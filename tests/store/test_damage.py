@@ -155,10 +155,10 @@ def test_damage_says_where_and_what_to_do(whole: Path) -> None:
     ("statement", "why"),
     [
         ("UPDATE trials SET miou = 0.99 WHERE number = 1", "trial 1: it is not what was written"),
-        ("DELETE FROM trials WHERE number = 1", "trials: it has 3 rows and had 4"),
-        ("DELETE FROM totals WHERE name = 'trials'", "nothing is said of trials"),
+        ("DELETE FROM trials WHERE number = 1", "trials: it has 3 rows, 4 were written"),
+        ("DELETE FROM totals WHERE name = 'trials'", "it has no entry for trials"),
         ("UPDATE totals SET rows = rows - 1", "table totals, trials: it is not what"),
-        ("UPDATE trials SET checksum = 7 WHERE number = 3", "a row is an older one, or another"),
+        ("UPDATE trials SET checksum = 7 WHERE number = 3", "a row is not as it was last written"),
         ("DROP TABLE rungs", "not defined as they were"),
         ("CREATE VIEW v AS SELECT 1", "not defined as they were"),
     ],

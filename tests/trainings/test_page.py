@@ -121,7 +121,7 @@ def test_a_server_that_is_down_costs_no_training(
     nowhere = "postgresql://user:secret@127.0.0.1:9/none"
     assert main([*again, "--mlflow", nowhere]) == 0
     err = capsys.readouterr().err
-    assert "no MLflow run, the training stands" in err
+    assert "no MLflow run, but the training is kept" in err
     assert "secret" not in err
 
 

@@ -187,7 +187,7 @@ def test_a_full_disk_is_exit_4_and_nothing_is_lost(
     assert main(tiny_command(config, space, folder)) == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{folder}/weights/last.safetensors: cannot be written: No space left")
-    assert line.endswith("the same command goes on")
+    assert line.endswith("run the same command again")
     monkeypatch.undo()
     assert main(tiny_command(config, space, folder)) == 0
     for name in ("weights/last.safetensors", "weights/best.safetensors", "curve.csv"):

@@ -108,7 +108,7 @@ def kept_references(condition: LatencyCondition, classes: int) -> tuple[float, .
 
 
 def keep(path: Path, key: str, latency: Latency) -> None:
-    """Keep a latency, in the place of an older one."""
+    """Keep a latency, in place of an older one."""
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     marked = replace(latency, machine=(*latency.machine, (REUSED, f"measured {when}")))
 

@@ -1,7 +1,7 @@
 """The A/A check that a study begins with, and the reference's latency that it freezes.
 
-One noisy look would stand in every latency of the study. So a noisy check is made again, and
-where the device does not get quiet, steady latencies that were kept for it tell instead.
+A noisy one would be in every latency of the study, so it is made again; where the device does not
+become quiet, steady latencies that were kept from before take its place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_CHECKS = 4
 def settled_check(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> AACheck:
     """Check the instrument until it is steady; return the steadiest check.
 
-    Its `reference_ms` is the lowest of all checks, for load only ever slows down. Where the
+    Its `reference_ms` is the lowest of all checks, for load only slows a device down. Where the
     steadiest one is still noisy, or others used the device, the median of what the reference
     took beside latencies kept under the same condition takes its place, if there are any.
     """

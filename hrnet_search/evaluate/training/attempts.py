@@ -128,7 +128,7 @@ class Attempts:
         except OtherLayoutError as error:
             if checkpoints:
                 checkpoints.remove()
-            anew = (f"started anew: its checkpoint is of another layout ({error})",)
+            anew = (f"started again: its checkpoint has another layout ({error})",)
             trainer, started = self._trainer(task, parts, attempt)  # the other is half restored
             training = train(trainer, task.rungs, report, checkpoints, book)
         attempt.trainer, attempt.training = trainer, training

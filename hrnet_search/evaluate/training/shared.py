@@ -18,7 +18,7 @@ from hrnet_search.net.shared import Places, SharedNetwork, places_of, unweighted
 from hrnet_search.records.schedule import Schedule
 
 DRAWS = 2
-"""The stream of random numbers that says who learns; the first two are those of batches."""
+"""The stream of random numbers that draws which networks learn; the first two draw batches."""
 
 
 class Strata:
@@ -98,10 +98,10 @@ class SharedTrainer(Steps):
 
 
 class _Forms:
-    """Networks to call with slices, and where those are.
+    """Networks without weights, to be called with slices, and the places of these slices.
 
-    A network takes megabytes, also without weights, and what it computes depends on the names of
-    its weights but on none of their channels: networks that differ in those are called as one.
+    Such a network still takes megabytes. What it computes depends on the names of its weights and
+    not on their channels, so one serves all networks that differ in channels alone.
     """
 
     def __init__(self, classes: int) -> None:

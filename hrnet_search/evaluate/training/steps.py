@@ -1,4 +1,4 @@
-"""Steps of a descent by a schedule, whether one network learns or weights that many share."""
+"""Training steps by a schedule, of one network or of weights that many share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hrnet_search.records.schedule import LOSSES, MEMORY_FORMATS, OPTIMISERS, PR
 from hrnet_search.records.trial import RungResult
 
 DROPOUT = 3
-"""The stream of random numbers of dropout; others are those of batches and of who learns."""
+"""The stream of random numbers for dropout; others draw batches, and which networks learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One evaluation: the rung, what probabilities say beside it, int64 [images, K, K] with truth
-    in rows, some previews, and what was judged where that is not what is trained: batch-norm
-    statistics, averaged weights."""
+    """One evaluation: the rung, what probabilities say beside it, confusions int64 [images, K, K]
+    with truth in rows, some previews, and by name the tensors that were judged in place of
+    those that are trained: batch-norm statistics, averaged weights."""
 
     rung: RungResult
     signals: Signals
@@ -65,9 +65,9 @@ class Judgement:
 class Steps(ABC):
     """Weights on their way through a schedule; `step` counts the steps done.
 
-    Each step takes its batch in `parts` parts, the schedule's unless more are asked for. Of
-    `partial` ones a step teaches some alone. Where several processes train together, each of
-    these `ranks` has a share of every part, and they do what one alone would.
+    Each step takes its batch in `parts` parts, the schedule's unless more are asked for. Where
+    they are `partial`, a step teaches only some of them. Where several processes train together,
+    each of these `ranks` has a share of every part, and they do what one alone would.
     """
 
     partial = False
@@ -103,7 +103,7 @@ class Steps(ABC):
         gradients = [w.grad for w in self.weights.parameters() if w.grad is not None]
         self.ranks.add([*gradients, loss])
         self._descent.step(self.step)
-        value = loss.item()  # a GPU has all of the step to do before it is waited for
+        value = loss.item()  # waits for a GPU, which has been given the whole step by now
         if not math.isfinite(value):
             steps = self.schedule.steps
             raise TrainingError(f"the loss is {value} at step {self.step + 1} of {steps}")
@@ -125,18 +125,18 @@ class Steps(ABC):
         self.weights.load_state_dict(state["network"])
         self._descent.restore(state)
         self.step, self.parts = state["step"], state["parts"]
-        # A checkpoint of before they were kept: how high they were is not known.
+        # A checkpoint from before losses were kept: their sum is not known.
         self._losses = state.get("losses", math.nan)
 
     @contextmanager
     def _dropping(self) -> Iterator[None]:
-        """Draw what dropout leaves out by seed and step: a killed training goes on alike."""
+        """Draw dropout by seed and step, so that a killed training goes on as it would have."""
         if not self._drops:
             yield
             return
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            # Each process has a share of its own: no two leave out the same of theirs.
+            # Each process has other images: with one seed all would drop the same channels.
             share = [] if self.ranks.alone else [self.ranks.rank]
             rng = np.random.default_rng([self.data.seed, DROPOUT, self.step, *share])
             torch.manual_seed(int(rng.integers(2**63)))

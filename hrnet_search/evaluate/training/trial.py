@@ -218,7 +218,7 @@ def gate_of(device: str, measured: str) -> DeviceGate:
 
 
 def final_miou(rungs: tuple[RungResult, ...]) -> float | None:
-    """Return the mIoU of the last rung, None without one. Raise TrainingError if it is none."""
+    """Return the mIoU of the last rung, None without one; raise TrainingError if it is not one."""
     if not rungs:
         return None
     miou = rungs[-1].miou

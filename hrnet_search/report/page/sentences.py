@@ -157,7 +157,7 @@ def _images(found: Evidence) -> Fact:
     title = "Validation images"
     if not found.images:
         return Fact(title, UNKNOWN, "no confusion matrices by image were kept")
-    text = "stand behind intervals over images; networks are compared on the same resamples"
+    text = "behind each interval over images; networks are compared on the same resamples"
     return Fact(title, f"{found.images}", text)
 
 

@@ -65,7 +65,7 @@ class TrainingPage:
 def write_training_page(folder: str | Path) -> Path:
     """Write the page of a training, finished or not, to FOLDER/report; return where it is.
 
-    Raise StudyError for a folder that is not a training, or a symbolic link in the place of the
+    Raise StudyError for a folder that is not a training, or a symbolic link in place of the
     page, StorageLostError where it cannot be written.
     """
     place = Path(folder)

@@ -142,7 +142,7 @@ def ranked_candidates(
 
 
 def no_ranks(networks: int) -> Ranks:
-    """Return no draws of so many networks."""
+    """Return no draws of that many networks."""
     return np.zeros((0, networks), dtype=np.uint16)
 
 

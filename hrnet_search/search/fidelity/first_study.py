@@ -27,7 +27,7 @@ FEWEST = 8
 """Networks from which something is learned."""
 
 MakeSampler = Callable[[Problem, int], Sampler]
-"""Makes a sampler of a problem for so many trials."""
+"""Makes a sampler of a problem for that many trials."""
 
 
 class FirstStudy:
@@ -59,7 +59,7 @@ class FirstStudy:
         raise NotImplementedError
 
     def next(self) -> str | None:
-        """Return SHORT until so many were asked for, SEARCH once none of those runs."""
+        """Return SHORT until that many were asked for, SEARCH once none of those runs."""
         if self._over:
             return SEARCH
         return SHORT if self._asks_more else None

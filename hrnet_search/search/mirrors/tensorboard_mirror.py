@@ -55,7 +55,7 @@ class TensorBoardMirror:
         return {one["key"]: one["status"] for one in found}
 
     def send(self, ask: Ask, result: TrialResult) -> None:
-        """Write the run of one trial, in the place of what is there of it."""
+        """Write the run of one trial, in place of what is there of it."""
         ended = None if result.began is None else result.began + result.wall_s
         with self._run(TRIAL.format(ask.number)) as (writer, folder):
             curves = trial_curves(result, self._notes.goals.accuracies, self._classes)

@@ -99,8 +99,8 @@ class Cluster:
         node = ray._private.worker._global_node if self.private else None
         for kind, _ in node.dead_processes() if node else ():
             raise ClusterLostError(
-                f"Ray's {kind} on this machine has ended, and no worker can go on without it; the"
-                " same command again goes on"
+                f"Ray's {kind} on this machine has ended, and no worker can go on without it;"
+                " run the same command again"
             )
 
     def on_node(

@@ -86,7 +86,7 @@ def test_what_shared_weights_do_not_have_starts_anew(trained: tuple[TrialTask, T
     network, said = start_network(wider)
     own = dict(fresh.named_parameters())
     kept = [name for name, weight in network.named_parameters() if torch.equal(weight, own[name])]
-    assert " anew (" in str(said)
+    assert " fresh (" in str(said)
     assert "stage2.0.branches.0.0.conv1.weight" in kept
     assert "conv1.weight" not in kept
 

@@ -345,7 +345,7 @@ def test_a_checkpoint_of_another_layout_is_said_and_the_trial_starts_anew(
     Checkpoints(checkpoint_folder(tmp_path, task().key)).save(content)
     result = Worker().run(task(tmp_path), always)
     assert (result.status, result.rungs) == ("completed", expected.rungs)
-    assert any("started anew: its checkpoint is of another layout" in n for n in result.notes)
+    assert any("started again: its checkpoint has another layout" in n for n in result.notes)
 
 
 @pytest.mark.usefixtures("opened")

@@ -176,5 +176,5 @@ def test_a_killed_raylet_is_one_line_of_ours(tmp_path: Path) -> None:
     line = (
         "ClusterLostError Ray's raylet on this machine has ended, and no worker can go on without"
     )
-    assert ended.stdout.splitlines()[1:] == [f"{line} it; the same command again goes on"]
+    assert ended.stdout.splitlines()[1:] == [f"{line} it; run the same command again"]
     assert ended.stderr == ""
