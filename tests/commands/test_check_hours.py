@@ -45,7 +45,7 @@ def test_check_says_hours_at_its_end_where_it_is_asked_to(
     assert doing == "measuring a few steps of a few variants"
     assert hours.startswith(HOURS)
     assert disk.startswith("disk: about ")
-    assert room.startswith("free where the study lies: ")
+    assert room.startswith("free on the disk of the study: ")
     assert measured == [30.0]
     assert main(["check", SPACE, "--measure", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["forecast"]
