@@ -112,8 +112,9 @@ def _export(
         wrong = "only ONNX files are timed here"
         raise InputError(Fault("--latency", None, wrong, "with onnx in --format"))
     measure = _onnx_latency(how, terminal.say) if latency else None
-    with working(terminal) as told:
-        return export_front(study, folder, list(dict.fromkeys(formats)), how, measure, told)
+    names = list(dict.fromkeys(formats))
+    with working(terminal, len(names)) as told:
+        return export_front(study, folder, names, how, measure, told)
 
 
 def _onnx_latency(

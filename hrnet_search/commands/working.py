@@ -21,35 +21,39 @@ Told = Callable[[int, int, str], None]
 
 
 class Pace:
-    """The time left, by what the parts before have taken."""
+    """The time left, by what the rounds before have taken; parts of one round may be unlike."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._start = clock, clock()
+    def __init__(self, round_of: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._round, self._clock, self._start = round_of, clock, clock()
+        self._each = 0.0
 
     def left(self, done: int, parts: int) -> str:
-        """Return it in words; nothing before the first part is done."""
-        if not done:
-            return ""
-        return f", {duration((self._clock() - self._start) * (parts - done) / done)} left"
+        """Return it in words; nothing before the first round is done."""
+        rounds, within = divmod(done, self._round)
+        if rounds and not within:
+            self._each = (self._clock() - self._start) / rounds
+        return f", {duration(self._each * (parts - done) / self._round)} left" if rounds else ""
 
 
-def plain_lines(say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Told:
+def plain_lines(
+    say: Callable[[str], None], pace: Pace, clock: Callable[[], float] = time.monotonic
+) -> Told:
     """Return what says a part in a line where nothing was said for a while."""
-    pace, said = Pace(clock), [clock()]
+    said = [clock()]
 
     def told(done: int, parts: int, name: str) -> None:
+        left = pace.left(done, parts)
         if clock() - said[0] >= LINE_S:
-            say(f"[{done}/{parts}] {name}{pace.left(done, parts)}")
+            say(f"[{done}/{parts}] {name}{left}")
             said[0] = clock()
 
     return told
 
 
 @contextmanager
-def bar(console: Console, clock: Callable[[], float] = time.monotonic) -> Iterator[Told]:
+def bar(console: Console, pace: Pace) -> Iterator[Told]:
     """Yield what moves a bar; it is gone when all is done."""
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    pace = Pace(clock)
     with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task("", total=None)
 
@@ -61,10 +65,14 @@ def bar(console: Console, clock: Callable[[], float] = time.monotonic) -> Iterat
 
 
 @contextmanager
-def working(terminal: Terminal) -> Iterator[Told]:
-    """Yield what shows on a terminal how far a command is: a bar, or plain lines."""
+def working(terminal: Terminal, round_of: int = 1) -> Iterator[Told]:
+    """Yield what shows on a terminal how far a command is: a bar, or plain lines.
+
+    Rounds of so many parts take about as long as each other.
+    """
+    pace = Pace(round_of)
     if terminal.live:
-        with bar(terminal.console) as told:
+        with bar(terminal.console, pace) as told:
             yield told
     else:
-        yield plain_lines(terminal.say)
+        yield plain_lines(terminal.say, pace)

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from hrnet_search.commands.working import LINE_S, bar, plain_lines
+from hrnet_search.commands.working import LINE_S, Pace, bar, plain_lines
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 def test_plain_lines_come_where_nothing_was_said_for_a_while() -> None:
     said: list[str] = []
     clock = Clock()
-    told = plain_lines(said.append, clock)
+    told = plain_lines(said.append, Pace(1, clock), clock)
     for done in range(6):
         told(done, 6, f"onnx: part {done}")
         clock.now += LINE_S / 2
@@ -31,7 +31,7 @@ def test_plain_lines_come_where_nothing_was_said_for_a_while() -> None:
 def test_a_bar_says_the_part_and_the_time_left_and_is_gone_at_the_end() -> None:
     clock, file = Clock(), io.StringIO()
     console = Console(file=file, force_terminal=True, width=80)
-    with bar(console, clock) as told:
+    with bar(console, Pace(1, clock)) as told:
         told(0, 4, "onnx: [one]")
         clock.now = 20
         told(1, 4, "onnx: two\x1b[2J")
@@ -41,3 +41,14 @@ def test_a_bar_says_the_part_and_the_time_left_and_is_gone_at_the_end() -> None:
     assert "onnx: two\\x1b[2J, 60 s left" in shown
     assert "two.onnx: 3.1 ms" in shown
     assert "left" not in shown.rpartition("\x1b[1A")[2]
+
+
+def test_the_time_left_counts_whole_rounds_where_parts_are_unlike() -> None:
+    """A second for a config, then 59 for an ONNX file, four times."""
+    clock = Clock()
+    pace, said = Pace(2, clock), []
+    for done in range(8):
+        said.append(pace.left(done, 8))
+        clock.now += 59 if done % 2 else 1
+    assert said == ["", "", ", 3 min left", ", 2 min left", ", 2 min left", ", 2 min left",
+                    ", 60 s left", ", 30 s left"]  # fmt: skip
