@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from hrnet_search import open_study
 from hrnet_search.cli import main
 from hrnet_search.report.trust.evidence import evidence_of
@@ -29,6 +31,7 @@ tracking: {{mlflow: off}}
 """
 
 
+@pytest.mark.usefixtures("one_check", "blank_pictures")
 def test_the_share_that_trials_kept_is_in_records_tables_and_page(tmp_path: Path) -> None:
     path, folder = tmp_path / "space.yaml", tmp_path / "study"
     path.write_text(SPACE)
