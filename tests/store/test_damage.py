@@ -187,5 +187,5 @@ def test_an_older_row_is_not_taken_for_the_present_one(whole: Path) -> None:
         names = ", ".join(f"{name} = ?" for name in TRIALS.columns)
         query = f"UPDATE trials SET {names}, checksum = ? WHERE number = 1"
         connection.execute(query, (*old, checksum(TRIALS, old)))
-    with pytest.raises(StudyDamagedError, match="an older one"):
+    with pytest.raises(StudyDamagedError, match="not as it was last written"):
         open_study(whole).results()
