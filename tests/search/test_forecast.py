@@ -122,10 +122,12 @@ class Device:
 
     def __init__(self, clock: Clock, step_s: float) -> None:
         self.clock, self.step_s, self.steps, self.judged = clock, step_s, 0, 0
+        self.macs: list[int] = []
 
     def run(self, task: TrialTask, report: Report) -> None:
         if not report(TrialProgress("latency")):
             return
+        self.macs.append(cost(task.architecture, (64, 64), 8).macs)
         self.clock.now += 5
         going, steps = True, task.schedule.steps
         for step in range(1, steps + 1):
@@ -159,6 +161,7 @@ def probed(
 def test_a_probe_says_what_whole_trials_take(monkeypatch: pytest.MonkeyPatch) -> None:
     device, seconds, known = probed(monkeypatch, 1000, 1.0)
     assert (device.steps, device.judged, known) == (20, 5, 4)
+    assert device.macs[1:3] == [min(device.macs), max(device.macs)]  # the ends before the rest
     assert seconds == pytest.approx(5 + 100 * 1.0 + 2 * 12)
 
 
