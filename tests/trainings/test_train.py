@@ -505,7 +505,7 @@ def test_a_checkpoint_of_another_network_is_said_and_the_training_begins_anew(
     Checkpoints(folder / "checkpoints").save(state)
     assert main(tiny_command(config, space, folder)) == 0
     (session,) = read_results(folder).sessions
-    assert any("of another layout" in note for note in session.notes)
+    assert any("has another layout" in note for note in session.notes)
     name = "weights/last.safetensors"
     assert tensors(folder / name) == tensors(trained / name)
 
