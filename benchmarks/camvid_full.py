@@ -16,6 +16,8 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+from scipy.stats import t as student
+
 import hrnet_search
 from hrnet_search.space.published import PUBLISHED
 from hrnet_search.store.evaluations import miou_interval, read_confusions
@@ -87,7 +89,12 @@ def report(
     """Yield the table in markdown, of the trainings that have ended."""
     yield "# The pick of a study against W18-Small-v1, trained in full on CamVid"
     yield ""
-    yield f"Study: {study.name}. Written by `python -m benchmarks.camvid_full`."
+    yield (
+        f"Study: {study.name}. Written by `python -m benchmarks.camvid_full`; what it says is in"
+        " [LOG.md](LOG.md)."
+    )
+    yield ""
+    yield from networks(trials, study)
     yield ""
     yield "| network | trial | seed | steps | mIoU at the end | 95% over images | best |"
     yield "| --- | --: | --: | --: | --: | --- | --: |"
@@ -108,16 +115,39 @@ def report(
                 f"| {name} | {trial} | {seed} | {steps} | {results.final.miou:.2%} |"
                 f" {low:.2%} to {high:.2%} | {results.best.miou:.2%} |"
             )
-    paired = [
-        finals[PICK, s] - finals[BASE, s] for s in seeds if {(PICK, s), (BASE, s)} <= {*finals}
-    ]
-    if len(paired) > 1:
-        mean, spread = statistics.mean(paired), statistics.stdev(paired)
-        yield ""
+    yield from difference(finals, seeds)
+
+
+def networks(trials: dict[str, int], study: hrnet_search.Study) -> Iterator[str]:
+    """Yield what the study knew of both when it was asked for the pick."""
+    yield "| network | trial | parameters | MACs | latency in the study | mIoU in the study |"
+    yield "| --- | --: | --: | --: | --: | --: |"
+    for name, trial in trials.items():
+        (result,) = (result for ask, result in study.ended() if ask.number == trial)
+        assert result.cost, "it was trained"
+        assert result.latency, "it was picked by it"
+        ms = f"{result.latency.ms:.1f} ms{' noisy' if result.latency.noisy else ''}"
         yield (
-            f"The pick is {mean:+.2%} by the mean of {len(paired)} seeds (standard deviation"
-            f" {spread:.2%}; by seed {', '.join(f'{d:+.2%}' for d in paired)})."
+            f"| {name} | {trial} | {result.cost.params / 1e6:.2f} M |"
+            f" {result.cost.macs / 1e6:.0f} M | {ms} | {result.rungs[-1].miou:.2%} |"
         )
+
+
+def difference(finals: dict[tuple[str, int], float], seeds: list[int]) -> Iterator[str]:
+    """Yield how much better the pick is, with Student's interval of the paired differences."""
+    pairs = [(finals.get((PICK, seed)), finals.get((BASE, seed))) for seed in seeds]
+    paired = [100 * (a - b) for a, b in pairs if a is not None and b is not None]
+    if len(paired) < 2:
+        return
+    mean, error = statistics.mean(paired), statistics.stdev(paired) / len(paired) ** 0.5
+    half = float(student.ppf(0.975, len(paired) - 1)) * error
+    shown = "No difference is shown." if abs(mean) <= half else "That is significant."
+    yield ""
+    yield (
+        f"The pick is {mean:+.2f} points by the mean of {len(paired)} seeds, 95% interval"
+        f" [{mean - half:+.2f}, {mean + half:+.2f}]; by seed"
+        f" {', '.join(f'{d:+.2f}' for d in paired)}. {shown}"
+    )
 
 
 if __name__ == "__main__":

@@ -214,11 +214,19 @@ def test_a_port_in_use_is_a_fault_of_the_input(
 def test_ctrl_c_ends_it_well(make_study: MakeStudy) -> None:
     study = make_study()
     command = [sys.executable, "-m", "hrnet_search", "watch", str(study.folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()) as process:
-        assert process.stdout is not None
-        assert "http://127.0.0.1:" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's `&`
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            assert process.stdout is not None
+            assert "http://127.0.0.1:" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(FOUND is None, reason=WHY_NOT)
