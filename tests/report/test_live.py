@@ -229,6 +229,7 @@ def test_ctrl_c_ends_it_well(make_study: MakeStudy) -> None:
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(FOUND is None, reason=WHY_NOT)
 def test_a_browser_shows_a_trial_that_ends_by_itself(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study((network(9), result(1)))
