@@ -39,6 +39,7 @@ def check_said(said: list[str], folder: Path) -> None:
         assert "B free" in line or "disk I/O error" in line or "full" in line
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_costs_no_trial(tmp_path: Path) -> None:
     said = run_out_of_room(tmp_path / "study", moments=2, seeds=1)
     assert said, "the disk was never full"

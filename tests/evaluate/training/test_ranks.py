@@ -12,7 +12,7 @@ from two_processes import RUNGS, SCHEDULES, normalised, of_both, trained
 
 from hrnet_search.evaluate.training.ranks import Ranks
 
-pytestmark = pytest.mark.xdist_group("ranks")  # both processes are started once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ranks")]  # both processes start once
 
 Found = dict[str, Any]
 
