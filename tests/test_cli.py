@@ -527,7 +527,9 @@ def test_of_two_commands_one_runs_sixty_times(tiny: Path, tmp_path: Path) -> Non
         begin_together(tiny, tmp_path / str(n))
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.bench)])
+@pytest.mark.parametrize(
+    "kills", [pytest.param(1, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.bench)]
+)
 def test_a_run_killed_at_random_moments_goes_on(kills: int, tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     rng = random.Random(4)

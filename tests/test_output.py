@@ -62,6 +62,7 @@ def test_errors_that_cannot_be_told_end_as_they_would() -> None:
     assert run(words, out=True, err=False).returncode == run(words, out=True, err=True).returncode
 
 
+@pytest.mark.slow
 def test_a_search_that_can_say_nothing_keeps_its_trials(tmp_path: Path) -> None:
     """Its log is on the disk that is full: as benchmarks/chaos.py has it."""
     space = tmp_path / "tiny.yaml"

@@ -117,6 +117,7 @@ def test_an_open_file_takes_any_size_and_batch(written: tuple[Member, Path]) -> 
     assert dims == ["batch", 3, "height", "width"]
 
 
+@pytest.mark.slow
 def test_its_metadata_says_what_it_is_and_how_far_from_torch(written: tuple[Member, Path]) -> None:
     member, path = written
     model = onnx.load(path)
@@ -155,6 +156,7 @@ def test_a_file_that_differs_from_torch_is_refused_with_the_figure(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_fixed_size_and_batch_are_in_the_name_and_the_file(
     make_member: MakeMember, tmp_path: Path
 ) -> None:

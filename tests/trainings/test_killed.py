@@ -26,6 +26,7 @@ def run_killed(config: Path, space: Path, folder: Path, kills: int) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_killed_at_random_and_resumed_the_weights_are_the_same(
     config: Path, space: Path, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def test_four_workers_find_as_good_a_front_and_run_each_trial_once(
     assert len(workers) <= 4, "workers are used again"
 
 
+@pytest.mark.slow
 def test_four_workers_judge_all_by_slices_before_they_train_any(
     ray: Cluster, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_worker_that_dies_gives_its_trial_back(ray: Cluster, tmp_path: Path) -
     assert sizes == [2, 1, 1, 2, 1, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_trial_whose_workers_die_three_times_has_failed(ray: Cluster, tmp_path: Path) -> None:
     drive_on(ray, tmp_path / "ray", plan("random", 3), 2, Dying(str(tmp_path), 99))
     table = open_study(tmp_path / "ray").results()

@@ -30,6 +30,7 @@ from hrnet_search.search.ray_tune.nodes import GIB, LEAST_MEMORY, Asked, memory_
 from hrnet_search.store.study import open_study
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_bad_input_with_what_would(ray: Cluster, tmp_path: Path) -> None:
     create(tmp_path, plan())
     said: list[str] = []
@@ -63,6 +64,7 @@ def test_memory_follows_the_dearest_training_on_a_cpu_alone() -> None:
     assert memory_of_a_worker(small.space, crop, "cuda") == LEAST_MEMORY
 
 
+@pytest.mark.slow
 def test_what_a_node_is_asked_raises_here(ray: Cluster) -> None:
     assert ray.call(Resources(0.5, nodes=(ray.nodes()[0]["NodeID"],)), os.getpid) != os.getpid()
     with pytest.raises(InputError, match="no such thing"):

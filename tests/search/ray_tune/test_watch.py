@@ -47,6 +47,7 @@ def test_a_worker_that_hangs_is_ended_and_its_trial_asked_for_once_more(
     assert not any(process_start(pid) for pid in (processes[0], *children)), "the whole group"
 
 
+@pytest.mark.slow
 def test_a_trial_that_hangs_twice_has_failed_for_its_timeout(ray: Cluster, tmp_path: Path) -> None:
     drive_on(ray, tmp_path / "ray", plan("random", 2), 2, Stopping(str(tmp_path), 9, "stopped"),
              hang_s=3)  # fmt: skip
