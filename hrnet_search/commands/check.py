@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 MEASURE = (
-    "say hours too, by a few training steps measured now, for about half a minute"
+    "say hours too, by a few training steps measured now, for about a minute"
     " (on a terminal it does)"
 )
 
 MEASURE_S = 30.0
-"""Seconds after which it measures no further step: who waits at a terminal has read the rest."""
+"""Seconds after which it measures no further step, once it is warm: who waits has read the rest."""
 
 MOST_WARMUP = 0.15
 """Share of the steps above which a warm-up leaves too few at the full learning rate."""

@@ -131,18 +131,18 @@ def of_study(plan: Plan, study: Study) -> Durations:
 def probe(plan: Plan, within: float = PROBE_S) -> Durations:
     """Train a few networks of a plan's space for some steps; return what whole trials would take.
 
-    Nothing is written. Data are loaded as trials load them, but without a cache. After `within`
-    seconds no further step begins, but for the two of a first network that say anything.
+    Nothing is written. Data are loaded as trials load them, but without a cache. A first network
+    opens them and warms up, and counts where time is for no other. From then on no step begins
+    after `within` seconds; of the first two are measured however long they take.
     """
-    end = time.monotonic() + within
     worker, networks = Worker(), _spread(plan)
-    middle = networks[len(networks) // 2]  # opens data, and warms up: it is measured anew
-    took = {middle.id: (middle, _trial_seconds(plan, worker, middle, end, LEAST_STEPS))}
-    for network in _far_first(networks):
-        if (seconds := _trial_seconds(plan, worker, network, end)) is not None:
-            took[network.id] = network, seconds
+    middle, end = networks[len(networks) // 2], time.monotonic() + within
+    first = [(middle, _trial_seconds(plan, worker, middle, end, LEAST_STEPS))]
+    end = time.monotonic() + within
+    others = [(one, _trial_seconds(plan, worker, one, end)) for one in _far_first(networks)]
+    known = [(one, seconds) for one, seconds in others if seconds] or first
     steps = plan.schedule.steps
-    return Durations([Took(_cost(plan, one), steps, s) for one, s in took.values() if s])
+    return Durations([Took(_cost(plan, one), steps, s) for one, s in known if s])
 
 
 def _spread(plan: Plan) -> list[Architecture]:
@@ -163,7 +163,7 @@ def _trial_seconds(
 ) -> float | None:
     """Return the seconds of a whole trial, from one of a few steps.
 
-    It is cut off at `end`, but not before `least` steps; None if it had no step by then.
+    It is cut off at `end`, but not before `least` steps; None if it had too few by then.
     """
     steps = min(PROBE_STEPS, plan.schedule.steps)
     schedule = replace(plan.schedule.from_scratch(), steps=steps, warmup=0)
@@ -185,7 +185,8 @@ def _trial_seconds(
     began = time.monotonic()
     worker.run(task, report)
     whole = time.monotonic() - began
-    if not marks:  # infeasible or failed, and what it took is all that is known; or cut off
+    if len(marks) < min(LEAST_STEPS, steps):
+        # Infeasible or failed, and what it took is all that is known; or cut off.
         return whole if time.monotonic() < end else None
     step = _step(marks, began)
     judge = judged[-1] - marks[-1] if judged else _judging(plan, step)

@@ -166,10 +166,10 @@ def test_a_probe_says_what_whole_trials_take(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_probe_ends_soon_where_steps_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two steps of one network are measured; it judges as fast as a step goes forward."""
+    """Two steps of a first network are measured; it judges as fast as a step goes forward."""
     device, seconds, known = probed(monkeypatch, 30, 40.0, images=3)
-    assert (device.steps, device.judged, known) == (2, 0, 1)
-    assert device.clock.now == 5 + 2 * 40
+    assert (device.steps, device.judged, known) == (3, 0, 1)  # a second network is cut off
+    assert device.clock.now == 2 * 5 + 3 * 40
     assert seconds >= 5 + 100 * 40 + 2 * (3 * 40 / 3)
 
 
