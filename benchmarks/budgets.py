@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hrnet_search
+from hrnet_search.commands.forecasting import Asked, forecast_of
 from hrnet_search.commands.space_file import load_search
-from hrnet_search.search.forecast import forecast, probe
+from hrnet_search.search.forecast import PROBE_S
 from hrnet_search.search.run import spent_of
-from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.search.time_budget import HOUR
 
 ROOT = Path(__file__).parents[1]
@@ -108,8 +108,8 @@ def searched(case: Case, minutes: float, folder: Path) -> dict[str, object]:
     """Forecast a search, make it, and return its row."""
     hours = minutes * 60 / HOUR
     place = folder / f"{case.name}-{case.workers}"
-    plan = plan_of(load_search(case.space, case.data_root, print), place, None, hours)
-    said = forecast(plan, probe(plan), "", 0, case.workers)
+    file = load_search(case.space, case.data_root, print)
+    said = forecast_of(file, place, Asked(hours=hours, workers=case.workers), print, PROBE_S)
     least, expected, most = said.seconds
     began = time.monotonic()
     study = hrnet_search.run(
