@@ -33,7 +33,7 @@ OFF = "off"
 REUSED = "reused"
 """In `Latency.machine`: when a latency was measured that is used again."""
 
-INSTRUMENT = 1
+INSTRUMENT = 2
 """Raised when latencies are measured in a way that cannot be compared with the one before."""
 
 WAIT_S = 5.0

@@ -76,18 +76,32 @@ def compare(
     clock: Clock,
     seconds: float,
     fewest: int = FEWEST_ROWS,
+    *,
+    settle: bool = True,
 ) -> Comparison:
     """Time two networks interleaved A B B A until the interval of their ratio closes.
 
     At least `fewest` quads are timed, however short the cap of `seconds`. Whatever slows the
     machine down for longer than one quad slows both, and its ratio keeps; the order A B B A
-    cancels a linear drift within the quad as well.
+    cancels a linear drift within the quad as well. With `settle` the first call after a change of
+    networks is not timed: it pays for what the other left in the caches, and the smaller
+    network pays more.
     """
+
+    def quad() -> tuple[float, ...]:
+        first = reference()
+        if settle:
+            measured()
+        middle = measured(), measured()
+        if settle:
+            reference()
+        return first, *middle, reference()
+
     end = clock() + seconds
     warm_up((reference, measured), clock, WARM_UP_SHARE * seconds)
-    quads, closed = _collect(
-        lambda: (reference(), measured(), measured(), reference()), quad_ratios, clock, end, fewest
-    )
+    if settle:
+        reference()  # warming up ended with the other
+    quads, closed = _collect(quad, quad_ratios, clock, end, fewest)
     ratios = quad_ratios(quads)
     low, high = median_interval(ratios)
     return Comparison(

@@ -28,10 +28,14 @@ def steadily(_: float) -> float:
 
 @dataclass
 class Machine:
-    """A clock that only made-up networks move on, and how slow the machine is at each moment."""
+    """A clock that only made-up networks move on, and how slow the machine is at each moment.
+
+    `cold` is what a call takes more, in ms, whose caches another network has filled.
+    """
 
     slowness: Callable[[float], float] = steadily
     noise: float = 0.0
+    cold: float = 0.0
     seed: int = 0
     now: float = 0.0
     calls: list[str] = field(default_factory=list)
@@ -44,9 +48,10 @@ class Machine:
 
     def network(self, name: str, ms: float) -> Callable[..., float]:
         def time_ms(calls: int = 1) -> float:
+            cold = self.cold * (self.calls[-1:] != [name])
             self.calls.append(name)
             noise = float(np.exp(self._rng.normal(0, self.noise))) if self.noise else 1.0
-            taken = ms * self.slowness(self.now) * noise
+            taken = (ms + cold) * self.slowness(self.now) * noise
             self.now += calls * taken / 1000
             return taken
 
@@ -64,13 +69,24 @@ def loaded_now_and_then(seed: int) -> Callable[[float], float]:
     return slowness
 
 
-def test_the_networks_take_turns_in_the_order_a_b_b_a() -> None:
+@pytest.mark.parametrize(("settle", "quad", "first"), [(True, "abbbaa", "a"), (False, "abba", "")])
+def test_the_networks_take_turns_in_the_order_a_b_b_a(settle: bool, quad: str, first: str) -> None:
     machine = Machine()
-    compare(machine.network("a", 2), machine.network("b", 3), machine.clock, 10)
+    a, b = machine.network("a", 2), machine.network("b", 3)
+    compare(a, b, machine.clock, 10, settle=settle)
     order = "".join(machine.calls)
-    warm, quads = order[: -4 * ENOUGH_ROWS], order[-4 * ENOUGH_ROWS :]
+    count = len(quad) * ENOUGH_ROWS + len(first)
+    warm, quads = order[:-count], order[-count:]
     assert {warm[i : i + 2] for i in range(0, len(warm), 2)} == {"ab"}
-    assert quads == "abba" * ENOUGH_ROWS
+    assert quads == first + quad * ENOUGH_ROWS
+
+
+def test_what_a_network_leaves_in_the_caches_is_not_the_others_latency() -> None:
+    machine = Machine(cold=1.0)
+    found = compare(machine.network("a", 20), machine.network("b", 2), machine.clock, 100)
+    assert found.ratio == pytest.approx(0.1)
+    assert found.measured.tolist() == pytest.approx([2.0] * len(found.measured))
+    assert found.reference.tolist() == pytest.approx([20.0] * len(found.reference))
 
 
 def test_a_still_machine_is_measured_with_the_fewest_rows_that_count() -> None:
@@ -159,7 +175,7 @@ def test_warming_up_ends_when_the_running_median_no_longer_drifts() -> None:
 def test_warming_up_that_never_settles_takes_its_share_of_the_cap() -> None:
     machine = Machine(lambda now: 1.5**now)
     compare(machine.network("a", 10), machine.network("b", 10), machine.clock, 9)
-    warm = "".join(machine.calls).index("abba")
+    warm = "".join(machine.calls).index("abbb")
     assert machine.now < 12  # the cap, and the quad that ran when time was up
     assert 0 < warm * 10 / 1000 < WARM_UP_SHARE * 9
 

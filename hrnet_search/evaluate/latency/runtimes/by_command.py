@@ -36,6 +36,8 @@ from hrnet_search.redaction import redacted
 class CommandRuntime:
     """A program, run for each sample: what it prints is what its device took."""
 
+    a_process_each = True
+
     def facts(self, spec: LatencySpec, device: torch.device) -> Facts:  # noqa: ARG002
         """Return the command as the device."""
         if problem := command_problem(spec.command):

@@ -39,6 +39,8 @@ CANNOT_RUN = "onnxruntime cannot run it: "
 class OnnxRuntime:
     """ONNX Runtime's sessions."""
 
+    a_process_each = False
+
     def facts(self, spec: LatencySpec, device: torch.device) -> Facts:
         """Return the version, and the provider that computes on the device."""
         require(NAME, EXPORTING, " ".join(EXPORTING))

@@ -38,6 +38,8 @@ COMPUTED = {"fp32": "f32", "fp16": "f16", INT8: "f32"}
 class OpenVino:
     """OpenVINO's compiled models."""
 
+    a_process_each = False
+
     def facts(self, spec: LatencySpec, device: torch.device) -> Facts:
         """Return the version; raise InputError for a precision that this CPU does not have."""
         quantiser = ("nncf",) if spec.precision == INT8 else ()

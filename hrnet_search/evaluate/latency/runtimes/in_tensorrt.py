@@ -40,6 +40,8 @@ _VERSION = re.compile(r"\[TensorRT v(\d+)\]")
 class TensorRt:
     """An engine a network, built once and loaded for each sample."""
 
+    a_process_each = True
+
     def facts(self, spec: LatencySpec, device: torch.device) -> Facts:
         """Return the version; raise InputError without the program or a GPU."""
         require(NAME, EXPORTING, " ".join(EXPORTING))

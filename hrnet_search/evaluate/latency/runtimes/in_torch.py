@@ -24,6 +24,8 @@ TF32 = "tf32"
 class TorchRuntime:
     """Torch itself, whose modes are those of `calls.py`."""
 
+    a_process_each = False
+
     def facts(self, spec: LatencySpec, device: torch.device) -> Facts:
         """Return the mode, and the precision that the device convolves in."""
         on_gpu = device.type == "cuda"

@@ -46,6 +46,9 @@ class Session(Protocol):
 class Runtime(Protocol):
     """What runs networks."""
 
+    a_process_each: bool
+    """Whether each sample is a process of its own, to which other networks leave no caches."""
+
     def facts(self, spec: LatencySpec, device: torch.device) -> Facts:
         """Return the condition's fields that are the runtime's; raise InputError.
 
