@@ -1,6 +1,7 @@
 """Whether a budget of device time is kept, and whether what `run --plan` says beforehand holds.
 
-    python -m benchmarks.budgets run --minutes 20 --out budgets.csv [--data-root CAMVID]
+    python -m benchmarks.budgets run --minutes 20 --out budgets.csv --data-root CAMVID
+        [--spaces quickstart camvid] [--workers 1]
     python -m benchmarks.budgets table --out budgets.csv
 
 `run` forecasts and then searches each of the spaces below within so many device-minutes, with one
@@ -41,10 +42,10 @@ BY_MACS = f"""\
 name: by-macs
 base: {CONFIGS}/seg_hrnet_w18_small_v1_sgd_lr5e-2_wd1e-4_bs32_x100.yaml
 vary:
-  width: [4, 6, 8, 10, 12]
+  width: [4, 6, 8, 10, 12, 14, 16]
   STAGE3.NUM_BRANCHES: [2, 3]
-  STAGE3.NUM_MODULES: [1, 2]
-  "STAGE*.NUM_BLOCKS": [[1, 1, 1, 1], [2, 2, 2, 2]]
+  STAGE3.NUM_MODULES: [1, 2, 3]
+  "STAGE*.NUM_BLOCKS": [[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]]
 objectives: {{miou: max, macs: min}}
 latency: {{size: [64, 64], seconds: 0.2}}
 {DRAWN}"""
@@ -52,10 +53,10 @@ WITH_OCR = f"""\
 name: with-ocr
 base: {CONFIGS}/seg_hrnet_ocr_w18_sgd_lr5e-2_wd1e-4_bs32_x100.yaml
 vary:
-  width: [4, 8, 12]
+  width: [4, 6, 8, 10, 12, 16]
   HEAD: [plain, ocr]
   STAGE4.NUM_BRANCHES: [2, 3, 4]
-  "STAGE*.NUM_BLOCKS": [[1, 1, 1, 1], [2, 2, 2, 2]]
+  "STAGE*.NUM_BLOCKS": [[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]]
 objectives: {{miou: max, params: min}}
 latency: {{size: [64, 64], seconds: 0.2}}
 {DRAWN}"""
@@ -79,14 +80,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data-root", type=Path, help="CamVid, for a fourth space")
+    parser.add_argument("--spaces", nargs="+", help="these alone, by name (all)")
+    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2))
     options = parser.parse_args()
     if options.what == "table":
         print("\n".join(table(read(options.out))))
         return
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(Path(folder), options.data_root):
+            asked = case.workers in options.workers and case.name in (options.spaces or [case.name])
             known = {(row["space"], row["workers"]) for row in read(options.out)}
-            if (case.name, str(case.workers)) not in known:
+            if asked and (case.name, str(case.workers)) not in known:
                 add(options.out, searched(case, options.minutes, Path(folder)))
 
 
