@@ -80,7 +80,11 @@ of_one_trial = pytest.mark.xdist_group("one trial")
     ("init", "note"),
     [
         ("base, init_steps: 4", "tensors match"),
-        ("shared, shared: {steps: 4, networks: 2}", "tensors from shared weights"),
+        pytest.param(
+            "shared, shared: {steps: 4, networks: 2}",
+            "tensors from shared weights",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 @pytest.mark.usefixtures("blank_pictures")

@@ -61,6 +61,7 @@ def project(tmp_path: Path, one_check: None, monkeypatch: pytest.MonkeyPatch) ->
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("blank_pictures")
 def test_the_command_on_the_page_begins_the_same_study_from_another_folder(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

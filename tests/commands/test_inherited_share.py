@@ -31,6 +31,7 @@ tracking: {{mlflow: off}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_check", "blank_pictures")
 def test_the_share_that_trials_kept_is_in_records_tables_and_page(tmp_path: Path) -> None:
     path, folder = tmp_path / "space.yaml", tmp_path / "study"

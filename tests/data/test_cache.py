@@ -406,6 +406,7 @@ def answer(process: subprocess.Popen[str]) -> list[str]:
     return out.split()
 
 
+@pytest.mark.slow
 def test_four_processes_at_once_build_an_empty_cache_once(tmp_path: Path) -> None:
     spec = miniature.make("ade20k", tmp_path / "data")
     processes = [opener(tmp_path / "data", tmp_path / "cache", 0.05) for _ in range(4)]

@@ -211,6 +211,7 @@ def test_a_port_in_use_is_a_fault_of_the_input(
     assert f"--port: port {port} cannot be had" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_well(make_study: MakeStudy) -> None:
     study = make_study()
     command = [sys.executable, "-m", "hrnet_search", "watch", str(study.folder)]

@@ -29,7 +29,10 @@ from hrnet_search.testing import (
     toy_problem,
 )
 
-every_sampler = pytest.mark.parametrize("name", sorted(SAMPLERS))
+SLOW = {"optuna:gp": pytest.mark.slow}
+every_sampler = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(SAMPLERS)]
+)
 
 
 def all_valid(points: Points) -> Bools:

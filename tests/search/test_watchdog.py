@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from search.made_up_trials import run_made_up
 from search.tabulated import create, plan
 
@@ -93,6 +94,7 @@ with StudyStore(folder) as store:
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_woken_ends_and_the_study_goes_on(tmp_path: Path) -> None:
     """A mutex that is held already is never had: pthread_mutex_lock(3)."""
     words = [sys.executable, "-c", UNINTERRUPTIBLE, str(tmp_path)]

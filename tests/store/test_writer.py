@@ -51,6 +51,7 @@ def kill_repeatedly(folder: Path, times: int, seed: int) -> None:
             assert int(number) in read
 
 
+@pytest.mark.slow
 def test_a_driver_killed_at_random_moments_loses_nothing(study: Path) -> None:
     kill_repeatedly(study, 8, seed=1)
 

@@ -153,6 +153,7 @@ def test_a_gpu_by_number_is_for_ray_to_hand_out(config: Path, space: Path) -> No
         Workers(2).check(plan)
 
 
+@pytest.mark.slow
 def test_one_process_imports_no_ray(config: Path, space: Path, tmp_path: Path) -> None:
     words = tiny_command(config, space, tmp_path / "one", "--steps", "1")
     words.remove("--epochs")

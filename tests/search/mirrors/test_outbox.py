@@ -123,6 +123,7 @@ def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     assert warnings == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HERE)
 def test_a_trial_that_failed_and_ran_again_is_shown_as_it_ended_last(
     name: str, tmp_path: Path

@@ -111,6 +111,7 @@ def test_a_trial_whose_workers_die_three_times_has_failed(ray: Cluster, tmp_path
     assert len(table) == 3
 
 
+@pytest.mark.slow
 def test_a_worker_hears_that_its_trial_is_stopped(
     ray: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ class TakenOver:
                 connection.execute("COMMIT")
 
 
+@pytest.mark.slow
 def test_a_driver_that_was_taken_over_ends_in_its_next_write(ray: Cluster, tmp_path: Path) -> None:
     run = Simulated(str(tmp_path / "journal"))
     with pytest.raises(StudyInUseError, match="may not write"):

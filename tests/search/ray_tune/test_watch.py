@@ -28,6 +28,7 @@ TESTS = Path(__file__).parents[2]
 ELSEWHERE = Host("elsewhere", "machine", "boot", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "waiting"])
 def test_a_worker_that_hangs_is_ended_and_its_trial_asked_for_once_more(
     how: str, ray: Cluster, tmp_path: Path
