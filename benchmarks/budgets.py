@@ -55,7 +55,7 @@ base: {CONFIGS}/seg_hrnet_ocr_w18_sgd_lr5e-2_wd1e-4_bs32_x100.yaml
 vary:
   width: [4, 6, 8, 10, 12, 16]
   HEAD: [plain, ocr]
-  STAGE4.NUM_BRANCHES: [2, 3, 4]
+  STAGE4.NUM_BRANCHES: [3, 4]
   "STAGE*.NUM_BLOCKS": [[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]]
 objectives: {{miou: max, params: min}}
 latency: {{size: [64, 64], seconds: 0.2}}
