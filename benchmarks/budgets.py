@@ -23,7 +23,7 @@ from pathlib import Path
 import hrnet_search
 from hrnet_search.commands.forecasting import Asked, forecast_of
 from hrnet_search.commands.space_file import load_search
-from hrnet_search.search.forecast import PROBE_S
+from hrnet_search.search.probe import PROBE_S
 from hrnet_search.search.run import spent_of
 from hrnet_search.search.time_budget import HOUR
 

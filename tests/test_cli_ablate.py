@@ -34,7 +34,10 @@ def test_an_ablation_from_space_file_to_tables(
     path, folder = tmp_path / "tiny.yaml", tmp_path / "study"
     path.write_text(ABLATION)
     assert main(["ablate", str(path), "-o", str(folder), "--plan"]) == 0
-    assert "3 arms x 2 seeds = 6 trainings" in capsys.readouterr().out
+    planned = capsys.readouterr().out
+    assert "3 arms x 2 seeds = 6 trainings" in planned
+    assert "6 trials: about " in planned
+    assert "by a few steps of 3 arms, measured now" in planned
     assert not folder.exists()
     assert main(["ablate", str(path), "-o", str(folder)]) == 0
     out = capsys.readouterr().out

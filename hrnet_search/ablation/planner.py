@@ -118,8 +118,6 @@ def plan_lines(
     ]
     if seconds is not None:
         lines.append(f"time: about {left * seconds / 60:.0f} min at {seconds:.0f} s a training")
-    else:
-        lines.append("time: not known before a training has ended")
     sizes = ", ".join(f"{len(f)} ({f[0].kind}s)" for f in ablation.families())
     lines.append(
         f"differences: {sizes}; smallest p-value after correction: {found.least_p:.4g}"

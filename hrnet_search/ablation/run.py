@@ -15,6 +15,7 @@ from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import SpaceError
 from hrnet_search.paths import absolute
+from hrnet_search.records.trial import TrialKey, TrialResult
 from hrnet_search.search.begin import notes_of, take_up
 from hrnet_search.search.driver import Driver, Listener
 from hrnet_search.search.identity import EQUIVALENCE, FACTORS, MARGINS, TRAINING, without_places
@@ -49,22 +50,28 @@ def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
     return replace(ablation, probe=probe, data=data, contents=contents, initial=lines)
 
 
+def finished_trials(
+    ablation: Ablation, folder: Path, reuse: Sequence[str | Path] = ()
+) -> dict[TrialKey, TrialResult]:
+    """Return what has ended of an ablation, in its study or in others that are to be reused."""
+    studies = [*opened(folder), *(open_study(other) for other in reuse)]
+    known = {r.key: r for s in studies for _, r in s.trials() if r is not None}
+    return {key: known[key] for key, _ in trials(ablation) if key in known}
+
+
 def prepare(
-    file: SpaceFile, ablation: Ablation, folder: Path, reuse: Sequence[str | Path] = ()
+    file: SpaceFile, ablation: Ablation, finished: Mapping[TrialKey, TrialResult]
 ) -> list[str]:
     """Return the plan in lines; raise SpaceError where it cannot support what is asked of it.
 
-    The seed noise and the time of a trial are those of trials that the study, or others to be
-    reused, have finished.
+    The seed noise and the time of a trial are those of trials that have `finished`.
     """
-    studies = [*opened(folder), *(open_study(other) for other in reuse)]
-    finished = {r.key: r for s in studies for _, r in s.trials() if r is not None}
     found = forecast(ablation, paired_noise(ablation, finished))
     if (fault := refusal(ablation, found)) is not None:
         raise SpaceError(fault.at(file.path, *ablation.spec.detect_at))
-    wanted = [finished[key] for key, _ in trials(ablation) if key in finished]
-    seconds = sum(r.wall_s for r in wanted) / len(wanted) if wanted else None
-    return plan_lines(ablation, found, len(wanted), seconds)
+    done = finished.values()
+    seconds = sum(r.wall_s for r in done) / len(done) if done else None
+    return plan_lines(ablation, found, len(done), seconds)
 
 
 def open_ablation(

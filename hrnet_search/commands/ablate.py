@@ -18,6 +18,7 @@ from hrnet_search.commands.driver import (
     show_in_mirrors,
     spin_less,
 )
+from hrnet_search.commands.forecasting import forecast_of_arms
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
 from hrnet_search.commands.space_file import data_lines, load_ablation, study_folder
 
@@ -43,8 +44,10 @@ def command(options: argparse.Namespace) -> int:
     file = load_ablation(options.space, options.data_root, warn)
     folder = study_folder(file, options.output)
     terminal = terminal_of(options)
-    ablation = _planned(file, folder, options.reuse, terminal)
+    ablation, done = _planned(file, folder, options.reuse, terminal)
     if options.plan:
+        if not done:
+            _say_hours(file, ablation, options.workers or 1, terminal)
         return DONE
     brain = _ablate(file, ablation, folder, options.reuse, Driving.of(options), terminal)
     code = TRIALS_FAILED if brain.counts["failed"] else DONE
@@ -80,7 +83,7 @@ def ablate(
     terminal = Terminal() if progress else Quiet()
     file = load_ablation(space, data_root, terminal.warn)
     place = study_folder(file, folder)
-    ablation = _planned(file, place, reuse, terminal)
+    ablation, _ = _planned(file, place, reuse, terminal)
     _ablate(file, ablation, place, reuse, how, terminal)
     study = reported_study(place, terminal)
     show_in_mirrors(place, file, terminal)
@@ -89,17 +92,26 @@ def ablate(
 
 def _planned(
     file: SpaceFile, folder: Path, reuse: Sequence[str | Path], terminal: Terminal
-) -> Ablation:
-    """Return the ablation, after what it takes and can show was said."""
+) -> tuple[Ablation, int]:
+    """Return the ablation and how many of its trials have ended; say what it can show."""
     spin_less()
-    from hrnet_search.ablation.run import ablation_of, prepare
+    from hrnet_search.ablation.run import ablation_of, finished_trials, prepare
 
     ablation = ablation_of(file, folder)
     for line in data_lines(file, ablation.data):
         terminal.say(line)
-    for line in prepare(file, ablation, folder, reuse):
+    finished = finished_trials(ablation, folder, reuse)
+    for line in prepare(file, ablation, finished):
         terminal.say(line)
-    return ablation
+    return ablation, len(finished)
+
+
+def _say_hours(file: SpaceFile, ablation: Ablation, workers: int, terminal: Terminal) -> None:
+    """Say what an ablation of which nothing has ended would take; nothing is written."""
+    from hrnet_search.search.probe import PROBE_S
+
+    for line in forecast_of_arms(file, ablation, workers, terminal.say, PROBE_S).lines():
+        terminal.say(line)
 
 
 def _ablate(

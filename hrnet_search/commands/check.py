@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrnet_search.commands.arguments import add_space
-from hrnet_search.commands.forecasting import Asked, forecast_of, room_line
+from hrnet_search.commands.forecasting import Asked, forecast_of, forecast_of_arms, room_line
 from hrnet_search.commands.outcome import DONE, say, say_as_it_is, warn
 from hrnet_search.commands.space_file import (
     RESULTS,
@@ -74,8 +74,7 @@ def command(options: argparse.Namespace) -> int:
         return DONE
     for line in found.lines:
         say(line)
-    if file.ablation is None:
-        _say_hours(file, found, options.measure)
+    _say_hours(file, found, options.measure)
     return DONE
 
 
@@ -100,7 +99,7 @@ def _checked(
 
 
 def _say_hours(file: SpaceFile, found: Checked, measure: bool | None) -> None:
-    """Say at the end what a search would take; where that is not measured, what measures it.
+    """Say at the end what it would take; where that is not measured, what measures it.
 
     On a terminal it is measured if nobody says otherwise and the data are there.
     """
@@ -119,19 +118,25 @@ def _say_hours(file: SpaceFile, found: Checked, measure: bool | None) -> None:
 
 
 def _measured(file: SpaceFile, found: Checked, say: Callable[[str], None]) -> Forecast | None:
-    """Return what a search would take; None where it is not known, of which is warned."""
+    """Return what it would take; None where it is not known, of which is warned."""
     wrong = "how long it takes was not measured: "
-    if file.ablation is not None:
-        warn(f"{wrong}this is an ablation, hrnet-search ablate --plan says more")
-        return None
     if found.data is None:
         warn(f"{wrong}the data have no root (--data-root DIR)")
         return None
+    folder = study_folder(file, None)
     try:
-        return forecast_of(file, study_folder(file, None), Asked(), say, MEASURE_S, found.data)
+        if file.ablation is not None:
+            return _of_arms(file, folder, say)
+        return forecast_of(file, folder, Asked(), say, MEASURE_S, found.data)
     except HrnetSearchError as error:  # of this machine, or of weights that lie elsewhere
         warn(f"{wrong}{first_line(error)}")
         return None
+
+
+def _of_arms(file: SpaceFile, folder: Path, say: Callable[[str], None]) -> Forecast:
+    from hrnet_search.ablation.run import ablation_of
+
+    return forecast_of_arms(file, ablation_of(file, folder), 1, say, MEASURE_S)
 
 
 def warmup_advice(schedule: Schedule) -> Iterator[str]:

@@ -11,6 +11,7 @@ from hrnet_search.commands.driver import spin_less
 from hrnet_search.errors import counted
 
 if TYPE_CHECKING:
+    from hrnet_search.ablation.arms import Ablation
     from hrnet_search.inventory import Inventory
     from hrnet_search.search.forecast import Forecast
     from hrnet_search.space.load import SpaceFile
@@ -40,7 +41,7 @@ def forecast_of(
     InputError, DataError, SpaceError or WeightsError as a run does.
     """
     spin_less()
-    from hrnet_search.search.forecast import forecast, of_study, probe
+    from hrnet_search.search.forecast import forecast, of_probe, of_study
     from hrnet_search.search.run import spent_of
     from hrnet_search.search.settled_plan import plan_of
     from hrnet_search.store.study import open_study
@@ -56,9 +57,20 @@ def forecast_of(
         basis = f"by {counted(durations.known, 'training')} of {folder}"
     else:
         say("measuring a few steps of a few variants")
-        durations = probe(plan, within)
+        durations = of_probe(plan, within)
         basis = f"by a few steps of {counted(durations.known, 'variant')}, measured now"
     return forecast(plan, durations, basis, ended, asked.workers, spent)
+
+
+def forecast_of_arms(
+    file: SpaceFile, ablation: Ablation, workers: int, say: Callable[[str], None], within: float
+) -> Forecast:
+    """Return what a whole ablation would take, by steps measured for about `within` seconds."""
+    spin_less()
+    from hrnet_search.ablation.duration import measured
+
+    say("measuring a few steps of a few arms")
+    return measured(ablation, file.latency, within, workers)
 
 
 def room_line(folder: Path) -> str:

@@ -144,7 +144,7 @@ def _say_plan(
     file: SpaceFile, folder: Path, budget: Budget, how: Driving, terminal: Terminal
 ) -> None:
     """Say what a study would take, or the rest of one: nothing is trained and nothing written."""
-    from hrnet_search.search.forecast import PROBE_S
+    from hrnet_search.search.probe import PROBE_S
 
     asked = Asked(budget.trials, budget.hours, how.workers or 1)
     for line in forecast_of(file, folder, asked, terminal.say, PROBE_S).lines():

@@ -6,39 +6,20 @@ network's exact cost: of trainings that have ended, or of a few short ones that 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from math import prod
-from statistics import fmean, median, pstdev
+from dataclasses import dataclass
+from statistics import fmean, pstdev
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.data.dataset import largest_sizes
-from hrnet_search.evaluate.training.trial import Worker
-from hrnet_search.records.trial import COMPLETED, TrialKey, TrialProgress, TrialTask
+from hrnet_search.records.trial import COMPLETED
 from hrnet_search.search.disk import DRAWN, checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.probe import PROBE_S, Training, timed
 from hrnet_search.search.time_budget import HOUR, spelt
 from hrnet_search.space.generate import generate
 from hrnet_search.store.study import Study
-
-PROBED = 4
-"""Networks that are trained for some steps, spread over MACs."""
-
-PROBE_STEPS = 4
-"""Steps of each of them; the first, in which kernels are chosen, is not counted."""
-
-PROBE_S = 600.0
-"""Seconds after which no further step is measured."""
-
-LEAST_STEPS = 2
-"""Steps of a first network that are measured however long they take."""
-
-FORWARD = 1 / 3
-"""Share of a training step that goes forward."""
 
 LEAST_DOUBT = 0.15
 """Share by which hours are in doubt whatever was measured: a machine has other work too."""
@@ -128,82 +109,16 @@ def of_study(plan: Plan, study: Study) -> Durations:
     )
 
 
-def probe(plan: Plan, within: float = PROBE_S) -> Durations:
-    """Train a few networks of a plan's space for some steps; return what whole trials would take.
-
-    Nothing is written. Data are loaded as trials load them, but without a cache. A first network
-    opens them and warms up, and counts where time is for no other. From then on no step begins
-    after `within` seconds; of the first two are measured however long they take.
-    """
-    worker, networks = Worker(), _spread(plan)
-    middle, end = networks[len(networks) // 2], time.monotonic() + within
-    first = [(middle, _trial_seconds(plan, worker, middle, end, LEAST_STEPS))]
-    end = time.monotonic() + within
-    others = [(one, _trial_seconds(plan, worker, one, end)) for one in _far_first(networks)]
-    known = [(one, seconds) for one, seconds in others if seconds] or first
-    steps = plan.schedule.steps
-    return Durations([Took(_cost(plan, one), steps, s) for one, s in known if s])
-
-
-def _spread(plan: Plan) -> list[Architecture]:
-    """Return networks spread over MACs."""
-    found = sorted(generate(plan.space, DRAWN, plan.seed), key=lambda n: _cost(plan, n).macs)
-    places = {round(i * (len(found) - 1) / (PROBED - 1)) for i in range(PROBED)}
-    return [found[place] for place in sorted(places)]
-
-
-def _far_first(networks: list[Architecture]) -> list[Architecture]:
-    """Return networks with both ends of their order before the rest: time may end between them."""
-    order = (networks[0], networks[-1], *networks[1:-1])
-    return list({network.id: network for network in order}.values())
-
-
-def _trial_seconds(
-    plan: Plan, worker: Worker, network: Architecture, end: float, least: int = 0
-) -> float | None:
-    """Return the seconds of a whole trial, from one of a few steps.
-
-    It is cut off at `end`, but not before `least` steps; None if it had too few by then.
-    """
-    steps = min(PROBE_STEPS, plan.schedule.steps)
-    schedule = replace(plan.schedule.from_scratch(), steps=steps, warmup=0)
-    key = TrialKey(network.id, schedule.id, plan.seeds[0])
-    task = TrialTask(0, key, network, schedule, (steps,), plan.latency, device=plan.device)
-    marks: list[float] = []
-    judged: list[float] = []
-
-    def report(progress: TrialProgress) -> bool:
-        now = time.monotonic()
-        if progress.rung is not None:
-            judged.append(now)
-        if progress.phase == "train":
-            marks.append(now)
-        whole = progress.phase == "train" and progress.step == steps
-        needed = _judging(plan, _step(marks, began)) if whole else 0.0
-        return now + needed < end or len(marks) < least
-
-    began = time.monotonic()
-    worker.run(task, report)
-    whole = time.monotonic() - began
-    if len(marks) < min(LEAST_STEPS, steps):
-        # Infeasible or failed, and what it took is all that is known; or cut off.
-        return whole if time.monotonic() < end else None
-    step = _step(marks, began)
-    judge = judged[-1] - marks[-1] if judged else _judging(plan, step)
-    rest = whole - (marks[-1] - marks[0]) - step - (judge if judged else 0)
-    return max(0.0, rest) + judge * len(plan.rungs) + step * plan.schedule.steps
-
-
-def _step(marks: list[float], began: float) -> float:
-    """Return the seconds of a step, of which the ends are known."""
-    return median([b - a for a, b in pairwise(marks)] or [marks[0] - began])
-
-
-def _judging(plan: Plan, step: float) -> float:
-    """Return about what judging takes where a step takes so many seconds: it goes forward alone."""
-    data = plan.schedule.data
-    pixels = plan.data.val.images * prod(data.size or largest_sizes(data)["val"])
-    return step * FORWARD * pixels / (plan.schedule.batch * prod(plan.schedule.crop))
+def of_probe(plan: Plan, within: float = PROBE_S) -> Durations:
+    """Return what a few steps of networks of a plan's space, taken now, say of whole trials."""
+    images = plan.data.val.images
+    return timed(
+        [
+            Training(n, plan.schedule, plan.rungs, plan.latency, plan.seeds[0], plan.device, images)
+            for n in generate(plan.space, DRAWN, plan.seed)
+        ],
+        within,
+    )
 
 
 def _cost(plan: Plan, network: Architecture) -> Cost:

@@ -16,7 +16,13 @@ from forked import Forked
 from search.made_up_trials import KilledError, killed_after
 
 from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
-from hrnet_search.ablation.run import open_ablation, prepare, take_over, write_record
+from hrnet_search.ablation.run import (
+    finished_trials,
+    open_ablation,
+    prepare,
+    take_over,
+    write_record,
+)
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.inventory import Inventory
 from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
@@ -165,7 +171,7 @@ def test_an_unfinished_ablation_says_what_has_not_run(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         drive(file, folder, run)
     assert open_study(folder).notes.ablation is None
-    lines = prepare(file, settled(file), folder)
+    lines = prepare(file, settled(file), finished_trials(settled(file), folder))
     assert any(f"{ARMS + 3} of them done" in line for line in lines)
     assert any("of finished trials" in line for line in lines)
     drive(file, folder)
@@ -333,12 +339,12 @@ def test_an_ablation_that_cannot_find_what_is_asked_is_refused(tmp_path: Path) -
     text = TEXT.replace("  seeds: 6", "  seeds: 6\n  detect: {miou: 0.012}")
     file = space_file(tmp_path, text)
     with pytest.raises(SpaceError) as caught:
-        prepare(file, settled(file), tmp_path / "study")
+        prepare(file, settled(file), {})
     said = str(caught.value)
     assert said.startswith(f"{file.path}:10:3: ablate.detect: 6 seeds find")
     count = int(said.split("allowed: ")[1].split()[0])
     enough = space_file(tmp_path, text.replace("seeds: 6", f"seeds: {count}"))
-    assert prepare(enough, settled(enough), tmp_path / "study")
+    assert prepare(enough, settled(enough), {})
     # Less noise, if it is known, needs fewer.
     quiet = space_file(tmp_path, text.replace("detect:", "noise: {miou: 0.003}\n  detect:"))
-    assert prepare(quiet, settled(quiet), tmp_path / "study")
+    assert prepare(quiet, settled(quiet), {})

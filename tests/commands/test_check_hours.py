@@ -31,7 +31,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[float]:
         monkeypatch.setattr(durations, "expected", lambda *_: 300.0)
         return durations
 
-    monkeypatch.setattr(forecast, "probe", probe)
+    monkeypatch.setattr(forecast, "of_probe", probe)
     monkeypatch.chdir(tmp_path)  # which has no study of this name
     return probes
 
@@ -82,6 +82,6 @@ def test_what_cannot_be_measured_is_said_and_is_no_fault_of_the_file(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(forecast, "probe", interrupted)
+    monkeypatch.setattr(forecast, "of_probe", interrupted)
     assert main(["check", SPACE, "--measure"]) == 0
     assert "space: 128 valid points" in capsys.readouterr().out

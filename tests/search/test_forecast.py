@@ -13,10 +13,10 @@ from hrnet_search.evaluate.training.train import Report
 from hrnet_search.inventory import Inventory, SplitInventory
 from hrnet_search.records.search_options import KEEP_FRONT
 from hrnet_search.records.trial import RungResult, TrialProgress, TrialTask
-from hrnet_search.search import forecast as module
+from hrnet_search.search import probe as module
 from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
-from hrnet_search.search.forecast import forecast, probe
+from hrnet_search.search.forecast import forecast, of_probe
 from hrnet_search.space.generate import generate
 
 COSTS = [cost(network, (64, 64), 8) for network in generate(SPACE, 60, 1)]
@@ -154,7 +154,7 @@ def probed(
     data = replace(planned.schedule.data, size=crop)
     of_data = Inventory(val=SplitInventory(images * batch, 0))
     schedule = replace(planned.schedule, data=data, steps=100)
-    found = probe(replace(planned, schedule=schedule, rungs=(50, 100), data=of_data), within)
+    found = of_probe(replace(planned, schedule=schedule, rungs=(50, 100), data=of_data), within)
     return device, found.expected(COSTS[0], 100), found.known
 
 
