@@ -1,4 +1,4 @@
-"""The HRNet library's yaml dialect: read a config, keep what is no architecture, write one back.
+"""The HRNet library's yaml dialect: read a config, keep what is not architecture, write one back.
 
 What is read of MODEL is what the official `lib/models/seg_hrnet.py` and `seg_hrnet_ocr.py` read;
 everything else (DATASET, TRAIN, TEST, ...) travels along untouched, so that a written variant is a

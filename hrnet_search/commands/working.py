@@ -68,7 +68,7 @@ def bar(console: Console, pace: Pace) -> Iterator[Told]:
 def working(terminal: Terminal, round_of: int = 1) -> Iterator[Told]:
     """Yield what shows on a terminal how far a command is: a bar, or plain lines.
 
-    Rounds of so many parts take about as long as each other.
+    All rounds of `round_of` parts take about the same time.
     """
     pace = Pace(round_of)
     if terminal.live:

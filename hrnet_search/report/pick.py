@@ -153,7 +153,7 @@ def answer(picker: Picker, candidates: Candidates, pick: int, budget: Budget) ->
 def pick_lines(study: Study, text: str) -> tuple[str, ...]:
     """Return what a study would take within a budget in words; its config is written.
 
-    Raise InputError for what is no budget, or one that no network keeps, StorageLostError.
+    Raise InputError for what is not a budget, or one that no network keeps, StorageLostError.
     """
     budget = budgets_of(text)
     candidates = candidates_of(study)

@@ -121,7 +121,7 @@ def _step(marks: list[float], began: float) -> float:
 
 
 def _judging(one: Training, step: float) -> float:
-    """Return about what judging takes where a step takes so many seconds: it goes forward alone."""
+    """Return about what judging takes, by the seconds of a `step`: it goes forward alone."""
     data = one.schedule.data
     pixels = one.images * prod(data.size or largest_sizes(data)["val"])
     return step * FORWARD * pixels / (one.schedule.batch * prod(one.schedule.crop))

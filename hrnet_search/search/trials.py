@@ -16,10 +16,10 @@ from hrnet_search.search.confirm.choice import Candidate
 from hrnet_search.store.trial_rows import SHORT
 
 SEARCH, CONFIRM, BASE, SLICES = "search", "confirm", "base", "slices"
-"""What a trial is for. Those of the last two are beside the count of a study's trials."""
+"""What a trial is for. Those of the last two do not count as trials of a study."""
 
 BESIDE = (BASE, SHORT)
-"""Trainings beside that count; what slices judge is no training."""
+"""Trainings that are not counted; what slices judge is not a training."""
 
 COUNTED = (SEARCH, CONFIRM)
 

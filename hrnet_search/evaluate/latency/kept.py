@@ -133,7 +133,7 @@ def _circumstances(condition: LatencyCondition, classes: int) -> str:
 
 
 def _with(path: Path, use: Callable[[sqlite3.Connection], T]) -> T | None:
-    # A cache that is damaged, full, locked or from another version is no reason to fail.
+    # A cache that is damaged, full, locked or from another version is not a reason to fail.
     damage = (sqlite3.Error, OSError, ValueError, TypeError, KeyError)
     with suppress(*damage), closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:
         connection.execute(SCHEMA)

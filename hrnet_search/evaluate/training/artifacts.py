@@ -56,7 +56,7 @@ def evaluation_bytes(judgement: Judgement, beside: Mapping[str, Any] | None = No
 def decision_bytes(
     confusions: NDArray[np.int64], previews: Previews, beside: dict[str, Any]
 ) -> bytes:
-    """Return confusion matrices by image [n, K, K], previews and what stands beside as a file."""
+    """Return confusion matrices by image [n, K, K], previews and the rest as a file."""
     small = confusions.astype(np.min_scalar_type(int(confusions.max(initial=0))))
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {"confusions": small, **beside, **previews.arrays()}

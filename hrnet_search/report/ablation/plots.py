@@ -265,7 +265,7 @@ def _grid() -> str:
 
 
 def _title(axes: Axes, text: str, above: float = 0.0) -> None:
-    """Say what is shown, so many lines of the legend above the axes."""
+    """Say what is shown, above the axes and `above` lines of the legend."""
     figure = axes.get_figure(root=True)
     assert figure is not None, "axes are made in a figure"
     pad = above * points("legend.fontsize") + (not above) * mpl.rcParams["axes.titlepad"]

@@ -15,7 +15,7 @@ from hrnet_search.pareto import non_dominated
 from hrnet_search.search.problem import Floats
 
 MOST_MEMBERS = 40
-"""So many members of a front are compared with where there are two costs."""
+"""Members of a front that points are compared with where there are two costs."""
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: Floats) -> Floats:

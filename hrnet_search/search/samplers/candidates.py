@@ -9,7 +9,7 @@ from hrnet_search.search.samplers.history import History
 
 DRAWN, MUTANTS, CROSSED = 500, 500, 300
 PARENTS = 24
-"""So many members of the front have all their neighbours looked at."""
+"""Members of the front of which all neighbours are looked at."""
 
 CHANGES = 2.5
 """Axes that a mutant differs in, on average."""

@@ -20,10 +20,10 @@ ENUMERABLE = 100_000
 """Largest space that is listed point by point."""
 
 VAIN_DRAWS = 1 << 18
-"""So many draws without a new point and a large space is walked through instead."""
+"""Draws without a new point after which a large space is walked through instead."""
 
 LONGEST_WALK = 1 << 24
-"""So many points walked through without a new one and the space counts as exhausted."""
+"""Points walked through without a new one after which the space counts as exhausted."""
 
 
 @dataclass(frozen=True, slots=True)

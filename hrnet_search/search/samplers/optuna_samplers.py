@@ -35,7 +35,7 @@ POPULATION = 50
 """That of NSGA-II, Optuna's default."""
 
 MOST_AROUND = 64
-"""So many neighbours of the last answer have their own neighbours looked at."""
+"""Neighbours of the last answer whose own neighbours are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ class OnnxFiles:
 def onnx_files(setting: Setting, int8: bool = False) -> Iterator[OnnxFiles]:
     """Yield what writes networks as files of a folder that is removed in the end.
 
-    In `int8` they are quantised, calibrated on the images that are timed: another range of the
-    values is no other time.
+    In `int8` they are quantised, calibrated on the images that are timed: the range of the values
+    does not change the time.
     """
     with tempfile.TemporaryDirectory(prefix="hrnet-search-onnx-") as folder:
         yield OnnxFiles(Path(folder), setting, int8)
