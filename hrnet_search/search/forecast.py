@@ -33,7 +33,8 @@ class Forecast:
     """What a study, or the rest of one, should take.
 
     `seconds` are of devices, (least, expected, most); `trials` those that are counted, by what
-    `basis` says. `disk` are bytes of weights and checkpoints together.
+    `basis` says. Of a budget in hours `trials` are as many as should end in it, and `seconds` what
+    they would take. `disk` are bytes of weights and checkpoints together.
     """
 
     trials: int
@@ -70,21 +71,26 @@ def forecast(
     """Return what is left of a study of which that many trials have ended, in `spent` seconds."""
     costs = costs_of(plan)
     each = [durations.expected(one, plan.schedule.steps) for one in costs] or [0.0]
-    hours = max(0.0, plan.hours - spent / HOUR)
-    left = max(0, plan.trials - ended)
-    if plan.hours:
-        left = int(hours * HOUR / fmean(each)) if fmean(each) else 0
+    mean, hours = fmean(each), max(0.0, plan.hours - spent / HOUR)
     first = durations.expected(_cost(plan, plan.space.base), plan.base.steps) if plan.base else 0.0
-    share = plan.confirm if plan.confirming else 0.0
-    searched = max(0, left - plan.confirming) if not plan.hours else left
-    lean = LEAN * pstdev(each) / fmean(each) if fmean(each) else 0.0
-    doubt = max(LEAST_DOUBT, durations.spread) + lean
-    # Confirming takes its share of device time at most, and less where little is to confirm.
-    search, base = searched * fmean(each), 0.0 if ended else first
-    whole = search / (1 - share)
-    least, most = (search + base) * max(0.1, 1 - doubt), (whole + base) * (1 + doubt)
-    seconds = (least, (search + whole) / 2 + base, most)
+    share, base = plan.confirm if plan.confirming else 0.0, 0.0 if ended else first
+    doubt = max(LEAST_DOUBT, durations.spread) + (LEAN * pstdev(each) / mean if mean else 0.0)
+    if plan.hours:
+        # Of a budget all is taken, and what confirms is long: fewer end in its share.
+        left, whole = _within(hours * HOUR - base, mean, share, plan.long), hours * HOUR
+        search = whole
+    else:
+        # Confirming takes its share of device time at most, and less where little is to confirm.
+        left = max(0, plan.trials - ended)
+        search = max(0, left - plan.confirming) * mean + base
+        whole = (search - base) / (1 - share) + base
+    seconds = (search * max(0.1, 1 - doubt), (search + whole) / 2, whole * (1 + doubt))
     return Forecast(left, seconds, disk_of(plan, costs, left, workers), basis, workers, hours)
+
+
+def _within(seconds: float, mean: float, share: float, long: int) -> int:
+    """Return how many trials end in a budget; `share` of it goes to some `long` times as long."""
+    return int(max(0.0, seconds) * (1 - share + share / long) / mean) if mean else 0
 
 
 def disk_of(plan: Plan, costs: Sequence[Cost], trials: int, workers: int) -> int:

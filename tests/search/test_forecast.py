@@ -97,6 +97,19 @@ def test_hours_are_said_in_trials() -> None:
     assert rest.lines()[0].startswith("budget: 0.5 device-hours, ")
 
 
+def test_in_hours_long_trials_that_confirm_leave_fewer() -> None:
+    """Of 1.5 hours and trials of 54 s, 30% confirm by three times the steps: 70 and 10 trials."""
+    planned = replace(plan(trials=40), hours=1.5, confirm=0.3, long=3)
+    steps = planned.schedule.steps
+    known = Durations([Took(replace(c, macs=1, activations=1), steps, 54.0) for c in COSTS[:4]])
+    said = forecast(planned, known, "", 0, 1)
+    assert said.trials == 80
+    assert said.seconds == pytest.approx((0.85 * 5400, 5400, 1.15 * 5400), rel=1e-3)
+    assert "69 to 94 trials of about 67.5 s each" in said.lines()[0]
+    without = forecast(replace(planned, confirm=0.0), known, "", 0, 1)
+    assert without.trials == 100
+
+
 def test_bytes_of_weights_are_those_of_their_parameters() -> None:
     costs = drawn_costs(SPACE, (64, 64), 8)
     mean = np.mean([c.params for c in costs])
