@@ -86,6 +86,7 @@ def test_a_name_stands_for_the_same_classes_however_they_are_written() -> None:
         objective("iou[sky]", 3, ("sky", "road", "sky"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_check", "blank_pictures")
 def test_a_study_has_them_from_its_space_file_to_its_page(tmp_path: Path) -> None:
     """scikit-learn's jaccard_score of the kept confusion matrices is the authority on values."""

@@ -128,7 +128,8 @@ def importing_numpy_s() -> float:
 def answers_within(ratio: float, *words: str) -> bool:
     """Return whether a process takes so many times the import of numpy: machines differ.
 
-    It has three tries, for the machine may be busy. Importing torch takes about 15.
+    It has three tries, for the machine may be busy, and was idle when numpy was imported. Importing
+    torch takes about 10.
     """
     return any(seconds(*words) < ratio * importing_numpy_s() for _ in range(3))
 
@@ -139,7 +140,7 @@ def test_check_answers_at_once() -> None:
     each = "assert all(main(['check', space]) == 0 for space in sys.argv[1:])"
     without = "assert 'torch' not in sys.modules"
     words = [sys.executable, "-c", "; ".join([run, each, without]), *map(str, SPACES)]
-    assert answers_within(16, *words)
+    assert answers_within(24, *words)
 
 
 def test_check_of_drawn_data_loads_no_library_for_images() -> None:
@@ -562,6 +563,7 @@ def completed(folder: Path) -> dict[str, float | None]:
     return {str(ask.key): result.miou for ask, result in ended if result.status == "completed"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.bench)]
 )

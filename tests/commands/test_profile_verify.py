@@ -18,6 +18,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*small*.yaml"))
 WORDS = ["profile", *map(str, CONFIGS), "--size", "64", "96", "--verify"]
 
 
+@pytest.mark.slow
 def test_both_counts_stand_beside_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(CONFIGS) > 1
     assert main(WORDS) == 0

@@ -106,6 +106,7 @@ def mirror_of(folder: Path, name: str) -> Mirror:
     return MIRRORS[name](places_of(study)[name], study)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HERE)
 def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     """Sent as it ended, again by sync, by a second process, and from a mirror cut off halfway."""

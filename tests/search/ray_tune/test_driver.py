@@ -60,6 +60,7 @@ def test_one_worker_proposes_what_inline_does(ray: Cluster, tmp_path: Path) -> N
     assert "16 trials of 16" in brain.why_ended
 
 
+@pytest.mark.slow
 def test_four_workers_find_as_good_a_front_and_run_each_trial_once(
     ray: Cluster, tmp_path: Path
 ) -> None:
