@@ -30,7 +30,7 @@ ROUNDS = 200
 
 
 def session(network: HighResolutionNet) -> Callable[[], float]:
-    """Return what runs a network once, as anybody would write it, and says the milliseconds."""
+    """Return what runs a network twice, and says the milliseconds of the second run."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     content = to_onnx(network, SIZE, 1).SerializeToString()
@@ -38,6 +38,7 @@ def session(network: HighResolutionNet) -> Callable[[], float]:
     images = torch.randn(1, 3, *SIZE).numpy()
 
     def once() -> float:
+        loaded.run(None, {IMAGES: images})  # what the other network left in the caches is gone
         start = time.perf_counter()
         loaded.run(None, {IMAGES: images})
         return 1000 * (time.perf_counter() - start)
