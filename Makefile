@@ -9,7 +9,7 @@ CONSTRAINTS ?= constraints.txt
 # Tests of one group (Ray) run in one process.
 ALONGSIDE ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-# What a machine sets for its own sake would have every process of a test compile this package anew.
+# Libraries are installed uncompiled: without bytecode every process of a test compiles them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test slow bench table docs mutants gpu clean

@@ -13,7 +13,6 @@ how many trials end in that time; a trial that confirms counts as one.
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hrnet_search
+from benchmarks.rows import Row, add, read
 from hrnet_search.commands.forecasting import Asked, forecast_of
 from hrnet_search.commands.space_file import load_search
 from hrnet_search.search.probe import PROBE_S
@@ -91,7 +91,7 @@ def main() -> None:
             asked = case.workers in options.workers and case.name in (options.spaces or [case.name])
             known = {(row["space"], row["workers"]) for row in read(options.out)}
             if asked and (case.name, str(case.workers)) not in known:
-                add(options.out, searched(case, options.minutes, Path(folder)))
+                add(options.out, COLUMNS, searched(case, options.minutes, Path(folder)))
 
 
 def cases(folder: Path, data_root: Path | None) -> Iterator[Case]:
@@ -135,26 +135,7 @@ def searched(case: Case, minutes: float, folder: Path) -> dict[str, object]:
     }
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a file, none of one that is not there."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def add(path: Path, row: dict[str, object]) -> None:
-    """Add a row to a file, which begins with its columns."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(row, flush=True)
-
-
-def table(rows: list[dict[str, str]]) -> list[str]:
+def table(rows: list[Row]) -> list[str]:
     """Return the rows for people."""
     lines = [
         "| space | workers | budget, s | spent, s | wall, s | trials, confirming | said | held |",

@@ -5,8 +5,9 @@
 
 For each runtime the space is searched, its trainings cut to a few steps, and the front is exported
 as ONNX files. A loop that knows nothing of the instrument then times each file, and the reference
-network's after it, in a process of its own: the median of as many calls in a row. Ten such turns
-give ten ratios, whose median and 95% interval (a bootstrap of turns) stand beside the study's.
+network's after it, each in a process of its own: the median of 100 calls in a row. Ten such turns
+give ten ratios; their median and 95% interval (a bootstrap of turns) are printed next to the
+study's.
 """
 
 from __future__ import annotations
@@ -103,9 +104,9 @@ def row(study: Study, member: Member, runtime: str, folder: Path) -> str:
     result = export_onnx(member, folder, ExportOptions(size=size, batch=batch))
     assert result.written, result.refused
     reference = folder / "reference.onnx"
-    reference.write_bytes(
-        to_onnx(reference_network(member.classes), size, batch).SerializeToString()
-    )
+    if not reference.exists():
+        model = to_onnx(reference_network(member.classes), size, batch)
+        reference.write_bytes(model.SerializeToString())
     files = result.written[0], reference
     ratio, low, high = ratio_of(*files, found.condition.threads)
     overlap = low <= found.ratio_high and found.ratio_low <= high

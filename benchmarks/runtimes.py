@@ -13,7 +13,6 @@ although the intervals of neither way overlap: of latencies that closed to 1% in
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from benchmarks.rows import Row, add, read
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.errors import InputError
@@ -31,7 +31,7 @@ from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.latency.runtimes import exported
 from hrnet_search.net.hrnet import build
-from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.latency import Latency, LatencySpec
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space
 
@@ -44,7 +44,6 @@ WAYS = (
 )  # fmt: skip
 COLUMNS = ("architecture", "macs", "way", "version", "ms", "ratio", "low", "high", "noisy", "load")
 
-Row = dict[str, str]
 Floats = NDArray[np.float64]
 
 
@@ -61,11 +60,9 @@ def main() -> None:
         network = build(architecture, CLASSES)
         for way, spec in specs.items():
             if (architecture.id, way) not in known:
-                latency = measure_latency(network, spec, classes=CLASSES)
-                load = f"{os.getloadavg()[0]:.1f}"
-                found = latency.ratio, latency.ratio_low, latency.ratio_high
-                values = [latency.condition.version, latency.median_ms, *found, latency.noisy, load]
-                write(options.out, architecture, spec, way, values)
+                found = measure_latency(network, spec, classes=CLASSES)
+                values = values_of(architecture, spec, way, found)
+                add(options.out, COLUMNS, dict(zip(COLUMNS, values, strict=True)))
 
 
 def parse() -> argparse.Namespace:
@@ -102,24 +99,14 @@ def possible(options: argparse.Namespace) -> Iterator[tuple[str, LatencySpec]]:
             yield f"{runtime} {precision}", spec
 
 
-def write(
-    path: Path, architecture: Architecture, spec: LatencySpec, way: str, values: Sequence[object]
-) -> None:
-    macs = cost(architecture, spec.size, CLASSES).macs
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        rows = csv.writer(file)
-        if new:
-            rows.writerow(COLUMNS)
-        rows.writerow([architecture.id, macs, way, *values])
-    print(architecture.id, way, *values, flush=True)
-
-
-def read(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def values_of(
+    architecture: Architecture, spec: LatencySpec, way: str, found: Latency
+) -> list[object]:
+    """Return the values of a row, in the order of COLUMNS."""
+    macs, load = cost(architecture, spec.size, CLASSES).macs, f"{os.getloadavg()[0]:.1f}"
+    ratios = found.ratio, found.ratio_low, found.ratio_high
+    version, ms = found.condition.version, found.median_ms
+    return [architecture.id, macs, way, version, ms, *ratios, found.noisy, load]
 
 
 def table(rows: Sequence[Row]) -> list[str]:

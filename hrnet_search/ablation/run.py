@@ -14,6 +14,7 @@ from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, tria
 from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import SpaceError
+from hrnet_search.inventory import Inventory
 from hrnet_search.paths import absolute
 from hrnet_search.records.trial import TrialKey, TrialResult
 from hrnet_search.search.begin import notes_of, take_up
@@ -32,14 +33,14 @@ from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
 
-def ablation_of(file: SpaceFile, folder: Path) -> Ablation:
-    """Look at the data and settle a space file into an ablation for a study in `folder`.
+def ablation_of(file: SpaceFile, folder: Path, data: Inventory | None = None) -> Ablation:
+    """Look at the data, unless it is known what they hold; settle a space file into an ablation.
 
-    Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
-    or no HRNet's.
+    It is for a study in `folder`. Raise DataError for bad data, SpaceError or WeightsError for
+    initial weights that are missing or not an HRNet's.
     """
     folder = absolute(folder)
-    data = inspect_data(file)
+    data = data or inspect_data(file)
     contents = contents_of(file.schedule.data)
     known = fingerprint(file.schedule.data, contents)
     schedule = replace(file.schedule, fingerprint=known)

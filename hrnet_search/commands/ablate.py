@@ -18,7 +18,7 @@ from hrnet_search.commands.driver import (
     show_in_mirrors,
     spin_less,
 )
-from hrnet_search.commands.forecasting import forecast_of_arms
+from hrnet_search.commands.forecasting import forecast_of_arms, room_line
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
 from hrnet_search.commands.space_file import data_lines, load_ablation, study_folder
 
@@ -47,7 +47,7 @@ def command(options: argparse.Namespace) -> int:
     ablation, done = _planned(file, folder, options.reuse, terminal)
     if options.plan:
         if not done:
-            _say_hours(file, ablation, options.workers or 1, terminal)
+            _say_hours(file, ablation, folder, options.workers or 1, terminal)
         return DONE
     brain = _ablate(file, ablation, folder, options.reuse, Driving.of(options), terminal)
     code = TRIALS_FAILED if brain.counts["failed"] else DONE
@@ -106,11 +106,14 @@ def _planned(
     return ablation, len(finished)
 
 
-def _say_hours(file: SpaceFile, ablation: Ablation, workers: int, terminal: Terminal) -> None:
+def _say_hours(
+    file: SpaceFile, ablation: Ablation, folder: Path, workers: int, terminal: Terminal
+) -> None:
     """Say what an ablation of which nothing has ended would take; nothing is written."""
     from hrnet_search.search.probe import PROBE_S
 
-    for line in forecast_of_arms(file, ablation, workers, terminal.say, PROBE_S).lines():
+    found = forecast_of_arms(file, ablation, (), workers, terminal.say, PROBE_S)
+    for line in (*found.lines(), room_line(folder)):
         terminal.say(line)
 
 

@@ -126,17 +126,21 @@ def _measured(file: SpaceFile, found: Checked, say: Callable[[str], None]) -> Fo
     folder = study_folder(file, None)
     try:
         if file.ablation is not None:
-            return _of_arms(file, folder, say)
+            return _of_arms(file, folder, found.data, say)
         return forecast_of(file, folder, Asked(), say, MEASURE_S, found.data)
     except HrnetSearchError as error:  # of this machine, or of weights that lie elsewhere
         warn(f"{wrong}{first_line(error)}")
         return None
 
 
-def _of_arms(file: SpaceFile, folder: Path, say: Callable[[str], None]) -> Forecast:
-    from hrnet_search.ablation.run import ablation_of
+def _of_arms(
+    file: SpaceFile, folder: Path, data: Inventory, say: Callable[[str], None]
+) -> Forecast:
+    from hrnet_search.ablation.run import ablation_of, finished_trials
 
-    return forecast_of_arms(file, ablation_of(file, folder), 1, say, MEASURE_S)
+    ablation = ablation_of(file, folder, data)
+    finished = finished_trials(ablation, folder)
+    return forecast_of_arms(file, ablation, finished, 1, say, MEASURE_S)
 
 
 def warmup_advice(schedule: Schedule) -> Iterator[str]:

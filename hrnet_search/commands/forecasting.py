@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from hrnet_search.errors import counted
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
     from hrnet_search.inventory import Inventory
+    from hrnet_search.records.trial import TrialKey
     from hrnet_search.search.forecast import Forecast
     from hrnet_search.space.load import SpaceFile
 
@@ -63,14 +64,22 @@ def forecast_of(
 
 
 def forecast_of_arms(
-    file: SpaceFile, ablation: Ablation, workers: int, say: Callable[[str], None], within: float
+    file: SpaceFile,
+    ablation: Ablation,
+    finished: Container[TrialKey],
+    workers: int,
+    say: Callable[[str], None],
+    within: float,
 ) -> Forecast:
-    """Return what a whole ablation would take, by steps measured for about `within` seconds."""
+    """Return what an ablation would take, or the rest of one of which some trials have `finished`.
+
+    By steps measured now, for about `within` seconds; nothing is written.
+    """
     spin_less()
     from hrnet_search.ablation.duration import measured
 
     say("measuring a few steps of a few arms")
-    return measured(ablation, file.latency, within, workers)
+    return measured(ablation, finished, file.latency, within, workers)
 
 
 def room_line(folder: Path) -> str:

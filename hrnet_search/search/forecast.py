@@ -84,8 +84,16 @@ def forecast(
         left = max(0, plan.trials - ended)
         search = max(0, left - plan.confirming) * mean + base
         whole = (search - base) / (1 - share) + base
-    seconds = (search * max(0.1, 1 - doubt), (search + whole) / 2, whole * (1 + doubt))
+    seconds = in_doubt(search, whole, doubt)
     return Forecast(left, seconds, disk_of(plan, costs, left, workers), basis, workers, hours)
+
+
+def in_doubt(least: float, most: float, doubt: float) -> tuple[float, float, float]:
+    """Return the least, expected and most seconds of what takes from `least` to `most`.
+
+    `doubt` is the share by which both may be wrong.
+    """
+    return least * max(0.1, 1 - doubt), (least + most) / 2, most * (1 + doubt)
 
 
 def _within(seconds: float, mean: float, share: float, long: int) -> int:

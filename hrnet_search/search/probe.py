@@ -77,8 +77,7 @@ def _spread(trainings: Sequence[Training]) -> list[Training]:
 
 def _far_first(trainings: list[Training]) -> list[Training]:
     """Return them with both ends of their order before the rest: time may end between them."""
-    order = (trainings[0], trainings[-1], *trainings[1:-1])
-    return list({id(one): one for one in order}.values())
+    return trainings[:1] + trainings[:0:-1]
 
 
 def _seconds(one: Training, worker: Worker, end: float, least: int = 0) -> float | None:

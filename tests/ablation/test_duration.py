@@ -10,6 +10,7 @@ import pytest
 from ablation.made_up_ablation import TEXT, settled, space_file
 
 from hrnet_search.ablation import duration
+from hrnet_search.ablation.brain import trials
 from hrnet_search.arch.cost import Cost
 from hrnet_search.records.latency import LatencySpec
 from hrnet_search.search.durations import Durations, Took
@@ -38,7 +39,7 @@ def test_it_takes_every_arm_by_every_seed(tmp_path: Path, monkeypatch: pytest.Mo
         for i, arm in enumerate(ablation.arms)
     ]
     ablation = replace(ablation, arms=tuple(longer))
-    said = duration.measured(ablation, LATENCY, 9.0, workers=2)
+    said = duration.measured(ablation, (), LATENCY, 9.0, workers=2)
     truth = sum(seconds(one.cost, one.schedule.steps) for one in seen) * len(ablation.spec.seeds)
     least, expected, most = said.seconds
     assert len(seen) == len(ablation.distinct)
@@ -47,3 +48,9 @@ def test_it_takes_every_arm_by_every_seed(tmp_path: Path, monkeypatch: pytest.Mo
     assert said.trials == ablation.trainings
     assert said.disk > 4 * len(ablation.spec.seeds) * sum(one.cost.params for one in seen)
     assert "with 2 workers" in said.lines()[0]
+    done = [key for key, _ in trials(ablation)]
+    one_less = duration.measured(ablation, done[:1], LATENCY, 9.0)
+    assert one_less.trials == ablation.trainings - 1
+    first = seconds(seen[0].cost, seen[0].schedule.steps)
+    assert one_less.seconds[1] == pytest.approx(truth - first)
+    assert duration.measured(ablation, done, LATENCY, 9.0).seconds == (0.0, 0.0, 0.0)
