@@ -72,6 +72,28 @@ def test_the_objective_is_the_ratio_times_the_frozen_reference(
     assert not found.noisy
 
 
+def test_a_first_call_after_the_other_network_is_not_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[int] = []
+    made: list[int] = []
+
+    def timer(*_: object) -> Callable[..., float]:
+        made.append(len(made))
+        number = made[-1]
+
+        def time_ms(calls: int = 1) -> float:  # noqa: ARG001
+            cold = called[-1:] != [number]
+            called.append(number)
+            return 100.0 if cold else 5.0 * (1 + number)
+
+        return time_ms
+
+    monkeypatch.setattr(in_torch, "timer", timer)
+    found = measure_latency(small(), SPEC, classes=5)
+    assert (found.reference_median_ms, found.median_ms, found.ratio) == (5.0, 10.0, 2.0)
+
+
 def test_noise_that_does_not_settle_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     made_up_timers(monkeypatch, 4.0, 10.0, noise=3.0)
     assert measure_latency(small(), replace(SPEC, seconds=0.05), classes=5).noisy

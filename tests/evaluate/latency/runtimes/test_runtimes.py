@@ -124,6 +124,22 @@ def test_a_command_is_interleaved_and_its_median_counts() -> None:
 
 
 @pytest.mark.usefixtures("at_once")
+def test_a_turn_of_a_command_is_four_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a process of its own, to which the other network leaves no caches."""
+    runs: list[str] = []
+
+    def timings(command: list[str], seconds: float) -> list[float]:  # noqa: ARG001
+        runs.append(command[-1])
+        return [1.0]
+
+    monkeypatch.setattr(by_command, "timings", timings)
+    found = measure_latency(small(), SPECS[COMMAND], classes=5)
+    first, second, third, fourth = runs[-4:]
+    assert first == fourth != second == third
+    assert runs[-2 * found.samples :] == [first, second, third, fourth] * (found.samples // 2)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_the_example_program_is_a_command() -> None:
     command = (sys.executable, BENCH, "{onnx}", "--calls", "3")
     spec = replace(SPECS[COMMAND], command=command, seconds=30.0)
