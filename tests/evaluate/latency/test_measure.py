@@ -82,7 +82,7 @@ def test_a_first_call_after_the_other_network_is_not_timed(
         made.append(len(made))
         number = made[-1]
 
-        def time_ms(calls: int = 1) -> float:  # noqa: ARG001
+        def time_ms(calls: int = 1) -> float:
             cold = called[-1:] != [number]
             called.append(number)
             return 100.0 if cold else 5.0 * (1 + number)
