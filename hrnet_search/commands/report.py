@@ -30,7 +30,8 @@ def add(sub: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Write tables, plots and one page of a study, or of a training; --compare two studies."""
-    from hrnet_search.report.pick import budgets_of, pick_lines
+    from hrnet_search.report.budget_words import budgets_of
+    from hrnet_search.report.pick import pick_lines
     from hrnet_search.report.report import report_and_summary
     from hrnet_search.store.study import open_study
     from hrnet_search.store.trainings import is_training

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from hrnet_search.paths import absolute
+from hrnet_search.report.budget_words import budget_in_words
 from hrnet_search.report.duels import fought_for
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import TrainingRecord
@@ -28,7 +29,7 @@ def training_in_full(study: Study) -> tuple[str, ...]:
     budgets = dict.fromkeys((duel.cost, duel.budget) for duel in fought_for(study.notes))
     if not budgets:
         return (_shell("train", folder, "-o", f"{folder}-trained"),)
-    names = [f"{cost}<={_plain(budget)}" for cost, budget in budgets]
+    names = [budget_in_words(cost, budget) for cost, budget in budgets]
     places = [f"{folder}-{name.replace('<=', '-')}" for name in names]
     both = zip(names, places, strict=True)
     return tuple(_shell("train", folder, "--pick", name, "-o", place) for name, place in both)
@@ -80,10 +81,6 @@ def run_again(study: Study, space: Path | None = None) -> list[str]:
     elif not ablation and notes.trials is not None:
         words += ["--trials", str(notes.trials)]
     return words
-
-
-def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) else repr(number)
 
 
 def _shell(*words: str) -> str:

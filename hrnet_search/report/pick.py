@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import shlex
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -13,12 +12,11 @@ from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.files import write_file
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records.objective import OBJECTIVES
+from hrnet_search.report.budget_words import UNITS, budgets_of
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
 from hrnet_search.store.study import Study
 
-UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:e[0-9]+)?)\s*([kMG]?)\s*")
 UNIT_OF = {"macs": "G", "params": "M", "activations": "M"}
 """What counts are told in here and on the page."""
 
@@ -60,23 +58,6 @@ class Picker:
         """Return what trains a candidate in full, and what exports it where the front has it."""
         train = str(self.numbers[pick]).join(self.train)
         return (train, self.export) if self.on_front[pick] else (train,)
-
-
-def budgets_of(text: str) -> dict[str, float]:
-    """Return the largest values that words like `latency_ms<=20, params<=3M` allow, by objective.
-
-    Raise InputError for others.
-    """
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        match = BUDGET.fullmatch(part)
-        if not match or match[1] not in COSTS:
-            allowed = f"one of {', '.join(COSTS)}, as in latency_ms<=20 or macs<=2.5G, params<=3M"
-            raise InputError(Fault("--pick", text, f"{shown(part)} is not a budget", allowed))
-        if match[1] in found:
-            raise InputError(Fault("--pick", text, f"{match[1]} is given twice", "each cost once"))
-        found[match[1]] = float(match[2]) * UNITS[match[3]]
-    return found
 
 
 def picked(study: Study, candidates: Candidates, text: str | None) -> int:

@@ -16,9 +16,10 @@ from small_studies import MakeStudy
 from hrnet_search.arch.cost import Cost
 from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.cli import main
+from hrnet_search.report.budget_words import budget_in_words, budgets_of
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import write_page
-from hrnet_search.report.pick import answer, budgets_of, fixed, pick_lines, picked, picker_of
+from hrnet_search.report.pick import answer, fixed, pick_lines, picked, picker_of
 from hrnet_search.report.trust.candidates import Candidates, candidates_of
 from hrnet_search.store.study import Study, open_study
 
@@ -75,6 +76,25 @@ def test_chances_add_up_to_one_within_each_budget(study: Study) -> None:
         chances = found.chances(budgets_of(text))
         assert sum(chances.values()) == pytest.approx(1)
         assert len(chances) > 1
+
+
+@pytest.mark.parametrize(
+    ("cost", "most", "words"),
+    [
+        ("latency_ms", 14.714092257059507, "latency_ms<=14.7141"),
+        ("latency_ms", 5.12345601, "latency_ms<=5.12346"),
+        ("latency_ms", 14.7, "latency_ms<=14.7"),
+        ("latency_ms", 3.0, "latency_ms<=3"),
+        ("latency_ms", 0.0000123456701, "latency_ms<=0.0000123457"),
+        ("macs", 216046592, "macs<=216046592"),
+    ],
+)
+def test_a_budget_in_words_is_short_and_holds_what_costs_just_that(
+    cost: str, most: float, words: str
+) -> None:
+    assert budget_in_words(cost, most) == words
+    (read,) = budgets_of(words).values()
+    assert most <= read <= most * 1.00001
 
 
 def test_ranks_say_who_is_best_and_who_is_ahead() -> None:

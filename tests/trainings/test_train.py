@@ -31,7 +31,7 @@ from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import TrialKey, TrialTask
-from hrnet_search.report.pick import budgets_of
+from hrnet_search.report.budget_words import budgets_of
 from hrnet_search.store.evaluations import read_confusions
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import (
