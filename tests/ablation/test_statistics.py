@@ -57,6 +57,11 @@ def test_flips_are_all_of_them_or_a_draw() -> None:
     assert many.shape == (10_000, 20)
     assert (many[0] == 1).all()
     assert np.array_equal(many, flips(20))
+    assert np.array_equal(many, flips(20, seed=0))
+    assert set(np.unique(many)) == {-1.0, 1.0}
+    assert np.abs(many.mean(axis=0)).max() < 0.05
+    assert flips(1).tolist() == [[1.0]]
+    assert flips(0).shape == (1, 0)
 
 
 def test_the_smallest_p_is_that_of_the_number_of_seeds() -> None:
@@ -76,8 +81,37 @@ def test_p_values_are_those_counted_flip_by_flip(m: int, rng: np.random.Generato
         assert (family >= own - 1e-12).all()
 
 
+def test_families_with_missing_seeds_are_counted_flip_by_flip(rng: np.random.Generator) -> None:
+    for _ in range(10):
+        differences = rng.normal(size=(4, 6)) + rng.normal(size=(4, 1))
+        differences[0, 1:] = np.nan
+        differences[1, :2] = np.nan
+        differences[2, 5] = np.nan
+        own, family = max_t(differences, flips(6))
+        assert family.tolist() == pytest.approx(slow_p(differences))
+        assert own[0] == 1.0
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e7])
+def test_p_values_do_not_depend_on_the_unit(scale: float, rng: np.random.Generator) -> None:
+    differences = rng.normal(size=(4, 6)) + rng.normal(size=(4, 1))
+    for one, other in zip(
+        max_t(differences, flips(6)), max_t(scale * differences, flips(6)), strict=True
+    ):
+        assert one.tolist() == other.tolist()
+
+
+def test_what_is_less_than_the_rounding_of_the_largest_differs_by_nothing() -> None:
+    differences = np.ones((2, 6)) * [[1.0], [1e-12]]
+    own, family = max_t(differences, flips(6))
+    assert own.tolist() == family.tolist() == [0.03125, 1.0]
+
+
 def test_many_ablations_at_once_are_judged_as_each_alone(rng: np.random.Generator) -> None:
     stacked = rng.normal(size=(4, 3, 6))
+    stacked[1] *= 1e12
+    stacked[2] += 5
+    stacked[2, 1] *= 1e-12
     own, family = max_t(stacked, flips(6))
     for i, one in enumerate(stacked):
         single = max_t(one, flips(6))
@@ -117,6 +151,26 @@ def test_moments_are_those_of_the_seeds_that_are_there() -> None:
     assert np.isinf(sd[1:]).all()
 
 
+def test_moments_of_many_families_are_those_of_each(rng: np.random.Generator) -> None:
+    stacked = rng.normal(size=(4, 3, 6))
+    stacked[0, 0, 2] = np.nan
+    for found, each in zip(moments(stacked), zip(*map(moments, stacked), strict=True), strict=True):
+        assert np.array_equal(found, np.stack(each))
+
+
+def test_a_comparison_holds_what_was_computed_of_its_row(rng: np.random.Generator) -> None:
+    rows = 0.1 * rng.normal(size=(3, 7))
+    own, family = max_t(rows, flips(7))
+    equal = holm(equivalence(*moments(rows), 0.3))
+    for i, found in enumerate(compare(rows, margin=0.3)):
+        assert found.n == 7
+        assert found.mean == pytest.approx(rows[i].mean())
+        assert found.sd == pytest.approx(rows[i].std(ddof=1))
+        assert (found.p, found.p_family, found.p_equivalent) == (own[i], family[i], equal[i])
+    assert compare(rows, margin=0.3) == compare(rows, 0.05, 0.3)
+    assert compare(rows)[0].p_equivalent is None
+
+
 def test_intervals_are_the_paired_t_of_scipy(rng: np.random.Generator) -> None:
     for n in (2, 6, 9):
         row = rng.normal(size=n)
@@ -131,6 +185,10 @@ def test_equivalence_is_two_one_sided_t_tests(rng: np.random.Generator) -> None:
     low = stats.ttest_1samp(row[0], -margin, alternative="greater").pvalue
     high = stats.ttest_1samp(row[0], margin, alternative="less").pvalue
     assert equivalence(*moments(row), margin)[0] == pytest.approx(max(low, high))
+    two = np.array([[np.nan, np.nan, 0.3], [0.02, 0.01, np.nan]])
+    alone = equivalence(*moments(two[1:]), margin)[0]
+    assert equivalence(*moments(two), margin).tolist() == [1.0, alone]
+    assert alone < 0.05
     exact = np.zeros((1, 6))
     assert equivalence(*moments(exact), margin)[0] == 0.0
     assert equivalence(*moments(exact + margin), margin)[0] == 1.0
@@ -147,6 +205,12 @@ def test_verdicts_say_what_is_known() -> None:
     found = compare(differences, alpha=0.05, margin=0.1)
     assert [c.verdict for c in found] == [WORSE, BETTER, EQUIVALENT, UNDECIDED]
     assert [c.verdict for c in compare(differences, 0.05)][2] == UNDECIDED
+    assert compare(differences[:1], alpha=0.03125)[0].verdict == WORSE, "p is just alpha"
+    (equal,) = compare(differences[2:3], margin=0.02)
+    assert equal.p_equivalent is not None
+    at_its_p = compare(differences[2:3], alpha=equal.p_equivalent, margin=0.02)
+    assert at_its_p[0].verdict == EQUIVALENT
+    assert compare(np.array([[0.010, 0.012]]), margin=1.0)[0].verdict == EQUIVALENT, "two seeds"
     assert compare(np.full((1, 6), np.nan))[0].verdict == UNDECIDED
     assert compare(np.array([[1.0, *[np.nan] * 5]]))[0].verdict == UNDECIDED
 
@@ -166,6 +230,15 @@ def test_a_family_in_which_nothing_differs_is_undecided_one_such_row_is_not() ->
 def test_a_difference_without_variance_has_no_noise_to_be_judged_with(by: float) -> None:
     found = compare(np.array([[0.5 + by] * 6]) - 0.5, 0.05, margin=0.1)[0]
     assert (found.verdict, found.p_equivalent) == (UNDECIDED, None)
+    assert (found.low, found.high) == (-np.inf, np.inf)
+
+
+def test_a_row_without_noise_counts_in_its_family_and_has_shown_nothing() -> None:
+    noise = 0.01 * np.array([1, -1, 2, -2, 1, -1])
+    rows = np.stack([np.full(6, 0.05), noise])
+    alone, found = compare(rows[1:], margin=0.02)[0], compare(rows, margin=0.02)[1]
+    assert alone.p_equivalent is not None
+    assert found.p_equivalent == pytest.approx(2 * alone.p_equivalent)
 
 
 def test_a_difference_smaller_than_the_margin_is_equivalent_even_if_it_is_sure() -> None:

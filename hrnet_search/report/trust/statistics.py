@@ -192,8 +192,7 @@ def partial_tau(x: Floats, y: Floats, *given: Floats) -> Floats:
     across = taus[..., :2, 2:]
     left = taus[..., :2, :2] - across @ np.linalg.pinv(taus[..., 2:, 2:]) @ across.swapaxes(-1, -2)
     scale = np.sqrt(np.maximum(left[..., 0, 0] * left[..., 1, 1], 0))
-    found = np.where(scale > DETERMINED, left[..., 0, 1] / np.maximum(scale, DETERMINED), 0.0)
-    return np.clip(found, -1, 1)
+    return np.where(scale > DETERMINED, left[..., 0, 1] / np.maximum(scale, DETERMINED), 0.0)
 
 
 def bca(

@@ -12,6 +12,7 @@ from hrnet_search.report.trust.statistics import (
     LIKENESS,
     NOT_CHECKED,
     NOT_TRUSTWORTHY,
+    PAIRS_AT_ONCE,
     STRONG,
     USABLE,
     Floats,
@@ -68,6 +69,13 @@ def test_resamples_are_judged_one_by_one() -> None:
     for statistic in (partial_tau, tau_gain):
         one_by_one = [float(statistic(*each)) for each in zip(*drawn, strict=True)]
         assert statistic(*drawn) == pytest.approx(one_by_one, abs=1e-12)
+
+
+def test_a_column_has_a_partial_tau_of_one_with_itself() -> None:
+    for seed in range(40):
+        x, y, z = columns(3, n=15, seed=seed)
+        assert float(partial_tau(x, x, y, z)) == pytest.approx(1, abs=1e-12)
+        assert float(partial_tau(x, -x, y, z)) == pytest.approx(-1, abs=1e-12)
 
 
 def test_what_the_rest_determines_has_no_partial_tau() -> None:
@@ -210,6 +218,30 @@ def test_few_architectures_rank_nothing() -> None:
     assert rank_agreement(six, six, (six, six)) is not None
 
 
+def test_all_figures_of_a_ranking_are_bootstraps_of_one_seed() -> None:
+    short, long, macs, params = columns(4, n=20, seed=6)
+    macs, params = np.exp(macs), np.exp(params)
+    for seed in (0, 3):
+        found = rank_agreement(short, long, (macs, params), seed=seed)
+        assert found is not None
+        assert found.n == 20
+        assert found.tau == bca(tau_b, (short, long), seed)
+        assert found.free == tuple(bca(tau_b, (np.log(c), long), seed) for c in (macs, params))
+        assert found.gain == bca(tau_gain, (short, long, np.log(macs), np.log(params)), seed)
+        assert found.partial == bca(partial_tau, (short, long, np.log(macs), np.log(params)), seed)
+    assert rank_agreement(short, long, (macs, params)) == rank_agreement(
+        short, long, (macs, params), seed=0
+    )
+
+
+def test_of_equal_accuracies_the_first_would_be_trained() -> None:
+    """More than sixteen: fewer are sorted in their order by any sort."""
+    short, long = np.full(100, 0.5), np.linspace(0.3, 0.7, 100)
+    found = rank_agreement(short, long, (np.arange(1.0, 101.0),) * 2)
+    assert found is not None
+    assert [lost for _, lost in found.regret] == pytest.approx([0.7 - long[0], 0.7 - long[2]])
+
+
 def test_regret_is_what_the_first_choices_lose() -> None:
     long = np.array([0.5, 0.6, 0.7, 0.8, 0.55, 0.65, 0.52])
     short = np.array([0.9, 0.8, 0.7, 0.1, 0.2, 0.3, 0.4])
@@ -223,6 +255,29 @@ def test_a_bootstrap_keeps_what_was_measured_inside_its_interval() -> None:
     x = np.arange(12.0)
     found = bca(tau_b, (x, x))
     assert (found.low, found.value, found.high) == (1, 1, 1)
+
+
+def test_a_bootstrap_is_the_same_again_and_another_by_another_seed() -> None:
+    x, y = columns(2, n=12, seed=8)
+    first = bca(tau_b, (x, y))
+    assert first == bca(tau_b, (x, y)) == bca(tau_b, (x, y), seed=0)
+    assert first != bca(tau_b, (x, y), seed=1)
+
+
+@pytest.mark.parametrize(("n", "resamples", "largest"), [(300, 200, 44), (2001, 3, 1)])
+def test_a_bootstrap_takes_its_resamples_within_its_memory(
+    n: int, resamples: int, largest: int
+) -> None:
+    rows: list[int] = []
+
+    def mean(drawn: Floats) -> Floats:
+        rows.append(len(drawn) if drawn.ndim > 1 else 0)
+        return np.asarray(drawn.mean(axis=-1))
+
+    bca(mean, (np.arange(float(n)),), resamples=resamples)
+    assert max(rows) == largest == max(1, PAIRS_AT_ONCE // n**2)
+    # Besides, each of the n is left out once, for the acceleration.
+    assert sum(rows) == resamples + n
 
 
 def test_the_chance_of_being_on_the_front_counts_draws() -> None:
@@ -309,6 +364,15 @@ def test_the_stamp_says_why_in_full() -> None:
         " of all sizes are trained by a longer schedule too, which says how far this ranking is to"
         " be trusted"
     )
+
+
+def test_the_stamp_of_slices_speaks_of_shared_weights() -> None:
+    found, trained = stamp(ranking(0.5), slices=True), stamp(ranking(0.5))
+    assert found.verdict == trained.verdict
+    assert found.why == trained.why.replace(
+        "the search ranks", "scores by slices of shared weights rank"
+    )
+    assert found.change == trained.change.replace("steps or seeds in the search", "shared.steps")
 
 
 def test_equal_cheaper_networks_push_one_off_the_front() -> None:
