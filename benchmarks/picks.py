@@ -1,11 +1,12 @@
 """How often the pick within a budget is the best there, beside the chance that a report states.
 
-    python -m benchmarks.picks [--studies 400]
+    python -m benchmarks.picks [--studies 400] [--long 12]
 
 Studies are made up: accuracy rises with log MACs and log parameters, networks differ from that
 line by a deviation of their own, and a training from its network by that of a seed. Six of the
-front get two more seeds, as the last part of a search gives them. The budget is one that a random
-variant just keeps, of a random cost.
+front get two more seeds, as the last part of a search gives them. With `--long` so many are trained
+by a long schedule too, half of them spread over parameters and half the best, and the pick is by
+what is believed. The budget is one that a random variant just keeps, of a random cost.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import pandas as pd
 
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.trust import candidates as rule
-from hrnet_search.report.trust.statistics import SeedNoise, seed_noise
+from hrnet_search.report.trust.believed import believed
+from hrnet_search.report.trust.statistics import Floats, SeedNoise, seed_noise
 
 ACCURACY = OBJECTIVES["miou"]
 SEED = 0.012
@@ -42,6 +44,7 @@ def made_up_study(
     table = pd.DataFrame(
         {
             "number": range(variants),
+            "architecture": [str(number) for number in range(variants)],
             "macs": macs,
             "params": params,
             "activations": macs / 40 * np.exp(rng.normal(0, 0.1, variants)),
@@ -58,14 +61,36 @@ def made_up_study(
     return table, noise, true
 
 
-def stated(variants: int, spread: float, studies: int) -> Iterator[Said]:
+def trained_for_long(
+    table: pd.DataFrame, true: Floats, long: int, rng: np.random.Generator
+) -> rule.Candidates:
+    """Return the candidates by what is believed, after so many trainings by a long schedule."""
+    by_size = np.array_split(np.argsort(table["params"]), long // 2)
+    chosen = {int(rng.choice(some)) for some in by_size}
+    best = (int(i) for i in np.argsort(-table["miou"].to_numpy()) if int(i) not in chosen)
+    chosen |= {next(best) for _ in range(long - len(chosen))}
+    found = believed(
+        table["architecture"].tolist(),
+        table["miou"].to_numpy(),
+        [table[name].to_numpy(dtype=float) for name in ("macs", "params")],
+        [[one + rng.normal(0, SEED)] if i in chosen else [] for i, one in enumerate(true)],
+        table["seeds"].tolist(),
+    )
+    assert found is not None, f"{long} are too few"
+    return rule.believed_candidates(table, found)
+
+
+def stated(variants: int, spread: float, studies: int, long: int) -> Iterator[Said]:
     """Yield the chance that is stated of a pick, and whether it is the best within its budget."""
     rng = np.random.default_rng(1)
     for _ in range(studies):
         table, noise, true = made_up_study(variants, spread, rng)
-        found = rule.ranked_candidates(
-            table, ACCURACY, noise, lambda row: rule.unseen(row, ACCURACY.name)
-        )
+        if long:
+            found = trained_for_long(table, true, long, rng)
+        else:
+            found = rule.ranked_candidates(
+                table, ACCURACY, noise, lambda row: rule.unseen(row, ACCURACY.name)
+            )
         for _ in range(3):
             cost = str(rng.choice(rule.COSTS))
             budget = {cost: float(table[cost].iloc[rng.integers(variants)])}
@@ -97,11 +122,12 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=400, help="of each kind")
+    parser.add_argument("--long", type=int, default=0, help="networks trained for long (none)")
     options = parser.parse_args()
     everything: list[Said] = []
     for spread in SPREADS:
         for variants in SIZES:
-            rows = list(stated(variants, spread, options.studies))
+            rows = list(stated(variants, spread, options.studies, options.long))
             everything += rows
             said, was = (float(np.mean([row[i] for row in rows])) for i in (0, 1))
             print(f"{variants} variants, spread {spread}: said {said:.1%}, was {was:.1%}")

@@ -110,11 +110,12 @@ def test_a_study_has_them_from_its_space_file_to_its_page(tmp_path: Path) -> Non
     assert IOU in (folder / "report" / "front.csv").read_text().splitlines()[0]
     page = (folder / "report" / "report.html").read_text()
     assert "Front of IoU of line, disc, MACs" in page
-    assert "front and what is picked from it" in page.replace("its front", "front")
+    assert "its front and its pick are by IoU of" in page
     assert "Limits: IoU of ground of at least 1%: " in page
     text = summary(study)
     assert (
-        "signal:  the search learned from IoU of line, disc; front and pick are by IoU of" in text
+        "signal:  the search learned from IoU of line, disc; its front and its pick are by IoU of"
+        in text
     )
     assert (study.notes.identity or {})["objectives"] == ["iou[1,6]", "macs"]
     assert (folder / "report" / "macs_iou.png").exists()

@@ -91,6 +91,7 @@ GUESTS = {
     "export.*": {"numpy"},
     "report.*": {"numpy", "pandas", "matplotlib"},
     "report.trust.statistics": {"scipy"},
+    "report.trust.believed": {"scipy"},
     "report.page.drawing": {"markupsafe"},
     "report.page.content": {"markupsafe"},
     "report.page.interactions": {"sklearn"},

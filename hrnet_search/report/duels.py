@@ -12,6 +12,7 @@ from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, v
 from hrnet_search.errors import shown
 from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.records.trial import TrialKey, TrialResult
+from hrnet_search.report.trust.believed import Believed
 from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
@@ -42,8 +43,13 @@ class Fought:
         return _line(self)
 
 
-def fought(notes: Notes, trials: Sequence[Trial]) -> tuple[Fought, ...]:
-    """Return the duels that a study noted with their verdicts, in their order."""
+def fought(
+    notes: Notes, trials: Sequence[Trial], believed: Believed | None = None
+) -> tuple[Fought, ...]:
+    """Return the duels that a study noted with their verdicts, in their order.
+
+    `believed` is what the study's networks are believed to reach by the long schedule, if anything.
+    """
     known = notes.duels or Duels()
     results = {ask.key: result for ask, result in trials if result is not None}
     first: dict[str, int] = {}
@@ -54,7 +60,7 @@ def fought(notes: Notes, trials: Sequence[Trial]) -> tuple[Fought, ...]:
             duel,
             verdict,
             first.get(duel.pick, -1),
-            first.get(_picked_now(duel, notes, trials), -1),
+            first.get(_picked_now(duel, notes, trials, believed), -1),
             _longer(notes),
         )
         for duel, verdict in zip(
@@ -63,9 +69,11 @@ def fought(notes: Notes, trials: Sequence[Trial]) -> tuple[Fought, ...]:
     )
 
 
-def duel_lines(notes: Notes, trials: Sequence[Trial]) -> tuple[str, ...]:
+def duel_lines(
+    notes: Notes, trials: Sequence[Trial], believed: Believed | None = None
+) -> tuple[str, ...]:
     """Return what the duels of a study say, or why there is none; nothing before that is known."""
-    found = fought(notes, trials)
+    found = fought(notes, trials, believed)
     known = notes.duels
     if known is not None and known.why and not found:
         return (f"no duel with a published network or the base: {shown(known.why, 300)}",)
@@ -108,14 +116,22 @@ def _verdicts(
     return said + [verdicts([row])[0] for row in rows[known.family :]]
 
 
-def _picked_now(duel: Duel, notes: Notes, trials: Sequence[Trial]) -> str:
-    """Return the best network within a duel's budget, by the mean over seeds of the search's."""
+def _picked_now(
+    duel: Duel, notes: Notes, trials: Sequence[Trial], believed: Believed | None
+) -> str:
+    """Return the best network within a duel's budget, as `--pick` finds it.
+
+    By what is believed, or else by the mean over seeds of the search's.
+    """
     costs, goals = costs_of(trials, duel.cost), notes.goals
     trials, searched = as_they_count(trials, notes), search_ids(notes)
     floors = [(f, seeds_of(trials, searched, f.objective.key)) for f in goals.floors]
+    means = {a: fmean(of) for a, of in seeds_of(trials, searched, goals.accuracy.key).items()}
+    if believed is not None:
+        means = {a: mean for a, (mean, _) in believed.by_network().items() if a in means}
     seen = {
-        architecture: fmean(values)
-        for architecture, values in seeds_of(trials, searched, goals.accuracy.key).items()
+        architecture: mean
+        for architecture, mean in means.items()
         if costs.get(architecture, math.inf) <= duel.budget
         and all(floor.keeps(fmean(of[architecture])) for floor, of in floors if architecture in of)
     }

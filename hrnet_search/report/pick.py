@@ -84,13 +84,19 @@ def picked(study: Study, candidates: Candidates, text: str | None) -> int:
     raise InputError(Fault("--pick", text, wrong, allowed, place, instead=instead))
 
 
+def accuracy_label(study: Study, candidates: Candidates) -> str:
+    """Return what people call the accuracy by which a study's candidates are ordered."""
+    label = study.notes.goals.accuracy.label
+    return f"believed long-schedule {label}" if candidates.believed else label
+
+
 def picker_of(study: Study, candidates: Candidates) -> Picker:
     """Return what the page answers with."""
     base = ConfigWriter.of(study.notes).base
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     front = set(study.front()["number"])
     of_each = [networks[number] for number in candidates.numbers]
-    label = study.notes.goals.accuracy.label
+    label = accuracy_label(study, candidates)
     costs = tuple(_cost(candidates, name) for name in COSTS)
     return Picker(
         numbers=candidates.numbers,

@@ -19,9 +19,9 @@ from hrnet_search.records.search_options import CONFIRMED_FROM
 from hrnet_search.records.trial import COMPLETED, FAILED, STATES
 from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
 from hrnet_search.report.commands import training_in_full
-from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.edges import Edges, edges_of
 from hrnet_search.report.plots import completed_latencies
+from hrnet_search.report.trust.believed import Believed, front_and_pick
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.latency_doubt import study_doubts
 from hrnet_search.report.trust.trials import (
@@ -70,17 +70,17 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
     ran = trained(table, study.trials())
     judged = f", {len(table) - len(ran)} networks judged by slices" if len(ran) < len(table) else ""
     lines = [f"{shown(study.name)}: {_counts(ran)}{judged}", *_failures(table), *warnings, ""]
-    lines += _no_front(study) if front.empty else _front(study, front, table)
-    if duels := duel_lines(study.notes, study.trials()):
-        lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
     if known is None:
         evidence = evidence_of(study)
         known = evidence, edges_of(study, evidence)
-    found, edges = known[0].stamp, known[1]
+    found, believed, edges = known[0].stamp, known[0].believed, known[1]
+    lines += _no_front(study) if front.empty else _front(study, front, table, believed)
+    if duels := known[0].duels:
+        lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
     if edges.lines:
         lines += ["", "at the edges of the space:", *(f"  {line}" for line in edges.lines)]
-    own = shown(notes.goals.accuracy.label)
-    signal = f"the search learned from {shown(learned_from(notes))}; front and pick are by {own}"
+    by = shown(front_and_pick(notes, believed))
+    signal = f"the search learned from {shown(learned_from(notes))}; {by}"
     lines += ["", f"ranking: {found.verdict} ({found.why})", f"signal:  {signal}", ""]
     lines += [f"page:  {study.folder / 'report' / 'report.html'}"]
     lines += [f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
@@ -102,11 +102,14 @@ def _no_front(study: Study) -> Iterator[str]:
         yield from ("", "not known:", *(f"  {doubt}" for doubt in doubts))
 
 
-def _front(study: Study, front: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
+def _front(
+    study: Study, front: pd.DataFrame, table: pd.DataFrame, believed: Believed | None
+) -> Iterator[str]:
     """Yield the front as a table, its limits, and what is not known."""
     goals = study.notes.goals
     names = ", ".join(one.label for one in goals.objectives)
-    yield from (f"front of {names}:", *_aligned([_header(goals), *_rows(study, front)]), "")
+    rows = [_header(goals, believed), *_rows(study, front, believed)]
+    yield from (f"front of {names}:", *_aligned(rows), "")
     yield from (f"limit: {shown(line)}" for line in limit_lines(goals, study.variants()))
     yield from _unknowns(study, table)
 
@@ -194,11 +197,13 @@ def accuracies(goals: Goals) -> tuple[Objective, ...]:
     return (OBJECTIVES[MIOU], *goals.accuracies)
 
 
-def _header(goals: Goals) -> Sequence[str]:
-    return (*HEADER, *(one.label for one in accuracies(goals)), "differs from the base")
+def _header(goals: Goals, believed: Believed | None) -> Sequence[str]:
+    more = ("believed",) if believed else ()
+    return (*HEADER, *(one.label for one in accuracies(goals)), *more, "differs from the base")
 
 
-def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
+def _rows(study: Study, front: pd.DataFrame, believed: Believed | None) -> Iterable[Sequence[str]]:
+    beliefs = believed.by_network() if believed else {}
     base, latencies = ConfigWriter.of(study.notes).base, completed_latencies(study)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     trained_by = varied_levels(study.notes)
@@ -212,10 +217,15 @@ def _rows(study: Study, front: pd.DataFrame) -> Iterable[Sequence[str]]:
             _scaled(row["activations"]),
             _latency(row["latency_ms"], latencies.get(row["number"])),
             *(f"{100 * row[one.name]:.2f}%" for one in accuracies(study.notes.goals)),
+            *([_belief(beliefs.get(row["architecture"]))] if believed else ()),
             differences(network, base.architecture, trained_by.get(row["schedule"]))
             if base
             else network.id,
         )
+
+
+def _belief(found: tuple[float, float] | None) -> str:
+    return "-" if found is None else f"{100 * found[0]:.2f} ± {100 * found[1]:.2f}%"
 
 
 def _latency(ms: float, found: Latency | None) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from hrnet_search.files import write_file
 from hrnet_search.report.duels import fought, part_in
+from hrnet_search.report.trust.believed import believed_of_study
 from hrnet_search.report.trust.trials import slices_ids
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
@@ -37,6 +38,7 @@ def trials_csv(study: Study) -> bytes:
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
     if parts := part_in(study.notes, [ask for ask, _ in trials]):
         table["duel"] = table["number"].map(parts)
+    table = _with_beliefs(table, study)
     if judged := slices_ids(trials):
         by_slices = table["schedule"].isin(list(judged))
         table["judged"] = np.where(by_slices, "by slices", "")
@@ -46,12 +48,12 @@ def trials_csv(study: Study) -> bytes:
 
 def front_csv(study: Study) -> bytes:
     """Return the content of front.csv."""
-    return csv_bytes(study.front())
+    return csv_bytes(_with_beliefs(study.front(), study))
 
 
 def write_duels(study: Study, folder: Path) -> Path | None:
     """Write a row a duel: who, within what, and what it says; None where there is none."""
-    found = fought(study.notes, study.trials())
+    found = fought(study.notes, study.trials(), believed_of_study(study))
     rows = [
         {
             "cost": one.duel.cost,
@@ -84,6 +86,16 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
             safe[name] = table[name].map(_safe, na_action="ignore")
     text = safe.to_csv(index=False, lineterminator="\n")
     return text.encode("utf-8", "backslashreplace")
+
+
+def _with_beliefs(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return a table with what the long schedule is believed to reach, where anything is."""
+    found = believed_of_study(study)
+    if found is None:
+        return table
+    of_each = [found.by_network().get(name, (None, None)) for name in table["architecture"]]
+    mean, half = zip(*of_each, strict=True) if of_each else ((), ())
+    return table.assign(believed=mean, believed_half=half)
 
 
 def _finite(value: float) -> float | None:

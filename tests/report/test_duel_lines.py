@@ -7,6 +7,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from made_up import CONDITION, network
@@ -22,6 +23,7 @@ from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.duels import budget_of, duel_lines, fought, part_in
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary
+from hrnet_search.report.trust.believed import Believed
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import run_inline
@@ -123,6 +125,12 @@ def test_what_would_be_picked_now_is_named_where_that_is_another() -> None:
     one = fought(notes(DUEL), [*found, *pairs])[0]
     assert (one.pick, one.now) == (12, 15)
     assert one.line.startswith("the pick for 5 ms (#12, now behind #15) is 2.1 points better")
+    by_belief = np.array([0.6, 0.7, 0.99, 0.65])
+    beliefs = Believed(
+        ("hr-pick", "hr-13", "hr-14", "hr-15"), by_belief, by_belief, by_belief[None], 6
+    )
+    within = fought(notes(DUEL), [*found, *pairs], beliefs)[0]
+    assert within.now == 13, "as --pick says; 14 is over the budget"
     (idle,) = fought(notes(replace(DUEL, most=0, why="no time")), found)
     assert idle.line.startswith("the pick for 5 ms (#15) was not compared with W18-Small-v1")
 

@@ -24,6 +24,7 @@ class FrontMember:
     """A network on the front as the page lists it; `config` is its file below STUDY/configs.
 
     `low` to `high` is the interval of `accuracy`, the objective; `others` are the page's.
+    `believed` is what the long schedule is believed to reach, and half an interval.
     """
 
     number: int
@@ -40,6 +41,7 @@ class FrontMember:
     others: tuple[float | None, ...]
     seeds: int
     chance: float | None
+    believed: tuple[float, float] | None
     differs: str
     config: str
     drawing: Markup
@@ -128,3 +130,4 @@ class Page:
     ablation: bool
     ablation_soft: bool
     learned: str
+    ordered: str

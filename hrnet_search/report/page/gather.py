@@ -34,6 +34,7 @@ from hrnet_search.report.page.previews import preview_rows
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.pick import picker_of
 from hrnet_search.report.summary import differences, limit_lines
+from hrnet_search.report.trust.believed import front_and_pick
 from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.trials import SLICES, Trial, learned_from, slices_ids
@@ -102,6 +103,7 @@ def gather(study: Study) -> Page:
         ablation=notes.ablation is not None,
         ablation_soft=notes.ablation is not None and has_soft(notes.ablation),
         learned=learned_from(notes),
+        ordered=front_and_pick(notes, evidence.believed),
     )
 
 
@@ -153,6 +155,7 @@ def _member(
         others=tuple(known(row[name]) for name in others),
         seeds=int(row["seeds"]),
         chance=evidence.chances.get(member.number),
+        believed=evidence.believed.by_network().get(network.id) if evidence.believed else None,
         differs=differences(network, base, choices) if base else network.id,
         config=f"{member.stem}.yaml",
         drawing=draw_network(network, base),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from hrnet_search.errors import shown
 from hrnet_search.report.compare import Comparison
+from hrnet_search.report.trust.believed import Believed
 from hrnet_search.report.trust.evidence import Evidence
 from hrnet_search.report.trust.statistics import FREE, Interval
 
@@ -69,6 +72,8 @@ def _facts(found: Evidence) -> Iterator[Fact]:
             f" {count} trials ({_range(tau)}): near 1, the search ranks likeness to the base"
         )
         yield Fact("Likeness to the base", f"{tau.value:.2f}", text)
+    if found.believed:
+        yield _believed(found.believed, found.accuracy)
     yield _neighbours(found)
     yield _noise(found)
     if found.optimism:
@@ -110,6 +115,17 @@ def _ranking(found: Evidence) -> Iterator[Fact]:
         f" interval holds 0, {more} is not shown to rank better than counting"
     )
     yield Fact("Gain over counting", f"{rank.gain.value:+.2f}", text)
+
+
+def _believed(found: Believed, accuracy: str) -> Fact:
+    half = 100 * float(np.median(found.half))
+    text = (
+        f"half the 95% interval of what a network is believed to reach by the long schedule, in"
+        f" points of {shown(accuracy)}, the median of {len(found.networks)} networks, of which"
+        f" {found.long} were trained by it. They tell what short trainings, MACs and parameters"
+        " say of the others"
+    )
+    return Fact("Believed accuracies", f"± {half:.2f} points", text)
 
 
 def _neighbours(found: Evidence) -> Fact:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.pareto import non_dominated
 from hrnet_search.records.objective import OBJECTIVES, Objective
+from hrnet_search.report.trust.believed import Believed, believed_of_study
 from hrnet_search.report.trust.near_front import (
     MOST_JUDGED,
     REACH,
@@ -23,7 +24,7 @@ from hrnet_search.report.trust.near_front import (
     images_of,
     shortfall,
 )
-from hrnet_search.report.trust.statistics import SeedNoise, seed_noise
+from hrnet_search.report.trust.statistics import Floats, SeedNoise, seed_noise
 from hrnet_search.report.trust.trials import keys_of, seeds_of
 from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.study import Study, within_limits
@@ -36,6 +37,9 @@ MOST = 128
 
 UNKNOWN = 1e300
 """A cost that is not known: over every budget, and a number."""
+
+BELIEVED = "believed"
+"""The column of accuracies by the long schedule as they are believed to be."""
 
 Ranks = NDArray[np.uint16]
 Budget = Mapping[str, float]
@@ -57,13 +61,15 @@ class Candidates:
     The most accurate is the first, of equal ones the cheapest: so the pick is the first within a
     budget. `costs` are by the names in COSTS, UNKNOWN where they are not known. `ranks`
     [draws, n] say how accuracies would rank with other images and seeds, the highest is the best;
-    there are no draws where nothing says how far accuracies vary.
+    there are no draws where nothing says how far accuracies vary. `believed`: accuracies are those
+    that the long schedule is believed to reach, else as the search measured them.
     """
 
     numbers: tuple[int, ...]
     accuracies: tuple[float, ...]
     costs: Mapping[str, tuple[float, ...]]
     ranks: Ranks
+    believed: bool = False
 
     def within(self, budget: Budget) -> list[int]:
         """Return which of them cost at most what a budget allows by name, as indices."""
@@ -102,12 +108,19 @@ class Candidates:
 
 
 def candidates_of(study: Study, ranked: bool = True) -> Candidates:
-    """Return the candidates of a study, finished or not; without ranks, which take a second."""
-    goals, trials, notes = study.notes.goals, study.trials(), study.notes
+    """Return the candidates of a study, finished or not; without ranks, which take a second.
+
+    By what its networks are believed to reach by the long schedule, where it says so.
+    """
+    goals, notes = study.notes.goals, study.notes
     variants = within_limits(study.variants(), goals)
+    believed = believed_of_study(study)
+    if believed is not None:
+        return believed_candidates(variants, believed)
     if not ranked:
         front, _ = _parted(variants, goals.accuracy.name)
         return _candidates(front, goals.accuracy.name, no_ranks(len(front)))
+    trials = study.trials()
     counting = as_they_count(trials, notes)
     seeds = seeds_of(counting, search_ids(notes), goals.accuracy.key)
     noise = seed_noise(list(seeds.values()))
@@ -141,6 +154,19 @@ def ranked_candidates(
     return _candidates(both, name, ranks_of(draws))
 
 
+def believed_candidates(variants: pd.DataFrame, believed: Believed) -> Candidates:
+    """Return the candidates of a table of variants by what each is believed to reach."""
+    places = {name: i for i, name in enumerate(believed.networks)}
+    table = variants[variants["architecture"].isin(list(places))]
+    table = table.assign(**{BELIEVED: [believed.mean[places[a]] for a in table["architecture"]]})
+    front, rest = _parted(table, BELIEVED)
+    gap = shortfall(rest, front, COSTS, BELIEVED)
+    rivals = rest.iloc[np.argsort(gap, kind="stable")[: max(0, MOST - len(front))]]
+    both = pd.concat([front, rivals]).sort_index()
+    drawn = believed.drawn[:, [places[a] for a in both["architecture"]]]
+    return _candidates(both, BELIEVED, _ranks(drawn), believed=True)
+
+
 def no_ranks(networks: int) -> Ranks:
     """Return no draws of that many networks."""
     return np.zeros((0, networks), dtype=np.uint16)
@@ -159,7 +185,11 @@ def ranks_of(draws: Draws) -> Ranks:
     """
     if not draws.known:
         return no_ranks(len(draws.near))
-    return np.argsort(np.argsort(draws.accuracies(), axis=1), axis=1).astype(np.uint16)
+    return _ranks(draws.accuracies())
+
+
+def _ranks(drawn: Floats) -> Ranks:
+    return np.argsort(np.argsort(drawn, axis=1), axis=1).astype(np.uint16)
 
 
 def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -179,7 +209,9 @@ def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.Dat
     return table[best], table[~best]
 
 
-def _candidates(rows: pd.DataFrame, accuracy: str, ranks: Ranks) -> Candidates:
+def _candidates(
+    rows: pd.DataFrame, accuracy: str, ranks: Ranks, believed: bool = False
+) -> Candidates:
     def column(name: str) -> tuple[float, ...]:
         return tuple(float(value) for value in rows[name])
 
@@ -188,4 +220,5 @@ def _candidates(rows: pd.DataFrame, accuracy: str, ranks: Ranks) -> Candidates:
         accuracies=column(accuracy),
         costs={name: column(name) for name in COSTS},
         ranks=ranks,
+        believed=believed,
     )

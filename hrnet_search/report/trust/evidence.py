@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.records.schedule import TRAINED_FIRST
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
+from hrnet_search.report.trust.believed import Believed, believed_of
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.trust.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trust.statistics import (
@@ -28,13 +28,14 @@ from hrnet_search.report.trust.trials import (
     Trial,
     costs_of,
     data_warnings,
+    long_scores,
     seeds_of,
     slices_ids,
     version_warning,
 )
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
+from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import FullTraining, trainings_of
 
@@ -55,7 +56,8 @@ class Evidence:
     weights: where there are any, `ranking` is of those scores. `duels` is what they say, a sentence
     each. `kept` is the tau of what the search learned with the share of weights that trials
     inherited, and of how many; None where they inherit nothing. `accuracy` is what people call
-    the objective.
+    the objective. `believed` is what all networks would reach by the long schedule, None where
+    too few were trained by it.
     """
 
     noise: SeedNoise | None
@@ -76,6 +78,7 @@ class Evidence:
     duels: tuple[str, ...] = ()
     accuracy: str = "mIoU"
     judged: int = 0
+    believed: Believed | None = None
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
@@ -91,6 +94,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     full = trainings_of(study.folder, notes.study_id)
     judged = seeds_of(trials, slices_ids(trials), notes.signal)
     ranking = _ranking(trials, notes, full)
+    believed = believed_of(trials, notes, full)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(
@@ -109,9 +113,10 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         kept=likeness(trials, notes),
         warnings=data_warnings(notes),
         versions=version_warning(trials),
-        duels=duel_lines(notes, trials),
+        duels=duel_lines(notes, trials, believed),
         accuracy=accuracy.label,
         judged=len(judged),
+        believed=believed,
     )
 
 
@@ -122,14 +127,9 @@ def _ranking(
 
     The short accuracy is that of the search's own seed, as the search saw it: by its signal, and
     by slices of shared weights where those said what is trained. The
-    long one is the accuracy that is an objective, of trainings in full where more architectures
-    have one: they are longer.
+    long one is the accuracy that is an objective.
     """
-    accuracy = notes.goals.accuracy.key
-    long = seeds_of(trials, long_ids(notes), accuracy)
-    longest = _by_full_trainings(full, accuracy)
-    if len(longest) >= max(len(long), 1):
-        long = longest
+    long = long_scores(trials, notes, full)
     by = slices_ids(trials) or search_ids(notes)
     short = seeds_of(trials, by, notes.signal)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
@@ -139,20 +139,6 @@ def _ranking(
         long=np.array([np.mean(long[name]) for name in both]),
         costs=(np.array([macs[name] for name in both]), np.array([params[name] for name in both])),
     )
-
-
-def _by_full_trainings(full: Sequence[FullTraining], accuracy: str) -> dict[str, list[float]]:
-    """Return accuracies of each architecture by the schedule that most were trained by."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for one in full:
-        if one.record.schedule.schedule.init in TRAINED_FIRST:
-            continue  # it ranks likeness to what it started from
-        final = one.results.final
-        score = final.score(accuracy) if final is not None else None
-        if score is not None:
-            scores = found.setdefault(one.record.schedule.id, {})
-            scores.setdefault(one.record.architecture.id, []).append(score)
-    return max(found.values(), key=len, default={})
 
 
 def _optimism(

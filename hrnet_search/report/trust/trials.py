@@ -8,9 +8,11 @@ import pandas as pd
 
 from hrnet_search.records.accuracy import MIOU, SOFT_IOU
 from hrnet_search.records.objective import OBJECTIVES
+from hrnet_search.records.schedule import TRAINED_FIRST
 from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.schedules import as_they_count, search_ids
+from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
+from hrnet_search.store.trainings import FullTraining
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.version_rule import mixed_versions
 
@@ -33,6 +35,33 @@ def seeds_of(
         if score is not None:
             found.setdefault(ask.key.architecture, []).append(score)
     return found
+
+
+def long_scores(
+    trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining]
+) -> dict[str, list[float]]:
+    """Return the accuracies of architectures by the long schedule, by that which is an objective.
+
+    By trainings in full where as many architectures have one: they are longer.
+    """
+    accuracy = notes.goals.accuracy.key
+    long = seeds_of(trials, long_ids(notes), accuracy)
+    longest = _by_full_trainings(full, accuracy)
+    return longest if len(longest) >= max(len(long), 1) else long
+
+
+def _by_full_trainings(full: Sequence[FullTraining], accuracy: str) -> dict[str, list[float]]:
+    """Return accuracies of each architecture by the schedule that most were trained by."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for one in full:
+        if one.record.schedule.schedule.init in TRAINED_FIRST:
+            continue  # it ranks likeness to what it started from
+        final = one.results.final
+        score = final.score(accuracy) if final is not None else None
+        if score is not None:
+            scores = found.setdefault(one.record.schedule.id, {})
+            scores.setdefault(one.record.architecture.id, []).append(score)
+    return max(found.values(), key=len, default={})
 
 
 def completed(ask: Ask, result: TrialResult | None, schedules: Container[str]) -> bool:

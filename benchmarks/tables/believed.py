@@ -1,0 +1,221 @@
+"""Do accuracies that a study believes in rank better than what its search saw, and do they hold?
+
+    python -m benchmarks.tables.believed [--table FILE]
+
+Studies are drawn from two tables of real trainings. Each sees all networks by one short seed, and
+some by a longer schedule: half of them spread over parameters, one drawn from each of as many
+classes of them, the rest the best that it saw. What it then believes
+(`hrnet_search/report/trust/believed.py`) is held against trainings that it had no part of. Means of
+20 studies, intervals percentiles of a bootstrap over networks, the same draws for all that is
+compared. `held` is how many of the 95% intervals hold another training by the longer schedule,
+whose noise is added to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, read_table
+from benchmarks.tables.judge import Table, table_of
+from benchmarks.tables.paired import DRAWS, Pair, Ranking
+from benchmarks.tables.ranking import Floats, Ints, pairs_in_order, regret, three_budgets
+from hrnet_search.report.trust.believed import Believed, believed
+from hrnet_search.report.trust.statistics import partial_tau, tau_b
+
+SHAPES = Path(__file__).parent / "shapes.csv"
+STUDIES = 20
+LONG = (6, 12)
+MIDDLE = 600
+QUANTILE = 1.96
+
+COLUMNS = (
+    "table", "short", "long", "networks for long", "log parameters", "seen", "believed",
+    "believed - seen", "believed - parameters", "partial: seen, believed",
+    "not for long: seen, believed", "equal MACs: seen, believed",
+    "regret: parameters, seen, believed", "held",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Networks [n] by one short seed and by a longer schedule, and what judges them.
+
+    `truth` ranks them, `again` is another training by the longer schedule.
+    """
+
+    short: Floats
+    long: Floats
+    truth: Floats
+    again: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A table, two of its schedules, and the trainings that studies may have seen of them.
+
+    `noise` is the deviation of a seed by the longer one.
+    """
+
+    table: str
+    steps: tuple[int, int]
+    trained: tuple[Trained, ...]
+    macs: Floats
+    params: Floats
+    bins: Ints
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a study saw and believes, what judges it, and which networks it trained for long."""
+
+    trained: Trained
+    believed: Believed
+    long: NDArray[np.bool_]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--table", type=Path, default=TABLE, help="the file of rows")
+    table = table_of(read_table(parser.parse_args().table))
+    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
+    for setting in (*equal_macs(table), *shapes()):
+        for long in LONG:
+            studies = [study(setting, long, number) for number in range(STUDIES)]
+            print(f"| {' | '.join(row(setting, long, studies))} |")
+
+
+def equal_macs(table: Table) -> Iterator[Setting]:
+    """Yield settings of networks of equal MACs, judged by 2,400 steps and, in part, by them."""
+    for short in (150, 300):
+        seen = [table.of(short, seed, short, "soft_iou") for seed in SHORT_SEEDS]
+        first, second = (table.of(MIDDLE, seed, MIDDLE) for seed in SHORT_SEEDS)
+        yield _setting(table, (short, MIDDLE), [
+            Trained(seen[0], second, table.truth(), first),
+            Trained(seen[1], first, table.truth(), second),
+        ])  # fmt: skip
+        first, second = (table.of(TRUTH, seed, TRUTH) for seed in TRUTH_SEEDS)
+        yield _setting(table, (short, TRUTH), [
+            Trained(one, *pair) for one in seen
+            for pair in ((first, second, second), (second, first, first))
+        ])  # fmt: skip
+
+
+def _setting(table: Table, steps: tuple[int, int], trained: list[Trained]) -> Setting:
+    """Return a setting of the networks that have all of its trainings, and both of the truth."""
+    both = [table.of(TRUTH, seed, TRUTH) for seed in TRUTH_SEEDS]
+    there = ~np.isnan(np.vstack([*both, *(one for each in trained for one in _all(each))]))
+    here = there.all(axis=0)
+    return Setting(
+        "equal MACs",
+        steps,
+        tuple(Trained(*(one[here] for one in _all(each))) for each in trained),
+        table.macs[here],
+        table.params[here],
+        table.bins[here],
+        _noise(np.array([trained[0].long[here], trained[0].again[here]])),
+    )
+
+
+def _all(one: Trained) -> tuple[Floats, ...]:
+    return one.short, one.long, one.truth, one.again
+
+
+def shapes() -> Iterator[Setting]:
+    """Yield settings of the older table; all sizes are one bin."""
+    with SHAPES.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {(r["architecture"], int(r["steps"]), int(r["seed"])): r for r in rows}
+    steps = sorted({key[1] for key in found})
+    networks = sorted({key[0] for key in found})
+    networks = [n for n in networks if all((n, s, seed) in found for s in steps for seed in (0, 1))]
+
+    def column(at: int, seed: int, name: str = "miou") -> Floats:
+        return np.array([float(found[n, at, seed][name]) for n in networks])
+
+    first, second = (column(steps[-1], seed) for seed in (0, 1))
+    for short in steps[:-1]:
+        yield Setting(
+            "shapes",
+            (short, steps[-1]),
+            (
+                Trained(column(short, 0), first, second, second),
+                Trained(column(short, 1), second, first, first),
+            ),
+            column(short, 0, "macs"),
+            column(short, 0, "params"),
+            np.zeros(len(networks), dtype=np.int64),
+            _noise(np.array([first, second])),
+        )
+
+
+def _noise(runs: Floats) -> float:
+    return float(np.sqrt(((runs[0] - runs[1]) ** 2).mean() / 2))
+
+
+def study(setting: Setting, long: int, number: int) -> Judged:
+    """Return a study that trained so many networks by the longer schedule."""
+    rng = np.random.default_rng(number)
+    trained = setting.trained[number % len(setting.trained)]
+    classes = np.array_split(np.argsort(setting.params), long // 2)
+    chosen = [int(rng.choice(members)) for members in classes]
+    best = [int(i) for i in np.argsort(-trained.short) if i not in chosen]
+    chosen += best[: long - len(chosen)]
+    found = believed(
+        [str(i) for i in range(len(trained.short))],
+        trained.short,
+        (setting.macs, setting.params),
+        [[trained.long[i]] if i in chosen else [] for i in range(len(trained.short))],
+    )
+    assert found is not None
+    return Judged(trained, found, np.isin(np.arange(len(trained.short)), chosen))
+
+
+def row(setting: Setting, long: int, studies: list[Judged]) -> Iterator[str]:
+    """Yield the cells of COLUMNS."""
+    rng = np.random.default_rng(0)
+    n = len(setting.macs)
+    draws = [rng.integers(0, n, n) for _ in range(DRAWS)]
+    logs = [np.log(setting.macs), np.log(setting.params)]
+    seen: list[Pair] = [(one.trained.short, one.trained.truth) for one in studies]
+    held: list[Pair] = [(one.believed.mean, one.trained.truth) for one in studies]
+    free = Ranking([(logs[1], one.trained.truth) for one in studies], draws)
+    raw, own = Ranking(seen, draws), Ranking(held, draws)
+    yield from (setting.table, *map(str, setting.steps), f"{long} of {n}")
+    yield from (f"{one.tau:.2f}" for one in (free, raw, own))
+    yield from (own.ahead_of(raw), own.ahead_of(free))
+    yield _both([[partial_tau(*pair, *logs) for pair in pairs] for pairs in (seen, held)])
+    apart = [~one.long for one in studies]
+    yield _both([
+        [tau_b(a[some], b[some]) for (a, b), some in zip(pairs, apart, strict=True)]
+        for pairs in (seen, held)
+    ])  # fmt: skip
+    in_bins = [[pairs_in_order(*pair, setting.bins) for pair in pairs] for pairs in (seen, held)]
+    yield _both(in_bins)
+    budgets = three_budgets(setting.macs, setting.bins)
+    by_size: list[Pair] = [(logs[1], truth) for _, truth in seen]
+    yield _both(
+        [[100 * regret(*pair, setting.macs, budgets) for pair in pairs]
+         for pairs in (by_size, seen, held)]
+    )  # fmt: skip
+    yield f"{np.mean([_held(one, setting.noise) for one in studies]):.0%}"
+
+
+def _both(values: list[list[float]] | list[list[Floats]]) -> str:
+    return ", ".join(f"{np.mean(one):.2f}" for one in values)
+
+
+def _held(one: Judged, noise: float) -> float:
+    allowed = np.hypot(one.believed.half, QUANTILE * noise)
+    return float((np.abs(one.believed.mean - one.trained.again) <= allowed).mean())
+
+
+if __name__ == "__main__":
+    main()

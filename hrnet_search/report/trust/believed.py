@@ -1,0 +1,240 @@
+"""What networks would reach by a study's long schedule, by all that the study knows of them.
+
+A Bayesian linear model of all long trainings: what a network reaches is a trend in what the search
+saw of it, in its log MACs and its log parameters, and a deviation of its own that none of them
+tells; each training adds the noise of its seed. So the few networks that were trained for long tell
+what short trainings get wrong about all. How well that ranks: docs/fidelity.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+import scipy  # its parts load where they are used: stats takes a second
+from numpy.typing import NDArray
+
+from hrnet_search.report.likeness import long_inherits
+from hrnet_search.report.trust.statistics import Floats
+from hrnet_search.report.trust.trials import Trial, costs_of, long_scores, seeds_of, slices_ids
+from hrnet_search.store.evaluations import TAIL
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import as_they_count, search_ids
+from hrnet_search.store.study import Study
+from hrnet_search.store.trainings import FullTraining, trainings_of
+
+FEWEST_LONG = 6
+"""Networks trained for long from which anything is believed (docs/LOG.md, "believed")."""
+
+SLOPE, SLOPE_SD = 0.6, 0.3
+"""Prior of the slope of what the search saw, all columns in their own deviations: more is better,
+and half of the variance is foreseen. Without it six long trainings may turn the order around."""
+
+COST_SLOPES = (0.0, 0.2, 0.4)
+"""Prior deviations of the slopes of costs, around 0: all are tried."""
+
+DEVIATIONS = (0.25, 0.4, 0.6, 0.85)
+"""What may be left of a network and its seed beside the trend: all are tried."""
+
+SEED_SHARES = (0.2, 0.5, 0.8)
+"""The part of the seed in the variance of that: all are tried."""
+
+LASTING = (0.2, 0.6)
+"""The part of a network's deviation that is not the noise of the search's seed: all are tried."""
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """Accuracies by the long schedule as they are believed to be, over many seeds: columns [n].
+
+    `half` is half the width of their 95% intervals, `drawn` [draws, n] are accuracies as they might
+    be. `long` is how many of them were trained by the long schedule.
+    """
+
+    networks: tuple[str, ...]
+    mean: Floats
+    half: Floats
+    drawn: Floats
+    long: int
+
+    def by_network(self) -> dict[str, tuple[float, float]]:
+        """Return mean and half an interval of each network, by its id."""
+        values = zip(self.mean.tolist(), self.half.tolist(), strict=True)
+        return dict(zip(self.networks, values, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Prior:
+    """Deviations of intercept and slopes [columns], and of a network and its seed.
+
+    `seed_share` is the seed's part in the variance of the latter, `lasting` that of the network's
+    which more seeds of the search would not take away.
+    """
+
+    slopes: Floats
+    deviation: float
+    seed_share: float
+    lasting: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Posterior:
+    """What one prior makes of the trainings: log evidence, mean and variance [n]."""
+
+    evidence: float
+    mean: Floats
+    variance: Floats
+
+
+def front_and_pick(notes: Notes, found: Believed | None) -> str:
+    """Return by what a study's front is drawn and its pick is chosen, in words."""
+    label = notes.goals.accuracy.label
+    if found is None:
+        return f"its front and its pick are by {label}"
+    return f"its front is by {label}, its pick by what the long schedule is believed to reach"
+
+
+def believed_of_study(study: Study) -> Believed | None:
+    """Return what is believed of all networks of a study, finished or not, if anything is."""
+    notes = study.notes
+    full = trainings_of(study.folder, notes.study_id)
+    return believed_of(as_they_count(study.trials(), notes), notes, full)
+
+
+def believed_of(
+    trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining] = ()
+) -> Believed | None:
+    """Return what is believed of all networks of a study; None if too few were trained for long.
+
+    `trials` are as they count, `full` its trainings in full. None also where the long trainings
+    inherit weights: they would teach likeness to what they began with.
+    """
+    if long_inherits(notes):
+        return None
+    short = seeds_of(trials, slices_ids(trials) or search_ids(notes), notes.signal)
+    macs, params = (costs_of(trials, name) for name in ("macs", "params"))
+    known = [name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0]
+    long = long_scores(trials, notes, full)
+    return believed(
+        known,
+        np.array([fmean(short[name]) for name in known]),
+        [np.array([of[name] for name in known], dtype=np.float64) for of in (macs, params)],
+        [long.get(name, ()) for name in known],
+        [len(short[name]) for name in known],
+    )
+
+
+def believed(
+    networks: Sequence[str],
+    short: Floats,
+    costs: Sequence[Floats],
+    long: Sequence[Sequence[float]],
+    seeds: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Believed | None:
+    """Return what is believed of networks [n]; None where too few were trained for long.
+
+    `short` is what the search saw of each, the mean of so many `seeds` (one each); `costs` are
+    positive, `long` the accuracies of each by the long schedule, one a seed, of most none. `seed`
+    is that of the draws.
+    """
+    trained = [i for i, scores in enumerate(long) if len(scores)]
+    if len(trained) < FEWEST_LONG:
+        return None
+    columns = np.column_stack([_standard(one) for one in (short, *map(np.log, costs))])
+    rows = np.array([i for i in trained for _ in long[i]])
+    scores = np.array([score for i in trained for score in long[i]])
+    centre, scale = scores.mean(), scores.std() or 1.0
+    repeats = np.ones(len(short)) if seeds is None else np.array(seeds, dtype=np.float64)
+    model = _Model(columns, repeats, rows, (scores - centre) / scale)
+    priors = list(_priors(len(costs)))
+    found = [model.posterior(prior) for prior in priors]
+    evidence = np.array([one.evidence for one in found])
+    weights = np.exp(evidence - evidence.max())
+    weights /= weights.sum()
+    means = np.array([one.mean for one in found])
+    mean = weights @ means
+    # Of a mixture: within the priors and between them.
+    variance = weights @ np.array([one.variance for one in found]) + weights @ (means - mean) ** 2
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(DRAWS, weights)
+    drawn = [model.draws(*both, rng) for both in zip(priors, counts, strict=True) if both[1]]
+    # How far long accuracies spread is itself known from the few that there are: Student's t.
+    degrees = len(trained) - 1
+    half = float(scipy.stats.t.ppf(1 - TAIL, degrees)) * scale * np.sqrt(variance)
+    stretch = np.sqrt(degrees / rng.chisquare(degrees, (DRAWS, 1)))
+    return Believed(
+        networks=tuple(networks),
+        mean=centre + scale * mean,
+        half=half,
+        drawn=centre + scale * (mean + (np.concatenate(drawn) - mean) * stretch),
+        long=len(trained),
+    )
+
+
+class _Model:
+    """Trainings by the long schedule: of `rows` of the networks, with `scores` [trainings]."""
+
+    def __init__(
+        self, columns: Floats, seeds: Floats, rows: NDArray[np.int64], scores: Floats
+    ) -> None:
+        self._seeds = seeds
+        self._expected = SLOPE * columns[:, 0]
+        self._design = np.column_stack([np.ones(len(columns)), columns])  # [n, 1 + columns]
+        self._own = np.arange(len(columns))[:, None] == rows  # [n, trainings]
+        self._rows, self._scores = rows, scores
+
+    def posterior(self, prior: _Prior) -> _Posterior:
+        """Return what the trainings make of a prior."""
+        across, factor = self._covariances(prior)
+        off = self._scores - self._expected[self._rows]
+        evidence = -np.log(np.diag(factor[0])).sum() - off @ scipy.linalg.cho_solve(factor, off) / 2
+        design = self._design * prior.slopes
+        before = (design**2).sum(axis=1) + self._of_networks(prior)
+        told = (across * scipy.linalg.cho_solve(factor, across.T).T).sum(axis=1)
+        mean = self._expected + across @ scipy.linalg.cho_solve(factor, off)
+        return _Posterior(float(evidence), mean, np.maximum(before - told, 0.0))
+
+    def draws(self, prior: _Prior, count: int, rng: np.random.Generator) -> Floats:
+        """Return accuracies as they might be [count, n] (Matheron's rule)."""
+        across, factor = self._covariances(prior)
+        design = self._design * prior.slopes
+        own = np.sqrt(self._of_networks(prior))
+        seeds = prior.deviation * math.sqrt(prior.seed_share)
+        found = rng.normal(size=(count, design.shape[1])) @ design.T + self._expected
+        found += own * rng.normal(size=found.shape)
+        seen = found[:, self._rows] + seeds * rng.normal(size=(count, len(self._rows)))
+        drawn: Floats = found + (across @ scipy.linalg.cho_solve(factor, (self._scores - seen).T)).T
+        return drawn
+
+    def _of_networks(self, prior: _Prior) -> Floats:
+        """Return the variance [n] of networks about the trend: more seeds in the search, less."""
+        lasting = prior.lasting + (1 - prior.lasting) / self._seeds
+        own: Floats = (1 - prior.seed_share) * prior.deviation**2 * lasting
+        return own
+
+    def _covariances(self, prior: _Prior) -> tuple[Floats, tuple[Floats, bool]]:
+        """Return those of networks with trainings [n, trainings], and a factor of trainings'."""
+        design = self._design * prior.slopes
+        across = design @ design[self._rows].T
+        across += self._of_networks(prior)[:, None] * self._own
+        seeds = prior.seed_share * prior.deviation**2 * np.eye(len(self._rows))
+        return across, scipy.linalg.cho_factor(across[self._rows] + seeds)
+
+
+def _priors(costs: int) -> Iterator[_Prior]:
+    for *of_costs, deviation, share, lasting in itertools.product(
+        *[COST_SLOPES] * costs, DEVIATIONS, SEED_SHARES, LASTING
+    ):
+        yield _Prior(np.array([1.0, SLOPE_SD, *of_costs]), deviation, share, lasting)
+
+
+def _standard(column: Floats) -> Floats:
+    centred: Floats = column - column.mean()
+    return centred / (centred.std() or 1.0)

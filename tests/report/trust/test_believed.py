@@ -1,0 +1,226 @@
+"""What a study believes in: the algebra, that its intervals hold, and that it helps to rank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from large_study import make_study as large_study
+
+from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.schedule import Schedule
+from hrnet_search.report.report import write_report
+from hrnet_search.report.summary import summary
+from hrnet_search.report.trust import believed as rule
+from hrnet_search.report.trust.believed import (
+    FEWEST_LONG,
+    SLOPE,
+    SLOPE_SD,
+    Believed,
+    believed,
+    believed_of_study,
+)
+from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.report.trust.statistics import Floats, tau_b
+from hrnet_search.store.findings import NotedSchedule
+
+
+def made_up(
+    n: int, long: int, seed: int, worth: float = 1.0, seeds: int = 1
+) -> tuple[Floats, tuple[Floats, Floats], list[list[float]], Floats]:
+    """Return what a search saw [n], costs, long trainings, and what networks truly reach.
+
+    `worth` is how much of what makes networks differ beside their size the search sees.
+    """
+    rng = np.random.default_rng(seed)
+    size, own = rng.normal(size=(2, n))
+    true = 0.6 + 0.02 * size + 0.02 * own
+    short = 0.3 + 0.05 * (0.3 * size + worth * own + 0.5 * rng.normal(size=n))
+    costs = np.exp(size), np.exp(size + 0.5 * rng.normal(size=n))
+    chosen = rng.permutation(n)[:long]
+    scores: list[list[float]] = [[] for _ in range(n)]
+    for i in chosen:
+        scores[i] = (true[i] + 0.01 * rng.normal(size=seeds)).tolist()
+    return short, costs, scores, true
+
+
+def of(n: int, long: int, seed: int, **options: float | int) -> tuple[Believed, Floats, Floats]:
+    short, costs, scores, true = made_up(n, long, seed, **options)  # type: ignore[arg-type]
+    found = believed([str(i) for i in range(n)], short, costs, scores)
+    assert found is not None
+    return found, short, true
+
+
+def test_nothing_is_believed_of_few_long_trainings() -> None:
+    short, costs, scores, _ = made_up(20, FEWEST_LONG - 1, 0, seeds=3)
+    names = [str(i) for i in range(20)]
+    assert believed(names, short, costs, scores) is None
+    assert believed([], np.zeros(0), (np.zeros(0), np.zeros(0)), []) is None
+    scores[next(i for i, own in enumerate(scores) if not own)] = [0.6]
+    found = believed(names, short, costs, scores)
+    assert found is not None
+    assert (found.long, found.networks) == (FEWEST_LONG, tuple(names))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_beliefs_are_those_of_a_normal_distribution_given_the_trainings(
+    seeds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the textbook: all networks and trainings as one normal vector, conditioned at once."""
+    slope, deviation, share, lasting = 0.4, 0.6, 0.3, 0.4
+    monkeypatch.setattr(rule, "COST_SLOPES", (slope,))
+    monkeypatch.setattr(rule, "DEVIATIONS", (deviation,))
+    monkeypatch.setattr(rule, "SEED_SHARES", (share,))
+    monkeypatch.setattr(rule, "LASTING", (lasting,))
+    short, costs, scores, _ = made_up(15, 8, 1, seeds=seeds)
+    searched = [1, 2, 3] * 5
+    found = believed([str(i) for i in range(15)], short, costs, scores, searched)
+    assert found is not None
+    z = np.array([(x - x.mean()) / x.std() for x in (short, np.log(costs[0]), np.log(costs[1]))])
+    y = np.array([score for own in scores for score in own])
+    rows = [i for i, own in enumerate(scores) for _ in own]
+    networks = 1 + SLOPE_SD**2 * np.outer(z[0], z[0])
+    networks += slope**2 * (np.outer(z[1], z[1]) + np.outer(z[2], z[2]))
+    own = lasting + (1 - lasting) / np.array(searched)
+    networks += (1 - share) * deviation**2 * np.diag(own)
+    trainings = networks[np.ix_(rows, rows)] + share * deviation**2 * np.eye(len(rows))
+    gain = networks[:, rows] @ np.linalg.inv(trainings)
+    expected = SLOPE * z[0]
+    mean = expected + gain @ ((y - y.mean()) / y.std() - expected[rows])
+    assert found.mean == pytest.approx(y.mean() + y.std() * mean)
+    variance = np.diag(networks - gain @ networks[rows])
+    degrees_7_at_95 = 2.364624
+    assert found.half == pytest.approx(degrees_7_at_95 * y.std() * np.sqrt(variance), rel=1e-5)
+
+
+def test_draws_have_the_stated_mean_and_intervals() -> None:
+    found, _, _ = of(30, 12, 2)
+    assert found.drawn.shape == (1000, 30)
+    sd = found.drawn.std(axis=0)
+    assert np.abs(found.drawn.mean(axis=0) - found.mean).max() < 0.2 * sd.max()
+    outside = np.abs(found.drawn - found.mean) > found.half
+    assert outside.mean() == pytest.approx(0.05, abs=0.01)
+    again, _, _ = of(30, 12, 2)
+    assert np.array_equal(found.drawn, again.drawn)
+
+
+def test_networks_of_one_trend_move_together() -> None:
+    """So the chance that one is better than another is not that of two strangers."""
+    found, short, _ = of(40, 6, 3)
+    untrained = np.argsort(np.abs(short - np.median(short)))[:6]
+    correlations = np.asarray(np.corrcoef(found.drawn[:, untrained].T))
+    assert np.median(correlations[np.triu_indices(6, 1)]) > 0.05
+
+
+@pytest.mark.parametrize("long", [6, 12])
+def test_intervals_hold_and_beliefs_rank_better_than_what_was_seen(long: int) -> None:
+    held, gained = [], []
+    for seed in range(40):
+        found, short, true = of(40, long, seed)
+        held.append((np.abs(found.mean - true) <= found.half).mean())
+        gained.append(float(tau_b(found.mean, true)) - float(tau_b(short, true)))
+    assert 0.90 <= np.mean(held) <= 0.99
+    assert np.mean(gained) > 0.05
+
+
+def test_a_search_that_saw_nothing_is_put_right() -> None:
+    for seed in range(5):
+        found, short, true = of(40, 14, seed, worth=0.0)
+        assert float(tau_b(found.mean, true)) > float(tau_b(short, true)) + 0.1
+
+
+def test_beliefs_depend_on_no_unit_and_no_order() -> None:
+    short, costs, scores, _ = made_up(20, 9, 4)
+    names = [str(i) for i in range(20)]
+    found = believed(names, short, costs, scores)
+    other = believed(
+        names,
+        10 * short + 3,
+        (1e6 * costs[0], 1e-3 * costs[1]),
+        [[2 * score for score in own] for own in scores],
+    )
+    order = np.random.default_rng(0).permutation(20)
+    turned = believed(
+        [names[i] for i in order],
+        short[order],
+        (costs[0][order], costs[1][order]),
+        [scores[i] for i in order],
+    )
+    assert found is not None
+    assert other is not None
+    assert turned is not None
+    assert other.mean == pytest.approx(2 * found.mean)
+    assert other.half == pytest.approx(2 * found.half)
+    assert turned.mean == pytest.approx(found.mean[order])
+
+
+def test_equal_columns_tell_nothing_and_break_nothing() -> None:
+    ones = np.ones(8)
+    found = believed([str(i) for i in range(8)], ones, (ones, ones), [[0.5]] * 7 + [[]])
+    assert found is not None
+    assert found.mean == pytest.approx(0.5)
+    assert np.isfinite(found.half).all()
+
+
+def test_more_seeds_and_long_trainings_of_its_own_narrow_an_interval() -> None:
+    found, _, _ = of(30, 10, 5)
+    trained = np.array([bool(own) for own in made_up(30, 10, 5)[2]])
+    assert found.half[trained].max() < found.half[~trained].min()
+    more, _, _ = of(30, 10, 5, seeds=4)
+    assert np.median(more.half[trained]) < np.median(found.half[trained])
+
+
+def test_more_seeds_in_the_search_narrow_an_interval() -> None:
+    short, costs, scores, _ = made_up(30, 10, 6)
+    names = [str(i) for i in range(30)]
+    one = believed(names, short, costs, scores)
+    alone = believed(names, short, costs, scores, [1] * 30)
+    some = believed(names, short, costs, scores, [4, *[1] * 29])
+    assert one is not None
+    assert some is not None
+    assert alone is not None
+    assert some.half[0] < one.half[0]
+    assert np.array_equal(one.mean, alone.mean)
+
+
+def test_a_study_says_what_it_believes(tmp_path: Path) -> None:
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    found = believed_of_study(study)
+    assert found is not None
+    assert found.long == 16
+    files = write_report(study)
+    page = files.page.read_text()
+    assert "Believed accuracies" in page
+    assert "its front is by mIoU, its pick by what the long schedule is believed to reach" in page
+    beliefs = found.by_network()
+    for file in (files.trials, files.front):
+        table = pd.read_csv(file)
+        assert len(table)
+        for row in table.to_dict("records"):
+            mean, half = beliefs.get(row["architecture"], (np.nan, np.nan))
+            assert row["believed"] == pytest.approx(mean, nan_ok=True)
+            assert row["believed_half"] == pytest.approx(half, nan_ok=True)
+    first = pd.read_csv(files.front).iloc[0]
+    said = f"{100 * first['believed']:.2f} ± {100 * first['believed_half']:.2f}"
+    assert f"{said}%" in summary(study)
+    assert f"{100 * first['believed']:.2f}% ± {100 * first['believed_half']:.2f}" in page
+
+
+def test_a_study_that_trained_few_for_long_believes_in_nothing(tmp_path: Path) -> None:
+    study = large_study(tmp_path / "s", 60, confirmed=5)
+    assert believed_of_study(study) is None
+    assert evidence_of(study).believed is None
+    files = write_report(study)
+    assert "believed" not in pd.read_csv(files.trials)
+    page = files.page.read_text()
+    assert "believed" not in page.lower()
+    assert "its front and its pick are by mIoU" in page
+
+
+def test_long_trainings_that_inherit_teach_nothing(tmp_path: Path) -> None:
+    inherits = Schedule(DataSpec("shapes", 6), steps=900, init="base")
+    study = large_study(tmp_path / "s", 60, long_schedule=NotedSchedule("sc-long", inherits))
+    assert evidence_of(study).ranking is not None
+    assert believed_of_study(study) is None
