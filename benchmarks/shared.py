@@ -186,6 +186,7 @@ def about(table: list[Row], rows: list[Row]) -> Iterator[str]:
     found = table_of([row for row in table if int(row["version"]) == version])
     variants = list({row["variant"]: None for row in table if int(row["version"]) == version})
     ways = [*alone(found), *by_slices(found, variants, rows)]
+    ways += together(ways[2:])
     there = np.all([way.known() for way in ways], axis=0)
     yield "| ranked by | signal | n | s | noise | noise in bins | tau [95%] | partial [95%] | equal MACs | regret | mIoU |"  # noqa: E501
     yield "| --- | --- | --: | --: | --: | --: | --- | --- | --: | --: | --- |"
@@ -222,6 +223,26 @@ def by_slices(table: Table, variants: list[str], rows: list[Row]) -> Iterator[Ca
         for signal in SIGNAL_COLUMNS:
             scores = np.array(list(_by_seed(own, variants, signal))) * SIGNALS[signal]
             yield Candidate(name, signal, scores, np.broadcast_to(truth, scores.shape), seconds)
+
+
+def together(ways: list[Candidate]) -> Iterator[Candidate]:
+    """Yield trainings alone with slices: soft IoU of both, each in its own deviations, added up."""
+    soft = [way for way in ways if way.signal == "soft_iou"]
+    slices = [way for way in soft if way.name.startswith("slices")]
+    for one in soft:
+        for other in slices if one not in slices else ():
+            if len(other.scores) == len(one.scores):
+                scores = standard(one.scores) + standard(other.scores)
+                name = f"{one.name} and {other.name}"
+                seconds = one.seconds + other.seconds
+                yield Candidate(name, "soft_iou", scores, one.truths, seconds)
+
+
+def standard(scores: Floats) -> Floats:
+    """Return scores [seeds, n] in deviations of each seed's mean; nan stays."""
+    centred: Floats = scores - np.nanmean(scores, axis=1, keepdims=True)
+    scaled: Floats = centred / np.nanstd(centred, axis=1, keepdims=True)
+    return scaled
 
 
 def levels(way: Candidate, scores: Floats) -> str:
