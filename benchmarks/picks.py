@@ -20,7 +20,7 @@ import pandas as pd
 
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.trust import candidates as rule
-from hrnet_search.report.trust.believed import believed
+from hrnet_search.report.trust.believed import believe
 from hrnet_search.report.trust.statistics import Floats, SeedNoise, seed_noise
 
 ACCURACY = OBJECTIVES["miou"]
@@ -69,7 +69,7 @@ def trained_for_long(
     chosen = {int(rng.choice(some)) for some in by_size}
     best = (int(i) for i in np.argsort(-table["miou"].to_numpy()) if int(i) not in chosen)
     chosen |= {next(best) for _ in range(long - len(chosen))}
-    found = believed(
+    found = believe(
         table["architecture"].tolist(),
         table["miou"].to_numpy(),
         [table[name].to_numpy(dtype=float) for name in ("macs", "params")],

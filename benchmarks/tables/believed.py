@@ -1,4 +1,4 @@
-"""Do accuracies that a study believes in rank better than what its search saw, and do they hold?
+"""Do the accuracies that a study infers rank better than what its search saw, and do they hold?
 
     python -m benchmarks.tables.believed [--table FILE]
 
@@ -8,7 +8,7 @@ classes of them, the rest the best that it saw. What it then believes
 (`hrnet_search/report/trust/believed.py`) is held against trainings that it had no part of. Means of
 20 studies, intervals percentiles of a bootstrap over networks, the same draws for all that is
 compared. `held` is how many of the 95% intervals hold another training by the longer schedule,
-whose noise is added to them.
+whose noise is added to them; over all networks, those trained for long among them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, read_
 from benchmarks.tables.judge import Table, table_of
 from benchmarks.tables.paired import DRAWS, Pair, Ranking
 from benchmarks.tables.ranking import Floats, Ints, pairs_in_order, regret, three_budgets
-from hrnet_search.report.trust.believed import Believed, believed
+from hrnet_search.report.trust.believed import Believed, believe
 from hrnet_search.report.trust.statistics import partial_tau, tau_b
 
 SHAPES = Path(__file__).parent / "shapes.csv"
@@ -168,7 +168,7 @@ def study(setting: Setting, long: int, number: int) -> Judged:
     chosen = [int(rng.choice(members)) for members in classes]
     best = [int(i) for i in np.argsort(-trained.short) if i not in chosen]
     chosen += best[: long - len(chosen)]
-    found = believed(
+    found = believe(
         [str(i) for i in range(len(trained.short))],
         trained.short,
         (setting.macs, setting.params),

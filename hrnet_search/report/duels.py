@@ -119,7 +119,7 @@ def _verdicts(
 def _picked_now(
     duel: Duel, notes: Notes, trials: Sequence[Trial], believed: Believed | None
 ) -> str:
-    """Return the best network within a duel's budget, as `--pick` finds it.
+    """Return the best network within a duel's budget, by its first latency.
 
     By what is believed, or else by the mean over seeds of the search's.
     """

@@ -93,7 +93,8 @@ def _with_beliefs(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     found = believed_of_study(study)
     if found is None:
         return table
-    of_each = [found.by_network().get(name, (None, None)) for name in table["architecture"]]
+    beliefs = found.by_network()
+    of_each = [beliefs.get(name, (None, None)) for name in table["architecture"]]
     mean, half = zip(*of_each, strict=True) if of_each else ((), ())
     return table.assign(believed=mean, believed_half=half)
 

@@ -32,7 +32,7 @@ BUDGETS = (
 
 @pytest.fixture(scope="module", params=[0, 16], ids=["measured", "believed"])
 def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study that trained none for long, or as many as it needs to believe in accuracies."""
+    """A study that trained none for long, or as many as say what all would reach."""
     folder = tmp_path_factory.mktemp("pick") / "s"
     return large_study(folder, 300, noise=0.01, confirmed=request.param)
 

@@ -122,8 +122,8 @@ def _believed(found: Believed, accuracy: str) -> Fact:
     text = (
         f"half the 95% interval of what a network is believed to reach by the long schedule, in"
         f" points of {shown(accuracy)}, the median of {len(found.networks)} networks, of which"
-        f" {found.long} were trained by it. They tell what short trainings, MACs and parameters"
-        " say of the others"
+        f" {found.long} were trained by it. The others are judged by what the search saw of them"
+        " and by their size, as far as those show what these are worth"
     )
     return Fact("Believed accuracies", f"± {half:.2f} points", text)
 

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 
 from hrnet_search.report.likeness import long_inherits
 from hrnet_search.report.trust.statistics import Floats
-from hrnet_search.report.trust.trials import Trial, costs_of, long_scores, seeds_of, slices_ids
+from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of, slices_ids
 from hrnet_search.store.evaluations import TAIL
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.schedules import as_they_count, search_ids
+from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
 from hrnet_search.store.study import Study
-from hrnet_search.store.trainings import FullTraining, trainings_of
 
 FEWEST_LONG = 6
 """Networks trained for long from which anything is believed (docs/LOG.md, "believed")."""
@@ -47,6 +46,8 @@ LASTING = (0.2, 0.6)
 """The part of a network's deviation that is not the noise of the search's seed: all are tried."""
 
 DRAWS = 1000
+NOTHING = 1e-9
+"""A deviation of long accuracies that is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +103,25 @@ def front_and_pick(notes: Notes, found: Believed | None) -> str:
 
 def believed_of_study(study: Study) -> Believed | None:
     """Return what is believed of all networks of a study, finished or not, if anything is."""
-    notes = study.notes
-    full = trainings_of(study.folder, notes.study_id)
-    return believed_of(as_they_count(study.trials(), notes), notes, full)
+    return believed_of(as_they_count(study.trials(), study.notes), study.notes)
 
 
-def believed_of(
-    trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining] = ()
-) -> Believed | None:
+def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     """Return what is believed of all networks of a study; None if too few were trained for long.
 
-    `trials` are as they count, `full` its trainings in full. None also where the long trainings
-    inherit weights: they would teach likeness to what they began with.
+    `trials` are as they count. None also where long trainings are not of one schedule, since the
+    space varies training; where they inherit weights, and would teach likeness to what they began
+    with; and where networks are judged by slices, which say less than the trainings that follow.
+    Trainings in full count for nothing here: each has a schedule of its own, and the pick would
+    change with every one that ends.
     """
-    if long_inherits(notes):
+    if long_inherits(notes) or len(long_ids(notes)) > 1 or slices_ids(trials):
         return None
-    short = seeds_of(trials, slices_ids(trials) or search_ids(notes), notes.signal)
+    short = seen_by_search(trials, notes)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     known = [name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0]
-    long = long_scores(trials, notes, full)
-    return believed(
+    long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
+    return believe(
         known,
         np.array([fmean(short[name]) for name in known]),
         [np.array([of[name] for name in known], dtype=np.float64) for of in (macs, params)],
@@ -130,19 +130,29 @@ def believed_of(
     )
 
 
-def believed(
+def seen_by_search(trials: Sequence[Trial], notes: Notes) -> dict[str, list[float]]:
+    """Return what the search saw of each network, a seed each: of all by one signal.
+
+    By the one that it learned from where all have it, else by the accuracy that is an objective.
+    """
+    accuracy = seeds_of(trials, search_ids(notes), notes.goals.accuracy.key)
+    signal = seeds_of(trials, search_ids(notes), notes.signal)
+    return signal if signal.keys() >= accuracy.keys() else accuracy
+
+
+def believe(
     networks: Sequence[str],
     short: Floats,
     costs: Sequence[Floats],
     long: Sequence[Sequence[float]],
-    seeds: Sequence[int] | None = None,
+    repeats: Sequence[int] | None = None,
     seed: int = 0,
 ) -> Believed | None:
     """Return what is believed of networks [n]; None where too few were trained for long.
 
-    `short` is what the search saw of each, the mean of so many `seeds` (one each); `costs` are
-    positive, `long` the accuracies of each by the long schedule, one a seed, of most none. `seed`
-    is that of the draws.
+    `short` is what the search saw of each, the mean of so many `repeats` (one each); `costs` are
+    positive, `long` the accuracies of each by the long schedule, one a seed, of most none: where
+    all are equal nothing is believed. `seed` is that of the draws.
     """
     trained = [i for i, scores in enumerate(long) if len(scores)]
     if len(trained) < FEWEST_LONG:
@@ -150,10 +160,29 @@ def believed(
     columns = np.column_stack([_standard(one) for one in (short, *map(np.log, costs))])
     rows = np.array([i for i in trained for _ in long[i]])
     scores = np.array([score for i in trained for score in long[i]])
-    centre, scale = scores.mean(), scores.std() or 1.0
-    repeats = np.ones(len(short)) if seeds is None else np.array(seeds, dtype=np.float64)
-    model = _Model(columns, repeats, rows, (scores - centre) / scale)
-    priors = list(_priors(len(costs)))
+    centre, scale = scores.mean(), scores.std(ddof=1)
+    if scale <= NOTHING:
+        return None
+    of_search = np.ones(len(short)) if repeats is None else np.array(repeats, dtype=np.float64)
+    model = _Model(columns, of_search, rows, (scores - centre) / scale)
+    rng = np.random.default_rng(seed)
+    mean, deviation, drawn = _averaged(model, list(_priors(len(costs))), rng)
+    # How far long accuracies spread is itself known from the few that there are: Student's t.
+    degrees = len(trained) - 1
+    stretch = np.sqrt(degrees / rng.chisquare(degrees, (DRAWS, 1)))
+    return Believed(
+        networks=tuple(networks),
+        mean=centre + scale * mean,
+        half=float(scipy.stats.t.ppf(1 - TAIL, degrees)) * scale * deviation,
+        drawn=centre + scale * (mean + (drawn - mean) * stretch),
+        long=len(trained),
+    )
+
+
+def _averaged(
+    model: _Model, priors: Sequence[_Prior], rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Return means and deviations [n] over all priors by their evidence, and draws [draws, n]."""
     found = [model.posterior(prior) for prior in priors]
     evidence = np.array([one.evidence for one in found])
     weights = np.exp(evidence - evidence.max())
@@ -162,20 +191,9 @@ def believed(
     mean = weights @ means
     # Of a mixture: within the priors and between them.
     variance = weights @ np.array([one.variance for one in found]) + weights @ (means - mean) ** 2
-    rng = np.random.default_rng(seed)
     counts = rng.multinomial(DRAWS, weights)
     drawn = [model.draws(*both, rng) for both in zip(priors, counts, strict=True) if both[1]]
-    # How far long accuracies spread is itself known from the few that there are: Student's t.
-    degrees = len(trained) - 1
-    half = float(scipy.stats.t.ppf(1 - TAIL, degrees)) * scale * np.sqrt(variance)
-    stretch = np.sqrt(degrees / rng.chisquare(degrees, (DRAWS, 1)))
-    return Believed(
-        networks=tuple(networks),
-        mean=centre + scale * mean,
-        half=half,
-        drawn=centre + scale * (mean + (np.concatenate(drawn) - mean) * stretch),
-        long=len(trained),
-    )
+    return mean, np.sqrt(variance), np.concatenate(drawn)
 
 
 class _Model:

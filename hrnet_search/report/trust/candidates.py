@@ -108,9 +108,10 @@ class Candidates:
 
 
 def candidates_of(study: Study, ranked: bool = True) -> Candidates:
-    """Return the candidates of a study, finished or not; without ranks, which take a second.
+    """Return the candidates of a study, finished or not, with ranks or without.
 
-    By what its networks are believed to reach by the long schedule, where it says so.
+    By what its networks are believed to reach by the long schedule, where it says so; else ranks
+    take a second, for which images are read.
     """
     goals, notes = study.notes.goals, study.notes
     variants = within_limits(study.variants(), goals)

@@ -94,7 +94,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     full = trainings_of(study.folder, notes.study_id)
     judged = seeds_of(trials, slices_ids(trials), notes.signal)
     ranking = _ranking(trials, notes, full)
-    believed = believed_of(trials, notes, full)
+    believed = believed_of(trials, notes)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(

@@ -1,16 +1,21 @@
-"""What a study believes in: the algebra, that its intervals hold, and that it helps to rank."""
+"""What networks are believed to reach: the algebra, its intervals, and that it helps to rank."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from large_study import LEVELS, PATHS
 from large_study import make_study as large_study
 
+from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import TrialResult
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary
 from hrnet_search.report.trust import believed as rule
@@ -19,12 +24,16 @@ from hrnet_search.report.trust.believed import (
     SLOPE,
     SLOPE_SD,
     Believed,
-    believed,
+    believe,
+    believed_of,
     believed_of_study,
+    seen_by_search,
 )
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.report.trust.statistics import Floats, tau_b
+from hrnet_search.report.trust.trials import SLICES, seeds_of
 from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.schedules import long_ids, search_ids
 
 
 def made_up(
@@ -48,7 +57,7 @@ def made_up(
 
 def of(n: int, long: int, seed: int, **options: float | int) -> tuple[Believed, Floats, Floats]:
     short, costs, scores, true = made_up(n, long, seed, **options)  # type: ignore[arg-type]
-    found = believed([str(i) for i in range(n)], short, costs, scores)
+    found = believe([str(i) for i in range(n)], short, costs, scores)
     assert found is not None
     return found, short, true
 
@@ -56,10 +65,10 @@ def of(n: int, long: int, seed: int, **options: float | int) -> tuple[Believed, 
 def test_nothing_is_believed_of_few_long_trainings() -> None:
     short, costs, scores, _ = made_up(20, FEWEST_LONG - 1, 0, seeds=3)
     names = [str(i) for i in range(20)]
-    assert believed(names, short, costs, scores) is None
-    assert believed([], np.zeros(0), (np.zeros(0), np.zeros(0)), []) is None
+    assert believe(names, short, costs, scores) is None
+    assert believe([], np.zeros(0), (np.zeros(0), np.zeros(0)), []) is None
     scores[next(i for i, own in enumerate(scores) if not own)] = [0.6]
-    found = believed(names, short, costs, scores)
+    found = believe(names, short, costs, scores)
     assert found is not None
     assert (found.long, found.networks) == (FEWEST_LONG, tuple(names))
 
@@ -76,7 +85,7 @@ def test_beliefs_are_those_of_a_normal_distribution_given_the_trainings(
     monkeypatch.setattr(rule, "LASTING", (lasting,))
     short, costs, scores, _ = made_up(15, 8, 1, seeds=seeds)
     searched = [1, 2, 3] * 5
-    found = believed([str(i) for i in range(15)], short, costs, scores, searched)
+    found = believe([str(i) for i in range(15)], short, costs, scores, searched)
     assert found is not None
     z = np.array([(x - x.mean()) / x.std() for x in (short, np.log(costs[0]), np.log(costs[1]))])
     y = np.array([score for own in scores for score in own])
@@ -88,11 +97,12 @@ def test_beliefs_are_those_of_a_normal_distribution_given_the_trainings(
     trainings = networks[np.ix_(rows, rows)] + share * deviation**2 * np.eye(len(rows))
     gain = networks[:, rows] @ np.linalg.inv(trainings)
     expected = SLOPE * z[0]
-    mean = expected + gain @ ((y - y.mean()) / y.std() - expected[rows])
-    assert found.mean == pytest.approx(y.mean() + y.std() * mean)
+    mean = expected + gain @ ((y - y.mean()) / y.std(ddof=1) - expected[rows])
+    assert found.mean == pytest.approx(y.mean() + y.std(ddof=1) * mean)
     variance = np.diag(networks - gain @ networks[rows])
     degrees_7_at_95 = 2.364624
-    assert found.half == pytest.approx(degrees_7_at_95 * y.std() * np.sqrt(variance), rel=1e-5)
+    spread = degrees_7_at_95 * y.std(ddof=1)
+    assert found.half == pytest.approx(spread * np.sqrt(variance), rel=1e-5)
 
 
 def test_draws_have_the_stated_mean_and_intervals() -> None:
@@ -134,15 +144,15 @@ def test_a_search_that_saw_nothing_is_put_right() -> None:
 def test_beliefs_depend_on_no_unit_and_no_order() -> None:
     short, costs, scores, _ = made_up(20, 9, 4)
     names = [str(i) for i in range(20)]
-    found = believed(names, short, costs, scores)
-    other = believed(
+    found = believe(names, short, costs, scores)
+    other = believe(
         names,
         10 * short + 3,
         (1e6 * costs[0], 1e-3 * costs[1]),
         [[2 * score for score in own] for own in scores],
     )
     order = np.random.default_rng(0).permutation(20)
-    turned = believed(
+    turned = believe(
         [names[i] for i in order],
         short[order],
         (costs[0][order], costs[1][order]),
@@ -157,11 +167,18 @@ def test_beliefs_depend_on_no_unit_and_no_order() -> None:
 
 
 def test_equal_columns_tell_nothing_and_break_nothing() -> None:
-    ones = np.ones(8)
-    found = believed([str(i) for i in range(8)], ones, (ones, ones), [[0.5]] * 7 + [[]])
+    ones, names = np.ones(8), [str(i) for i in range(8)]
+    scores = [[0.5 + 0.01 * i] for i in range(7)]
+    found = believe(names, ones, (ones, ones), [*scores, []])
     assert found is not None
-    assert found.mean == pytest.approx(0.5)
+    assert found.mean[7] == pytest.approx(0.53)
     assert np.isfinite(found.half).all()
+
+
+@pytest.mark.parametrize("score", [0.3, 0.5, 0.1 + 0.2])
+def test_nothing_is_believed_where_all_reach_the_same(score: float) -> None:
+    short, costs, _, _ = made_up(20, 12, 7)
+    assert believe([str(i) for i in range(20)], short, costs, [[score]] * 12 + [[]] * 8) is None
 
 
 def test_more_seeds_and_long_trainings_of_its_own_narrow_an_interval() -> None:
@@ -175,9 +192,9 @@ def test_more_seeds_and_long_trainings_of_its_own_narrow_an_interval() -> None:
 def test_more_seeds_in_the_search_narrow_an_interval() -> None:
     short, costs, scores, _ = made_up(30, 10, 6)
     names = [str(i) for i in range(30)]
-    one = believed(names, short, costs, scores)
-    alone = believed(names, short, costs, scores, [1] * 30)
-    some = believed(names, short, costs, scores, [4, *[1] * 29])
+    one = believe(names, short, costs, scores)
+    alone = believe(names, short, costs, scores, [1] * 30)
+    some = believe(names, short, costs, scores, [4, *[1] * 29])
     assert one is not None
     assert some is not None
     assert alone is not None
@@ -204,11 +221,15 @@ def test_a_study_says_what_it_believes(tmp_path: Path) -> None:
             assert row["believed_half"] == pytest.approx(half, nan_ok=True)
     first = pd.read_csv(files.front).iloc[0]
     said = f"{100 * first['believed']:.2f} ± {100 * first['believed_half']:.2f}"
-    assert f"{said}%" in summary(study)
+    text = summary(study)
+    assert f"{said}%" in text
+    assert (
+        "; its front is by mIoU, its pick by what the long schedule is believed to reach\n" in text
+    )
     assert f"{100 * first['believed']:.2f}% ± {100 * first['believed_half']:.2f}" in page
 
 
-def test_a_study_that_trained_few_for_long_believes_in_nothing(tmp_path: Path) -> None:
+def test_a_study_that_trained_few_for_long_says_nothing(tmp_path: Path) -> None:
     study = large_study(tmp_path / "s", 60, confirmed=5)
     assert believed_of_study(study) is None
     assert evidence_of(study).believed is None
@@ -223,4 +244,49 @@ def test_long_trainings_that_inherit_teach_nothing(tmp_path: Path) -> None:
     inherits = Schedule(DataSpec("shapes", 6), steps=900, init="base")
     study = large_study(tmp_path / "s", 60, long_schedule=NotedSchedule("sc-long", inherits))
     assert evidence_of(study).ranking is not None
+    assert believed_of_study(study) is None
+
+
+def test_where_a_signal_is_missing_all_are_believed_by_what_all_have(tmp_path: Path) -> None:
+    """The cheapest network is one that can be picked, whatever was kept of it."""
+    study = large_study(tmp_path / "s", 60, noise=0.001, identity={SIGNAL: SOFT_IOU})
+    number = study.variants().sort_values("macs")["number"].iloc[0]
+    name = next(ask.key.architecture for ask, _ in study.trials() if ask.number == number)
+    trials = [(ask, with_soft(result)) for ask, result in study.trials()]
+    assert seen_by_search(trials, study.notes)[name] == [0.25]
+    lost = [
+        (ask, result if ask.key.architecture == name else with_soft(result))
+        for ask, result in study.trials()
+    ]
+    searched = search_ids(study.notes)
+    assert name not in seeds_of(lost, searched, SOFT_IOU)
+    assert seen_by_search(lost, study.notes) == seeds_of(lost, searched, MIOU)
+    found = believed_of(lost, study.notes)
+    assert found is not None
+    assert name in found.networks
+
+
+def with_soft(result: TrialResult | None) -> TrialResult | None:
+    if result is None:
+        return None
+    return replace(result, rungs=tuple(replace(rung, soft_iou=0.25) for rung in result.rungs))
+
+
+def test_networks_that_were_judged_by_slices_are_picked_by_their_trainings(tmp_path: Path) -> None:
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    ask, judged = next((a, r) for a, r in study.trials() if r is not None)
+    key = replace(ask.key, schedule="sc-slices")
+    by_slices = replace(ask, number=999, key=key, purpose=SLICES), replace(judged, key=key)
+    assert believed_of(study.trials(), study.notes) is not None
+    assert believed_of([*study.trials(), by_slices], study.notes) is None
+
+
+def test_long_trainings_by_several_schedules_teach_nothing(tmp_path: Path) -> None:
+    """Where the space varies training, each network counts by another schedule."""
+    varied: dict[str, Any] = {
+        "choices": (*PATHS, "schedule.lr"),
+        "levels": (*LEVELS, (0.01, 0.02)),
+    }
+    study = large_study(tmp_path / "s", 60, noise=0.001, **varied)
+    assert len(long_ids(study.notes)) == 2
     assert believed_of_study(study) is None
