@@ -112,6 +112,7 @@ def test_a_training_is_one_mlflow_run(trained: Path, tmp_path: Path) -> None:
     assert len(client.get_metric_history(run.info.run_id, "lr")) == 6
 
 
+@pytest.mark.slow  # MLflow tries a database for 100 s
 def test_a_server_that_is_down_costs_no_training(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
