@@ -235,7 +235,7 @@ def test_a_difference_without_variance_has_no_noise_to_be_judged_with(by: float)
 
 def test_a_row_without_noise_counts_in_its_family_and_has_shown_nothing() -> None:
     noise = 0.01 * np.array([1, -1, 2, -2, 1, -1])
-    rows = np.stack([np.full(6, 0.05), noise])
+    rows = np.stack([np.full(6, 0.01), noise])
     alone, found = compare(rows[1:], margin=0.02)[0], compare(rows, margin=0.02)[1]
     assert alone.p_equivalent is not None
     assert found.p_equivalent == pytest.approx(2 * alone.p_equivalent)
