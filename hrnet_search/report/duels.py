@@ -13,7 +13,7 @@ from hrnet_search.errors import shown
 from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.records.trial import TrialKey, TrialResult
 from hrnet_search.report.trust.believed import Believed
-from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of
+from hrnet_search.report.trust.trials import Trial, mean_costs_of, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, search_ids
@@ -119,12 +119,13 @@ def _verdicts(
 def _picked_now(
     duel: Duel, notes: Notes, trials: Sequence[Trial], believed: Believed | None
 ) -> str:
-    """Return the best network within a duel's budget, by its first latency.
+    """Return the best network within a duel's budget, as `--pick` finds it.
 
     By what is believed, or else by the mean over seeds of the search's.
     """
-    costs, goals = costs_of(trials, duel.cost), notes.goals
-    trials, searched = as_they_count(trials, notes), search_ids(notes)
+    goals, searched = notes.goals, search_ids(notes)
+    trials = as_they_count(trials, notes)
+    costs = mean_costs_of(trials, searched, duel.cost)
     floors = [(f, seeds_of(trials, searched, f.objective.key)) for f in goals.floors]
     means = {a: fmean(of) for a, of in seeds_of(trials, searched, goals.accuracy.key).items()}
     if believed is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from statistics import fmean
 
 import pandas as pd
 
@@ -78,6 +79,18 @@ def costs_of(trials: Sequence[Trial], name: str) -> dict[str, float]:
         if value is not None:
             found.setdefault(ask.key.architecture, value)
     return found
+
+
+def mean_costs_of(
+    trials: Sequence[Trial], schedules: Container[str], name: str
+) -> dict[str, float]:
+    """Return a cost objective of each architecture, the mean over its trials by some schedules."""
+    found: dict[str, list[float]] = {}
+    for ask, result in trials:
+        value = OBJECTIVES[name].of(result) if result is not None else None
+        if value is not None and completed(ask, result, schedules):
+            found.setdefault(ask.key.architecture, []).append(value)
+    return {architecture: fmean(values) for architecture, values in found.items()}
 
 
 def keys_of(trials: Sequence[Trial], notes: Notes) -> dict[str, list[TrialKey]]:
