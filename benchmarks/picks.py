@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from benchmarks.tables.ranking import for_long
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.trust import candidates as rule
 from hrnet_search.report.trust.believed import believe
@@ -65,10 +66,7 @@ def trained_for_long(
     table: pd.DataFrame, true: Floats, long: int, rng: np.random.Generator
 ) -> rule.Candidates:
     """Return the candidates by what is believed, after so many trainings by a long schedule."""
-    by_size = np.array_split(np.argsort(table["params"]), long // 2)
-    chosen = {int(rng.choice(some)) for some in by_size}
-    best = (int(i) for i in np.argsort(-table["miou"].to_numpy()) if int(i) not in chosen)
-    chosen |= {next(best) for _ in range(long - len(chosen))}
+    chosen = for_long(table["params"].to_numpy(), table["miou"].to_numpy(), long, rng)
     found = believe(
         table["architecture"].tolist(),
         table["miou"].to_numpy(),

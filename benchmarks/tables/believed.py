@@ -14,7 +14,6 @@ whose noise is added to them; over all networks, those trained for long among th
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +21,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tables import free
 from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, read_table
 from benchmarks.tables.judge import Table, table_of
 from benchmarks.tables.paired import DRAWS, Pair, Ranking
-from benchmarks.tables.ranking import Floats, Ints, pairs_in_order, regret, three_budgets
+from benchmarks.tables.ranking import (
+    Floats,
+    Ints,
+    for_long,
+    noise,
+    pairs_in_order,
+    regret,
+    three_budgets,
+)
 from hrnet_search.report.trust.believed import Believed, believe
 from hrnet_search.report.trust.statistics import partial_tau, tau_b
 
-SHAPES = Path(__file__).parent / "shapes.csv"
 STUDIES = 20
 LONG = (6, 12)
 MIDDLE = 600
@@ -120,7 +127,7 @@ def _setting(table: Table, steps: tuple[int, int], trained: list[Trained]) -> Se
         table.macs[here],
         table.params[here],
         table.bins[here],
-        _noise(np.array([trained[0].long[here], trained[0].again[here]])),
+        noise(np.column_stack([trained[0].long, trained[0].again])[here], table.bins[here]).seed,
     )
 
 
@@ -130,44 +137,29 @@ def _all(one: Trained) -> tuple[Floats, ...]:
 
 def shapes() -> Iterator[Setting]:
     """Yield settings of the older table; all sizes are one bin."""
-    with SHAPES.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = {(r["architecture"], int(r["steps"]), int(r["seed"])): r for r in rows}
-    steps = sorted({key[1] for key in found})
-    networks = sorted({key[0] for key in found})
-    networks = [n for n in networks if all((n, s, seed) in found for s in steps for seed in (0, 1))]
-
-    def column(at: int, seed: int, name: str = "miou") -> Floats:
-        return np.array([float(found[n, at, seed][name]) for n in networks])
-
-    first, second = (column(steps[-1], seed) for seed in (0, 1))
-    for short in steps[:-1]:
+    costs, trained = free.read(free.TABLE)
+    first, second = trained[free.LONG]
+    one_bin = np.zeros(len(first), dtype=np.int64)
+    for short in free.SHORT:
         yield Setting(
             "shapes",
-            (short, steps[-1]),
+            (short, free.LONG),
             (
-                Trained(column(short, 0), first, second, second),
-                Trained(column(short, 1), second, first, first),
+                Trained(trained[short][0], first, second, second),
+                Trained(trained[short][1], second, first, first),
             ),
-            column(short, 0, "macs"),
-            column(short, 0, "params"),
-            np.zeros(len(networks), dtype=np.int64),
-            _noise(np.array([first, second])),
+            np.exp(costs["log MACs"]),
+            np.exp(costs["log parameters"]),
+            one_bin,
+            noise(trained[free.LONG].T, one_bin).seed,
         )
-
-
-def _noise(runs: Floats) -> float:
-    return float(np.sqrt(((runs[0] - runs[1]) ** 2).mean() / 2))
 
 
 def study(setting: Setting, long: int, number: int) -> Judged:
     """Return a study that trained so many networks by the longer schedule."""
     rng = np.random.default_rng(number)
     trained = setting.trained[number % len(setting.trained)]
-    classes = np.array_split(np.argsort(setting.params), long // 2)
-    chosen = [int(rng.choice(members)) for members in classes]
-    best = [int(i) for i in np.argsort(-trained.short) if i not in chosen]
-    chosen += best[: long - len(chosen)]
+    chosen = for_long(setting.params, trained.short, long, rng)
     found = believe(
         [str(i) for i in range(len(trained.short))],
         trained.short,
@@ -186,11 +178,11 @@ def row(setting: Setting, long: int, studies: list[Judged]) -> Iterator[str]:
     logs = [np.log(setting.macs), np.log(setting.params)]
     seen: list[Pair] = [(one.trained.short, one.trained.truth) for one in studies]
     held: list[Pair] = [(one.believed.mean, one.trained.truth) for one in studies]
-    free = Ranking([(logs[1], one.trained.truth) for one in studies], draws)
+    by_params = Ranking([(logs[1], one.trained.truth) for one in studies], draws)
     raw, own = Ranking(seen, draws), Ranking(held, draws)
     yield from (setting.table, *map(str, setting.steps), f"{long} of {n}")
-    yield from (f"{one.tau:.2f}" for one in (free, raw, own))
-    yield from (own.ahead_of(raw), own.ahead_of(free))
+    yield from (f"{one.tau:.2f}" for one in (by_params, raw, own))
+    yield from (own.ahead_of(raw), own.ahead_of(by_params))
     yield _both([[partial_tau(*pair, *logs) for pair in pairs] for pairs in (seen, held)])
     apart = [~one.long for one in studies]
     yield _both([

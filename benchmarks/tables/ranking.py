@@ -74,6 +74,14 @@ def three_budgets(macs: Floats, bins: Ints) -> Floats:
     return np.array([macs[bins <= b].max() for b in last])
 
 
+def for_long(params: Floats, seen: Floats, count: int, rng: np.random.Generator) -> list[int]:
+    """Return which networks a study trains for long: one of each class of size, then the best."""
+    classes = np.array_split(np.argsort(params), count // 2)
+    chosen = [int(rng.choice(members)) for members in classes]
+    best = [int(i) for i in np.argsort(-seen) if i not in chosen]
+    return chosen + best[: count - len(chosen)]
+
+
 def front_and_fewest(truth: Floats, macs: Floats, share: float) -> tuple[int, int]:
     """Return how many networks are on the front, and how few of all hold a share of its area.
 

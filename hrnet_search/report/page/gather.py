@@ -60,6 +60,7 @@ def gather(study: Study) -> Page:
     evidence = evidence_of(study, trials)
     variants, table = study.variants(), study.results()
     numbers = [m.number for m in front]
+    beliefs = evidence.believed.by_network() if evidence.believed else {}
     writer = ConfigWriter.of(notes)
     candidates = candidates_of(study)
     goals = notes.goals
@@ -84,7 +85,8 @@ def gather(study: Study) -> Page:
         ),
         picker=picker_of(study, candidates),
         members=tuple(
-            _member(m, rows[m.number], evidence, (network, trained), columns) for m in shown_members
+            _member(m, rows[m.number], evidence, beliefs, (network, trained), columns)
+            for m in shown_members
         ),
         front_size=len(front),
         base_width=network.width if network else None,
@@ -132,6 +134,7 @@ def _member(
     member: Member,
     row: Mapping[Any, Any],
     evidence: Evidence,
+    beliefs: Mapping[str, tuple[float, float]],
     beside: tuple[Architecture | None, Mapping[str, Mapping[str, Any]]],
     columns: tuple[str, Sequence[str]],
 ) -> FrontMember:
@@ -155,7 +158,7 @@ def _member(
         others=tuple(known(row[name]) for name in others),
         seeds=int(row["seeds"]),
         chance=evidence.chances.get(member.number),
-        believed=evidence.believed.by_network().get(network.id) if evidence.believed else None,
+        believed=beliefs.get(network.id),
         differs=differences(network, base, choices) if base else network.id,
         config=f"{member.stem}.yaml",
         drawing=draw_network(network, base),

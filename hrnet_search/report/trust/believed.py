@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
 import numpy as np
@@ -24,7 +25,7 @@ from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of, slices_i
 from hrnet_search.store.evaluations import TAIL
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Snapshot, Study
 
 FEWEST_LONG = 6
 """Networks trained for long from which anything is believed (docs/LOG.md, "believed")."""
@@ -103,6 +104,14 @@ def front_and_pick(notes: Notes, found: Believed | None) -> str:
 
 def believed_of_study(study: Study) -> Believed | None:
     """Return what is believed of all networks of a study, finished or not, if anything is."""
+    if isinstance(study, Snapshot):
+        return _of_snapshot(study)
+    return believed_of(as_they_count(study.trials(), study.notes), study.notes)
+
+
+@lru_cache(maxsize=1)
+def _of_snapshot(study: Snapshot) -> Believed | None:
+    """Return the same of a study that does not change: every part of a report asks for it."""
     return believed_of(as_they_count(study.trials(), study.notes), study.notes)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from hrnet_search.latency_rule import AACheck
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
-from hrnet_search.report.trust.believed import Believed, believed_of
+from hrnet_search.report.trust.believed import Believed, believed_of_study
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.trust.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trust.statistics import (
@@ -94,7 +94,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     full = trainings_of(study.folder, notes.study_id)
     judged = seeds_of(trials, slices_ids(trials), notes.signal)
     ranking = _ranking(trials, notes, full)
-    believed = believed_of(trials, notes)
+    believed = believed_of_study(study)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(

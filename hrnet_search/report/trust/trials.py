@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from statistics import fmean
 
 import pandas as pd
@@ -30,12 +30,7 @@ def seeds_of(
 
     `signal` is mIoU, soft IoU or IoU by class ids; trials that do not know it are left out.
     """
-    found: dict[str, list[float]] = {}
-    for ask, result in trials:
-        score = result.score(signal) if result and completed(ask, result, schedules) else None
-        if score is not None:
-            found.setdefault(ask.key.architecture, []).append(score)
-    return found
+    return _of_each(trials, schedules, lambda result: result.score(signal))
 
 
 def long_scores(
@@ -85,12 +80,22 @@ def mean_costs_of(
     trials: Sequence[Trial], schedules: Container[str], name: str
 ) -> dict[str, float]:
     """Return a cost objective of each architecture, the mean over its trials by some schedules."""
+    found = _of_each(trials, schedules, OBJECTIVES[name].of)
+    return {architecture: fmean(values) for architecture, values in found.items()}
+
+
+def _of_each(
+    trials: Sequence[Trial],
+    schedules: Container[str],
+    of: Callable[[TrialResult], float | None],
+) -> dict[str, list[float]]:
+    """Return the values of each architecture that are known, a completed trial each."""
     found: dict[str, list[float]] = {}
     for ask, result in trials:
-        value = OBJECTIVES[name].of(result) if result is not None else None
-        if value is not None and completed(ask, result, schedules):
+        value = of(result) if result and completed(ask, result, schedules) else None
+        if value is not None:
             found.setdefault(ask.key.architecture, []).append(value)
-    return {architecture: fmean(values) for architecture, values in found.items()}
+    return found
 
 
 def keys_of(trials: Sequence[Trial], notes: Notes) -> dict[str, list[TrialKey]]:
