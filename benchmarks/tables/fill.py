@@ -122,17 +122,32 @@ def jobs(variants: list[Variant]) -> Iterator[Job]:
     """Yield all trainings, first those by which a part of the table already tells something.
 
     The pilot is a few variants of every other bin: first 150 steps by both seeds, which take
-    minutes, then the truth by one seed, and by the other. After it the same for all variants,
-    and last the other schedules.
+    minutes, then the truth by one seed, and by the other. The rest come network by network,
+    those of an early place in the other bins first, so that every one adds a whole row: what is
+    short by both seeds, and the truth by one. Then the truth by the other, and the schedules left.
     """
     pilot = [v for v in variants if is_pilot(v)]
     rest = [v for v in variants if not is_pilot(v)]
-    for some in (pilot, rest):
-        for steps, seeds in ((150, SHORT_SEEDS), (TRUTH, TRUTH_SEEDS)):
-            yield from (Job(variant, steps, seed) for seed in seeds for variant in some)
-    others = [steps for steps in SHORT if steps != 150]
-    for seed in SHORT_SEEDS:
-        yield from (Job(variant, steps, seed) for variant in variants for steps in others)
+    rest.sort(key=lambda v: (v.place, v.bin in PILOT_BINS))
+    first = [
+        Job(variant, steps, seed)
+        for steps, seeds in ((150, SHORT_SEEDS), (TRUTH, TRUTH_SEEDS))
+        for seed in seeds
+        for variant in pilot
+    ]
+    by_network = [
+        Job(variant, steps, seed)
+        for variant in rest
+        for steps, seeds in ((150, SHORT_SEEDS), (300, SHORT_SEEDS), (TRUTH, TRUTH_SEEDS[:1]))
+        for seed in seeds
+    ]
+    left = [
+        Job(variant, steps, seed)
+        for steps, seeds in ((TRUTH, TRUTH_SEEDS), *((steps, SHORT_SEEDS) for steps in SHORT))
+        for seed in seeds
+        for variant in variants
+    ]
+    yield from dict.fromkeys((*first, *by_network, *left))
 
 
 def is_pilot(variant: Variant) -> bool:

@@ -43,6 +43,10 @@ def test_every_training_is_listed_once_and_the_pilot_first() -> None:
     assert {(job.steps, job.seed) for job in first} == {(150, 2), (150, 3)}
     assert {(job.steps, job.seed) for job in jobs[2 * pilot : 3 * pilot]} == {(fill.TRUTH, 0)}
     assert len({job.variant.id for job in jobs[: 4 * pilot]}) == pilot
+    whole = jobs[4 * pilot : 4 * pilot + 5]
+    assert len({job.variant.id for job in whole}) == 1
+    assert whole[0].variant.bin not in fill.PILOT_BINS
+    assert (whole[-1].steps, whole[-1].seed) == (fill.TRUTH, fill.TRUTH_SEEDS[0])
 
 
 def test_a_training_gives_a_row_for_each_rung(monkeypatch: pytest.MonkeyPatch) -> None:
