@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.peers import PEERS
 from benchmarks.problems import PROBLEMS, Places
 from benchmarks.search_report import write_report
 from benchmarks.simulation import LEARNING, PLAIN, Run, simulate
@@ -23,6 +24,7 @@ from hrnet_search.search.samplers import SAMPLERS
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "search_results.jsonl"
+NAMES = [*SAMPLERS, *LEARNING, *PLAIN, *PEERS]
 CACHE = HERE.parent / "results" / "benchmark-cache"
 
 
@@ -34,7 +36,7 @@ def main() -> None:
     run = commands.add_parser("run", help="search, and append what came of it")
     add = run.add_argument
     add("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
-    add("--samplers", nargs="+", default=["pareto"], choices=[*SAMPLERS, *LEARNING, *PLAIN])
+    add("--samplers", nargs="+", default=["pareto"], choices=NAMES)
     add("--seeds", type=int, default=20)
     add("--first-seed", type=int, default=0)
     add("--trials", type=int, default=200)

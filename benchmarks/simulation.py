@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 from optuna.study import StudyDirection
 
+from benchmarks.peers import PEERS
 from benchmarks.problems.benchmark import Benchmark, area
 from benchmarks.problems.earlier import SHARED, after
 from hrnet_search.pareto import non_dominated
@@ -20,6 +21,7 @@ from hrnet_search.records.point import Point
 from hrnet_search.search.problem import Points
 from hrnet_search.search.samplers import SAMPLERS
 from hrnet_search.search.samplers.history import History
+from hrnet_search.search.samplers.sampler import Sampler
 
 LEVELS = (0.85, 0.90, 0.95)
 """Shares of the best hypervolume that a search is timed to."""
@@ -54,9 +56,13 @@ class Run:
 
 
 class Ours:
-    """A sampler of the table; `NAME after KIND` learns from an earlier study of the kind."""
+    """A sampler of ours or a peer; `NAME after KIND` learns from an earlier study of the kind."""
 
     def __init__(self, benchmark: Benchmark, run: Run, options: dict[str, Any]) -> None:
+        if run.sampler in PEERS:
+            propose = PEERS[run.sampler](benchmark.problem, run.seed)
+            self._sampler = Sampler(benchmark.problem, propose, run.seed)
+            return
         name, _, kind = run.sampler.partition(AFTER)
         problem = after(benchmark, kind, run.seed).problem if kind else benchmark.problem
         self._sampler = SAMPLERS[name](problem, seed=run.seed, trials=run.trials, **options)
