@@ -38,9 +38,10 @@ as a share of that of the true front. The sampler sees one noisy training at a t
 accuracy is made up (`benchmarks/problems/earlier.py`) to be, given cost, correlated with that of
 the problem by .95 (alike), .8 (partly) or not at all.
 
-`botorch:`, `smac:` and `syne-tune:` are those libraries with their defaults (`benchmarks/peers`), behind our
-removal of duplicates; BoTorch knows the exact cost, the other two see it as an objective. `plain:` are Optuna's samplers as their users run them, `optuna:` the same behind our removal of
-duplicates; both have exact costs as objectives. `{held_out}` was held out: no setting of `pareto`
+`plain:` are Optuna's samplers as their users run them, `optuna:` the same behind our removal of
+duplicates; both have exact costs as objectives. `botorch:`, `smac:` and `syne-tune:` are those
+libraries with their defaults (`benchmarks/peers`), behind our removal of duplicates too; BoTorch
+knows the exact cost of what it has not tried, the other two do not. `{held_out}` was held out: no setting of `pareto`
 was chosen after a look at it. p-values are of Wilcoxon's paired test over the seeds that both have,
 corrected by Holm; with fewer than eight such seeds they cannot say anything.
 

@@ -64,7 +64,7 @@ def test_what_a_library_suggests_again_or_in_vain_it_is_told() -> None:
 
 
 def test_where_all_suggestions_are_in_vain_a_drawn_point_is_told_by_name() -> None:
-    library = Scripted([(3, 2)] * SUGGESTIONS + [(0, 0), (1, 1)])
+    library = Scripted([*[(3, 2)] * SUGGESTIONS, (0, 0), (1, 1)])
     sampler = Sampler(problem(), AskTell(problem(), library))
     (drawn,) = sampler.ask()
     sampler.tell(drawn, 0.5)
