@@ -41,9 +41,9 @@ the problem by .95 (alike), .8 (partly) or not at all.
 `plain:` are Optuna's samplers as their users run them, `optuna:` the same behind our removal of
 duplicates; both have exact costs as objectives. `botorch:`, `smac:` and `syne-tune:` are those
 libraries with their defaults (`benchmarks/peers`), behind our removal of duplicates too; BoTorch
-knows the exact cost of what it has not tried, the other two do not. `{held_out}` was held out: no setting of `pareto`
-was chosen after a look at it. p-values are of Wilcoxon's paired test over the seeds that both have,
-corrected by Holm; with fewer than eight such seeds they cannot say anything.
+knows the exact cost of what it has not tried, the other two do not. `{held_out}` was held out: no
+setting of `pareto` was chosen after a look at it. p-values are of Wilcoxon's paired test over the
+seeds that both have, corrected by Holm; with fewer than eight such seeds they cannot say anything.
 
 What training in part saves is another question: [fidelity.md](fidelity.md).
 """
