@@ -4,10 +4,10 @@
 
 The default sampler's Gaussian process, an ensemble of five small perceptrons (random weights of
 the rows, as its bootstrap), extremely randomised trees, and averages of them, all with the
-sampler's own columns. They learn from trainings as a search has them, half of them of random points,
-half of those that a noisy look calls good for their cost. Said is Kendall's tau with the true
-accuracies of points drawn at random, and of the best twentieth for their cost, where searches end;
-means over SEEDS sets of trainings, and how often each is ahead of the Gaussian process there.
+sampler's own columns. They learn from trainings as a search has them, half of them of random
+points, half of those that a noisy look calls good for their cost. Said is Kendall's tau with the
+true accuracies of points drawn at random, and of the best twentieth for their cost, where searches
+end; means over SEEDS sets of trainings, and how often each is ahead of the Gaussian process there.
 """
 
 from __future__ import annotations

@@ -162,11 +162,14 @@ def schedule_of(steps: int, data: DataSpec = SPEC) -> Schedule:
     )  # fmt: skip
 
 
-def trained(job: Job, data: DataSpec = SPEC, device: str = "cpu") -> list[Row]:
+def trained(
+    job: Job, data: DataSpec = SPEC, device: str = "cpu", rungs: tuple[int, ...] | None = None
+) -> list[Row]:
     """Train as a study does, and return a row for each rung, the last for the end.
 
     On CUDA, too, fp32 is exact.
     """
+    rungs = job.rungs if rungs is None else rungs
     set_fp32(FP32)
     schedule = schedule_of(job.steps, data)
     training, validation = stores(data, device)
@@ -184,7 +187,7 @@ def trained(job: Job, data: DataSpec = SPEC, device: str = "cpu") -> list[Row]:
     rows, losses, start = [], 0.0, time.process_time()
     while trainer.step < job.steps:
         losses += trainer.advance()
-        if trainer.step in job.rungs:
+        if trainer.step in rungs:
             rows.append(_row(job, trainer, losses, start))
     return rows
 
@@ -202,8 +205,9 @@ def _row(job: Job, trainer: Trainer, losses: float, start: float) -> Row:
     judged = trainer.judge()
     signals, variant, data = judged.signals, job.variant, trainer.schedule.data
     counted = cost(variant.architecture, data.size or SIZE, data.classes)
+    version = VERSION if data.kind == "shapes" else 1
     values = (
-        VERSION, variant.id, variant.bin, counted.params, counted.macs, job.steps, job.seed,
+        version, variant.id, variant.bin, counted.params, counted.macs, job.steps, job.seed,
         trainer.step, f"{judged.rung.miou:.5f}", f"{signals.soft_iou:.5f}",
         f"{signals.cross_entropy:.5f}", f"{signals.balanced_cross_entropy:.5f}",
         f"{losses / trainer.step:.5f}", f"{seconds:.1f}", trainer.schedule.precision,

@@ -1,8 +1,8 @@
-"""The variants of `equal_macs.csv`: bins of nearly equal MACs, in each the forms wide apart.
+"""The variants of `equal_macs.csv` and `camvid.csv`: bins of nearly equal MACs, forms wide apart.
 
     python benchmarks/tables/variants.py
 
-writes the list anew. A form is how a network spends its MACs: width, how channels grow from
+writes the lists anew. A form is how a network spends its MACs: width, how channels grow from
 branch to branch, channels of stage 1, branches, modules, blocks (even, more on high or on low
 resolution), SUM or CAT. In a bin the next variant is the one least like those before it, so that
 the first n of every bin are spread as widely as n can be, parameters included.
@@ -23,12 +23,17 @@ from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import batch_costs, operations
 
-VARIANTS = Path(__file__).parent / "equal_macs_variants.csv"
+HERE = Path(__file__).parent
+VARIANTS = HERE / "equal_macs_variants.csv"
 SIZE, CLASSES = (64, 64), 8
 BINS = (18e6, 23e6, 29e6, 37e6, 47e6, 60e6)
+PER_BIN = 18
+CAMVID_VARIANTS = HERE / "camvid_variants.csv"
+CAMVID_SIZE, CAMVID_CLASSES = (96, 128), 11
+CAMVID_BINS = (45e6, 65e6, 95e6)
+CAMVID_PER_BIN = 8
 WITHIN = 0.04
 """How far the MACs of a variant may be from its bin's, as a share."""
-PER_BIN = 18
 MOST_CONVOLUTIONS = 120
 """The time of a step on images this small is that of its calls: deeper networks cost too much."""
 
@@ -69,17 +74,29 @@ def read_variants(path: Path = VARIANTS) -> list[Variant]:
 
 def main() -> None:
     grid = list(forms())
+    write(VARIANTS, grid, (SIZE, CLASSES), BINS, PER_BIN)
+    write(CAMVID_VARIANTS, grid, (CAMVID_SIZE, CAMVID_CLASSES), CAMVID_BINS, CAMVID_PER_BIN)
+
+
+def write(
+    path: Path,
+    grid: list[Architecture],
+    images: tuple[tuple[int, int], int],
+    bins: tuple[float, ...],
+    per_bin: int,
+) -> None:
+    """Write a list of variants, so many a bin; MACs are at a size and with a number of classes."""
     batch = ArchitectureBatch.of(grid)
-    costs = batch_costs(batch, SIZE, CLASSES)
-    convolutions = sum(op.count for op in operations(batch, SIZE, CLASSES))
-    with VARIANTS.open("w", encoding="utf-8", newline="") as file:
+    costs = batch_costs(batch, *images)
+    convolutions = sum(op.count for op in operations(batch, *images))
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for number, centre in enumerate(BINS):
+        for number, centre in enumerate(bins):
             near = np.abs(costs[:, 1] / centre - 1) <= WITHIN
             there = np.flatnonzero(near & (convolutions <= MOST_CONVOLUTIONS))
             features = np.array([_features(grid[i], costs[i, 0]) for i in there])
-            for place, chosen in enumerate(_spread(features, PER_BIN)):
+            for place, chosen in enumerate(_spread(features, per_bin)):
                 index = there[chosen]
                 writer.writerow((number, place, *_row(grid[index], costs[index])))
 
