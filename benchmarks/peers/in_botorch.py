@@ -18,6 +18,10 @@ START = 20
 CANDIDATES = 1024
 """Random points that it chooses from, beside the neighbours of what is best so far."""
 
+ITERATIONS = 60
+"""Of a fit, where the library would take 2,000: from 80 trainings of the HRNet-shaped problem and of
+NAS-Bench-201 it ranks others as well or better (tau .84 against .79, .55 and .55), in 2 s, not 24."""
+
 PART = 128
 """Candidates whose gains are worked out at once."""
 
@@ -73,7 +77,10 @@ class BoTorch:
         y = torch.tensor([[o.accuracy] for o in known], dtype=torch.float64)
         without_cost = FilterFeatures(torch.arange(x.shape[1] - 1))
         model = SingleTaskGP(x, y, input_transform=without_cost)
-        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        fit_gpytorch_mll(
+            ExactMarginalLogLikelihood(model.likelihood, model),
+            optimizer_kwargs={"options": {"maxiter": ITERATIONS}},
+        )
         values = torch.cat([y, x[:, -1:]], dim=1)
         low, high = values.amin(0), values.amax(0)
         gain = qLogNoisyExpectedHypervolumeImprovement(
