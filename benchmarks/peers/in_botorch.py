@@ -19,8 +19,8 @@ CANDIDATES = 1024
 """Random points that it chooses from, beside the neighbours of what is best so far."""
 
 ITERATIONS = 60
-"""Of a fit, where the library would take 2,000: from 80 trainings of the HRNet-shaped problem and of
-NAS-Bench-201 it ranks others as well or better (tau .84 against .79, .55 and .55), in 2 s, not 24."""
+"""Of a fit, where the library would take 2,000: from 80 trainings of the HRNet-shaped problem and
+NAS-Bench-201 it ranks the others as well (tau .84 and .55, not .79 and .55), in 2 s, not 24."""
 
 PART = 128
 """Candidates whose gains are worked out at once."""
