@@ -7,8 +7,9 @@ closed differ where their intervals do not overlap, and only under one condition
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from hrnet_search.records.latency import Latency, LatencyCondition
 
@@ -88,6 +89,35 @@ def interval_ms(latency: Latency) -> tuple[float, float]:
         return latency.ratio_low * scale, latency.ratio_high * scale
     scale = latency.ms / latency.median_ms if latency.median_ms > 0 else 1.0
     return latency.low_ms * scale, latency.high_ms * scale
+
+
+def pooled(latencies: Sequence[Latency]) -> Latency:
+    """Return measurements of one network, one or more, as one: means, by the first's condition.
+
+    Its interval holds those of all: beyond a trial's own, what differs between trials counts.
+    """
+    first = latencies[0]
+    same = [one for one in latencies if one.condition == first.condition]
+    if len(same) == 1:
+        return first
+    ms, ratio = fmean(one.ms for one in same), fmean(one.ratio for one in same)
+    low, high = zip(*map(interval_ms, same), strict=True)
+    by_ratio = ratio / ms if ms > 0 else 0.0
+    return replace(
+        first,
+        ms=ms,
+        ratio=ratio,
+        ratio_low=min(low) * by_ratio,
+        ratio_high=max(high) * by_ratio,
+        median_ms=fmean(one.median_ms for one in same),
+        p95_ms=fmean(one.p95_ms for one in same),
+        low_ms=min(one.low_ms for one in same),
+        high_ms=max(one.high_ms for one in same),
+        samples=sum(one.samples for one in same),
+        reference_median_ms=fmean(one.reference_median_ms for one in same),
+        noisy=any(one.noisy for one in same),
+        busy=any(one.busy for one in same),
+    )
 
 
 def half_width_ms(latency: Latency) -> float:

@@ -57,7 +57,7 @@ def card_text(
     `latencies` are measured on exported files; `earlier` are files that an export before this one
     left beside them.
     """
-    measured = [member.result.latency] if member.result.latency else []
+    measured = [member.latency] if member.latency else []
     parts = [
         f"# {member.stem}",
         _table(_identity(member)),
@@ -115,7 +115,7 @@ def _accuracy(member: Member) -> Iterator[Row]:
 
 
 def _cost(member: Member) -> Iterator[Row]:
-    cost, latency = member.result.cost, member.result.latency
+    cost, latency = member.result.cost, member.latency
     size = latency.condition.size if latency else member.schedule and member.schedule.crop
     where = f" of an image of {size[0]} x {size[1]}" if size else ""
     if cost:

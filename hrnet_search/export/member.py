@@ -8,6 +8,7 @@ from pathlib import Path
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.library.writer import ConfigWriter, StudyConfig
 from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import Latency
 from hrnet_search.records.objective import Objective
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import COMPLETED, TrialResult
@@ -26,7 +27,8 @@ class Member:
     `miou` is the mean over its seeds, `result` its first trial by the search's schedule: the best
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is None
     where the study did not note it. `writer` writes its config, `number` is the trial's;
-    `accuracies` are those that the study asks for beside mIoU.
+    `accuracies` are those that the study asks for beside mIoU, `latency` what all its trials
+    measured.
     """
 
     architecture: Architecture
@@ -39,6 +41,7 @@ class Member:
     folder: Path
     number: int
     accuracies: tuple[Objective, ...] = ()
+    latency: Latency | None = None
 
     @property
     def stem(self) -> str:
@@ -108,7 +111,7 @@ def front_of(study: Study) -> tuple[Member, ...]:
     for ask, result in trials.values():
         if result is not None and result.status == COMPLETED:
             completed.setdefault(ask.key.architecture, []).append((ask.number, result))
-    front = study.front()
+    front, latencies = study.front(), study.latencies()
     writer = ConfigWriter.of(study.notes)
     members = []
     for number, miou in zip(front["number"], front["miou"], strict=True):
@@ -118,6 +121,7 @@ def front_of(study: Study) -> tuple[Member, ...]:
         others = tuple(result for other, result in same if other != number)
         schedule = writer.schedules.get(ask.key.schedule)
         accuracies = study.notes.goals.accuracies
-        facts = (schedule, writer, study.name, study.folder, int(number), accuracies)
+        latency = latencies.get(int(number))
+        facts = (schedule, writer, study.name, study.folder, int(number), accuracies, latency)
         members.append(Member(ask.architecture, float(miou), first, others, *facts))
     return tuple(members)

@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
+from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.files import write_file
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records.objective import OBJECTIVES
-from hrnet_search.report.budget_words import UNITS, budgets_of
-from hrnet_search.report.summary import differences
+from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
+from hrnet_search.report.summary import ONLY_WIDTH, differences
 from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
 from hrnet_search.store.study import Study
 
-UNIT_OF = {"macs": "G", "params": "M", "activations": "M"}
-"""What counts are told in here and on the page."""
+COUNTED = ("macs", "params", "activations")
+"""Costs that are told in thousands, millions or more, here and on the page."""
 
+COARSEST = 0.1
+"""Of its unit, the least that any network of a study may have: three digits follow the point."""
+
+ONE_SEED = "; by validation images alone, as no seed was repeated"
 NOT_KNOWN = "how sure is not known: no seed was repeated and no images were kept"
 
 
@@ -39,8 +44,9 @@ class Picker:
     """All that the page needs to answer as the command line does, as columns [n] of candidates.
 
     `ranks` [draws, n] are 16-bit numbers, the low byte first, in base64. `said` is each in a
-    phrase. `train` are the parts of the command that the number of a trial joins, `export`
-    is that for the front, which those have a use for that are `on_front`.
+    phrase, `by` says what its chances leave out. `train` are the parts of the command that the
+    number of a trial joins, `export` is that for the front, which those have a use for that are
+    `on_front`.
     """
 
     numbers: tuple[int, ...]
@@ -49,6 +55,7 @@ class Picker:
     draws: int
     ranks: str
     said: tuple[str, ...]
+    by: str
     differs: tuple[str, ...]
     train: tuple[str, ...]
     export: str
@@ -73,15 +80,15 @@ def picked(study: Study, candidates: Candidates, text: str | None) -> int:
     found = candidates.pick(budget)
     if found is not None:
         return found
-    allowed, instead = "", ""
-    for name in budget:
-        least = min(candidates.costs[name])
-        if least >= UNKNOWN:
-            instead = f"its networks have no {name}"
-        elif len(budget) == 1:
-            allowed = f"at least {least:.6g}"
     wrong = f"no network of the study has {shown(text)}"
-    raise InputError(Fault("--pick", text, wrong, allowed, place, instead=instead))
+    least = {name: min(candidates.costs[name]) for name in budget}
+    unknown = [name for name, value in least.items() if value >= UNKNOWN]
+    if unknown:
+        instead = f"its networks have no {', '.join(unknown)}"
+        raise InputError(Fault("--pick", text, wrong, "", place, instead=instead))
+    over = [budget_in_words(name, least[name]) for name in budget if least[name] > budget[name]]
+    allowed = f"{', '.join(over)} or more" if over else "one that has all of it at once"
+    raise InputError(Fault("--pick", text, wrong, allowed, place))
 
 
 def accuracy_label(study: Study, candidates: Candidates) -> str:
@@ -111,7 +118,8 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
                 zip(candidates.numbers, of_each, candidates.accuracies, strict=True)
             )
         ),
-        differs=tuple(differences(n, base.architecture) if base else n.id for n in of_each),
+        by=ONE_SEED if candidates.one_seed else "",
+        differs=tuple(_differs(n, base.architecture) if base else n.id for n in of_each),
         train=_train(study),
         export=_shell("export", str(study.folder), "--format", "hrnet,mmseg,onnx", "--weights"),
         on_front=tuple(number in front for number in candidates.numbers),
@@ -162,11 +170,16 @@ def _how_sure(picker: Picker, candidates: Candidates, pick: int, budget: Budget)
     chances = candidates.chances(budget)
     if not chances:
         return NOT_KNOWN
-    said = f"the best within the budget with a chance of {_percent(chances.pop(pick))}"
+    own = chances.pop(pick)
+    said = f"the best within the budget with a chance of {_percent(own)}"
     rival = max(chances, key=lambda i: (chances[i], -i), default=None)
-    if rival is None or not chances[rival]:
-        return said
-    return f"{said}; next #{picker.numbers[rival]} with {_percent(chances[rival])}"
+    if rival is None or _percent(chances[rival]) == "0%":
+        return f"{said}{picker.by}"
+    other = f"#{picker.numbers[rival]}"
+    next_one = (
+        f"next {other}" if chances[rival] <= own else f"{other}, on average worse and less sure,"
+    )
+    return f"{said}; {next_one} with {_percent(chances[rival])}{picker.by}"
 
 
 def _percent(chance: float) -> str:
@@ -174,9 +187,24 @@ def _percent(chance: float) -> str:
 
 
 def _cost(candidates: Candidates, name: str) -> Cost:
-    objective, letter = OBJECTIVES[name], UNIT_OF.get(name, "")
+    objective = OBJECTIVES[name]
     values = tuple(v if v < UNKNOWN else None for v in candidates.costs[name])
+    letter = _letter(min((v for v in values if v), default=1.0)) if name in COUNTED else ""
     return Cost(name, objective.label, letter or objective.unit, UNITS[letter], values)
+
+
+def _letter(least: float) -> str:
+    fit = (letter for letter in ("G", "M", "k") if least >= COARSEST * UNITS[letter])
+    return next(fit, "")
+
+
+def _differs(network: Architecture, base: Architecture) -> str:
+    """Return what differs from the base, its width too: no column says it here."""
+    others = differences(network, base)
+    if network.width == base.width:
+        return others
+    width = f"width {network.width} (base {base.width})"
+    return width if others == ONLY_WIDTH else f"{width}, {others}"
 
 
 def _phrase(cost: Cost, index: int) -> str:

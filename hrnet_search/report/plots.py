@@ -14,7 +14,7 @@ from hrnet_search.errors import shown
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.parts import Parts
 from hrnet_search.records.accuracy import MIOU
-from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.latency import LatencyCondition
 from hrnet_search.records.trial import COMPLETED, STATES
 from hrnet_search.report.figure import Ends, Picture, draw, save
 from hrnet_search.report.style import Style, style_of
@@ -60,7 +60,7 @@ def _written(picture: Picture, folder: Path, parts: Parts, style: Style) -> Sequ
 
 def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
-    latencies = completed_latencies(study)
+    latencies = study.latencies()
     table = trained(study.results(), study.trials())
     done, accuracy = study.variants(), study.notes.goals.accuracy
     within = frozenset(within_limits(done, study.notes.goals)["number"])
@@ -86,15 +86,6 @@ def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
         spans = [interval_ms(latencies[number]) for number in picture.numbers]
         found.append(replace(picture, costs=_ends(spans)))
     return [picture for picture in found if len(picture.x)]
-
-
-def completed_latencies(study: Study) -> dict[int, Latency]:
-    """Return the timing of each completed trial that has one, by trial number."""
-    return {
-        ask.number: result.latency
-        for ask, result in study.trials()
-        if result is not None and result.status == COMPLETED and result.latency is not None
-    }
 
 
 def condition_text(condition: LatencyCondition) -> str:

@@ -20,7 +20,6 @@ from hrnet_search.records.trial import COMPLETED, FAILED, STATES
 from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
 from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.edges import Edges, edges_of
-from hrnet_search.report.plots import completed_latencies
 from hrnet_search.report.trust.believed import Believed, front_and_pick
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.latency_doubt import study_doubts
@@ -40,6 +39,9 @@ USUAL = {
     "FINAL_CONV_KERNEL": 1,
 }
 """What heads have where nobody says otherwise."""
+
+ONLY_WIDTH = "only the width"
+"""What is said to differ where the column of widths says it all."""
 
 HEADER = (
     "trial",
@@ -142,7 +144,7 @@ def _differences(architecture: Architecture, base: Architecture) -> str:
     own, old = _settings(architecture), _settings(base)
     old = USUAL | old  # of a head that the base does not have
     found = [f"{key} {_spelt(own[key])}" for key in own if _differ(own[key], old[key])]
-    return ", ".join(found) or "only the width"
+    return ", ".join(found) or ONLY_WIDTH
 
 
 def _settings(architecture: Architecture) -> dict[str, Any]:
@@ -204,7 +206,7 @@ def _header(goals: Goals, believed: Believed | None) -> Sequence[str]:
 
 def _rows(study: Study, front: pd.DataFrame, believed: Believed | None) -> Iterable[Sequence[str]]:
     beliefs = believed.by_network() if believed else {}
-    base, latencies = ConfigWriter.of(study.notes).base, completed_latencies(study)
+    base, latencies = ConfigWriter.of(study.notes).base, study.latencies()
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     trained_by = varied_levels(study.notes)
     for row in front.to_dict("records"):
@@ -258,7 +260,11 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
             "  whether more seeds or a longer schedule would rank them alike: no trial confirmed"
             " the front" + (few if len(table) < CONFIRMED_FROM else "")
         )
-    conditions = {latency.condition for latency in completed_latencies(study).values()}
+    conditions = {
+        result.latency.condition
+        for _, result in study.trials()
+        if result is not None and result.status == COMPLETED and result.latency is not None
+    }
     if len(conditions) > 1:
         lines.append(
             f"  latencies were measured under {len(conditions)} conditions: not comparable"

@@ -92,7 +92,7 @@ def test_the_torch_of_the_librarys_launcher_and_what_a_newer_one_needs_stand_on_
 
 def test_what_is_not_known_is_said(make_member: MakeMember) -> None:
     member = make_member(PLAIN, weights=False)
-    bare = replace(member, schedule=None, result=replace(member.result, latency=None, cost=None))
+    bare = replace(member, schedule=None, latency=None, result=replace(member.result, cost=None))
     found = rows(card_text(bare, NONE))
     assert found["interval over images"] == "not known: its evaluation was not kept"
     assert found["latency"] == "not measured"

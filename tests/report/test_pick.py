@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import write_page
 from hrnet_search.report.pick import answer, fixed, pick_lines, picked, picker_of
 from hrnet_search.report.trust.believed import believed_of_study
-from hrnet_search.report.trust.candidates import Candidates, candidates_of
+from hrnet_search.report.trust.candidates import Candidates, candidates_of, ranks_of
 from hrnet_search.store.study import Study, open_study
 
 BUDGETS = (
@@ -117,6 +118,42 @@ def test_ranks_say_who_is_best_and_who_is_ahead() -> None:
     assert found.step(0, {"latency_ms": 3}, "latency_ms") is None
 
 
+def test_networks_that_are_equal_share_their_chance() -> None:
+    ranks = np.array([[1, 1, 1], [1, 1, 0]], dtype=np.uint16)
+    found = Candidates((7, 8, 9), (0.5, 0.5, 0.4), {"macs": (2.0, 1.0, 1.0)}, ranks)
+    assert found.chances({}) == pytest.approx({0: 5 / 12, 1: 5 / 12, 2: 1 / 6})
+    step = found.step(2, {"macs": 1}, "macs")
+    assert step is not None
+    assert step.chance == 0.75
+
+
+def test_what_is_equal_in_a_draw_has_one_rank() -> None:
+    drawn = np.array([[0.5, 0.5, 0.4], [0.1, 0.3, 0.3]])
+    draws = SimpleNamespace(known=True, accuracies=lambda: drawn)
+    assert ranks_of(draws).tolist() == [[1, 1, 0], [0, 1, 1]]  # type: ignore[arg-type]
+
+
+def test_what_follows_a_pick_is_said_as_it_is(study: Study) -> None:
+    found = replace(candidates_of(study), one_seed=True)
+    picker = picker_of(study, found)
+    ranks = found.ranks.copy()
+    ranks[:, 0] = 0  # the first by its mean, the best in no draw
+    lines = answer(picker, replace(found, ranks=ranks), 0, {})
+    assert "with a chance of 0%; #" in lines[1]
+    assert ", on average worse and less sure, with " in lines[1]
+    assert lines[1].endswith("; by validation images alone, as no seed was repeated")
+
+
+def test_counts_are_told_in_a_unit_that_shows_them(make_study: MakeStudy) -> None:
+    small = [
+        (network(w), result(n, miou=0.4 + n / 10, cost=Cost(900 * (n + 1), 5 * 10**6, 100)))
+        for n, w in enumerate((8, 12))
+    ]
+    study = make_study(*small)
+    said = picker_of(study, candidates_of(study)).said[0]
+    assert "5.000 M MACs, 1.800 k parameters, 0.100 k activations" in said
+
+
 def test_what_is_said_of_a_pick(make_study: MakeStudy, capsys: pytest.CaptureFixture[str]) -> None:
     study = three(make_study)
     first, *rest = pick_lines(study, "latency_ms<=2.6, params<=5M")
@@ -125,7 +162,7 @@ def test_what_is_said_of_a_pick(make_study: MakeStudy, capsys: pytest.CaptureFix
     assert rest[0].strip().startswith("how sure is not known")
     assert rest[1].strip().startswith("1.000 ms more latency buys 5.00 points: #2 hr-")
     assert rest[2].strip() == "no network of the study is better for more parameters alone"
-    assert rest[3].strip() == "differs from the base: only the width"
+    assert rest[3].strip() == "differs from the base: width 12 (base 18)"
     config = Path(rest[4].split(": ")[1])
     assert parse_config(config.read_text()).architecture == network(12)
     folder = str(study.folder)
@@ -147,8 +184,13 @@ def test_commands_keep_a_folder_of_any_name_whole(make_study: MakeStudy, tmp_pat
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("latency_ms<=1", "no network of the study has latency_ms<=1, allowed: at least 1.5"),
-        ("latency_ms<=2, params<=1k", "no network of the study has latency_ms<=2, params<=1k"),
+        (
+            "latency_ms<=1",
+            "no network of the study has latency_ms<=1, allowed: latency_ms<=1.5 or more",
+        ),
+        ("latency_ms<=2, params<=1k", "params<=1k, allowed: params<=1000000 or more"),
+        ("macs<=1k, params<=1k", "allowed: macs<=1000000000, params<=1000000 or more"),
+        ("latency_ms<1.5", "has latency_ms<1.5, allowed: latency_ms<=1.5 or more"),
         ("width<=3", "width<=3 is not a budget"),
         ("", "is not a budget"),
     ],

@@ -18,6 +18,8 @@ import pytest
 from made_up import NOTES, ask, result
 
 from hrnet_search.errors import InputError, StudyError
+from hrnet_search.latency_rule import interval_ms
+from hrnet_search.records.latency import Latency, LatencyCondition
 from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.reader import no_collections
@@ -75,6 +77,41 @@ def test_only_completed_trials_are_on_the_front_cheapest_first(study: Path) -> N
     assert study_read.front(["miou", "latency_ms"])["number"].tolist() == [0, 3]
     with pytest.raises(InputError, match="flops is not known, allowed: miou"):
         study_read.front(["miou", "flops"])
+
+
+def test_a_network_has_one_latency_from_all_its_trainings(study: Path) -> None:
+    condition = LatencyCondition("cpu", "eager", "fp32", 1, (64, 64), 1)
+    timed = [
+        Latency(
+            ms,
+            ms / 2,
+            ms,
+            ms,
+            ms - 1,
+            ms + 1,
+            20,
+            noisy,
+            condition,
+            None,
+            (),
+            ms / 2 - 0.1,
+            ms / 2 + 0.1,
+        )
+        for ms, noisy in ((10.0, False), (14.0, True))
+    ]
+    first = replace(result(0, miou=0.3), latency=timed[0])
+    again = replace(first, key=replace(first.key, seed=1), latency=timed[1])
+    with StudyStore(study) as store:
+        for number, one in enumerate((first, again)):
+            store.ask(replace(ask(0), number=number, key=one.key))
+            store.finish(number, one)
+    read = open_study(study)
+    (row,) = read.variants().to_dict("records")
+    ((number, pooled),) = read.latencies().items()
+    assert (number, pooled.ms) == (row["number"], row["latency_ms"]) == (0, 12.0)
+    assert interval_ms(pooled) == pytest.approx((9.8, 14.2))
+    assert pooled.noisy
+    assert pooled.samples == 40
 
 
 def test_what_has_ended_is_kept_and_news_are_seen(study: Path) -> None:

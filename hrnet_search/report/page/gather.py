@@ -81,7 +81,15 @@ def gather(study: Study) -> Page:
         evidence=evidence,
         edges=edges_of(study, evidence),
         points=points_of(
-            variants, numbers, by_number, evidence, writer, goals, trained, candidates.numbers
+            variants,
+            numbers,
+            by_number,
+            study.latencies(),
+            evidence,
+            writer,
+            goals,
+            trained,
+            candidates.numbers,
         ),
         picker=picker_of(study, candidates),
         members=tuple(
@@ -138,7 +146,7 @@ def _member(
     beside: tuple[Architecture | None, Mapping[str, Mapping[str, Any]]],
     columns: tuple[str, Sequence[str]],
 ) -> FrontMember:
-    network, cost, latency = member.architecture, member.result.cost, member.result.latency
+    network, cost, latency = member.architecture, member.result.cost, member.latency
     interval = evidence.accuracies.get(member.number)
     accuracy, others = columns
     base, trained = beside

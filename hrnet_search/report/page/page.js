@@ -285,14 +285,18 @@
     if (!picker.draws) return "how sure is not known: no seed was repeated and no images were kept";
     const wins = new Map(inside.map((i) => [i, 0]));
     for (let draw = 0; draw < picker.draws; draw++) {
-      const best = inside.reduce((a, b) => (rank(draw, b) > rank(draw, a) ? b : a));
-      wins.set(best, wins.get(best) + 1);
+      const most = Math.max(...inside.map((i) => rank(draw, i)));
+      const best = inside.filter((i) => rank(draw, i) === most);
+      for (const i of best) wins.set(i, wins.get(i) + 1 / best.length);
     }
-    const said = `the best within the budget with a chance of ${rounded(wins.get(pick) / picker.draws)}`;
+    const chance = (i) => rounded(wins.get(i) / picker.draws);
+    const said = `the best within the budget with a chance of ${chance(pick)}`;
     const others = inside.filter((i) => i !== pick);
     const rival = others.length ? others.reduce((a, b) => (wins.get(b) > wins.get(a) ? b : a)) : pick;
-    if (rival === pick || !wins.get(rival)) return said;
-    return `${said}; next #${picker.numbers[rival]} with ${rounded(wins.get(rival) / picker.draws)}`;
+    if (rival === pick || chance(rival) === "0%") return `${said}${picker.by}`;
+    const other = `#${picker.numbers[rival]}`;
+    const next = wins.get(rival) <= wins.get(pick) ? `next ${other}` : `${other}, on average worse and less sure,`;
+    return `${said}; ${next} with ${chance(rival)}${picker.by}`;
   }
 
   function buys(budget, pick, cost) {
@@ -303,7 +307,7 @@
     const more = ((cost.values[step] - cost.values[pick]) / cost.scale).toFixed(3);
     const gained = (100 * (picker.accuracies[step] - picker.accuracies[pick])).toFixed(2);
     let ahead = 0;
-    for (let draw = 0; draw < picker.draws; draw++) ahead += rank(draw, step) > rank(draw, pick);
+    for (let draw = 0; draw < picker.draws; draw++) ahead += (1 + Math.sign(rank(draw, step) - rank(draw, pick))) / 2;
     const sure = picker.draws ? `, better with a chance of ${rounded(ahead / picker.draws)}` : "";
     return `${more} ${cost.unit} more ${cost.label} buys ${gained} points: ${picker.said[step]}${sure}`;
   }

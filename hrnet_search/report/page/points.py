@@ -17,8 +17,8 @@ from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records.accuracy import MIOU, SOFT_IOU
 from hrnet_search.records.latency import Latency, LatencyCondition
 from hrnet_search.records.objective import OBJECTIVES
-from hrnet_search.records.trial import TrialResult
-from hrnet_search.report.page.thin import MOST_BEATEN, drawn
+from hrnet_search.report.page.thin import MOST_BEATEN
+from hrnet_search.report.page.thin import drawn as thinned
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.trust.trials import Trial
@@ -81,19 +81,22 @@ def points_of(
     variants: pd.DataFrame,
     front: Sequence[int],
     trials: Mapping[int, Trial],
+    latencies: Mapping[int, Latency],
     evidence: Evidence,
     writer: ConfigWriter,
     goals: Goals,
     trained: Mapping[str, Mapping[str, Any]] | None = None,
     candidates: Sequence[int] = (),
 ) -> Points:
-    """Return the columns of `variants`; `front` and `trials` are by trial number.
+    """Return the columns of `variants`; `front`, `trials` and `latencies` are by trial number.
 
     `trained` are choices of training by path, as each schedule has them, by its id. Networks of
     the trials `candidates` are drawn, and have their configs before others.
     """
     in_all, name = len(variants), goals.accuracy.name
-    variants = variants.iloc[_drawn(variants, name, {*front, *candidates}, trials, evidence)]
+    timed = [latencies.get(int(number)) for number in variants["number"]]
+    drawn = _drawn(variants, name, {*front, *candidates}, trials, timed, evidence)
+    variants = variants.iloc[drawn]
     numbers = [int(n) for n in variants["number"]]
     accuracies = [float(m) for m in variants[name]]
     intervals = [evidence.accuracies.get(n) for n in numbers]
@@ -126,7 +129,7 @@ def points_of(
         ),
         yamls=yamls,
         blocks=blocks,
-        axes=axes_of(variants, [trials[n][1] for n in numbers]),
+        axes=axes_of(variants, [timed[i] for i in drawn]),
         in_all=in_all,
     )
 
@@ -142,6 +145,7 @@ def _drawn(
     accuracy: str,
     front: set[int],
     trials: Mapping[int, Trial],
+    timed: Sequence[Latency | None],
     evidence: Evidence,
 ) -> list[int]:
     """Return which rows are drawn: the front, its rivals and what was confirmed are."""
@@ -153,14 +157,13 @@ def _drawn(
     ]
     if len(kept) - sum(kept) <= MOST_BEATEN:
         return list(range(len(kept)))
-    axes = axes_of(variants, [trials[n][1] for n in numbers])
+    axes = axes_of(variants, timed)
     heights = [float(m) for m in variants[accuracy]]
-    return drawn(heights, [axis.values for axis in axes], kept, MOST_BEATEN)
+    return thinned(heights, [axis.values for axis in axes], kept, MOST_BEATEN)
 
 
-def axes_of(variants: pd.DataFrame, results: Sequence[TrialResult | None]) -> tuple[Axis, ...]:
+def axes_of(variants: pd.DataFrame, timed: Sequence[Latency | None]) -> tuple[Axis, ...]:
     """Return what variants can be drawn against; each condition of measuring has its own axis."""
-    timed = [result.latency if result else None for result in results]
     conditions = sorted({t.condition for t in timed if t}, key=lambda c: -_count(c, timed))
     found = [_measured("latency (ms)", c, timed, _ms) for c in conditions]
     found += [

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
 from hrnet_search.pareto import non_dominated
@@ -60,9 +61,10 @@ class Candidates:
 
     The most accurate is the first, of equal ones the cheapest: so the pick is the first within a
     budget. `costs` are by the names in COSTS, UNKNOWN where they are not known. `ranks`
-    [draws, n] say how accuracies would rank with other images and seeds, the highest is the best;
-    there are no draws where nothing says how far accuracies vary. `believed`: accuracies are those
-    that the long schedule is believed to reach, else as the search measured them.
+    [draws, n] say how accuracies would rank with other images and seeds, the highest is the best,
+    and what is equal has one rank; there are no draws where nothing says how far accuracies vary.
+    `believed`: accuracies are those that the long schedule is believed to reach, else as the
+    search measured them. `one_seed`: no seed was repeated, so that draws are of images alone.
     """
 
     numbers: tuple[int, ...]
@@ -70,6 +72,7 @@ class Candidates:
     costs: Mapping[str, tuple[float, ...]]
     ranks: Ranks
     believed: bool = False
+    one_seed: bool = False
 
     def within(self, budget: Budget) -> list[int]:
         """Return which of them cost at most what a budget allows by name, as indices."""
@@ -84,13 +87,17 @@ class Candidates:
         return next(iter(self.within(budget)), None)
 
     def chances(self, budget: Budget) -> dict[int, float]:
-        """Return the chance of each within a budget to be the best of them; empty: not known."""
+        """Return the chance of each within a budget to be the best of them; empty: not known.
+
+        Those that are equally good share the chance of a draw.
+        """
         inside = self.within(budget)
         if not len(self.ranks) or not inside:
             return {}
-        best = self.ranks[:, inside].argmax(axis=1)
-        counts = np.bincount(best, minlength=len(inside))
-        return {i: int(c) / len(self.ranks) for i, c in zip(inside, counts, strict=True)}
+        ranks = self.ranks[:, inside]
+        best = ranks == ranks.max(axis=1, keepdims=True)
+        chances = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+        return dict(zip(inside, chances.tolist(), strict=True))
 
     def step(self, pick: int, budget: Budget, cost: str) -> Step | None:
         """Return what more of one cost would buy, the others as they are; None: nothing better."""
@@ -103,8 +110,9 @@ class Candidates:
         if not better:
             return None
         found = min(better, key=lambda i: self.costs[cost][i])
-        ahead = self.ranks[:, found] > self.ranks[:, pick]
-        return Step(cost, found, int(ahead.sum()) / len(ahead) if len(ahead) else None)
+        own, dearer = self.ranks[:, pick], self.ranks[:, found]
+        ahead = (dearer > own) + (dearer == own) / 2
+        return Step(cost, found, float(ahead.mean()) if len(ahead) else None)
 
 
 def candidates_of(study: Study, ranked: bool = True) -> Candidates:
@@ -152,7 +160,7 @@ def ranked_candidates(
     rows = both.to_dict("records")
     judged = [known.get(int(row["number"])) or unseen(row, name) for row in rows]
     draws = Draws(judged, images_of(judged), noise, classes)
-    return _candidates(both, name, ranks_of(draws))
+    return _candidates(both, name, ranks_of(draws), one_seed=noise is None)
 
 
 def believed_candidates(variants: pd.DataFrame, believed: Believed) -> Candidates:
@@ -190,7 +198,7 @@ def ranks_of(draws: Draws) -> Ranks:
 
 
 def _ranks(drawn: Floats) -> Ranks:
-    return np.argsort(np.argsort(drawn, axis=1), axis=1).astype(np.uint16)
+    return np.asarray(scipy.stats.rankdata(drawn, method="dense", axis=1) - 1, dtype=np.uint16)
 
 
 def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -211,7 +219,7 @@ def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.Dat
 
 
 def _candidates(
-    rows: pd.DataFrame, accuracy: str, ranks: Ranks, believed: bool = False
+    rows: pd.DataFrame, accuracy: str, ranks: Ranks, believed: bool = False, one_seed: bool = False
 ) -> Candidates:
     def column(name: str) -> tuple[float, ...]:
         return tuple(float(value) for value in rows[name])
@@ -222,4 +230,5 @@ def _candidates(
         costs={name: column(name) for name in COSTS},
         ranks=ranks,
         believed=believed,
+        one_seed=one_seed,
     )
