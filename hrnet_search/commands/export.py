@@ -1,4 +1,4 @@
-"""`export`: the front of a study, as files of other libraries."""
+"""`export`: the front of a study, or one network of it, as files of other libraries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_search.commands.arguments import add_study, offer, output, positive, require_positive
+from hrnet_search.commands.arguments import (
+    add_study,
+    offer,
+    output,
+    positive,
+    require_positive,
+    whole,
+)
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.report import opened
 from hrnet_search.errors import Fault, InputError, counted
@@ -29,6 +36,10 @@ def add(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "-o", "--output", type=output, metavar="DIR", help="folder for the files (STUDY/export)"
     )
+    one = sub.add_mutually_exclusive_group()
+    one.add_argument("--trial", type=whole, metavar="N", help="the network of this trial alone")
+    budget = "the best network within a budget alone, as latency_ms<=20 or macs<=2.5G"
+    one.add_argument("--pick", metavar="BUDGET", help=budget)
     formats = "hrnet, mmseg, onnx, safetensors; with commas between (hrnet)"
     offer(sub.add_argument("--format", default="hrnet", help=formats), _formats)
     sub.add_argument("--latency", action="store_true", help="measure ONNX files in onnxruntime")
@@ -47,7 +58,7 @@ def _formats() -> Iterable[str]:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Write the front's files for other libraries; name what those would not run as meant."""
+    """Write files for other libraries, of the front; name what those would not run as meant."""
     study = opened(options.study)
     folder = _folder(study, options.output)
     size = (options.size[0], options.size[1]) if options.size else None
@@ -55,7 +66,8 @@ def command(options: argparse.Namespace) -> int:
     from hrnet_search.commands.terminal import Terminal
 
     terminal, formats = Terminal(options.plain), options.format.split(",")
-    found = _export(study, folder, formats, how, options.latency, terminal)
+    trial = _trial(study, options.trial, options.pick)
+    found = _export(study, folder, formats, how, options.latency, terminal, trial)
     for name, result in found.items():
         say(f"{name}: {counted(len(result.written), 'file')} in {folder}")
         for refusal in result.refused:
@@ -73,9 +85,12 @@ def export(
     size: tuple[int, int] | None = None,
     batch: int | None = None,
     latency: bool = False,
+    trial: int | None = None,
+    pick: str | None = None,
 ) -> dict[str, ExportResult]:
     """Write the front of a study into `folder` (STUDY/export); return what was written by format.
 
+    With `trial`, or `pick` (the best within a budget such as "latency_ms<=20"), that network alone.
     `formats` are of hrnet, mmseg, onnx and safetensors; "cards" are written with all. `weights`
     adds trained weights to formats that are configs, `as_is` writes also what the target would
     change. `size` (height, width) and `batch` fix those of ONNX files, `latency` times those in
@@ -88,7 +103,21 @@ def export(
     how = ExportOptions(weights, as_is, size, batch)
     from hrnet_search.commands.terminal import Quiet
 
-    return _export(found, _folder(found, folder), names, how, latency, Quiet())
+    place, number = _folder(found, folder), _trial(found, trial, pick)
+    return _export(found, place, names, how, latency, Quiet(), number)
+
+
+def _trial(study: Study, trial: int | None, pick: str | None) -> int | None:
+    """Return which trial is exported alone, None for the front."""
+    if trial is not None and pick is not None:
+        raise InputError(Fault("--pick", pick, "does not go with --trial", "one of them"))
+    if pick is None:
+        return trial
+    from hrnet_search.report.pick import picked
+    from hrnet_search.report.trust.candidates import candidates_of
+
+    candidates = candidates_of(study, ranked=False)
+    return candidates.numbers[picked(study, candidates, pick)]
 
 
 def _folder(study: Study, folder: str | Path | None) -> Path:
@@ -104,6 +133,7 @@ def _export(
     how: ExportOptions,
     latency: bool,
     terminal: Terminal,
+    trial: int | None = None,
 ) -> dict[str, ExportResult]:
     from hrnet_search.commands.working import working
     from hrnet_search.export.table import export_front
@@ -114,7 +144,7 @@ def _export(
     measure = _onnx_latency(how, terminal.say) if latency else None
     names = list(dict.fromkeys(formats))
     with working(terminal, len(names)) as told:
-        return export_front(study, folder, names, how, measure, told)
+        return export_front(study, folder, names, how, measure, told, trial)
 
 
 def _onnx_latency(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import Fault, InputError
 from hrnet_search.library.writer import ConfigWriter, StudyConfig
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.latency import Latency
@@ -14,6 +16,7 @@ from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.study import Study
 
 LIBRARY_CLASSES = 19
@@ -22,7 +25,7 @@ LIBRARY_CLASSES = 19
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An architecture on the front, and the trial that its weights are of.
+    """An architecture on the front, or asked for, and the trial that its weights are of.
 
     `miou` is the mean over its seeds, `result` its first trial by the search's schedule: the best
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is None
@@ -106,17 +109,42 @@ class Member:
 
 def front_of(study: Study) -> tuple[Member, ...]:
     """Return the members of the front, cheapest first, each architecture once."""
+    front = study.front()
+    return _members(study, zip(front["number"], front["miou"], strict=True))
+
+
+def network_of_trial(study: Study, number: int) -> Member:
+    """Return the network of a trial, on the front or not, as it would be a member.
+
+    Raise InputError for a trial that there is not, or whose network the search did not train.
+    """
+    asks = {ask.number: ask for ask, _ in study.trials()}
+    variants = study.variants()
+    wanted = asks[number].key.architecture if number in asks else ""
+    rows = variants[variants["architecture"] == wanted]
+    if not len(rows):
+        wrong = (
+            f"the network of trial {number} was not trained to its end by the search"
+            if wanted
+            else f"the study has no trial {number}"
+        )
+        allowed = "a trial that has completed, as in trials.csv"
+        raise InputError(Fault("--trial", number, wrong, allowed, str(study.folder)))
+    return _members(study, zip(rows["number"], rows["miou"], strict=True))[0]
+
+
+def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, ...]:
     trials = {ask.number: (ask, result) for ask, result in study.trials()}
     completed: dict[str, list[tuple[int, TrialResult]]] = {}
     for ask, result in trials.values():
         if result is not None and result.status == COMPLETED:
             completed.setdefault(ask.key.architecture, []).append((ask.number, result))
-    front, latencies = study.front(), study.latencies()
+    latencies = latencies_of(study)
     writer = ConfigWriter.of(study.notes)
     members = []
-    for number, miou in zip(front["number"], front["miou"], strict=True):
+    for number, miou in rows:
         ask, first = trials[number]
-        assert first is not None, "a trial on the front has completed"
+        assert first is not None, "a variant has completed"
         same = completed[ask.key.architecture]
         others = tuple(result for other, result in same if other != number)
         schedule = writer.schedules.get(ask.key.schedule)

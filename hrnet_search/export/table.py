@@ -9,7 +9,7 @@ from pathlib import Path
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.export.card import write_card
 from hrnet_search.export.hrnet import export_hrnet
-from hrnet_search.export.member import Member, front_of
+from hrnet_search.export.member import Member, front_of, network_of_trial
 from hrnet_search.export.mmseg import export_mmseg
 from hrnet_search.export.onnx_file import export_onnx
 from hrnet_search.export.result import ExportOptions, ExportResult
@@ -40,8 +40,11 @@ def export_front(
     options: ExportOptions,
     measure: Measure | None = None,
     told: Told = lambda *_: None,
+    trial: int | None = None,
 ) -> dict[str, ExportResult]:
     """Write the front in every format, and a card a member; return what was written by format.
+
+    With `trial` it is the network of that trial alone, on the front or not.
 
     A refusal leaves the other files good. `measure` times a written ONNX file for the card;
     `told` hears before each file how many are done, how many there are, and which it is. Raise
@@ -49,7 +52,7 @@ def export_front(
     is written; StorageLostError where a file cannot be written.
     """
     check_formats(formats)
-    members = front_of(study)
+    members = front_of(study) if trial is None else (network_of_trial(study, trial),)
     if not members:
         wrong, allowed = "no trial has completed", "a study with a front"
         raise InputError(Fault("", None, wrong, allowed, file=str(study.folder)))

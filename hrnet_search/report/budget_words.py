@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from decimal import ROUND_CEILING, Context
 
@@ -10,9 +9,7 @@ from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.report.trust.candidates import COSTS
 
 UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-BUDGET = re.compile(
-    r"\s*([a-z_]+)\s*(<=?)\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*([kMG]?)\s*"
-)
+BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*([kMG]?)\s*")
 SIX_DIGITS_UP = Context(prec=6, rounding=ROUND_CEILING)
 
 
@@ -29,8 +26,7 @@ def budgets_of(text: str) -> dict[str, float]:
             raise InputError(Fault("--pick", text, f"{shown(part)} is not a budget", allowed))
         if match[1] in found:
             raise InputError(Fault("--pick", text, f"{match[1]} is given twice", "each cost once"))
-        most = float(match[3]) * UNITS[match[4]]
-        found[match[1]] = most if match[2] == "<=" else math.nextafter(most, 0.0)
+        found[match[1]] = float(match[2]) * UNITS[match[3]]
     return found
 
 

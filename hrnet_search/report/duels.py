@@ -27,7 +27,8 @@ SPELT = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
 class Fought:
     """One duel and what it says; `pick` is the number of the first trial of its pick.
 
-    `now` is that of what would be picked by all that is known now. `longer` is how many times
+    `now` is that of what would be picked by all that is known now, and `known` says that this is
+    the other network of the duel. `longer` is how many times
     the search's steps its trainings have.
     """
 
@@ -36,6 +37,7 @@ class Fought:
     pick: int
     now: int
     longer: float
+    known: bool = False
 
     @property
     def line(self) -> str:
@@ -55,18 +57,13 @@ def fought(
     first: dict[str, int] = {}
     for ask, _ in trials:
         first.setdefault(ask.key.architecture, ask.number)
-    return tuple(
-        Fought(
-            duel,
-            verdict,
-            first.get(duel.pick, -1),
-            first.get(_picked_now(duel, notes, trials, believed), -1),
-            _longer(notes),
-        )
-        for duel, verdict in zip(
-            known.duels, _verdicts(known, results, notes.goals.accuracy), strict=True
-        )
-    )
+
+    def of(duel: Duel, verdict: Verdict) -> Fought:
+        now = _picked_now(duel, notes, trials, believed)
+        numbers = first.get(duel.pick, -1), first.get(now, -1)
+        return Fought(duel, verdict, *numbers, _longer(notes), now == duel.rival)
+
+    return tuple(map(of, known.duels, _verdicts(known, results, notes.goals.accuracy)))
 
 
 def duel_lines(
@@ -147,7 +144,8 @@ def _longer(notes: Notes) -> float:
 
 def _line(one: Fought) -> str:
     duel, said = one.duel, one.verdict
-    since = "" if one.now == one.pick else f", now behind #{one.now}"
+    ahead = f"{duel.name} itself, #{one.now}" if one.known else f"#{one.now}"
+    since = "" if one.now == one.pick else f", now behind {ahead}"
     pick = f"the pick for {budget_of(duel)} (#{one.pick}{since})"
     why = f": {duel.why}" if duel.why else ""
     if not said.pairs:

@@ -44,9 +44,8 @@ class Picker:
     """All that the page needs to answer as the command line does, as columns [n] of candidates.
 
     `ranks` [draws, n] are 16-bit numbers, the low byte first, in base64. `said` is each in a
-    phrase, `by` says what its chances leave out. `train` are the parts of the command that the
-    number of a trial joins, `export` is that for the front, which those have a use for that are
-    `on_front`.
+    phrase, `by` says what its chances leave out. `train` and `export` are the parts of commands
+    that the number of a trial joins.
     """
 
     numbers: tuple[int, ...]
@@ -58,13 +57,12 @@ class Picker:
     by: str
     differs: tuple[str, ...]
     train: tuple[str, ...]
-    export: str
-    on_front: tuple[bool, ...]
+    export: tuple[str, ...]
 
     def commands(self, pick: int) -> tuple[str, ...]:
-        """Return what trains a candidate in full, and what exports it where the front has it."""
-        train = str(self.numbers[pick]).join(self.train)
-        return (train, self.export) if self.on_front[pick] else (train,)
+        """Return what trains a candidate in full, and what exports it as it is."""
+        number = str(self.numbers[pick])
+        return number.join(self.train), number.join(self.export)
 
 
 def picked(study: Study, candidates: Candidates, text: str | None) -> int:
@@ -101,7 +99,6 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
     """Return what the page answers with."""
     base = ConfigWriter.of(study.notes).base
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
-    front = set(study.front()["number"])
     of_each = [networks[number] for number in candidates.numbers]
     label = accuracy_label(study, candidates)
     costs = tuple(_cost(candidates, name) for name in COSTS)
@@ -121,8 +118,10 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
         by=ONE_SEED if candidates.one_seed else "",
         differs=tuple(_differs(n, base.architecture) if base else n.id for n in of_each),
         train=_train(study),
-        export=_shell("export", str(study.folder), "--format", "hrnet,mmseg,onnx", "--weights"),
-        on_front=tuple(number in front for number in candidates.numbers),
+        export=(
+            f"{_shell('export', str(study.folder))} --trial ",
+            " --format hrnet,mmseg,onnx --weights",
+        ),
     )
 
 

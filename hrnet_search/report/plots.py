@@ -20,6 +20,7 @@ from hrnet_search.report.figure import Ends, Picture, draw, save
 from hrnet_search.report.style import Style, style_of
 from hrnet_search.report.trust.evidence import Evidence
 from hrnet_search.report.trust.trials import trained
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.study import Study, within_limits
 
 
@@ -60,7 +61,7 @@ def _written(picture: Picture, folder: Path, parts: Parts, style: Style) -> Sequ
 
 def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
-    latencies = study.latencies()
+    latencies = latencies_of(study)
     table = trained(study.results(), study.trials())
     done, accuracy = study.variants(), study.notes.goals.accuracy
     within = frozenset(within_limits(done, study.notes.goals)["number"])

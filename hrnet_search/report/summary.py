@@ -29,6 +29,7 @@ from hrnet_search.report.trust.trials import (
     trained,
     version_warning,
 )
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.schedules import varied_levels
 from hrnet_search.store.study import Study
 
@@ -206,7 +207,7 @@ def _header(goals: Goals, believed: Believed | None) -> Sequence[str]:
 
 def _rows(study: Study, front: pd.DataFrame, believed: Believed | None) -> Iterable[Sequence[str]]:
     beliefs = believed.by_network() if believed else {}
-    base, latencies = ConfigWriter.of(study.notes).base, study.latencies()
+    base, latencies = ConfigWriter.of(study.notes).base, latencies_of(study)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     trained_by = varied_levels(study.notes)
     for row in front.to_dict("records"):

@@ -15,11 +15,9 @@ from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.class_iou import SPELT, UnknownClassError
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.goals import Goals
-from hrnet_search.latency_rule import pooled
 from hrnet_search.pareto import non_dominated
 from hrnet_search.paths import absolute
 from hrnet_search.records.accuracy import MIOU_INT8, SOFT_IOU
-from hrnet_search.records.latency import Latency
 from hrnet_search.records.objective import PLAIN, Objective, objective
 from hrnet_search.records.trial import COMPLETED, KEPT, TrialResult
 from hrnet_search.store.database import not_a_study, reading
@@ -156,23 +154,6 @@ class Study:
             rows[name] = groups[name].mean()
         rows["seeds"] = groups.size()
         return rows.reset_index(drop=True)
-
-    def latencies(self) -> dict[int, Latency]:
-        """Return what `variants` and `trained_in_each_way` average, by the number of their row.
-
-        Variants that were not measured are left out.
-        """
-        searched = search_ids(self.notes)
-        numbers: dict[tuple[str, str], int] = {}
-        found: dict[tuple[str, str], list[Latency]] = {}
-        for ask, result in self.trials():
-            if result is None or result.status != COMPLETED or ask.key.schedule not in searched:
-                continue
-            way = ask.key.architecture, ask.key.schedule if len(searched) > 1 else ""
-            numbers.setdefault(way, ask.number)
-            if result.latency is not None:
-                found.setdefault(way, []).append(result.latency)
-        return {numbers[way]: pooled(latencies) for way, latencies in found.items()}
 
     def front(self, objectives: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the variants within the limits that no other beats, cheapest first.

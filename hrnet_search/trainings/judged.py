@@ -35,7 +35,10 @@ BOUNDARY = "boundary F-score"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a network is worth on its validation images, and by which protocol it was found."""
+    """What a network is worth on its validation images, and by which protocol it was found.
+
+    `what` names its weights, `line` says which network it is, where one was chosen.
+    """
 
     what: str
     data: DataSpec
@@ -43,6 +46,7 @@ class Judged:
     evaluation: Evaluation
     figures: Figures
     intervals: dict[str, Interval]
+    line: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -87,7 +91,7 @@ class Judged:
             }
 
     def lines(self) -> Iterator[str]:
-        """Yield it as people read it: figures with intervals, then a row a class."""
+        """Yield it as people read it: figures with intervals, a row a class, whose they are."""
         for name in OVER_CLASSES:
             one = self.intervals[name]
             value = getattr(self.figures, name)
@@ -101,6 +105,9 @@ class Judged:
             said = "  ".join(f"{'-' if c is None else f'{c:.2%}':>7}" for c in cells)
             absent = "" if row["present"] else "  does not occur"
             yield f"{row['name']:<{width}}  {said}{absent}"
+        if self.line:
+            yield self.line
+        yield f"weights: {self.what}"
 
     def tables(self) -> dict[str, bytes]:
         """Return its tables as files by name."""
@@ -152,4 +159,4 @@ def judge(
         boundary,
     )
     figures, intervals = figures_of(found.confusions), intervals_of(found.confusions)
-    return Judged(model.what, data, protocol, found, figures, intervals)
+    return Judged(model.what, data, protocol, found, figures, intervals, model.line)

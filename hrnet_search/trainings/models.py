@@ -39,7 +39,8 @@ class Model:
     """A network that decides: images float32 [N, 3, H, W] to logits, and what it was trained on.
 
     `schedule` has its data: classes, their names, mean and std, and the size that images were
-    resized to; `window` is the only size that it takes, if there is one.
+    resized to; `window` is the only size that it takes, if there is one; `line` says which network
+    it is, where it was chosen.
     """
 
     what: str
@@ -48,6 +49,7 @@ class Model:
     align_corners: bool
     device: torch.device
     window: tuple[int, int] | None = None
+    line: str = ""
 
     @property
     def data(self) -> DataSpec:
@@ -68,7 +70,8 @@ def of_start(start: Start, weights: str | Path, device: str) -> Model:
 
     Raise WeightsError if they are not all that it has.
     """
-    return _built(start.architecture, start.schedule, Path(weights), resolve_device(device))
+    found = _built(start.architecture, start.schedule, Path(weights), resolve_device(device))
+    return replace(found, line=start.line)
 
 
 def of_training(folder: str | Path, which: str, device: str, weights: Path | None = None) -> Model:

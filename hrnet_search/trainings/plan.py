@@ -165,7 +165,7 @@ def plan_of(
     schedule = _stretched(schedule, steps)
     _check_parts(schedule, start)
     schedule = _on_this_machine(schedule, start, found, begun)
-    lines += list(inventory.lines(schedule.data))
+    lines += [*inventory.lines(schedule.data), start.line]
     lines += [f"note: {note}" for note in (*start.notes, *_enlarged(schedule))]
     teacher, origin = None, {**start.origin, "judged": str(asked.judged)}
     if asked.teacher is not None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.cost import cost
 from hrnet_search.arch.hrnet_yaml import Config, config_text, parse_config, read_config
 from hrnet_search.arch.pretrained import PARENTS, pretrained_name
+from hrnet_search.counts import aligned
 from hrnet_search.data.pairs import home_of, list_path
 from hrnet_search.errors import DataError, Fault, InputError, StudyError, shown
 from hrnet_search.library.schedule import OWN, OfficialRule, Values, asked_by, official_rule
@@ -47,6 +49,14 @@ class Start:
     source: str
     notes: tuple[str, ...] = field(default=())
     first: str = ""
+
+    @property
+    def line(self) -> str:
+        """Which network it is, for people: of a study, by the number of its trial."""
+        whose = f"trial {self.origin['trial']} of the study, " if "trial" in self.origin else ""
+        network, data = self.architecture, self.schedule.data
+        params = cost(network, self.schedule.crop, data.classes).params
+        return f"network: {whose}{network.id}, width {network.width}, {aligned(params)} parameters"
 
 
 def is_study(folder: str | Path) -> bool:

@@ -13,6 +13,7 @@ from made_up import network, result
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.cli import main
 from hrnet_search.commands import working
+from hrnet_search.commands.export import export
 from hrnet_search.errors import InputError, StorageLostError
 from hrnet_search.export.member import Member
 from hrnet_search.export.result import ExportOptions, ExportResult
@@ -23,6 +24,7 @@ from hrnet_search.export.table import (
     export_front,
 )
 from hrnet_search.records.latency import Latency
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.store.study import Study
 
 PLAIN = network(2)
@@ -80,6 +82,24 @@ def test_a_card_names_the_files_of_earlier_exports_too(
             f"- `{stem}.pth`",
             *(f"- `{name}`, of an earlier export" for name in [*earlier, f"{stem}.safetensors"]),
         ]
+
+
+def test_one_network_is_exported_alone(make_front: Callable[..., Study], tmp_path: Path) -> None:
+    study = make_front(network(3), PLAIN, network(4))
+    found = export_front(study, tmp_path / "out", ["hrnet"], ALL, trial=0)
+    (card,) = found["cards"].written
+    assert network(3).id in card.name
+    api = export(study, tmp_path / "api", "hrnet", pick="macs<=1000G")
+    (best,) = api["cards"].written
+    assert candidates_of(study).numbers[0] == 2
+    assert network(4).id in best.name
+    with pytest.raises(
+        InputError, match="--trial: the study has no trial 9, allowed: a trial that"
+    ):
+        export_front(study, tmp_path / "none", ["hrnet"], ALL, trial=9)
+    with pytest.raises(InputError, match="--pick: does not go with --trial"):
+        export(study, tmp_path / "none", trial=0, pick="macs<=1G")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_study_without_a_completed_trial_has_nothing_to_export(

@@ -133,6 +133,9 @@ def test_what_would_be_picked_now_is_named_where_that_is_another() -> None:
     )
     within = fought(notes(DUEL), [*found, *pairs], beliefs)[0]
     assert within.now == 13, "as --pick says; 14 is over the budget"
+    known = replace(DUEL, rival="hr-15")
+    line = fought(notes(known), [*found, *trials(BETTER, known)[1:]])[0].line
+    assert line.startswith("the pick for 5 ms (#12, now behind W18-Small-v1 itself, #15) is")
     (idle,) = fought(notes(replace(DUEL, most=0, why="no time")), found)
     assert idle.line.startswith("the pick for 5 ms (#15) was not compared with W18-Small-v1")
 

@@ -190,7 +190,7 @@ def test_commands_keep_a_folder_of_any_name_whole(make_study: MakeStudy, tmp_pat
         ),
         ("latency_ms<=2, params<=1k", "params<=1k, allowed: params<=1000000 or more"),
         ("macs<=1k, params<=1k", "allowed: macs<=1000000000, params<=1000000 or more"),
-        ("latency_ms<1.5", "has latency_ms<1.5, allowed: latency_ms<=1.5 or more"),
+        ("macs<=1e+3", "no network of the study has macs<=1e+3, allowed: macs<=1000000000"),
         ("width<=3", "width<=3 is not a budget"),
         ("", "is not a budget"),
     ],

@@ -21,6 +21,7 @@ from hrnet_search.errors import InputError, StudyError
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.records.latency import Latency, LatencyCondition
 from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.reader import no_collections
 from hrnet_search.store.study import COLUMNS, Snapshot, Study, open_study
@@ -107,7 +108,7 @@ def test_a_network_has_one_latency_from_all_its_trainings(study: Path) -> None:
             store.finish(number, one)
     read = open_study(study)
     (row,) = read.variants().to_dict("records")
-    ((number, pooled),) = read.latencies().items()
+    ((number, pooled),) = latencies_of(read).items()
     assert (number, pooled.ms) == (row["number"], row["latency_ms"]) == (0, 12.0)
     assert interval_ms(pooled) == pytest.approx((9.8, 14.2))
     assert pooled.noisy

@@ -62,6 +62,7 @@ def test_windows_flips_and_scales_are_taken_and_tables_written(
     assert lines[0].startswith("mIoU: ")
     assert "(95% " in lines[0]
     assert not any(line.startswith("boundary F-score") for line in lines)
+    assert lines[-1].startswith("weights: ")
 
 
 def test_the_protocol_of_a_config_is_that_of_its_reader() -> None:

@@ -39,6 +39,7 @@ from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.trials import SLICES, Trial, learned_from, slices_ids
 from hrnet_search.store.growth import growth
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids, varied_levels
 from hrnet_search.store.study import Study
@@ -84,7 +85,7 @@ def gather(study: Study) -> Page:
             variants,
             numbers,
             by_number,
-            study.latencies(),
+            latencies_of(study),
             evidence,
             writer,
             goals,

@@ -333,8 +333,8 @@
       ...said.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
     byId("pick-commands").hidden = pick === undefined;
     if (pick === undefined) return;
-    const train = picker.train.join(picker.numbers[pick]);
-    byId("pick-commands").textContent = picker.on_front[pick] ? `${train}\n${picker.export}` : train;
+    const number = picker.numbers[pick];
+    byId("pick-commands").textContent = `${picker.train.join(number)}\n${picker.export.join(number)}`;
     show(points.number.indexOf(picker.numbers[pick]));
   }
 

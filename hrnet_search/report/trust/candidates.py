@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
 from hrnet_search.pareto import non_dominated
@@ -198,7 +197,11 @@ def ranks_of(draws: Draws) -> Ranks:
 
 
 def _ranks(drawn: Floats) -> Ranks:
-    return np.asarray(scipy.stats.rankdata(drawn, method="dense", axis=1) - 1, dtype=np.uint16)
+    order = np.argsort(drawn, axis=1)
+    rises = np.diff(np.take_along_axis(drawn, order, axis=1), axis=1, prepend=np.nan) > 0
+    ranks = np.empty(drawn.shape, dtype=np.uint16)
+    np.put_along_axis(ranks, order, rises.cumsum(axis=1).astype(np.uint16), axis=1)
+    return ranks
 
 
 def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.DataFrame]:

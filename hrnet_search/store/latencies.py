@@ -1,0 +1,27 @@
+"""The latency of each network of a study, from all its trainings by the search's schedule."""
+
+from __future__ import annotations
+
+from hrnet_search.latency_rule import pooled
+from hrnet_search.records.latency import Latency
+from hrnet_search.records.trial import COMPLETED
+from hrnet_search.store.schedules import search_ids
+from hrnet_search.store.study import Study
+
+
+def latencies_of(study: Study) -> dict[int, Latency]:
+    """Return what the latencies in `variants` and `trained_in_each_way` are the means of.
+
+    They are by the numbers of their rows; variants that were not measured are left out.
+    """
+    searched = search_ids(study.notes)
+    numbers: dict[tuple[str, str], int] = {}
+    found: dict[tuple[str, str], list[Latency]] = {}
+    for ask, result in study.trials():
+        if result is None or result.status != COMPLETED or ask.key.schedule not in searched:
+            continue
+        way = ask.key.architecture, ask.key.schedule if len(searched) > 1 else ""
+        numbers.setdefault(way, ask.number)
+        if result.latency is not None:
+            found.setdefault(way, []).append(result.latency)
+    return {numbers[way]: pooled(latencies) for way, latencies in found.items()}
