@@ -102,8 +102,9 @@ def predict(
     `source` is the folder of a training (`which` weights: best or last), a weight file or an ONNX
     file. Masks have the size of their images and hold class ids, with a palette. Sizes are
     (height, width); `size` is what images are resized to first, as for the training if not given.
-    Raise InputError for images that are not there or would be written under one name, DataError for
-    one that cannot be read, WeightsError, StorageLostError.
+    Raise InputError for images that are not there, would be written under one name or would be
+    replaced by what is written, DataError for one that cannot be read, WeightsError,
+    StorageLostError.
     """
     spin_less()
     from hrnet_search.commands.evaluate import protocol_with

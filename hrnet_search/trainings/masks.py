@@ -66,13 +66,35 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
     return list(seen.values())
 
 
+def require_apart(files: Sequence[Path], folder: Path, wanted: Wanted) -> None:
+    """Raise InputError if writing into a folder would replace an image, or one of its own files.
+
+    Links are followed: it is files that are compared, not how they are spelled.
+    """
+    images = {_identity(path): path for path in files}
+    faults, seen = list[Fault](), dict[Path, Path]()
+    for image in files:
+        for path in filter(None, _places(image, folder, wanted)):
+            replaced = images.get(_identity(path)) if path.exists() else None
+            if replaced is not None:
+                wrong = f"would be replaced by what is written of {shown(str(image), 300)}"
+                faults.append(_replaced(replaced, wrong))
+            elif (other := seen.setdefault(path, image)) != image:
+                wrong = f"{path.name} would be written of {shown(str(other), 300)} too"
+                faults.append(_replaced(image, wrong))
+    if faults:
+        raise InputError(faults)
+
+
 def write_masks(
     model: Model, protocol: Protocol, files: Sequence[Path], folder: Path, wanted: Wanted
 ) -> list[Written]:
     """Write the masks of images, and what else is wanted of them, into a folder.
 
-    Raise DataError for an image that cannot be read, StorageLostError.
+    Raise InputError, before anything is written, where that would replace an image, DataError for
+    an image that cannot be read, StorageLostError.
     """
+    require_apart(files, folder, wanted)
     inference = model.inference(protocol)
     written: list[Written] = []
     for group in _groups(files, wanted.batch):
@@ -120,16 +142,30 @@ def _resized(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 
 def _write(path: Path, image: Image.Image, scores: Tensor, folder: Path, wanted: Wanted) -> Written:
     labels = scores.argmax(dim=0).to(torch.uint8).numpy()
-    mask = write_file(folder / f"{path.stem}.png", _png(indexed(labels)))
-    overlay = probabilities = None
-    if wanted.overlay:
-        content = _png(overlaid(image, labels))
-        overlay = write_file(folder / f"{path.stem}_overlay.png", content)
-    if wanted.probabilities:
+    mask, overlay, probabilities = _places(path, folder, wanted)
+    write_file(mask, _png(indexed(labels)))
+    if overlay:
+        write_file(overlay, _png(overlaid(image, labels)))
+    if probabilities:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, probabilities=scores.numpy().astype(np.float16))
-        probabilities = write_file(folder / f"{path.stem}_probabilities.npz", buffer.getvalue())
+        write_file(probabilities, buffer.getvalue())
     return path, mask, overlay, probabilities
+
+
+def _places(image: Path, folder: Path, wanted: Wanted) -> tuple[Path, Path | None, Path | None]:
+    """Return where the mask, the overlay and the probabilities of an image are written."""
+    stem = image.stem
+    return (
+        folder / f"{stem}.png",
+        folder / f"{stem}_overlay.png" if wanted.overlay else None,
+        folder / f"{stem}_probabilities.npz" if wanted.probabilities else None,
+    )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _png(picture: Image.Image) -> bytes:
@@ -140,3 +176,7 @@ def _png(picture: Image.Image) -> bytes:
 
 def _fault(path: Path, wrong: str) -> Fault:
     return Fault(KEY, str(path), wrong, "images, or folders of images", str(path))
+
+
+def _replaced(image: Path, wrong: str) -> Fault:
+    return Fault(KEY, str(image), wrong, "another folder for the masks (--output)", str(image))

@@ -183,3 +183,66 @@ def test_what_is_wrong_is_one_line_and_exit_2(
         assert main(["predict", *given, "-o", str(tmp_path / "out")]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert wrong in line
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+WAYS = {
+    "the folder itself": "images",
+    "the folder, spelled differently": "images/../images/.",
+    "a link to the folder": "link",
+    "a folder that holds links to the images": "links",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_image_is_replaced_by_its_mask(
+    way: str, trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link").symlink_to(images)
+    (tmp_path / "links").mkdir()
+    for path in images.iterdir():
+        (tmp_path / "links" / path.name).hardlink_to(path)
+    before = kept(images)
+    out = f"{tmp_path}/{WAYS[way]}"
+    assert main(["predict", str(trained), str(images), "-o", out]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(SIZES)
+    assert all("would be replaced by what is written of" in line for line in lines)
+    assert kept(images) == before
+
+
+@pytest.mark.parametrize(("other", "words"), [("b_overlay.png", []), ("b.png", ["--no-overlay"])])
+def test_what_is_written_beside_a_mask_replaces_no_image(
+    other: str, words: list[str], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mask of a jpg, and an overlay, in a folder where images of these names lie."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for path in (folder / "b.jpg", tmp_path / "o" / other):
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (32, 32)).save(path)
+    before = kept(tmp_path / "o")
+    given = [str(folder / "b.jpg"), str(tmp_path / "o" / other)]
+    assert main(["predict", str(trained), *given[:1], "-o", str(folder), *words]) == 0
+    code = main(["predict", str(trained), *given, "-o", str(tmp_path / "o"), *words])
+    assert code == 2
+    assert kept(tmp_path / "o") == before
+    assert "would be" in capsys.readouterr().err
+
+
+def test_two_files_of_one_name_are_not_written(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The overlay of one image, and the mask of another."""
+    for name in ("a.jpg", "a_overlay.jpg"):
+        Image.new("RGB", (32, 32)).save(tmp_path / name)
+    given = [str(tmp_path / name) for name in ("a.jpg", "a_overlay.jpg")]
+    out = tmp_path / "out"
+    assert main(["predict", str(trained), *given, "-o", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a_overlay.png would be written of" in line
+    assert not out.exists()
+    assert main(["predict", str(trained), *given, "-o", str(out), "--no-overlay"]) == 0
