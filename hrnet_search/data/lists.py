@@ -45,8 +45,8 @@ def listed(path: Path, given: Split, place: Place) -> Pairs:
         return Pairs([], [("list", fault)])
     reader = _Reader(path, place)
     pairs, found = list[Pair](), Found()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line:
             continue
         ways = reader.ways(line)
         if len(ways) == 1:
@@ -55,7 +55,7 @@ def listed(path: Path, given: Split, place: Place) -> Pairs:
             pairs.append(ways[0])
         else:
             found += reader.faults(number, line, ways)
-    return Pairs(pairs, found, notes=_notes(path, lines))
+    return Pairs(pairs, found, notes=(*_flag_notes(path, lines), *_repeat_notes(path, pairs)))
 
 
 def decoded(content: bytes) -> str:
@@ -78,19 +78,25 @@ class _Reader:
         self._roots = tuple(Path(os.path.normpath(folder)) for folder in own)
 
     def ways(self, line: str) -> list[Pair]:
-        """Return the pairs of files that a line can mean; one if it is clear, none if wrong."""
-        words = line.strip().split("\t") if "\t" in line else line.split()
+        """Return the pairs of files that a line can mean; one if it is clear, none if wrong.
+
+        Lines come without the spaces and tabs at their ends.
+        """
+        words = line.split("\t") if "\t" in line else line.split()
         if len(words) > 1 and (pair := self._spelled(words[0].strip(), words[1].strip())):
             return [pair]  # more columns are ignored: the library's LIP lists have them
         if "\t" not in line and len(words) < MOST_COLUMNS:
-            ways = [self._spelled(*names) for names in _columns(line.strip())]
+            ways = [self._spelled(*names) for names in _columns(line)]
             if found := list(dict.fromkeys(filter(None, ways))):
                 return found
-        pair = self._named(line.strip())
+        pair = self._named(line)
         return [pair] if pair else []
 
     def faults(self, number: int, line: str, ways: list[Pair]) -> Found:
-        """Return what is wrong with a line that no pair, or more than one, could be read from."""
+        """Return what is wrong with a line that no pair, or more than one, could be read from.
+
+        Never nothing: no line is left out without a word.
+        """
         where = f"{shown(str(self._path), 300)} line {number}"
         if ways:
             names = " or ".join(
@@ -102,13 +108,13 @@ class _Reader:
         for sort in (self._foreign, self._flagged, self._maskless):
             if fault := sort(where, line, words):
                 return [(sort.__name__, fault)]
-        columns = [names for names in _columns(line.strip()) if all(map(is_image_name, names))]
-        if len(words) < 2 or len(columns) != 1:
-            allowed = "an image and a mask, a tab between them if names hold spaces, "
-            wrong = f"{where} is '{shown(line.strip(), 200)}'"
-            return [("line", self._fault(line, wrong, allowed + "or a stem of both"))]
-        image, mask = self._files(*columns[0])
-        return [("missing", self._missing(file)) for file in (image, mask) if not is_file(file)]
+        columns = [names for names in _columns(line) if all(map(is_image_name, names))]
+        files = self._files(*columns[0]) if len(words) > 1 and len(columns) == 1 else ()
+        if missing := [file for file in files if not is_file(file)]:
+            return [("missing", self._missing(file)) for file in missing]
+        allowed = "an image and a mask, a tab between them if names hold spaces, "
+        wrong = f"{where} is '{shown(line, 200)}'"
+        return [("line", self._fault(line, wrong, allowed + "or a stem of both"))]
 
     def outside(self, number: int, pair: Pair) -> Found:
         """Return faults for files that a list names outside of the root."""
@@ -194,7 +200,7 @@ class _Reader:
 
     def _foreign(self, where: str, line: str, words: list[str]) -> Fault | None:
         """Return a fault for paths of another machine: those of Windows, or below another root."""
-        text = shown(line.strip(), 200)
+        text = shown(line, 200)
         if "\\" in line:
             absolute = (
                 " and an absolute path of another machine" if WINDOWS_ROOT.match(line) else ""
@@ -221,17 +227,14 @@ class _Reader:
         """Return a fault for VOC's lists of classes: a stem, and whether the class is in it."""
         if len(words) < 2 or any(word not in FLAGS for word in words[1:]):
             return None
-        wrong = (
-            f"{where} is '{shown(line.strip())}': {', '.join(FLAGS)} say whether an image shows a"
-        )
+        wrong = f"{where} is '{shown(line)}': {', '.join(FLAGS)} say whether an image shows a"
         allowed = "lists for segmentation (VOC's are in ImageSets/Segmentation)"
         return self._fault(line, f"{wrong} class (VOC); they are not masks", allowed)
 
     def _maskless(self, where: str, line: str, _words: list[str]) -> Fault | None:
-        name = line.strip()
-        if not is_file(self._place.images / name):
+        if not is_file(self._place.images / line):
             return None
-        wrong = f"{where} names {shown(name, 300)} without a mask"
+        wrong = f"{where} names {shown(line, 300)} without a mask"
         allowed = "lists with masks; images alone can be neither trained on nor judged"
         return self._fault(line, wrong, allowed)
 
@@ -251,7 +254,19 @@ def _columns(line: str) -> Iterator[tuple[str, str]]:
             yield line[: first.start()], line[first.end() : stop]
 
 
-def _notes(path: Path, lines: list[str]) -> tuple[str, ...]:
+def _repeat_notes(path: Path, pairs: list[Pair]) -> tuple[str, ...]:
+    """Say how many lines repeat others, however they are spelled.
+
+    They count again, as for the official trainer: some lists show rare images more often.
+    """
+    spelled = {(os.path.normpath(pair.image), os.path.normpath(pair.mask)) for pair in pairs}
+    if not (more := len(pairs) - len(spelled)):
+        return ()
+    lines = "1 line repeats another" if more == 1 else f"{more} lines repeat others"
+    return (f"{shown(path.name)}: {lines}, whose images count once more each time",)
+
+
+def _flag_notes(path: Path, lines: list[str]) -> tuple[str, ...]:
     thirds = {words[2] for line in lines if len(words := line.split()) == 3}
     if thirds and thirds <= set(FLAGS):
         flags = "1, -1 or 0, which VOC's lists have for a class being in an image"

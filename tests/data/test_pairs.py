@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -326,6 +327,43 @@ def test_a_third_column_of_flags_is_said_to_be_passed_over(listed: DataSpec) -> 
     write(Path(listed.root, "t.lst"), "images/a.png masks/a.png -1\n")
     assert len(names(listed)) == 1
     assert "a third column of 1, -1 or 0" in find_pairs(listed, "train").notes[0]
+
+
+@pytest.mark.parametrize("before", ["", "\t", " ", " \t"])
+@pytest.mark.parametrize("after", ["", "\t", "  ", "\t\t", "\t "])
+def test_spaces_and_tabs_around_a_line_change_nothing(
+    before: str, after: str, listed: DataSpec
+) -> None:
+    for separator in ("\t", " "):
+        line = f"{before}images/a.png{separator}masks/a.png{after}\n"
+        write(Path(listed.root, "t.lst"), line)
+        assert len(names(listed)) == 1
+
+
+def test_no_line_is_left_out_without_a_word(listed: DataSpec) -> None:
+    """Whatever stands between, before and after two files that are there."""
+    separators = ("", " ", "\t", "\t\t", " \t", ",", ";,", "\u00a0", " x " * 20)
+    parts = [("images/a.png", "masks/a.png"), ("images/b c.png", "masks/b c.png"), ("a", "")]
+    for (image, mask), *ends in product(parts, separators, separators, separators):
+        line = f"{ends[0]}{image}{ends[1]}{mask}{ends[2]}"
+        write(Path(listed.root, "t.lst"), line + "\n")
+        found = find_pairs(listed, "train")
+        said = [sort for sort, _ in found.faults if sort != "empty"]
+        assert len(found.pairs) == 1 or said, repr(line)
+
+
+def test_lines_that_repeat_others_are_said_and_count_again(listed: DataSpec) -> None:
+    """As for the official trainer, whose lists are read as they are."""
+    pair = "images/a.png masks/a.png\n"
+    again = "./images/a.png masks/../masks/a.png\n"
+    write(Path(listed.root, "t.lst"), pair + again + "images/b c.png\tmasks/b c.png\n")
+    found = find_pairs(listed, "train")
+    assert found.notes == ("t.lst: 1 line repeats another, whose images count once more each time",)
+    assert len(open_dataset(listed, "train")) == 3
+    write(Path(listed.root, "t.lst"), pair * 3)
+    assert find_pairs(listed, "train").notes[0].startswith("t.lst: 2 lines repeat others")
+    write(Path(listed.root, "t.lst"), pair + "images/a.png masks/b c.png\n")
+    assert find_pairs(listed, "train").notes == ()
 
 
 @pytest.mark.parametrize("line", ["IMG.1", "IMG.1.JPG", "IMG.1.jpg", "my photo"])
