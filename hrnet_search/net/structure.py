@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hrnet_search.arch.architecture import OCR, Architecture, Stage
-from hrnet_search.errors import ArchitectureError
+from hrnet_search.errors import ArchitectureError, shown
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.tensor_names import HEADS
 from hrnet_search.net.weights import absent_edges, compare, fitting
@@ -27,6 +27,8 @@ def network_of(tensors: Tensors) -> HighResolutionNet:
     last fusion that a pose network does not have (`absent_edges`). Raise ValueError, with a
     phrase, if they are not the whole trunk of an HRNet.
     """
+    if single := [name for name, t in tensors.items() if name.endswith("weight") and not t.dim()]:
+        raise ValueError(f"{shown(single[0])} is a single number, and no tensor of weights")
     try:
         architecture = architecture_of(tensors)
         scores = f"{HEADS[architecture.head][0]}3.weight"

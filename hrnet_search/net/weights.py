@@ -29,6 +29,11 @@ COUNTER = "num_batches_tracked"
 
 WEIGHTS = "weights of an HRNet, a state dict saved by torch.save (tensors only) or as .safetensors"
 
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""What weights may be stored in; others mean nothing without scales that lie elsewhere."""
+
+VARIANCE = "running_var"
+
 LOGGER = logging.getLogger("hrnet_search")
 LOGGER.setLevel(logging.INFO)
 
@@ -198,14 +203,19 @@ def compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> WeightsRe
 def fitting(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors that a network takes from a file, by name and shape.
 
-    Raise NotWeightsError if one of them is not of finite real numbers: torch would copy quantised
-    or complex ones without a word, as another network.
+    Raise NotWeightsError if one of them is not of finite real numbers, or a variance below 0: torch
+    would copy quantised or complex ones without a word, as another network.
     """
     taken = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
     for name, tensor in taken.items():
-        if own[name].is_floating_point() and (wrong := _unusable(tensor)):
+        if not own[name].is_floating_point():
+            continue
+        if wrong := _unusable(tensor):
             remedy = "save its weights as dense tensors of finite floating-point numbers"
             raise NotWeightsError(f"holds {shown(name)} {wrong}", remedy)
+        if name.endswith(VARIANCE) and (tensor < 0).any():
+            wrong = f"holds {shown(name)} with values below 0, which no variance has"
+            raise NotWeightsError(wrong, "save the weights of a network as it was trained")
     return taken
 
 
@@ -214,9 +224,10 @@ def _unusable(tensor: Tensor) -> str:
         return "without its values (on the meta device)"
     if tensor.layout != torch.strided:
         return f"as {tensor.layout}"
-    if not tensor.is_floating_point():
+    if tensor.dtype not in FLOATS:
         return f"as {tensor.dtype}"
-    return "" if tensor.isfinite().all() else "with values that are not finite"
+    # In float32, which not all that float64 holds fits.
+    return "" if tensor.float().isfinite().all() else "with values that are not finite"
 
 
 def _counted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -196,12 +196,15 @@ def test_the_ending_of_a_name_says_nothing(tmp_path: Path) -> None:
         (lambda t: t.to(torch.complex64), "as torch.complex64"),
         (lambda t: (100 * t).to(torch.int8), "as torch.int8"),
         (lambda t: t * 1e9 * 1e38, "with values that are not finite"),
+        (lambda t: t.double() * 1e9 * 1e38, "with values that are not finite"),
+        (lambda t: t.to(torch.float8_e4m3fn), "as torch.float8_e4m3fn"),
+        (lambda t: t.to(torch.float8_e5m2), "as torch.float8_e5m2"),
     ],
 )
 def test_tensors_that_are_not_finite_real_numbers_are_refused(
     tmp_path: Path, change: Callable[[Tensor], Tensor], said: str
 ) -> None:
-    """torch copies the last three without a word, and crashes on the first two."""
+    """torch copies most of them without a word, and crashes on the first two."""
     state = noisy().state_dict()
     path = saved({**state, "conv1.weight": change(state["conv1.weight"])}, tmp_path / "w.pth")
     for read in (loaded, source_of):
@@ -216,6 +219,26 @@ def test_weights_of_other_precisions_are_read(tmp_path: Path, kind: torch.dtype)
     report, found = loaded(saved(state, tmp_path / "w.pth"))
     assert set(report.matched) == counted(state)
     assert found["conv1.weight"].equal(state["conv1.weight"].float())
+
+
+def test_a_variance_below_nothing_is_refused(tmp_path: Path) -> None:
+    """Its root is not a number: every decision would be the first class."""
+    state = noisy().state_dict()
+    name = "stage2.0.branches.0.0.bn1.running_var"
+    state[name] = -state[name]
+    path = saved(state, tmp_path / "w.pth")
+    for read in (loaded, source_of):
+        with pytest.raises(WeightsError, match=f"holds {name} with values below 0"):
+            read(path)
+
+
+def test_single_numbers_under_the_names_of_weights_are_refused(tmp_path: Path) -> None:
+    state = dict.fromkeys(noisy().state_dict(), torch.tensor(1.0))
+    path = saved(state, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="0 of"):
+        loaded(path)
+    with pytest.raises(WeightsError, match="is a single number, and no tensor of weights"):
+        source_of(path)
 
 
 def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
