@@ -52,6 +52,10 @@ class ImageStore:
         image, mask = self._pair(index)
         return image.to(self._device), mask.to(self._device)
 
+    def name(self, index: int) -> str:
+        """Return what an image is called."""
+        return self._dataset.name(index)
+
     def _open(self) -> None:
         self._decoded: Decoded | None = None
         self._on_device: list[tuple[Tensor, Tensor]] = []

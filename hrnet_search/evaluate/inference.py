@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrnet_search.errors import Fault, WeightsError, shown
+
 Size = tuple[int, int]
 Network = Callable[[Tensor], Tensor]
 """Images float32 [N, 3, H, W], normalised, to logits [N, K, h, w] of any size."""
@@ -50,11 +52,29 @@ class Protocol:
         return self.stride or (max(1, self.window[0] * 2 // 3), max(1, self.window[1] * 2 // 3))
 
 
+class NotFiniteError(ArithmeticError):
+    """Scores of an image are not finite: the largest of them would be the first class, always.
+
+    `what` decided, `place` is which of the images that were given.
+    """
+
+    def __init__(self, what: str, place: int) -> None:
+        super().__init__(f"{what}: scores of image {place} are not finite")
+        self.what, self.place = what, place
+
+    def of(self, image: str) -> WeightsError:
+        """Return the error that a person is told, of an image by its name."""
+        wrong = f"its scores are not finite for the image {shown(image, 300)}"
+        return WeightsError(
+            Fault("", self.what, wrong, "weights of a network that decides", self.what)
+        )
+
+
 class Inference:
     """Decides on images by a protocol.
 
     `black` [3] is a black pixel after normalisation, `swaps` are the classes that trade places in
-    a mirror.
+    a mirror, `what` names the network where it decides nothing.
     """
 
     def __init__(
@@ -64,23 +84,24 @@ class Inference:
         align_corners: bool,
         black: Tensor,
         swaps: Sequence[tuple[int, int]] = (),
+        what: str = "the network",
     ) -> None:
         self._network, self._protocol, self._aligned = network, protocol, align_corners
-        self._black, self._swaps = black.view(1, 3, 1, 1), swaps
+        self._black, self._swaps, self._what = black.view(1, 3, 1, 1), swaps, what
 
     @torch.no_grad()
     def scores(self, images: Tensor) -> Tensor:
         """Return scores [N, K, H, W] of images [N, 3, H, W]: the largest one is the decision.
 
-        Logits where images are decided on once, else sums of exp of logits.
+        Logits where images are decided on once, else sums of exp of logits. Raise NotFiniteError.
         """
         if self._protocol.is_plain:
-            return self._upsampled(self._network(images), images)
-        return torch.stack(list(self._by_scale(images))).sum(dim=0)
+            return self._logits(images)
+        return self._finite(torch.stack(list(self._by_scale(images))).sum(dim=0))
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
-        """Return probabilities [N, K, H, W]."""
+        """Return probabilities [N, K, H, W]. Raise NotFiniteError."""
         scores = self.scores(images)
         if self._protocol.is_plain:
             return scores.softmax(dim=1)
@@ -129,10 +150,10 @@ class Inference:
 
     def _exp(self, images: Tensor) -> Tensor:
         """Return exp of logits, float64 for logits of any size, the mirror image's with them."""
-        logits = self._upsampled(self._network(images), images)
+        logits = self._logits(images)
         if self._protocol.flip:
             mirrored = images.flip(-1)
-            back = self._upsampled(self._network(mirrored), images).flip(-1)
+            back = self._logits(mirrored).flip(-1)
             logits = (logits + self._traded(back)) * 0.5
         return logits.double().exp()
 
@@ -142,8 +163,15 @@ class Inference:
             order[one], order[other] = other, one
         return logits[:, order] if self._swaps else logits
 
-    def _upsampled(self, logits: Tensor, images: Tensor) -> Tensor:
-        return _interpolated(logits, _size(images), self._aligned)
+    def _logits(self, images: Tensor) -> Tensor:
+        """Return logits at the size of the images; they are looked at while they are small."""
+        return _interpolated(self._finite(self._network(images)), _size(images), self._aligned)
+
+    def _finite(self, scores: Tensor) -> Tensor:
+        if scores.isfinite().all():
+            return scores
+        place = next(n for n, one in enumerate(scores) if not one.isfinite().all())
+        raise NotFiniteError(self._what, place)
 
 
 def resized(size: Size, scale: float, long_side: int) -> Size:

@@ -18,7 +18,7 @@ from hrnet_search.data.decode import read_image, read_size
 from hrnet_search.data.palette import indexed, overlaid
 from hrnet_search.data.places import is_image_name
 from hrnet_search.errors import Fault, InputError, shown
-from hrnet_search.evaluate.inference import Inference, Protocol
+from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol
 from hrnet_search.files import write_file
 from hrnet_search.records.data_spec import MAX_PIXELS
 from hrnet_search.trainings.models import Model
@@ -92,14 +92,17 @@ def write_masks(
     """Write the masks of images, and what else is wanted of them, into a folder.
 
     Raise InputError, before anything is written, where that would replace an image, DataError for
-    an image that cannot be read, StorageLostError.
+    an image that cannot be read, WeightsError for scores that are not finite, StorageLostError.
     """
     require_apart(files, folder, wanted)
     inference = model.inference(protocol)
     written: list[Written] = []
     for group in _groups(files, wanted.batch):
         images = [read_image(path, KEY, MAX_PIXELS) for path in group]
-        found = _decided(inference, model, images, wanted)
+        try:
+            found = _decided(inference, model, images, wanted)
+        except NotFiniteError as error:
+            raise error.of(str(group[error.place])) from error
         for path, image, scores in zip(group, images, found, strict=True):
             written.append(_write(path, image, scores, folder, wanted))
     return written

@@ -62,7 +62,8 @@ class Model:
             protocol = replace(protocol, window=self.window, whole_up_to=0.0, shifted=False)
         mean, std = (torch.tensor(part) for part in (self.data.mean, self.data.std))
         black = (-mean / std).to(self.device)
-        return Inference(self.network, protocol, self.align_corners, black, self.data.swaps)
+        swaps = self.data.swaps
+        return Inference(self.network, protocol, self.align_corners, black, swaps, self.what)
 
 
 def of_start(start: Start, weights: str | Path, device: str) -> Model:
@@ -103,14 +104,15 @@ def of_file(path: str | Path, device: str) -> Model:
         data = _described(facts, int(facts["classes"]))
         return _built(parse_config(facts["yaml"]).architecture, Schedule(data), file, place)
     try:
-        network = network_of(named_tensors(file).tensors)
+        network = network_of(named_tensors(file).tensors).float()  # files may hold halves
     except NotWeightsError as error:
         raise WeightsError(refusal(file, error)) from error
     except ValueError as error:
         raise WeightsError(refusal(file, NotWeightsError(str(error)))) from error
     if not has_head(network):
         wrong = "has no head: it decides nothing"
-        raise WeightsError(Fault("", str(path), wrong, "weights of a whole network"))
+        allowed = "weights of a whole network"
+        raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
     classes = len(network.state_dict()[SCORES[network.architecture.head]])
     return _model(network, Schedule(replace(UNKNOWN, classes=classes)), file, place)
 

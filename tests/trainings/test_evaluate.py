@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_up import network
+from safetensors.torch import load_file
 from small_configs import write_files
 
 import hrnet_search
@@ -72,6 +73,19 @@ def test_the_protocol_of_a_config_is_that_of_its_reader() -> None:
     )
     other = protocol_of(OfficialRule((1.0,), False, (480, 480), 520, cityscapes=False))
     assert (other.window, other.steps, other.shifted) == ((480, 480), (320, 320), False)
+
+
+def test_scores_that_are_not_finite_are_not_judged(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, space = write_files(tmp_path)
+    state = load_file(weights_file(trained, "last"))
+    state["last_layer.3.weight"].fill_(3e38)
+    save_weights(state, tmp_path / "w.safetensors", {})
+    words = ["--data", str(space), "--weights", str(tmp_path / "w.safetensors")]
+    assert main(["evaluate", str(config), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "w.safetensors: its scores are not finite for the image " in line
 
 
 WRONG = {

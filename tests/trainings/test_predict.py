@@ -95,6 +95,56 @@ def test_bare_weights_say_how_many_classes_they_tell_apart(
     assert found.shape == (7, *SIZES[0])
 
 
+def broken(**changed: float) -> dict[str, torch.Tensor]:
+    """Return the weights of a network whose last convolution is filled, by the name of a part."""
+    state = build(TINY, 3).eval().state_dict()
+    for part, value in changed.items():
+        state[f"last_layer.3.{part}"].fill_(value)
+    return state
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precisions_decide(
+    kind: torch.dtype, images: Path, tmp_path: Path
+) -> None:
+    state = {n: t.to(kind) if t.is_floating_point() else t for n, t in broken().items()}
+    torch.save(state, tmp_path / "bare.pth")
+    (found,) = hrnet_search.predict(tmp_path / "bare.pth", images / "im0.png", tmp_path / "out")
+    assert opened(found.mask).shape == SIZES[0]
+
+
+@pytest.mark.parametrize("words", [[], ["--flip"], ["--probabilities", "--scales", "1", "2"]])
+@pytest.mark.parametrize("part", [{"weight": 3e38}, {"weight": 3e38, "bias": 3e38}, {"bias": 800}])
+def test_scores_that_are_not_finite_decide_nothing(
+    part: dict[str, float],
+    words: list[str],
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every value of the file is finite; scores, or sums of exp of them, are not."""
+    torch.save(broken(**part), tmp_path / "bare.pth")
+    given = [str(tmp_path / "bare.pth"), str(images / "im0.png"), "-o", str(tmp_path / "out")]
+    if not words and part == {"bias": 800}:
+        assert main(["predict", *given]) == 0
+        return
+    assert main(["predict", *given, *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"its scores are not finite for the image {images / 'im0.png'}" in line
+    assert line.startswith(str(tmp_path / "bare.pth"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_a_head_is_named(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {name: t for name, t in broken().items() if not name.startswith("last_layer")}
+    torch.save(state, tmp_path / "trunk.pth")
+    assert main(["predict", str(tmp_path / "trunk.pth"), str(images), "-o", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / 'trunk.pth'}: has no head")
+
+
 def one_convolution(path: Path, shape: list[str | int | None]) -> torch.nn.Conv2d:
     """Write an ONNX file of one convolution, whose logits have a quarter of the size; return it."""
     from onnx import TensorProto, helper, numpy_helper, save
