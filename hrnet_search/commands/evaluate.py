@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 WHICH = ("best", "last")
-MOST_SCALE = 16
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -142,8 +141,18 @@ def _judged(
     spin_less()
     from hrnet_search.trainings.judged import judge
 
+    require_batch(batch)
     model, schedule, protocol = _opened(asked, weights, which)
     return judge(model, schedule, protocol_with(how, protocol), batch, boundary)
+
+
+def require_batch(batch: int | None) -> None:
+    """Raise InputError for more images at once than a space file may ask for, or for none."""
+    from hrnet_search.space.kinds import beyond
+    from hrnet_search.space.sections import bounds_of
+
+    if faults := list(beyond("--batch", batch, bounds_of("batch"))):
+        raise InputError(faults)
 
 
 def _opened(asked: Asked, weights: str | None, which: str) -> tuple[Model, Schedule, Protocol]:
@@ -181,6 +190,7 @@ def protocol_with(how: Mapping[str, Any], protocol: Protocol | None = None) -> P
     from hrnet_search.evaluate.inference import Protocol
 
     asked = {key: value for key, value in how.items() if value is not None}
+    _check_sizes(asked)
     given: dict[str, Any] = {key: asked[key] for key in ("flip",) if key in asked}
     if asked.get("whole"):
         given |= {"window": None, "stride": None}
@@ -200,11 +210,32 @@ def protocol_with(how: Mapping[str, Any], protocol: Protocol | None = None) -> P
 
 
 def _scales(given: Sequence[float]) -> tuple[float, ...]:
+    from hrnet_search.library.schedule import MOST_SCALE
+
     scales = tuple(map(float, given))
     if scales and all(0 < scale <= MOST_SCALE for scale in scales):
         return scales
-    wrong, allowed = f"{shown(list(scales))} are not scales", "above 0, at most 16"
+    wrong, allowed = f"{shown(list(scales))} are not scales", f"above 0, at most {MOST_SCALE}"
     raise InputError(Fault("--scales", scales, wrong, allowed))
+
+
+def _check_sizes(asked: Mapping[str, Any]) -> None:
+    """Raise InputError for sizes that no image may have in a space file either."""
+    from hrnet_search.space.kinds import Bounds, Integer, Size, beyond
+    from hrnet_search.space.reader import PIXELS
+
+    bounds: dict[str, Bounds] = {
+        "window": Size(1),
+        "stride": Size(1),
+        "base_size": Integer(0, PIXELS),
+    }
+    faults = [
+        fault
+        for name, kind in bounds.items()
+        for fault in beyond(f"--{name.replace('_', '-')}", asked.get(name), kind)
+    ]
+    if faults:
+        raise InputError(faults)
 
 
 def _check_stride(protocol: Protocol) -> None:

@@ -14,13 +14,12 @@ from hrnet_search.commands.arguments import (
     offer,
     output,
     positive,
-    require_positive,
 )
 from hrnet_search.commands.driver import spin_less
 from hrnet_search.commands.evaluate import WHICH
 from hrnet_search.commands.outcome import DONE, say
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
-from hrnet_search.errors import counted
+from hrnet_search.errors import InputError, counted
 from hrnet_search.paths import absolute, expanded
 
 if TYPE_CHECKING:
@@ -107,14 +106,17 @@ def predict(
     StorageLostError.
     """
     spin_less()
-    from hrnet_search.commands.evaluate import protocol_with
+    from hrnet_search.commands.evaluate import protocol_with, require_batch
+    from hrnet_search.space.kinds import Size, beyond
     from hrnet_search.trainings.masks import Wanted, found_images, write_masks
 
-    require_positive(("batch", batch))
+    require_batch(batch)
+    protocol = protocol_with({"flip": flip, "scales": tuple(scales), "window": window})
+    if faults := list(beyond("--size", size, Size(1))):
+        raise InputError(faults)
     given = [images] if isinstance(images, str | Path) else images
     files = found_images([Path(expanded(str(path))) for path in given])
     model = _model(expanded(str(source)), which, device)
-    protocol = protocol_with({"flip": flip, "scales": tuple(scales), "window": window})
     wanted = Wanted(overlay, probabilities, size or model.data.size, batch)
     written = write_masks(model, protocol, files, absolute(folder), wanted)
     return [Predicted(*paths) for paths in written]

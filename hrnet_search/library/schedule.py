@@ -22,12 +22,16 @@ from hrnet_search.library.keys import (
     Sections,
     decoded,
     gpu_count,
+    scale_factor,
     scale_range,
     width_height,
 )
 from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
 from hrnet_search.records.schedule import AUX_WEIGHT, BLACK_PADDING, Schedule
+from hrnet_search.space.kinds import Bounds, Integer, Size
+from hrnet_search.space.reader import PIXELS
+from hrnet_search.space.sections import FACTOR, bounds_of
 
 PRESET_OF = {
     "cityscapes": "cityscapes",
@@ -47,10 +51,6 @@ NO_MEANING = ("WORKERS", "PRINT_FREQ", "CUDNN", "OUTPUT_DIR", "LOG_DIR", "TRAIN.
 Check = tuple[Callable[[Any], bool], str]
 
 
-def _count(value: Any) -> bool:
-    return type(value) is int and value >= 1
-
-
 def _whole(value: Any) -> bool:
     return type(value) is int and value >= 0
 
@@ -59,18 +59,21 @@ def _number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def _pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_count, value))
+def _within(bounds: Bounds) -> Check:
+    """Return the check of a value that a space file may hold too, by the same bounds."""
+    return bounds.holds, bounds.allowed
 
 
-COUNT: Check = (_count, "an integer of at least 1")
-WHOLE: Check = (_whole, "an integer of at least 0")
+def _size(bounds: Bounds) -> Check:
+    return bounds.holds, f"[width, height], {bounds.allowed}"
+
+
+MOST_SCALE = 16
+"""Times its size at which an image is decided on, at most."""
+
+SIDE: Check = _within(Integer(1, PIXELS))
 FLAG: Check = (lambda v: type(v) is bool, "true or false")
 TEXT: Check = (lambda v: isinstance(v, str), "text")
-PAIR: Check = (_pair, "[width, height] in pixels")
-RATE: Check = (lambda v: _number(v) and v > 0, "a number above 0")
-SHARE: Check = (lambda v: _number(v) and 0 <= v < 1, "a number of at least 0, below 1")
-AMOUNT: Check = (lambda v: _number(v) and v >= 0, "a number of at least 0")
 
 CHECKS: dict[str, Check] = {
     "DATASET.DATASET": TEXT, "DATASET.ROOT": TEXT, "DATASET.TRAIN_SET": TEXT,
@@ -80,36 +83,40 @@ CHECKS: dict[str, Check] = {
     "LOSS.USE_OHEM": FLAG, "LOSS.OHEMTHRES": (
         lambda v: _number(v) and 0 < v <= 1, "a number above 0, at most 1"
     ),
-    "LOSS.OHEMKEEP": COUNT, "LOSS.BALANCE_WEIGHTS": (
+    "LOSS.OHEMKEEP": _within(bounds_of("ohem_keep")), "LOSS.BALANCE_WEIGHTS": (
         lambda v: isinstance(v, list | tuple) and list(v) == [1], "[1]"
     ),
-    "TRAIN.IMAGE_SIZE": PAIR, "TRAIN.BASE_SIZE": COUNT,
+    "TRAIN.IMAGE_SIZE": _size(bounds_of("crop")), "TRAIN.BASE_SIZE": SIDE,
     "TRAIN.DOWNSAMPLERATE": (lambda v: _number(v) and v == 1, "1"),
     "TRAIN.FLIP": FLAG, "TRAIN.MULTI_SCALE": (lambda v: v is True, "true"),
-    "TRAIN.SCALE_FACTOR": WHOLE, "TRAIN.RANDOM_BRIGHTNESS": FLAG,
+    "TRAIN.SCALE_FACTOR": _within(Integer(0, scale_factor(FACTOR.most))),
+    "TRAIN.RANDOM_BRIGHTNESS": FLAG,
     "TRAIN.RANDOM_BRIGHTNESS_SHIFT_VALUE": (
         lambda v: _whole(v) and v <= 255, "an integer from 0 to 255"
     ),
-    "TRAIN.LR": RATE, "TRAIN.OPTIMIZER": (lambda v: v == "sgd", "sgd"), "TRAIN.MOMENTUM": SHARE,
-    "TRAIN.WD": AMOUNT, "TRAIN.NESTEROV": FLAG,
+    "TRAIN.LR": _within(bounds_of("lr")), "TRAIN.OPTIMIZER": (lambda v: v == "sgd", "sgd"),
+    "TRAIN.MOMENTUM": _within(bounds_of("momentum")),
+    "TRAIN.WD": _within(bounds_of("weight_decay")), "TRAIN.NESTEROV": FLAG,
     "TRAIN.NONBACKBONE_KEYWORDS": (
         lambda v: isinstance(v, list | tuple) and all(isinstance(k, str) and k for k in v),
         "a list of parts of names",
     ),
-    "TRAIN.END_EPOCH": COUNT,
+    "TRAIN.END_EPOCH": _within(bounds_of("steps")),
     "TRAIN.EXTRA_EPOCH": (lambda v: v == 0, "0: train on EXTRA_TRAIN_SET as a training of its own"),
-    "TRAIN.BATCH_SIZE_PER_GPU": COUNT,
-    "TEST.IMAGE_SIZE": PAIR, "TEST.BASE_SIZE": COUNT, "TEST.FLIP_TEST": FLAG, "TEST.SCALE_LIST": (
-        lambda v: isinstance(v, list | tuple) and bool(v) and all(_number(s) and s > 0 for s in v),
-        "a list of numbers above 0",
+    "TRAIN.BATCH_SIZE_PER_GPU": _within(bounds_of("batch")),
+    "TEST.IMAGE_SIZE": _size(Size(1)), "TEST.BASE_SIZE": SIDE, "TEST.FLIP_TEST": FLAG,
+    "TEST.SCALE_LIST": (
+        lambda v: isinstance(v, list | tuple) and bool(v)
+        and all(_number(s) and 0 < s <= MOST_SCALE for s in v),
+        f"a list of numbers above 0, at most {MOST_SCALE}",
     ),
 }  # fmt: skip
 """What the official trainer and test script read, and what of it can be run here."""
 
 OCR_CHECKS: dict[str, Check] = {
     "LOSS.BALANCE_WEIGHTS": (
-        lambda v: isinstance(v, list | tuple) and len(v) == 2 and all(map(_number, v))
-        and v[0] >= 0 and v[1] == 1,
+        lambda v: isinstance(v, list | tuple) and len(v) == 2
+        and bounds_of("aux_weight").holds(v[0]) and _number(v[1]) and v[1] == 1,
         "[0.4, 1] or another first number: the losses of the auxiliary and of the main output",
     ),
     "MODEL.NUM_OUTPUTS": (lambda v: v == 2, "2"),
@@ -228,7 +235,7 @@ class Values:
         spec = PRESETS[kind].spec if kind in PRESETS else None
         if spec is None or spec.classes != classes:
             spec = self._own_data(classes)
-        if reader == "lip" and _pair(self["TRAIN.IMAGE_SIZE"]):
+        if reader == "lip" and bounds_of("crop").holds(self["TRAIN.IMAGE_SIZE"]):
             height, width = self.crop
             swaps = PRESETS["lip"].swaps if type(classes) is int and classes >= 20 else ()
             spec = replace(spec, size=(width, height), swaps=swaps)

@@ -2,21 +2,23 @@
 
 One place for both, so that editors know what the loader accepts. What depends on other keys (a
 warm-up of fewer steps than there are) is a field of the kind: the table of a section has the
-widest, and the reader of the section narrows it.
+widest, and the reader of the section narrows it. Options of commands, and values of configs, that
+mean the same are held against the same kinds (`Bounds`).
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import yaml
 
 from hrnet_search.arch.yaml_nodes import MAX_NUMBER
-from hrnet_search.space.reader import NAME, PIXELS, SUFFIXED, Reader, Section
+from hrnet_search.errors import Fault, shown
+from hrnet_search.space.reader import NAME, PIXELS, SUFFIXED, Reader, Section, integers, numbers
 
 T_co = TypeVar("T_co", covariant=True)
 Schema = dict[str, Any]
@@ -38,6 +40,25 @@ class Kind(ABC, Generic[T_co]):
         """What is read, as JSON Schema 2020-12."""
 
 
+class Bounds(Protocol):
+    """What a value may be that stands elsewhere than in a space file: an option, a config."""
+
+    def holds(self, value: object) -> bool:
+        """Return whether a value is allowed."""
+        ...
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        ...
+
+
+def beyond(name: str, value: object, bounds: Bounds) -> Iterator[Fault]:
+    """Yield a fault for a value that is not within its bounds; None is no value."""
+    if value is not None and not bounds.holds(value):
+        yield Fault(name, value, f"{shown(value)} is not allowed", bounds.allowed)
+
+
 @dataclass(frozen=True)
 class Integer(Kind[int]):
     """An integer from `least` to `most`."""
@@ -47,6 +68,13 @@ class Integer(Kind[int]):
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> int | None:
         return reader.integer(node, path, self.least, self.most)
+
+    def holds(self, value: object) -> bool:
+        return type(value) is int and self.least <= value <= self.most
+
+    @property
+    def allowed(self) -> str:
+        return integers(self.least, self.most)
 
     @property
     def schema(self) -> Schema:
@@ -63,6 +91,15 @@ class Number(Kind[float]):
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> float | None:
         return reader.number(node, path, self.least, self.most, self.open_)
+
+    def holds(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return self.least <= value <= self.most and not (self.open_ and value == self.least)
+
+    @property
+    def allowed(self) -> str:
+        return numbers(self.least, self.most, self.open_)
 
     @property
     def schema(self) -> Schema:
@@ -168,6 +205,14 @@ class Size(Kind[tuple[int, int]]):
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> tuple[int, int] | None:
         return reader.size(node, path, self.least)
+
+    def holds(self, value: object) -> bool:
+        side = Integer(self.least, PIXELS)
+        return isinstance(value, list | tuple) and len(value) == 2 and all(map(side.holds, value))
+
+    @property
+    def allowed(self) -> str:
+        return f"two integers from {self.least} to {PIXELS}"
 
     @property
     def schema(self) -> Schema:

@@ -23,6 +23,19 @@ SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG])")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
+def integers(least: int, most: int) -> str:
+    """Return in words which integers are allowed."""
+    return (
+        f"an integer {f'from {least} to {most}' if most < MAX_NUMBER else f'of at least {least}'}"
+    )
+
+
+def numbers(least: float, most: float, open_: bool) -> str:
+    """Return in words which numbers are allowed: from `least`, or above it if `open_`."""
+    span = f"above {least:g}" if open_ else f"from {least:g}"
+    return f"a number {span}{f' to {most:g}' if most < MAX_NUMBER else ''}"
+
+
 class Reader:
     """Reads nodes of one file; `faults` grows, a value that cannot be read is None."""
 
@@ -60,9 +73,8 @@ class Reader:
         value = self.scalar(node, path)
         if value is None or (type(value) is int and least <= value <= most):
             return value
-        span = f"from {least} to {most}" if most < MAX_NUMBER else f"of at least {least}"
         wrong = "is not allowed" if type(value) is int else "is not an integer"
-        self.fault(node, path, f"{_spelt(value)} {wrong}", f"an integer {span}")
+        self.fault(node, path, f"{_spelt(value)} {wrong}", integers(least, most))
         return None
 
     def number(
@@ -78,10 +90,8 @@ class Reader:
         fits = type(value) in (int, float) and least <= value <= most
         if value is None or (fits and not (open_ and value == least)):
             return None if value is None else float(value)
-        span = f"above {least:g}" if open_ else f"from {least:g}"
-        upto = f" to {most:g}" if most < MAX_NUMBER else ""
         wrong = "is not allowed" if type(value) in (int, float) else "is not a number"
-        self.fault(node, path, f"{_spelt(value)} {wrong}", f"a number {span}{upto}")
+        self.fault(node, path, f"{_spelt(value)} {wrong}", numbers(least, most, open_))
         return None
 
     def amount(self, node: yaml.Node, path: str) -> float | None:

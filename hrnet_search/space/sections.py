@@ -34,6 +34,7 @@ from hrnet_search.records.search_options import HANG_S, SHARED
 from hrnet_search.space.initial_weights import FIRST_KEYS, MOST_STEPS, Init, Shared
 from hrnet_search.space.kinds import (
     Boolean,
+    Bounds,
     Integer,
     Kind,
     ListOf,
@@ -60,7 +61,8 @@ DEFAULTS = Schedule(DataSpec("shapes", 8))
 
 
 T = TypeVar("T")
-SEEDS = ListOf(Integer(0, 2**31), distinct=True)
+SEED = Integer(0, 2**31)
+SEEDS = ListOf(SEED, distinct=True)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,10 @@ class Scale(Kind[tuple[float, float]]):
         return _FACTORS.schema
 
 
-_FACTORS = ListOf(Number(0.1, 10), 2)
+FACTOR = Number(0.1, 10)
+"""How much larger or smaller images may become."""
+
+_FACTORS = ListOf(FACTOR, 2)
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,17 @@ SCHEDULE: dict[str, Kind[Any]] = {
     "hang_s": Number(1, 10**6),
 }
 SCHEDULE_KEYS = tuple(SCHEDULE)
+
+
+def bounds_of(key: str) -> Bounds:
+    """Return what a number or a size of the schedule may be, for those that stand elsewhere."""
+    kind = SCHEDULE[key]
+    if isinstance(kind, Parts):
+        return Integer(1, kind.batch)
+    assert isinstance(kind, Integer | Number | Size), "only numbers and sizes have bounds"
+    return kind
+
+
 PLAIN = (
     "momentum", "weight_decay", "power", "scale", "flip", "photometric", "ema", "precision",
     "memory_format", "compile", "aux_weight",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ from hrnet_search.records.schedule import (
     Schedule,
 )
 from hrnet_search.search.initial_weights import fingerprint_of
-from hrnet_search.space.sections import INHERITED, RATES
+from hrnet_search.space.kinds import Bounds, Integer, Number, beyond
+from hrnet_search.space.reader import PIXELS
+from hrnet_search.space.sections import INHERITED, RATES, SEED, bounds_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import TrainingRecord
 from hrnet_search.trainings.starts import Start
@@ -47,28 +49,19 @@ ENLARGED = 2.0
 """Times the size at which images are stored from which it is said that they are enlarged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Which numbers a field of `Overrides` may be, what they are called, and how that is said."""
+MOST_JUDGED = 10_000
+"""Results of a training that are kept and drawn."""
 
-    field: str
-    holds: Callable[[float], bool]
-    what: str
-    allowed: str
-
-
-RANGES = (
-    Range("ema", lambda v: 0 <= v < 1, "a decay", "0 to below 1"),
-    Range("lr", lambda v: 0 < v <= 100, "a learning rate", "above 0, at most 100"),
-    Range("base_size", lambda v: v >= 0, "a size", "pixels, or 0"),
-    Range(
-        "temperature",
-        lambda v: 0 < v <= MOST_TEMPERATURE,
-        "a temperature",
-        f"above 0, at most {MOST_TEMPERATURE:g}",
-    ),
-    Range("teacher_weight", lambda v: 0 < v <= 1, "a share of the loss", "above 0, at most 1"),
-)
+BOUNDS: dict[str, Bounds] = {
+    **{key: bounds_of(key) for key in ("steps", "batch", "accumulate", "crop", "lr", "ema")},
+    "epochs": bounds_of("steps"),
+    "base_size": Integer(0, PIXELS),
+    "seed": SEED,
+    "judged": Integer(1, MOST_JUDGED),
+    "temperature": Number(0, MOST_TEMPERATURE, open_=True),
+    "teacher_weight": Number(0, 1, open_=True),
+}
+"""Which numbers a field of `Overrides` may be: what it is in a space file, if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +98,13 @@ class Overrides:
     def _faults(self) -> Iterator[Fault]:
         if self.steps is not None and self.epochs is not None:
             yield Fault("--steps", self.steps, "cannot be set with --epochs", "one of the two")
-        for name in ("steps", "epochs", "batch", "accumulate", "judged"):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                yield Fault(f"--{name}", value, f"{shown(value)} is not a count", "from 1")
         for name, known in (("optimiser", OPTIMISERS), ("precision", (*PRECISIONS, AUTO))):
             value = getattr(self, name)
             if value is not None and value not in known:
                 allowed = ", ".join(known)
                 yield Fault(f"--{name}", value, f"{shown(value)} is not known", allowed)
-        for one in RANGES:
-            value = getattr(self, one.field)
-            if value is not None and not one.holds(value):
-                option = f"--{one.field.replace('_', '-')}"
-                yield Fault(option, value, f"{shown(value)} is not {one.what}", one.allowed)
+        for name, bounds in BOUNDS.items():
+            yield from beyond(f"--{name.replace('_', '-')}", getattr(self, name), bounds)
 
     def fields(self) -> dict[str, Any]:
         """Return what is asked for by the field of the schedule that it stands in."""
@@ -162,6 +148,8 @@ def plan_of(
     schedule, lines = _with_asked(schedule, start, asked)
     epoch = _epoch(inventory.train.images, schedule.batch)
     steps = asked.steps or (asked.epochs or start.epochs) * epoch
+    if faults := list(beyond(f"steps ({_length(asked)})", steps, bounds_of("steps"))):
+        raise InputError(faults)
     schedule = _stretched(schedule, steps)
     _check_parts(schedule, start)
     schedule = _on_this_machine(schedule, start, found, begun)
@@ -307,6 +295,11 @@ def _enlarged(schedule: Schedule) -> Iterator[str]:
         )
 
 
+def _length(asked: Overrides) -> str:
+    """Return where the number of steps came from."""
+    return "--steps" if asked.steps else "--epochs" if asked.epochs else "config"
+
+
 def _came_from(start: Start, asked: Overrides) -> dict[str, str]:
     """Return where each value of a schedule came from: an option, the config or the study."""
     options = {"long_side": "--base-size"}
@@ -316,9 +309,8 @@ def _came_from(start: Start, asked: Overrides) -> dict[str, str]:
     )  # fmt: skip
     found = dict.fromkeys(keys, start.source)
     found |= {key: options.get(key, f"--{key}") for key in asked.fields()}
-    length = "--steps" if asked.steps else "--epochs" if asked.epochs else "config"
     return {
-        "steps": length,
+        "steps": _length(asked),
         **found,
         "data": "--data" if "data" in start.origin else start.source,
         "init": "--init" if asked.init is not None else start.source,

@@ -19,13 +19,13 @@ import pytest
 import torch
 import yaml
 
-from hrnet_search.arch.hrnet_yaml import parse_config
+from hrnet_search.arch.hrnet_yaml import Config, parse_config
 from hrnet_search.data.augment import augmented, draw_windows
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.training.descent import Descent, rate
 from hrnet_search.evaluate.training.loss import Loss
 from hrnet_search.library.keys import CITYSCAPES_WEIGHTS
-from hrnet_search.library.schedule import Asked, asked_by
+from hrnet_search.library.schedule import Asked, asked_by, official_rule
 from hrnet_search.library.settle import Settling
 from hrnet_search.net.hrnet import build
 from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
@@ -39,14 +39,19 @@ OWN = DataSpec("folder", 6)
 
 def asked(changes: dict[str, Any] | None = None, data: DataSpec | None = None) -> Asked:
     """Return what the published yaml asks for, with values by `SECTION.KEY` in it."""
+    return asked_by(config(changes or {}), data)
+
+
+def config(changes: dict[str, Any]) -> Config:
+    """Return the published yaml with values by `SECTION.KEY` in it."""
     sections = yaml.safe_load(SMALL.read_text())
-    for key, value in (changes or {}).items():
+    for key, value in changes.items():
         *path, last = key.split(".")
         place = sections
         for part in path:
             place = place.setdefault(part, {})
         place[last] = value
-    return asked_by(parse_config(yaml.safe_dump(sections)), data)
+    return parse_config(yaml.safe_dump(sections))
 
 
 def test_the_published_yaml_asks_for_the_published_schedule() -> None:
@@ -204,6 +209,33 @@ def test_every_value_that_is_not_trained_here_is_named_in_one_round() -> None:
         asked(WRONG)
     named = {fault.path for fault in raised.value.faults}
     assert named >= set(WRONG) - {"DATASET.NUM_CLASSES"}
+
+
+TOO_LARGE = {
+    "TRAIN.SCALE_FACTOR": [96, 10**9], "TRAIN.BASE_SIZE": [2**14 + 1], "TRAIN.LR": [101, math.inf],
+    "TRAIN.IMAGE_SIZE": [[100_000, 100_000], [1, 1], [512, 31]], "TRAIN.END_EPOCH": [10**9],
+    "TRAIN.BATCH_SIZE_PER_GPU": [4097], "TRAIN.WD": [2], "LOSS.OHEMKEEP": [10**13],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", TOO_LARGE)
+def test_what_a_space_file_may_not_hold_a_config_may_not_either(key: str) -> None:
+    for value in TOO_LARGE[key]:
+        with pytest.raises(InputError) as raised:
+            asked({key: value}, OWN)
+        (fault,) = raised.value.faults
+        assert fault.path == key
+    assert asked({"TRAIN.SCALE_FACTOR": 95}, OWN).schedule.scale == (0.5, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("IMAGE_SIZE", [0, 512]), ("IMAGE_SIZE", [16385, 1]), ("BASE_SIZE", 16385),
+     ("SCALE_LIST", [17])],
+)  # fmt: skip
+def test_sizes_that_no_image_may_have_are_not_tested_at(key: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"TEST\.{key}"):
+        official_rule(config({f"TEST.{key}": value}))
 
 
 def test_an_ocr_config_asks_for_two_outputs_by_their_weights() -> None:

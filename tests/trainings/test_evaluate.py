@@ -99,6 +99,16 @@ WRONG = {
         ["DIR", "--window", "8", "8", "--stride", "9", "8"], "leaves pixels out"
     ),
     "a scale of nothing": (["DIR", "--scales", "0"], "are not scales"),
+    **{
+        f"{name} {values[0]}": (["DIR", name, *values], f"{name}: ")
+        for name, values in (
+            ("--window", ["16385", "1"]),
+            ("--stride", ["16385", "1"]),
+            ("--base-size", ["16385"]),
+            ("--batch", ["4097"]),
+            ("--scales", ["17"]),
+        )
+    },
     "a folder of nothing": (["EMPTY"], "is a folder, and not a study"),
 }  # fmt: skip
 

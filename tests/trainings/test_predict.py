@@ -229,6 +229,10 @@ def test_what_is_wrong_is_one_line_and_exit_2(
         ([str(broken), image], "cannot be run"),
         (["no.pt", image], "no.pt"),
         ([image, image], "image"),
+        ([str(trained), image, "--size", "100000", "100000"], "--size: (100000, 100000) is not"),
+        ([str(trained), image, "--window", "1", "16385"], "--window: (1, 16385) is not allowed"),
+        ([str(trained), image, "--batch", "4097"], "--batch: 4097 is not allowed"),
+        ([str(trained), image, "--scales", "17"], "are not scales"),
     ):
         assert main(["predict", *given, "-o", str(tmp_path / "out")]) == 2
         (line,) = capsys.readouterr().err.splitlines()

@@ -272,7 +272,28 @@ REFUSED = {
     "no such teacher": (["CONFIG", "--data", "SPACE", "--teacher", "no.pt"], "no.pt is not a file"),
     "a teacher of text": (["CONFIG", "--data", "SPACE", "--teacher", "CONFIG"], "is text"),
     "a temperature": (["CONFIG", "--data", "SPACE", "--temperature", "0"], "--temperature: 0.0"),
-    "a share": (["CONFIG", "--data", "SPACE", "--teacher-weight", "2"], "not a share of the loss"),
+    "a share": (["CONFIG", "--data", "SPACE", "--teacher-weight", "2"], "a number above 0 to 1"),
+    **{
+        f"{name} {values[0]}": (["CONFIG", "--data", "SPACE", name, *values], f"{name}: ")
+        for name, values in (
+            ("--seed", ["99999999999999999999"]),
+            ("--crop", ["1", "1"]),
+            ("--crop", ["100000", "100000"]),
+            ("--steps", ["999999999999"]),
+            ("--epochs", ["999999999999"]),
+            ("--batch", ["4097"]),
+            ("--accumulate", ["4097"]),
+            ("--base-size", ["16385"]),
+            ("--judged", ["999999999999"]),
+            ("--lr", ["101"]),
+            ("--ema", ["0.999999"]),
+            ("--temperature", ["101"]),
+        )
+    },
+    "epochs of too many steps": (
+        ["CONFIG", "--data", "SPACE", "--epochs", "99999999"],
+        "steps (--epochs): 299999997 is not allowed, allowed: an integer from 1 to 100000000",
+    ),
     "another folder": (["CONFIG", "--data", "SPACE", "-o", "FULL"], "it is not a training"),
 }
 
