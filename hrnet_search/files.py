@@ -42,7 +42,7 @@ def refuse_links(folder: Path) -> None:
 def refuse_link(path: Path) -> None:
     """Raise StudyError if a path is a symbolic link: what it points to is another's."""
     if path.is_symlink():
-        allowed = "a file or folder of the study itself"
+        allowed = "a file or folder that is no link"
         raise StudyError(
             Fault("", str(path), "is a symbolic link, not followed", allowed, str(path))
         )

@@ -101,9 +101,17 @@ def device(text: str) -> str:
     raise argparse.ArgumentTypeError(wrong)
 
 
+def named(text: str) -> str:
+    """Read the name of a file or folder; an empty one would be the folder that one is in."""
+    if not text:
+        allowed = "the name of a file or folder"
+        raise argparse.ArgumentTypeError(f"'' names nothing, allowed: {allowed}")
+    return expanded(text)
+
+
 def output(text: str) -> str:
     """Read a folder to write to, which is there or can be made."""
-    path = expanded(text)
+    path = named(text)
     if why := why_not_written(path):
         raise argparse.ArgumentTypeError(f"{shown(path, 300)}: {why}")
     return path

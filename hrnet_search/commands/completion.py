@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from hrnet_search.commands.arguments import offered, output
+from hrnet_search.commands.arguments import named, offered, output
 from hrnet_search.commands.outcome import DONE, say_as_it_is
 from hrnet_search.paths import expanded
 
@@ -32,7 +32,7 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
         words = offered(action)
         if words:
             action.choices = words
-        elif action.type in (expanded, output):
+        elif action.type in (expanded, named, output):
             folder = action.type is output or action.metavar in FOLDERS
             vars(action)["complete"] = shtab.DIRECTORY if folder else shtab.FILE
     script: str = shtab.complete(parser, shell)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrnet_search.commands.arguments import device, number, offer, output, positive, whole
+from hrnet_search.commands.arguments import device, named, number, offer, output, positive, whole
 from hrnet_search.commands.driver import spin_less
 from hrnet_search.commands.outcome import DONE, say, say_as_it_is
 from hrnet_search.commands.train import Asked, start_of
@@ -31,16 +31,16 @@ def add(sub: argparse.ArgumentParser) -> None:
     """Add the arguments of `evaluate`."""
     add = sub.add_argument
     what = "HRNet-library yaml, or the folder of a training or a study"
-    add("source", type=expanded, metavar="CONFIG|DIR", help=what)
-    add("--weights", type=expanded, metavar="FILE", help="weights (those of the folder)")
-    which = "which weights of a training: best (its highest mIoU) or last"
-    add("--which", choices=WHICH, default=WHICH[0], help=which)
+    add("source", type=named, metavar="CONFIG|DIR", help=what)
+    add("--weights", type=named, metavar="FILE", help="weights (those of the folder)")
+    which = "which weights of a training: best (its highest mIoU; the default) or last"
+    add("--which", choices=WHICH, help=which)
     one = sub.add_mutually_exclusive_group()
     one.add_argument("--trial", type=whole, metavar="N", help="which trial of a study")
     one.add_argument("--pick", metavar="BUDGET", help="the best within one, as latency_ms<=20")
     space = "space file whose data section says on what a config is judged"
-    add("--data", type=expanded, metavar="SPACE", help=space)
-    add("--data-root", type=expanded, metavar="DIR", help="where the images and masks are")
+    add("--data", type=named, metavar="SPACE", help=space)
+    add("--data-root", type=named, metavar="DIR", help="where the images and masks are")
     _add_protocol(sub)
     add("--batch", type=positive, metavar="N", help="images at once")
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
@@ -95,7 +95,7 @@ def evaluate(
     source: str | Path,
     weights: str | Path | None = None,
     *,
-    which: str = "best",
+    which: str | None = None,
     trial: int | None = None,
     pick: str | None = None,
     data: str | Path | None = None,
@@ -112,17 +112,15 @@ def evaluate(
 ) -> Judged:
     """Judge the network of a config, a training or a study with `weights` on validation images.
 
-    Without `weights` they are those of the training (`which` is best or last) or of the trial.
-    A config is judged as its TEST section says, on whole images if `whole`; all else on whole
-    images, once. Sizes are (height, width). The result has `figures` with `intervals` over images,
-    `evaluation` with a confusion matrix an image, and `plain()` for programs. Raise InputError,
-    DataError, WeightsError or StudyError for input that is wrong.
+    Without `weights` they are those of the training (`which` is best, if not given, or last) or of
+    the trial. A config is judged as its TEST section says, on whole images if `whole`; all else on
+    whole images, once. Sizes are (height, width). The result has `figures` with `intervals` over
+    images, `evaluation` with a confusion matrix an image, and `plain()` for programs. Raise
+    InputError, DataError, WeightsError or StudyError for input that is wrong.
     """
     places = (None if p is None else expanded(str(p)) for p in (weights, data, data_root))
     file, data_file, root = places
     asked = Asked(expanded(str(source)), None, trial, pick, data_file, root, device)
-    if which not in WHICH:
-        raise InputError(Fault("which", which, f"{shown(which)} is not known", "best, last"))
     how = {
         "flip": flip, "scales": scales, "window": window, "stride": stride,
         "base_size": base_size, "whole": whole,
@@ -133,7 +131,7 @@ def evaluate(
 def _judged(
     asked: Asked,
     weights: str | None,
-    which: str,
+    which: str | None,
     how: dict[str, Any],
     batch: int | None,
     boundary: bool,
@@ -155,7 +153,9 @@ def require_batch(batch: int | None) -> None:
         raise InputError(faults)
 
 
-def _opened(asked: Asked, weights: str | None, which: str) -> tuple[Model, Schedule, Protocol]:
+def _opened(
+    asked: Asked, weights: str | None, which: str | None
+) -> tuple[Model, Schedule, Protocol]:
     """Return what judges, on which data, and how unless it is asked for otherwise."""
     from hrnet_search.evaluate.inference import Protocol
     from hrnet_search.store.kept import no_weights, weights_path
@@ -165,8 +165,10 @@ def _opened(asked: Asked, weights: str | None, which: str) -> tuple[Model, Sched
     from hrnet_search.trainings.starts import is_study, rule_of, with_root
 
     file = None if weights is None else Path(weights)
+    best_or_last = chosen(which, asked.source, weights)
     if is_training(asked.source):
-        model = of_training(asked.source, which, asked.device, file)
+        _require_plain(asked)
+        model = of_training(asked.source, best_or_last, asked.device, file)
         return model, with_root(model.schedule, asked.data_root), Protocol()
     start = start_of(asked)
     if is_study(asked.source):
@@ -180,6 +182,38 @@ def _opened(asked: Asked, weights: str | None, which: str) -> tuple[Model, Sched
         raise InputError(Fault("--weights", None, wrong, allowed, asked.source))
     protocol = Protocol() if asked.data else protocol_of(rule_of(start))
     return of_start(start, file, asked.device), start.schedule, protocol
+
+
+def chosen(which: str | None, source: str, weights: str | None = None) -> str:
+    """Return which weights of a training are meant; raise InputError where there is no choice."""
+    from hrnet_search.store.trainings import is_training
+
+    if which is None:
+        return WHICH[0]
+    if which not in WHICH:
+        wrong, allowed = f"{shown(which)} is not known", ", ".join(WHICH)
+    elif weights is not None:
+        wrong, allowed = f"{which} is not used with --weights", "one of the two"
+    elif not is_training(source):
+        wrong = f"{shown(source, 300)} is not a training"
+        allowed = "with the folder of a training"
+    else:
+        return which
+    raise InputError(Fault("--which", which, wrong, allowed))
+
+
+def _require_plain(asked: Asked) -> None:
+    """Raise InputError for what chooses a network or data where a training has its own."""
+    given = {"--trial": asked.trial, "--pick": asked.pick, "--data": asked.data}
+    wrong = f"{shown(asked.source, 300)} is a training, with a network and data of its own"
+    allowed = {"--data": "with a config"}
+    faults = [
+        Fault(name, value, wrong, allowed.get(name, "with the folder of a study"))
+        for name, value in given.items()
+        if value is not None
+    ]
+    if faults:
+        raise InputError(faults)
 
 
 def protocol_with(how: Mapping[str, Any], protocol: Protocol | None = None) -> Protocol:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_search.commands.arguments import (
     device,
+    named,
     number,
     offer,
     output,
@@ -40,13 +41,13 @@ def add(sub: argparse.ArgumentParser) -> None:
     """Add the arguments of `predict`."""
     add = sub.add_argument
     what = "folder of a training, weights of an HRNet, or an ONNX file"
-    add("source", type=expanded, metavar="DIR|FILE", help=what)
+    add("source", type=named, metavar="DIR|FILE", help=what)
     images = "images, or folders of images"
-    add("images", nargs="+", type=expanded, metavar="IMAGE", help=images)
+    add("images", nargs="+", type=named, metavar="IMAGE", help=images)
     where = "folder for the masks"
     add("-o", "--output", type=output, required=True, metavar="DIR", help=where)
-    which = "which weights of a training: best (its highest mIoU) or last"
-    add("--which", choices=WHICH, default=WHICH[0], help=which)
+    which = "which weights of a training: best (its highest mIoU; the default) or last"
+    add("--which", choices=WHICH, help=which)
     add("--no-overlay", action="store_true", help="masks alone, without the images below them")
     add("--probabilities", action="store_true", help="also as npz: float16 [classes, H, W]")
     add("--flip", action="store_true", help="add the mirror image of each")
@@ -86,7 +87,7 @@ def predict(
     images: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
-    which: str = "best",
+    which: str | None = None,
     overlay: bool = True,
     probabilities: bool = False,
     flip: bool = False,
@@ -98,15 +99,15 @@ def predict(
 ) -> list[Predicted]:
     """Write the masks of images, or of folders of images, into `folder`; return what was written.
 
-    `source` is the folder of a training (`which` weights: best or last), a weight file or an ONNX
-    file. Masks have the size of their images and hold class ids, with a palette. Sizes are
-    (height, width); `size` is what images are resized to first, as for the training if not given.
-    Raise InputError for images that are not there, would be written under one name or would be
+    `source` is the folder of a training (`which` weights: best, if not given, or last), a weight
+    file or an ONNX file. Masks have the size of their images and hold class ids, with a palette.
+    Sizes are (height, width); `size` is what images are resized to first, as for the training if
+    not given. Raise InputError for images that are not there, would be written under one name or would be
     replaced by what is written, DataError for one that cannot be read, WeightsError,
     StorageLostError.
     """
     spin_less()
-    from hrnet_search.commands.evaluate import protocol_with, require_batch
+    from hrnet_search.commands.evaluate import chosen, protocol_with, require_batch
     from hrnet_search.space.kinds import Size, beyond
     from hrnet_search.trainings.masks import Wanted, found_images, write_masks
 
@@ -116,7 +117,8 @@ def predict(
         raise InputError(faults)
     given = [images] if isinstance(images, str | Path) else images
     files = found_images([Path(expanded(str(path))) for path in given])
-    model = _model(expanded(str(source)), which, device)
+    place = expanded(str(source))
+    model = _model(place, chosen(which, place), device)
     wanted = Wanted(overlay, probabilities, size or model.data.size, batch)
     written = write_masks(model, protocol, files, absolute(folder), wanted)
     return [Predicted(*paths) for paths in written]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hrnet_search.commands.arguments import (
     add_progress,
     device,
+    named,
     number,
     offer,
     output,
@@ -73,15 +74,15 @@ def add(sub: argparse.ArgumentParser) -> None:
     """Add the arguments of `train`."""
     add = sub.add_argument
     what = "HRNet-library yaml, or the folder of a study"
-    add("source", type=expanded, metavar="CONFIG|STUDY", help=what)
+    add("source", type=named, metavar="CONFIG|STUDY", help=what)
     add("-o", "--output", type=output, metavar="DIR", help="the training's folder (results/NAME)")
     one = sub.add_mutually_exclusive_group()
     one.add_argument("--trial", type=whole, metavar="N", help="which trial of a study")
     budget = "the best network of a study within a budget, as latency_ms<=20 or macs<=2.5G"
     one.add_argument("--pick", metavar="BUDGET", help=f"{budget} (the best of all)")
     space = "space file whose data section says what a config is trained on"
-    add("--data", type=expanded, metavar="SPACE", help=space)
-    add("--data-root", type=expanded, metavar="DIR", help="where the images and masks are")
+    add("--data", type=named, metavar="SPACE", help=space)
+    add("--data-root", type=named, metavar="DIR", help="where the images and masks are")
     _add_schedule(sub)
     _add_teacher(sub)
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
@@ -115,7 +116,7 @@ def _add_schedule(sub: argparse.ArgumentParser) -> None:
         "weights to start from: none, pretrained (as the config says), shared (slices of a study's"
     )
     init = f"{init} shared weights) or a file"
-    add("--init", type=expanded, metavar="FILE", help=init)
+    add("--init", type=named, metavar="FILE", help=init)
     judged = f"how often it is judged at most, at the ends of epochs ({JUDGED})"
     add("--judged", type=positive, default=JUDGED, metavar="N", help=judged)
 
@@ -124,7 +125,7 @@ def _add_teacher(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("learn from another network and from the labels")
     add = group.add_argument
     teacher = "weights of a whole network of the same classes, or an ONNX file"
-    add("--teacher", type=expanded, metavar="FILE", help=teacher)
+    add("--teacher", type=named, metavar="FILE", help=teacher)
     add("--teacher-weight", type=number, default=TEACHER_WEIGHT, metavar="W",
         help=f"its share of the loss ({TEACHER_WEIGHT:g})")  # fmt: skip
     add("--temperature", type=number, default=TEMPERATURE, metavar="T",
@@ -293,7 +294,7 @@ def start_of(asked: Asked) -> Start:
     if Path(asked.source).is_dir():
         wrong = "is a folder, and not a study"
         allowed = "an HRNet-library yaml, or the folder of a study"
-        raise InputError(Fault("", asked.source, wrong, allowed, asked.source))
+        raise InputError(Fault("", asked.source, wrong, allowed, asked.source or "''"))
     for name, value in (("--trial", asked.trial), ("--pick", asked.pick)):
         if value is not None:
             wrong = f"{shown(asked.source, 300)} is not a study"

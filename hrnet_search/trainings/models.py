@@ -29,6 +29,7 @@ from hrnet_search.store.trainings import read_record, weights_file
 from hrnet_search.trainings.onnx_network import OnnxFile, is_onnx
 from hrnet_search.trainings.starts import Start
 
+OPTION = "--device"
 UNKNOWN = DataSpec("", 0)
 SCORES = {PLAIN: "last_layer.3.weight", OCR: "cls_head.weight"}
 """The last convolution of each head: a row a class."""
@@ -71,7 +72,8 @@ def of_start(start: Start, weights: str | Path, device: str) -> Model:
 
     Raise WeightsError if they are not all that it has.
     """
-    found = _built(start.architecture, start.schedule, Path(weights), resolve_device(device))
+    place = resolve_device(device, OPTION)
+    found = _built(start.architecture, start.schedule, Path(weights), place)
     return replace(found, line=start.line)
 
 
@@ -82,7 +84,9 @@ def of_training(folder: str | Path, which: str, device: str, weights: Path | Non
     if not path.is_file():
         wrong, allowed = "is not there: nothing was judged yet", "after the first epoch"
         raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
-    return _built(record.architecture, record.schedule.schedule, path, resolve_device(device))
+    return _built(
+        record.architecture, record.schedule.schedule, path, resolve_device(device, OPTION)
+    )
 
 
 def of_file(path: str | Path, device: str) -> Model:
@@ -91,7 +95,7 @@ def of_file(path: str | Path, device: str) -> Model:
     What the file says of classes and normalisation is believed; else they are ImageNet's. Raise
     WeightsError for a file that is neither.
     """
-    file, place = Path(path), resolve_device(device)
+    file, place = Path(path), resolve_device(device, OPTION)
     if is_onnx(file):
         found = OnnxFile(file)
         data = _described(found.facts, found.classes)

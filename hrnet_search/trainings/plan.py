@@ -140,7 +140,7 @@ def plan_of(
     Raise InputError, DataError or WeightsError for what cannot be trained, in one round a sort.
     """
     asked.check()
-    found = resolve_device(device)
+    found = resolve_device(device, "--device")
     schedule = start.schedule
     inventory = inventory_of(schedule.data)
     contents = contents_of(schedule.data)
@@ -229,7 +229,7 @@ def _weights(schedule: Schedule, start: Start) -> Path:
     if schedule.init == PRETRAINED_INIT and not schedule.init_path:
         named, path = pretrained_name(start.base), pretrained_file(start.base)
         places = listed(map(str, pretrained_places(start.base))) if named else ""
-        key, what = "MODEL.PRETRAINED", shown(named, 300) or "no file is named"
+        key, what = "MODEL.PRETRAINED", shown(named, 300)
         where = f" (looked for {places})" if places else ""
     else:
         path = Path(schedule.init_path)

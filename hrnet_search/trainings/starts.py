@@ -211,7 +211,8 @@ def _root(config: Config, data_root: str | None) -> Path:
         if os.path.isdir(place):  # noqa: PTH112 -- Path.is_dir raises if a name is too long
             return place
     where = "--data-root" if data_root is not None else "DATASET.ROOT"
-    wrong = f"{shown(data_root or named, 300) or 'no folder'} is not a folder"
+    given = shown(data_root or named, 300)
+    wrong = f"{given} is not a folder" if given else "names no folder"
     raise DataError(Fault(where, named, wrong, "--data-root DIR", config.path))
 
 

@@ -211,7 +211,7 @@ def test_every_value_that_is_not_trained_here_is_named_in_one_round() -> None:
     assert named >= set(WRONG) - {"DATASET.NUM_CLASSES"}
 
 
-TOO_LARGE = {
+TOO_LARGE: dict[str, list[Any]] = {
     "TRAIN.SCALE_FACTOR": [96, 10**9], "TRAIN.BASE_SIZE": [2**14 + 1], "TRAIN.LR": [101, math.inf],
     "TRAIN.IMAGE_SIZE": [[100_000, 100_000], [1, 1], [512, 31]], "TRAIN.END_EPOCH": [10**9],
     "TRAIN.BATCH_SIZE_PER_GPU": [4097], "TRAIN.WD": [2], "LOSS.OHEMKEEP": [10**13],

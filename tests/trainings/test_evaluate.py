@@ -109,6 +109,22 @@ WRONG = {
             ("--scales", ["17"]),
         )
     },
+    "best of a config": (
+        ["CONFIG", "--data", "SPACE", "--weights", "OTHER", "--which", "best"], "--which: best is"
+    ),
+    "best of no training": (
+        ["CONFIG", "--which", "best"], "is not a training, allowed: with the folder of a training"
+    ),
+    "best of other weights": (
+        ["DIR", "--weights", "OTHER", "--which", "last"], "--which: last is not used with --weights"
+    ),
+    "a trial of a training": (["DIR", "--trial", "1"], "is a training, with a network and data"),
+    "a pick of a training": (["DIR", "--pick", "macs<=1G"], "is a training, with a network and"),
+    "other data of a training": (["DIR", "--data", "SPACE"], "--data: "),
+    "a device that is not here": (["DIR", "--device", "cuda:99"], "--device: there is no such"),
+    "data that are nowhere": (
+        ["ROOTLESS", "--weights", "OTHER"], "DATASET.ROOT: names no folder, allowed: --data-root"
+    ),
     "a folder of nothing": (["EMPTY"], "is a folder, and not a study"),
 }  # fmt: skip
 
@@ -121,7 +137,10 @@ def test_what_is_wrong_is_one_line_and_exit_2(
     other, empty = tmp_path / "other.safetensors", tmp_path / "empty"
     save_weights(build(network(8), 3), other, {})
     empty.mkdir()
-    places = {"CONFIG": config, "SPACE": space, "DIR": trained, "OTHER": other, "EMPTY": empty}
+    rootless = tmp_path / "rootless.yaml"
+    rootless.write_text(config.read_text().replace("ROOT: data/", "ROOT: ''"))
+    places = {"CONFIG": config, "SPACE": space, "DIR": trained, "OTHER": other, "EMPTY": empty,
+              "ROOTLESS": rootless}  # fmt: skip
     given, wrong = WRONG[name]
     assert main(["evaluate", *(str(places.get(word, word)) for word in given)]) == 2
     (line,) = capsys.readouterr().err.splitlines()

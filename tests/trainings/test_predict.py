@@ -135,6 +135,41 @@ def test_scores_that_are_not_finite_decide_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_best_and_last_are_of_a_training(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(broken(), tmp_path / "w.pth")
+    words = [str(tmp_path / "w.pth"), str(images), "-o", str(tmp_path / "o"), "--which", "last"]
+    assert main(["predict", *words]) == 2
+    assert "--which: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["train", ""], ["evaluate", ""], ["predict", "", "x"],
+                                   ["predict", "x", ""], ["train", "x", "--init", ""],
+                                   ["predict", "x", "y", "-o", ""]])  # fmt: skip
+def test_an_empty_name_is_not_the_folder_that_one_is_in(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["-o", "o"] if words[0] == "predict" and "-o" not in words else []
+    with pytest.raises(SystemExit) as ended:
+        main([*words, *more])
+    assert ended.value.code == 2
+    assert "'' names nothing" in capsys.readouterr().err
+
+
+def test_a_link_in_the_place_of_a_mask_is_refused(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "im0.png").symlink_to(tmp_path / "mine")
+    assert main(["predict", str(trained), str(images / "im0.png"), "-o", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "is a symbolic link, not followed, allowed: a file or folder that is no link"
+    )
+
+
 def test_a_file_without_a_head_is_named(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

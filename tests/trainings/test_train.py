@@ -269,6 +269,11 @@ REFUSED = {
     "no such weights": (["CONFIG", "--data", "SPACE", "--init", "no.pt"], "no.pt is not a file"),
     "no HRNet": (["CONFIG", "--data", "SPACE", "--init", "CONFIG"], "is text"),
     "an optimiser": (["CONFIG", "--data", "SPACE", "--optimiser", "lamb"], "lamb is not known"),
+    "no pretrained": (
+        ["CONFIG", "--data", "SPACE", "--init", "pretrained"],
+        "MODEL.PRETRAINED: names no file, allowed: a weight file, or --init none",
+    ),
+    "a device": (["CONFIG", "--data", "SPACE", "--device", "cuda:99"], "--device: there is no"),
     "no such teacher": (["CONFIG", "--data", "SPACE", "--teacher", "no.pt"], "no.pt is not a file"),
     "a teacher of text": (["CONFIG", "--data", "SPACE", "--teacher", "CONFIG"], "is text"),
     "a temperature": (["CONFIG", "--data", "SPACE", "--temperature", "0"], "--temperature: 0.0"),

@@ -16,10 +16,10 @@ from hrnet_search.evaluate.machine.load import cpu_model
 LIBRARIES = ("torch", "numpy")
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, key: str = "latency.device") -> torch.device:
     """Return the device that auto, cpu, cuda, cuda:N or cuda:MODEL names; auto prefers CUDA.
 
-    Raise InputError, naming the devices that there are.
+    Raise InputError, naming the devices that there are; `key` is where the name stands.
     """
     count = gpu_count()
     if name == "cpu" or (name == "auto" and not count):
@@ -37,7 +37,7 @@ def resolve_device(name: str) -> torch.device:
     if not is_device(name):
         wrong = f"{shown(name)} is not known"
     allowed = f"auto, or what is here: {there}"
-    raise InputError(Fault("latency.device", name, wrong, allowed))
+    raise InputError(Fault(key, name, wrong, allowed))
 
 
 def device_name(device: torch.device) -> str:
