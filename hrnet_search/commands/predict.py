@@ -102,8 +102,8 @@ def predict(
     `source` is the folder of a training (`which` weights: best, if not given, or last), a weight
     file or an ONNX file. Masks have the size of their images and hold class ids, with a palette.
     Sizes are (height, width); `size` is what images are resized to first, as for the training if
-    not given. Raise InputError for images that are not there, would be written under one name or would be
-    replaced by what is written, DataError for one that cannot be read, WeightsError,
+    not given. Raise InputError for images that are not there, would be written under one name or
+    would be replaced by what is written, DataError for one that cannot be read, WeightsError,
     StorageLostError.
     """
     spin_less()
