@@ -157,15 +157,15 @@ def _line(one: Fought) -> str:
     how = f"by {_times(one.longer)}, {_spelt(said.pairs)} seeds each"
     low, high = 100 * said.low, 100 * said.high
     if said.called == BETTER:
-        better = f"{100 * said.mean:.1f} points better than {duel.name} [{low:.1f}, {high:.1f}]"
+        better = f"{100 * said.mean:.1f} points better than {duel.name} [{low:z.1f}, {high:z.1f}]"
         return f"{pick} is {better}, {how}"
     if said.called == WORSE:
-        worse = f"{-100 * said.mean:.1f} points worse than {duel.name} [{-high:.1f}, {-low:.1f}]"
+        worse = f"{-100 * said.mean:.1f} points worse than {duel.name} [{-high:z.1f}, {-low:z.1f}]"
         return f"{pick} is {worse}, {how}"
     yet = " yet" if said.called == OPEN and not duel.why else ""
     return (
         f"{pick} is not shown to be better than {duel.name}{yet}:"
-        f" {100 * said.mean:+.1f} points [{low:.1f}, {high:.1f}], {how}{why}"
+        f" {100 * said.mean:+z.1f} points [{low:z.1f}, {high:z.1f}], {how}{why}"
     )
 
 

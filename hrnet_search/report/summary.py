@@ -64,7 +64,7 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
     if (record := notes.ablation) is not None:
         files = f"files: {study.folder / 'report'} (ablation.md, .tex, .csv, .json and plots)"
         lines = ablation_lines(record, study_remarks(study))
-        return "\n".join([*lines, "", files])
+        return "\n".join([*lines, "", _page_line(study), files])
     unreadable = [f"its note {name} cannot be read" for name in notes.unreadable]
     mixed = version_warning(study.trials())
     said = (*data_warnings(notes), *unreadable, *filter(None, [mixed]))
@@ -85,12 +85,16 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
     by = shown(front_and_pick(notes, believed), 300)
     signal = f"the search learned from {shown(learned_from(notes))}; {by}"
     lines += ["", f"ranking: {found.verdict} ({found.why})", f"signal:  {signal}", ""]
-    lines += [f"page:  {study.folder / 'report' / 'report.html'}"]
+    lines.append(_page_line(study))
     lines += [f"files: {study.folder / 'report'} (tables, and plots of completed trials)"]
     if not front.empty:
         lines.append(f"       {study.folder / 'configs'} (the front as HRNet configs)")
         lines += [f"train: {command}" for command in training_in_full(study)]
     return "\n".join(lines)
+
+
+def _page_line(study: Study) -> str:
+    return f"page:  {study.folder / 'report' / 'report.html'}"
 
 
 def _no_front(study: Study) -> Iterator[str]:

@@ -230,7 +230,7 @@ def _heat(
         for row, column in np.argwhere(np.isfinite(table)):
             value = table[row, column]
             ink = "white" if abs(value) > 0.6 * most else INK
-            text = f"{value:+.1f}"
+            text = f"{value:+z.1f}"
             axes.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
     bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
     bar.ax.tick_params(length=0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from hrnet_search.counts import short
-from hrnet_search.errors import shown
+from hrnet_search.errors import counted, shown
 from hrnet_search.files import write_file
 from hrnet_search.parts import Parts
 from hrnet_search.report.ablation.plots import write_ablation_plots
@@ -38,7 +38,7 @@ TEX_SPECIAL = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
-KINDS = {"arm": "arms", "main effect": "main effects", "interaction": "interactions"}
+KINDS = ("arm", "main effect", "interaction")
 
 
 def write_ablation(
@@ -206,11 +206,11 @@ def _cells(record: AblationRecord, effect: EffectRow) -> tuple[str, ...]:
     interval = NONE if effect.low is None else f"{_points(effect.low)} to {_points(effect.high)}"
     latency = NONE
     if effect.latency_ms is not None:
-        latency = f"{effect.latency_ms:+.2f}"
+        latency = f"{effect.latency_ms:+z.2f}"
         if effect.latency_noisy:
             latency += " noisy"
         elif effect.latency_low is not None and effect.latency_high is not None:
-            latency += f" [{effect.latency_low:+.2f}, {effect.latency_high:+.2f}]"
+            latency += f" [{effect.latency_low:+z.2f}, {effect.latency_high:+z.2f}]"
     return (
         effect.name,
         points,
@@ -255,8 +255,8 @@ def _reference(record: AblationRecord) -> str:
 
 def _remarks(record: AblationRecord, beside: Sequence[str]) -> list[str]:
     """Return what the numbers are and what they are not."""
-    sizes = [(k, sum(e.kind == kind for e in record.effects)) for kind, k in KINDS.items()]
-    family = ", ".join(f"{count} {name}" for name, count in sizes if count)
+    sizes = [(kind, sum(e.kind == kind for e in record.effects)) for kind in KINDS]
+    family = ", ".join(counted(count, kind) for kind, count in sizes if count)
     how = (
         "mIoU differences are paired by seed, in points of percent; intervals are t intervals of"
         " each difference alone; p is a sign-flip test, p (family) its maximum statistic over"
@@ -334,7 +334,7 @@ def _ascii(text: str) -> str:
 
 
 def _points(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:+.2f}"
+    return NONE if value is None else f"{100 * value:+z.2f}"
 
 
 def _p(value: float) -> str:

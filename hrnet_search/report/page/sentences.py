@@ -49,7 +49,7 @@ def verdict(found: Comparison) -> str:
     sure = "not significantly different" if found.p >= ALPHA else "significantly different"
     return (
         f"the front of {second} is {_larger(found.larger)} than that of {first} (95% interval"
-        f" {found.interval.low:+.4f} to {found.interval.high:+.4f}, p = {found.p:.3f}): {sure}."
+        f" {found.interval.low:+z.4f} to {found.interval.high:+z.4f}, p = {found.p:.3f}): {sure}."
         f" Both fronts were drawn again over {draws}: this says whether measuring again would turn"
         " the order around, not whether searching again would"
     )
@@ -82,7 +82,7 @@ def _facts(found: Evidence) -> Iterator[Fact]:
             f"what the search's own seed flatters the front by: {count} members were trained again"
             " with fresh seeds"
         )
-        yield Fact("Optimism of one seed", f"{100 * value:+.2f} points", text)
+        yield Fact("Optimism of one seed", f"{100 * value:+z.2f} points", text)
     yield _regret(found)
     yield _images(found)
     yield _screening(found)
@@ -114,7 +114,7 @@ def _ranking(found: Evidence) -> Iterator[Fact]:
         f"tau of {who} less the better of those two ({_range(rank.gain)}): where the"
         f" interval holds 0, {more} is not shown to rank better than counting"
     )
-    yield Fact("Gain over counting", f"{rank.gain.value:+.2f}", text)
+    yield Fact("Gain over counting", f"{rank.gain.value:+z.2f}", text)
 
 
 def _believed(found: Believed, accuracy: str) -> Fact:

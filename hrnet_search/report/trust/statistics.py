@@ -290,7 +290,7 @@ def _why(ranking: Ranking, who: str) -> str:
 
 
 def _signed(one: Interval) -> str:
-    return f"{one.value:+.2f}, {one.low:+.2f} to {one.high:+.2f}"
+    return f"{one.value:+z.2f}, {one.low:+z.2f} to {one.high:+z.2f}"
 
 
 def _signs(values: Floats) -> Floats:

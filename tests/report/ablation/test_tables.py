@@ -177,6 +177,28 @@ def test_the_terminal_gets_the_answer(make_study: MakeStudy) -> None:
         assert line in text
 
 
+def test_the_terminal_names_the_page_as_it_does_for_a_search(make_study: MakeStudy) -> None:
+    study = make_study(ablation=RECORD)
+    lines = summary(study).splitlines()
+    assert lines[-2] == f"page:  {study.folder / 'report' / 'report.html'}"
+    assert lines[-1].startswith("files: ")
+
+
+def test_one_difference_of_a_kind_has_no_plural() -> None:
+    rows = (RECORD.effects[0], *(replace(RECORD.effects[0], kind="main effect"),) * 2)
+    text = "\n".join(ablation_lines(replace(RECORD, effects=rows)))
+    assert "all of one kind (1 arm, 2 main effects)" in text
+
+
+def test_what_rounds_to_nothing_has_no_minus(make_study: MakeStudy) -> None:
+    nothing = effect("nothing", -0.00001, "undecided", low=-0.00002, high=0.0, latency_ms=-0.001,
+                     latency_low=-0.002, image_low=-0.00001)  # fmt: skip
+    record = replace(RECORD, effects=(nothing,))
+    for text in ("\n".join(ablation_lines(record)), markdown(record), latex(record)):
+        assert "+0.00 to +0.00" in text
+        assert "-0.00" not in text
+
+
 def test_equal_records_are_equal_pictures(tmp_path: Path) -> None:
     first = write_ablation_plots(factorial(), tmp_path / "a", Parts())
     again = write_ablation_plots(factorial(), tmp_path / "b", Parts())
