@@ -23,10 +23,19 @@ from hrnet_search.store.study import Study
 MARGIN = 0.05
 """Of the reference point beyond the most expensive member, in log cost."""
 
+ACCURACY_MARGIN = 0.1
+"""Of the reference point below the worst member, as a share of the best accuracy of both fronts.
+
+Not of their range: fronts of one member each have none, and it has to be more than seeds and
+images move a member by, or members drop out of the draws."""
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedFront:
-    """A front of one study: trial numbers, accuracies and costs in the order of cost."""
+    """A front of one study: trial numbers, accuracies and costs in the order of cost.
+
+    `name` is the study's; its folder's where both studies have one name.
+    """
 
     name: str
     numbers: tuple[int, ...]
@@ -64,45 +73,46 @@ class Comparison:
 def compare(first: Study, second: Study) -> Comparison:
     """Compare the fronts of two studies by hypervolume, over accuracy and log cost.
 
-    The reference point is the worst accuracy and the highest cost of both. Each front is kept as
+    The reference point is a margin below the worst accuracy and beyond the highest cost of both,
+    so that the worst and the most expensive member count too. Each front is kept as
     it is and its accuracies are drawn again, over images (the same for both, where both were
     judged on them) and seeds: this says whether measuring again would turn the order around, not
     whether searching again would. Raises InputError for a study without a front.
     """
-    name, condition = _common_cost(first, second)
+    cost, condition = _common_cost(first, second)
     # The same images for both, but seeds of its own for each.
     accuracy = _common_accuracy(first, second)
     sides = [
-        front_accuracy(study, name, seed, accuracy) for seed, study in enumerate((first, second))
+        front_accuracy(study, cost, seed, accuracy) for seed, study in enumerate((first, second))
     ]
     for study, side in zip((first, second), sides, strict=True):
         if not side.numbers:
             wrong = "has no front yet: no trial has completed"
             raise InputError(Fault("", None, wrong, file=str(study.folder)))
     costs = [np.log(side.costs) for side in sides]
-    worst = min(float(side.accuracies.min()) for side in sides)
-    reference = (worst, max(float(c.max()) for c in costs) + MARGIN)
+    reference = _reference(sides, costs)
     measured = [hypervolume(s.accuracies, c, reference) for s, c in zip(sides, costs, strict=True)]
     comparable = _same_schedule(first, second) and _same_data(first, second)
     known = comparable and all(side.known for side in sides)
     drawn = [_volumes(s, c, reference) for s, c in zip(sides, costs, strict=True)]
     gain = drawn[1] - drawn[0]
     larger = measured[1] - measured[0]
+    names = _names(first, second)
     fronts = [
         ComparedFront(
-            study.name,
+            name,
             side.numbers,
             tuple(side.accuracies.tolist()),
             tuple(side.costs.tolist()),
             volume,
         )
-        for study, side, volume in zip((first, second), sides, measured, strict=True)
+        for name, side, volume in zip(names, sides, measured, strict=True)
     ]
     return Comparison(
         first=fronts[0],
         second=fronts[1],
         accuracy=accuracy.label,
-        cost=name,
+        cost=cost,
         condition=condition,
         larger=larger,
         interval=_interval(larger, gain) if known else None,
@@ -112,8 +122,23 @@ def compare(first: Study, second: Study) -> Comparison:
         and _same_data(first, second),
         comparable=comparable,
         doubts=tuple(_doubts(first, second)),
-        latency_doubts=tuple(_latency_doubts(name, (first, second), sides)),
+        latency_doubts=tuple(_latency_doubts(cost, (first, second), sides)),
     )
+
+
+def _names(first: Study, second: Study) -> tuple[str, str]:
+    """Return what tells two studies apart: their names, or those of their folders, or the paths."""
+    if first.name != second.name:
+        return first.name, second.name
+    one, other = (study.folder.resolve() for study in (first, second))
+    return (one.name, other.name) if one.name != other.name else (str(one), str(other))
+
+
+def _reference(sides: Sequence[FrontAccuracy], costs: Sequence[Floats]) -> tuple[float, float]:
+    """Return the accuracy and the log cost that all members of both fronts are better than."""
+    accuracies = np.concatenate([side.accuracies for side in sides])
+    worst = float(accuracies.min() - ACCURACY_MARGIN * accuracies.max())
+    return worst, max(float(c.max()) for c in costs) + MARGIN
 
 
 def _volumes(side: FrontAccuracy, costs: Floats, reference: tuple[float, float]) -> Floats:
@@ -166,16 +191,16 @@ def _doubts(first: Study, second: Study) -> Iterator[str]:
 
 
 def _latency_doubts(
-    cost: str, studies: Sequence[Study], sides: Sequence[FrontAccuracy]
+    cost: str, studies: tuple[Study, Study], sides: Sequence[FrontAccuracy]
 ) -> Iterator[str]:
     """Yield what speaks against latencies, where these are what the fronts are compared by."""
     if not OBJECTIVES[cost].is_measured:
         return
-    for study, side in zip(studies, sides, strict=True):
+    for name, study, side in zip(_names(*studies), studies, sides, strict=True):
         trials = study.trials()
         found = [*latency_doubts(study.notes.aa_check, trials)]
         found.append(front_doubt(trials, side.numbers))
-        yield from (f"{shown(study.name)}: {doubt}" for doubt in found if doubt)
+        yield from (f"{shown(name)}: {doubt}" for doubt in found if doubt)
 
 
 def _same_schedule(first: Study, second: Study) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from large_study import make_study
-from made_up import NOTES, network, result
+from made_up import CONDITION, NOTES, network, result
 
 from hrnet_search.cli import main
 from hrnet_search.errors import InputError
 from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.latency import Latency
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import TrialKey
-from hrnet_search.report.compare import compare
+from hrnet_search.report.compare import MARGIN, compare
+from hrnet_search.report.page.figures import comparison_figure
+from hrnet_search.report.page.sentences import verdict
 from hrnet_search.report.report import write_compared
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study, open_study
@@ -31,12 +35,16 @@ def front(
     rng: np.random.Generator,
     better: float = 0.0,
     schedule: NotedSchedule | None = None,
+    networks: Iterable[int] = range(4),
 ) -> Study:
-    """Return a study of four networks, three seeds each, on a front of true mIoU .5 to .8."""
+    """Return a study of four networks, three seeds each, on a front of true mIoU .5 to .8.
+
+    `networks` are those of the four that it has.
+    """
     StudyStore.create(folder, replace(NOTES, schedule=schedule))
     schedule_id = schedule.id if schedule else "sc-0"
     with StudyStore(folder) as store:
-        for i in range(4):
+        for i in networks:
             for seed in range(3):
                 key = TrialKey(network(9 + i).id, schedule_id, seed)
                 store.ask(Ask(3 * i + seed, key, (i,), network(9 + i)))
@@ -114,10 +122,72 @@ def test_other_data_or_schedules_give_doubts_and_no_verdict(
     assert main(["report", str(tmp_path / "a"), str(tmp_path / "b"), "--compare"]) == 0
     said = capsys.readouterr().out.splitlines()[-3:]
     assert said[0] == f"doubt: {doubt}"
-    assert said[1].startswith("no verdict on the fronts of made-up and made-up")
+    assert said[1].startswith("no verdict on the fronts of a and b")
     page = (tmp_path / "a" / "report" / "compare_b.html").read_text()
     assert 0 < page.index(f"</b> {doubt}") < page.index("no verdict on")
     assert "p = " not in page[page.index("<main>") : page.index("<footer>")]
+
+
+def test_studies_of_one_name_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
+    places = "a", "b", "deeper/a"
+    a, b, deeper = (make_study(tmp_path / place, 40, schedule=None) for place in places)
+    found, page = write_compared(a, b)
+    assert (found.first.name, found.second.name) == ("a", "b")
+    doubts = [doubt for doubt in found.latency_doubts if "on the front are noisy" in doubt]
+    assert [doubt[:3] for doubt in doubts] == ["a: ", "b: "]
+    assert verdict(found).startswith("the front of b is ")
+    html = page.read_text()
+    assert "<h1>a and b</h1>" in html
+    assert '<td class="any">a</td>' in html
+    assert [line["name"] for line in comparison_figure(found)["data"]] == ["a", "b"]
+    found = compare(a, deeper)
+    assert (found.first.name, found.second.name) == (str(a.folder), str(deeper.folder))
+
+
+def test_studies_of_different_names_keep_them(tmp_path: Path) -> None:
+    names = "one", "other"
+    for name in names:
+        StudyStore.create(tmp_path / name, replace(NOTES, name=f"study-{name}"))
+        with StudyStore(tmp_path / name) as store:
+            store.ask(Ask(0, TrialKey(network(9).id, "sc-0", 0), (0,), network(9)))
+            store.finish(0, result(0, miou=0.5))
+    found = compare(*(open_study(tmp_path / name) for name in names))
+    assert (found.first.name, found.second.name) == ("study-one", "study-other")
+
+
+def one_member(folder: Path, ms: float, mious: tuple[float, ...]) -> Study:
+    """Return a study of one network with its latency and its mIoU by three seeds."""
+    StudyStore.create(folder, replace(NOTES, objectives=("miou", "latency_ms")))
+    with StudyStore(folder) as store:
+        for seed, miou in enumerate(mious):
+            key = TrialKey(network(9).id, "sc-0", seed)
+            store.ask(Ask(seed, key, (0,), network(9)))
+            timed = Latency(ms, 1.0, ms, ms, ms, ms, 50, False, CONDITION)
+            store.finish(seed, result(seed, miou=miou, key=key, latency=timed))
+    return open_study(folder)
+
+
+@pytest.mark.parametrize("mious", [(0.5, 0.5, 0.5), (0.49, 0.5, 0.51)], ids=["equal", "noisy"])
+def test_the_same_network_at_half_the_latency_is_a_larger_front(
+    mious: tuple[float, ...], tmp_path: Path
+) -> None:
+    slow = one_member(tmp_path / "slow", 8.0, mious)
+    found = compare(slow, one_member(tmp_path / "fast", 4.0, mious))
+    assert found.cost == "latency_ms"
+    # A tenth of 50% below, and 0.05 of ln(cost) beyond the slower: 0.05 x 0.05.
+    assert found.first.volume == pytest.approx(0.05 * MARGIN)
+    assert found.larger == pytest.approx(0.05 * np.log(2))
+    assert found.p is not None
+    assert found.p < 0.05
+
+
+def test_the_worst_member_of_both_counts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    whole = front(tmp_path / "a", rng)
+    shorter = front(tmp_path / "b", rng, networks=range(1, 4))
+    # The cheapest is the worst: a tenth of 80% below it, up to the cost of the next.
+    gain = compare(shorter, whole).larger
+    assert gain == pytest.approx(0.08 * np.log(2100 / 2000), rel=0.2)
 
 
 def test_latencies_of_different_conditions_are_not_compared(tmp_path: Path) -> None:
