@@ -15,11 +15,11 @@ from hrnet_search.latency_rule import interval_ms
 from hrnet_search.parts import Parts
 from hrnet_search.records.accuracy import MIOU
 from hrnet_search.records.latency import LatencyCondition
-from hrnet_search.records.trial import COMPLETED, STATES
+from hrnet_search.records.trial import COMPLETED
 from hrnet_search.report.figure import Ends, Picture, draw, save
+from hrnet_search.report.standing import Standing, standing
 from hrnet_search.report.style import Style, style_of
 from hrnet_search.report.trust.evidence import Evidence
-from hrnet_search.report.trust.trials import trained
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.study import Study, within_limits
 
@@ -62,7 +62,6 @@ def _written(picture: Picture, folder: Path, parts: Parts, style: Style) -> Sequ
 def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
     latencies = latencies_of(study)
-    table = trained(study.results(), study.trials())
     done, accuracy = study.variants(), study.notes.goals.accuracy
     within = frozenset(within_limits(done, study.notes.goals)["number"])
     suffix = "miou" if accuracy.key == MIOU else "iou"
@@ -72,7 +71,7 @@ def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
         by_condition.setdefault(latency.condition, []).append(number)
     factor, unit = _unit(done["macs"])
     macs = f"MACs{unit} per image{_of_size(by_condition)}, logarithmic"
-    caption = f"{_plain(study.name)}. {_caption(table)}"
+    caption = f"{_plain(study.name)}. {_caption(standing(study))}"
     found = [
         _picture(f"width_{suffix}", "width", seen, WIDTH, done, "width", caption),
         _picture(f"macs_{suffix}", "MACs", seen, macs, done, "macs", caption, factor),
@@ -127,11 +126,9 @@ def _ends(pairs: Sequence[tuple[float, float]]) -> Ends:
     return Ends(low, high)
 
 
-def _caption(table: pd.DataFrame) -> str:
-    counts = table["status"].value_counts()
-    others = [s for s in STATES if s != COMPLETED and counts.get(s, 0)]
-    text = f"Trials completed: {counts.get(COMPLETED, 0)}"
-    missing = ", ".join(f"{counts[status]} {status}" for status in others)
+def _caption(stand: Standing) -> str:
+    text = f"Trials completed: {dict(stand.counts).get(COMPLETED, 0)}"
+    missing = ", ".join(f"{count} {name}" for name, count in stand.counts if name != COMPLETED)
     return f"{text}; not drawn: {missing}" if missing else text
 
 

@@ -16,17 +16,17 @@ from hrnet_search.records.accuracy import MIOU
 from hrnet_search.records.latency import Latency
 from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.records.search_options import CONFIRMED_FROM
-from hrnet_search.records.trial import COMPLETED, FAILED, STATES
+from hrnet_search.records.trial import COMPLETED, FAILED
 from hrnet_search.report.ablation.tables import ablation_lines, study_remarks
 from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.edges import Edges, edges_of
+from hrnet_search.report.standing import standing
 from hrnet_search.report.trust.believed import Believed, front_and_pick
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
 from hrnet_search.report.trust.latency_doubt import study_doubts
 from hrnet_search.report.trust.trials import (
     data_warnings,
     learned_from,
-    trained,
     version_warning,
 )
 from hrnet_search.store.latencies import latencies_of
@@ -70,9 +70,7 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
     said = (*data_warnings(notes), *unreadable, *filter(None, [mixed]))
     warnings = [f"warning: {shown(line, 1000)}" for line in said]
     front, table = study.front(), study.results()
-    ran = trained(table, study.trials())
-    judged = f", {len(table) - len(ran)} networks judged by slices" if len(ran) < len(table) else ""
-    lines = [f"{shown(study.name)}: {_counts(ran)}{judged}", *_failures(table), *warnings, ""]
+    lines = [f"{shown(study.name)}: {standing(study).line}", *_failures(table), *warnings, ""]
     if known is None:
         evidence = evidence_of(study)
         known = evidence, edges_of(study, evidence)
@@ -185,12 +183,6 @@ def _spelt(value: Any) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
-def _counts(table: pd.DataFrame) -> str:
-    counts = table["status"].value_counts()
-    parts = [f"{counts[s]} {s}" for s in STATES if counts.get(s, 0)]
-    return counted(len(table), "trial") + (f": {', '.join(parts)}" if parts else "")
-
-
 def _failures(table: pd.DataFrame) -> list[str]:
     failed = table[table["status"] == FAILED]
     rows = zip(failed["number"], failed["error"], strict=True)
@@ -263,7 +255,7 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
         few = f" (studies under {CONFIRMED_FROM} trials skip this)"
         lines.append(
             "  whether more seeds or a longer schedule would rank them alike: no trial confirmed"
-            " the front" + (few if len(table) < CONFIRMED_FROM else "")
+            " the front" + (few if standing(study).trials < CONFIRMED_FROM else "")
         )
     conditions = {
         result.latency.condition

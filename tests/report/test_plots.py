@@ -70,7 +70,7 @@ def test_only_completed_trials_are_drawn_and_the_others_counted(make_study: Make
     )
     for found in pictures(study):
         assert found.numbers == (0,)
-        assert "completed: 1; not drawn: 1 stopped, 1 failed, 1 infeasible, 1 running" in (
+        assert "completed: 1; not drawn: 1 stopped, 1 failed, 1 infeasible, 1 interrupted" in (
             found.caption
         )
 

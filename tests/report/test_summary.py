@@ -41,7 +41,7 @@ def test_the_front_is_a_table_for_people(make_study: MakeStudy) -> None:
 def test_no_completed_trial_is_said(make_study: MakeStudy) -> None:
     assert "0 trials\n" in summary(make_study())
     text = summary(make_study((BASE, None), (network(9), result(1, status=STOPPED))))
-    assert "2 trials: 1 stopped, 1 running" in text
+    assert "2 trials: 1 stopped, 1 interrupted" in text
     assert "no trial has completed" in text
     assert "configs" not in text
 

@@ -28,6 +28,7 @@ from hrnet_search.records.trial import (
     TrialTask,
 )
 from hrnet_search.report.page.gather import gather
+from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report
 from hrnet_search.search.fidelity.first_study import FEWEST
@@ -58,6 +59,7 @@ def test_a_short_study_comes_first_and_beside_the_count(tmp_path: Path) -> None:
     assert set(said[:short]) == {SHORT}
     assert SHORT not in said[short:]
     assert Counter(said)[SEARCH] + Counter(said)[CONFIRM] == 30
+    assert f"30 trials: 30 completed; beside them {short} short trainings first\n" in summary(study)
     assert "30 trials of 30" in brain.why_ended
     schedules = {ask.key.schedule for ask, _ in study.trials() if ask.purpose == SHORT}
     assert schedules == {short_schedule(planned.schedule).id}
@@ -181,7 +183,9 @@ def test_paused_trials_go_on_as_trials_of_the_search(tmp_path: Path) -> None:
     both_parts = asks[went_on[0]][1]
     assert both_parts
     assert both_parts.wall_s == 2.0
-    assert dict(gather(study).counts) == {COMPLETED: 20, PAUSED: len(first) - len(went_on)}
+    found = gather(study).standing
+    assert found.counts == ((COMPLETED, 20),)
+    assert found.beside == (f"{len(first) - len(went_on)} paused after a short training",)
 
 
 def test_more_trials_go_on_with_what_is_paused(tmp_path: Path) -> None:

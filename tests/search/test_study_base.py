@@ -11,6 +11,8 @@ from search.made_up_trials import KilledError, killed_after, run_made_up
 from search.tabulated import drive
 
 from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
+from hrnet_search.report.standing import standing
+from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.initial_weights import base_schedule
 from hrnet_search.search.plan import Plan
@@ -31,6 +33,9 @@ def test_the_base_is_trial_number_0_and_not_one_of_the_trials(tmp_path: Path) ->
     table = study.results()
     assert brain.ended == 12
     assert len(table) == 13
+    said = "12 trials: 11 completed, 1 failed; beside them the base trained first"
+    assert standing(study).line == said
+    assert said in summary(study)
     assert table["architecture"][0] == tabulated.SPACE.base.id
     assert table["schedule"].tolist() == [plan().base.id, *[plan().schedule.id] * 12]  # type: ignore[union-attr]
     assert table["seed"].unique().tolist() == [4]

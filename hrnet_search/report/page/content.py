@@ -13,6 +13,7 @@ from hrnet_search.report.page.interactions import Anova
 from hrnet_search.report.page.points import Points
 from hrnet_search.report.page.previews import PreviewRow
 from hrnet_search.report.pick import Picker
+from hrnet_search.report.standing import Standing
 from hrnet_search.report.trust.evidence import Evidence
 from hrnet_search.store.growth import Growth
 
@@ -96,7 +97,7 @@ class TrainedInFull:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One study; `counts` are (status, trials), `classes` the names of classes.
+    """One study; `standing` says how its trials stand, `classes` are the names of classes.
 
     `accuracy` is what people call the objective, `others` more that are known of the front's
     members; `limits` are accuracies that every member has, a phrase each.
@@ -108,8 +109,7 @@ class Page:
     accuracy: str
     others: tuple[str, ...]
     limits: tuple[str, ...]
-    counts: tuple[tuple[str, int], ...]
-    trials: int
+    standing: Standing
     evidence: Evidence
     edges: Edges
     points: Points

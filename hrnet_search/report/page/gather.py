@@ -12,7 +12,7 @@ from hrnet_search.errors import shown
 from hrnet_search.export.member import Member, front_of
 from hrnet_search.goals import Goals
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records.trial import COMPLETED, STATES
+from hrnet_search.records.trial import COMPLETED
 from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
 from hrnet_search.report.edges import edges_of
@@ -33,11 +33,12 @@ from hrnet_search.report.page.points import condition_line, known, other_accurac
 from hrnet_search.report.page.previews import preview_rows
 from hrnet_search.report.page.thin import spread
 from hrnet_search.report.pick import picker_of
+from hrnet_search.report.standing import standing
 from hrnet_search.report.summary import differences, limit_lines
 from hrnet_search.report.trust.believed import front_and_pick
 from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
-from hrnet_search.report.trust.trials import SLICES, Trial, learned_from, slices_ids
+from hrnet_search.report.trust.trials import Trial, learned_from, slices_ids
 from hrnet_search.store.growth import growth
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import Notes
@@ -56,10 +57,9 @@ def gather(study: Study) -> Page:
     """Read a study, finished or not, into what its page says."""
     notes, trials = study.notes, study.trials()
     by_number = {ask.number: (ask, result) for ask, result in trials}
-    ran = [(ask, result) for ask, result in trials if ask.purpose != SLICES]
     front = front_of(study)
     evidence = evidence_of(study, trials)
-    variants, table = study.variants(), study.results()
+    variants = study.variants()
     numbers = [m.number for m in front]
     beliefs = evidence.believed.by_network() if evidence.believed else {}
     writer = ConfigWriter.of(notes)
@@ -77,8 +77,7 @@ def gather(study: Study) -> Page:
         accuracy=goals.accuracy.label,
         others=tuple(label for _, label in others),
         limits=limit_lines(goals, variants),
-        counts=_counts(ran, dict(zip(table["number"], table["status"], strict=True))),
-        trials=len(ran),
+        standing=standing(study),
         evidence=evidence,
         edges=edges_of(study, evidence),
         points=points_of(
@@ -129,14 +128,6 @@ def _others(goals: Goals, rows: Sequence[Mapping[Any, Any]]) -> list[tuple[str, 
 
 def _by_number(table: pd.DataFrame) -> dict[int, Mapping[Any, Any]]:
     return {int(row["number"]): row for row in table.to_dict("records")}
-
-
-def _counts(trials: Sequence[Trial], statuses: Mapping[int, str]) -> tuple[tuple[str, int], ...]:
-    """Return how many trials stand how, by `statuses` of all numbers."""
-    found = dict.fromkeys(STATES, 0)
-    for ask, _ in trials:
-        found[statuses[ask.number]] += 1
-    return tuple((name, count) for name, count in found.items() if count)
 
 
 def _member(

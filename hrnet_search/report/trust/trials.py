@@ -20,6 +20,9 @@ from hrnet_search.version_rule import mixed_versions
 SLICES = "slices"
 """The purpose of trials that judge a network by slices of shared weights."""
 
+BASE = "base"
+"""The purpose of the trial that is trained before all others, so that they start from it."""
+
 Trial = tuple[Ask, TrialResult | None]
 
 

@@ -1,0 +1,81 @@
+"""How many trials of a study stand how, in one count for terminal, page and pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hrnet_search.errors import counted
+from hrnet_search.records.schedule import SHARED_INIT
+from hrnet_search.records.trial import PAUSED, RUNNING, STATES
+from hrnet_search.report.trust.trials import BASE, SLICES
+from hrnet_search.store.notes import RUNNING as DRIVEN
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import SHORT
+
+INTERRUPTED = "interrupted"
+"""What a trial is that runs by its row, in a study that nobody drives any more."""
+
+BESIDE = (BASE, SHORT, SLICES)
+"""What trials are for that are none of those that a budget counts."""
+
+SHARED_WEIGHTS = "schedule.shared"
+"""What the identity of a study has that judges by shared weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The trials that count as such, by status (name, count), and a phrase for each other kind."""
+
+    trials: int
+    counts: tuple[tuple[str, int], ...]
+    beside: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """It in one line: `14 trials: 13 completed, 1 running`, and what is beside them."""
+        parts = ", ".join(f"{count} {name}" for name, count in self.counts)
+        trials = counted(self.trials, "trial") + (f": {parts}" if parts else "")
+        return f"{trials}; beside them {', '.join(self.beside)}" if self.beside else trials
+
+
+def standing(study: Study) -> Standing:
+    """Return how the trials of a study stand, as its driver counts them."""
+    statuses = dict(zip(*(study.results()[name] for name in ("number", "status")), strict=True))
+    found = Counter((ask.purpose, statuses[ask.number]) for ask, _ in study.trials())
+    counts = _sum(found, lambda purpose: purpose not in BESIDE)
+    if counts[RUNNING] and study.outcome != DRIVEN:
+        counts[INTERRUPTED] = counts.pop(RUNNING)
+    named = [(name, counts[name]) for name in (*STATES, INTERRUPTED) if counts[name]]
+    return Standing(counts.total(), tuple(named), tuple(_beside(study, found)))
+
+
+def _sum(found: Counter[tuple[str, str]], of: Callable[[str], bool]) -> Counter[str]:
+    """Return how many trials of some purposes have each status."""
+    counts = Counter[str]()
+    for (purpose, status), count in found.items():
+        if of(purpose):
+            counts[status] += count
+    return counts
+
+
+def _beside(study: Study, found: Counter[tuple[str, str]]) -> Iterator[str]:
+    """Yield what was done beside the trials that count, a phrase each."""
+    base, short, slices = (_sum(found, purpose.__eq__) for purpose in BESIDE)
+    if base:
+        shares = bool(slices) or _shares(study.notes)
+        yield f"{'the shared weights' if shares else 'the base'} trained first"
+    if paused := short.pop(PAUSED, 0):
+        yield f"{paused} paused after a short training"
+    if short:
+        yield f"{counted(short.total(), 'short training')} first"
+    if slices:
+        yield f"{counted(slices.total(), 'network')} judged by slices"
+
+
+def _shares(notes: Notes) -> bool:
+    """Return whether what is trained first are weights that all variants share."""
+    init = notes.schedule.schedule.init if notes.schedule else ""
+    return init == SHARED_INIT or SHARED_WEIGHTS in (notes.identity or {})
