@@ -94,6 +94,5 @@ def _schedule(crop: str, quick: bool) -> list[str]:
         f"  crop: {crop}",
         "  optimiser: adamw",
         "  warmup: 100",
-        "  rungs: [500, 1000, 2000]",
         "  # init: base                        # train the base first, and let variants inherit",
     ]

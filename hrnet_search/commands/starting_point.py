@@ -20,11 +20,11 @@ from hrnet_search.commands.init_text import (
 )
 from hrnet_search.errors import Fault, InputError, listed, nearest, shown
 from hrnet_search.paths import absolute
-from hrnet_search.records.data_spec import DATA_KINDS, DataSpec, Split
+from hrnet_search.records.data_spec import DATA_KINDS, IGNORED, DataSpec, Split
 
 if TYPE_CHECKING:
     from hrnet_search.data.layout import Layout
-    from hrnet_search.data.mask_contents import Classes
+    from hrnet_search.data.mask_contents import Classes, Contents
     from hrnet_search.data.places import Pair
 
 SPACE, BASE = "space.yaml", "base.yaml"
@@ -109,6 +109,7 @@ class _Data:
         self._lines: list[str] = [SHAPES]
         self._size: tuple[int, int] | None = SHAPES_SIZE
         self._quick = True
+        self._read: dict[tuple[Path, ...], Contents] = {}
 
     def start(self) -> Start:
         """Return what the space file begins with."""
@@ -126,16 +127,52 @@ class _Data:
 
     def look(self, root: Path, kind: str | None) -> None:
         """Look at a folder and write what it holds."""
+        from hrnet_search.presets import PRESETS
+
         if not root.is_dir():
             wrong = f"{shown(str(root), 300)} is not a folder"
             raise InputError(Fault("--data-root", str(root), wrong, "a folder"))
         if kind == "shapes":
             wrong, allowed = "data of kind shapes need no files", "another kind"
             raise InputError(Fault("--data-root", str(root), wrong, allowed))
-        if kind not in (None, "folder") or _fits(FIRST_KIND, root):
-            self._preset(kind or FIRST_KIND, root)
-        else:
-            self._folder(root)
+        alike = [] if kind else self._alike(root)
+        named = [one for one in alike if one == FIRST_KIND or _is_named(root, PRESETS[one].home)]
+        if kind not in (None, "folder") or len(named) == 1:
+            self._preset(kind or named[0], root)
+            return
+        self._folder(root)
+        if alike:
+            names = " or ".join(f"--kind {one}" for one in named or alike)
+            self.left.append(f"data.kind: folders and ids are those of a known data set: {names}?")
+
+    def _alike(self, root: Path) -> list[str]:
+        """Return the known data sets whose folders a root has, with masks that hold their ids.
+
+        One that is known by its names of files is that one. Folders called train and label are
+        anybody's: others are meant where the folder of the data set has its name too.
+        """
+        from hrnet_search.presets import PRESETS
+
+        if _fits(FIRST_KIND, root):
+            return [FIRST_KIND]
+        return [kind for kind, preset in PRESETS.items() if self._holds_ids_of(preset.spec, root)]
+
+    def _holds_ids_of(self, spec: DataSpec, root: Path) -> bool:
+        """Return whether a root holds what a known data set would, and no other ids."""
+        pairs = _pairs(spec, root)
+        found = self._contents(pairs)
+        known = {stored for stored, _ in spec.mapping} or set(range(spec.classes))
+        as_ids = bool(found.ids) and not found.two_palettes
+        return as_ids and found.ids <= known | {spec.ignore, IGNORED}
+
+    def _contents(self, pairs: list[Pair]) -> Contents:
+        """Return what masks hold, which are read once."""
+        from hrnet_search.data.mask_contents import contents_of
+
+        masks = tuple(dict.fromkeys(pair.mask for pair in pairs))
+        if masks not in self._read:
+            self._read[masks] = contents_of(pairs)
+        return self._read[masks]
 
     def _preset(self, kind: str, root: Path) -> None:
         from hrnet_search.data.layout import find_layout
@@ -159,7 +196,7 @@ class _Data:
 
     def _folder(self, root: Path) -> None:
         from hrnet_search.data.layout import find_layout
-        from hrnet_search.data.mask_contents import classes_of, contents_of
+        from hrnet_search.data.mask_contents import classes_of
 
         like = DataSpec("folder", 2)
         layout = find_layout(root, like)
@@ -168,7 +205,7 @@ class _Data:
             self._give_up(f"{line}: where they are", root)
             return
         pairs = _pairs(layout.spec(root, like), root)
-        found = contents_of(pairs)
+        found = self._contents(pairs)
         if found.unread:
             self.left.append(
                 f"masks that cannot be read: {listed(path.name for path in found.unread)}"
@@ -258,6 +295,12 @@ def _commented(lines: list[str]) -> list[str]:
 def _split(split: Split) -> str:
     parts = {"images": split.images, "masks": split.masks, "list": split.list}
     return flow({key: value for key, value in parts.items() if value})
+
+
+def _is_named(root: Path, home: str) -> bool:
+    """Return whether a root holds a data set's folder, or is that folder."""
+    parts = Path(home).parts
+    return (root / home).is_dir() or root.parts[-len(parts) :] == parts
 
 
 def _fits(kind: str, root: Path) -> bool:

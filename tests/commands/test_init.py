@@ -18,6 +18,7 @@ from hrnet_search.space.published import PUBLISHED
 
 RNG = np.random.default_rng(1)
 IDS = np.array([[0, 1, 2, 1]] * 4, dtype=np.uint8).repeat(12, 0).repeat(16, 1)
+COLOURS_OF_IDS = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 64]], dtype=np.uint8)[IDS]
 
 
 def image(path: Path, shape: tuple[int, int] = (48, 64)) -> None:
@@ -196,13 +197,83 @@ def test_a_kind_in_folders_of_ones_own(tmp_path: Path) -> None:
     assert main(["check", str(folder / "space.yaml")]) == 0
 
 
+def camvid_layout(root: Path, ids: np.ndarray) -> None:
+    """Draw SegNet's folders with some of CamVid's classes, and 11 where nothing is labelled."""
+    camvid_style(root)
+    for split in ("train", "val"):
+        for name in names():
+            mask(root / f"{split}annot" / f"{name}.png", ids)
+
+
+PARTLY_LABELLED = np.where(IDS == 2, 11, IDS).astype(np.uint8)
+
+
+@pytest.mark.parametrize("given", [".", "CamVid"], ids=["the-folder-above", "the-folder"])
+def test_the_folder_of_a_known_data_set_is_that_data_set(
+    given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, folder = tmp_path / "data", tmp_path / "out"
+    camvid_layout(root / "CamVid", PARTLY_LABELLED)
+    assert main(["init", str(folder), "--data-root", str(root / given)]) == 0
+    assert "data: camvid, in the layout that it is published in" in capsys.readouterr().out
+    data = load_space_file(folder / "space.yaml").schedule.data
+    assert (data.kind, data.classes, data.ignore) == ("camvid", 11, 11)
+    assert main(["check", str(folder / "space.yaml")]) == 0
+
+
+def test_folders_like_those_of_a_known_data_set_are_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    camvid_layout(root, PARTLY_LABELLED)
+    assert main(["init", str(tmp_path / "out"), "--data-root", str(root)]) == 0
+    said = "left to you: data.kind: folders and ids are those of a known data set: --kind camvid?"
+    assert said in capsys.readouterr().out
+    assert load_space_file(tmp_path / "out" / "space.yaml").schedule.data.kind == "folder"
+
+
+@pytest.mark.parametrize(
+    ("ids", "asked"),
+    [(IDS * 20, []), (COLOURS_OF_IDS, []), (IDS, ["--kind", "folder"])],
+    ids=["other-ids", "colours", "as-asked-for"],
+)
+def test_what_a_known_data_set_does_not_hold_is_not_taken_for_it(
+    ids: np.ndarray, asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, folder = tmp_path / "CamVid", tmp_path / "out"
+    camvid_layout(root, ids)
+    assert main(["init", str(folder), "--data-root", str(root), *asked]) == 0
+    assert "camvid" not in capsys.readouterr().out
+    assert load_space_file(folder / "space.yaml").schedule.data.kind == "folder"
+
+
+def test_of_two_data_sets_in_the_same_folders_the_user_says_which(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, folder = tmp_path / "data", tmp_path / "out"
+    context = root / "pascal_ctx" / "VOCdevkit" / "VOC2010"
+    for split in ("train", "val"):
+        listed = context / "ImageSets" / "SegmentationContext" / f"{split}.txt"
+        listed.parent.mkdir(parents=True, exist_ok=True)
+        listed.write_text("".join(f"{split}_{name}\n" for name in names()))
+        for name in names():
+            image(context / "JPEGImages" / f"{split}_{name}.jpg")
+            mask(context / "SegmentationClassContext" / f"{split}_{name}.png")
+    assert main(["init", str(folder), "--data-root", str(root)]) == 0
+    both = "--kind pascal-context-59 or --kind pascal-context-60?"
+    assert both in capsys.readouterr().out
+    assert load_space_file(folder / "space.yaml").schedule.data.kind == "folder"
+
+
+def test_what_is_written_names_no_rungs_as_no_shipped_space_does(tmp_path: Path) -> None:
+    assert main(["init", str(tmp_path / "out"), "--kind", "cityscapes"]) == 0
+    assert "rungs" not in (tmp_path / "out" / "space.yaml").read_text()
+
+
 def masks_of(root: Path, *contents: np.ndarray) -> None:
     for i, content in enumerate([*contents, *contents]):
         image(root / "images" / f"{i}.jpg", content.shape[:2])
         mask(root / "masks" / f"{i}.png", content)
-
-
-COLOURS = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 64]], dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +283,7 @@ COLOURS = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 64]], dtype=np.uint8)
         ([np.where(IDS == 2, 255, IDS)], 2, "255 in masks is taken for not labelled"),
         ([IDS * 100], 3, "numbered in their order (mapping)"),
         ([IDS + (IDS == 2)], 4, "classes that occur in no mask: 2"),
-        ([COLOURS[IDS]], 3, "which class each colour is could not be found out"),
+        ([COLOURS_OF_IDS], 3, "which class each colour is could not be found out"),
         ([IDS, IDS[:32]], 3, "data.size: images differ, 32 x 64 to 48 x 64"),
     ],
     ids=["binary", "ignored", "gaps", "one-missing", "colours", "sizes"],
