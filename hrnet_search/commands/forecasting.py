@@ -42,25 +42,23 @@ def forecast_of(
     InputError, DataError, SpaceError or WeightsError as a run does.
     """
     spin_less()
-    from hrnet_search.search.forecast import forecast, of_probe, of_study
-    from hrnet_search.search.run import spent_of
+    from hrnet_search.search.forecast import NOTHING, done_of, forecast, of_probe, of_study
     from hrnet_search.search.settled_plan import plan_of
     from hrnet_search.store.study import open_study
     from hrnet_search.store.tables import FILE
 
     plan = plan_of(file, folder, asked.trials, asked.hours, data)
-    ended, durations, spent = 0, None, 0.0
+    done, durations = NOTHING, None
     if (folder / FILE).exists():
         study = open_study(folder)
-        ended, durations = len(study.ended()), of_study(plan, study)
-        spent = spent_of((result for _, result in study.ended()), study.notes)
+        done, durations = done_of(study), of_study(plan, study)
     if durations is not None and durations.known:
         basis = f"by {counted(durations.known, 'training')} of {folder}"
     else:
         say("measuring a few steps of a few variants")
         durations = of_probe(plan, within)
         basis = f"by a few steps of {counted(durations.known, 'variant')}, measured now"
-    return forecast(plan, durations, basis, ended, asked.workers, spent)
+    return forecast(plan, durations, basis, asked.workers, done)
 
 
 def forecast_of_arms(

@@ -88,7 +88,7 @@ def _schedule(crop: str, quick: bool) -> list[str]:
     if quick:
         return [f"schedule: {{steps: 60, batch: 8, optimiser: adamw, warmup: 9, crop: {crop}}}"]
     return [
-        "schedule:                             # short; docs/training.md says what to weigh",
+        "schedule:                             # short; docs/fidelity.md says what to weigh",
         "  steps: 2000",
         "  batch: 8",
         f"  crop: {crop}",

@@ -62,15 +62,20 @@ def measure_start(
     why. A study that has begun its trials is left as it is.
     """
     noted = store.notes().screening_start or ()
-    if trials < SCREENED_FROM or (store.asks() and not noted):
+    count = untrained_variants(trials)
+    if not count or (store.asks() and not noted):
         return
-    count = min(MOST, max(LEAST, round(A_TRIAL * trials)))
     left = start_set(space, count, seed)[len(noted) :]
     if left and not store.asks():
         say(f"measuring {len(left)} untrained variants, from which latency is screened")
         for architecture in left:
             noted = (*noted, _measured(architecture, measure))
             store.note(Notes(screening_start=noted))
+
+
+def untrained_variants(trials: int) -> int:
+    """Return how many untrained variants a study of that many trials measures."""
+    return min(MOST, max(LEAST, round(A_TRIAL * trials))) if trials >= SCREENED_FROM else 0
 
 
 def measured_at_start(notes: Notes) -> Iterator[tuple[Architecture, float]]:

@@ -6,57 +6,100 @@ network's exact cost: of trainings that have ended, or of a few short ones that 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from statistics import fmean, pstdev
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.records.trial import COMPLETED
+from hrnet_search.errors import counted
+from hrnet_search.evaluate.latency.reference import MOST_CHECKS
+from hrnet_search.records.trial import COMPLETED, INFEASIBLE
+from hrnet_search.search.confirm.phase import SEARCHED_FROM
 from hrnet_search.search.disk import DRAWN, checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
+from hrnet_search.search.first_measurements import untrained_variants
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.probe import PROBE_S, Training, timed
+from hrnet_search.search.run import spent_of
+from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.time_budget import HOUR, spelt
-from hrnet_search.space.generate import generate
+from hrnet_search.search.trials import BASE, CONFIRM, SEARCH
+from hrnet_search.space.generate import generate, generate_points
 from hrnet_search.store.study import Study
 
 LEAST_DOUBT = 0.15
 """Share by which hours are in doubt whatever was measured: a machine has other work too."""
+
+LEAST_SHARE = 0.1
+"""Of what is expected, the least that a training may take, however much is in doubt."""
+
+WORTH_SAYING = 0.02
+"""Share of a budget from which what is measured before the first trial is said."""
+
+ROUNDING = 1e-6
+
+MOST_DRAWN = 5_000
+"""Variants that are drawn to see whether a space has as many as would end; it may have more."""
 
 LEAN = 0.5
 """By how much of the spread of a space's trainings a search may lean to large or small ones."""
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """What of a study is done: `trials` that have ended, of which `searched` did not confirm.
+
+    `base` says that what all variants start from is trained, `measured` that what is measured
+    before the first trial is; `spent` are device seconds.
+    """
+
+    trials: int = 0
+    searched: int = 0
+    base: bool = False
+    measured: bool = False
+    spent: float = 0.0
+
+
+NOTHING = Done()
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """What a study, or the rest of one, should take.
 
-    `seconds` are of devices, (least, expected, most); `trials` those that are counted, by what
-    `basis` says. Of a budget in hours `trials` are as many as should end in it, and `seconds` what
-    they would take. `disk` are bytes of weights and checkpoints together.
+    `seconds` are of devices, (least, expected, most), up to `first` of them before the first
+    trial; `trials` those that are counted, by what `basis` says. Of a budget in hours `trials` are
+    as many as should end in it, `between` the fewest and the most, `each` the seconds of one.
+    `whole` says that they are all that there is to try. `disk` are bytes of weights and checkpoints
+    together.
     """
 
     trials: int
     seconds: tuple[float, float, float]
-    disk: int
-    basis: str
+    disk: int = 0
+    basis: str = ""
     workers: int = 1
     hours: float = 0.0
+    between: tuple[int, int] = (0, 0)
+    each: float = 0.0
+    first: float = 0.0
+    whole: bool = False
 
     def lines(self) -> list[str]:
         """Return it for people to read."""
         least, expected, most = self.seconds
         if self.hours:
-            each = expected / max(1, self.trials)
-            few, many = (int(self.trials * expected / max(s, 1e-9)) for s in (most, least))
-            budget = f"budget: {self.hours:g} device-hours"
-            said = f"{budget}, {few} to {many} trials of about {spelt(each)} each"
+            said = f"budget: {self.hours:g} device-hours, {self._in_hours()}"
             wall = f"{self.hours / self.workers:.3g} hours"
         else:
-            said = f"{self.trials} trials: about {spelt(expected)} of device time"
+            said = f"{counted(self.trials, 'trial')}: about {spelt(expected)} of device time"
             said += f" ({spelt(least)} to {spelt(most)})"
             wall = f"about {spelt(expected / self.workers)}"
+        if self.whole:
+            said += ", all that there is to try"
         if self.workers > 1:
             said += f", {wall} with {self.workers} workers"
         return [
@@ -64,28 +107,108 @@ class Forecast:
             f"disk: about {sized(self.disk)} of weights and checkpoints",
         ]
 
+    def _in_hours(self) -> str:
+        few, many = self.between
+        trials = counted(few, "trial") if few == many else f"{few} to {many} trials"
+        trials += f" of about {spelt(self.each)} each"
+        if self.first > WORTH_SAYING * self.hours * HOUR:
+            trials += f" after up to {spelt(self.first)} of measurements"
+        return trials
+
 
 def forecast(
-    plan: Plan, durations: Durations, basis: str, ended: int, workers: int, spent: float = 0.0
+    plan: Plan, durations: Durations, basis: str, workers: int, done: Done = NOTHING
 ) -> Forecast:
-    """Return what is left of a study of which that many trials have ended, in `spent` seconds."""
+    """Return what is left of a study of which that much is `done`."""
     costs = costs_of(plan)
     each = [durations.expected(one, plan.schedule.steps) for one in costs] or [0.0]
-    mean, hours = fmean(each), max(0.0, plan.hours - spent / HOUR)
-    first = durations.expected(_cost(plan, plan.space.base), plan.base.steps) if plan.base else 0.0
-    share, base = plan.confirm if plan.confirming else 0.0, 0.0 if ended else first
+    mean, base = fmean(each), 0.0
+    if plan.base and not done.base:
+        base = durations.expected(_cost(plan, plan.space.base), plan.base.steps)
     doubt = max(LEAST_DOUBT, durations.spread) + (LEAN * pstdev(each) / mean if mean else 0.0)
-    if plan.hours:
-        # Of a budget all is taken, and what confirms is long: fewer end in its share.
-        left, whole = _within(hours * HOUR - base, mean, share, plan.long), hours * HOUR
-        search = whole
-    else:
-        # Confirming takes its share of device time at most, and less where little is to confirm.
-        left = max(0, plan.trials - ended)
-        search = max(0, left - plan.confirming) * mean + base
-        whole = (search - base) / (1 - share) + base
-    seconds = in_doubt(search, whole, doubt)
-    return Forecast(left, seconds, disk_of(plan, costs, left, workers), basis, workers, hours)
+    found = (_of_hours if plan.hours else _of_trials)(plan, mean, doubt, base, done)
+    return replace(
+        found, disk=disk_of(plan, costs, found.trials, workers), basis=basis, workers=workers
+    )
+
+
+def _of_trials(plan: Plan, mean: float, doubt: float, base: float, done: Done) -> Forecast:
+    planned = max(0, plan.trials - plan.confirming - done.searched)
+    searching = int(_left_to_try(plan, planned, done))
+    search, share = searching * mean + base, plan.confirm if plan.confirming else 0.0
+    # Confirming takes its share of device time at most, and less where little is to confirm.
+    most = (search - base) / (1 - share) + base
+    trials = searching + max(0, plan.trials - done.trials - planned)
+    return Forecast(trials, in_doubt(search, most, doubt), whole=searching < planned)
+
+
+def _of_hours(plan: Plan, mean: float, doubt: float, base: float, done: Done) -> Forecast:
+    hours = max(0.0, plan.hours - done.spent / HOUR)
+    first = 0.0 if done.measured else min(hours * HOUR, _measured_first(plan))
+    seconds = max(0.0, hours * HOUR - base - first)
+    slow, usual, fast = (
+        _within(plan, seconds, mean * times, done)
+        for times in (1 + doubt, 1.0, max(LEAST_SHARE, 1 - doubt))
+    )
+    # Of a budget all is taken, but where all was tried before its end.
+    taken = base + first + usual.seconds if usual.whole else hours * HOUR
+    return Forecast(
+        usual.trials,
+        in_doubt(taken, taken, doubt),
+        hours=hours,
+        between=(slow.trials, fast.trials),
+        each=usual.seconds / usual.count if usual.count else mean,
+        first=first,
+        whole=usual.whole,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """How many trials end in a time, in parts, and their seconds; `whole`: nothing else is left."""
+
+    count: float
+    seconds: float
+    whole: bool
+
+    @property
+    def trials(self) -> int:
+        return int(self.count + ROUNDING)
+
+
+def _within(plan: Plan, seconds: float, mean: float, done: Done) -> _Ends:
+    """Return what ends in a budget: its share goes to trials that confirm, as long as they are.
+
+    Too few of the search confirm none, and all of the time is theirs (`confirm/phase.py`).
+    """
+    if not mean:
+        return _Ends(0.0, 0.0, False)
+    share = plan.confirm
+    wanted = seconds * (1 - share) / mean
+    if done.searched + _left_to_try(plan, wanted, done) < SEARCHED_FROM:
+        share, wanted = 0.0, seconds / mean
+    searching = _left_to_try(plan, wanted, done)
+    confirming = seconds * share / (mean * plan.long)
+    taken = mean * (searching + plan.long * confirming)
+    return _Ends(searching + confirming, taken, searching < wanted)
+
+
+def _left_to_try(plan: Plan, trials: float, done: Done) -> float:
+    """Return as many trials as are wanted of a search, or as its space has left, with each seed."""
+    seeds = len(plan.seeds)
+    wanted = min(MOST_DRAWN, ceil((trials + done.searched) / seeds))
+    there_are = len(generate_points(plan.space, wanted, plan.seed))
+    return trials if there_are == wanted else min(trials, max(0, there_are * seeds - done.searched))
+
+
+def _measured_first(plan: Plan) -> float:
+    """Return the seconds that measurements before the first trial take at most.
+
+    The A/A check as often as a noisy device needs it, and untrained variants.
+    """
+    matters = latency_matters(plan.space, plan.objectives)
+    variants = untrained_variants(plan.trials) if matters else 0
+    return (MOST_CHECKS + variants) * plan.latency.seconds
 
 
 def in_doubt(least: float, most: float, doubt: float) -> tuple[float, float, float]:
@@ -93,12 +216,7 @@ def in_doubt(least: float, most: float, doubt: float) -> tuple[float, float, flo
 
     `doubt` is the share by which both may be wrong.
     """
-    return least * max(0.1, 1 - doubt), (least + most) / 2, most * (1 + doubt)
-
-
-def _within(seconds: float, mean: float, share: float, long: int) -> int:
-    """Return how many trials end in a budget; `share` of it goes to some `long` times as long."""
-    return int(max(0.0, seconds) * (1 - share + share / long) / mean) if mean else 0
+    return least * max(LEAST_SHARE, 1 - doubt), (least + most) / 2, most * (1 + doubt)
 
 
 def disk_of(plan: Plan, costs: Sequence[Cost], trials: int, workers: int) -> int:
@@ -110,6 +228,19 @@ def disk_of(plan: Plan, costs: Sequence[Cost], trials: int, workers: int) -> int
 def costs_of(plan: Plan) -> list[Cost]:
     """Return the costs of networks drawn from a plan's space."""
     return drawn_costs(plan.space, plan.latency.size, plan.schedule.data.classes, plan.seed)
+
+
+def done_of(study: Study) -> Done:
+    """Return what of a study is done."""
+    ended, notes = study.ended(), study.notes
+    of = Counter(ask.purpose for ask, result in ended if result.status != INFEASIBLE)
+    return Done(
+        trials=of[SEARCH] + of[CONFIRM],
+        searched=of[SEARCH],
+        base=bool(of[BASE]),
+        measured=notes.reference_ms is not None,
+        spent=spent_of((result for _, result in ended), notes),
+    )
 
 
 def of_study(plan: Plan, study: Study) -> Durations:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from search.tabulated import SPACE, plan
+from search.tabulated import SPACE, drive, plan, with_latency
 
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.evaluate.training.train import Report
@@ -16,8 +17,14 @@ from hrnet_search.records.trial import RungResult, TrialProgress, TrialTask
 from hrnet_search.search import probe as module
 from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
-from hrnet_search.search.forecast import forecast, of_probe
+from hrnet_search.search.first_measurements import untrained_variants
+from hrnet_search.search.forecast import Done, done_of, forecast, of_probe
+from hrnet_search.search.initial_weights import base_schedule
+from hrnet_search.search.plan import Plan
+from hrnet_search.space.choice import Choice
 from hrnet_search.space.generate import generate
+from hrnet_search.space.space import SearchSpace
+from hrnet_search.store.study import open_study
 
 COSTS = [cost(network, (64, 64), 8) for network in generate(SPACE, 60, 1)]
 
@@ -69,7 +76,7 @@ def test_of_one_training_a_larger_one_is_expected_in_proportion_and_a_smaller_on
 
 def test_trials_take_what_was_forecast() -> None:
     planned = plan(trials=40)
-    said = forecast(planned, Durations(took(COSTS[:4], 0.05)), "by simulation", 0, 1)
+    said = forecast(planned, Durations(took(COSTS[:4], 0.05)), "by simulation", 1)
     truth = sum(seconds(cost(n, (64, 64), 8), 10) for n in generate(SPACE, 40, 9))
     least, expected, most = said.seconds
     assert least < truth < most
@@ -79,21 +86,22 @@ def test_trials_take_what_was_forecast() -> None:
 
 def test_what_has_ended_and_what_confirms_change_what_is_left() -> None:
     durations = Durations(took(COSTS[:4]))
-    whole = forecast(plan(trials=40), durations, "", 0, 1)
-    half = forecast(plan(trials=40), durations, "", 20, 2)
+    whole = forecast(plan(trials=40), durations, "", 1)
+    half = forecast(plan(trials=40), durations, "", 2, Done(trials=20, searched=20))
     assert half.seconds[1] == pytest.approx(whole.seconds[1] / 2)
     assert half.trials == 20
     assert "with 2 workers" in half.lines()[0]
-    confirmed = forecast(replace(plan(trials=40), confirm=0.3), durations, "", 0, 1)
+    confirmed = forecast(replace(plan(trials=40), confirm=0.3), durations, "", 1)
     assert confirmed.seconds[2] > 0.9 * whole.seconds[2]
 
 
 def test_hours_are_said_in_trials() -> None:
     planned = replace(plan(trials=40), hours=1.0)
-    said = forecast(planned, Durations(took(COSTS[:4])), "by simulation", 0, 1).lines()[0]
+    said = forecast(planned, Durations(took(COSTS[:4])), "by simulation", 1).lines()[0]
     assert said.startswith("budget: 1 device-hours, ")
     assert " trials of about " in said
-    rest = forecast(planned, Durations(took(COSTS[:4])), "by simulation", 9, 1, spent=1800.0)
+    done = Done(trials=9, searched=9, measured=True, spent=1800.0)
+    rest = forecast(planned, Durations(took(COSTS[:4])), "by simulation", 1, done)
     assert rest.lines()[0].startswith("budget: 0.5 device-hours, ")
 
 
@@ -102,12 +110,79 @@ def test_in_hours_long_trials_that_confirm_leave_fewer() -> None:
     planned = replace(plan(trials=40), hours=1.5, confirm=0.3, long=3)
     steps = planned.schedule.steps
     known = Durations([Took(replace(c, macs=1, activations=1), steps, 54.0) for c in COSTS[:4]])
-    said = forecast(planned, known, "", 0, 1)
+    said = forecast(planned, known, "", 1, Done(measured=True))
     assert said.trials == 80
     assert said.seconds == pytest.approx((0.85 * 5400, 5400, 1.15 * 5400), rel=1e-3)
     assert "69 to 94 trials of about 67.5 s each" in said.lines()[0]
-    without = forecast(replace(planned, confirm=0.0), known, "", 0, 1)
+    without = forecast(replace(planned, confirm=0.0), known, "", 1, Done(measured=True))
     assert without.trials == 100
+
+
+def of_widths(*widths: int) -> SearchSpace:
+    return SearchSpace(SPACE.base, (Choice("width", widths),), (), (64, 64), 8)
+
+
+def all_alike(planned: Plan, trial_s: float) -> Durations:
+    """Return that every trial by the search's schedule takes so long, whatever its network."""
+    exact = replace(COSTS[0], macs=1, activations=1)
+    return Durations([Took(exact, planned.schedule.steps, trial_s)] * 3)
+
+
+@pytest.mark.parametrize(("seeds", "trials"), [((0,), 6), ((0, 1), 12)])
+def test_no_more_trials_are_promised_than_the_space_has_networks(
+    seeds: tuple[int, ...], trials: int
+) -> None:
+    planned = replace(plan(seeds=seeds), space=of_widths(2, 4, 6, 8, 10, 12), hours=10.0)
+    said = forecast(planned, all_alike(planned, 60.0), "", 1, Done(measured=True))
+    assert said.trials == trials
+    assert f"{trials} trials of about 60 s each, all that there is to try" in said.lines()[0]
+    assert said.seconds[1] == pytest.approx(60 * trials)
+    some = Done(trials=4, searched=4, measured=True, spent=240.0)
+    assert forecast(planned, all_alike(planned, 60.0), "", 1, some).trials == trials - 4
+    by_trials = forecast(replace(planned, hours=0.0, trials=20), all_alike(planned, 60.0), "", 1)
+    assert (by_trials.trials, by_trials.whole) == (trials, True)
+    assert by_trials.seconds[1] == pytest.approx(60 * trials)
+
+
+def test_limits_and_spellings_of_one_network_leave_fewer_to_try() -> None:
+    known = len(generate(SPACE, 1000))
+    assert known < SPACE.size
+    planned = replace(plan(), hours=1000.0)
+    assert forecast(planned, all_alike(planned, 60.0), "", 1).trials == known
+
+
+def test_too_few_of_a_search_confirm_none_of_it() -> None:
+    """The share that confirms goes to the search where that has fewer than ten trials."""
+    planned = replace(plan(), hours=0.1, confirm=0.3, long=3)
+    said = forecast(planned, all_alike(planned, 40.0), "", 1, Done(measured=True))
+    assert said.trials == 9
+
+
+def test_what_is_measured_before_the_first_trial_is_taken_off_the_hours() -> None:
+    """By docs/space-yaml.md it counts. Four checks of the reference take 5 s each at most."""
+    planned = replace(plan(), hours=30 / 3600)
+    said = forecast(planned, all_alike(planned, 4.0), "", 1)
+    assert said.trials == 2  # of 10 s, not of 30
+    assert "2 trials of about 4 s each after up to 20 s of measurements" in said.lines()[0]
+    assert forecast(planned, all_alike(planned, 4.0), "", 1, Done(measured=True)).trials == 7
+    none = forecast(replace(planned, hours=15 / 3600), all_alike(planned, 4.0), "", 1)
+    assert none.trials == 0
+    assert "0 trials of about 4 s each after up to 15 s of measurements" in none.lines()[0]
+
+
+def test_untrained_variants_whose_latency_is_measured_first_count_too() -> None:
+    planned = with_latency(replace(plan(trials=40), hours=100 / 3600), 1e6)
+    said = forecast(planned, all_alike(planned, 4.0), "", 1)
+    assert said.first == 5.0 * (4 + untrained_variants(40))
+
+
+def test_what_has_ended_counts_as_the_driver_counts_it(tmp_path: Path) -> None:
+    schedule = replace(plan().schedule, init="base", init_steps=30, init_fingerprint="0f")
+    planned = replace(plan(trials=12), schedule=schedule, base=base_schedule(schedule))
+    brain = drive(tmp_path, planned)
+    done = done_of(open_study(tmp_path))
+    assert (done.trials, done.searched, done.base) == (brain.ended, 12, True)
+    assert not done.measured
 
 
 def test_bytes_of_weights_are_those_of_their_parameters() -> None:
