@@ -224,6 +224,7 @@ class Brain:
     def _new(self) -> Ask | None:
         """Return a trial that was not asked for before, None if there is none to ask for."""
         if self._has_all:
+            self._confirm.note_why_no_duel()
             self.why_ended = have_ended(self.ended, self.plan.trials)
             return None
         return self._book.waiting() if self._ask_next() else None

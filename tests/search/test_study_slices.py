@@ -167,6 +167,23 @@ def test_the_page_and_the_tables_say_what_was_judged(study: Study, tmp_path: Pat
     }
 
 
+def test_a_gate_that_takes_all_that_confirms_leaves_no_duel_and_says_why(tmp_path: Path) -> None:
+    study, _ = drive(tmp_path, plan(14), made_up)
+    assert Counter(purposes(study))[CONFIRM] == GATE
+    duels = study.notes.duels
+    assert duels is not None
+    assert duels.family == 0
+    why = "2 pairs of trainings would take 4 trials, and 0 trials are left to confirm"
+    assert {duel.why for duel in duels.duels} == {why}
+    said = summary(study)
+    assert "is it better than what is known?" in said
+    assert f"by longer trainings: {why}" in said
+    assert "was not compared" in page_html(gather(study)).decode()
+    more, _ = drive(tmp_path, plan(48), made_up)  # more trials have time for them
+    assert more.notes.duels is not None
+    assert more.notes.duels.family
+
+
 def test_the_gate_is_of_all_sizes(study: Study) -> None:
     asks = [a for a, _ in study.trials()]
     gate = asks[1 + NETWORKS : 1 + NETWORKS + GATE]

@@ -12,7 +12,9 @@ from search.tabulated import create, plan
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.records.trial import COMPLETED, RungResult, TrialProgress, TrialResult, TrialTask
+from hrnet_search.report.duels import duel_lines
 from hrnet_search.search.brain import Brain
+from hrnet_search.search.confirm.phase import SEARCHED_FROM
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.time_budget import HOUR, TimeBudget, TimeSpentError
@@ -100,6 +102,19 @@ def test_a_study_ends_in_its_time_and_uses_it(hours: float, confirm: float, tmp_
 
 def longest(study: Study) -> float:
     return max(result.wall_s for _, result in study.trials() if result)
+
+
+def test_hours_for_too_few_networks_confirm_none_and_the_study_says_why(tmp_path: Path) -> None:
+    drive(tmp_path, timed(0.05), Device(Clock()))
+    study = open_study(tmp_path)
+    assert 0 < len(purposes(study)) < SEARCHED_FROM
+    assert study.notes.duels is not None
+    why = f"fewer than {SEARCHED_FROM} trials of the search ended in time"
+    assert study.notes.duels.why == why
+    said = f"no duel with a published network or the base: {why}"
+    assert duel_lines(study.notes, study.trials()) == (said,)
+    drive(tmp_path, timed(1.0), Device(Clock()))  # more hours choose duels
+    assert open_study(tmp_path).notes.duels.duels  # type: ignore[union-attr]
 
 
 def test_the_share_that_confirms_is_kept(tmp_path: Path) -> None:

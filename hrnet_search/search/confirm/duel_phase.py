@@ -61,6 +61,17 @@ class DuelPhase:
                 return needed
         return Next()
 
+    def choose(self) -> None:
+        """Note the duels of a study with no time left for them, and why, if none were noted."""
+        if self._store.notes().duels is None:
+            self.next()
+
+    def none(self, why: str) -> None:
+        """Note why no duel is chosen, unless one has begun."""
+        known = self._store.notes().duels
+        if known is None or not known.family:
+            self._write(Duels(why=why))
+
     def keys(self) -> set[TrialKey]:
         """Return all trainings that duels may need."""
         known = self._store.notes().duels or Duels()

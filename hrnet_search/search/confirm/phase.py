@@ -53,12 +53,23 @@ class ConfirmPhase:
         `why_none` says why none is left once nothing runs.
         """
         self.why_none = "there is nothing more to confirm"
-        if not self._plan.confirming or self._too_few:
+        if not self._plan.confirming:
+            return False
+        if self._too_few:
+            self._duels.none(f"fewer than {SEARCHED_FROM} trials of the search ended in time")
             return False
         needed = self._duels.next()
         if needed.key is not None:
             return self._commit(needed.key)
         return not needed.waits and self._ask_others()
+
+    def note_why_no_duel(self) -> None:
+        """Note why there is no duel in a study that has all of its trials and chose none.
+
+        So it is where the trainings that slices are held against were all that confirm.
+        """
+        if self._plan.confirming:
+            self._duels.choose()
 
     def _ask_others(self) -> bool:
         """Commit the next of the trials that duels leave time for; False if there is none."""
