@@ -77,6 +77,7 @@ GUESTS = {
     "search.samplers.acquisition": {"scipy"},
     "search.mirrors.mlflow_mirror": {"mlflow"},
     "search.mirrors.mlflow_training": {"mlflow"},
+    "search.mirrors.address_faults": {"sqlalchemy"},
     "search.mirrors.tracking_uri": {"sqlalchemy"},
     "search.mirrors.optuna_mirror": {"optuna"},
     "search.mirrors.tensorboard_mirror": {"torch", "PIL"},

@@ -96,7 +96,9 @@ def _planned(
     """Return the ablation and how many of its trials have ended; say what it can show."""
     spin_less()
     from hrnet_search.ablation.run import ablation_of, finished_trials, prepare
+    from hrnet_search.search.mirrors.tracking_uri import tracking_of
 
+    tracking_of(file, folder)  # what is wrong there is said before the data are read
     ablation = ablation_of(file, folder)
     for line in data_lines(file, ablation.data):
         terminal.say(line)

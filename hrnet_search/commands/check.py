@@ -93,7 +93,10 @@ def check(
 def _checked(
     space: str | Path, data_root: str | Path | None, warn: Callable[[str], None]
 ) -> tuple[SpaceFile, Checked]:
+    from hrnet_search.search.mirrors.tracking_uri import check_addresses
+
     file = load(space, data_root, warn)
+    check_addresses(file, study_folder(file, None))
     data = look_at_data(file)
     return file, _space(file, data) if file.ablation is None else _ablation(file, data)
 
@@ -164,7 +167,10 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     for schedule in filter(None, (file.schedule, file.slices)):
         initial.settled(schedule)
     learned = _learned(file)
-    advice, warmup = list(advice_on(file)), list(warmup_advice(file.schedule))
+    advice, warmup = (
+        list(advice_on(file, study_folder(file, None))),
+        list(warmup_advice(file.schedule)),
+    )
     decoded = decoded_bytes(file.schedule.data) if data else None
     found, disk = survey(file.space), _disk(file)
     lines = [f"{file.name}: no problems", *data_lines(file, data)]
@@ -212,7 +218,10 @@ def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:
 
     initial = initial_weights(file)
     ablation = settle(file, file.schedule, initial.settled)
-    advice, warmup = list(advice_on(file)), list(warmup_advice(file.schedule))
+    advice, warmup = (
+        list(advice_on(file, study_folder(file, None))),
+        list(warmup_advice(file.schedule)),
+    )
     arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
     plain = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
     plain |= {"initial": initial.lines, "tracking": advice, "warmup": warmup}

@@ -181,11 +181,13 @@ def _search(
     from hrnet_search.search.begin import going_on, open_store
     from hrnet_search.search.earlier import learned_lines
     from hrnet_search.search.interrupt import Interrupt
+    from hrnet_search.search.mirrors.tracking_uri import tracking_of
     from hrnet_search.search.run import budget_of, search
     from hrnet_search.search.settled_plan import plan_of
     from hrnet_search.search.trials import have_ended
     from hrnet_search.store.study import open_study
 
+    tracking_of(file, folder)  # what is wrong there is said before the data are read
     others = [open_study(study) for study in reuse]
     plan = plan_of(file, folder, budget.trials, budget.hours)
     for line in data_lines(file, plan.data):

@@ -240,6 +240,7 @@ def _train(asked: Asked, given: Overrides, terminal: Terminal) -> tuple[Path, Tr
     """Train; return the training's folder and its results."""
     spin_less()
     given.check()
+    _check_mlflow(asked.mlflow)
     start = start_of(asked)
     folder = absolute(asked.folder or RESULTS / start.name)
     from hrnet_search.store.trainings import is_training, read_record
@@ -264,6 +265,17 @@ def _workers(asked: Asked, plan: Plan) -> Workers | None:
     found = Workers(1 if asked.workers is None else asked.workers, asked.ray or "")
     found.check(plan)
     return found
+
+
+def _check_mlflow(uri: str) -> None:
+    """Raise InputError for an address of MLflow that can never work, before anything is trained."""
+    if uri in ("auto", "off"):
+        return
+    from hrnet_search.search.mirrors.address_faults import address_faults, driver_faults
+
+    places = {"mlflow": uri}
+    if faults := [*address_faults(places), *driver_faults(places)]:
+        raise InputError(replace(fault, path="--mlflow") for fault in faults)
 
 
 def _send(uri: str, folder: Path, terminal: Terminal) -> None:

@@ -61,9 +61,10 @@ def take_up(
     from, `contents` what the files of the data hold. Of several that begin one study together
     one does, and the others find it in use. `take_over` takes a driver that cannot be looked at
     for one that is gone. Raises StudyError naming what differs, StudyInUseError if another
-    driver holds it, SpaceError for a variable of `tracking` that is not set.
+    driver holds it, SpaceError for a variable of `tracking` that is not set and an address there
+    that cannot work.
     """
-    tracking_of(file)  # a variable that is not set is said before anything is begun
+    tracking_of(file, folder)  # what is wrong with one is said before anything is begun
     tracking = noted_tracking(file)
     notes = replace(notes, tracking=tracking)
     try:

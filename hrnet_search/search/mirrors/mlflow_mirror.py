@@ -19,6 +19,7 @@ from hrnet_search.errors import InputError, shown
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute
 from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
+from hrnet_search.search.mirrors.address_faults import artifact_place, make_folder_of
 from hrnet_search.search.mirrors.mlflow_rows import (
     HYPERVOLUME,
     Row,
@@ -59,8 +60,7 @@ class MlflowMirror:
 
     def __init__(self, uri: str, study: Study) -> None:
         self._folder = absolute(study.folder)
-        self._local = uri == "auto"
-        self._uri = sqlite_url(self._folder / "mlflow.db") if self._local else uri
+        self._uri = sqlite_url(self._folder / "mlflow.db") if uri == "auto" else uri
         self._name = study.name
         self._writer = ConfigWriter.of(study.notes)
         self._notes = study.notes
@@ -177,6 +177,7 @@ class MlflowMirror:
         """Find the experiment and the parent run, or make them; raise InputError if deleted."""
         from mlflow import MlflowClient
 
+        make_folder_of(self._uri)
         client = MlflowClient(tracking_uri=self._uri)
         found = client.get_experiment_by_name(self._name)
         if found is not None and found.lifecycle_stage == "deleted":
@@ -186,7 +187,7 @@ class MlflowMirror:
                 " another name"
             )
         if found is None:
-            place = (self._folder / "mlflow-artifacts").as_uri() if self._local else None
+            place = artifact_place(self._uri, self._folder)
             experiment = client.create_experiment(self._name, artifact_location=place)
         else:
             experiment = found.experiment_id

@@ -9,9 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hrnet_search.paths import absolute
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import TrialKey
+from hrnet_search.search.mirrors.address_faults import artifact_place, make_folder_of
 from hrnet_search.search.mirrors.mlflow_mirror import quiet
 from hrnet_search.search.mirrors.mlflow_rows import LONGEST, Row, architecture_params, class_metrics
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
@@ -38,16 +38,17 @@ def send_training(
         from mlflow import MlflowClient
 
         place = sqlite_url(folder / "mlflow.db") if uri == AUTO else uri
+        make_folder_of(place)
         client = MlflowClient(tracking_uri=place)
-        _send(client, _experiment(client, uri, folder, record.name), record, results, curve)
+        _send(client, _experiment(client, place, folder, record.name), record, results, curve)
 
 
 def _experiment(client: Any, uri: str, folder: Path, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    artifacts = (absolute(folder) / "mlflow-artifacts").as_uri() if uri == AUTO else None
-    return str(client.create_experiment(name, artifact_location=artifacts))
+    place = artifact_place(uri, folder)
+    return str(client.create_experiment(name, artifact_location=place))
 
 
 def _send(

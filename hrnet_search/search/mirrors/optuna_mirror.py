@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hrnet_search.records.objective import PLAIN
 from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult
+from hrnet_search.search.mirrors.address_faults import make_folder_of
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import Ask
@@ -92,6 +93,7 @@ class OptunaMirror:
         }  # a database that was restarted is connected to again
         if self._url.startswith("postgresql"):
             kept |= {"connect_args": {"connect_timeout": 5}}
+        make_folder_of(self._url)
         storage = self._storage = optuna.storages.RDBStorage(self._url, engine_kwargs=kept)
         directions = [DIRECTIONS[one.direction] for one in self._goals.objectives]
         study = optuna.create_study(

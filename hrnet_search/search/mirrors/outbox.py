@@ -82,7 +82,7 @@ def places_of(study: Study, file: SpaceFile | None = None) -> dict[str, str]:
     is not set.
     """
     if file is not None:
-        places = tracking_of(file)
+        places = tracking_of(file, study.folder)
     else:
         noted = study.notes.tracking or {}
         places = {name: filled(uri, name) for name, uri in noted.items()}

@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING
 from hrnet_search.errors import Fault, SpaceError, shown
 from hrnet_search.paths import absolute
 from hrnet_search.redaction import holds_secret, is_redacted, redacted_address
+from hrnet_search.search.mirrors.address_faults import (
+    MEMORY,
+    address_faults,
+    driver_faults,
+    folders_to_make,
+)
 from hrnet_search.space.load import SpaceFile, placed
 
 if TYPE_CHECKING:
@@ -31,11 +37,13 @@ REDACTED = (
 
 OFF = "off"
 
+IN_STUDY = ("mlflow", "optuna")
+"""Mirrors for which `auto` is a SQLite file in the study, named after them."""
+
 EXTRA_LIBRARIES = {"tensorboard": "tensorboard"}
 """What this package does not install by itself, by mirror."""
 
 DRIVER = "sqlite+pysqlite"
-MEMORY = (None, "", ":memory:")
 
 
 def sqlite_url(path: str | Path) -> str:
@@ -49,18 +57,55 @@ def sqlite_url(path: str | Path) -> str:
     return _sqlite(URL.create(DRIVER, database=str(absolute(path))))
 
 
-def tracking_of(file: SpaceFile) -> dict[str, str]:
-    """Return where a space file wants its mirrors, by mirror, in words that hold everywhere.
+def tracking_of(file: SpaceFile, folder: Path) -> dict[str, str]:
+    """Return where a space file wants the mirrors of the study in `folder`, by mirror.
 
-    Variables have their values, so what is returned is never stored. Raise SpaceError for one
-    that is not set, and for a mirror whose library is not installed.
+    In words that hold everywhere. Variables have their values, so what is returned is never
+    stored. Raise SpaceError for one that is not set, for a mirror whose library is not installed,
+    and for addresses that can never work or are one database.
     """
     if missing := list(_missing(file)):
         raise SpaceError(placed(file, missing))
     beside = Path(file.path).parent
-    return {
+    places = {
         mirror: settled_uri(mirror, filled(uri, mirror, file), beside)
         for mirror, uri in asdict(file.tracking).items()
+    }
+    judged = _in_full(_led_to(places), folder)
+    if faults := [*address_faults(judged), *driver_faults(judged)]:
+        raise SpaceError(placed(file, faults))
+    return places
+
+
+def check_addresses(file: SpaceFile, folder: Path) -> None:
+    """Raise SpaceError for addresses that work on no machine, or are one database."""
+    if faults := address_faults(_known_places(file, folder)):
+        raise SpaceError(placed(file, faults))
+
+
+def _known_places(file: SpaceFile, folder: Path) -> dict[str, str]:
+    """Return the addresses of a space file without those that the environment has to complete."""
+    beside = Path(file.path).parent
+    known = {
+        mirror: settled_uri(mirror, filled(uri, mirror, file), beside)
+        for mirror, uri in asdict(file.tracking).items()
+        if all(name in os.environ for name in VARIABLE.findall(uri))
+    }
+    return _in_full(_led_to(known), folder)
+
+
+def _led_to(places: dict[str, str]) -> dict[str, str]:
+    """Return the addresses that lead somewhere: no mirror is sent to one that was redacted."""
+    return {mirror: uri for mirror, uri in places.items() if not is_redacted(uri)}
+
+
+def _in_full(places: dict[str, str], folder: Path) -> dict[str, str]:
+    """Return addresses with the file in the study for `auto`, which another one may name too."""
+    if not set(places.values()) - {OFF, "auto"}:
+        return places
+    own = {name: sqlite_url(folder / f"{name}.db") for name in IN_STUDY}
+    return {
+        mirror: own.get(mirror, uri) if uri == "auto" else uri for mirror, uri in places.items()
     }
 
 
@@ -86,10 +131,15 @@ def filled(uri: str, mirror: str, file: SpaceFile | None = None) -> str:
     return VARIABLE.sub(value, uri)
 
 
-def advice_on(file: SpaceFile) -> Iterator[str]:
-    """Yield what `check` says of a space file's mirrors: libraries that are not installed,
-    passwords, and names without a value."""
+def advice_on(file: SpaceFile, folder: Path) -> Iterator[str]:
+    """Yield what `check` says of the mirrors of a study in `folder`: libraries and drivers that are
+    not installed, folders to be made, passwords, and names without a value."""
     yield from map(str, _missing(file))
+    places = _known_places(file, folder)
+    yield from map(str, driver_faults(places))
+    for mirror, made in folders_to_make(places):
+        if asdict(file.tracking)[mirror] != "auto":
+            yield f"tracking.{mirror}: {shown(str(made), 300)} is not there: a run makes it"
     for mirror, uri in asdict(file.tracking).items():
         where = f"tracking.{mirror}"
         if is_redacted(uri):
