@@ -31,7 +31,14 @@ from hrnet_search.commands import (
 )
 from hrnet_search.commands.arguments import Parser
 from hrnet_search.commands.driver import spin_less
-from hrnet_search.commands.outcome import BAD_INPUT, DONE, INTERRUPTED, fail, forget_output
+from hrnet_search.commands.outcome import (
+    BAD_INPUT,
+    DONE,
+    INTERRUPTED,
+    fail,
+    forget_output,
+    open_closed_outputs,
+)
 from hrnet_search.errors import HrnetSearchError, StorageLostError, shown
 
 STORAGE_LOST = StorageLostError.exit_code
@@ -63,6 +70,7 @@ COMMANDS: dict[str, Command] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    open_closed_outputs()
     options, unknown = parser().parse_known_args(argv)
     if unknown:
         options.parser.refuse(unknown)

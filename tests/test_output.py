@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,19 @@ def test_an_output_that_cannot_be_written_is_named(words: list[str]) -> None:
 def test_errors_that_cannot_be_told_end_as_they_would() -> None:
     words = ["check", str(ROOT / "nothing.yaml")]
     assert run(words, out=True, err=False).returncode == run(words, out=True, err=True).returncode
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("named", [SPACE, "nothing.yaml"])
+def test_a_closed_output_changes_no_exit_code_and_goes_to_no_other(closed: str, named: str) -> None:
+    words = shlex.join([sys.executable, "-m", "hrnet_search", "check", "--json", named])
+    done = subprocess.run(
+        ["sh", "-c", f"{words} {closed}"], capture_output=True, text=True, cwd=ROOT
+    )
+    wrong = named != SPACE
+    assert done.returncode == (2 if wrong else 0)
+    assert bool(done.stdout) == (closed == "2>&-" and not wrong)
+    assert bool(done.stderr) == (closed == ">&-" and wrong)
 
 
 @pytest.mark.slow

@@ -40,6 +40,18 @@ def writing_output() -> Iterator[None]:
         raise StorageLostError(f"standard output cannot be written: {error.strerror}") from error
 
 
+def open_closed_outputs() -> None:
+    """Let what is written to a closed output go nowhere, and what is read there end at once.
+
+    Python has None for a stream that whoever began the process closed (`>&-`), and the next file
+    that is opened, study.db say, would get its number and all that libraries print there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+
+
 def forget_output() -> None:
     """Throw away what is still to be written: Python would try again, and fail, as it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
