@@ -23,7 +23,7 @@ from hrnet_search.search.identity import EQUIVALENCE, FACTORS, MARGINS, TRAINING
 from hrnet_search.search.initial_weights import Initial
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.run import Inline, reference_of
-from hrnet_search.search.settled_plan import on_this_machine
+from hrnet_search.search.settled_plan import check_device, on_this_machine
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.findings import NotedSchedule
@@ -40,6 +40,7 @@ def ablation_of(file: SpaceFile, folder: Path, data: Inventory | None = None) ->
     initial weights that are missing or not an HRNet's.
     """
     folder = absolute(folder)
+    check_device(file, folder)
     data = data or inspect_data(file)
     contents = contents_of(file.schedule.data)
     known = fingerprint(file.schedule.data, contents)

@@ -14,6 +14,7 @@ from hrnet_search.commands.driver import (
     driven,
     ended,
     reported_study,
+    require_device,
     retry_failed,
     show_in_mirrors,
     spin_less,
@@ -44,6 +45,8 @@ def command(options: argparse.Namespace) -> int:
     file = load_ablation(options.space, options.data_root, warn)
     folder = study_folder(file, options.output)
     terminal = terminal_of(options)
+    if not options.plan:
+        require_device(file, Driving.of(options))
     ablation, done = _planned(file, folder, options.reuse, terminal)
     if options.plan:
         if not done:
@@ -83,6 +86,7 @@ def ablate(
     terminal = Terminal() if progress else Quiet()
     file = load_ablation(space, data_root, terminal.warn)
     place = study_folder(file, folder)
+    require_device(file, how)
     ablation, _ = _planned(file, place, reuse, terminal)
     _ablate(file, ablation, place, reuse, how, terminal)
     study = reported_study(place, terminal)

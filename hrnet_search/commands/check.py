@@ -23,7 +23,7 @@ from hrnet_search.commands.space_file import (
     seen,
     study_folder,
 )
-from hrnet_search.errors import HrnetSearchError, first_line
+from hrnet_search.errors import HrnetSearchError, InputError, first_line
 
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
@@ -146,6 +146,19 @@ def _of_arms(
     return forecast_of_arms(file, ablation, finished, 1, say, MEASURE_S)
 
 
+def device_advice(file: SpaceFile) -> Iterator[str]:
+    """Yield that the device of a study is not on this machine; it may be where it is to run."""
+    if file.latency.device in ("auto", "cpu"):
+        return
+    # Imported here: `check` answers at once, without the seconds that torch takes.
+    from hrnet_search.evaluate.machine.devices import resolve_device
+
+    try:
+        resolve_device(file.latency.device)
+    except InputError as error:
+        yield f"{first_line(error)}; a run is refused on this machine, not where there is one"
+
+
 def warmup_advice(schedule: Schedule) -> Iterator[str]:
     """Yield what speaks against a schedule's warm-up: a large part of the steps, or the base's."""
     for name, steps in (("steps", schedule.steps), ("init_steps", schedule.init_steps)):
@@ -158,7 +171,6 @@ def warmup_advice(schedule: Schedule) -> Iterator[str]:
 
 def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     from hrnet_search.data.cache import decoded_bytes
-    from hrnet_search.search.mirrors.tracking_uri import advice_on
     from hrnet_search.search.own_sampler import check_sampler
     from hrnet_search.space.survey import survey
 
@@ -167,22 +179,26 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
     for schedule in filter(None, (file.schedule, file.slices)):
         initial.settled(schedule)
     learned = _learned(file)
-    advice, warmup = (
-        list(advice_on(file, study_folder(file, None))),
-        list(warmup_advice(file.schedule)),
-    )
+    advice, warmup = _advice(file), list(warmup_advice(file.schedule))
+    device = list(device_advice(file))
     decoded = decoded_bytes(file.schedule.data) if data else None
     found, disk = survey(file.space), _disk(file)
     lines = [f"{file.name}: no problems", *data_lines(file, data)]
     if decoded is not None:
         lines.append(decoded_line(decoded, file.schedule.data.cache))
     plain = {**seen(data), "decoded_bytes": decoded, "initial": initial.lines, "tracking": advice}
-    plain |= {"warmup": warmup, "learned": learned}
+    plain |= {"warmup": warmup, "learned": learned, "device": device}
     return Checked(
-        (*lines, *initial.lines, *learned, *advice, *warmup, *found.lines(), disk),
+        (*lines, *initial.lines, *learned, *device, *advice, *warmup, *found.lines(), disk),
         {"name": file.name, **plain, **asdict(found)},
         data,
     )
+
+
+def _advice(file: SpaceFile) -> list[str]:
+    from hrnet_search.search.mirrors.tracking_uri import advice_on
+
+    return list(advice_on(file, study_folder(file, None)))
 
 
 def _disk(file: SpaceFile) -> str:
@@ -214,20 +230,18 @@ def _learned(file: SpaceFile) -> list[str]:
 
 def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:
     from hrnet_search.ablation.arms import settle
-    from hrnet_search.search.mirrors.tracking_uri import advice_on
 
     initial = initial_weights(file)
     ablation = settle(file, file.schedule, initial.settled)
-    advice, warmup = (
-        list(advice_on(file, study_folder(file, None))),
-        list(warmup_advice(file.schedule)),
-    )
+    advice, warmup = _advice(file), list(warmup_advice(file.schedule))
+    device = list(device_advice(file))
     arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
     plain = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
     plain |= {"initial": initial.lines, "tracking": advice, "warmup": warmup}
+    plain |= {"device": device}
     seeds = len(ablation.spec.seeds)
     lines = [f"{file.name}: no problems", *data_lines(file, data), *initial.lines, *advice]
-    lines += warmup
+    lines += [*device, *warmup]
     lines.append(f"{len(ablation.distinct)} arms x {seeds} seeds = {ablation.trainings} trainings")
     for arm in ablation.arms:
         note = f", {arm.note}" if arm.note else ""

@@ -137,6 +137,23 @@ def noted_outcome(store: StudyStore) -> Iterator[None]:
     store.note(Notes(outcome=DONE))
 
 
+def require_device(file: SpaceFile, how: Driving) -> None:
+    """Raise SpaceError for a device that this process would run on and does not find.
+
+    Where others run the trials, on this machine or elsewhere, Ray says what they have.
+    """
+    if how.workers is not None or how.ray:
+        return
+    from hrnet_search.errors import InputError, SpaceError
+    from hrnet_search.evaluate.machine.devices import resolve_device
+    from hrnet_search.space.load import placed
+
+    try:
+        resolve_device(file.latency.device)
+    except InputError as error:
+        raise SpaceError(placed(file, error.faults)) from error
+
+
 def retry_failed(store: StudyStore, how: Driving, terminal: Terminal) -> None:
     """Put trials back that failed, if that is asked for."""
     if how.retry_failed and (again := store.retry_failed()):

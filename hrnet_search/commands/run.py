@@ -15,6 +15,7 @@ from hrnet_search.commands.driver import (
     driven,
     ended,
     reported_study,
+    require_device,
     retry_failed,
     show_in_mirrors,
     spin_less,
@@ -187,7 +188,9 @@ def _search(
     from hrnet_search.search.trials import have_ended
     from hrnet_search.store.study import open_study
 
-    tracking_of(file, folder)  # what is wrong there is said before the data are read
+    # What is wrong there is said before the data are read.
+    require_device(file, how)
+    tracking_of(file, folder)
     others = [open_study(study) for study in reuse]
     plan = plan_of(file, folder, budget.trials, budget.hours)
     for line in data_lines(file, plan.data):

@@ -41,10 +41,12 @@ def plan_of(
 
     `trials`, or `hours` of devices, are its budget in place of the file's.
     Raise DataError for bad data, SpaceError or WeightsError for initial weights that are missing
-    or no HRNet's, SpaceError for earlier studies from which nothing can be learned.
+    or no HRNet's, SpaceError for earlier studies from which nothing can be learned, InputError
+    for a device that is not here.
     """
     folder = absolute(folder)
     check_sampler(file)
+    check_device(file, folder)
     data = data or inspect_data(file)
     contents = contents_of(file.schedule.data)
     known = fingerprint(file.schedule.data, contents)
@@ -119,6 +121,16 @@ def check_budget(trials: int, hours: float | None, beside: str) -> None:
         raise InputError(Fault("--trials", trials, wrong, f"at least {CONFIRMED_FROM}"))
 
 
+def check_device(file: SpaceFile, folder: Path) -> None:
+    """Raise InputError, before data are read, where what is left to a device is left to none."""
+    if is_open(file.schedule) and _noted_probe(folder) is None:
+        resolve_device(file.latency.device)
+
+
+def _noted_probe(folder: Path) -> Probe | None:
+    return open_study(folder).notes.probe if (folder / FILE).exists() else None
+
+
 def on_this_machine(
     schedule: Schedule, file: SpaceFile, folder: Path
 ) -> tuple[Schedule, Probe | None]:
@@ -129,7 +141,7 @@ def on_this_machine(
     """
     if not is_open(schedule):
         return schedule, None
-    known = open_study(folder).notes.probe if (folder / FILE).exists() else None
+    known = _noted_probe(folder)
     if known is None:
         device = resolve_device(file.latency.device)
         known = settle(schedule, file.space.base, device)
