@@ -51,6 +51,9 @@ FLAGGED = ("JPEG", "MPO", "PNG", "WEBP")
 COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 """Pillow's names for what becomes RGB as in OpenCV, to a level or two of 255."""
 
+PNG_DEPTH = 24
+"""Where a PNG has the bits of a channel, as a byte."""
+
 WHOLE = "a whole image file"
 
 
@@ -79,15 +82,25 @@ def read_mask(path: Path, key: str, most: int) -> Image.Image:
     """Return a mask as Pillow opens it, decoded, and a grey GIF as grey; raise as `read_size`.
 
     GIF stores grey as a palette, in which Pillow's writer numbers anew the levels that occur.
+    Raise DataError too where a value that pixels have is transparent: it is no label that
+    anybody drew.
     """
     with _opened(path, key, most) as image:
         image.load()
+        if clear := _clear_pixels(image, path):
+            raise transparent(path, key, clear)
         return _colours(image).convert("L") if _is_grey_gif(image) else image
 
 
 def unusable(path: Path, key: str, wrong: str, allowed: str) -> DataError:
     """Return the error that says what is wrong with a file."""
     return DataError(Fault(key, str(path), f"{shown(str(path), 300)} {wrong}", allowed))
+
+
+def transparent(path: Path, key: str, clear: int) -> DataError:
+    """Return the error that says how many pixels of a mask are transparent."""
+    wrong = f"is a mask with {clear} transparent pixels"
+    return unusable(path, key, wrong, "masks without transparency")
 
 
 @contextmanager
@@ -109,6 +122,31 @@ def _opened(path: Path, key: str, most: int) -> Iterator[Image.Image]:
     except Exception as error:  # a broken file makes Pillow raise almost anything
         why = shown(str(error)) or type(error).__name__
         raise unusable(path, key, f"cannot be read ({why})", WHOLE) from error
+
+
+def _clear_pixels(image: Image.Image, path: Path) -> int:
+    """Return how many pixels have a value that the file says is transparent, wholly or in part.
+
+    PNG says it of grey, of RGB and of each entry of a palette (tRNS), GIF of one entry.
+    """
+    clear = image.info.get("transparency")
+    if clear is None:
+        return 0
+    if isinstance(clear, bytes):
+        return sum(n for n, alpha in zip(image.histogram(), clear, strict=False) if alpha < 255)
+    if image.mode == "RGB" and isinstance(clear, tuple):
+        return int((np.asarray(image) == [_scaled(v, path) for v in clear]).all(axis=-1).sum())
+    if image.mode in ("1", "L", "P") and isinstance(clear, int):
+        value = _scaled(clear, path) if image.mode == "L" else clear
+        return image.histogram()[value] if 0 <= value <= 255 else 0
+    return 0
+
+
+def _scaled(value: int, path: Path) -> int:
+    """Return a value of a PNG as Pillow decodes its pixels, to 8 bits."""
+    with path.open("rb") as file:
+        depth = file.read(PNG_DEPTH + 1)[PNG_DEPTH]
+    return value >> 8 if depth == 16 else value * 255 // ((1 << depth) - 1)
 
 
 def _is_grey_gif(image: Image.Image) -> bool:

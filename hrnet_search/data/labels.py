@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrnet_search.data.decode import unusable
+from hrnet_search.data.decode import transparent, unusable
 from hrnet_search.errors import shown
 from hrnet_search.records.data_spec import IGNORED, DataSpec
 
@@ -130,8 +130,7 @@ def _opaque(mask: Image.Image, path: Path, key: str) -> Image.Image:
     if mask.mode in ("LA", "RGBA"):
         clear = int((np.asarray(mask.getchannel("A")) < 255).sum())
         if clear:
-            wrong = f"is a mask with {clear} transparent pixels"
-            raise unusable(path, key, wrong, "masks without transparency")
+            raise transparent(path, key, clear)
         return mask.convert(mask.mode[:-1])
     if mask.mode in ("1", "L", "P", "RGB"):
         return mask

@@ -22,7 +22,7 @@ def matched(given: Split, place: Place) -> Pairs:
     """Return the pairs of two trees: files whose path below them is the same but the ending."""
     if missing := _missing_folders(given, place):
         return Pairs([], missing)
-    files, faults = _all_files(place)
+    files, odd, faults = _all_files(place)
     found = _by_stem(files, place)
     images, masks = (_one_a_stem(stems, part, place, faults) for stems, part in zip(
         found, PARTS, strict=True))  # fmt: skip
@@ -32,7 +32,7 @@ def matched(given: Split, place: Place) -> Pairs:
     faults += _without_partner(images, masks, place.key)
     pairs = [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())]
     seen = {*images.values(), *masks.values()}
-    unused = sorted(path for path in {*files[0], *files[1]} if path not in seen)
+    unused = sorted(path for path in {*files[0], *files[1], *odd} if path not in seen)
     return Pairs(pairs, faults, tuple(unused), notes)
 
 
@@ -42,13 +42,21 @@ def walk(folder: Path) -> tuple[list[Path], list[OSError]]:
     Links are followed, and each folder is entered once: real ones first, and never one that the
     given folder is in, so that loops end.
     """
+    files, _, errors = _walked(folder)
+    return files, errors
+
+
+def _walked(folder: Path) -> tuple[list[Path], list[Path], list[OSError]]:
+    """Return files, folders, and what could not be looked into."""
     files: list[Path] = []
+    inner: list[Path] = []
     errors: list[OSError] = []
     real = Path(os.path.realpath(folder))
     entered = {_identity(parent) for parent in real.parents}
     waiting = deque([folder])
     while waiting:
         for here, folders, names in os.walk(waiting.popleft(), onerror=errors.append):
+            inner += [Path(here, name) for name in folders]
             if (identity := _identity(here)) in entered:
                 folders.clear()
                 continue
@@ -56,7 +64,7 @@ def walk(folder: Path) -> tuple[list[Path], list[OSError]]:
             folders.sort()
             waiting.extend(Path(here, f) for f in folders if Path(here, f).is_symlink())
             files += [Path(here, name) for name in names]
-    return files, errors
+    return files, inner, errors
 
 
 def _identity(path: str | Path) -> tuple[int, int]:
@@ -85,13 +93,17 @@ def _layout(given: Split, place: Place) -> str:
     return f"{files}, below the root{home}"
 
 
-def _all_files(place: Place) -> tuple[tuple[list[Path], list[Path]], Found]:
-    """Return the files of both trees, and faults for what is there but cannot be read."""
+def _all_files(place: Place) -> tuple[tuple[list[Path], list[Path]], list[Path], Found]:
+    """Return the files of both trees, what is there but is none, and faults for what cannot be
+    read.
+
+    None are pipes and the like, and folders that are named as images are and hold no file.
+    """
     found: Found = []
-    trees = []
+    trees, odd = [], list[Path]()
     for part in PARTS:
         folder: Path = getattr(place, part)
-        files, errors = walk(folder)
+        files, inner, errors = _walked(folder)
         key = f"{place.key}.{part}"
         for error in errors:
             wrong = f"{shown(str(error.filename), 300)} cannot be looked into ({error.strerror})"
@@ -101,7 +113,10 @@ def _all_files(place: Place) -> tuple[tuple[list[Path], list[Path]], Found]:
                 wrong = f"{shown(str(path), 300)} is a link to a file that is missing"
                 found.append(("link", Fault(key, str(path), wrong, "files that exist")))
         trees.append([path for path in files if path.is_file()])
-    return (trees[0], trees[1]), found
+        odd += [path for path in files if not path.is_file()]
+        holding = {parent for path in files for parent in path.parents}
+        odd += [path for path in inner if is_image_name(path.name) and path not in holding]
+    return (trees[0], trees[1]), odd, found
 
 
 def _by_stem(files: tuple[list[Path], list[Path]], place: Place) -> tuple[Stems, Stems]:

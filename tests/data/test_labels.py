@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,58 @@ def test_a_mask_with_transparent_pixels_is_refused(mode: str, tmp_path: Path) ->
     assert "m.png is a mask with 2 transparent pixels" in refusal(saved(image, tmp_path / "m.png"))
 
 
+def palette_of(used: NDArray[np.uint8]) -> Image.Image:
+    image = Image.fromarray(used).convert("P")
+    image.putpalette([200, 10, 10, 10, 200, 10, 0, 0, 0, 9, 9, 9])
+    return image
+
+
+def grey_of_few_bits(path: Path, bits: int, stored: int, clear: int) -> Path:
+    """Write a PNG of two pixels in the first byte of a row, as its specification has it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)
+    row = zlib.compress(bytes([0, stored]))
+    chunks = (b"IHDR", header), (b"tRNS", struct.pack(">H", clear)), (b"IDAT", row), (b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks))
+    return path
+
+
+TRANSPARENT: list[tuple[str, Any, int]] = [
+    ("L", 2, 2), ("L", 7, 0), ("RGB", (2, 2, 2), 2), ("RGB", (2, 2, 1), 0), ("P", 1, 2),
+    ("P", 3, 0), ("P", bytes([255, 128, 255]), 2), ("P", bytes([255, 255, 255, 0]), 0),
+    ("P", bytes([0, 0]), 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "clear", "count"), TRANSPARENT)
+def test_a_value_of_a_mask_that_is_transparent_is_refused_where_it_is_used(
+    mode: str, clear: Any, count: int, tmp_path: Path
+) -> None:
+    """PNG's tRNS; a palette may have transparent entries that no pixel has."""
+    image = palette_of(LABELS) if mode == "P" else Image.fromarray(LABELS).convert(mode)
+    path = saved(image, tmp_path / "m.png", transparency=clear)
+    if not count:
+        assert np.array_equal(labels(path), LABELS)
+        return
+    assert f"m.png is a mask with {count} transparent pixels" in refusal(path)
+
+
+def test_transparency_is_found_in_few_bits_and_in_gif(tmp_path: Path) -> None:
+    path = grey_of_few_bits(tmp_path / "four.png", 4, 0x12, 2)
+    assert "with 1 transparent pixels" in refusal(path)
+    path = grey_of_few_bits(tmp_path / "four.png", 4, 0x12, 3)
+    assert labels(path, mapping=((17, 1), (34, 2))).tolist() == [[1, 2]]
+    for clear, count in ((1, 1), (0, 1)):
+        path = grey_of_few_bits(tmp_path / "one.png", 1, 0x40, clear)
+        assert f"with {count} transparent pixels" in refusal(path)
+    path = saved(palette_of(LABELS), tmp_path / "m.gif", transparency=1)
+    assert "with 2 transparent pixels" in refusal(path)
+
+
 def test_a_mask_in_colours_is_refused_with_its_colours_and_the_key(tmp_path: Path) -> None:
     path = saved(coloured([[RED, RED, RED], [BLACK, BLACK, GREEN]]), tmp_path / "m.png")
     assert refusal(path) == (
@@ -136,7 +190,7 @@ def test_colours_are_mapped_to_classes(tmp_path: Path) -> None:
         assert labels(path, colors=COLORS).tolist() == expected
     palette = image.quantize(4)
     for name in ("p.png", "p.gif"):
-        path = saved(palette, tmp_path / name, transparency=0)
+        path = saved(palette, tmp_path / name)
         assert labels(path, colors=COLORS).tolist() == expected
 
 

@@ -91,6 +91,20 @@ def test_formats_that_pillow_only_names_are_not_taken(spec: DataSpec) -> None:
     assert sorted(unused(spec)) == [".hidden.png", "Thumbs.db", "a.h5", "b.png", "notes.txt"]
 
 
+def test_what_is_named_as_an_image_and_is_no_file_is_counted(spec: DataSpec) -> None:
+    """In a folder so named that holds files, those are named, or pairs."""
+    write_pair(Path(spec.root, "images/a.png"), Path(spec.root, "masks/a.png"))
+    write_pair(Path(spec.root, "images/in.png/b.png"), Path(spec.root, "masks/in.png/b.png"))
+    images = Path(spec.root, "images")
+    os.mkfifo(images / "pipe.png")
+    (images / "dir.png" / "deeper").mkdir(parents=True)
+    (images / "plain").mkdir()
+    write(images / "held.png" / "notes.txt")
+    (images / "gone.txt").symlink_to("nowhere")
+    assert names(spec) == ["a", "in.png/b"]
+    assert sorted(unused(spec)) == ["dir.png", "gone.txt", "notes.txt", "pipe.png"]
+
+
 @pytest.mark.parametrize(
     ("others", "image", "mask"),
     [
