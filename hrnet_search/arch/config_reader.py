@@ -41,6 +41,12 @@ SECTIONS = ("CUDNN", "LOSS", "DATASET", "TRAIN", "TEST", "DEBUG")
 KEYPOINTS = ("NUM_JOINTS", "HEATMAP_SIZE")
 """Keys of MODEL in the libraries for human poses and for landmarks of faces."""
 
+DETECTRON_MODEL = ("META_ARCHITECTURE", "RPN", "ROI_HEADS", "RESNETS")
+DETECTRON = ("_BASE_", "SOLVER", "DATALOADER")
+"""Keys of MODEL, and beside it, in the libraries for detection that stand on detectron."""
+
+SEGMENTATION = "a yaml of the HRNet library"
+
 _PYTHON = re.compile(r"^(_base_\s*=|model\s*=\s*dict\(|(from|import)\s+\w)", re.MULTILINE)
 
 Entry = tuple[yaml.Node, yaml.Node]
@@ -52,7 +58,7 @@ def python_config(text: str, file: str) -> Fault | None:
     if not file.endswith(".py") and not _PYTHON.search(text):
         return None
     wrong = "is a config in Python, as mmsegmentation's are"
-    return Fault("", None, wrong, "a yaml of the HRNet library", file, 1, 1)
+    return Fault("", None, wrong, SEGMENTATION, file, 1, 1)
 
 
 class ConfigReader:
@@ -74,6 +80,8 @@ class ConfigReader:
     def architecture(self, root: yaml.Node) -> Architecture | None:
         """Return the architecture; None where there are faults, each of which is said."""
         top = self.section(root, "the file")
+        if not isinstance(root, yaml.MappingNode):
+            return None
         for name in SECTIONS:
             if name in top:
                 self.section(top[name][1], name)
@@ -81,6 +89,8 @@ class ConfigReader:
         if model is None:
             return None
         found = self.section(model[1], "MODEL")
+        if self.is_of_detectron(top, found):
+            return None
         head = self.head(found)
         widths = self.ocr(found, head)
         corners = self.value(found, "MODEL", "ALIGN_CORNERS", default=False)
@@ -120,6 +130,17 @@ class ConfigReader:
         )
         self.judge(keys, "MODEL", ocr_problems(mid, key))
         return mid, key
+
+    def is_of_detectron(self, top: Keys, model: Keys) -> bool:
+        """Return whether a config is of a library for detection, which is said in one fault."""
+        keys = [(f"MODEL.{key}", model[key][0]) for key in DETECTRON_MODEL if key in model]
+        keys += [(key, top[key][0]) for key in DETECTRON if key in top]
+        if not keys or "EXTRA" in model:
+            return False
+        path, node = keys[0]
+        wrong = "is a key of detectron2 and maskrcnn-benchmark, whose networks detect objects"
+        self.fault(node, path, wrong, SEGMENTATION)
+        return True
 
     def head(self, model: Keys) -> Any:
         """Return MODEL.NAME; one of another library of the family is named for what it is."""

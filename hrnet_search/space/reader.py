@@ -156,7 +156,9 @@ class Reader:
         """Return a list of what `item` reads; None if any entry has a fault."""
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             many = "one entry or more" if length is None else f"{length} entries"
-            self.fault(node, path, "is not a list", allowed or f"a list of {many}")
+            empty = isinstance(node, yaml.SequenceNode)
+            wrong = "is an empty list" if empty else "is not a list"
+            self.fault(node, path, wrong, allowed or f"a list of {many}")
             return None
         if length is not None and len(node.value) != length:
             wrong = f"{len(node.value)} entries"
@@ -199,7 +201,8 @@ class Reader:
         if isinstance(node, yaml.MappingNode):
             found = entries(node)
         elif node is not None:
-            self.fault(node, path, "is not a mapping", "keys with values")
+            allowed = "keys with values" if path else f"keys with values: {', '.join(known)}"
+            self.fault(node, path, "is not a mapping", allowed)
         allowed = frozenset(known)  # all keys of `vary` are, at first
         for key, (key_node, _) in found.items():
             if key not in allowed and not any(re.fullmatch(one, key) for one in like):
@@ -250,10 +253,13 @@ class Section:
         return value
 
     def require(self, key: str) -> yaml.Node | None:
-        """Return a key's value, or None with a fault at the parent."""
+        """Return a key's value, or None with a fault at the parent.
+
+        Of what is no mapping that is said, and no key is missing.
+        """
         if key in self.found:
             return self.found[key][1]
-        if self.node is not None or not self.path:
+        if isinstance(self.node, yaml.MappingNode):
             self.reader.fault(self.parent(), self.where(key), "is missing")
         return None
 

@@ -20,6 +20,7 @@ import numpy as np
 from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.errors import nearest
 from hrnet_search.space.rule_keys import (
+    SMALL_ENOUGH,
     Bools,
     Floats,
     List,
@@ -36,6 +37,9 @@ from hrnet_search.space.rule_keys import (
 
 LONGEST = 500
 """Characters of one rule: what is longer nests deeper than a parser likes."""
+
+MOST_POWER = 20
+"""The highest power of a key: numbers up to 10^12 stay within 1e308."""
 
 ARITHMETIC: dict[type[ast.operator], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -135,7 +139,7 @@ def _unary(node: ast.UnaryOp) -> Part:
         truth = _truth_of(node.operand, part)
         return Truth(lambda n: ~truth.of(n))
     if isinstance(node.op, ast.USub):
-        minus = Number(lambda n: np.full(len(n.batch), -1.0), constant=True)
+        minus = Number(lambda n: np.full(len(n.batch), -1.0), -1.0)
         return _combined(node, part, minus, operator.mul, is_division=False)
     raise RuleError(node.col_offset, f"{as_written(node)} is not allowed in a rule")
 
@@ -144,6 +148,8 @@ def _arithmetic(node: ast.BinOp) -> Part:
     if type(node.op) not in ARITHMETIC:
         raise RuleError(node.col_offset, f"{as_written(node)} is not allowed in a rule")
     left, right = _read(node.left), _read(node.right)
+    if isinstance(node.op, ast.Pow):
+        _check_power(node, left, right)
     division = isinstance(node.op, DIVISIONS)
     return _combined(node, left, right, ARITHMETIC[type(node.op)], division)
 
@@ -164,7 +170,7 @@ def _combined(
                 networks.undefined = networks.undefined | (over == 0)
             return np.asarray(combine(first.of(networks), over), dtype=np.float64)
 
-        return Number(number, left.constant and right.constant)
+        return Number(number, _constant(node, first, second, combine, is_division))
 
     def listed(networks: Networks) -> tuple[Floats, Bools]:
         one, two = _as_list(left, networks), _as_list(right, networks)
@@ -175,6 +181,35 @@ def _combined(
         return np.asarray(combine(one[0], two[0]), dtype=np.float64), here
 
     return List(listed)
+
+
+def _check_power(node: ast.BinOp, left: Part, right: Part) -> None:
+    """Raise RuleError for a power of a key that no number could hold."""
+    exponent = right.value if isinstance(right, Number) else None
+    varied = not (isinstance(left, Number) and left.constant)
+    if varied and exponent is not None and abs(exponent) > MOST_POWER:
+        wrong = f"{as_written(node)} is too high a power"
+        raise RuleError(node.col_offset, wrong, f"exponents up to {MOST_POWER}")
+
+
+def _constant(
+    node: ast.expr, left: Number, right: Number, combine: Callable[..., Any], is_division: bool
+) -> float | None:
+    """Return what arithmetic of two constants is, None where one is none.
+
+    Python would compute an integer of any length; here they are floats of 64 bits.
+    """
+    if left.value is None or right.value is None:
+        return None
+    if np.isnan(left.value) or np.isnan(right.value) or (is_division and not right.value):
+        return float("nan")  # which is said where the rule is held against networks
+    with np.errstate(all="ignore"):
+        value = float(combine(np.float64(left.value), np.float64(right.value)))
+    if np.isinf(value):
+        raise RuleError(node.col_offset, f"{as_written(node)} is too large", SMALL_ENOUGH)
+    if np.isnan(value):
+        raise RuleError(node.col_offset, f"{as_written(node)} is no number", "real numbers")
+    return value
 
 
 def _as_list(part: Part, networks: Networks) -> tuple[Floats, Bools]:
@@ -269,5 +304,6 @@ def _reduced(node: ast.Call) -> Number:
         allowed = f"{name} of NUM_BLOCKS or NUM_CHANNELS, min and max also of two numbers or more"
         raise RuleError(node.col_offset, wrong, allowed)
     smaller = PAIRWISE[name]
-    constant = all(part.constant for part in numbers)
-    return Number(lambda n: reduce(smaller, (part.of(n) for part in numbers)), constant)
+    values = [part.value for part in numbers if part.value is not None]
+    value = float(reduce(smaller, values)) if len(values) == len(numbers) else None
+    return Number(lambda n: reduce(smaller, (part.of(n) for part in numbers)), value)

@@ -28,6 +28,7 @@ KEYS = (*NUMBERS, *LISTS, *WORDS)
 OCR = {"MID_CHANNELS": "mid_channels", "KEY_CHANNELS": "key_channels"}
 PLAIN = ("width", "FINAL_CONV_KERNEL", "HEAD", *(f"OCR.{key}" for key in OCR))
 ALLOWED_NAMES = f"{', '.join((*PLAIN, *COST_NAMES))}, STAGE1 to STAGE4 with .{', .'.join(KEYS)}"
+SMALL_ENOUGH = "numbers up to 1e308"
 ALLOWED = (
     "comparisons of keys, costs and numbers; + - * / // % **, min, max, sum over branches,"
     " and, or, not"
@@ -71,10 +72,15 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number a network, [n]; a `constant` is the same for all."""
+    """A number a network, [n]; a constant has its `value`, nan where it divides by zero."""
 
     of: Callable[[Networks], Floats]
-    constant: bool = False
+    value: float | None = None
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is the same for all networks."""
+        return self.value is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +121,8 @@ def read_constant(node: ast.Constant) -> Part:
     except OverflowError:
         number = np.inf
     if not np.isfinite(number):
-        raise RuleError(node.col_offset, "a number is too large", "numbers up to 1e308")
-    return Number(lambda n: np.full(len(n.batch), number), constant=True)
+        raise RuleError(node.col_offset, "a number is too large", SMALL_ENOUGH)
+    return Number(lambda n: np.full(len(n.batch), number), number)
 
 
 def read_key(node: ast.expr) -> Part:
@@ -135,8 +141,8 @@ def read_key(node: ast.expr) -> Part:
             return Number(lambda n: n.costs[:, column])
         case ast.Attribute(value=ast.Name(id=stage), attr=key) if stage in STAGES and key in KEYS:
             return _of_stage(STAGES.index(stage), key)
-        case ast.Subscript(value=ast.Attribute() as part, slice=ast.Constant(value=branch)):
-            return _of_branch(node, read_key(part), branch)
+        case ast.Subscript(value=ast.Attribute() as part, slice=ast.Constant(value=branch)) as of:
+            return _of_branch(of, read_key(part), branch)
     text = as_written(node)
     if isinstance(node, ast.Name) and node.id in STAGES:
         raise RuleError(node.col_offset, f"{text} alone says nothing", f"{text}.{KEYS[0]}")
@@ -174,10 +180,13 @@ def _of_stage(stage: int, key: str) -> Part:
     return Word(lambda n: np.where(n.batch.cat[:, stage] == 1, "CAT", "SUM"), WORDS[key])
 
 
-def _of_branch(node: ast.expr, part: Part, branch: object) -> Number:
+def _of_branch(node: ast.Subscript, part: Part, branch: object) -> Number:
     if not isinstance(part, List) or type(branch) is not int or not 0 <= branch <= 3:
         wrong = f"{as_written(node)} is not a branch"
-        raise RuleError(node.col_offset, wrong, "NUM_BLOCKS[0] to NUM_CHANNELS[3]")
+        allowed = f"{' and '.join(LISTS)} have [0] to [3]"
+        if isinstance(part, List):
+            allowed = f"{as_written(node.value)}[0] to {as_written(node.value)}[3]"
+        raise RuleError(node.col_offset, wrong, allowed)
     number: int = branch
 
     def of(networks: Networks) -> Floats:

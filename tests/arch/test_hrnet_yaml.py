@@ -364,6 +364,22 @@ def test_a_config_of_the_familys_other_libraries_is_named_for_what_it_is(
         Architecture.from_yaml(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # As in HRNet-MaskRCNN-Benchmark, and configs of detectron2 that inherit the rest.
+        ("MODEL:\n  META_ARCHITECTURE: GeneralizedRCNN\nSOLVER: {}\n", ":2:3: MODEL.META_ARCH"),
+        ("_BASE_: ../Base.yaml\nMODEL: {WEIGHTS: x}\n", ":1:1: _BASE_: is a key of detectron2"),
+        ("[1, 2]\n", "is not a mapping"),
+    ],
+)
+def test_a_file_of_another_kind_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.from_yaml(write(tmp_path, text))
+    assert said in str(caught.value)
+    assert len(caught.value.faults) == 1
+
+
 def test_a_config_in_python_is_one_line(tmp_path: Path) -> None:
     # As mmsegmentation's are.
     text = "_base_ = ['../_base_/models/fcn_hr18.py']\nmodel = dict(backbone=dict())\n"

@@ -58,7 +58,10 @@ def test_a_program_beside_the_file_is_found_from_everywhere(tmp_path: Path) -> N
         ("command: [ssh, board]", "7:20: latency.command: names no {onnx} behind the program"),
         ('command: ["{onnx}"]', "7:20: latency.command: names no {onnx} behind the program"),
         ('command: "bench {onnx}"', "latency.command: is not a list, allowed: a list of the prog"),
-        ("command: []", "latency.command: is not a list, allowed: a list of the program and its"),
+        (
+            "command: []",
+            "latency.command: is an empty list, allowed: a list of the program and its",
+        ),
         ('command: [x, 10, "{onnx}"]', "7:24: latency.command: 10 is not text"),
         ("command: [x, {onnx}]", "latency.command: is not a single value"),
         ('runtime: torch, command: [x, "{onnx}"]', "7:27: latency.command: is not used with"),

@@ -169,7 +169,7 @@ WRONG = [
     ("seeds: [0]", "photometric: 2", "schedule.photometric: 2 is not allowed"),
     ("seeds: [0]", "compile: maybe", "schedule.compile: maybe is not allowed"),
     ("seeds: [0]", "seeds: [0, 1, 0]", "schedule.seeds: 0 is repeated"),
-    ("seeds: [0]", "seeds: []", "schedule.seeds: is not a list"),
+    ("seeds: [0]", "seeds: []", "schedule.seeds: is an empty list"),
     ("crop: [128, 128]", "crop: [128]", "schedule.crop: 1 entries, allowed: [height, width], like"),
     (
         "crop: [128, 128]",
@@ -216,7 +216,7 @@ WRONG = [
     ("[16, 18, 24]", "[16, 18, 16]", "4:19: vary.width: 16 is repeated"),
     ("[16, 18, 24]", "[16, 18, 2000]", "vary.width: no valid variant can use the level 2000"),
     ("[16, 18, 24]", "16", "vary.width: is not a list"),
-    ("[16, 18, 24]", "[]", "vary.width: is not a list"),
+    ("[16, 18, 24]", "[]", "vary.width: is an empty list"),
     (
         "{from: 1, to: 4}",
         "{from: 4, to: 1}",
@@ -350,6 +350,12 @@ def test_a_base_that_is_not_there_is_named_where_it_was_looked_for(tmp_path: Pat
     (line,) = faults_of(tmp_path / "spaces", GOOD.replace(str(BASE), "../configs/x.yaml"))
     wrong = f"2:7: base: {tmp_path.resolve()}/configs/x.yaml is not a file"
     assert line == f"{wrong}, allowed: an HRNet-library yaml, its path relative to this file"
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "word\n", "[]\n", "12\n"])
+def test_a_file_that_is_no_mapping_is_one_fault(text: str, tmp_path: Path) -> None:
+    (fault,) = faults_of(tmp_path, text)
+    assert "1:1: is not a mapping, allowed: keys with values: name, base" in fault
 
 
 def test_all_parts_report_at_once(tmp_path: Path) -> None:

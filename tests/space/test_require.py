@@ -125,6 +125,22 @@ def test_what_divides_by_zero_does_not_hold() -> None:
     assert not Requirement("STAGE4.NUM_BLOCKS % 0 == 0").holds(many).any()
 
 
+def test_powers_that_a_number_can_hold_are_allowed() -> None:
+    _, many = networks(3, seed=4)
+    for rule in ("width > -2**2", "width ** 20 > 2 ** 0.5", "2 ** STAGE3.NUM_MODULES >= 1"):
+        assert Requirement(rule).holds(many).all()
+
+
+def test_a_branch_that_there_cannot_be_is_told_with_those_of_its_list() -> None:
+    for rule, allowed in (
+        ("STAGE4.NUM_BLOCKS[9] > 1", "STAGE4.NUM_BLOCKS[0] to STAGE4.NUM_BLOCKS[3]"),
+        ("STAGE4.NUM_MODULES[0] > 1", "NUM_BLOCKS and NUM_CHANNELS have [0] to [3]"),
+    ):
+        with pytest.raises(RuleError) as caught:
+            Requirement(rule)
+        assert caught.value.allowed == allowed
+
+
 def test_rules_leave_of_a_space_what_keeps_them() -> None:
     rules = (Requirement("width <= 16"), Requirement("STAGE4.NUM_MODULES >= STAGE3.NUM_MODULES"))
     ruled = replace(WIDE, require=rules, target="hrnet")
@@ -191,6 +207,12 @@ def test_of_equal_networks_the_one_that_is_spelled_as_a_rule_wants_stands_for_al
         ("width == None", 9, "None is not allowed"),
         ("width == 1j", 9, "1j is not allowed"),
         ("1e999 > width", 0, "too large"),
+        ("9**9**9**9 > width", 3, "9 ** 9 ** 9 is too large"),
+        ("width > 1e308 * 10", 8, "1e+308 * 10 is too large"),
+        ("width > -(1e200 * 1e200)", 10, "too large"),
+        ("(-8) ** 0.5 < width", 0, "is no number"),
+        ("width ** 21 > 1", 0, "width ** 21 is too high a power"),
+        ("STAGE4.NUM_BLOCKS ** -99 > 1", 0, "is too high a power"),
         ("width < 1" + "0" * 400, 8, "too large"),
         ("widht > 1", 0, "widht is not known, did you mean width?"),
         ("latency_ms < 5", 0, "latency_ms is not known"),
