@@ -201,8 +201,8 @@ class Reader:
         if isinstance(node, yaml.MappingNode):
             found = entries(node)
         elif node is not None:
-            allowed = "keys with values" if path else f"keys with values: {', '.join(known)}"
-            self.fault(node, path, "is not a mapping", allowed)
+            keys = "keys with values" if path else f"keys with values: {', '.join(known)}"
+            self.fault(node, path, "is not a mapping", keys)
         allowed = frozenset(known)  # all keys of `vary` are, at first
         for key, (key_node, _) in found.items():
             if key not in allowed and not any(re.fullmatch(one, key) for one in like):

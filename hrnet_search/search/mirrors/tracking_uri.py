@@ -57,8 +57,8 @@ def sqlite_url(path: str | Path) -> str:
     return _sqlite(URL.create(DRIVER, database=str(absolute(path))))
 
 
-def tracking_of(file: SpaceFile, folder: Path) -> dict[str, str]:
-    """Return where a space file wants the mirrors of the study in `folder`, by mirror.
+def tracking_of(file: SpaceFile, folder: Path | None = None) -> dict[str, str]:
+    """Return where a space file wants the mirrors of the study in `folder`, if any, by mirror.
 
     In words that hold everywhere. Variables have their values, so what is returned is never
     stored. Raise SpaceError for one that is not set, for a mirror whose library is not installed,
@@ -99,9 +99,9 @@ def _led_to(places: dict[str, str]) -> dict[str, str]:
     return {mirror: uri for mirror, uri in places.items() if not is_redacted(uri)}
 
 
-def _in_full(places: dict[str, str], folder: Path) -> dict[str, str]:
+def _in_full(places: dict[str, str], folder: Path | None) -> dict[str, str]:
     """Return addresses with the file in the study for `auto`, which another one may name too."""
-    if not set(places.values()) - {OFF, "auto"}:
+    if folder is None or not set(places.values()) - {OFF, "auto"}:
         return places
     own = {name: sqlite_url(folder / f"{name}.db") for name in IN_STUDY}
     return {
