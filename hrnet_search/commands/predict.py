@@ -103,8 +103,8 @@ def predict(
     file or an ONNX file. Masks have the size of their images and hold class ids, with a palette.
     Sizes are (height, width); `size` is what images are resized to first, as for the training if
     not given. Raise InputError for images that are not there, would be written under one name or
-    would be replaced by what is written, DataError for one that cannot be read, WeightsError,
-    StorageLostError.
+    would be replaced by what is written, DataError for one that cannot be read, WeightsError for
+    weights that decide nothing, StorageLostError.
     """
     spin_less()
     from hrnet_search.commands.evaluate import chosen, protocol_with, require_batch

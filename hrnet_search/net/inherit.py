@@ -130,6 +130,8 @@ def source_of(path: str | Path) -> Source:
 def _network_of(found: Found) -> HighResolutionNet:
     try:
         return network_of(found.tensors)
+    except NotWeightsError:  # which says what to do, too
+        raise
     except ValueError as error:
         wrong = f"{error}: it holds {found.described}"
         raise NotWeightsError(wrong, f"start from {WEIGHTS}, its trunk whole") from error

@@ -22,6 +22,8 @@ from hrnet_search.net.weights import named_tensors
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.trainings import read_curve, read_record
+from hrnet_search.trainings.models import of_file
+from hrnet_search.trainings.teacher import noted_teacher
 
 CLASSES = 3
 SCHEDULE = Schedule(
@@ -122,6 +124,19 @@ def test_a_training_keeps_its_teacher_and_goes_on_with_no_other(
     assert main(tiny_command(config, space, folder)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("teacher: is not there, was ")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+def test_a_teacher_in_another_precision_teaches(
+    kind: torch.dtype, trained: Path, tmp_path: Path
+) -> None:
+    state = named_tensors(trained / "weights" / "best.safetensors").tensors
+    torch.save({n: t.to(kind) if t.is_floating_point() else t for n, t in state.items()},
+               tmp_path / "t.pth")  # fmt: skip
+    schedule = read_record(trained).schedule.schedule
+    noted_teacher(str(tmp_path / "t.pth"), 2.0, 0.5, schedule)
+    said = of_file(tmp_path / "t.pth", "cpu").network(torch.zeros(1, 3, 64, 64))
+    assert said.dtype == torch.float32
 
 
 def test_a_training_of_before_there_were_teachers_opens(trained: Path, tmp_path: Path) -> None:
