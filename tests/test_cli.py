@@ -224,9 +224,9 @@ UNKNOWN = "is not a known option"
         ),
         (["run", "a.yaml", "--resume"], [f"run: --resume {UNKNOWN}, did you mean --reuse?"]),
         (
-            ["export", "study", "--trial", "3", "--fromat=onnx"],
+            ["export", "study", "--member", "3", "--fromat=onnx"],
             [
-                f"export: --trial {UNKNOWN}",
+                f"export: --member {UNKNOWN}",
                 f"export: --fromat {UNKNOWN}, did you mean --format?",
             ],
         ),

@@ -31,7 +31,7 @@ def integers(least: int, most: int) -> str:
 
 
 def numbers(least: float, most: float, open_: bool) -> str:
-    """Return in words which numbers are allowed: from `least`, or above it if `open_`."""
+    """Return in words which numbers are allowed, from `least`, or above it if `open_`."""
     span = f"above {least:g}" if open_ else f"from {least:g}"
     return f"a number {span}{f' to {most:g}' if most < MAX_NUMBER else ''}"
 

@@ -61,7 +61,7 @@ def test_a_trial_that_ends_is_on_the_page(make_study: MakeStudy) -> None:
     with serving(study) as server:
         page, version = f"/{server.token}/", f"/{server.token}/version"
         before, html = asked(server, version)[1], asked(server, page)[1]
-        assert b"1 trials: 1 completed" in html
+        assert b"1 trial: 1 completed" in html
         assert asked(server, page)[1] == html
         make_study((network(10), result(2)))
         assert asked(server, version)[1] != before
@@ -236,7 +236,7 @@ def test_a_browser_shows_a_trial_that_ends_by_itself(make_study: MakeStudy, tmp_
     study = make_study((network(9), result(1)))
     with serving(study) as server, Browser(tmp_path / "profile") as browser:
         browser.call("Page.navigate", url=server.address)
-        browser.wait("document.body?.innerText.includes('1 trials: 1 completed')")
+        browser.wait("document.body?.innerText.includes('1 trial: 1 completed')")
         browser.wait("document.readyState === 'complete'")
         make_study((network(10), result(2)))
         began = time.monotonic()
