@@ -20,7 +20,8 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 ROOMS = (
     "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "content_hash",
     "arch", "class_iou", "records", "goals", "files", "pareto", "parts", "inventory",
-    "latency_rule", "version_rule", "duel_rule", "presets", "space", "store", "library", "net",
+    "latency_rule", "version_rule", "duel_rule", "learned_rule",
+    "presets", "space", "store", "library", "net",
     "data", "evaluate", "search", "testing", "ablation", "export", "report", "progress",
     "events", "trainings", "commands", "cli", "__main__",
 )  # fmt: skip
@@ -36,6 +37,7 @@ GUESTS = {
     "arch.hrnet_yaml": {"yaml"},
     "arch.targets": {"numpy"},
     "duel_rule": {"scipy"},
+    "learned_rule": {"numpy"},
     "space.*": {"numpy"},
     "space.ablate": {"yaml"},
     "space.ablate_keys": {"yaml"},

@@ -14,6 +14,7 @@ from hrnet_search.ablation.statistics import (
     WORSE,
     Floats,
 )
+from hrnet_search.learned_rule import one_class
 
 Weights = Sequence[tuple[int, float]]
 
@@ -32,7 +33,7 @@ def nothing_learned(miou: Floats, iou: Floats) -> str:
     if len(found) > 1 and np.ptp(found) < NOTHING and found[0] < 1 - NOTHING:
         return f"its mIoU is {100 * found[0]:.2f}% at every seed"
     by_class = iou[here]
-    if np.isfinite(by_class).all() and ((by_class > 0).sum(axis=1) <= 1).all():
+    if np.isfinite(by_class).all() and one_class(by_class).all():
         return "it predicts one class alone"
     return ""
 

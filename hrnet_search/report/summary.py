@@ -67,13 +67,13 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
         return "\n".join([*lines, "", _page_line(study), files])
     unreadable = [f"its note {name} cannot be read" for name in notes.unreadable]
     mixed = version_warning(study.trials())
-    said = (*data_warnings(notes), *unreadable, *filter(None, [mixed]))
-    warnings = [f"warning: {shown(line, 1000)}" for line in said]
-    front, table = study.front(), study.results()
-    lines = [f"{shown(study.name)}: {standing(study).line}", *_failures(table), *warnings, ""]
     if known is None:
         evidence = evidence_of(study)
         known = evidence, edges_of(study, evidence)
+    said = (*data_warnings(notes), *unreadable, *filter(None, [mixed, known[0].unlearned]))
+    warnings = [f"warning: {shown(line, 1000)}" for line in said]
+    front, table = study.front(), study.results()
+    lines = [f"{shown(study.name)}: {standing(study).line}", *_failures(table), *warnings, ""]
     found, believed, edges = known[0].stamp, known[0].believed, known[1]
     lines += _no_front(study) if front.empty else _front(study, front, table, believed)
     if duels := known[0].duels:

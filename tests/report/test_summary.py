@@ -11,9 +11,11 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost
 from hrnet_search.records.latency import LatencyCondition
 from hrnet_search.records.search_options import CONFIRMED_FROM
-from hrnet_search.records.trial import FAILED, STOPPED
+from hrnet_search.records.trial import FAILED, STOPPED, RungResult, TrialResult
+from hrnet_search.report.page.sentences import trust_facts
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import differences, summary
+from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.store.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -123,3 +125,43 @@ def test_a_report_of_an_unfinished_study_has_all_its_files(make_study: MakeStudy
         assert path.stat().st_size > 0
     left = {p.name for p in files.trials.parent.iterdir()}
     assert left == {p.name for p in (files.trials, files.front, files.page, *files.plots)}
+
+
+def judged(number: int, *iou: float, present: float = 0.5) -> TrialResult:
+    """Return a trial judged by the official rule: mIoU is the mean over all classes."""
+    mean = sum(iou) / len(iou)
+    return result(number, miou=mean, rungs=(RungResult(10, mean, iou, 1.0, present),))
+
+
+def test_a_search_in_which_most_learned_nothing_says_so(make_study: MakeStudy) -> None:
+    """Networks that predict one class everywhere, whichever, have an IoU in that class alone."""
+    nothing = [(network(w), judged(w, *iou)) for w, iou in ((8, (0.6, 0, 0)), (9, (0, 0.3, 0)))]
+    study = make_study(*nothing, (network(7), judged(7, 0.6, 0.2, 0)))
+    (line,) = (x for x in summary(study).splitlines() if "one class" in x)
+    assert line == (
+        "warning: 2 of 3 networks predict one class everywhere: more steps, or another learning"
+        " rate"
+    )
+    facts = trust_facts(evidence_of(study))
+    assert [fact.text for fact in facts if fact.title == "Learning"] == [line.split(": ", 1)[1]]
+
+
+def test_a_few_that_learned_nothing_are_told_where_they_are_on_the_front(
+    make_study: MakeStudy,
+) -> None:
+    """The cheapest is on every front; a cheaper one that learned keeps it off."""
+    learned = [(network(w), judged(w, 0.6, 0.2 + w / 100)) for w in (5, 6, 7)]
+    study = make_study(*learned, (network(9), judged(9, 0.6, 0)))
+    assert "one class" not in summary(study)
+    study = make_study((network(4), judged(4, 0.6, 0)))
+    assert "2 of 5 networks predict one class everywhere, 1 of them on the front" in summary(study)
+
+
+def test_what_is_not_known_to_have_learned_nothing_is_not_said_to(make_study: MakeStudy) -> None:
+    one_in_truth = judged(1, 1.0, 0.0, present=1.0)
+    binary = judged(2, 0.9, 0.4)
+    by_halves = replace(result(3, miou=0.5), rungs=(RungResult(10, 0.5, (0.5, 0.0), 1.0, 0.5),))
+    stopped = replace(judged(4, 0.6, 0), status=STOPPED)
+    for width, found in enumerate((one_in_truth, binary, by_halves, stopped), start=5):
+        study = make_study((network(width), found))
+        assert "one class" not in summary(study)

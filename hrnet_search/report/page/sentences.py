@@ -62,6 +62,8 @@ def _larger(volume: float) -> str:
 def _facts(found: Evidence) -> Iterator[Fact]:
     for warning in found.warnings:
         yield Fact("Data", "warning", shown(warning, 400))
+    if found.unlearned:
+        yield Fact("Learning", "little", shown(found.unlearned, 400))
     if found.versions:
         yield Fact("Versions", "several", shown(found.versions, 1000))
     yield from _ranking(found)

@@ -33,6 +33,7 @@ from hrnet_search.report.trust.trials import (
     slices_ids,
     version_warning,
 )
+from hrnet_search.report.trust.unlearned import unlearned_warning
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, search_ids
@@ -54,7 +55,8 @@ class Evidence:
     if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
     trials ran under several, if so; `judged` is how many networks were judged by slices of shared
     weights: where there are any, `ranking` is of those scores. `duels` is what they say, a sentence
-    each. `kept` is the tau of what the search learned with the share of weights that trials
+    each. `unlearned` says that many networks learned nothing, if so.
+    `kept` is the tau of what the search learned with the share of weights that trials
     inherited, and of how many; None where they inherit nothing. `accuracy` is what people call
     the objective. `believed` is what all networks would reach by the long schedule, None where
     too few were trained by it.
@@ -78,6 +80,7 @@ class Evidence:
     duels: tuple[str, ...] = ()
     accuracy: str = "mIoU"
     judged: int = 0
+    unlearned: str = ""
     believed: Believed | None = None
 
 
@@ -116,6 +119,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         duels=duel_lines(notes, trials, believed),
         accuracy=accuracy.label,
         judged=len(judged),
+        unlearned=unlearned_warning(trials, set(front["architecture"])),
         believed=believed,
     )
 

@@ -1,0 +1,25 @@
+"""Which networks of a search learned nothing, as far as its trials show."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from hrnet_search.learned_rule import learned_nothing, unlearned_line
+from hrnet_search.records.trial import COMPLETED
+from hrnet_search.report.trust.trials import SLICES, Trial
+
+
+def unlearned_warning(trials: Sequence[Trial], front: Container[str]) -> str:
+    """Return that most networks, or some of the `front`, predict one class; empty if not.
+
+    A network that predicts more in any of its trainings has learned something; those that ended
+    early, and those that slices of shared weights judged, are not asked.
+    """
+    found: dict[str, bool] = {}
+    for ask, result in trials:
+        if result and result.status == COMPLETED and result.rungs and ask.purpose != SLICES:
+            name = ask.key.architecture
+            found[name] = found.get(name, True) and learned_nothing(result.rungs[-1])
+    nothing = [name for name, unlearned in found.items() if unlearned]
+    on_front = sum(name in front for name in nothing)
+    return unlearned_line(len(nothing), len(found), on_front)
