@@ -44,13 +44,13 @@ from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import COMPLETED, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.trials import CONFIRM
 from hrnet_search.space.choice import Choice
 from hrnet_search.space.published import PUBLISHED, designs
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.duels import Duels, pairs_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
+from hrnet_search.store.trial_rows import CONFIRM
 from hrnet_search.store.writer import StudyStore
 
 Floats = NDArray[np.float64]

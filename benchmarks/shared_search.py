@@ -34,9 +34,9 @@ from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records.search_options import EVALUATORS
 from hrnet_search.records.trial import COMPLETED
-from hrnet_search.search.trials import SEARCH
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
+from hrnet_search.store.trial_rows import SEARCH
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEED = 9

@@ -20,14 +20,20 @@ import numpy as np
 import torch
 
 from benchmarks.tables.fill import Job, append, opened, read_table, said, trained, trainings
-from benchmarks.tables.judge import SIGNALS, Table, table_of
+from benchmarks.tables.judge import (
+    SIGNALS,
+    Table,
+    over_seeds,
+    spelt,
+    table_of,
+    tau_with_truth,
+)
 from benchmarks.tables.ranking import Floats, noise, pairs_in_order, regret, three_budgets
 from benchmarks.tables.variants import CAMVID_SIZE, CAMVID_VARIANTS, Variant, read_variants
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.records.data_spec import DataSpec, Split
 from hrnet_search.report.trust.statistics import (
     Bools,
-    Interval,
     bca,
     partial_tau,
     tau_b,
@@ -97,7 +103,7 @@ def judged(table: Table) -> Iterator[str]:
             f" {found.spread:.4f}, at equal MACs {found.spread_in_bins:.4f}"
         )
         again = bca(tau_b, (runs[0][both], runs[1][both]))
-        yield f"tau of one training of {TRUTH} steps with another: {_said(again)}"
+        yield f"tau of one training of {TRUTH} steps with another: {spelt(again)}"
     truth = np.where(there, runs, 0).sum(axis=0)[here] / there.sum(axis=0)[here]
     free = {"log MACs": np.log(table.macs[here]), "log parameters": np.log(table.params[here])}
     yield ""
@@ -118,27 +124,15 @@ def _row(
 ) -> str:
     """Return the line of scores [seeds, n]: means over the seeds."""
 
-    def over_seeds(statistic: str) -> Interval:
-        def mean(*columns: Floats) -> Floats:
-            given = columns[len(scores) + 1 :]
-            function = {"tau": tau_b, "gain": tau_gain, "partial": partial_tau}[statistic]
-            each = [function(one, columns[len(scores)], *given) for one in columns[: len(scores)]]
-            return np.asarray(np.mean(each, axis=0))
-
-        given = () if statistic == "tau" else tuple(free.values())
-        return bca(mean, (*scores, truth, *given))
-
+    truths, given = np.broadcast_to(truth, scores.shape), tuple(free.values())
+    beside = (tau_gain, partial_tau) if free else ()
     macs, bins = table.macs[here], table.bins[here]
     budgets = three_budgets(macs, bins)
-    cells = [name, _said(over_seeds("tau"))]
-    cells += [_said(over_seeds(one)) if free else "" for one in ("gain", "partial")]
+    cells = [name, spelt(tau_with_truth(scores, truths))]
+    cells += [spelt(over_seeds(one, scores, truths, given)) for one in beside] or ["", ""]
     cells.append(f"{np.mean([pairs_in_order(one, truth, bins) for one in scores]):.0%}")
     cells.append(f"{100 * np.mean([regret(one, truth, macs, budgets) for one in scores]):.1f}")
     return f"| {' | '.join(cells)} |"
-
-
-def _said(one: Interval) -> str:
-    return f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
 
 
 def _options() -> argparse.Namespace:

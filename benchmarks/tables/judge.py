@@ -11,9 +11,8 @@ the seeds of a schedule, intervals 95% bootstraps (BCa) over networks.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +38,8 @@ SIGNALS = {
     "training_loss": -1,
 }
 """Columns that may rank networks, and whether more is better (1) or worse (-1)."""
+
+Statistic = Callable[..., Floats]
 
 FRONT_SHARE = 0.9
 FEWEST = 5
@@ -217,31 +218,38 @@ def judged(candidate: Candidate, table: Table) -> list[str]:
     budgets = three_budgets(macs, bins)
     lost = np.mean([regret(s, t, macs, budgets) for s, t in zip(scores, truths, strict=True)])
     given = () if candidate.name == "free" else free
-    partly = _interval(scores, truths, given) if given else ""
+    partly = spelt(tau_with_truth(scores, truths, given)) if given else ""
     return [
         candidate.name, candidate.signal, str(there.sum()), f"{candidate.seconds:.0f}", *noises,
-        _interval(scores, truths, ()), partly, f"{pairs:.2f}", f"{100 * lost:.2f}",
+        spelt(tau_with_truth(scores, truths)), partly, f"{pairs:.2f}", f"{100 * lost:.2f}",
     ]  # fmt: skip
 
 
 def tau_with_truth(scores: Floats, truths: Floats, given: tuple[Floats, ...] = ()) -> Interval:
     """Return the mean tau over seeds, or the partial tau, with its interval over networks."""
-    return bca(partial(_mean_tau, len(scores)), (*scores, *truths, *given))
+    return over_seeds(partial_tau if given else tau_b, scores, truths, given)
 
 
-def _interval(scores: Floats, truths: Floats, given: tuple[Floats, ...]) -> str:
-    found = tau_with_truth(scores, truths, given)
+def over_seeds(
+    statistic: Statistic, scores: Floats, truths: Floats, given: tuple[Floats, ...]
+) -> Interval:
+    """Return the mean of a statistic over seeds [seeds, n] with its interval over networks.
+
+    `statistic` takes the scores and the truth of a seed, and what is given for all.
+    """
+    seeds = len(scores)
+
+    def mean(*columns: Floats) -> Floats:
+        pairs = zip(columns[:seeds], columns[seeds : 2 * seeds], strict=True)
+        found: Floats = np.mean([statistic(*pair, *columns[2 * seeds :]) for pair in pairs], axis=0)
+        return found
+
+    return bca(mean, (*scores, *truths, *given))
+
+
+def spelt(found: Interval) -> str:
+    """Return a figure with its interval in a cell."""
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-
-
-def _mean_tau(seeds: int, *columns: Floats) -> Floats:
-    scores, truths, given = columns[:seeds], columns[seeds : 2 * seeds], columns[2 * seeds :]
-    taus = [
-        partial_tau(s, t, *given) if given else tau_b(s, t)
-        for s, t in zip(scores, truths, strict=True)
-    ]
-    found: Floats = np.mean(taus, axis=0)
-    return found
 
 
 def _ratio(seed: float, spread: float) -> str:

@@ -74,10 +74,15 @@ def three_budgets(macs: Floats, bins: Ints) -> Floats:
     return np.array([macs[bins <= b].max() for b in last])
 
 
+def spread_over(params: Floats, count: int, rng: np.random.Generator) -> list[int]:
+    """Return which networks are drawn, one of each of so many classes of size."""
+    classes = np.array_split(np.argsort(params), count)
+    return [int(rng.choice(members)) for members in classes]
+
+
 def for_long(params: Floats, seen: Floats, count: int, rng: np.random.Generator) -> list[int]:
     """Return which networks a study trains for long: one of each class of size, then the best."""
-    classes = np.array_split(np.argsort(params), count // 2)
-    chosen = [int(rng.choice(members)) for members in classes]
+    chosen = spread_over(params, count // 2, rng)
     best = [int(i) for i in np.argsort(-seen) if i not in chosen]
     return chosen + best[: count - len(chosen)]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.tables.fill import SHORT, SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, read_table
 from benchmarks.tables.judge import Table, table_of
-from benchmarks.tables.ranking import Floats, Ints
+from benchmarks.tables.ranking import Floats, Ints, spread_over
 from hrnet_search.report.trust.statistics import (
     STRONG,
     USABLE,
@@ -60,7 +60,7 @@ def row(table: Table, steps: int, signal: str, long: int) -> Iterator[str]:
     for number in range(STUDIES):
         rng = np.random.default_rng(number)
         short = scores[number % len(scores)]
-        chosen = spread(table.params, here, long, rng)
+        chosen = here[spread_over(table.params[here], long, rng)]
         ranking = rank_agreement(
             short[chosen], once[chosen], (table.macs[chosen], table.params[chosen]), number
         )
@@ -75,12 +75,6 @@ def row(table: Table, steps: int, signal: str, long: int) -> Iterator[str]:
     cells += [f"{stamps[verdict] / STUDIES:.0%}" for verdict in (USABLE, STRONG)]
     cells += [f"{np.mean(some):.0%}" if some else "" for some in (ahead, elsewhere, missed)]
     yield f"| {' | '.join(cells)} |"
-
-
-def spread(params: Floats, here: Ints, count: int, rng: np.random.Generator) -> Ints:
-    """Return networks drawn from classes of parameters, one each."""
-    classes = np.array_split(here[np.argsort(params[here])], count)
-    return np.array([rng.choice(members) for members in classes])
 
 
 def gain(table: Table, short: Floats, some: Ints) -> float:

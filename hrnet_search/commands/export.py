@@ -113,11 +113,9 @@ def _trial(study: Study, trial: int | None, pick: str | None) -> int | None:
         raise InputError(Fault("--pick", pick, "does not go with --trial", "one of them"))
     if pick is None:
         return trial
-    from hrnet_search.report.pick import picked
-    from hrnet_search.report.trust.candidates import candidates_of
+    from hrnet_search.report.pick import picked_trial
 
-    candidates = candidates_of(study, ranked=False)
-    return candidates.numbers[picked(study, candidates, pick)]
+    return picked_trial(study, pick)
 
 
 def _folder(study: Study, folder: str | Path | None) -> Path:

@@ -28,8 +28,7 @@ class Fought:
     """One duel and what it says; `pick` is the number of the first trial of its pick.
 
     `now` is that of what would be picked by all that is known now, and `known` says that this is
-    the other network of the duel. `longer` is how many times
-    the search's steps its trainings have.
+    the other network of the duel. `longer` is how many times the search's steps its trainings have.
     """
 
     duel: Duel

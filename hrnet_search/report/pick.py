@@ -89,6 +89,15 @@ def picked(study: Study, candidates: Candidates, text: str | None) -> int:
     raise InputError(Fault("--pick", text, wrong, allowed, place))
 
 
+def picked_trial(study: Study, text: str | None) -> int:
+    """Return the number of the trial that a budget in words picks, or of the best of all.
+
+    Raise InputError where there is none.
+    """
+    candidates = candidates_of(study, ranked=False)
+    return candidates.numbers[picked(study, candidates, text)]
+
+
 def accuracy_label(study: Study, candidates: Candidates) -> str:
     """Return what people call the accuracy by which a study's candidates are ordered."""
     label = study.notes.goals.accuracy.label

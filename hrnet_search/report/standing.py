@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from hrnet_search.errors import counted
 from hrnet_search.records.schedule import SHARED_INIT
 from hrnet_search.records.trial import PAUSED, RUNNING, STATES
-from hrnet_search.report.trust.trials import BASE, SLICES
 from hrnet_search.store.notes import RUNNING as DRIVEN
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
-from hrnet_search.store.trial_rows import SHORT
+from hrnet_search.store.trial_rows import BASE, SHORT, SLICES
 
 INTERRUPTED = "interrupted"
 """What a trial is that runs by its row, in a study that nobody drives any more."""

@@ -32,6 +32,7 @@ from hrnet_search.report.trust.trials import (
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.schedules import varied_levels
 from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import CONFIRM
 
 MOST_FAILURES = 3
 USUAL = {
@@ -251,7 +252,7 @@ def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
         )
     else:
         lines.append("  accuracies are means over the seeds of a variant, which differ in number")
-    if all(ask.purpose != "confirm" for ask, _ in study.trials()):
+    if all(ask.purpose != CONFIRM for ask, _ in study.trials()):
         few = f" (studies under {CONFIRMED_FROM} trials skip this)"
         lines.append(
             "  whether more seeds or a longer schedule would rank them alike: no trial confirmed"

@@ -44,11 +44,11 @@ from hrnet_search.search.slices import Slices
 from hrnet_search.search.space_problem import LATENCY, latency_matters, problem_of
 from hrnet_search.search.tasks import task_of
 from hrnet_search.search.time_budget import TimeBudget
-from hrnet_search.search.trials import BASE, SEARCH, SLICES, Costs, Trials, have_ended
+from hrnet_search.search.trials import Costs, Trials, have_ended
 from hrnet_search.space.published import known_designs
 from hrnet_search.store.findings import Screening
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.trial_rows import SHORT, Ask
+from hrnet_search.store.trial_rows import BASE, SEARCH, SHORT, SLICES, Ask
 from hrnet_search.store.writer import StudyStore
 
 

@@ -26,9 +26,9 @@ from hrnet_search.search.probe import PROBE_S, Training, timed
 from hrnet_search.search.run import spent_of
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.time_budget import HOUR, spelt
-from hrnet_search.search.trials import BASE, CONFIRM, SEARCH
 from hrnet_search.space.generate import generate, generate_points
 from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH
 
 LEAST_DOUBT = 0.15
 """Share by which hours are in doubt whatever was measured: a machine has other work too."""

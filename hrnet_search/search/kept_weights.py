@@ -15,9 +15,9 @@ from hrnet_search.records.search_options import KEEP_ALL, KEEP_CONFIRMED
 from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.trials import BASE, CONFIRM, Trials
+from hrnet_search.search.trials import Trials
 from hrnet_search.store.kept import weights_path
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import BASE, CONFIRM, Ask
 
 LAYERS = 3
 """Fronts that are kept while a study runs, each without those before.

@@ -21,8 +21,9 @@ from hrnet_search.search.confirm.choice import Candidate, fresh_seeds, stratifie
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.samplers.sampler import Sampler
-from hrnet_search.search.trials import SLICES, Trials
+from hrnet_search.search.trials import Trials
 from hrnet_search.space.generate import SMALL
+from hrnet_search.store.trial_rows import SLICES
 
 MOST_JUDGED = 2048
 """A space of at most this many networks is judged whole."""

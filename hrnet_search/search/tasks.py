@@ -8,8 +8,8 @@ from hrnet_search.records.trial import TrialTask
 from hrnet_search.search.fidelity.rules import first_schedule
 from hrnet_search.search.initial_weights import networks_that_share
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.trials import BASE, BESIDE, SEARCH, SLICES
-from hrnet_search.store.trial_rows import SHORT, Ask
+from hrnet_search.search.trials import BESIDE
+from hrnet_search.store.trial_rows import BASE, SEARCH, SHORT, SLICES, Ask
 
 
 def task_of(plan: Plan, ask: Ask, reference_ms: float | None) -> TrialTask:

@@ -13,10 +13,7 @@ from hrnet_search.records.objective import Objective
 from hrnet_search.records.trial import COMPLETED, INFEASIBLE, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate
-from hrnet_search.store.trial_rows import SHORT
-
-SEARCH, CONFIRM, BASE, SLICES = "search", "confirm", "base", "slices"
-"""What a trial is for. Those of the last two do not count as trials of a study."""
+from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SHORT
 
 BESIDE = (BASE, SHORT)
 """Trainings that are not counted; what slices judge is not a training."""

@@ -16,10 +16,9 @@ from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.space.choice import OF_TRAINING
 from hrnet_search.space.training_choices import Schedules, schedules_of
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SEARCH, Ask
 
 Trial = tuple[Ask, TrialResult | None]
-SEARCH = "search"
 
 
 class Every(frozenset[str]):

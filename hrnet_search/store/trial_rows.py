@@ -15,8 +15,12 @@ from hrnet_search.records.trial import PAUSED, RUNNING, TrialKey, TrialResult
 from hrnet_search.store.rows import from_json, to_json
 from hrnet_search.store.tables import TRIALS, Row, damage
 
-SHORT = "short"
-"""The purpose of trials that are trained in part before all others of a search."""
+SEARCH, CONFIRM, BASE, SHORT, SLICES = "search", "confirm", "base", "short", "slices"
+"""What a trial is for.
+
+BASE is trained before all others, so that they start from it; those of SHORT are trained in part
+before all others of a search; those of SLICES are judged by slices of shared weights.
+"""
 
 PLACES = {name: place for place, name in enumerate(TRIALS.columns)}
 FINISHED, RESULT, STATUS = PLACES["finished"], PLACES["result"], PLACES["status"]
@@ -35,7 +39,7 @@ class Ask:
     key: TrialKey
     point: Point
     architecture: Architecture
-    purpose: str = "search"
+    purpose: str = SEARCH
     told: tuple[int, ...] = ()
 
 

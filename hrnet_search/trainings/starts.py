@@ -20,14 +20,12 @@ from hrnet_search.paths import absolute, is_file
 from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import PRETRAINED_INIT, Schedule
-from hrnet_search.report.pick import picked
-from hrnet_search.report.trust.candidates import candidates_of
-from hrnet_search.search.trials import BASE
+from hrnet_search.report.pick import picked_trial
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import BASE, Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def of_study(
     Raise StudyError or InputError for a trial that there is not, or whose schedule is not noted.
     """
     study = open_study(folder)
-    ask = _trial(study, trial) if trial is not None else _picked(study, pick)
+    ask = _trial(study, picked_trial(study, pick) if trial is None else trial)
     writer = ConfigWriter.of(study.notes)
     schedule = writer.schedules.get(ask.key.schedule)
     if schedule is None:
@@ -142,11 +140,6 @@ def with_root(schedule: Schedule, data_root: str | None) -> Schedule:
     if data_root is None:
         return schedule
     return replace(schedule, data=replace(schedule.data, root=str(absolute(data_root))))
-
-
-def _picked(study: Study, pick: str | None) -> Ask:
-    candidates = candidates_of(study, ranked=False)
-    return _trial(study, candidates.numbers[picked(study, candidates, pick)])
 
 
 def _trial(study: Study, number: int) -> Ask:

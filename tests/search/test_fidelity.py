@@ -36,9 +36,8 @@ from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.settled_plan import check_budget
-from hrnet_search.search.trials import CONFIRM, SEARCH
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.trial_rows import SHORT
+from hrnet_search.store.trial_rows import CONFIRM, SEARCH, SHORT
 from hrnet_search.store.writer import StudyStore
 
 

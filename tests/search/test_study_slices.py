@@ -42,12 +42,12 @@ from hrnet_search.search.mirrors.outbox import mirrored
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.settled_plan import plan_of
 from hrnet_search.search.slices import spread_order
-from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, SLICES
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.growth import growth
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SLICES
 from hrnet_search.store.writer import StudyStore
 
 SMALL_SPACE = replace(tabulated.SPACE, choices=tabulated.SPACE.choices[:3])

@@ -18,9 +18,9 @@ from hrnet_search.search.confirm.phase import SEARCHED_FROM
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.time_budget import HOUR, TimeBudget, TimeSpentError
-from hrnet_search.search.trials import CONFIRM, SEARCH
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.trial_rows import CONFIRM, SEARCH
 from hrnet_search.store.writer import StudyStore
 
 STEP_S = 2.0

@@ -22,11 +22,11 @@ from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.identity import differing
 from hrnet_search.search.mirrors.mlflow_rows import trial_params
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.trials import CONFIRM, SEARCH
 from hrnet_search.space.choice import Choice
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.trial_rows import CONFIRM, SEARCH
 from hrnet_search.store.writer import StudyStore
 
 RATES = (0.01, 0.02, 0.04)

@@ -12,9 +12,9 @@ from search.test_study_slices import made_up, plan
 from benchmarks.shared_search import COLUMNS, _truths, about, front_at, space, spent
 from hrnet_search.pareto import hypervolume
 from hrnet_search.records.search_options import EVALUATORS
-from hrnet_search.search.trials import SEARCH
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import SEARCH
 
 
 @pytest.fixture(scope="module")

@@ -22,13 +22,10 @@ from hrnet_search.report.page.thin import drawn as thinned
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.trust.trials import Trial
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import CONFIRM, Ask
 
 MOST_YAMLS = 300
 """Variants whose whole config is in the page: the front, its rivals, then the most accurate."""
-
-CONFIRM = "confirm"
-"""The purpose of trials that train a network again, to see whether it is as good as it seemed."""
 
 BEATEN, MAY_BE, ON_FRONT = 0, 1, 2
 

@@ -14,14 +14,8 @@ from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
 from hrnet_search.store.trainings import FullTraining
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SLICES, Ask
 from hrnet_search.version_rule import mixed_versions
-
-SLICES = "slices"
-"""The purpose of trials that judge a network by slices of shared weights."""
-
-BASE = "base"
-"""The purpose of the trial that is trained before all others, so that they start from it."""
 
 Trial = tuple[Ask, TrialResult | None]
 

@@ -6,7 +6,8 @@ from collections.abc import Container, Sequence
 
 from hrnet_search.learned_rule import learned_nothing, unlearned_line
 from hrnet_search.records.trial import COMPLETED
-from hrnet_search.report.trust.trials import SLICES, Trial
+from hrnet_search.report.trust.trials import Trial
+from hrnet_search.store.trial_rows import SLICES
 
 
 def unlearned_warning(trials: Sequence[Trial], front: Container[str]) -> str:

@@ -12,8 +12,8 @@ from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.time_budget import TimeBudget
-from hrnet_search.search.trials import CONFIRM, SEARCH, Trials
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.search.trials import Trials
+from hrnet_search.store.trial_rows import CONFIRM, SEARCH, Ask
 
 ROUNDING = 1e-9
 

@@ -13,7 +13,8 @@ from hrnet_search.search.confirm.duel_phase import DuelPhase
 from hrnet_search.search.confirm.rivals import Rivals
 from hrnet_search.search.in_time import InTime
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.trials import CONFIRM, SEARCH, Trials
+from hrnet_search.search.trials import Trials
+from hrnet_search.store.trial_rows import CONFIRM, SEARCH
 from hrnet_search.store.writer import StudyStore
 
 SEARCHED_FROM = CONFIRMED_FROM - 2

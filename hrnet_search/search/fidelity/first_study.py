@@ -17,10 +17,10 @@ from hrnet_search.search.earlier import expectation
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.samplers.sampler import Sampler
-from hrnet_search.search.trials import SEARCH, Costs, Trials
+from hrnet_search.search.trials import Costs, Trials
 from hrnet_search.store.findings import Learned
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.trial_rows import SHORT, Ask
+from hrnet_search.store.trial_rows import SEARCH, SHORT, Ask
 from hrnet_search.store.writer import StudyStore
 
 FEWEST = 8

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from hrnet_search.records.trial import RungResult
 from hrnet_search.search.samplers.sampler import Sampler
-from hrnet_search.search.trials import SEARCH, Costs
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.search.trials import Costs
+from hrnet_search.store.trial_rows import SEARCH, Ask
 
 
 class Rule(Protocol):

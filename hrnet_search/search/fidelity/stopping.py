@@ -7,9 +7,9 @@ from hrnet_search.search import rungs
 from hrnet_search.search.fidelity.rule import WholeTrainings
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.samplers.sampler import Sampler
-from hrnet_search.search.trials import SEARCH, Costs, Trials
+from hrnet_search.search.trials import Costs, Trials
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SEARCH, Ask
 from hrnet_search.store.writer import StudyStore
 
 

@@ -13,12 +13,11 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.records.objective import Objective
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import KEPT, TrialResult
-from hrnet_search.search.trials import SLICES
 from hrnet_search.store.growth import Growth, Reference, Trial, growth
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import noted_schedules, search_ids
 from hrnet_search.store.study import Study
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SLICES, Ask
 
 Row = tuple[str, float, int]
 """A metric: its name, its value, and the step that it is of."""

@@ -29,11 +29,10 @@ from hrnet_search.search.mirrors.tracking_uri import (
     noted_tracking,
     tracking_of,
 )
-from hrnet_search.search.trials import SLICES
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.notes import BROKEN, DONE, INTERRUPTED, RUNNING
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import SLICES, Ask
 
 Trial = tuple[Ask, TrialResult]
 

@@ -31,9 +31,10 @@ from hrnet_search.report.trust.believed import (
 )
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.report.trust.statistics import Floats, tau_b
-from hrnet_search.report.trust.trials import SLICES, seeds_of
+from hrnet_search.report.trust.trials import seeds_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.schedules import long_ids, search_ids
+from hrnet_search.store.trial_rows import SLICES
 
 
 def made_up(

@@ -28,11 +28,10 @@ from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune import reaper as keeper
 from hrnet_search.search.ray_tune.cluster import MARK, Cluster
 from hrnet_search.search.ray_tune.watch import reason_of
-from hrnet_search.search.trials import BASE, CONFIRM, SEARCH, SLICES
 from hrnet_search.store import lock
 from hrnet_search.store.database import connect
 from hrnet_search.store.study import open_study
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SLICES, Ask
 from hrnet_search.store.writer import StudyStore
 
 TESTS = Path(__file__).parents[2]
