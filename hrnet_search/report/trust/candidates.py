@@ -196,7 +196,7 @@ def ranks_of(draws: Draws) -> Ranks:
     return _ranks(draws.accuracies())
 
 
-def _ranks(drawn: Floats) -> Ranks:
+def _ranks(drawn: Floats | NDArray[np.float32]) -> Ranks:
     order = np.argsort(drawn, axis=1)
     rises = np.diff(np.take_along_axis(drawn, order, axis=1), axis=1, prepend=np.nan) > 0
     ranks = np.empty(drawn.shape, dtype=np.uint16)
