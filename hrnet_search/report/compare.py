@@ -197,9 +197,8 @@ def _latency_doubts(
     if not OBJECTIVES[cost].is_measured:
         return
     for name, study, side in zip(_names(*studies), studies, sides, strict=True):
-        trials = study.trials()
-        found = [*latency_doubts(study.notes.aa_check, trials)]
-        found.append(front_doubt(trials, side.numbers))
+        found = [*latency_doubts(study.notes.aa_check, study.trials())]
+        found.append(front_doubt(study, side.numbers))
         yield from (f"{shown(name)}: {doubt}" for doubt in found if doubt)
 
 

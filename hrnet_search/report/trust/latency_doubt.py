@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from hrnet_search.latency_rule import AACheck, noisy_doubt
 from hrnet_search.report.trust.trials import Trial
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.study import Study
 
 OFF = 1.3
@@ -35,10 +36,10 @@ def study_doubts(study: Study) -> list[str]:
     return doubts + [doubt for doubt in (noisy_doubt(timed, "of the trials"),) if doubt]
 
 
-def front_doubt(trials: Sequence[Trial], numbers: Collection[int]) -> str:
+def front_doubt(study: Study, numbers: Collection[int]) -> str:
     """Return what to say where members of a front, by trial number, have noisy latencies."""
-    timed = [r.latency for ask, r in trials if ask.number in numbers and r and r.latency]
-    return noisy_doubt(timed, "on the front")
+    found = latencies_of(study)
+    return noisy_doubt([found[n] for n in numbers if n in found], "on the front")
 
 
 def ms_doubt(check: AACheck | None, trials: Sequence[Trial]) -> str:

@@ -11,7 +11,7 @@ from made_up import CHECK, ask, network, result
 
 from hrnet_search.records.trial import INFEASIBLE, TrialResult
 from hrnet_search.report.summary import summary
-from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
+from hrnet_search.report.trust.latency_doubt import front_doubt, latency_doubts, ms_doubt
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.study import Study
 
@@ -77,3 +77,12 @@ def test_the_end_of_a_run_says_what_is_wrong_with_ms(
 
 def test_a_study_without_latencies_has_no_doubt_of_them(make_study: Callable[..., Study]) -> None:
     assert "A/A check" not in summary(make_study((network(9), result(0, latency=None))))
+
+
+def test_a_network_of_a_front_is_in_doubt_by_any_of_its_trainings(
+    make_study: Callable[..., Study],
+) -> None:
+    make_study((network(8), timed(0, 5.0)))
+    study = make_study((network(8), timed(0, 5.0, noisy=True)), seed=1)
+    assert front_doubt(study, (0,)).startswith("1 of 1 latencies on the front are noisy")
+    assert front_doubt(study, ()) == ""
