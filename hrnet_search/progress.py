@@ -164,7 +164,8 @@ class PlainProgress:
         if task.beside:
             if is_paused(task.beside, result):
                 result = replace(result, status=PAUSED)
-            line = f"trial {task.number} of {task.schedule.steps} steps"
+            steps = result.rungs[-1].step if result.rungs else task.schedule.steps
+            line = f"trial {task.number} of {steps} steps"
             self._say(f"{line} {describe(result, self._accuracies)}")
             return
         if result.untrained:

@@ -181,6 +181,7 @@ def _search(
     from hrnet_search.progress import Whole
     from hrnet_search.search.begin import going_on, open_store
     from hrnet_search.search.earlier import learned_lines
+    from hrnet_search.search.fidelity.rules import first_lines
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.mirrors.tracking_uri import tracking_of
     from hrnet_search.search.run import budget_of, search
@@ -205,7 +206,8 @@ def _search(
         time = budget_of(plan, store)
         whole = Whole(plan.trials, time if time.bounded else None)
         learned = learned_lines(plan.earlier)
-        first = [*plan.initial, *learned, *going_on(plan.contents, already)]
+        short = [] if already else first_lines(plan)
+        first = [*plan.initial, *learned, *short, *going_on(plan.contents, already)]
         _warn_of_disk(plan, store, how, terminal)
         with driven(file, store, whole, first, interrupt, how, terminal) as (
             driver,

@@ -1,5 +1,7 @@
 """What a search may be told to do, by the names that a space file has for it."""
 
+from hrnet_search.records.schedule import AUTO
+
 SAMPLER_NAMES = ("pareto", "random", "grid", "local", "optuna:tpe", "optuna:nsga2", "optuna:gp")
 
 EVALUATOR = "search.evaluator"
@@ -11,9 +13,9 @@ EVALUATORS = (ALONE, SHARED)
 FIDELITY = "search.fidelity"
 STOP_EARLY, THAW, SHORT_FIRST, TO_THE_END = "stop", "thaw", "short_first", "none"
 
-FIDELITIES = (STOP_EARLY, THAW, SHORT_FIRST, TO_THE_END)
-"""How a search saves training: what will hardly reach the front ends at a rung, many are paused at
-a rung and some go on, a short study comes first, or not at all."""
+FIDELITIES = (AUTO, STOP_EARLY, THAW, SHORT_FIRST, TO_THE_END)
+"""How a search saves training: as fits the rungs, what will hardly reach the front ends at a rung,
+many are paused at a rung and some go on, a short study comes first, or not at all."""
 
 PART_FIRST = (THAW, SHORT_FIRST)
 """Those by which many variants are trained in part before any is to the end."""

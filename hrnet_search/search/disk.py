@@ -36,8 +36,17 @@ def weight_bytes(costs: Sequence[Cost], trials: int, keep: str) -> int:
 
 def checkpoint_bytes(costs: Sequence[Cost], schedule: Schedule, workers: int) -> int:
     """Return bytes of the checkpoints of that many trials that run at once, if they are large."""
+    return workers * _checkpoint(max((one.params for one in costs), default=0), schedule)
+
+
+def paused_bytes(costs: Sequence[Cost], schedule: Schedule, trials: int) -> int:
+    """Return bytes of the checkpoints of that many trials that are paused."""
+    return trials * _checkpoint(fmean([one.params for one in costs] or [0]), schedule)
+
+
+def _checkpoint(parameters: float, schedule: Schedule) -> int:
     copies = COPIES.get(schedule.optimiser, 3) + bool(schedule.ema)
-    return BYTES * copies * workers * max((one.params for one in costs), default=0)
+    return int(BYTES * copies * parameters)
 
 
 def sized(count: float) -> str:

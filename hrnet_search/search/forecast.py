@@ -16,10 +16,19 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import counted
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS
+from hrnet_search.records.search_options import THAW
 from hrnet_search.records.trial import COMPLETED, INFEASIBLE
 from hrnet_search.search.confirm.phase import SEARCHED_FROM
-from hrnet_search.search.disk import DRAWN, checkpoint_bytes, drawn_costs, sized, weight_bytes
+from hrnet_search.search.disk import (
+    DRAWN,
+    checkpoint_bytes,
+    drawn_costs,
+    paused_bytes,
+    sized,
+    weight_bytes,
+)
 from hrnet_search.search.durations import Durations, Took
+from hrnet_search.search.fidelity.rules import first_study
 from hrnet_search.search.first_measurements import untrained_variants
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.probe import PROBE_S, Training, timed
@@ -28,7 +37,7 @@ from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.time_budget import HOUR, spelt
 from hrnet_search.space.generate import generate, generate_points
 from hrnet_search.store.study import Study
-from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH
+from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SHORT
 
 LEAST_DOUBT = 0.15
 """Share by which hours are in doubt whatever was measured: a machine has other work too."""
@@ -52,12 +61,14 @@ LEAN = 0.5
 class Done:
     """What of a study is done: `trials` that have ended, of which `searched` did not confirm.
 
-    `base` says that what all variants start from is trained, `measured` that what is measured
-    before the first trial is; `spent` are device seconds.
+    `first` were asked for of a first study, beside them. `base` says that what all variants start
+    from is trained, `measured` that what is measured before the first trial is; `spent` are device
+    seconds.
     """
 
     trials: int = 0
     searched: int = 0
+    first: int = 0
     base: bool = False
     measured: bool = False
     spent: float = 0.0
@@ -71,7 +82,8 @@ class Forecast:
     """What a study, or the rest of one, should take.
 
     `seconds` are of devices, (least, expected, most), up to `first` of them before the first
-    trial; `trials` those that are counted, by what `basis` says. Of a budget in hours `trials` are
+    trial; `trials` those that are counted, by what `basis` says, and `short` come before them in a
+    first study. Of a budget in hours `trials` are
     as many as should end in it, `between` the fewest and the most, `each` the seconds of one.
     `whole` says that they are all that there is to try. `disk` are bytes of weights and checkpoints
     together.
@@ -87,6 +99,7 @@ class Forecast:
     each: float = 0.0
     first: float = 0.0
     whole: bool = False
+    short: int = 0
 
     def lines(self) -> list[str]:
         """Return it for people to read."""
@@ -95,7 +108,9 @@ class Forecast:
             said = f"budget: {self.hours:g} device-hours, {self._in_hours()}"
             wall = f"{self.hours / self.workers:.3g} hours"
         else:
-            said = f"{counted(self.trials, 'trial')}: about {spelt(expected)} of device time"
+            said = counted(self.trials, "trial")
+            said += f" after {counted(self.short, 'short one')}" if self.short else ""
+            said += f": about {spelt(expected)} of device time"
             said += f" ({spelt(least)} to {spelt(most)})"
             wall = f"about {spelt(expected / self.workers)}"
         if self.whole:
@@ -126,20 +141,34 @@ def forecast(
     if plan.base and not done.base:
         base = durations.expected(_cost(plan, plan.space.base), plan.base.steps)
     doubt = max(LEAST_DOUBT, durations.spread) + (LEAN * pstdev(each) / mean if mean else 0.0)
-    found = (_of_hours if plan.hours else _of_trials)(plan, mean, doubt, base, done)
-    return replace(
-        found, disk=disk_of(plan, costs, found.trials, workers), basis=basis, workers=workers
-    )
+    if plan.hours:
+        found = _of_hours(plan, mean, doubt, base, done)
+    else:
+        found = _of_trials(plan, mean, doubt, base, done)
+    disk = disk_of(plan, costs, found.trials, workers)
+    return replace(found, disk=disk, basis=basis, workers=workers)
 
 
 def _of_trials(plan: Plan, mean: float, doubt: float, base: float, done: Done) -> Forecast:
     planned = max(0, plan.trials - plan.confirming - done.searched)
     searching = int(_left_to_try(plan, planned, done))
+    short, part = _first_study(plan, done)
+    # What of it goes on is not trained twice: up to all where they pause.
+    first = short * part * mean
     search, share = searching * mean + base, plan.confirm if plan.confirming else 0.0
     # Confirming takes its share of device time at most, and less where little is to confirm.
     most = (search - base) / (1 - share) + base
+    least = search + (0.0 if plan.fidelity == THAW else first)
     trials = searching + max(0, plan.trials - done.trials - planned)
-    return Forecast(trials, in_doubt(search, most, doubt), whole=searching < planned)
+    seconds = in_doubt(least, most + first, doubt)
+    return Forecast(trials, seconds, whole=searching < planned, short=short)
+
+
+def _first_study(plan: Plan, done: Done) -> tuple[int, float]:
+    """Return how many trials are still to come first, and what share of a training each is."""
+    count, steps = first_study(plan)
+    left = 0 if done.searched else max(0, count - done.first)  # a search begins no other
+    return left, steps / plan.schedule.steps
 
 
 def _of_hours(plan: Plan, mean: float, doubt: float, base: float, done: Done) -> Forecast:
@@ -222,6 +251,9 @@ def in_doubt(least: float, most: float, doubt: float) -> tuple[float, float, flo
 def disk_of(plan: Plan, costs: Sequence[Cost], trials: int, workers: int) -> int:
     """Return bytes of the weights of that many more trials, and of checkpoints of what runs."""
     checkpoints = checkpoint_bytes(costs, plan.schedule, workers)
+    if plan.fidelity == THAW:
+        paused = paused_bytes(costs, plan.schedule, first_study(plan)[0])
+        checkpoints += min(plan.paused, paused)
     return weight_bytes(costs, trials, plan.keep) + checkpoints
 
 
@@ -237,6 +269,7 @@ def done_of(study: Study) -> Done:
     return Done(
         trials=of[SEARCH] + of[CONFIRM],
         searched=of[SEARCH],
+        first=sum(ask.purpose == SHORT for ask, _ in study.trials()),
         base=bool(of[BASE]),
         measured=notes.reference_ms is not None,
         spent=spent_of((result for _, result in ended), notes),

@@ -23,6 +23,7 @@ from hrnet_search.search.earlier import settled_earlier
 from hrnet_search.search.initial_weights import Initial, base_schedule
 from hrnet_search.search.own_sampler import check_sampler
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.settled_fidelity import settled_fidelity
 from hrnet_search.search.settled_signal import settled_signal
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.findings import Probe
@@ -53,7 +54,9 @@ def plan_of(
     schedule = replace(file.schedule, fingerprint=known)
     initial, signal = Initial(file, folder), settled_signal(file, folder)
     schedule, probe = on_this_machine(schedule, file, folder)
-    _check_budgets(file, trials or file.search.trials, hours)
+    count, hours = trials or file.search.trials, hours or (0.0 if trials else file.search.hours)
+    fidelity = settled_fidelity(file, folder, count, hours)
+    _check_budgets(file, fidelity, count, hours)
     slices = initial.settled(_slices(file.slices, schedule)) if file.slices else None
     schedule = initial.settled(schedule)  # what is trained first is known by all of its schedule
     return Plan(
@@ -66,14 +69,14 @@ def plan_of(
         latency=file.latency,
         sampler=file.search.sampler,
         seed=file.search.seed,
-        trials=trials or file.search.trials,
-        hours=hours or (0.0 if trials else file.search.hours),
+        trials=count,
+        hours=hours,
         device=file.latency.device,
         folder=str(folder),
         confirm=file.search.confirm,
         long=file.search.long,
         stop=file.search.stop,
-        fidelity=file.search.fidelity,
+        fidelity=fidelity,
         paused=file.search.paused,
         signal=signal,
         probe=probe,
@@ -104,14 +107,14 @@ def _base_schedule(slices: Schedule | None, schedule: Schedule) -> Schedule | No
     return None
 
 
-def _check_budgets(file: SpaceFile, trials: int, hours: float | None) -> None:
-    if file.search.fidelity in PART_FIRST:
-        check_budget(trials, hours, f"{FIDELITY}: {file.search.fidelity}")
+def _check_budgets(file: SpaceFile, fidelity: str, trials: int, hours: float) -> None:
+    if fidelity in PART_FIRST:
+        check_budget(trials, hours, f"{FIDELITY}: {fidelity}")
     if file.slices is not None:
         check_budget(trials, hours, f"{EVALUATOR}: {SHARED}")
 
 
-def check_budget(trials: int, hours: float | None, beside: str) -> None:
+def check_budget(trials: int, hours: float, beside: str) -> None:
     """Raise InputError for hours, or too few trials, `beside` what is named."""
     if hours:
         wrong = f"does not go with {beside}"

@@ -10,7 +10,7 @@ from hrnet_search.goals import Goals
 from hrnet_search.records.accuracy import MIOU, MIOU_INT8
 from hrnet_search.records.latency import INT8, LatencySpec
 from hrnet_search.records.schedule import AUTO
-from hrnet_search.records.search_options import ALONE, FIDELITY, SHARED, THAW
+from hrnet_search.records.search_options import ALONE, SHARED, THAW
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.search_section import SearchSpec
 from hrnet_search.space.space import SearchSpace
@@ -76,9 +76,10 @@ def _check_rungs(
     reader: Reader, section: Section, search: SearchSpec, rungs: tuple[int, ...]
 ) -> None:
     if search.fidelity == THAW and len(rungs) < 2:
-        node = section.node_of("fidelity")
+        key = "fidelity" if "fidelity" in section else "paused"
         wrong = f"{THAW} pauses trials at the first of schedule.rungs, and there is none"
-        reader.fault(node, FIDELITY, wrong, "schedule.rungs: [STEP], an eighth of the steps, say")
+        allowed = "schedule.rungs: [STEP], an eighth of the steps, say"
+        reader.fault(section.node_of(key), section.where(key), wrong, allowed)
 
 
 def _check_signal(reader: Reader, section: Section, search: SearchSpec, goals: Goals) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hrnet_search.records.search_options import (
     CONFIRMED_FROM,
     EVALUATORS,
     FIDELITIES,
+    FIDELITY,
     KEEP_ALL,
     KEEPS,
     PART_FIRST,
@@ -46,10 +48,10 @@ class SearchSpec:
     `confirm` is the share of device time that confirms what the search found, `long` the steps
     of the confirming schedule over those of the search. `stop` is the chance to end on the front
     of its cost neighbourhood below which a trial ends at its rung; 0 stops none. `fidelity` is how
-    training is saved, one of FIDELITIES; `paused` bytes are what checkpoints of paused trials may
-    take. `signal` is what a search learns from, one of SIGNALS. `learn_from` are folders of earlier
-    studies, absolute. `evaluator` is by what variants are judged, one of EVALUATORS. `keep` is
-    whose weights stay, one of KEEPS.
+    training is saved, one of FIDELITIES; auto leaves it to rungs. `paused` bytes are what
+    checkpoints of paused trials may take. `signal` is what a search learns from, one of SIGNALS.
+    `learn_from` are folders of earlier studies, absolute. `evaluator` is by what variants are
+    judged, one of EVALUATORS. `keep` is whose weights stay, one of KEEPS.
     """
 
     sampler: str = DEFAULT_SAMPLER
@@ -60,7 +62,7 @@ class SearchSpec:
     confirm: float = 0.3
     long: int = 3
     stop: float = 0.1
-    fidelity: str = STOP_EARLY
+    fidelity: str = AUTO
     paused: int = PAUSED_BYTES
     learn_from: tuple[str, ...] = ()
     evaluator: str = ALONE
@@ -104,6 +106,9 @@ SEARCH: dict[str, Kind[Any]] = {
     "keep": OneOf(KEEPS),
 }
 
+OF_FIDELITY = {"stop": STOP_EARLY, "paused": THAW}
+"""Keys that one rule alone has."""
+
 SHARED_CONFIRM = 0.5
 """The share that confirms where nothing is said and slices judge: trainings alone beside duels."""
 
@@ -123,14 +128,15 @@ def read_search(section: Section, folder: Path) -> SearchSpec:
         if "confirm" not in section:
             found = replace(found, confirm=SHARED_CONFIRM)
         _check_shared(section, found)
+    found = _as_said(section, found)
     if found.fidelity in PART_FIRST:
-        _check_part_first(section, found)
-    if found.fidelity != THAW and "paused" in section:
-        wrong = f"is only used with fidelity: {THAW}"
-        section.reader.fault(section.key_node("paused"), section.where("paused"), wrong)
-    if found.fidelity != STOP_EARLY and "stop" in section:
-        wrong = f"is only used with fidelity: {STOP_EARLY}"
-        section.reader.fault(section.key_node("stop"), section.where("stop"), wrong)
+        for said, allowed in part_first_misfits(found):
+            wrong = f"{found.fidelity} does not go with {said}"
+            section.reader.fault(section.node_of("fidelity"), FIDELITY, wrong, allowed)
+    for key, fidelity in OF_FIDELITY.items():
+        if found.fidelity != fidelity and key in section:
+            wrong = f"is only used with fidelity: {fidelity}"
+            section.reader.fault(section.key_node(key), section.where(key), wrong)
     if found.learn_from and (why := why_not_learning(found.sampler)):
         where = section.where("learn_from")
         section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
@@ -138,17 +144,31 @@ def read_search(section: Section, folder: Path) -> SearchSpec:
     return replace(found, learn_from=studies)
 
 
-def _check_part_first(section: Section, found: SearchSpec) -> None:
-    """What follows is learned from what comes first, as from an earlier study."""
-    node = section.node_of("fidelity")
-    where, said = section.where("fidelity"), f"{found.fidelity} does not go with"
+def part_first_misfits(found: SearchSpec) -> Iterator[tuple[str, str]]:
+    """Yield what of a search does not go with a rule of PART_FIRST, and what is allowed instead.
+
+    What follows is learned from what comes first, as from an earlier study.
+    """
     if why_not_learning(found.sampler):
-        section.reader.fault(node, where, f"{said} sampler: {found.sampler}", LEARNING)
+        yield f"sampler: {found.sampler}", LEARNING
     if found.evaluator == SHARED:
-        section.reader.fault(node, where, f"{said} evaluator: {SHARED}", f"evaluator: {ALONE}")
+        yield f"evaluator: {SHARED}", f"evaluator: {ALONE}"
     if found.trials < CONFIRMED_FROM:
-        wrong = f"{said} trials: {found.trials}"
-        section.reader.fault(node, where, wrong, f"trials: {CONFIRMED_FROM} or more")
+        yield f"trials: {found.trials}", f"trials: {CONFIRMED_FROM} or more"
+
+
+def _as_said(section: Section, found: SearchSpec) -> SearchSpec:
+    """Return a search with the rule that a key names which only one rule has.
+
+    `paused` names none where the rule would not go with the rest: it is a fault then.
+    """
+    if found.fidelity != AUTO or {"stop", "paused"} <= set(section.found):
+        return found
+    if "stop" in section:
+        return replace(found, fidelity=STOP_EARLY)
+    if "paused" in section and not found.hours and not any(part_first_misfits(found)):
+        return replace(found, fidelity=THAW)
+    return found
 
 
 def _check_hours(section: Section, found: SearchSpec) -> None:

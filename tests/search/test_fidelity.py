@@ -32,6 +32,7 @@ from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report
 from hrnet_search.search.fidelity.first_study import FEWEST
+from hrnet_search.search.fidelity.rules import first_lines
 from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
@@ -151,9 +152,17 @@ def test_only_one_rule_stops_at_rungs(fidelity: str, tmp_path: Path) -> None:
     assert bool(stopped) == (fidelity == STOP_EARLY)
 
 
+def test_what_comes_first_is_said_in_words() -> None:
+    said = first_lines(plan(30))
+    assert said == ["first 12 variants by 3 of 10 steps (search.fidelity: short_first)"]
+    (pausing,) = first_lines(plan(30, fidelity=THAW))
+    assert pausing.startswith("first 18 variants by 5 of 10 steps, where they pause (")
+    assert first_lines(plan(30, fidelity=STOP_EARLY)) == []
+
+
 def test_too_few_trials_are_refused() -> None:
     with pytest.raises(InputError, match=r"11 trials do not go with search\.fidelity: short_first"):
-        check_budget(11, None, f"search.fidelity: {SHORT_FIRST}")
+        check_budget(11, 0.0, f"search.fidelity: {SHORT_FIRST}")
 
 
 def by_steps(task: TrialTask, report: Report) -> TrialResult:

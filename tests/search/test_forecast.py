@@ -12,7 +12,7 @@ from search.tabulated import SPACE, drive, plan, with_latency
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.evaluate.training.train import Report
 from hrnet_search.inventory import Inventory, SplitInventory
-from hrnet_search.records.search_options import KEEP_FRONT
+from hrnet_search.records.search_options import KEEP_FRONT, SHORT_FIRST, STOP_EARLY, THAW
 from hrnet_search.records.trial import RungResult, TrialProgress, TrialTask
 from hrnet_search.search import probe as module
 from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
@@ -183,6 +183,31 @@ def test_what_has_ended_counts_as_the_driver_counts_it(tmp_path: Path) -> None:
     done = done_of(open_study(tmp_path))
     assert (done.trials, done.searched, done.base) == (brain.ended, 12, True)
     assert not done.measured
+
+
+@pytest.mark.parametrize(("fidelity", "extra"), [(THAW, (0, 40)), (SHORT_FIRST, (24, 24))])
+def test_what_comes_first_is_forecast_beside_the_count(
+    fidelity: str, extra: tuple[float, float]
+) -> None:
+    """Eight trainings of 10 s for half of it, of which all or none may go on, or 0.3 of it."""
+    planned = replace(plan(trials=12), fidelity=fidelity)
+    known = all_alike(planned, 10.0)
+    whole = forecast(replace(planned, fidelity=STOP_EARLY), known, "", 1)
+    said = forecast(planned, known, "", 1)
+    assert said.trials == 12
+    assert said.seconds[1] == pytest.approx(120 + sum(extra) / 2)
+    assert said.seconds[2] / whole.seconds[2] == pytest.approx((120 + extra[1]) / 120)
+    assert said.lines()[0].startswith("12 trials after 8 short ones: about ")
+    assert (said.disk > whole.disk) == (fidelity == THAW)
+    begun = forecast(planned, known, "", 1, Done(first=6))
+    assert begun.seconds[1] == pytest.approx(120 + sum(extra) / 8)
+    searching = forecast(planned, known, "", 1, Done(trials=2, searched=2, first=6))
+    assert searching.seconds[1] == pytest.approx(100)
+
+
+def test_trials_that_were_asked_for_first_are_done(tmp_path: Path) -> None:
+    drive(tmp_path, replace(plan("pareto", trials=12), fidelity=SHORT_FIRST))
+    assert done_of(open_study(tmp_path)).first == 8
 
 
 def test_bytes_of_weights_are_those_of_their_parameters() -> None:

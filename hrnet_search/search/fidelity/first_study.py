@@ -30,6 +30,11 @@ MakeSampler = Callable[[Problem, int], Sampler]
 """Makes a sampler of a problem for that many trials."""
 
 
+def first_trials(share: float, trials: int) -> int:
+    """Return how many trials a first study is of, with `share` of them for each whole one."""
+    return max(FEWEST, round(share * trials))
+
+
 class FirstStudy:
     """Names the purpose of each trial, and who proposes its point: one sampler a part.
 
@@ -49,7 +54,7 @@ class FirstStudy:
     ) -> None:
         self._plan, self._store, self._book, self._trials = plan, store, book, trials
         self._problem, self._make = problem, make
-        self._count = max(FEWEST, round(self.share * plan.trials))
+        self._count = first_trials(self.share, plan.trials)
         self._first = make(problem, self._count)
         self._none_left = False
 

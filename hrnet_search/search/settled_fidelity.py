@@ -1,0 +1,30 @@
+"""How a search saves training, where its space file leaves it open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hrnet_search.records.schedule import AUTO
+from hrnet_search.records.search_options import FIDELITY, STOP_EARLY, THAW
+from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.search_section import part_first_misfits
+from hrnet_search.store.study import open_study
+from hrnet_search.store.tables import FILE
+
+
+def settled_fidelity(file: SpaceFile, folder: Path, trials: int, hours: float | None) -> str:
+    """Return how a search of that many `trials` or `hours` saves training.
+
+    auto: as its study began. A new one pauses trials at its first rung, which saves most, if it
+    has one and all else goes with that; it stops them otherwise, which without rungs ends none.
+    """
+    search = replace(file.search, trials=trials)
+    if search.fidelity != AUTO:
+        return search.fidelity
+    if (folder / FILE).exists():
+        began = open_study(folder).notes.identity or {}
+        return str(began.get(FIDELITY, STOP_EARLY))
+    varied = any(choice.training for choice in file.space.choices)
+    fits = len(file.rungs) > 1 and not hours and not varied and not any(part_first_misfits(search))
+    return THAW if fits else STOP_EARLY
