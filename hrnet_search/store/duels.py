@@ -43,12 +43,13 @@ class Duels:
     """All duels of a study in their order, and why there is none, if so.
 
     The first `family` of them share the chance of a false verdict; there is no device time for
-    the others.
+    the others. `budget` is of trials, or of hours, by which they were chosen.
     """
 
     duels: tuple[Duel, ...] = field(default=())
     family: int = 0
     why: str = ""
+    budget: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,10 @@ class DuelPhase:
         limits = {limit.objective: limit.at_most for limit in self._plan.space.limits}
         found, rivals = self._rivals.found(self._cost), self._rivals.known(self._cost)
         chosen, why = matches(found, rivals, limits.get(self._cost))
-        new = Duels(tuple(self._duel(match) for match in chosen), 0, why)
+        budget = self._plan.hours or float(self._plan.trials)
+        new = Duels(tuple(self._duel(match) for match in chosen), 0, why, budget)
         if known is not None and new == _without_reasons(known):
-            return known  # why they do not begin was said when there was most time
+            return known  # why they do not begin was said when most was left of this budget
         return self._write(new)
 
     def _duel(self, match: Match) -> Duel:

@@ -151,6 +151,15 @@ def test_without_time_for_two_pairs_no_duel_begins_and_why_is_noted(tmp_path: Pa
     assert all(key.schedule == small.schedule.id for key in results(tmp_path))
 
 
+def test_why_a_duel_does_not_begin_is_found_anew_with_more_trials(tmp_path: Path) -> None:
+    why = []
+    for trials in (12, 60):
+        (duel,) = fight(tmp_path, replace(planned(trials, 0.3), long=8), ahead_by(0.1, 0)).duels
+        assert duel.most == 0
+        why.append(duel.why)
+    assert len(set(why)) == 2, why
+
+
 def test_out_of_time_a_duel_stays_open_and_more_trials_take_it_up_again(tmp_path: Path) -> None:
     def slow(task: TrialTask) -> float:
         return ahead_by(0.02, 0.03)(task)
