@@ -239,6 +239,7 @@ def protocol_with(how: Mapping[str, Any], protocol: Protocol | None = None) -> P
     if asked.keys() & {"window", "stride"}:
         given |= {"whole_up_to": 0.0, "shifted": False}
     found = replace(protocol or Protocol(), **given)
+    _check_longest(found)
     _check_stride(found)
     return found
 
@@ -270,6 +271,16 @@ def _check_sizes(asked: Mapping[str, Any]) -> None:
     ]
     if faults:
         raise InputError(faults)
+
+
+def _check_longest(protocol: Protocol) -> None:
+    """Raise InputError for images that would be enlarged beyond what any image may have."""
+    from hrnet_search.space.reader import PIXELS
+
+    side, scale = protocol.long_side or 0, max(protocol.scales)
+    if side * scale > PIXELS:
+        wrong = f"{side} pixels at a scale of {scale:g} are {side * scale:.0f}"
+        raise InputError(Fault("--base-size", side, wrong, f"at most {PIXELS} at every scale"))
 
 
 def _check_stride(protocol: Protocol) -> None:

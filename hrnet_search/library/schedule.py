@@ -68,6 +68,8 @@ def _size(bounds: Bounds) -> Check:
     return bounds.holds, f"[width, height], {bounds.allowed}"
 
 
+EACH_BATCH = "TRAIN.BATCH_SIZE_PER_GPU"
+
 MOST_SCALE = 16
 """Times its size at which an image is decided on, at most."""
 
@@ -103,7 +105,7 @@ CHECKS: dict[str, Check] = {
     ),
     "TRAIN.END_EPOCH": _within(bounds_of("steps")),
     "TRAIN.EXTRA_EPOCH": (lambda v: v == 0, "0: train on EXTRA_TRAIN_SET as a training of its own"),
-    "TRAIN.BATCH_SIZE_PER_GPU": _within(bounds_of("batch")),
+    EACH_BATCH: _within(bounds_of("batch")),
     "TEST.IMAGE_SIZE": _size(Size(1)), "TEST.BASE_SIZE": SIDE, "TEST.FLIP_TEST": FLAG,
     "TEST.SCALE_LIST": (
         lambda v: isinstance(v, list | tuple) and bool(v)
@@ -164,8 +166,16 @@ class Values:
         for key, (fits, allowed) in checks.items():
             if not key.startswith(skipped) and not fits(self[key]):
                 self._fault(key, f"{shown(self[key])} is not trained here", f"{allowed}")
+        if not EACH_BATCH.startswith(skipped):
+            self._check_batch()
         if self.faults:
             raise InputError(self.faults)
+
+    def _check_batch(self) -> None:
+        each, gpus, bounds = self[EACH_BATCH], gpu_count(self._config.sections), bounds_of("batch")
+        if bounds.holds(each) and not bounds.holds(each * gpus):
+            wrong = f"{each} on each of {gpus} GPUs is not trained here"
+            self._fault(EACH_BATCH, wrong, f"{bounds.allowed} on all")
 
     def schedule(self, data: DataSpec, given: bool) -> Schedule:
         """Return the schedule without its steps; `given`: the data are not the config's."""
@@ -174,7 +184,7 @@ class Values:
         keys = tuple(self["TRAIN.NONBACKBONE_KEYWORDS"])
         return Schedule(
             data,
-            batch=self["TRAIN.BATCH_SIZE_PER_GPU"] * gpu_count(self._config.sections),
+            batch=self[EACH_BATCH] * gpu_count(self._config.sections),
             crop=self.crop,
             lr=float(self["TRAIN.LR"]),
             momentum=float(self["TRAIN.MOMENTUM"]),

@@ -109,6 +109,10 @@ WRONG = {
             ("--scales", ["17"]),
         )
     },
+    "images enlarged beyond all bounds": (
+        ["DIR", "--base-size", "8193", "--scales", "0.5", "2"],
+        "--base-size: 8193 pixels at a scale of 2 are 16386, allowed: at most 16384 at every",
+    ),
     "best of a config": (
         ["CONFIG", "--data", "SPACE", "--weights", "OTHER", "--which", "best"], "--which: best is"
     ),
