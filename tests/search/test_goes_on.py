@@ -24,6 +24,7 @@ from hrnet_search.space.schema import MODELINE, SCHEMA_FILE
 from hrnet_search.store.study import Study, open_study
 
 ROOT = Path(__file__).parents[2]
+HERE = Path("study")
 BASE = sorted((ROOT / "configs").glob("seg_hrnet_w*.yaml"))[1]
 SPACE = """\
 name: tiny
@@ -185,7 +186,9 @@ def without_words(file: SpaceFile) -> SpaceFile:
     """Return what a file stands for, without how and where it is written."""
     schedule = replace(file.schedule, init="")
     base, beside = replace(file.base, path=""), Path(file.path).parent
-    tracking = {name: uri.replace(str(beside), ".") for name, uri in tracking_of(file).items()}
+    tracking = {
+        name: uri.replace(str(beside), ".") for name, uri in tracking_of(file, HERE).items()
+    }
     return replace(
         file,
         path="",
@@ -206,7 +209,7 @@ def test_a_study_keeps_all_that_a_shipped_space_names(
     monkeypatch.chdir(tmp_path)
     file = load_space_file(path)
     (tmp_path / "study").mkdir()
-    keep_space(file, [file.schedule], tracking_of(file), tmp_path / "study")
+    keep_space(file, [file.schedule], tracking_of(file, HERE), tmp_path / "study")
     again = load_space_file("study/space.yaml")
     assert Path(again.base.path) == tmp_path / "study" / "base.yaml"
     assert without_words(again) == without_words(file)
@@ -223,7 +226,7 @@ def test_colours_in_a_file_are_kept_too(
     )
     file = load_space_file(put(spaces, text))
     (tmp_path / "study").mkdir()
-    keep_space(file, [file.schedule], tracking_of(file), tmp_path / "study")
+    keep_space(file, [file.schedule], tracking_of(file, HERE), tmp_path / "study")
     (spaces / "palette").unlink()
     monkeypatch.chdir(tmp_path / "study")
     assert load_space_file("space.yaml").schedule.data.colors == file.schedule.data.colors != ()
@@ -303,7 +306,7 @@ def test_a_study_holds_the_schema_that_its_space_file_names(tmp_path: Path) -> N
         ("# nothing", False),
     ):
         text = file.text.replace(MODELINE, modeline)
-        keep_space(replace(file, text=text), [file.schedule], tracking_of(file), folder)
+        keep_space(replace(file, text=text), [file.schedule], tracking_of(file, HERE), folder)
         first = (folder / "space.yaml").read_text().splitlines()[0]
         assert first == (MODELINE if kept else modeline)
         assert (folder / SCHEMA_FILE).exists() == kept

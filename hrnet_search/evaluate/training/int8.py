@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hrnet_search import heartbeat
+from hrnet_search.errors import LatencyError
 from hrnet_search.evaluate.latency.runtimes import exported
 from hrnet_search.evaluate.latency.runtimes.quantised import Images
 from hrnet_search.evaluate.latency.runtimes.table import IN_INT8
@@ -32,7 +33,8 @@ def confusions_int8(
     """Return a matrix [K, K] an image, truth in rows, of a network in int8 on the CPU.
 
     `calibration` are training images [1, 3, H, W], `validation` the images, labels and indices that
-    the network itself was judged on. Raise LatencyError where it cannot be exported or quantised.
+    the network itself was judged on. Raise LatencyError where it cannot be exported or quantised,
+    or decides nothing.
     """
     plain = copy.deepcopy(network).cpu().float().eval()
     plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -46,6 +48,8 @@ def confusions_int8(
         for place in range(len(labels)):
             one = slice(place, place + 1)
             logits, truth = torch.from_numpy(decide(images[one].numpy())), labels[one]
+            if not logits.isfinite().all():
+                raise LatencyError("its scores in int8 are not finite")
             predicted = metrics.upsampled(logits, truth, aligned).argmax(dim=1)
             found.append(metrics.confusion(predicted, truth, data.classes))
             heartbeat.beat()

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from hrnet_search.errors import Fault, shown
 from hrnet_search.paths import absolute, why_not_written
 from hrnet_search.redaction import redacted_address
+from hrnet_search.store.tables import FILE as STUDY_FILE
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -55,16 +56,16 @@ Wrong = tuple[str, str] | None
 """What is wrong with an address, and what is allowed."""
 
 
-def address_faults(places: Mapping[str, str]) -> list[Fault]:
+def address_faults(places: Mapping[str, str], folder: Path | None = None) -> list[Fault]:
     """Return a fault for each settled address, by mirror, that can never work, and for each two
-    that are one database."""
+    that are one database, or one with that of the study in `folder`."""
     found = {mirror: _wrong(mirror, uri) for mirror, uri in places.items() if mirror in ALLOWED}
     faults = [
         Fault(f"tracking.{mirror}", None, f"{_named(places[mirror])} {wrong[0]}", wrong[1])
         for mirror, wrong in found.items()
         if wrong
     ]
-    return faults or list(_shared(places))
+    return faults or [*_shared(places), *_with_study(places, folder)]
 
 
 def driver_faults(places: Mapping[str, str]) -> Iterator[Fault]:
@@ -197,6 +198,14 @@ def _shared(places: Mapping[str, str]) -> Iterator[Fault]:
         if place == other:
             wrong = f"{_named(places[second])} is the database of tracking.{first} too"
             yield Fault(f"tracking.{second}", None, wrong, OWN)
+
+
+def _with_study(places: Mapping[str, str], folder: Path | None) -> Iterator[Fault]:
+    own = (folder / STUDY_FILE).resolve() if folder else None
+    for mirror, uri in places.items():
+        file = sqlite_file(uri) if own else None
+        if file is not None and file.resolve() == own:
+            yield Fault(f"tracking.{mirror}", None, f"{_named(uri)} is the study itself", OWN)
 
 
 def _place_of(uri: str) -> tuple[object, ...] | None:

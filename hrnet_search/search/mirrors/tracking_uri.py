@@ -57,7 +57,7 @@ def sqlite_url(path: str | Path) -> str:
     return _sqlite(URL.create(DRIVER, database=str(absolute(path))))
 
 
-def tracking_of(file: SpaceFile, folder: Path | None = None) -> dict[str, str]:
+def tracking_of(file: SpaceFile, folder: Path) -> dict[str, str]:
     """Return where a space file wants the mirrors of the study in `folder`, if any, by mirror.
 
     In words that hold everywhere. Variables have their values, so what is returned is never
@@ -72,14 +72,14 @@ def tracking_of(file: SpaceFile, folder: Path | None = None) -> dict[str, str]:
         for mirror, uri in asdict(file.tracking).items()
     }
     judged = _in_full(_led_to(places), folder)
-    if faults := [*address_faults(judged), *driver_faults(judged)]:
+    if faults := [*address_faults(judged, folder), *driver_faults(judged)]:
         raise SpaceError(placed(file, faults))
     return places
 
 
 def check_addresses(file: SpaceFile, folder: Path) -> None:
     """Raise SpaceError for addresses that work on no machine, or are one database."""
-    if faults := address_faults(_known_places(file, folder)):
+    if faults := address_faults(_known_places(file, folder), folder):
         raise SpaceError(placed(file, faults))
 
 
@@ -99,9 +99,9 @@ def _led_to(places: dict[str, str]) -> dict[str, str]:
     return {mirror: uri for mirror, uri in places.items() if not is_redacted(uri)}
 
 
-def _in_full(places: dict[str, str], folder: Path | None) -> dict[str, str]:
+def _in_full(places: dict[str, str], folder: Path) -> dict[str, str]:
     """Return addresses with the file in the study for `auto`, which another one may name too."""
-    if folder is None or not set(places.values()) - {OFF, "auto"}:
+    if not set(places.values()) - {OFF, "auto"}:
         return places
     own = {name: sqlite_url(folder / f"{name}.db") for name in IN_STUDY}
     return {

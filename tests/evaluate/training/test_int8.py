@@ -16,6 +16,7 @@ from torch import Tensor
 from hrnet_search.errors import LatencyError
 from hrnet_search.evaluate.latency.runtimes import exported
 from hrnet_search.evaluate.latency.runtimes.quantised import quantised
+from hrnet_search.evaluate.latency.runtimes.table import IN_INT8
 from hrnet_search.evaluate.training.int8 import confusions_int8, miou_of
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.records.data_spec import DataSpec
@@ -91,6 +92,13 @@ def test_images_that_differ_in_size_have_a_file_of_open_size() -> None:
 def test_what_cannot_be_exported_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exported, "target_problems", lambda *_: ["it is over 2 GiB"])
     with pytest.raises(LatencyError, match="it cannot be exported as ONNX: it is over 2 GiB"):
+        miou_int8(trained(), "onnxruntime", DATA, [images(1, 4)], validation())
+
+
+def test_scores_that_are_not_finite_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.full((1, 3, 4, 6), np.nan, np.float32)
+    monkeypatch.setitem(IN_INT8, "onnxruntime", lambda *_: lambda _: nothing)
+    with pytest.raises(LatencyError, match="its scores in int8 are not finite"):
         miou_int8(trained(), "onnxruntime", DATA, [images(1, 4)], validation())
 
 

@@ -105,6 +105,18 @@ def test_two_addresses_of_one_database(one: str, other: str, same: bool, tmp_pat
     )
 
 
+@pytest.mark.parametrize("uri", ["{here}/linked/study.db", "{here}/./study.db?timeout=9"])
+def test_the_database_of_the_study_itself_is_no_place_for_a_mirror(
+    uri: str, tmp_path: Path
+) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path)
+    places = {"optuna": "sqlite:///" + uri.format(here=tmp_path)}
+    (fault,) = address_faults(places, tmp_path)
+    assert fault.path == "tracking.optuna"
+    assert fault.wrong.endswith("is the study itself")
+    assert address_faults(places, tmp_path / "other") == address_faults(places) == []
+
+
 def space(folder: Path, tracking: str) -> str:
     path = folder / "space.yaml"
     text = TEXT.replace("../configs", str(ROOT / "configs"))
@@ -118,6 +130,7 @@ def space(folder: Path, tracking: str) -> str:
     [
         ('{mlflow: "sqlite:///t.db", optuna: "sqlite:///./t.db"}', "is the database of"),
         ('{optuna: "sqlite:///results/quickstart/mlflow.db"}', "is the database of"),
+        ('{mlflow: "sqlite:///results/quickstart/study.db"}', "is the study itself, allowed: a"),
         ('{mlflow: "foo://bar"}', "foo://bar is no place that MLflow knows"),
     ],
 )

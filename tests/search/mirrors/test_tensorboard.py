@@ -210,7 +210,7 @@ def test_where_it_is_not_installed_a_line_says_what_installs_it(
     line = "tracking.tensorboard: needs tensorboard, not installed here"
     install = "pip install tensorboard"
     with pytest.raises(SpaceError, match=line) as error:
-        tracking_of(load_space_file(path))
+        tracking_of(load_space_file(path), folder)
     assert install in str(error.value)
     assert main(["check", str(path)]) == 0
     out = capsys.readouterr()
@@ -219,4 +219,4 @@ def test_where_it_is_not_installed_a_line_says_what_installs_it(
     assert sync(folder, said.append) == {"tensorboard": (0, 2)}
     assert said == [f"{line}, to install: {install}"] or install in said[0]
     path.write_text(SPACE.replace("VALUE", "false"))
-    assert tracking_of(load_space_file(path))["tensorboard"] == "off"
+    assert tracking_of(load_space_file(path), folder)["tensorboard"] == "off"
