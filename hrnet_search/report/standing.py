@@ -42,13 +42,21 @@ class Standing:
 
 def standing(study: Study) -> Standing:
     """Return how the trials of a study stand, as its driver counts them."""
-    statuses = dict(zip(*(study.results()[name] for name in ("number", "status")), strict=True))
+    statuses = statuses_of(study)
     found = Counter((ask.purpose, statuses[ask.number]) for ask, _ in study.trials())
     counts = _sum(found, lambda purpose: purpose not in BESIDE)
-    if counts[RUNNING] and study.outcome != DRIVEN:
-        counts[INTERRUPTED] = counts.pop(RUNNING)
     named = [(name, counts[name]) for name in (*STATES, INTERRUPTED) if counts[name]]
     return Standing(counts.total(), tuple(named), tuple(_beside(study, found)))
+
+
+def statuses_of(study: Study) -> dict[int, str]:
+    """Return how each trial of a study stands, by number: nothing runs that nobody drives."""
+    table = study.results()
+    running = RUNNING if study.outcome == DRIVEN else INTERRUPTED
+    return {
+        number: running if status == RUNNING else status
+        for number, status in zip(table["number"], table["status"], strict=True)
+    }
 
 
 def _sum(found: Counter[tuple[str, str]], of: Callable[[str], bool]) -> Counter[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from hrnet_search.files import write_file
 from hrnet_search.report.duels import fought, part_in
+from hrnet_search.report.standing import statuses_of
 from hrnet_search.report.trust.believed import believed_of_study
 from hrnet_search.report.trust.trials import slices_ids
 from hrnet_search.store.study import Study
@@ -35,6 +36,7 @@ def write_front(study: Study, folder: Path) -> Path:
 def trials_csv(study: Study) -> bytes:
     """Return the content of trials.csv."""
     table, trials = study.results(), study.trials()
+    table["status"] = table["number"].map(statuses_of(study))
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
     if parts := part_in(study.notes, [ask for ask, _ in trials]):
         table["duel"] = table["number"].map(parts)

@@ -11,6 +11,7 @@ from hrnet_search.report.page.render import page_html
 from hrnet_search.report.plots import pictures
 from hrnet_search.report.standing import standing
 from hrnet_search.report.summary import summary
+from hrnet_search.report.tables import trials_csv
 from hrnet_search.store.study import Snapshot, Study
 from hrnet_search.store.writer import StudyStore
 
@@ -23,10 +24,12 @@ def test_a_trial_runs_only_while_somebody_drives_its_study(make_study: MakeStudy
     for one in (study, Snapshot(study)):
         assert ended in summary(one)
         assert standing(one).line == ended
+        assert b",interrupted," in trials_csv(one)
         assert f"{ended}</p>" in page_html(gather(one)).decode()
         assert all("not drawn: 1 interrupted" in picture.caption for picture in pictures(one))
     with StudyStore(study.folder):
         assert running in summary(study)
+        assert b",running," in trials_csv(study)
         assert f"{running}</p>" in page_html(gather(study)).decode()
     assert standing(study).line == ended
 

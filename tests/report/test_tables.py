@@ -52,7 +52,7 @@ def test_trials_lists_every_trial_and_front_the_best(make_study: Callable[..., S
     )
     trials = cells(write_trials(study, study.folder / "report"))
     assert list(trials[0]) == [*COLUMNS, "versions"]
-    assert [row["status"] for row in trials] == ["completed"] * 3 + ["failed", "running"]
+    assert [row["status"] for row in trials] == ["completed"] * 3 + ["failed", "interrupted"]
     assert trials[3]["error"] == f"'{hostile}"
     assert trials[3]["macs"] == trials[4]["miou"] == ""
     assert trials[2]["miou"] == "0.6"
