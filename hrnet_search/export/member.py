@@ -118,16 +118,10 @@ def network_of_trial(study: Study, number: int) -> Member:
 
     Raise InputError for a trial that there is not, or whose network the search did not train.
     """
-    asks = {ask.number: ask for ask, _ in study.trials()}
-    variants = study.variants()
-    wanted = asks[number].key.architecture if number in asks else ""
+    wanted, variants = study.ask(number).key.architecture, study.variants()
     rows = variants[variants["architecture"] == wanted]
     if not len(rows):
-        wrong = (
-            f"the network of trial {number} was not trained to its end by the search"
-            if wanted
-            else f"the study has no trial {number}"
-        )
+        wrong = f"the network of trial {number} was not trained to its end by the search"
         allowed = "a trial that has completed, as in trials.csv"
         raise InputError(Fault("--trial", number, wrong, allowed, str(study.folder)))
     return _members(study, zip(rows["number"], rows["miou"], strict=True))[0]

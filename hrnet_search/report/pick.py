@@ -234,6 +234,6 @@ def _shell(*words: str) -> str:
 
 
 def _write_config(study: Study, number: int) -> Path:
-    ask = next(ask for ask, _ in study.trials() if ask.number == number)
+    ask = study.ask(number)
     text = ConfigWriter.of(study.notes).write(ask.architecture, ask.key.schedule).text
     return write_file(study.folder / "report" / f"pick_trial{number}.yaml", text.encode())

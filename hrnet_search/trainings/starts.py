@@ -25,7 +25,7 @@ from hrnet_search.space.load import load_space_file
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
-from hrnet_search.store.trial_rows import BASE, Ask
+from hrnet_search.store.trial_rows import BASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def of_study(
     Raise StudyError or InputError for a trial that there is not, or whose schedule is not noted.
     """
     study = open_study(folder)
-    ask = _trial(study, picked_trial(study, pick) if trial is None else trial)
+    ask = study.ask(picked_trial(study, pick) if trial is None else trial)
     writer = ConfigWriter.of(study.notes)
     schedule = writer.schedules.get(ask.key.schedule)
     if schedule is None:
@@ -140,15 +140,6 @@ def with_root(schedule: Schedule, data_root: str | None) -> Schedule:
     if data_root is None:
         return schedule
     return replace(schedule, data=replace(schedule.data, root=str(absolute(data_root))))
-
-
-def _trial(study: Study, number: int) -> Ask:
-    asks = {ask.number: ask for ask, _ in study.trials()}
-    if number not in asks:
-        allowed = f"0 to {max(asks)}" if asks else "a study with trials"
-        wrong = f"the study has no trial {number}"
-        raise InputError(Fault("--trial", number, wrong, allowed, str(study.folder)))
-    return asks[number]
 
 
 def _placed(spec: DataSpec, config: Config, data_root: str | None) -> tuple[DataSpec, list[str]]:
