@@ -2,11 +2,13 @@
 
     python benchmarks/shared.py train --steps 1500 --seed 4 --folder WEIGHTS
     python benchmarks/shared.py judge --steps 1500 --seed 4 --folder WEIGHTS [--tune 75]
+    python benchmarks/shared.py train --refined sandwich --steps 1500 --seed 4 --folder WEIGHTS
     python benchmarks/shared.py table
 
 `train` teaches one set of weights for the grid of `benchmarks/tables/variants.py`: 512 networks
 drawn from it, none of them in the table of equal MACs, by the table's schedule and images. It
-goes on where it was stopped. `judge` judges by their slices the variants that have a truth in
+goes on where it was stopped; `--refined` draws the networks of a step, or teaches them, in another
+way. `judge` judges by their slices the variants that have a truth in
 that table, after some steps of fine-tuning if asked, and adds rows to `tables/shared.csv`. `table`
 says how well all of that ranks, and what it costs.
 """
@@ -23,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.func import functional_call
 
 from benchmarks.fp32 import FP32, set_fp32
 from benchmarks.tables.fill import (
@@ -55,6 +59,7 @@ from hrnet_search.data.batches import Batches, validation_batches
 from hrnet_search.data.shapes import VERSION
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
+from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.shared import SharedTrainer, Strata, with_slices
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
@@ -63,12 +68,14 @@ from hrnet_search.records.schedule import Schedule
 
 ROWS = Path(__file__).parent / "tables" / "shared.csv"
 COLUMNS = (
-    "version", "variant", "bin", "params", "macs", "shared_steps", "shared_seed", "shared_cpu_s",
-    "tuned_steps", "tuned_lr", "miou", "soft_iou", "cross_entropy", "balanced_cross_entropy",
-    "cpu_s", "precision", "torch",
+    "version", "variant", "bin", "params", "macs", "shared_steps", "shared_seed", "refined",
+    "shared_cpu_s", "tuned_steps", "tuned_lr", "miou", "soft_iou", "cross_entropy",
+    "balanced_cross_entropy", "cpu_s", "precision", "torch",
 )  # fmt: skip
 SIGNAL_COLUMNS = [name for name in SIGNALS if name in COLUMNS]
 POOL, STRATA = 512, 4
+TAUGHT = 0.5
+"""Of a loss, how much is of what another network says where it teaches."""
 
 
 def main() -> None:
@@ -79,7 +86,7 @@ def main() -> None:
     if options.what == "table":
         print("\n".join(about(read_table(options.table), read_table(options.rows))))
         return
-    trainer, seconds = trained(options.steps, options.seed, options.folder)
+    trainer, seconds = trained(options.steps, options.seed, options.refined, options.folder)
     if options.what == "judge":
         judge(trainer, seconds, options)
 
@@ -90,7 +97,7 @@ def judge(trainer: SharedTrainer, seconds: float, options: argparse.Namespace) -
     done = read_table(options.rows) if options.rows.exists() else []
     there = {_key(row) for row in done if row["version"] == str(VERSION)}
     for variant in read_variants():
-        key = (variant.id, str(options.steps), str(options.seed), str(options.tune))
+        key = (variant.id, *map(str, (options.steps, options.seed, options.refined, options.tune)))
         if variant.id in known and key not in there:
             _append(options.rows, row_of(trainer, variant, seconds, options))
 
@@ -110,26 +117,63 @@ def row_of(
     found = judge.judge()
     values = (
         VERSION, variant.id, variant.bin, variant.params, variant.macs, options.steps,
-        options.seed, f"{seconds:.0f}", options.tune, options.lr if options.tune else 0,
+        options.seed, options.refined, f"{seconds:.0f}", options.tune,
+        options.lr if options.tune else 0,
         f"{found.rung.miou:.5f}", f"{found.signals.soft_iou:.5f}",
         f"{found.signals.cross_entropy:.5f}", f"{found.signals.balanced_cross_entropy:.5f}",
         f"{time.process_time() - start:.1f}", FP32, torch.__version__,
     )  # fmt: skip
     row = dict(zip(COLUMNS, map(str, values), strict=True))
-    print(" ".join(row[column] for column in COLUMNS[1:13]), flush=True)
+    print(" ".join(row[column] for column in COLUMNS[1:14]), flush=True)
     return row
 
 
-def trained(steps: int, seed: int, folder: Path) -> tuple[SharedTrainer, float]:
+class Sandwich(Strata):
+    """Draws the cheapest and the most expensive network of all, and others between."""
+
+    def draw(self, step: int) -> list[Architecture]:
+        _, *between, _ = super().draw(step)
+        return [self.strata[0][0], *between, self.strata[-1][-1]]
+
+
+class InPlace(SharedTrainer):
+    """Teaches the most expensive network by the labels, and the others by what it says too."""
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        *others, largest = self.strata.draw(self.step)
+        network, places = self._forms.of(largest)
+        with torch.no_grad():
+            said = functional_call(network, self.shared.at(places), images)
+        alone, share = self.data, 1 / (len(others) + 1)
+        by_both = replace(alone, distillation=Distillation(lambda _: said, 1.0, TAUGHT))
+        found = []
+        for one, taught_by in (*((other, by_both) for other in others), (largest, alone)):
+            self.data = taught_by
+            found.append(self._taught(one, images, labels, share))
+        losses = torch.stack(found)
+        self.strata_losses = tuple((losses / share).tolist())
+        return losses.sum()
+
+
+REFINED = {
+    "": (Strata, SharedTrainer),
+    "sandwich": (Sandwich, SharedTrainer),
+    "inplace": (Sandwich, InPlace),
+}
+"""Ways to draw the networks of a step, and to teach them: none, and those of slimmable networks."""
+
+
+def trained(steps: int, seed: int, refined: str, folder: Path) -> tuple[SharedTrainer, float]:
     """Return shared weights at the end of their schedule, and the processor's seconds for them."""
     networks, macs = pool()
     torch.manual_seed(seed)
     table = [variant.architecture for variant in read_variants()]
     shared = SharedNetwork.of([*networks, *table], CLASSES)
     schedule = schedule_of(steps)
-    strata = Strata(networks, macs, STRATA, seed)
-    trainer = SharedTrainer(shared, strata, table[0], data(schedule, seed), schedule)
-    checkpoints = Checkpoints(folder / f"shared-{steps}-{seed}", every_s=60)
+    draws, teaches = REFINED[refined]
+    strata = draws(networks, macs, STRATA, seed)
+    trainer = teaches(shared, strata, table[0], data(schedule, seed), schedule)
+    checkpoints = Checkpoints(folder / f"shared-{steps}-{seed}{refined}", every_s=60)
     before, start = 0.0, time.process_time()
     if found := checkpoints.load():
         before = found["cpu_s"]
@@ -215,11 +259,14 @@ def alone(table: Table) -> Iterator[Candidate]:
 def by_slices(table: Table, variants: list[str], rows: list[Row]) -> Iterator[Candidate]:
     """Yield each length of the shared weights, with each fine-tuning, over their seeds."""
     truth = table.truth()
-    for steps, tuned in sorted({(int(r["shared_steps"]), int(r["tuned_steps"])) for r in rows}):
-        own = [r for r in rows if (r["shared_steps"], r["tuned_steps"]) == (str(steps), str(tuned))]
+    ways = {(r["refined"], int(r["shared_steps"]), int(r["tuned_steps"])) for r in rows}
+    for refined, steps, tuned in sorted(ways):
+        way = refined, str(steps), str(tuned)
+        own = [r for r in rows if (r["refined"], r["shared_steps"], r["tuned_steps"]) == way]
         once = np.mean([float(r["shared_cpu_s"]) for r in own])
         seconds = float(np.mean([float(r["cpu_s"]) for r in own]))
-        name = f"slices of {steps} steps ({once:.0f} s), {tuned} of its own"
+        how = f", {refined}" if refined else ""
+        name = f"slices of {steps} steps{how} ({once:.0f} s), {tuned} of its own"
         for signal in SIGNAL_COLUMNS:
             scores = np.array(list(_by_seed(own, variants, signal))) * SIGNALS[signal]
             yield Candidate(name, signal, scores, np.broadcast_to(truth, scores.shape), seconds)
@@ -259,8 +306,10 @@ def _by_seed(rows: list[Row], variants: list[str], signal: str) -> Iterator[list
         yield [known.get(variant, np.nan) for variant in variants]
 
 
-def _key(row: Row) -> tuple[str, str, str, str]:
-    return row["variant"], row["shared_steps"], row["shared_seed"], row["tuned_steps"]
+def _key(row: Row) -> tuple[str, ...]:
+    return tuple(
+        row[name] for name in ("variant", "shared_steps", "shared_seed", "refined", "tuned_steps")
+    )
 
 
 def _append(path: Path, row: Row) -> None:
@@ -278,6 +327,7 @@ def _options() -> argparse.Namespace:
     add("what", choices=("train", "judge", "table"))
     add("--steps", type=int, default=1500, help="of the shared weights")
     add("--seed", type=int, default=4, help="of them; the table's own are 0 to 3")
+    add("--refined", choices=REFINED, default="", help="how networks are drawn and taught")
     add("--folder", type=Path, help="of their checkpoints")
     add("--tune", type=int, default=0, help="steps of fine-tuning of each network")
     add("--lr", type=float, default=0.002, help="at which it starts, and falls to zero")
