@@ -157,10 +157,12 @@ def _warn_of_disk(plan: Plan, store: StudyStore, how: Driving, terminal: Termina
     """Say before a study begins that what it is going to keep would not fit."""
     from hrnet_search.files import free_bytes
     from hrnet_search.search.disk import sized
-    from hrnet_search.search.forecast import costs_of, disk_of
+    from hrnet_search.search.forecast import costs_of, disk_of, done_of
+    from hrnet_search.store.study import open_study
 
-    left = max(0, plan.trials - len(store.finished()))
-    needed = disk_of(plan, costs_of(plan), left, how.workers or 1)
+    done = done_of(open_study(store.folder))
+    left = max(0, plan.trials - done.trials)
+    needed = disk_of(plan, costs_of(plan), left, how.workers or 1, done)
     if needed > (free := free_bytes(store.folder)):
         terminal.warn(
             f"{store.folder}: the weights and checkpoints to come take about {sized(needed)}, and"
@@ -181,7 +183,8 @@ def _search(
     from hrnet_search.progress import Whole
     from hrnet_search.search.begin import going_on, open_store
     from hrnet_search.search.earlier import learned_lines
-    from hrnet_search.search.fidelity.rules import first_lines
+    from hrnet_search.search.fidelity.expected import first_lines
+    from hrnet_search.search.forecast import costs_of
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.mirrors.tracking_uri import tracking_of
     from hrnet_search.search.run import budget_of, search
@@ -201,13 +204,20 @@ def _search(
         terminal.say(decoded_line(decoded, limit))
     with Interrupt() as interrupt, open_store(file, plan, folder, how.take_over) as store:
         retry_failed(store, how, terminal)
-        if already := store.finished():
-            terminal.say(f"going on with {folder}: {have_ended(len(already))}")
+        already, paused, asked = store.finished(), store.paused(), store.asks()
+        if asked:
+            waits = f", {len(paused)} paused" if paused else ""
+            terminal.say(f"going on with {folder}: {have_ended(len(already))}{waits}")
         time = budget_of(plan, store)
         whole = Whole(plan.trials, time if time.bounded else None)
         learned = learned_lines(plan.earlier)
-        short = [] if already else first_lines(plan)
-        first = [*plan.initial, *learned, *short, *going_on(plan.contents, already)]
+        short = [] if asked else first_lines(plan, costs_of(plan))
+        first = [
+            *plan.initial,
+            *learned,
+            *short,
+            *going_on(plan.contents, [*already, *paused.items()]),
+        ]
         _warn_of_disk(plan, store, how, terminal)
         with driven(file, store, whole, first, interrupt, how, terminal) as (
             driver,

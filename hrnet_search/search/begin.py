@@ -13,7 +13,7 @@ from hrnet_search.data.contents import Contents
 from hrnet_search.data.dataset import largest_sizes
 from hrnet_search.errors import StudyExistsError, counted
 from hrnet_search.evaluate.machine.devices import versions
-from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.schedule import AUTO, Schedule
 from hrnet_search.records.search_options import KEEP_ALL
 from hrnet_search.records.trial import TrialResult
 from hrnet_search.search.identity import check_same, identity_of, keep_contents
@@ -21,6 +21,7 @@ from hrnet_search.search.kept_space import keep_space
 from hrnet_search.search.mirrors.tracking_uri import noted_tracking, tracking_of
 from hrnet_search.search.plan import Plan
 from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.rewrite import with_entry
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore
@@ -33,7 +34,10 @@ def open_store(file: SpaceFile, plan: Plan, folder: Path, take_over: bool = Fals
     Raises StudyError naming what differs, StudyInUseError if another driver holds it.
     """
     notes = _notes(file, plan)
-    store = take_up(file, notes, [plan.schedule], plan.contents, folder, take_over)
+    kept = file
+    if file.search.fidelity == AUTO and len(file.rungs) > 1:  # what it was settled to goes with it
+        kept = replace(file, text=with_entry(file.text, "search", "fidelity", plan.fidelity))
+    store = take_up(file, notes, [plan.schedule], plan.contents, folder, take_over, kept)
     long = NotedSchedule.of(plan.long_schedule) if plan.confirming else None
     try:
         store.note(Notes(trials=plan.trials, long_schedule=long))
@@ -54,13 +58,15 @@ def take_up(
     contents: Contents,
     folder: Path,
     take_over: bool = False,
+    kept: SpaceFile | None = None,
 ) -> StudyStore:
     """Create a study with `notes`, or take up the one that is there if its identity is the same.
 
     What may change then is as the file has it now. `schedules` are those that trials start
     from, `contents` what the files of the data hold. Of several that begin one study together
     one does, and the others find it in use. `take_over` takes a driver that cannot be looked at
-    for one that is gone. Raises StudyError naming what differs, StudyInUseError if another
+    for one that is gone. `kept` is what the study keeps of its space file, if not all of it as it
+    is. Raises StudyError naming what differs, StudyInUseError if another
     driver holds it, SpaceError for a variable of `tracking` that is not set and an address there
     that cannot work.
     """
@@ -74,7 +80,7 @@ def take_up(
     try:
         check_same(file, store.notes(), notes, contents, folder)
         store.note(_of_the_file(notes))
-        keep_space(file, schedules, tracking, store.folder)
+        keep_space(kept or file, schedules, tracking, store.folder)
         keep_contents(contents, store.folder)
     except BaseException:
         store.close()

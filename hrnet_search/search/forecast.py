@@ -17,7 +17,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import counted
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS
 from hrnet_search.records.search_options import THAW
-from hrnet_search.records.trial import COMPLETED, INFEASIBLE
+from hrnet_search.records.trial import COMPLETED, INFEASIBLE, RUNNING
 from hrnet_search.search.confirm.phase import SEARCHED_FROM
 from hrnet_search.search.disk import (
     DRAWN,
@@ -28,7 +28,7 @@ from hrnet_search.search.disk import (
     weight_bytes,
 )
 from hrnet_search.search.durations import Durations, Took
-from hrnet_search.search.fidelity.rules import first_study
+from hrnet_search.search.fidelity.expected import first_study
 from hrnet_search.search.first_measurements import untrained_variants
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.probe import PROBE_S, Training, timed
@@ -61,7 +61,7 @@ LEAN = 0.5
 class Done:
     """What of a study is done: `trials` that have ended, of which `searched` did not confirm.
 
-    `first` were asked for of a first study, beside them. `base` says that what all variants start
+    `first` are those of a first study, beside them. `base` says that what all variants start
     from is trained, `measured` that what is measured before the first trial is; `spent` are device
     seconds.
     """
@@ -144,31 +144,36 @@ def forecast(
     if plan.hours:
         found = _of_hours(plan, mean, doubt, base, done)
     else:
-        found = _of_trials(plan, mean, doubt, base, done)
-    disk = disk_of(plan, costs, found.trials, workers)
+        short, steps = _first_study(plan, costs, done)
+        first = fmean([durations.expected(one, steps) for one in costs] or [0.0])
+        found = _of_trials(plan, mean, doubt, base, done, (short, short * first))
+    disk = disk_of(plan, costs, found.trials, workers, done)
     return replace(found, disk=disk, basis=basis, workers=workers)
 
 
-def _of_trials(plan: Plan, mean: float, doubt: float, base: float, done: Done) -> Forecast:
+def _of_trials(
+    plan: Plan, mean: float, doubt: float, base: float, done: Done, before: tuple[int, float]
+) -> Forecast:
+    """`before` is how many trials come first, and their seconds."""
     planned = max(0, plan.trials - plan.confirming - done.searched)
     searching = int(_left_to_try(plan, planned, done))
-    short, part = _first_study(plan, done)
-    # What of it goes on is not trained twice: up to all where they pause.
-    first = short * part * mean
+    short, first = before
     search, share = searching * mean + base, plan.confirm if plan.confirming else 0.0
     # Confirming takes its share of device time at most, and less where little is to confirm.
     most = (search - base) / (1 - share) + base
+    # What is paused and goes on is not trained twice: up to all.
     least = search + (0.0 if plan.fidelity == THAW else first)
     trials = searching + max(0, plan.trials - done.trials - planned)
     seconds = in_doubt(least, most + first, doubt)
     return Forecast(trials, seconds, whole=searching < planned, short=short)
 
 
-def _first_study(plan: Plan, done: Done) -> tuple[int, float]:
-    """Return how many trials are still to come first, and what share of a training each is."""
-    count, steps = first_study(plan)
-    left = 0 if done.searched else max(0, count - done.first)  # a search begins no other
-    return left, steps / plan.schedule.steps
+def _first_study(plan: Plan, costs: Sequence[Cost], done: Done) -> tuple[int, int]:
+    """Return how many trials are still to come first, and the steps of each."""
+    if done.searched:
+        return 0, 0  # a search begins no other
+    count, steps = first_study(plan, costs)
+    return max(0, count - done.first), steps
 
 
 def _of_hours(plan: Plan, mean: float, doubt: float, base: float, done: Done) -> Forecast:
@@ -248,12 +253,16 @@ def in_doubt(least: float, most: float, doubt: float) -> tuple[float, float, flo
     return least * max(LEAST_SHARE, 1 - doubt), (least + most) / 2, most * (1 + doubt)
 
 
-def disk_of(plan: Plan, costs: Sequence[Cost], trials: int, workers: int) -> int:
-    """Return bytes of the weights of that many more trials, and of checkpoints of what runs."""
+def disk_of(
+    plan: Plan, costs: Sequence[Cost], trials: int, workers: int, done: Done = NOTHING
+) -> int:
+    """Return bytes of the weights of that many more trials, and of checkpoints of what runs.
+
+    Those of what is to be paused are among them; those of what is paused lie there.
+    """
     checkpoints = checkpoint_bytes(costs, plan.schedule, workers)
     if plan.fidelity == THAW:
-        paused = paused_bytes(costs, plan.schedule, first_study(plan)[0])
-        checkpoints += min(plan.paused, paused)
+        checkpoints += paused_bytes(costs, plan.schedule, _first_study(plan, costs, done)[0])
     return weight_bytes(costs, trials, plan.keep) + checkpoints
 
 
@@ -269,11 +278,19 @@ def done_of(study: Study) -> Done:
     return Done(
         trials=of[SEARCH] + of[CONFIRM],
         searched=of[SEARCH],
-        first=sum(ask.purpose == SHORT for ask, _ in study.trials()),
+        first=_short_ended(study),
         base=bool(of[BASE]),
         measured=notes.reference_ms is not None,
         spent=spent_of((result for _, result in ended), notes),
     )
+
+
+def _short_ended(study: Study) -> int:
+    """Return how many trials of a first study have ended or are paused, and were feasible."""
+    short = {ask.number for ask, _ in study.trials() if ask.purpose == SHORT}
+    table = study.results()
+    left = table["number"].isin(short) & ~table["status"].isin([INFEASIBLE, RUNNING])
+    return int(left.sum())
 
 
 def of_study(plan: Plan, study: Study) -> Durations:

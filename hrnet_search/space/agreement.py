@@ -12,7 +12,7 @@ from hrnet_search.records.latency import INT8, LatencySpec
 from hrnet_search.records.schedule import AUTO
 from hrnet_search.records.search_options import ALONE, SHARED, THAW
 from hrnet_search.space.reader import Reader, Section
-from hrnet_search.space.search_section import SearchSpec
+from hrnet_search.space.search_section import SearchSpec, said_by
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.survey import least_costs
 
@@ -76,7 +76,7 @@ def _check_rungs(
     reader: Reader, section: Section, search: SearchSpec, rungs: tuple[int, ...]
 ) -> None:
     if search.fidelity == THAW and len(rungs) < 2:
-        key = "fidelity" if "fidelity" in section else "paused"
+        key = said_by(section)
         wrong = f"{THAW} pauses trials at the first of schedule.rungs, and there is none"
         allowed = "schedule.rungs: [STEP], an eighth of the steps, say"
         reader.fault(section.node_of(key), section.where(key), wrong, allowed)

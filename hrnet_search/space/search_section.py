@@ -19,7 +19,6 @@ from hrnet_search.records.search_options import (
     CONFIRMED_FROM,
     EVALUATORS,
     FIDELITIES,
-    FIDELITY,
     KEEP_ALL,
     KEEPS,
     PART_FIRST,
@@ -122,21 +121,23 @@ def why_not_learning(sampler: str) -> str:
 def read_search(section: Section, folder: Path) -> SearchSpec:
     """Return which sampler searches, and for how long; paths start at `folder`."""
     found = SearchSpec(**taken(section, SEARCH, SearchSpec()))
+    found = _as_said(section, found)
     if "hours" in section:
         _check_hours(section, found)
     if found.evaluator == SHARED:
         if "confirm" not in section:
             found = replace(found, confirm=SHARED_CONFIRM)
         _check_shared(section, found)
-    found = _as_said(section, found)
     if found.fidelity in PART_FIRST:
+        key = said_by(section)
         for said, allowed in part_first_misfits(found):
             wrong = f"{found.fidelity} does not go with {said}"
-            section.reader.fault(section.node_of("fidelity"), FIDELITY, wrong, allowed)
+            section.reader.fault(section.node_of(key), section.where(key), wrong, allowed)
     for key, fidelity in OF_FIDELITY.items():
         if found.fidelity != fidelity and key in section:
-            wrong = f"is only used with fidelity: {fidelity}"
-            section.reader.fault(section.key_node(key), section.where(key), wrong)
+            wrong = f"is only used with fidelity: {fidelity}, and here it is {found.fidelity}"
+            allowed = f"fidelity: {fidelity}, or remove {key}"
+            section.reader.fault(section.key_node(key), section.where(key), wrong, allowed)
     if found.learn_from and (why := why_not_learning(found.sampler)):
         where = section.where("learn_from")
         section.reader.fault(section.key_node("learn_from"), where, why, LEARNING)
@@ -158,17 +159,14 @@ def part_first_misfits(found: SearchSpec) -> Iterator[tuple[str, str]]:
 
 
 def _as_said(section: Section, found: SearchSpec) -> SearchSpec:
-    """Return a search with the rule that a key names which only one rule has.
+    """Return a search with the rule that a key names which only one rule has."""
+    named = [fidelity for key, fidelity in OF_FIDELITY.items() if key in section]
+    return replace(found, fidelity=named[0]) if named and found.fidelity == AUTO else found
 
-    `paused` names none where the rule would not go with the rest: it is a fault then.
-    """
-    if found.fidelity != AUTO or {"stop", "paused"} <= set(section.found):
-        return found
-    if "stop" in section:
-        return replace(found, fidelity=STOP_EARLY)
-    if "paused" in section and not found.hours and not any(part_first_misfits(found)):
-        return replace(found, fidelity=THAW)
-    return found
+
+def said_by(section: Section) -> str:
+    """Return the key of a section that says which rule there is."""
+    return "fidelity" if "fidelity" in section else "paused"
 
 
 def _check_hours(section: Section, found: SearchSpec) -> None:

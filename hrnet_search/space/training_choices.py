@@ -164,7 +164,7 @@ def check_training(
         reader.fault(vary.key_node(first), f"vary.{first}", wrong, f"evaluator: {ALONE}")
     if search.fidelity in PART_FIRST and varied:  # what comes first is trained by one schedule
         first = next(iter(varied.values())).path
-        wrong = f"cannot be varied with search.fidelity: {search.fidelity}"
+        wrong = f"cannot be varied where search.fidelity is {search.fidelity}"
         reader.fault(vary.key_node(first), f"vary.{first}", wrong, "another fidelity")
     _check_count(reader, vary, list(varied.values()))
 

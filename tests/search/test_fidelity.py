@@ -30,9 +30,10 @@ from hrnet_search.records.trial import (
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain
+from hrnet_search.search.disk import drawn_costs
 from hrnet_search.search.driver import Report
+from hrnet_search.search.fidelity.expected import first_lines, first_study
 from hrnet_search.search.fidelity.first_study import FEWEST
-from hrnet_search.search.fidelity.rules import first_lines
 from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
@@ -153,11 +154,26 @@ def test_only_one_rule_stops_at_rungs(fidelity: str, tmp_path: Path) -> None:
 
 
 def test_what_comes_first_is_said_in_words() -> None:
-    said = first_lines(plan(30))
+    costs = drawn_costs(tabulated.SPACE, (64, 64), 8)
+    said = first_lines(plan(30), costs)
     assert said == ["first 12 variants by 3 of 10 steps (search.fidelity: short_first)"]
-    (pausing,) = first_lines(plan(30, fidelity=THAW))
+    (pausing,) = first_lines(plan(30, fidelity=THAW), costs)
     assert pausing.startswith("first 18 variants by 5 of 10 steps, where they pause (")
-    assert first_lines(plan(30, fidelity=STOP_EARLY)) == []
+    assert first_lines(plan(30, fidelity=STOP_EARLY), costs) == []
+
+
+def test_no_more_is_promised_to_come_first_than_there_is_or_may_be_paused(tmp_path: Path) -> None:
+    costs = drawn_costs(tabulated.SPACE, (64, 64), 8)
+    few = tabulated.SPACE.choices[0]
+    small = replace(tabulated.SPACE, choices=(replace(few, values=(4, 6)),))
+    assert first_study(replace(plan(30, fidelity=THAW), space=small), costs) == (2, 5)
+    each = 16 * sum(one.params for one in costs) / len(costs)
+    tight = replace(plan(30, fidelity=THAW), paused=int(2.5 * each))
+    assert first_study(tight, costs) == (3, 5)
+    (line,) = first_lines(tight, costs)
+    assert line.endswith("(search.fidelity: thaw); nothing is learned from fewer than 8")
+    study, _ = drive(tmp_path, tight, by_steps)
+    assert abs(len(study.notes.first_trials or ()) - 3) <= 2
 
 
 def test_too_few_trials_are_refused() -> None:

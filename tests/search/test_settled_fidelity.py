@@ -55,6 +55,7 @@ def begun(file: SpaceFile, folder: Path, trials: int | None = None) -> Plan:
         ((TRIALS, "trials: 11"), STOP_EARLY),
         ((TRIALS, "hours: 1"), STOP_EARLY),
         ((TRIALS, "sampler: optuna:tpe"), STOP_EARLY),
+        ((TRIALS, "sampler: search.own_samplers:near_the_best"), STOP_EARLY),
         ((TRIALS, "evaluator: shared"), STOP_EARLY),
         (("width: [2, 4, 6, 8]", "width: [2, 4], schedule.lr: [0.1, 0.2]"), STOP_EARLY),
         ((TRIALS, "fidelity: none"), TO_THE_END),
@@ -86,3 +87,17 @@ def test_a_study_goes_on_as_it_began(tmp_path: Path) -> None:
     stopping = file_of(tmp_path, (TRIALS, "trials: 40, stop: 0.1"))
     with pytest.raises(StudyError, match=r"search\.fidelity: is stop, was thaw"):
         begun(stopping, tmp_path / THAW)
+
+
+def test_what_a_study_keeps_begins_one_with_the_same_rule(tmp_path: Path) -> None:
+    """Whatever its budget is by then, and where the file has no `search` at all."""
+    for change in ((TRIALS, TRIALS), ("search: {trials: 12}\n", "")):
+        file = file_of(tmp_path, change)
+        folder = tmp_path / f"study{len(file.text)}"
+        assert begun(file, folder, 11).fidelity == STOP_EARLY
+        begun(file, folder, 40)
+        again = load_space_file(folder / "space.yaml")
+        assert plan_of(again, tmp_path / "again", 40).fidelity == STOP_EARLY
+    plain = file_of(tmp_path, (RUNGS, ""))
+    begun(plain, tmp_path / "plain")
+    assert "fidelity" not in (tmp_path / "plain" / "space.yaml").read_text()

@@ -54,6 +54,7 @@ BEYOND = tuple(
         r"schedule\.(init_steps|init_lr|shared): is only used with init: (base|shared)",
         r"search\.(trials|confirm|learn_from): .* does not go with evaluator: shared",
         r"search\.(fidelity|paused): (thaw|short_first) (does not go with|pauses)",
+        r"search\.hours: does not go with fidelity",
         r"search\.(stop|paused): is only used with fidelity",
         r"(schedule\.init|objectives\.miou_int8): .*does not go with search\.evaluator: shared",
         r"schedule\.init: (base|shared) is trained by a search alone",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hrnet_search.records.schedule import Schedule
-from hrnet_search.records.search_options import FIDELITY, SHORT_FIRST, THAW, TO_THE_END
+from hrnet_search.records.search_options import SHORT_FIRST, THAW, TO_THE_END
 from hrnet_search.search.ask_book import AskBook
-from hrnet_search.search.fidelity.first_study import MakeSampler, first_trials
+from hrnet_search.search.fidelity.first_study import MakeSampler
 from hrnet_search.search.fidelity.rule import Rule, WholeTrainings
 from hrnet_search.search.fidelity.short_first import ShortFirst, short_schedule
 from hrnet_search.search.fidelity.stopping import StopAtRungs
@@ -39,22 +39,3 @@ def rule_of(
 def first_schedule(plan: Plan) -> Schedule:
     """Return the schedule by which what comes first is trained: one of its own, or the search's."""
     return short_schedule(plan.schedule) if plan.fidelity == SHORT_FIRST else plan.schedule
-
-
-def first_study(plan: Plan) -> tuple[int, int]:
-    """Return how many trials come first, beside those that count, and the steps of each."""
-    rule = FIRST.get(plan.fidelity)
-    if rule is None:
-        return 0, 0
-    steps = first_schedule(plan).steps if plan.fidelity == SHORT_FIRST else plan.rungs[0]
-    return first_trials(rule.share, plan.trials), steps
-
-
-def first_lines(plan: Plan) -> list[str]:
-    """Return in words what is trained in part first; no line where nothing is."""
-    count, steps = first_study(plan)
-    if not count:
-        return []
-    whole = f"{steps} of {plan.schedule.steps} steps"
-    pause = ", where they pause" if plan.fidelity == THAW else ""
-    return [f"first {count} variants by {whole}{pause} ({FIDELITY}: {plan.fidelity})"]
