@@ -164,8 +164,8 @@ class PlainProgress:
         if task.beside:
             if is_paused(task.beside, result):
                 result = replace(result, status=PAUSED)
-            steps = result.rungs[-1].step if result.rungs else task.schedule.steps
-            line = f"trial {task.number} of {steps} steps"
+            steps = f" of {result.rungs[-1].step} steps" if result.rungs else ""
+            line = f"trial {task.number}{steps}"
             self._say(f"{line} {describe(result, self._accuracies)}")
             return
         if result.untrained:

@@ -95,7 +95,8 @@ class TrialTask:
     study, for checkpoints, logs, weights and evaluation; empty: nothing is kept. `sharing` are
     the networks that learn together where `schedule.networks` says that some do. `taken` is what
     another study has found by the same key: only its latency is measured, if that is of another
-    condition. `beside` says that it counts as none of a study's trials.
+    condition. `beside` says that it counts as none of a study's trials. `before` is what it had
+    shown when it was paused, its latency too.
     """
 
     number: int
@@ -111,6 +112,7 @@ class TrialTask:
     sharing: tuple[Architecture, ...] = ()
     taken: TrialResult | None = None
     beside: bool = False
+    before: TrialResult | None = None
 
 
 @dataclass(frozen=True, slots=True)

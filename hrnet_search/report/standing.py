@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hrnet_search.errors import counted
 from hrnet_search.records.schedule import SHARED_INIT
-from hrnet_search.records.trial import PAUSED, RUNNING, STATES
+from hrnet_search.records.trial import COMPLETED, PAUSED, RUNNING, STATES
 from hrnet_search.store.notes import RUNNING as DRIVEN
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
@@ -76,8 +76,9 @@ def _beside(study: Study, found: Counter[tuple[str, str]]) -> Iterator[str]:
         yield f"{'the shared weights' if shares else 'the base'} trained first"
     if paused := short.pop(PAUSED, 0):
         yield f"{paused} paused after a short training"
-    if short:
-        yield f"{counted(short.total(), 'short training')} first"
+    if completed := short.pop(COMPLETED, 0):
+        yield f"{counted(completed, 'short training')} first"
+    yield from (f"{counted(count, 'short training')} {name}" for name, count in short.items())
     if slices:
         yield f"{counted(slices.total(), 'network')} judged by slices"
 

@@ -119,10 +119,12 @@ class AskBook:
     def tell(self, number: int, result: TrialResult) -> bool:
         """Commit a result; False if the trial had one already, which then stands.
 
-        What a paused trial took before it went on is part of what it took.
+        What a paused trial took before it went on is part of what it took: it began so much
+        earlier, as if it had never paused, and ended when it did.
         """
         if (before := self._shown.get(number)) is not None and number not in self.results:
-            result = replace(result, wall_s=before.wall_s + result.wall_s, began=before.began)
+            began = None if result.began is None else result.began - before.wall_s
+            result = replace(result, wall_s=before.wall_s + result.wall_s, began=began)
         result = trusted(result)
         first = self._store.finish(number, result)
         if first:

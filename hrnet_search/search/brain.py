@@ -123,7 +123,8 @@ class Brain:
                 if not self._book.running:
                     self._kept.tidy(layers=1)
             return None
-        return replace(task_of(self.plan, ask, self._reference_ms), taken=self._taken(ask))
+        task = task_of(self.plan, ask, self._reference_ms)
+        return replace(task, taken=self._taken(ask), before=self._book.shown(ask.number))
 
     def report(self, number: int, progress: TrialProgress) -> bool:
         """Take a trial's progress, commit what a rung showed; False stops the trial.
@@ -373,11 +374,11 @@ class Brain:
 
     def _taken(self, ask: Ask) -> TrialResult | None:
         """Return what another study has found of a trial, with its files here; None if nothing."""
-        if ask.purpose == SHORT and ask.key.schedule in self._schedules.search:
-            return None  # it is whole, and is taken over once this trial is to go on
         found = self._reuse.get(ask.key)
         if found is None or found.result.score(self.plan.signal) is None:
             return None
+        if ask.purpose == SHORT and ask.key.schedule in self._schedules.search:
+            return found.paused(self.plan.rungs[0])  # the rest once this trial is to go on
         if ask.purpose == BASE and not found.weights.is_file():
             return None  # they are what it is for
         if self.plan.latency.precision == INT8 and not found.judged_in_int8(self.plan.latency):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hrnet_search.records.latency import LatencySpec
-from hrnet_search.records.trial import COMPLETED, TAKEN_OVER, TrialKey, TrialResult
+from hrnet_search.records.trial import COMPLETED, STOPPED, TAKEN_OVER, TrialKey, TrialResult
 from hrnet_search.store.database import storage
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path
@@ -38,6 +38,17 @@ class Finished:
         """Return the result, which says where it is from."""
         note = f"{TAKEN_OVER} {self.study.name}, trial {self.number}"
         return replace(self.result, notes=(*self.result.notes, note))
+
+    def paused(self, step: int) -> TrialResult | None:
+        """Return what it had shown at a rung, as a trial that stopped there; None if it had none.
+
+        It took no time, and all of it is still to be taken over.
+        """
+        rungs = [rung for rung in self.result.rungs if rung.step <= step]
+        if not rungs or rungs[-1].step != step:
+            return None
+        shown = replace(self.noted(), status=STOPPED, rungs=tuple(rungs), miou=rungs[-1].miou)
+        return replace(shown, miou_int8=None, wall_s=0.0)
 
     def copy_files(self, folder: Path) -> None:
         """Copy its evaluation and its weights into a study; raise StorageLostError."""

@@ -20,9 +20,11 @@ from hrnet_search.records.search_options import SHORT_FIRST, STOP_EARLY, THAW, T
 from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
+    INFEASIBLE,
     PAUSED,
     STOPPED,
     RungResult,
+    TrialKey,
     TrialProgress,
     TrialResult,
     TrialTask,
@@ -31,12 +33,13 @@ from hrnet_search.report.page.gather import gather
 from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.disk import drawn_costs
-from hrnet_search.search.driver import Report
+from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.fidelity.expected import first_lines, first_study
 from hrnet_search.search.fidelity.first_study import FEWEST
 from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.settled_plan import check_budget
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import CONFIRM, SEARCH, SHORT
@@ -60,7 +63,10 @@ def test_a_short_study_comes_first_and_beside_the_count(tmp_path: Path) -> None:
     assert set(said[:short]) == {SHORT}
     assert SHORT not in said[short:]
     assert Counter(said)[SEARCH] + Counter(said)[CONFIRM] == 30
-    assert f"30 trials: 30 completed; beside them {short} short trainings first\n" in summary(study)
+    assert (
+        f"30 trials: 30 completed; beside them {short - 1} short trainings first, 1 short"
+        in summary(study)
+    )
     assert "30 trials of 30" in brain.why_ended
     schedules = {ask.key.schedule for ask, _ in study.trials() if ask.purpose == SHORT}
     assert schedules == {short_schedule(planned.schedule).id}
@@ -243,3 +249,60 @@ def test_few_are_paused_where_checkpoints_may_take_little(tmp_path: Path) -> Non
     study, _ = drive(tmp_path, planned, by_steps)
     assert (study.results()["status"] == COMPLETED).sum() == 20
     assert (study.results()["status"] == PAUSED).sum() <= 1
+
+
+def test_what_another_study_completed_is_not_trained_to_its_first_rung_again(
+    tmp_path: Path,
+) -> None:
+    first, _ = drive(tmp_path / "first", plan(40, fidelity=TO_THE_END), by_steps)
+    completed = {r.key for _, r in first.trials() if r is not None and r.status == COMPLETED}
+    trained: list[TrialKey] = []
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.taken is not None:
+            return task.taken
+        trained.append(task.key)
+        return by_steps(task, report)
+
+    tabulated.create(tmp_path / "second")
+    with StudyStore(tmp_path / "second") as store:
+        brain = Brain(plan(20, fidelity=THAW), store, None, Reuse([first]))
+        run_inline(brain, run)
+    assert set(trained).isdisjoint(completed)
+    study = open_study(tmp_path / "second")
+    taken = [(ask, r) for ask, r in study.trials() if ask.key in completed]
+    assert len(taken) > 5
+    for number, ended in ((ask.number, r) for ask, r in taken):
+        if ended is not None:
+            whole = next(r for _, r in first.trials() if r is not None and r.key == ended.key)
+            assert (ended.miou, ended.wall_s) == (whole.miou, whole.wall_s), number
+            assert ended.taken_over
+    assert (study.results()["status"] == PAUSED).any()
+
+
+def test_a_trial_that_goes_on_ends_when_it_does_and_is_not_timed_again(tmp_path: Path) -> None:
+    clock, before = iter(range(1000, 10**6, 10)), dict[int, TrialResult | None]()
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        before[task.number] = task.before
+        return replace(by_steps(task, report), began=float(next(clock)))
+
+    study, _ = drive(tmp_path, plan(20, fidelity=THAW), run)
+    went_on = [(ask, r) for ask, r in study.trials() if r is not None and r.wall_s == 2.0]
+    assert went_on
+    ends = [r.began + r.wall_s for _, r in study.ended() if r.began is not None]
+    assert ends == sorted(ends)
+    for ask, _ in went_on:
+        shown = before[ask.number]
+        assert shown is not None
+        assert shown.rungs[-1].step == 5
+
+
+def test_first_trials_are_counted_by_how_they_ended(tmp_path: Path) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.number in (0, 2):
+            return TrialResult(task.key, INFEASIBLE, cost(task.architecture, (64, 64), 8))
+        return by_steps(task, report)
+
+    study, _ = drive(tmp_path, plan(20, fidelity=THAW), run)
+    assert gather(study).standing.beside[-1] == "2 short trainings infeasible"

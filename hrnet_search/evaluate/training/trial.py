@@ -187,7 +187,7 @@ def _goes_on_timed(task: TrialTask, report: Report, gate: DeviceGate, found: _Fo
     """Measure the latency of a trial that wants one; False if it ends there."""
     if not report(TrialProgress("latency")):
         return False
-    found.latency = _taken_latency(task)
+    found.latency = _known_latency(task)
     if found.latency is None:
         network, _ = start_network(task)
         with gate.alone():
@@ -240,9 +240,13 @@ def _latency(network: HighResolutionNet, task: TrialTask) -> Latency:
     return latency_of(network, spec, task.reference_ms, classes=task.schedule.data.classes)
 
 
-def _taken_latency(task: TrialTask) -> Latency | None:
-    """Return the latency of another study by this one's reference; None for another condition."""
-    known = task.taken.latency if task.taken else None
+def _known_latency(task: TrialTask) -> Latency | None:
+    """Return the latency of another study, or of before a pause, by this one's reference.
+
+    None where that is of another condition, or where there is none.
+    """
+    result = task.taken or task.before
+    known = result.latency if result else None
     if known is None or task.latency is None or task.reference_ms is None:
         return None
     spec = replace(task.latency, device=_latency_device(task))
