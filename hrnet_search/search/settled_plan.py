@@ -56,7 +56,7 @@ def plan_of(
     schedule, probe = on_this_machine(schedule, file, folder)
     count, hours = trials or file.search.trials, hours or (0.0 if trials else file.search.hours)
     fidelity = settled_fidelity(file, folder, count, hours)
-    _check_budgets(file, fidelity, count, hours)
+    _check_budgets(file, folder, fidelity, count, hours)
     slices = initial.settled(_slices(file.slices, schedule)) if file.slices else None
     schedule = initial.settled(schedule)  # what is trained first is known by all of its schedule
     return Plan(
@@ -107,9 +107,10 @@ def _base_schedule(slices: Schedule | None, schedule: Schedule) -> Schedule | No
     return None
 
 
-def _check_budgets(file: SpaceFile, fidelity: str, trials: int, hours: float) -> None:
-    if fidelity in PART_FIRST:
-        check_budget(trials, hours, f"{FIDELITY}: {fidelity}")
+def _check_budgets(file: SpaceFile, folder: Path, fidelity: str, trials: int, hours: float) -> None:
+    if fidelity in PART_FIRST and (hours or not (folder / FILE).exists()):
+        began = " (auto, by schedule.rungs)" if file.search.fidelity == AUTO else ""
+        check_budget(trials, hours, f"{FIDELITY}: {fidelity}{began}")
     if file.slices is not None:
         check_budget(trials, hours, f"{EVALUATOR}: {SHARED}")
 
@@ -120,7 +121,8 @@ def check_budget(trials: int, hours: float, beside: str) -> None:
         wrong = f"does not go with {beside}"
         raise InputError(Fault("--hours", hours, wrong, "--trials"))
     if trials < CONFIRMED_FROM:
-        wrong = f"{counted(trials, 'trial')} do not go with {beside}"
+        do = "does" if trials == 1 else "do"
+        wrong = f"{counted(trials, 'trial')} {do} not go with {beside}"
         raise InputError(Fault("--trials", trials, wrong, f"at least {CONFIRMED_FROM}"))
 
 

@@ -82,8 +82,12 @@ def test_a_study_goes_on_as_it_began(tmp_path: Path) -> None:
         folder = tmp_path / fidelity
         assert begun(file, folder, first).fidelity == fidelity
         assert begun(file, folder, 40).fidelity == fidelity
-    with pytest.raises(InputError, match=r"--trials: 11 trials do not go with search\.fidelity"):
-        begun(file, tmp_path / THAW, 11)
+    assert begun(file, tmp_path / THAW, 1).trials == 1  # fewer than have ended, which is said
+    with pytest.raises(InputError, match=r"--hours: does not go with .*thaw \(auto, by schedule"):
+        plan_of(file, tmp_path / THAW, hours=1.0)
+    pausing = file_of(tmp_path, (TRIALS, "fidelity: thaw"))
+    with pytest.raises(InputError, match=r"--trials: 1 trial does not go with search\.fidelity"):
+        begun(pausing, tmp_path / "new", 1)
     stopping = file_of(tmp_path, (TRIALS, "trials: 40, stop: 0.1"))
     with pytest.raises(StudyError, match=r"search\.fidelity: is stop, was thaw"):
         begun(stopping, tmp_path / THAW)

@@ -649,5 +649,8 @@ def test_what_another_study_has_found_is_not_trained_and_its_latency_holds_by_ra
         assert len(measured) == count
     slow = task(latency=spec, reference_ms=4.0, latency_limit_ms=5.0, taken=done)
     assert Worker().run(slow, always).status == "infeasible"
+    goes_on = replace(slow, taken=None, before=done)  # it was measured before it paused
+    assert Worker().run(goes_on, always).latency_ms == 4.0 * 1.5
+    assert len(measured) == 2
     unmeasured = Worker().run(task(taken=done), always)
     assert replace(unmeasured, latency=here) == done
