@@ -43,6 +43,8 @@ def boundary_scores(
 def _f_score(predicted: Mask, truth: Mask, pixels: float) -> float:
     place = _around(predicted | truth, math.ceil(pixels) + 1)
     ours, theirs = _outline(predicted[place]), _outline(truth[place])
+    if not ours.any() and not theirs.any():  # both fill the image: neither has an outline
+        return math.nan
     precision, recall = _met(ours, theirs, pixels), _met(theirs, ours, pixels)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 

@@ -130,7 +130,7 @@ def _picked_now(
         architecture: mean
         for architecture, mean in means.items()
         if costs.get(architecture, math.inf) <= duel.budget
-        and all(floor.keeps(fmean(of[architecture])) for floor, of in floors if architecture in of)
+        and all(architecture in of and floor.keeps(fmean(of[architecture])) for floor, of in floors)
     }
     best = max(seen, key=lambda one: (seen[one], -costs[one]), default=duel.pick)
     return best if seen.get(best, 0.0) > seen.get(duel.pick, 0.0) else duel.pick

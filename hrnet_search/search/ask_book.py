@@ -36,7 +36,8 @@ class AskBook:
         self._store = store
         self._numbers = {ask.key: ask.number for ask in self.asks.values()}
         self._waiting = deque(ask for n, ask in self.asks.items() if self.is_open(n))
-        self._told: list[int] = []
+        told = {number for ask in self.asks.values() for number in ask.told}
+        self._told = [number for number in (*self.results, *self.paused) if number not in told]
         self._deaths = Deaths()
         self._failures = Failures(planned)
 
@@ -110,7 +111,17 @@ class AskBook:
         result = trusted(replace(result, status=PAUSED))
         self._store.pause(number, result)
         self.paused[number] = self._shown[number] = result
+        self._failures.take(result)
         self._told.append(number)
+
+    def in_order(self) -> list[int]:
+        """Return the trials that have shown something, in the order in which they first did.
+
+        What is still in no ask's `told` comes last.
+        """
+        told = (number for ask in self.asks.values() for number in ask.told)
+        known = dict.fromkeys([*told, *self.results, *self._shown])
+        return [number for number in known if self.shown(number) is not None]
 
     def shown(self, number: int) -> TrialResult | None:
         """Return what a trial has shown: its result, or what it had when it was paused."""
@@ -124,7 +135,9 @@ class AskBook:
         """
         if (before := self._shown.get(number)) is not None and number not in self.results:
             began = None if result.began is None else result.began - before.wall_s
-            result = replace(result, wall_s=before.wall_s + result.wall_s, began=began)
+            latency = result.latency or before.latency
+            wall_s = before.wall_s + result.wall_s
+            result = replace(result, wall_s=wall_s, began=began, latency=latency)
         result = trusted(result)
         first = self._store.finish(number, result)
         if first:

@@ -6,8 +6,10 @@ that a study killed at any moment goes on as if it had not been.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from hrnet_search.arch.cost import Cost, cost
@@ -89,6 +91,7 @@ class Brain:
         self._noted: Screening | None = None
         self._weights: tuple[float, ...] = ()
         self._known_points: tuple[Point, ...] = ()
+        self._known_for: tuple[tuple[str, int], ...] = ()
         self._resume()
 
     @property
@@ -192,20 +195,29 @@ class Brain:
         notes = self._store.notes()
         for architecture, ms in measured_at_start(notes):
             self._screen.add(architecture, ms)
-        asks, results = self._book.asks, self._book.results
-        for number, result in results.items():  # all first, so that they are fitted once
-            if result.latency is not None:
-                self._screen.add(asks[number].architecture, result.latency.ms)
+        asks, results, in_order = self._book.asks, self._book.results, self._book.in_order()
+        for number in in_order:  # all first, so that they are fitted once
+            shown = self._book.shown(number)
+            if shown is not None and shown.latency is not None:
+                self._screen.add(asks[number].architecture, shown.latency.ms)
         for purpose in {ask.purpose for ask in asks.values()} - {BASE}:
             points = [ask.point for ask in asks.values() if ask.purpose == purpose and ask.point]
             self._sampler_of(purpose).pend(points)
-        for number in results:
-            self._learn(number)
-        for number in self._book.paused:
-            self._take_paused(number)
+        for number in in_order:  # of a first study: what paused among what ended otherwise
+            if number in self._book.paused:
+                self._take_paused(number)
+            elif number in results and asks[number].purpose == SHORT:
+                self._learn(number)
         self._known_points = notes.known_points or ()
-        for point in self._known_points:
-            self._tell_known(point)
+        self._known_for = notes.known_for or (("", len(results)),) * len(self._known_points)
+        known = deque(zip(self._known_points, self._known_for, strict=True))
+        for ended, number in enumerate(results):
+            while known and known[0][1][1] <= ended:
+                self._tell_known(*known.popleft())
+            if asks[number].purpose != SHORT:
+                self._learn(number)
+        for point, known_for in known:
+            self._tell_known(point, known_for)
         searched = [ask for ask in asks.values() if ask.purpose == SEARCH]
         for ask in searched:  # a kill may have come between the seeds of one architecture
             self._ask_seeds(ask.point)
@@ -299,7 +311,7 @@ class Brain:
         while points := self._in_time.proposed(ask, kept):
             if self._ask_seeds(points[0], purpose):
                 return True
-            self._remember_known(points[0])
+            self._remember_known(points[0], purpose)
         return False
 
     def _note_screening(self) -> None:
@@ -337,26 +349,37 @@ class Brain:
         committed = [self._book.commit(key, point, architecture, purpose) for key in keys]
         return any(committed)
 
-    def _remember_known(self, point: Point) -> None:
-        """Commit a point that spells a computation asked for before.
+    def _remember_known(self, point: Point, purpose: str) -> None:
+        """Commit a point that spells a computation asked for before, and for what it was proposed.
 
         A resumed sampler has to have seen what this one saw.
         """
         self._known_points = (*self._known_points, point)
-        self._store.note(Notes(known_points=self._known_points))
-        self._tell_known(point)
+        self._known_for = (*self._known_for, (purpose, len(self._book.results)))
+        self._store.note(Notes(known_points=self._known_points, known_for=self._known_for))
+        self._tell_known(point, self._known_for[-1])
 
-    def _tell_known(self, point: Point) -> None:
+    def _tell_known(self, point: Point, known_for: tuple[str, int]) -> None:
+        """Tell the samplers that have asked for a network of another point that spells it.
+
+        It was proposed for a purpose, whose sampler hears what came of a trial that another had
+        asked for, when so many trials had ended: what ended later came of it later.
+        """
+        proposed, ended = known_for
         name, asks = self.plan.space.decode(point).id, self._book.asks
         same = [ask for ask in asks.values() if ask.key.architecture == name]
-        for purpose in {ask.purpose for ask in same} - {BASE}:
+        purposes = {ask.purpose for ask in same} - {BASE}
+        for purpose in sorted(purposes | ({proposed} if proposed else set())):
             self._sampler_of(purpose).pend([point])
         own = self._schedules.of(point)
-        for number, result in self._book.results.items():
+        for number, result in islice(self._book.results.items(), ended):
             ask = asks[number]
             alike = ask.key.schedule == own or ask.key.schedule not in self._schedules.search
             if ask.key.architecture == name and alike:
                 self._tell_sampler(replace(ask, point=point), result)
+                if ask.purpose == SHORT and proposed not in ("", SHORT):
+                    # It ended before it could pause: there is nothing to go on with.
+                    self._sampler_of(proposed).tell(point, None)
 
     def _find_obstacle(self) -> str:
         """Return why what was asked for cannot be trained, empty if it can or is."""

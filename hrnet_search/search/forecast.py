@@ -139,7 +139,9 @@ def forecast(
     each = [durations.expected(one, plan.schedule.steps) for one in costs] or [0.0]
     mean, base = fmean(each), 0.0
     if plan.base and not done.base:
-        base = durations.expected(_cost(plan, plan.space.base), plan.base.steps)
+        # A step of weights that many share is a step of each network that learns in it.
+        one = durations.expected(_cost(plan, plan.space.base), plan.base.steps)
+        base = one * max(1, plan.base.networks)
     doubt = max(LEAST_DOUBT, durations.spread) + (LEAN * pstdev(each) / mean if mean else 0.0)
     if plan.hours:
         found = _of_hours(plan, mean, doubt, base, done)
@@ -300,6 +302,7 @@ def of_study(plan: Plan, study: Study) -> Durations:
             Took(_cost(plan, ask.architecture), result.rungs[-1].step, result.wall_s)
             for ask, result in study.ended()
             if result.status == COMPLETED and result.rungs and not result.taken_over
+            if ask.purpose != BASE or not (plan.base and plan.base.networks)
         ]
     )
 

@@ -6,7 +6,7 @@ study that is killed at any moment removes when it goes on what it would have re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -18,6 +18,9 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.trials import Trials
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.trial_rows import BASE, CONFIRM, Ask
+
+Means = dict[tuple[str, str], tuple[float, ...]]
+"""Mean objectives by network and schedule."""
 
 LAYERS = 3
 """Fronts that are kept while a study runs, each without those before.
@@ -47,11 +50,22 @@ class KeptWeights:
                 path.unlink(missing_ok=True)
 
     def _near_the_front(self, layers: int) -> Iterator[str]:
-        """Yield the networks of the first fronts, by the means over all their seeds."""
-        means, goals = self._means(), self._trials.goals
-        left = list(means)
+        """Yield the networks of the first fronts, by the means over all their seeds.
+
+        Those are of networks within the floors of accuracy; while more seeds may come that change
+        who is, of all networks too.
+        """
+        results = self._results()
+        means = {name: self._means(of) for name, of in results.items()}
+        if self._trials.goals.floors and layers > 1:
+            yield from self._fronts(means, layers)
+        fits = {name: means[name] for name, of in results.items() if self._fits(of)}
+        yield from self._fronts(fits, layers)
+
+    def _fronts(self, means: Means, layers: int) -> Iterator[str]:
+        left, directions = list(means), self._trials.goals.directions
         for _ in range(layers):
-            good = non_dominated([means[name] for name in left], goals.directions)
+            good = non_dominated([means[name] for name in left], directions)
             yield from (name for (name, _), kept in zip(left, good, strict=True) if kept)
             left = [name for name, kept in zip(left, good, strict=True) if not kept]
             if not left:
@@ -62,17 +76,28 @@ class KeptWeights:
         asks, results = self._book.asks, self._book.results
         return (ask.key.architecture for number, ask in asks.items() if number not in results)
 
-    def _means(self) -> dict[tuple[str, str], tuple[float, ...]]:
-        """Return the mean objectives of each network by each schedule of the search."""
-        found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    def _fits(self, results: Sequence[TrialResult]) -> bool:
+        """Return whether the means of a network's trials are known and within all floors."""
+        for floor in self._trials.goals.floors:
+            values = [floor.objective.of(result) for result in results]
+            known = [value for value in values if value is not None]
+            if len(known) < len(values) or not floor.keeps(fmean(known)):
+                return False
+        return True
+
+    def _means(self, results: Sequence[TrialResult]) -> tuple[float, ...]:
+        """Return the mean objectives of a network's trials."""
+        columns = zip(*map(self._trials.values, results), strict=True)
+        return tuple(fmean(column) for column in columns)
+
+    def _results(self) -> dict[tuple[str, str], list[TrialResult]]:
+        """Return the completed trials of each network by each schedule of the search."""
+        found: dict[tuple[str, str], list[TrialResult]] = {}
         for ask, result in self._ended():
-            values = self._trials.values(result) if result.status == COMPLETED else ()
-            if values and ask.key.schedule in self._plan.schedules.search:
-                found.setdefault((ask.key.architecture, ask.key.schedule), []).append(values)
-        return {
-            name: tuple(fmean(column) for column in zip(*rows, strict=True))
-            for name, rows in found.items()
-        }
+            counts = ask.key.schedule in self._plan.schedules.search
+            if counts and result.status == COMPLETED and self._trials.values(result):
+                found.setdefault((ask.key.architecture, ask.key.schedule), []).append(result)
+        return found
 
     def _ended(self) -> Iterator[tuple[Ask, TrialResult]]:
         asks = self._book.asks

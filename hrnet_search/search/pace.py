@@ -8,6 +8,7 @@ from hrnet_search.records.trial import TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.plan import Plan
+from hrnet_search.store.trial_rows import BASE
 
 
 class Pace:
@@ -48,5 +49,8 @@ class Pace:
         """Return what a training took; None of what was not trained, here or at all."""
         if not result.rungs or result.taken_over:
             return None
-        network = self._book.asks[number].architecture
+        ask, base = self._book.asks[number], self._plan.base
+        if ask.purpose == BASE and base and base.networks:
+            return None  # weights that many share are not one network's
+        network = ask.architecture
         return Took(self.cost(network), result.rungs[-1].step, result.wall_s)

@@ -122,6 +122,7 @@ class TimeBudget:
         if self._clock() - self._noted_at >= NOTED_S:
             self.note_now()
         if self.over:
+            self.note_now()
             raise TimeSpentError
 
     def note_now(self) -> None:

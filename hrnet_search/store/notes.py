@@ -144,12 +144,13 @@ class Notes:
     `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
     are the largest (height, width) by split. `initial` says for people what variants start from.
     `screening_start` was measured before the first trial; `known_points` turned out to spell a
-    network that was asked for before. `first_trials` are the numbers of those that were trained in
-    part first, from which the search has learned. `learned_from` are earlier studies, each of which
-    has one of `learned_weights` in the model of accuracy, as a share of all. `tracking` are
-    addresses by mirror, without passwords. `outcome` is how its last run ended, one of OUTCOMES:
-    what is running and has no driver was killed. `unreadable` names what is there and is not what
-    its field is.
+    network that was asked for before, each proposed for a purpose of `known_for`, which says too
+    how many trials had ended by then. `first_trials` are the numbers of those that were trained in
+    part first, and `first_scores` what the search has learned from them, if anything.
+    `learned_from` are earlier studies, each of which has one of `learned_weights` in the model of
+    accuracy, as a share of all. `tracking` are addresses by mirror, without passwords. `outcome` is
+    how its last run ended, one of OUTCOMES: what is running and has no driver was killed.
+    `unreadable` names what is there and is not what its field is.
     """
 
     name: str | None = None
@@ -181,10 +182,12 @@ class Notes:
     )
     screening: Screening | None = None
     known_points: tuple[Point, ...] | None = None
+    known_for: tuple[tuple[str, int], ...] | None = None
     learned_from: tuple[Learned, ...] | None = field(default=None, metadata={"form": LEARNED})
     learned_weights: tuple[float, ...] | None = None
     rung_audit: RungAudit | None = None
     first_trials: tuple[int, ...] | None = None
+    first_scores: tuple[float | None, ...] | None = None
     duels: Duels | None = None
     tracking: Mapping[str, str] | None = field(default=None, metadata={"form": TRACKING})
     ablation: AblationRecord | None = field(default=None, metadata={"form": ABLATION})

@@ -44,6 +44,11 @@ class Teacher:
     temperature: float
     weight: float
 
+    @property
+    def identity(self) -> str:
+        """What of it makes another training: not where it lies."""
+        return f"{self.fingerprint}, weight {self.weight:g}, temperature {self.temperature:g}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:

@@ -23,7 +23,6 @@ from hrnet_search.search.identity import (
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.store.trainings import (
     RECORD,
-    Teacher,
     TrainingRecord,
     TrainingResults,
     is_training,
@@ -126,13 +125,8 @@ def _leaves(record: TrainingRecord) -> dict[str, Any]:
         "architecture": record.architecture.id,
         "seed": record.seed,
         "rungs": list(record.rungs),
-        **({"teacher": _taught_by(record.teacher)} if record.teacher else {}),
+        **({"teacher": record.teacher.identity} if record.teacher else {}),
     }
-
-
-def _taught_by(teacher: Teacher) -> str:
-    """Return what of a teacher may not change: not where it lies."""
-    return f"{teacher.fingerprint}, weight {teacher.weight:g}, temperature {teacher.temperature:g}"
 
 
 def _going_on(before: TrainingResults, folder: Path) -> Iterator[str]:

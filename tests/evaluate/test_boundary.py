@@ -56,6 +56,14 @@ def test_the_same_mask_has_1_and_one_that_is_nowhere_near_0() -> None:
     assert boundary_scores(other, truth, 2)[1] == 0
 
 
+def test_a_class_that_fills_an_image_has_no_outline_to_be_compared() -> None:
+    whole = np.zeros((16, 16), dtype=int)
+    assert np.isnan(boundary_scores(whole, whole, 3)).all()
+    part = whole.copy()
+    part[4:8, 4:8] = 1
+    assert boundary_scores(part, whole, 3)[:2].tolist() == [0.0, 0.0]
+
+
 def test_what_is_ignored_is_not_compared() -> None:
     truth = np.zeros((20, 20), dtype=int)
     truth[:, 10:] = 1

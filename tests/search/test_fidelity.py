@@ -12,7 +12,14 @@ import pytest
 from scipy.stats import kendalltau
 from search import tabulated
 from search.driven import drive
-from search.made_up_trials import KilledError, accuracy, killed_after, made_up_latency, run_made_up
+from search.made_up_trials import (
+    KilledError,
+    Run,
+    accuracy,
+    killed_after,
+    made_up_latency,
+    run_made_up,
+)
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.errors import InputError
@@ -227,17 +234,37 @@ def test_more_trials_go_on_with_what_is_paused(tmp_path: Path) -> None:
     assert Counter(purposes(study)[before:]) == {SEARCH: len(study.trials()) - before}
 
 
-def test_a_thawing_study_cut_off_anywhere_ends_the_same(tmp_path: Path) -> None:
-    planned = plan(16, fidelity=THAW)
-    whole, _ = drive(tmp_path / "whole", planned, by_steps)
+def harsh(task: TrialTask, report: Report) -> TrialResult:
+    """Run a trial that may fail, be infeasible, or fail once it goes on, and has a latency."""
+    kind = int(task.architecture.id[-1], 16)
+    counted = cost(task.architecture, (64, 64), 8)
+    if kind in (3, 7, 11):
+        return TrialResult(task.key, INFEASIBLE, counted, made_up_latency(task.architecture))
+    if kind in (4, 8) or (kind in (5, 9, 13) and task.before is not None):
+        return TrialResult(task.key, FAILED, counted, error=f"made to fail, {task.number}")
+    before = task.before.latency if task.before else None
+    latency = before or made_up_latency(task.architecture)
+    report(TrialProgress("latency", latency=latency))
+    return replace(by_steps(task, report), latency=latency)
+
+
+@pytest.mark.parametrize(("run", "trials"), [(by_steps, 16), (harsh, 24)])
+def test_a_thawing_study_cut_off_anywhere_ends_the_same(
+    run: Run, trials: int, tmp_path: Path
+) -> None:
+    planned = plan(trials, fidelity=THAW)
+    if run is harsh:
+        planned = replace(tabulated.with_latency(planned, 1e6), fidelity=THAW)
+    whole, _ = drive(tmp_path / "whole", planned, run)
     rng = random.Random(2)
     for _ in range(100):
         try:
-            drive(tmp_path / "cut", planned, killed_after(rng.randint(0, 6), by_steps))
+            drive(tmp_path / "cut", planned, killed_after(rng.randint(0, 6), run))
             break
         except KilledError:
             continue
     cut = open_study(tmp_path / "cut")
+    # What was told since the last ask is asked for again where a kill came between.
     assert [replace(ask, told=()) for ask, _ in cut.trials()] == [
         replace(ask, told=()) for ask, _ in whole.trials()
     ]
@@ -306,3 +333,13 @@ def test_first_trials_are_counted_by_how_they_ended(tmp_path: Path) -> None:
 
     study, _ = drive(tmp_path, plan(20, fidelity=THAW), run)
     assert gather(study).standing.beside[-1] == "2 short trainings infeasible"
+
+
+def test_what_pauses_is_no_failure_in_a_row(tmp_path: Path) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.number in (1, 4, 7):
+            return TrialResult(task.key, FAILED, error="made to fail")
+        return by_steps(task, report)
+
+    _, brain = drive(tmp_path, plan(20, fidelity=THAW), run)
+    assert "20 trials of 20" in brain.why_ended

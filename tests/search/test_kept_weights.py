@@ -92,6 +92,28 @@ def test_the_front_has_its_weights_after_every_trial(tmp_path: Path) -> None:
     assert not missing
 
 
+def test_a_network_below_a_floor_takes_no_place_on_the_front(tmp_path: Path) -> None:
+    """Half of the networks are as accurate as any, and none of them counts."""
+
+    def below(task: TrialTask) -> bool:
+        return int(task.architecture.id[-1], 16) % 2 == 1
+
+    def halves(task: TrialTask, report: Report) -> TrialResult:
+        result = run(task, report)
+        if result.miou is None:
+            return result
+        miou = min(0.99, result.miou + 0.3 * below(task))
+        iou = (miou, 0.1 if below(task) else 0.9)
+        rungs = tuple(replace(rung, miou=miou, iou=iou) for rung in result.rungs)
+        return replace(result, miou=miou, rungs=rungs)
+
+    planned = replace(keeping(tmp_path, "front"), floors=(("iou[1]", 0.5),), confirm=0.0)
+    brain = drive(tmp_path, planned, halves)
+    front = {key.architecture for key in brain._trials.front()}
+    assert front
+    assert {name.split(".")[0] for name in kept(tmp_path)} == front
+
+
 def test_what_returns_to_the_front_has_its_weights(tmp_path: Path) -> None:
     def disappointing(task: TrialTask, report: Report) -> TrialResult:
         """Run one whose further seeds are worse, as those of what was chosen for the best are."""

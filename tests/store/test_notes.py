@@ -62,6 +62,7 @@ FULL = Notes(
     screening_start=(StartLatency(TINY, 1.5, 1.0, 0.5, 2.0), StartLatency(TINY, None, error="no")),
     screening=Screening(20, 0.05, 0.9, used=True),
     known_points=((0, 1), (2, 0)),
+    known_for=(("short", 1), ("search", 5)),
     rung_audit=RungAudit(17, 1, 120),
     learned_from=(Learned("first", "0abc", "/first", "soft_iou", (TINY,), (0.5,)),),
     learned_weights=(0.25,),
@@ -73,6 +74,7 @@ FULL = Notes(
     spent_s=1.5,
     keep="front",
     first_trials=(0, 2),
+    first_scores=(0.25, None),
 )
 
 

@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from hrnet_search import heartbeat
 from hrnet_search.errors import Fault, InputError
@@ -32,14 +31,6 @@ BOUND_S = 600.0
 
 LOOK_S, SELDOM_S = 0.002, 0.1
 """Between two looks at a gate, at first and at most: who waits must not disturb who measures."""
-
-
-class Gate(Protocol):
-    """What a worker has to pass: `pause` between steps, `alone` around a measurement."""
-
-    def pause(self) -> None: ...
-
-    def alone(self) -> object: ...
 
 
 class DeviceGate:

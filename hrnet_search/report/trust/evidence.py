@@ -29,6 +29,7 @@ from hrnet_search.report.trust.trials import (
     costs_of,
     data_warnings,
     long_scores,
+    of_search,
     seeds_of,
     slices_ids,
     version_warning,
@@ -39,6 +40,7 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, search_ids
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import FullTraining, trainings_of
+from hrnet_search.store.trial_rows import CONFIRM
 
 MAY_BELONG = 0.05
 """Chance of being on the front from which a variant does not differ significantly from it."""
@@ -128,17 +130,17 @@ def _ranking(
 ) -> Ranking | None:
     """Return how the search's schedule ranks beside the long one, of architectures with both.
 
-    The short accuracy is that of the search's own seed, as the search saw it: by its signal, and
-    by slices of shared weights where those said what is trained. The
+    The short accuracy is the mean of the search's own seeds, as the search saw it: by its signal,
+    and by slices of shared weights where those said what is trained. The
     long one is the accuracy that is an objective.
     """
     long = long_scores(trials, notes, full)
     by = slices_ids(trials) or search_ids(notes)
-    short = seeds_of(trials, by, notes.signal)
+    short = seeds_of(of_search(trials), by, notes.signal)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in long if name in short and macs.get(name, 0) > 0]
     return rank_agreement(
-        short=np.array([short[name][0] for name in both]),
+        short=np.array([np.mean(short[name]) for name in both]),
         long=np.array([np.mean(long[name]) for name in both]),
         costs=(np.array([macs[name] for name in both]), np.array([params[name] for name in both])),
     )
@@ -147,12 +149,15 @@ def _ranking(
 def _optimism(
     trials: Sequence[Trial], front: pd.DataFrame, notes: Notes
 ) -> tuple[float, int] | None:
-    """Return how much better front members are by the search's seed than by fresh ones."""
-    seeds = seeds_of(trials, search_ids(notes), notes.goals.accuracy.key)
-    found = [seeds[name] for name in front["architecture"] if len(seeds.get(name, ())) > 1]
-    if not found:
+    """Return how much better front members are by the search's seeds than by fresh ones."""
+    ids, accuracy = search_ids(notes), notes.goals.accuracy.key
+    chosen = seeds_of(of_search(trials), ids, accuracy)
+    fresh = seeds_of([one for one in trials if one[0].purpose == CONFIRM], ids, accuracy)
+    both = [name for name in front["architecture"] if name in chosen and name in fresh]
+    if not both:
         return None
-    return float(np.mean([of_seeds[0] - np.mean(of_seeds[1:]) for of_seeds in found])), len(found)
+    gaps = [np.mean(chosen[name]) - np.mean(fresh[name]) for name in both]
+    return float(np.mean(gaps)), len(both)
 
 
 def _iou(one: Judged) -> tuple[float, ...]:

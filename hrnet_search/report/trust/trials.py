@@ -14,7 +14,7 @@ from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
 from hrnet_search.store.trainings import FullTraining
-from hrnet_search.store.trial_rows import SLICES, Ask
+from hrnet_search.store.trial_rows import CONFIRM, SLICES, Ask
 from hrnet_search.version_rule import mixed_versions
 
 Trial = tuple[Ask, TrialResult | None]
@@ -28,6 +28,11 @@ def seeds_of(
     `signal` is mIoU, soft IoU or IoU by class ids; trials that do not know it are left out.
     """
     return _of_each(trials, schedules, lambda result: result.score(signal))
+
+
+def of_search(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that the search chose by, without those that confirm what it found."""
+    return [(ask, result) for ask, result in trials if ask.purpose != CONFIRM]
 
 
 def long_scores(
@@ -44,15 +49,16 @@ def long_scores(
 
 
 def _by_full_trainings(full: Sequence[FullTraining], accuracy: str) -> dict[str, list[float]]:
-    """Return accuracies of each architecture by the schedule that most were trained by."""
-    found: dict[str, dict[str, list[float]]] = {}
+    """Return accuracies of each architecture by what most were trained by: schedule and teacher."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for one in full:
         if one.record.schedule.schedule.init in TRAINED_FIRST:
             continue  # it ranks likeness to what it started from
         final = one.results.final
         score = final.score(accuracy) if final is not None else None
         if score is not None:
-            scores = found.setdefault(one.record.schedule.id, {})
+            taught = one.record.teacher.identity if one.record.teacher else ""
+            scores = found.setdefault((one.record.schedule.id, taught), {})
             scores.setdefault(one.record.architecture.id, []).append(score)
     return max(found.values(), key=len, default={})
 

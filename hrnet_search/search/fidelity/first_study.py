@@ -116,15 +116,19 @@ class FirstStudy:
     def _scores(self) -> Sequence[tuple[Ask, float]]:
         """Return the first trials that showed something in the order of their numbers.
 
-        Which those are is noted: a trial that goes on is one of the search.
+        Which those are is noted, and what they showed: a trial that goes on is one of the search,
+        and one that then fails shows nothing any more.
         """
-        numbers = self._store.notes().first_trials
+        notes = self._store.notes()
+        numbers, scores = notes.first_trials, notes.first_scores
         if numbers is None:
             asks = self._book.asks.values()
             numbers = tuple(ask.number for ask in asks if ask.purpose == SHORT)
-            self._store.note(Notes(first_trials=numbers))
-        scores = ((self._book.asks[n], self._score(n)) for n in numbers)
-        return [(ask, score) for ask, score in scores if score is not None]
+        if scores is None:
+            scores = tuple(map(self._score, numbers))
+            self._store.note(Notes(first_trials=numbers, first_scores=scores))
+        pairs = zip(numbers, scores, strict=True)
+        return [(self._book.asks[n], score) for n, score in pairs if score is not None]
 
     def _score(self, number: int) -> float | None:
         result = self._book.shown(number)

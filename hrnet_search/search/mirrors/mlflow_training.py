@@ -62,6 +62,8 @@ def _send(
 
     schedule = record.schedule.schedule
     key = str(TrialKey(record.architecture.id, schedule.id, record.seed))
+    if record.teacher:  # with another teacher, or none, it is another training
+        key += f", taught by {record.teacher.identity}"
     for old in client.search_runs([experiment], f"tags.`{TRAINING_TAG}` = '{key}'"):
         client.delete_run(old.info.run_id)  # of a training that had not ended
     tags = {TRAINING_TAG: key, "mlflow.runName": record.name}
@@ -88,6 +90,8 @@ def _params(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     yield from ((name, str(getattr(schedule, name))) for name in own)
     yield "data", f"{schedule.data.kind}, {schedule.data.classes} classes"
     yield "seed", str(record.seed)
+    if record.teacher:
+        yield "teacher", record.teacher.identity
 
 
 def _metrics(

@@ -20,6 +20,7 @@ from hrnet_search.report.trust.near_front import front_accuracy
 from hrnet_search.report.trust.statistics import NOT_CHECKED, NOT_TRUSTWORTHY, STRONG
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import CONFIRM
 
 MakeStudy = Callable[..., Study]
 
@@ -71,7 +72,8 @@ def test_repeats_give_intervals_chances_and_rivals(make_study: MakeStudy) -> Non
         (network(11), result(3, miou=0.595)),
         (network(12), result(4, miou=0.2)),
     )
-    make_study((network(9), result(1, miou=0.52)), (network(10), result(2, miou=0.60)), seed=1)
+    again = (network(9), result(1, miou=0.52)), (network(10), result(2, miou=0.60))
+    make_study(*again, seed=1, purpose=CONFIRM)
     found = evidence_of(study)
     assert found.noise is not None
     assert found.noise.sd.value == pytest.approx(0.01)
@@ -85,6 +87,19 @@ def test_repeats_give_intervals_chances_and_rivals(make_study: MakeStudy) -> Non
     (pair,) = found.pairs
     assert (pair.first, pair.second, pair.paired) == (0, 1, False)
     assert pair.better.value == pytest.approx(0.09)
+
+
+def test_seeds_that_the_search_chose_by_are_not_fresh(make_study: MakeStudy) -> None:
+    """Two seeds of the search and one that confirms, for one of the networks."""
+    low, high = network(9), network(10)
+    study = make_study((low, result(1, miou=0.50)), (high, result(2, miou=0.60)))
+    make_study((low, result(1, miou=0.54)), (high, result(2, miou=0.62)), seed=1)
+    assert evidence_of(study).optimism is None
+    make_study((high, result(2, miou=0.57)), seed=7, purpose=CONFIRM)
+    optimism = evidence_of(study).optimism
+    assert optimism is not None
+    assert optimism[0] == pytest.approx(0.61 - 0.57)
+    assert optimism[1] == 1
 
 
 def test_images_pair_networks(tmp_path: Path) -> None:
