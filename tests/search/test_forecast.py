@@ -18,7 +18,7 @@ from hrnet_search.search import probe as module
 from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.first_measurements import untrained_variants
-from hrnet_search.search.forecast import Done, done_of, forecast, of_probe
+from hrnet_search.search.forecast import Done, done_of, forecast, of_probe, of_study
 from hrnet_search.search.initial_weights import base_schedule
 from hrnet_search.search.plan import Plan
 from hrnet_search.space.choice import Choice
@@ -203,6 +203,22 @@ def test_what_comes_first_is_forecast_beside_the_count(
     assert begun.seconds[1] == pytest.approx(120 + sum(extra) / 8)
     searching = forecast(planned, known, "", 1, Done(trials=2, searched=2, first=6))
     assert searching.seconds[1] == pytest.approx(100)
+
+
+def test_weights_that_networks_share_take_a_step_of_each(tmp_path: Path) -> None:
+    schedule = replace(
+        plan().schedule, init="shared", init_steps=30, init_networks=4, init_fingerprint="0f"
+    )
+    planned = replace(plan(trials=12), schedule=schedule, base=base_schedule(schedule))
+    assert planned.base
+    assert planned.base.networks == 4
+    known = all_alike(planned, 10.0)
+    alone = replace(planned, base=replace(planned.base, networks=0))
+    none = forecast(replace(planned, base=None), known, "", 1).seconds[1]
+    extra = [forecast(one, known, "", 1).seconds[1] - none for one in (planned, alone)]
+    assert extra[0] == pytest.approx(4 * extra[1])
+    completed = drive(tmp_path, planned).counts["completed"]
+    assert of_study(planned, open_study(tmp_path)).known == completed - 1  # not the shared ones
 
 
 def test_trials_that_were_asked_for_first_are_done(tmp_path: Path) -> None:

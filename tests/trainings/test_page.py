@@ -20,6 +20,7 @@ from hrnet_search.report.page.training import gather_training, training_html
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.search.mirrors.mlflow_training import send_training
 from hrnet_search.store.trainings import (
+    Teacher,
     read_curve,
     read_record,
     read_results,
@@ -110,6 +111,11 @@ def test_a_training_is_one_mlflow_run(trained: Path, tmp_path: Path) -> None:
     history = client.get_metric_history(run.info.run_id, "miou")
     assert [m.value for m in history] == [rung.miou for rung in found[1].rungs]
     assert len(client.get_metric_history(run.info.run_id, "lr")) == 6
+    taught = replace(found[0], teacher=Teacher("/teacher.onnx", "0f", 2.0, 0.5))
+    send_training("auto", tmp_path, taught, *found[1:])  # another training, not a newer one
+    runs = client.search_runs([experiment.experiment_id])
+    teachers = {run.data.params.get("teacher") for run in runs}
+    assert teachers == {None, "0f, weight 0.5, temperature 2"}
 
 
 @pytest.mark.slow  # MLflow tries a database for 100 s
