@@ -212,6 +212,19 @@ def test_a_second_counts_for_each_trial_that_runs_and_once_where_none_does() -> 
     assert not time.fits(0.5 * HOUR - 143, kept=0.5)
 
 
+def test_all_that_is_spent_is_noted_when_time_is_up() -> None:
+    clock, noted = Clock(), list[float]()
+    time = TimeBudget(100 / HOUR, note=noted.append, clock=clock)
+    time.begin(1, 50.0)
+    time.heard(1)
+    clock.now += 90
+    time.check()
+    clock.now += 10
+    with pytest.raises(TimeSpentError):
+        time.check()
+    assert noted[-1] == pytest.approx(100)
+
+
 def test_time_without_a_bound_is_neither_counted_nor_noted() -> None:
     noted: list[float] = []
     time = TimeBudget(note=noted.append)
