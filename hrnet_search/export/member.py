@@ -17,7 +17,7 @@ from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.latencies import latencies_of
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Study, named_trial
 
 LIBRARY_CLASSES = 19
 """What the HRNet library takes where a yaml has no DATASET.NUM_CLASSES."""
@@ -118,7 +118,7 @@ def network_of_trial(study: Study, number: int) -> Member:
 
     Raise InputError for a trial that there is not, or whose network the search did not train.
     """
-    wanted, variants = study.ask(number).key.architecture, study.variants()
+    wanted, variants = named_trial(study, number).key.architecture, study.variants()
     rows = variants[variants["architecture"] == wanted]
     if not len(rows):
         wrong = f"the network of trial {number} was not trained to its end by the search"

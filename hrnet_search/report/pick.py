@@ -16,7 +16,7 @@ from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
 from hrnet_search.report.summary import ONLY_WIDTH, differences
 from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Study, named_trial
 
 COUNTED = ("macs", "params", "activations")
 """Costs that are told in thousands, millions or more, here and on the page."""
@@ -234,6 +234,6 @@ def _shell(*words: str) -> str:
 
 
 def _write_config(study: Study, number: int) -> Path:
-    ask = study.ask(number)
+    ask = named_trial(study, number)
     text = ConfigWriter.of(study.notes).write(ask.architecture, ask.key.schedule).text
     return write_file(study.folder / "report" / f"pick_trial{number}.yaml", text.encode())

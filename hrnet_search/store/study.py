@@ -226,18 +226,6 @@ class Study:
         with reading(self.folder), no_collections():
             return [self._pair(row) for row in rows if row[FINISHED] >= after]
 
-    def ask(self, number: int) -> Ask:
-        """Return what a trial was asked for, by a number that a user names.
-
-        Raise InputError where there is none.
-        """
-        asks = {ask.number: ask for ask, _ in self.trials()}
-        if number not in asks:
-            allowed = f"0 to {max(asks)}" if asks else "a study with trials"
-            wrong = f"the study has no trial {number}"
-            raise InputError(Fault("--trial", number, wrong, allowed, str(self.folder)))
-        return asks[number]
-
     def trials(self) -> list[tuple[Ask, TrialResult | None]]:
         """Return every trial asked for, with its result if it has one."""
         return self._pairs(self._reader.trials())
@@ -303,3 +291,16 @@ def _shown(level: Any) -> Any:
 def _soft_iou(result: TrialResult) -> float | None:
     """Return the soft IoU of a trial's last rung, None where there is none or it was not kept."""
     return result.rungs[-1].soft_iou if result.rungs else None
+
+
+def named_trial(study: Study, number: int) -> Ask:
+    """Return what a trial was asked for, by a number that a user names.
+
+    Raise InputError where there is none.
+    """
+    asks = {ask.number: ask for ask, _ in study.trials()}
+    if number not in asks:
+        allowed = f"0 to {max(asks)}" if asks else "a study with trials"
+        wrong = f"the study has no trial {number}"
+        raise InputError(Fault("--trial", number, wrong, allowed, str(study.folder)))
+    return asks[number]

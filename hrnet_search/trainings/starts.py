@@ -23,7 +23,7 @@ from hrnet_search.records.schedule import PRETRAINED_INIT, Schedule
 from hrnet_search.report.pick import picked_trial
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.kept import weights_path
-from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.study import Study, named_trial, open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.trial_rows import BASE
 
@@ -99,7 +99,7 @@ def of_study(
     Raise StudyError or InputError for a trial that there is not, or whose schedule is not noted.
     """
     study = open_study(folder)
-    ask = study.ask(picked_trial(study, pick) if trial is None else trial)
+    ask = named_trial(study, picked_trial(study, pick) if trial is None else trial)
     writer = ConfigWriter.of(study.notes)
     schedule = writer.schedules.get(ask.key.schedule)
     if schedule is None:
