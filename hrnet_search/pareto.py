@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,3 +44,15 @@ def hypervolume(accuracy: ArrayLike, cost: ArrayLike, reference: tuple[float, fl
             area += (value - best) * (reference[1] - price)
             best = value
     return float(area)
+
+
+def fronts(values: Sequence[Sequence[float]], directions: Sequence[str]) -> Iterator[list[int]]:
+    """Yield rows front by front, each time without those before; rows that are not finite never."""
+    left = list(range(len(values)))
+    while left:
+        kept = non_dominated([values[row] for row in left], directions)
+        front = [row for row, good in zip(left, kept, strict=True) if good]
+        if not front:
+            return
+        yield front
+        left = [row for row, good in zip(left, kept, strict=True) if not good]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hrnet_search.pareto import hypervolume, non_dominated
+from hrnet_search.pareto import fronts, hypervolume, non_dominated
 
 
 def by_definition(values: np.ndarray) -> list[bool]:
@@ -73,3 +73,15 @@ def test_a_point_counts_by_its_accuracy_and_by_its_cost() -> None:
     assert hypervolume([0.9], [5], (0.5, 4)) == 0
     assert hypervolume([0.5], [-1], (0, 4)) == 2.5, "logs of costs may be below 0"
     assert hypervolume([0.9, 0.9], [1, np.inf], (0.5, 4)) == pytest.approx(0.4 * 3)
+
+
+def test_fronts_come_one_behind_the_other_and_have_every_finite_row_once() -> None:
+    rng = np.random.default_rng(0)
+    values = [*rng.random((60, 2)).tolist(), [float("nan"), 0.0]]
+    found = list(fronts(values, ("max", "min")))
+    assert sorted(row for front in found for row in front) == list(range(60))
+    left = list(range(60))
+    for front in found:
+        kept = non_dominated([values[row] for row in left], ("max", "min"))
+        assert front == [row for row, good in zip(left, kept, strict=True) if good]
+        left = [row for row in left if row not in front]

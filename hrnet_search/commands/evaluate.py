@@ -277,7 +277,7 @@ def _check_longest(protocol: Protocol) -> None:
     """Raise InputError for images that would be enlarged beyond what any image may have."""
     from hrnet_search.space.reader import PIXELS
 
-    side, scale = protocol.long_side or 0, max(protocol.scales)
+    side, scale = protocol.long_side, max(protocol.scales)
     if side * scale > PIXELS:
         wrong = f"{side} pixels at a scale of {scale:g} are {side * scale:.0f}"
         raise InputError(Fault("--base-size", side, wrong, f"at most {PIXELS} at every scale"))

@@ -33,12 +33,13 @@ from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
+    from hrnet_search.arch.cost import Cost
     from hrnet_search.commands.terminal import Terminal
     from hrnet_search.search.brain import Brain
+    from hrnet_search.search.forecast import Done
     from hrnet_search.search.plan import Plan
     from hrnet_search.space.load import SpaceFile
     from hrnet_search.store.study import Study
-    from hrnet_search.store.writer import StudyStore
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -153,19 +154,19 @@ def _say_plan(
     terminal.say(room_line(folder))
 
 
-def _warn_of_disk(plan: Plan, store: StudyStore, how: Driving, terminal: Terminal) -> None:
+def _warn_of_disk(
+    plan: Plan, costs: Sequence[Cost], done: Done, folder: Path, how: Driving, terminal: Terminal
+) -> None:
     """Say before a study begins that what it is going to keep would not fit."""
     from hrnet_search.files import free_bytes
     from hrnet_search.search.disk import sized
-    from hrnet_search.search.forecast import costs_of, disk_of, done_of
-    from hrnet_search.store.study import open_study
+    from hrnet_search.search.forecast import disk_of
 
-    done = done_of(open_study(store.folder))
     left = max(0, plan.trials - done.trials)
-    needed = disk_of(plan, costs_of(plan), left, how.workers or 1, done)
-    if needed > (free := free_bytes(store.folder)):
+    needed = disk_of(plan, costs, left, how.workers or 1, done)
+    if needed > (free := free_bytes(folder)):
         terminal.warn(
-            f"{store.folder}: the weights and checkpoints to come take about {sized(needed)}, and"
+            f"{folder}: the weights and checkpoints to come take about {sized(needed)}, and"
             f" {sized(free)} are free: search.keep: front keeps fewer, -o names another folder"
         )
 
@@ -184,7 +185,7 @@ def _search(
     from hrnet_search.search.begin import going_on, open_store
     from hrnet_search.search.earlier import learned_lines
     from hrnet_search.search.fidelity.expected import first_lines
-    from hrnet_search.search.forecast import costs_of
+    from hrnet_search.search.forecast import costs_of, counted_as_done
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.search.mirrors.tracking_uri import tracking_of
     from hrnet_search.search.run import budget_of, search
@@ -211,14 +212,17 @@ def _search(
         time = budget_of(plan, store)
         whole = Whole(plan.trials, time if time.bounded else None)
         learned = learned_lines(plan.earlier)
-        short = [] if asked else first_lines(plan, costs_of(plan))
+        costs, purposes = costs_of(plan), {ask.number: ask.purpose for ask in asked}
+        short = [] if asked else first_lines(plan, costs)
         first = [
             *plan.initial,
             *learned,
             *short,
             *going_on(plan.contents, [*already, *paused.items()]),
         ]
-        _warn_of_disk(plan, store, how, terminal)
+        ended = ((purposes[number], result) for number, result in already)
+        done = counted_as_done(ended, len(paused))
+        _warn_of_disk(plan, costs, done, store.folder, how, terminal)
         with driven(file, store, whole, first, interrupt, how, terminal) as (
             driver,
             listeners,

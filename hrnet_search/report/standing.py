@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import pandas as pd
+
 from hrnet_search.errors import counted
 from hrnet_search.records.schedule import SHARED_INIT
 from hrnet_search.records.trial import COMPLETED, PAUSED, RUNNING, STATES
@@ -42,16 +44,18 @@ class Standing:
 
 def standing(study: Study) -> Standing:
     """Return how the trials of a study stand, as its driver counts them."""
-    statuses = statuses_of(study)
+    statuses = statuses_of(study, study.results())
     found = Counter((ask.purpose, statuses[ask.number]) for ask, _ in study.trials())
     counts = _sum(found, lambda purpose: purpose not in BESIDE)
     named = [(name, counts[name]) for name in (*STATES, INTERRUPTED) if counts[name]]
     return Standing(counts.total(), tuple(named), tuple(_beside(study, found)))
 
 
-def statuses_of(study: Study) -> dict[int, str]:
-    """Return how each trial of a study stands, by number: nothing runs that nobody drives."""
-    table = study.results()
+def statuses_of(study: Study, table: pd.DataFrame) -> dict[int, str]:
+    """Return how each trial of a study stands, by number: nothing runs that nobody drives.
+
+    `table` is that of its results.
+    """
     running = RUNNING if study.outcome == DRIVEN else INTERRUPTED
     return {
         number: running if status == RUNNING else status

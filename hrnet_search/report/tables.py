@@ -36,7 +36,7 @@ def write_front(study: Study, folder: Path) -> Path:
 def trials_csv(study: Study) -> bytes:
     """Return the content of trials.csv."""
     table, trials = study.results(), study.trials()
-    table["status"] = table["number"].map(statuses_of(study))
+    table["status"] = table["number"].map(statuses_of(study, table))
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
     if parts := part_in(study.notes, [ask for ask, _ in trials]):
         table["duel"] = table["number"].map(parts)

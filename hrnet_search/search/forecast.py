@@ -7,7 +7,7 @@ network's exact cost: of trainings that have ended, or of a few short ones that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from statistics import fmean, pstdev
@@ -17,7 +17,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import counted
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS
 from hrnet_search.records.search_options import THAW
-from hrnet_search.records.trial import COMPLETED, INFEASIBLE, RUNNING
+from hrnet_search.records.trial import COMPLETED, INFEASIBLE, PAUSED, TrialResult
 from hrnet_search.search.confirm.phase import SEARCHED_FROM
 from hrnet_search.search.disk import (
     DRAWN,
@@ -61,14 +61,14 @@ LEAN = 0.5
 class Done:
     """What of a study is done: `trials` that have ended, of which `searched` did not confirm.
 
-    `first` are those of a first study, beside them. `base` says that what all variants start
+    `short` are those of a first study, beside them. `base` says that what all variants start
     from is trained, `measured` that what is measured before the first trial is; `spent` are device
     seconds.
     """
 
     trials: int = 0
     searched: int = 0
-    first: int = 0
+    short: int = 0
     base: bool = False
     measured: bool = False
     spent: float = 0.0
@@ -175,7 +175,7 @@ def _first_study(plan: Plan, costs: Sequence[Cost], done: Done) -> tuple[int, in
     if done.searched:
         return 0, 0  # a search begins no other
     count, steps = first_study(plan, costs)
-    return max(0, count - done.first), steps
+    return max(0, count - done.short), steps
 
 
 def _of_hours(plan: Plan, mean: float, doubt: float, base: float, done: Done) -> Forecast:
@@ -276,23 +276,27 @@ def costs_of(plan: Plan) -> list[Cost]:
 def done_of(study: Study) -> Done:
     """Return what of a study is done."""
     ended, notes = study.ended(), study.notes
-    of = Counter(ask.purpose for ask, result in ended if result.status != INFEASIBLE)
-    return Done(
-        trials=of[SEARCH] + of[CONFIRM],
-        searched=of[SEARCH],
-        first=_short_ended(study),
-        base=bool(of[BASE]),
+    table = study.results()
+    paused = int((table["status"] == PAUSED).sum())
+    return replace(
+        counted_as_done(((ask.purpose, result) for ask, result in ended), paused),
         measured=notes.reference_ms is not None,
         spent=spent_of((result for _, result in ended), notes),
     )
 
 
-def _short_ended(study: Study) -> int:
-    """Return how many trials of a first study have ended or are paused, and were feasible."""
-    short = {ask.number for ask, _ in study.trials() if ask.purpose == SHORT}
-    table = study.results()
-    left = table["number"].isin(short) & ~table["status"].isin([INFEASIBLE, RUNNING])
-    return int(left.sum())
+def counted_as_done(ended: Iterable[tuple[str, TrialResult]], paused: int) -> Done:
+    """Return what trials that have `ended` are of a study, by their purposes, and what is paused.
+
+    Infeasible ones count as none.
+    """
+    of = Counter(purpose for purpose, result in ended if result.status != INFEASIBLE)
+    return Done(
+        trials=of[SEARCH] + of[CONFIRM],
+        searched=of[SEARCH],
+        short=of[SHORT] + paused,
+        base=bool(of[BASE]),
+    )
 
 
 def of_study(plan: Plan, study: Study) -> Durations:
@@ -302,7 +306,7 @@ def of_study(plan: Plan, study: Study) -> Durations:
             Took(_cost(plan, ask.architecture), result.rungs[-1].step, result.wall_s)
             for ask, result in study.ended()
             if result.status == COMPLETED and result.rungs and not result.taken_over
-            if ask.purpose != BASE or not (plan.base and plan.base.networks)
+            if not plan.teaches_many(ask.purpose)
         ]
     )
 

@@ -6,11 +6,11 @@ study that is killed at any moment removes when it goes on what it would have re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from statistics import fmean
 
-from hrnet_search.pareto import non_dominated
+from hrnet_search.pareto import fronts
 from hrnet_search.records.search_options import KEEP_ALL, KEEP_CONFIRMED
 from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.search.ask_book import AskBook
@@ -56,39 +56,21 @@ class KeptWeights:
         who is, of all networks too.
         """
         results = self._results()
-        means = {name: self._means(of) for name, of in results.items()}
+        means = {name: self._trials.means(of) for name, of in results.items()}
         if self._trials.goals.floors and layers > 1:
             yield from self._fronts(means, layers)
-        fits = {name: means[name] for name, of in results.items() if self._fits(of)}
+        fits = {name: means[name] for name, of in results.items() if self._trials.fits(of)}
         yield from self._fronts(fits, layers)
 
     def _fronts(self, means: Means, layers: int) -> Iterator[str]:
-        left, directions = list(means), self._trials.goals.directions
-        for _ in range(layers):
-            good = non_dominated([means[name] for name in left], directions)
-            yield from (name for (name, _), kept in zip(left, good, strict=True) if kept)
-            left = [name for name, kept in zip(left, good, strict=True) if not kept]
-            if not left:
-                return
+        names = list(means)
+        for front in islice(fronts(list(means.values()), self._trials.goals.directions), layers):
+            yield from (names[row][0] for row in front)
 
     def _unfinished(self) -> Iterator[str]:
         """Yield networks of which more trials were asked for: their means are not known yet."""
         asks, results = self._book.asks, self._book.results
         return (ask.key.architecture for number, ask in asks.items() if number not in results)
-
-    def _fits(self, results: Sequence[TrialResult]) -> bool:
-        """Return whether the means of a network's trials are known and within all floors."""
-        for floor in self._trials.goals.floors:
-            values = [floor.objective.of(result) for result in results]
-            known = [value for value in values if value is not None]
-            if len(known) < len(values) or not floor.keeps(fmean(known)):
-                return False
-        return True
-
-    def _means(self, results: Sequence[TrialResult]) -> tuple[float, ...]:
-        """Return the mean objectives of a network's trials."""
-        columns = zip(*map(self._trials.values, results), strict=True)
-        return tuple(fmean(column) for column in columns)
 
     def _results(self) -> dict[tuple[str, str], list[TrialResult]]:
         """Return the completed trials of each network by each schedule of the search."""

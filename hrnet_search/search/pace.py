@@ -8,7 +8,6 @@ from hrnet_search.records.trial import TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.plan import Plan
-from hrnet_search.store.trial_rows import BASE
 
 
 class Pace:
@@ -49,8 +48,7 @@ class Pace:
         """Return what a training took; None of what was not trained, here or at all."""
         if not result.rungs or result.taken_over:
             return None
-        ask, base = self._book.asks[number], self._plan.base
-        if ask.purpose == BASE and base and base.networks:
-            return None  # weights that many share are not one network's
-        network = ask.architecture
-        return Took(self.cost(network), result.rungs[-1].step, result.wall_s)
+        ask = self._book.asks[number]
+        if self._plan.teaches_many(ask.purpose):
+            return None
+        return Took(self.cost(ask.architecture), result.rungs[-1].step, result.wall_s)

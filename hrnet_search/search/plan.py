@@ -15,6 +15,7 @@ from hrnet_search.search.confirm import choice as confirm
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.training_choices import Schedules, of_choices, schedules_of
 from hrnet_search.store.findings import Learned, Probe
+from hrnet_search.store.trial_rows import BASE
 
 UNBOUNDED = 10**6
 """Trials that no study has."""
@@ -90,6 +91,10 @@ class Plan:
         """
         long = self.long * self.schedule.steps
         return schedules_of(self.schedule, long, of_choices(self.space.choices))
+
+    def teaches_many(self, purpose: str) -> bool:
+        """Whether trials of a purpose train what many networks share: they take as long as many."""
+        return purpose == BASE and self.base is not None and self.base.networks > 0
 
     @property
     def confirming(self) -> int:

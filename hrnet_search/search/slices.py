@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hrnet_search.goals import Goals
-from hrnet_search.pareto import non_dominated
+from hrnet_search.pareto import fronts
 from hrnet_search.records.point import Point
 from hrnet_search.records.search_options import GATE
 from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
@@ -146,16 +146,10 @@ def _whole(plan: Plan, problem: Problem) -> list[Point]:
 
 def _layers(values: Sequence[tuple[float, ...]], goals: Goals) -> Iterator[list[int]]:
     """Yield rows front by front, each time without those before."""
-    left = list(range(len(values)))
     costs = [i for i, one in enumerate(goals.objectives) if one.is_cost]
-    while left:
-        kept = non_dominated([values[row] for row in left], goals.directions)
-        layer = [row for row, good in zip(left, kept, strict=True) if good]
-        if not layer:
-            return
+    for layer in fronts(values, goals.directions):
         layer.sort(key=lambda row: ([values[row][i] for i in costs], row))
         yield [layer[place] for place in spread_order(len(layer))]
-        left = [row for row, good in zip(left, kept, strict=True) if not good]
 
 
 def spread_order(count: int) -> list[int]:

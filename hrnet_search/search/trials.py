@@ -119,15 +119,22 @@ class Trials:
     def _candidate(
         self, trained: tuple[str, str], number: int, results: Sequence[TrialResult]
     ) -> Candidate:
+        name, schedule = trained
+        return Candidate(number, name, self.means(results), self.fits(results), schedule)
+
+    def means(self, results: Sequence[TrialResult]) -> Costs:
+        """Return the mean objectives of a network's trials, in their order."""
+        return _means([self.values(result) for result in results])
+
+    def fits(self, results: Sequence[TrialResult]) -> bool:
+        """Return whether the means of a network's trials are known and within all floors."""
         floors = self.goals.floors
         bounded = [self._of(result, [f.objective for f in floors]) for result in results]
         known = [values for values in bounded if values is not None]
         fits = len(known) == len(results) and all(
             floor.keeps(mean) for floor, mean in zip(floors, _means(known), strict=True)
         )
-        means = _means([self.values(result) for result in results])
-        name, schedule = trained
-        return Candidate(number, name, means, fits or not floors, schedule)
+        return fits or not floors
 
     def front(self) -> list[TrialKey]:
         """Return the completed trials of the search that no other within the limits beats.

@@ -16,6 +16,7 @@ from search.made_up_trials import (
     KilledError,
     Run,
     accuracy,
+    by_steps,
     killed_after,
     made_up_latency,
     run_made_up,
@@ -31,7 +32,6 @@ from hrnet_search.records.trial import (
     PAUSED,
     STOPPED,
     RungResult,
-    TrialKey,
     TrialProgress,
     TrialResult,
     TrialTask,
@@ -40,13 +40,12 @@ from hrnet_search.report.page.gather import gather
 from hrnet_search.report.summary import summary
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.disk import drawn_costs
-from hrnet_search.search.driver import Report, run_inline
+from hrnet_search.search.driver import Report
 from hrnet_search.search.fidelity.expected import first_lines, first_study
 from hrnet_search.search.fidelity.first_study import FEWEST
 from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.settled_plan import check_budget
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import CONFIRM, SEARCH, SHORT
@@ -194,18 +193,6 @@ def test_too_few_trials_are_refused() -> None:
         check_budget(11, 0.0, f"search.fidelity: {SHORT_FIRST}")
 
 
-def by_steps(task: TrialTask, report: Report) -> TrialResult:
-    """Run a trial that stops at a rung where it is told to."""
-    miou, rungs = accuracy(task), list[RungResult]()
-    for step in task.rungs:
-        rungs.append(RungResult(step, miou, (miou,), 1.0, miou, soft_iou=miou))
-        if not report(TrialProgress("evaluate", step, rung=rungs[-1])):
-            break
-    status = COMPLETED if rungs[-1].step == task.rungs[-1] else STOPPED
-    counted = cost(task.architecture, (64, 64), 8)
-    return TrialResult(task.key, status, counted, miou=miou, rungs=tuple(rungs), wall_s=1.0)
-
-
 def test_paused_trials_go_on_as_trials_of_the_search(tmp_path: Path) -> None:
     study, brain = drive(tmp_path, plan(20, fidelity=THAW), by_steps)
     asks = dict(enumerate(study.trials()))
@@ -276,35 +263,6 @@ def test_few_are_paused_where_checkpoints_may_take_little(tmp_path: Path) -> Non
     study, _ = drive(tmp_path, planned, by_steps)
     assert (study.results()["status"] == COMPLETED).sum() == 20
     assert (study.results()["status"] == PAUSED).sum() <= 1
-
-
-def test_what_another_study_completed_is_not_trained_to_its_first_rung_again(
-    tmp_path: Path,
-) -> None:
-    first, _ = drive(tmp_path / "first", plan(40, fidelity=TO_THE_END), by_steps)
-    completed = {r.key for _, r in first.trials() if r is not None and r.status == COMPLETED}
-    trained: list[TrialKey] = []
-
-    def run(task: TrialTask, report: Report) -> TrialResult:
-        if task.taken is not None:
-            return task.taken
-        trained.append(task.key)
-        return by_steps(task, report)
-
-    tabulated.create(tmp_path / "second")
-    with StudyStore(tmp_path / "second") as store:
-        brain = Brain(plan(20, fidelity=THAW), store, None, Reuse([first]))
-        run_inline(brain, run)
-    assert set(trained).isdisjoint(completed)
-    study = open_study(tmp_path / "second")
-    taken = [(ask, r) for ask, r in study.trials() if ask.key in completed]
-    assert len(taken) > 5
-    for number, ended in ((ask.number, r) for ask, r in taken):
-        if ended is not None:
-            whole = next(r for _, r in first.trials() if r is not None and r.key == ended.key)
-            assert (ended.miou, ended.wall_s) == (whole.miou, whole.wall_s), number
-            assert ended.taken_over
-    assert (study.results()["status"] == PAUSED).any()
 
 
 def test_a_trial_that_goes_on_ends_when_it_does_and_is_not_timed_again(tmp_path: Path) -> None:

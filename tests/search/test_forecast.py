@@ -199,9 +199,9 @@ def test_what_comes_first_is_forecast_beside_the_count(
     assert said.seconds[2] / whole.seconds[2] == pytest.approx((120 + extra[1]) / 120)
     assert said.lines()[0].startswith("12 trials after 8 short ones: about ")
     assert (said.disk > whole.disk) == (fidelity == THAW)
-    begun = forecast(planned, known, "", 1, Done(first=6))
+    begun = forecast(planned, known, "", 1, Done(short=6))
     assert begun.seconds[1] == pytest.approx(120 + sum(extra) / 8)
-    searching = forecast(planned, known, "", 1, Done(trials=2, searched=2, first=6))
+    searching = forecast(planned, known, "", 1, Done(trials=2, searched=2, short=6))
     assert searching.seconds[1] == pytest.approx(100)
 
 
@@ -223,7 +223,7 @@ def test_weights_that_networks_share_take_a_step_of_each(tmp_path: Path) -> None
 
 def test_trials_that_were_asked_for_first_are_done(tmp_path: Path) -> None:
     drive(tmp_path, replace(plan("pareto", trials=12), fidelity=SHORT_FIRST))
-    assert done_of(open_study(tmp_path)).first == 8
+    assert done_of(open_study(tmp_path)).short == 8
 
 
 def test_bytes_of_weights_are_those_of_their_parameters() -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search.made_up_trials import KilledError, killed_after, run_made_up
+from search.made_up_trials import KilledError, Run, by_steps, killed_after, run_made_up
 from search.tabulated import create, drive, plan
 
 from hrnet_search.records.accuracy import SOFT_IOU
 from hrnet_search.records.latency import LatencySpec
-from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult, TrialTask
+from hrnet_search.records.search_options import THAW, TO_THE_END
+from hrnet_search.records.trial import COMPLETED, PAUSED, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan
@@ -23,7 +24,7 @@ from hrnet_search.store.writer import StudyStore
 
 
 def reusing(
-    folder: Path, planned: Plan, *others: Path, most: int = 1000
+    folder: Path, planned: Plan, *others: Path, most: int = 1000, by: Run = run_made_up
 ) -> tuple[list[TrialKey], list[TrialResult]]:
     """Drive a study that reuses others; return what was trained, and all results by number.
 
@@ -35,7 +36,7 @@ def reusing(
         if task.taken is not None:
             return task.taken
         trained.append(task.key)
-        return run_made_up(task, report)
+        return by(task, report)
 
     create(folder)
     with StudyStore(folder) as store:
@@ -123,3 +124,20 @@ def test_the_first_study_that_has_a_trial_counts(first: Path, tmp_path: Path) ->
 
 def map_keys(folder: Path) -> list[TrialKey]:
     return [ask.key for ask, _ in open_study(folder).ended()]
+
+
+def test_what_another_study_completed_is_not_trained_to_its_first_rung_again(
+    tmp_path: Path,
+) -> None:
+    pausing = replace(plan("pareto", 20), fidelity=THAW)
+    reusing(tmp_path / "first", replace(pausing, fidelity=TO_THE_END, trials=40), by=by_steps)
+    whole = {r.key: r for _, r in open_study(tmp_path / "first").ended() if r.status == COMPLETED}
+    trained, ended = reusing(tmp_path / "second", pausing, tmp_path / "first", by=by_steps)
+    assert set(trained).isdisjoint(whole)
+    taken = [result for result in ended if result.key in whole]
+    assert len(taken) > 5
+    for result in taken:
+        was = whole[result.key]
+        assert (result.miou, result.wall_s) == (was.miou, was.wall_s)
+        assert result.taken_over
+    assert (open_study(tmp_path / "second").results()["status"] == PAUSED).any()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from hrnet_search import __version__
 from hrnet_search.errors import shown
@@ -42,8 +41,9 @@ def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tupl
         yield "schedules", f"{len(searched)}, by {varied}; a network counts by its best"
     if notes.long_schedule:
         yield "long schedule", _in_words(notes.long_schedule)
-    if len(rungs := _identity(notes).get("schedule.rungs", ())) > 1:
-        rule = _identity(notes).get(FIDELITY, STOP_EARLY)
+    identity = notes.identity or {}
+    if len(rungs := identity.get("schedule.rungs", ())) > 1:
+        rule = identity.get(FIDELITY, STOP_EARLY)
         yield "rungs", f"{', '.join(map(str, rungs))}; {FIDELITY}: {rule}"
     if notes.initial:
         yield "initial weights", "; ".join(notes.initial)
@@ -59,10 +59,6 @@ def _facts(study: Study, notes: Notes, trials: Sequence[Trial]) -> Iterator[tupl
     if notes.unreadable:
         yield "notes that cannot be read", ", ".join(notes.unreadable)
     yield "page written by", f"hrnet-search {__version__}"
-
-
-def _identity(notes: Notes) -> Mapping[str, Any]:
-    return notes.identity or {}
 
 
 def _learned(notes: Notes) -> Iterator[tuple[str, str]]:

@@ -57,6 +57,7 @@ class FirstStudy:
         self._count = first_trials(self.share, plan.trials)
         self._first = make(problem, self._count)
         self._none_left = False
+        self._learned = store.notes().first_trials is not None
 
     @property
     def step(self) -> int:
@@ -93,11 +94,11 @@ class FirstStudy:
 
     @property
     def _over(self) -> bool:
-        """Whether the first study is: for good, once something was searched.
+        """Whether the first study is: for good, once something was learned from it, or searched.
 
         More trials, asked for when a study goes on, do not begin it again.
         """
-        begun = self._trials.asked(SEARCH) > 0
+        begun = self._learned or self._trials.asked(SEARCH) > 0
         return begun or not (self._asks_more or self._trials.runs(SHORT))
 
     @cached_property
@@ -127,6 +128,7 @@ class FirstStudy:
         if scores is None:
             scores = tuple(map(self._score, numbers))
             self._store.note(Notes(first_trials=numbers, first_scores=scores))
+        self._learned = True
         pairs = zip(numbers, scores, strict=True)
         return [(self._book.asks[n], score) for n, score in pairs if score is not None]
 
