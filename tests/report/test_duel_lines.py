@@ -127,6 +127,9 @@ def test_what_would_be_picked_now_is_named_where_that_is_another() -> None:
     assert one.line.startswith("the pick for 5 ms (#12, now behind #15) is 2.1 points better")
     slower = [*found, of_search(15, 0.52, 7.5, 9)]
     assert fought(notes(DUEL), [*slower, *pairs])[0].now == 12, "5.25 ms by the mean of both"
+    unknown = {"limits": [["miou_int8", {"at_least": 0.4}]]}  # of 15 and of all others here
+    bounded = replace(notes(DUEL), identity=unknown)
+    assert fought(bounded, [*found, *pairs])[0].now == 12, "what may be below a floor is no pick"
     by_belief = np.array([0.6, 0.7, 0.99, 0.65])
     beliefs = Believed(
         ("hr-pick", "hr-13", "hr-14", "hr-15"), by_belief, by_belief, by_belief[None], 6

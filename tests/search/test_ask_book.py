@@ -13,7 +13,9 @@ from search import tabulated
 
 from hrnet_search.ablation.brain import AblationBrain, Conditions
 from hrnet_search.ablation.run import open_ablation
-from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult, TrialTask
+from hrnet_search.records.search_options import THAW
+from hrnet_search.records.trial import COMPLETED, FAILED, STOPPED, TrialResult, TrialTask
+from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import Asking
@@ -122,3 +124,22 @@ def test_a_result_that_cannot_be_counts_as_it_is_kept(brain_in: Brains, tmp_path
         assert brain.ask() is None
         assert "failed the same way (its mIoU of nan is outside 0 to 1)" in brain.why_ended
     assert set(open_study(tmp_path / "study").results()["status"]) == {FAILED}
+
+
+def test_what_was_shown_is_known_in_its_order_after_any_number_of_kills(tmp_path: Path) -> None:
+    """One fails between two that pause, and one that had paused ends last."""
+    planned = replace(tabulated.plan("pareto", trials=20), fidelity=THAW)
+    StudyStore.create(tmp_path, Notes(objectives=("miou", "macs")))
+    shown: list[int] = []
+    for number, status in ((0, STOPPED), (1, FAILED), (2, STOPPED), (3, FAILED)):
+        with StudyStore(tmp_path) as store:  # killed after each of them
+            book = AskBook(store, 20)
+            assert book.in_order() == shown
+            task = asked(Brain(planned, store, None))
+        with StudyStore(tmp_path) as store:
+            brain = Brain(planned, store, None)
+            brain.tell(number, replace(completed(task), status=status))
+        shown.append(number)
+    with StudyStore(tmp_path) as store:
+        asked(Brain(planned, store, None))
+        assert AskBook(store, 20).in_order() == shown

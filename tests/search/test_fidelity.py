@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ from hrnet_search.search.fidelity.short_first import short_schedule
 from hrnet_search.search.fidelity.thaw import PAUSED_TRIALS
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.settled_plan import check_budget
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import CONFIRM, SEARCH, SHORT
 from hrnet_search.store.writer import StudyStore
@@ -301,3 +303,38 @@ def test_what_pauses_is_no_failure_in_a_row(tmp_path: Path) -> None:
 
     _, brain = drive(tmp_path, plan(20, fidelity=THAW), run)
     assert "20 trials of 20" in brain.why_ended
+
+
+def test_a_network_that_failed_first_is_not_proposed_for_ever(tmp_path: Path) -> None:
+    """The search that proposes it hears so, also once it goes on after a kill."""
+    planned = tabulated.with_latency(plan(24, fidelity=THAW), 1e6)
+    study, brain = drive(tmp_path, planned, harsh)
+    asks = {ask.key.architecture: ask for ask, _ in study.trials()}
+    known = zip(study.notes.known_points or (), study.notes.known_for or (), strict=True)
+    lost = [
+        point
+        for point, (purpose, _) in known
+        if purpose == SEARCH and asks[planned.space.decode(point).id].purpose == SHORT
+    ]
+    assert lost
+    with StudyStore(tmp_path) as store:
+        for one in (brain, Brain(planned, store, None)):
+            sampler = one._rule.sampler_of(SEARCH)
+            assert sampler
+            assert {*lost} <= {tuple(point) for point in sampler.history.failed()}
+
+
+def test_a_first_study_that_was_learned_from_is_over_whatever_is_asked_for(tmp_path: Path) -> None:
+    """Killed between what was learned and the first trial of the search."""
+    first = round(PAUSED_TRIALS * 20)
+    tabulated.create(tmp_path)
+    with StudyStore(tmp_path) as store:
+        brain = Brain(plan(20, fidelity=THAW), store, None)
+        for number in range(first):
+            task = brain.ask()
+            assert task
+            brain.tell(number, by_steps(task, partial(brain.report, number)))
+        store.note(Notes(first_trials=tuple(range(first)), first_scores=(0.5,) * first))
+    assert purposes(open_study(tmp_path)) == [SHORT] * first
+    study, _ = drive(tmp_path, plan(60, fidelity=THAW), by_steps)
+    assert SHORT not in purposes(study)[first:]

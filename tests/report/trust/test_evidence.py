@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,15 @@ from made_up import CHECK, ask, network, result
 from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.report.trust import evidence
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.report.trust.near_front import front_accuracy
 from hrnet_search.report.trust.statistics import NOT_CHECKED, NOT_TRUSTWORTHY, STRONG
+from hrnet_search.report.trust.trials import long_scores
 from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study
+from hrnet_search.store.trainings import Teacher
 from hrnet_search.store.trial_rows import CONFIRM
 
 MakeStudy = Callable[..., Study]
@@ -170,3 +175,40 @@ def test_a_study_that_inherits_says_how_far_its_scores_rank_the_share_kept(
 def test_a_study_from_random_weights_is_like_no_base(make_study: MakeStudy) -> None:
     trials = [(network(n + 8), result(n, miou=0.1 * n, kept=0.1 * n)) for n in range(1, 8)]
     assert evidence_of(make_study(*trials, **inheriting("none", MIOU))).kept is None
+
+
+def test_a_search_ranks_by_the_mean_of_its_seeds_and_not_by_what_confirms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    alone: list[Any] = []
+    monkeypatch.setattr(evidence, "rank_agreement", lambda short, **_: alone.append(short))
+    trials = study.trials()
+    again, confirmed = (
+        [
+            (replace(ask, purpose=purpose), replace(result, miou=miou + more, rungs=()))
+            for ask, result in trials
+            if result is not None and (miou := result.miou) is not None
+            and ask.key.schedule == "sc-short"
+        ]
+        for purpose, more in (("search", 0.1), (CONFIRM, 0.5))
+    )  # fmt: skip
+    for rows in (trials, [*trials, *again, *confirmed]):
+        evidence._ranking(rows, study.notes, ())
+    assert alone[1] == pytest.approx(alone[0] + 0.05)
+
+
+def test_trainings_by_another_teacher_are_other_trainings() -> None:
+    def trained(name: str, miou: float, teacher: Teacher | None) -> Any:
+        schedule = SimpleNamespace(id="sc-1", schedule=SimpleNamespace(init="none"))
+        record = SimpleNamespace(
+            schedule=schedule, teacher=teacher, architecture=SimpleNamespace(id=name)
+        )
+        final = SimpleNamespace(score=lambda _: miou)
+        return SimpleNamespace(record=record, results=SimpleNamespace(final=final))
+
+    teacher = Teacher("/t", "0f", 2.0, 0.5)
+    alone = [trained(f"hr-{n}", n / 10, None) for n in range(3)]
+    taught = [trained(f"hr-{n}", 0.9, teacher) for n in range(2)]
+    found = long_scores((), Notes(), [*taught, *alone])
+    assert found == {"hr-0": [0.0], "hr-1": [0.1], "hr-2": [0.2]}
