@@ -2,15 +2,15 @@
 
     python benchmarks/shared.py train --steps 1500 --seed 4 --folder WEIGHTS
     python benchmarks/shared.py judge --steps 1500 --seed 4 --folder WEIGHTS [--tune 75]
-    python benchmarks/shared.py train --refined sandwich --steps 1500 --seed 4 --folder WEIGHTS
+    python benchmarks/shared.py train --teacher-weight 0 --steps 1500 --seed 4 --folder WEIGHTS
     python benchmarks/shared.py table
 
 `train` teaches one set of weights for the grid of `benchmarks/tables/variants.py`: 512 networks
 drawn from it, none of them in the table of equal MACs, by the table's schedule and images. It
-goes on where it was stopped; `--refined` draws the networks of a step, or teaches them, in another
-way. `judge` judges by their slices the variants that have a truth in
-that table, after some steps of fine-tuning if asked, and adds rows to `tables/shared.csv`. `table`
-says how well all of that ranks, and what it costs.
+goes on where it was stopped; `--teacher-weight` is `schedule.shared.teacher_weight`. `judge` judges
+by their slices the variants that have a truth in that table, after some steps of fine-tuning if
+asked, and adds rows to `tables/shared.csv`. `table` says how well all of that ranks, and what it
+costs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.func import functional_call
 
 from benchmarks.fp32 import FP32, set_fp32
 from benchmarks.tables.fill import (
@@ -59,23 +57,24 @@ from hrnet_search.data.batches import Batches, validation_batches
 from hrnet_search.data.shapes import VERSION
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
-from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.shared import SharedTrainer, Strata, with_slices
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 
 ROWS = Path(__file__).parent / "tables" / "shared.csv"
 COLUMNS = (
-    "version", "variant", "bin", "params", "macs", "shared_steps", "shared_seed", "refined",
+    "version", "variant", "bin", "params", "macs", "shared_steps", "shared_seed", "teacher_weight",
     "shared_cpu_s", "tuned_steps", "tuned_lr", "miou", "soft_iou", "cross_entropy",
     "balanced_cross_entropy", "cpu_s", "precision", "torch",
 )  # fmt: skip
+WAY = ("teacher_weight", "shared_steps", "tuned_steps")
+"""Columns that say how a slice was learned, whatever the seed."""
+
 SIGNAL_COLUMNS = [name for name in SIGNALS if name in COLUMNS]
 POOL, STRATA = 512, 4
-TAUGHT = 0.5
-"""Of a loss, how much is of what another network says where it teaches."""
 
 
 def main() -> None:
@@ -86,7 +85,7 @@ def main() -> None:
     if options.what == "table":
         print("\n".join(about(read_table(options.table), read_table(options.rows))))
         return
-    trainer, seconds = trained(options.steps, options.seed, options.refined, options.folder)
+    trainer, seconds = trained(options.steps, options.seed, options.teacher_weight, options.folder)
     if options.what == "judge":
         judge(trainer, seconds, options)
 
@@ -96,9 +95,9 @@ def judge(trainer: SharedTrainer, seconds: float, options: argparse.Namespace) -
     known = {row["variant"] for row in read_table(options.table) if int(row["steps"]) == TRUTH}
     done = read_table(options.rows) if options.rows.exists() else []
     there = {_key(row) for row in done if row["version"] == str(VERSION)}
+    way = f"{options.teacher_weight:g}", str(options.steps), str(options.tune)
     for variant in read_variants():
-        key = (variant.id, *map(str, (options.steps, options.seed, options.refined, options.tune)))
-        if variant.id in known and key not in there:
+        if variant.id in known and (variant.id, str(options.seed), *way) not in there:
             _append(options.rows, row_of(trainer, variant, seconds, options))
 
 
@@ -117,7 +116,7 @@ def row_of(
     found = judge.judge()
     values = (
         VERSION, variant.id, variant.bin, variant.params, variant.macs, options.steps,
-        options.seed, options.refined, f"{seconds:.0f}", options.tune,
+        options.seed, f"{options.teacher_weight:g}", f"{seconds:.0f}", options.tune,
         options.lr if options.tune else 0,
         f"{found.rung.miou:.5f}", f"{found.signals.soft_iou:.5f}",
         f"{found.signals.cross_entropy:.5f}", f"{found.signals.balanced_cross_entropy:.5f}",
@@ -128,52 +127,18 @@ def row_of(
     return row
 
 
-class Sandwich(Strata):
-    """Draws the cheapest and the most expensive network of all, and others between."""
-
-    def draw(self, step: int) -> list[Architecture]:
-        _, *between, _ = super().draw(step)
-        return [self.strata[0][0], *between, self.strata[-1][-1]]
-
-
-class InPlace(SharedTrainer):
-    """Teaches the most expensive network by the labels, and the others by what it says too."""
-
-    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
-        *others, largest = self.strata.draw(self.step)
-        network, places = self._forms.of(largest)
-        with torch.no_grad():
-            said = functional_call(network, self.shared.at(places), images)
-        alone, share = self.data, 1 / (len(others) + 1)
-        by_both = replace(alone, distillation=Distillation(lambda _: said, 1.0, TAUGHT))
-        found = []
-        for one, taught_by in (*((other, by_both) for other in others), (largest, alone)):
-            self.data = taught_by
-            found.append(self._taught(one, images, labels, share))
-        losses = torch.stack(found)
-        self.strata_losses = tuple((losses / share).tolist())
-        return losses.sum()
-
-
-REFINED = {
-    "": (Strata, SharedTrainer),
-    "sandwich": (Sandwich, SharedTrainer),
-    "inplace": (Sandwich, InPlace),
-}
-"""Ways to draw the networks of a step, and to teach them: none, and those of slimmable networks."""
-
-
-def trained(steps: int, seed: int, refined: str, folder: Path) -> tuple[SharedTrainer, float]:
+def trained(
+    steps: int, seed: int, teacher_weight: float, folder: Path
+) -> tuple[SharedTrainer, float]:
     """Return shared weights at the end of their schedule, and the processor's seconds for them."""
     networks, macs = pool()
     torch.manual_seed(seed)
     table = [variant.architecture for variant in read_variants()]
     shared = SharedNetwork.of([*networks, *table], CLASSES)
-    schedule = schedule_of(steps)
-    draws, teaches = REFINED[refined]
-    strata = draws(networks, macs, STRATA, seed)
-    trainer = teaches(shared, strata, table[0], data(schedule, seed), schedule)
-    checkpoints = Checkpoints(folder / f"shared-{steps}-{seed}{refined}", every_s=60)
+    schedule = replace(schedule_of(steps), teacher_weight=teacher_weight)
+    strata = Strata(networks, macs, STRATA, seed, bool(teacher_weight))
+    trainer = SharedTrainer(shared, strata, table[0], data(schedule, seed), schedule)
+    checkpoints = Checkpoints(folder / f"shared-{steps}-{seed}-{teacher_weight:g}", every_s=60)
     before, start = 0.0, time.process_time()
     if found := checkpoints.load():
         before = found["cpu_s"]
@@ -259,14 +224,14 @@ def alone(table: Table) -> Iterator[Candidate]:
 def by_slices(table: Table, variants: list[str], rows: list[Row]) -> Iterator[Candidate]:
     """Yield each length of the shared weights, with each fine-tuning, over their seeds."""
     truth = table.truth()
-    ways = {(r["refined"], int(r["shared_steps"]), int(r["tuned_steps"])) for r in rows}
-    for refined, steps, tuned in sorted(ways):
-        way = refined, str(steps), str(tuned)
-        own = [r for r in rows if (r["refined"], r["shared_steps"], r["tuned_steps"]) == way]
+    ways = {(r["teacher_weight"], int(r["shared_steps"]), int(r["tuned_steps"])) for r in rows}
+    for weight, steps, tuned in sorted(ways):
+        way = weight, str(steps), str(tuned)
+        own = [r for r in rows if tuple(r[column] for column in WAY) == way]
         once = np.mean([float(r["shared_cpu_s"]) for r in own])
         seconds = float(np.mean([float(r["cpu_s"]) for r in own]))
-        how = f", {refined}" if refined else ""
-        name = f"slices of {steps} steps{how} ({once:.0f} s), {tuned} of its own"
+        taught = f", teacher {weight}" if weight != "0" else ""
+        name = f"slices of {steps} steps{taught} ({once:.0f} s), {tuned} of its own"
         for signal in SIGNAL_COLUMNS:
             scores = np.array(list(_by_seed(own, variants, signal))) * SIGNALS[signal]
             yield Candidate(name, signal, scores, np.broadcast_to(truth, scores.shape), seconds)
@@ -307,9 +272,7 @@ def _by_seed(rows: list[Row], variants: list[str], signal: str) -> Iterator[list
 
 
 def _key(row: Row) -> tuple[str, ...]:
-    return tuple(
-        row[name] for name in ("variant", "shared_steps", "shared_seed", "refined", "tuned_steps")
-    )
+    return tuple(row[column] for column in ("variant", "shared_seed", *WAY))
 
 
 def _append(path: Path, row: Row) -> None:
@@ -327,7 +290,7 @@ def _options() -> argparse.Namespace:
     add("what", choices=("train", "judge", "table"))
     add("--steps", type=int, default=1500, help="of the shared weights")
     add("--seed", type=int, default=4, help="of them; the table's own are 0 to 3")
-    add("--refined", choices=REFINED, default="", help="how networks are drawn and taught")
+    add("--teacher-weight", type=float, default=TEACHER_WEIGHT, help="of the loss of the others")
     add("--folder", type=Path, help="of their checkpoints")
     add("--tune", type=int, default=0, help="steps of fine-tuning of each network")
     add("--lr", type=float, default=0.002, help="at which it starts, and falls to zero")

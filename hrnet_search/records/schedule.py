@@ -36,7 +36,9 @@ LIBRARY_ONLY = (
 )  # fmt: skip
 """Fields of Schedule that configs of the HRNet library set; part of an identity where they do."""
 
-SHARED_KEYS = ("networks", "init_networks", "init_warmup")
+SHARED_KEYS = (
+    "networks", "teacher_weight", "init_networks", "init_warmup", "init_teacher_weight",
+)  # fmt: skip
 """Fields of Schedule that are part of an identity where they are set, as `WHERE_SET` are."""
 
 ONE_IMAGE = "a larger crop, or two images or more in each part of a batch"
@@ -63,11 +65,12 @@ class Schedule:
     study's base, which is trained first, for `init_steps` steps at the learning rate `init_lr`;
     0: as a variant), `shared` (slices of weights that all variants share, which are trained first:
     for `init_steps` steps, each of which teaches `init_networks` networks, with a warm-up of
-    `init_warmup`), `pretrained` (the file that the base's config names), a weight file or
-    `trial:KEY`. Weights are known by `init_fingerprint`;
+    `init_warmup`; `init_teacher_weight` as `teacher_weight` below), `pretrained` (the file that
+    the base's config names), a weight file or `trial:KEY`. Weights are known by `init_fingerprint`;
     `init_path`, where they lie, is not part of the identity. `networks` is how many networks a
-    step teaches by weights that they share; 0: one, by its own. Of 0 `steps` nothing is trained:
-    a network is judged as it starts.
+    step teaches by weights that they share; 0: one, by its own; with a `teacher_weight` the
+    cheapest and the most expensive are always among them, and what the latter says counts so much
+    of the loss of the others. Of 0 `steps` nothing is trained: a network is judged as it starts.
 
     The rest is what the HRNet library's own trainer does beside all this: parameters whose names
     hold one of `fast_keys` learn at `fast_lr` times the rate; scale 1 makes the longer side of an
@@ -105,7 +108,9 @@ class Schedule:
     init_lr: float = 0.0
     init_networks: int = 0
     init_warmup: int = 0
+    init_teacher_weight: float = 0.0
     networks: int = 0
+    teacher_weight: float = 0.0
     init_fingerprint: str = ""
     init_path: str = ""
     nesterov: bool = False
@@ -140,7 +145,7 @@ class Schedule:
         Where variants start from what is trained first, at its learning rate.
         """
         fresh = replace(self, init=NO_INIT, init_steps=0, init_lr=0.0)
-        fresh = replace(fresh, init_networks=0, init_warmup=0)
+        fresh = replace(fresh, init_networks=0, init_warmup=0, init_teacher_weight=0.0)
         return replace(fresh, init_fingerprint="", init_path="", lr=self.init_lr or self.lr)
 
     @property

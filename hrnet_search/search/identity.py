@@ -85,7 +85,8 @@ def _where_set(plan: Plan) -> dict[str, Any]:
         found[FIDELITY] = plan.fidelity
     if own := plan.slices:
         found[EVALUATOR] = SHARED
-        found["schedule.shared"] = [own.init_steps, own.init_networks, own.init_warmup]
+        taught = [own.init_teacher_weight] if own.init_teacher_weight else []
+        found["schedule.shared"] = [own.init_steps, own.init_networks, own.init_warmup, *taught]
     if plan.earlier:
         found[LEARN_FROM] = [f"{study.name} ({study.study})" for study in plan.earlier]
     return found

@@ -90,7 +90,12 @@ def base_schedule(schedule: Schedule) -> Schedule:
     first = replace(schedule.from_scratch(), steps=schedule.init_steps or schedule.steps)
     if schedule.init != SHARED_INIT:
         return first
-    return replace(first, networks=schedule.init_networks, warmup=schedule.init_warmup)
+    return replace(
+        first,
+        networks=schedule.init_networks,
+        teacher_weight=schedule.init_teacher_weight,
+        warmup=schedule.init_warmup,
+    )
 
 
 def networks_that_share(space: SearchSpace) -> tuple[Architecture, ...]:

@@ -20,7 +20,7 @@ from hrnet_search.records.schedule import (
     Schedule,
 )
 from hrnet_search.records.trial import TRIAL_KEY, TrialKey
-from hrnet_search.space.kinds import Integer, Keys, Kind, OneOf, Schema, Text
+from hrnet_search.space.kinds import Integer, Keys, Kind, Number, OneOf, Schema, Text
 from hrnet_search.space.reader import Reader
 
 WORDS = (NO_INIT, BASE_INIT, SHARED_INIT, PRETRAINED_INIT)
@@ -38,10 +38,16 @@ MOST_STEPS = 10**8
 SHARED_LENGTH, USUAL_NETWORKS, MOST_NETWORKS = 5, 4, 64
 """Steps of shared weights for each of a variant's, and how many networks one of them teaches."""
 
-SHARED: dict[str, Kind[int]] = {
-    "steps": Integer(1, MOST_STEPS),
-    "networks": Integer(1, MOST_NETWORKS),
+TEACHER_WEIGHT, FEWEST_TAUGHT = 0.5, 3
+"""How much the teacher of a step of shared weights counts, where it has so many networks: two of
+them are always the same."""
+
+SHARED_STEPS, SHARED_NETWORKS = Integer(1, MOST_STEPS), Integer(1, MOST_NETWORKS)
+SHARED: dict[str, Kind[Any]] = {
+    "steps": SHARED_STEPS,
+    "networks": SHARED_NETWORKS,
     "warm": Integer(0, MOST_STEPS - 1),
+    "teacher_weight": Number(0, 1),
 }
 
 
@@ -92,23 +98,38 @@ class Shared(Kind[dict[str, Any]]):
     @property
     def usual(self) -> dict[str, Any]:
         return self._fields(
-            min(SHARED_LENGTH * self.steps, MOST_STEPS), USUAL_NETWORKS, self.warmup
+            min(SHARED_LENGTH * self.steps, MOST_STEPS),
+            USUAL_NETWORKS,
+            self.warmup,
+            TEACHER_WEIGHT,
         )
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> dict[str, Any]:
         section = Keys(SHARED).read(reader, node, path)
-        steps = section.take("steps", SHARED["steps"], self.usual["init_steps"])
-        networks = section.take("networks", SHARED["networks"], USUAL_NETWORKS)
+        steps = section.take("steps", SHARED_STEPS, self.usual["init_steps"])
+        networks = section.take("networks", SHARED_NETWORKS, USUAL_NETWORKS)
         warm = section.take("warm", Integer(0, steps - 1), min(self.warmup, steps - 1))
-        return self._fields(steps, networks, warm)
+        usual = TEACHER_WEIGHT if networks >= FEWEST_TAUGHT else 0.0
+        weight = section.take("teacher_weight", Number(0, 1), usual)
+        if weight and networks < FEWEST_TAUGHT:
+            wrong = f"of {networks} networks a step none would be drawn between two that always are"
+            allowed = f"networks: {FEWEST_TAUGHT} or more, or teacher_weight: 0"
+            key = "teacher_weight"
+            reader.fault(section.key_node(key), section.where(key), wrong, allowed)
+        return self._fields(steps, networks, warm, weight)
 
     @property
     def schema(self) -> Schema:
         return Keys(SHARED).schema
 
     @staticmethod
-    def _fields(steps: int, networks: int, warm: int) -> dict[str, Any]:
-        return {"init_steps": steps, "init_networks": networks, "init_warmup": warm}
+    def _fields(steps: int, networks: int, warm: int, weight: float) -> dict[str, Any]:
+        return {
+            "init_steps": steps,
+            "init_networks": networks,
+            "init_warmup": warm,
+            "init_teacher_weight": weight,
+        }
 
 
 def init_path(named: str, space_file: str, base: Config) -> str:

@@ -32,7 +32,10 @@ def test_shared_weights_are_part_of_an_identity_only_where_there_are_some() -> N
     assert SCHEDULE.id == "sc-2646b7bafc22"
     shared = replace(SCHEDULE, init="shared", init_steps=9, init_networks=4)
     ids = {SCHEDULE.id, replace(SCHEDULE, networks=4).id, shared.id}
-    assert len(ids | {replace(shared, init_networks=2).id, replace(shared, init_warmup=1).id}) == 5
+    taught = replace(shared, init_teacher_weight=0.5)
+    ids |= {replace(shared, init_networks=2).id, replace(shared, init_warmup=1).id, taught.id}
+    assert len(ids | {replace(SCHEDULE, networks=4, teacher_weight=0.5).id}) == 7
+    assert taught.from_scratch().id == SCHEDULE.id
     assert shared.from_scratch().id == SCHEDULE.id
 
 

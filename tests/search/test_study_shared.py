@@ -80,14 +80,15 @@ def test_another_way_to_train_them_is_another_study(tmp_path: Path) -> None:
     first = plan_of(space(tmp_path, "shared"), tmp_path / "study")
     assert first.base is not None
     assert (first.base.steps, first.base.networks, first.base.lr) == (1500, 4, 0.05)
+    assert first.base.teacher_weight == 0.5
     assert first.schedule.lr == 0.02
     keys = {first.schedule.id}
-    for changed in ("steps: 900", "networks: 2", "warm: 7"):
+    for changed in ("steps: 900", "networks: 3", "warm: 7", "teacher_weight: 0"):
         other = plan_of(space(tmp_path, f"shared, shared: {{{changed}}}"), tmp_path / "study")
         assert other.base is not None
         keys.add(other.schedule.id)
         again = plan_of(space(tmp_path, f"shared, shared: {{{changed}}}"), tmp_path / "elsewhere")
         assert again.schedule.id == other.schedule.id
-    assert len(keys) == 4
+    assert len(keys) == 5
     assert first.long_schedule.init == "none"
     assert (first.long_schedule.networks, first.long_schedule.lr) == (0, 0.05)

@@ -101,16 +101,20 @@ def test_initial_weights_are_none_a_base_a_trial_or_a_file_beside_the_space(
 def test_shared_weights_are_trained_as_the_file_says(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
 
-    def read(schedule: str) -> tuple[int, int, int]:
+    def read(schedule: str) -> tuple[int, int, int, float]:
         path.write_text(GOOD.replace("steps: 300", schedule))
         found = load_space_file(path).schedule
-        return found.init_steps, found.init_networks, found.init_warmup
+        way = found.init_steps, found.init_networks, found.init_warmup
+        return *way, found.init_teacher_weight
 
-    assert read("steps: 300, init: shared") == (1500, 4, 0)
-    assert read("steps: 300, init: shared, warmup: 20") == (1500, 4, 20)
-    assert read("steps: 300, init: shared, shared: {steps: 9, networks: 2, warm: 3}") == (9, 2, 3)
-    assert read("steps: 300, init: shared, warmup: 20, shared: {steps: 9}") == (9, 4, 8)
-    assert read("steps: 300") == (0, 0, 0)
+    assert read("steps: 300, init: shared") == (1500, 4, 0, 0.5)
+    assert read("steps: 300, init: shared, warmup: 20") == (1500, 4, 20, 0.5)
+    few = "steps: 300, init: shared, shared: {steps: 9, networks: 2, warm: 3}"
+    assert read(few) == (9, 2, 3, 0)
+    assert read("steps: 300, init: shared, warmup: 20, shared: {steps: 9}") == (9, 4, 8, 0.5)
+    assert read("steps: 300, init: shared, shared: {teacher_weight: 0}") == (1500, 4, 0, 0)
+    assert read("steps: 300, init: shared, shared: {networks: 3, teacher_weight: 1}")[3] == 1
+    assert read("steps: 300") == (0, 0, 0, 0)
     path.write_text(GOOD.replace("steps: 300", "steps: 300, init: shared, init_lr: 0.3"))
     schedule = load_space_file(path).schedule
     assert (schedule.init_lr, schedule.lr) == (0.3, 0.02)
@@ -213,6 +217,12 @@ WRONG = [
     ("steps: 300", "init: shared, shared: {networks: 0}", "shared.networks: 0 is not allowed"),
     ("steps: 300", "init: shared, shared: {networks: 65}", "an integer from 1 to 64"),
     ("steps: 300", "init: shared, shared: {steps: 9, warm: 9}", "an integer from 0 to 8"),
+    ("steps: 300", "init: shared, shared: {teacher_weight: 1.1}", "a number from 0 to 1"),
+    (
+        "steps: 300",
+        "init: shared, shared: {networks: 2, teacher_weight: 0.5}",
+        "teacher_weight: of 2 networks a step none would be drawn between two that always are",
+    ),
     ("[16, 18, 24]", "[16, 18, 16]", "4:19: vary.width: 16 is repeated"),
     ("[16, 18, 24]", "[16, 18, 2000]", "vary.width: no valid variant can use the level 2000"),
     ("[16, 18, 24]", "16", "vary.width: is not a list"),

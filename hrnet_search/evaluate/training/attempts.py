@@ -210,7 +210,7 @@ def shared_trainer(
         torch.manual_seed(seed)
         shared = SharedNetwork.of(networks, classes).to(device)
     macs = [cost(network, schedule.crop, classes).macs for network in networks]
-    strata = Strata(networks, macs, schedule.networks, seed)
+    strata = Strata(networks, macs, schedule.networks, seed, bool(schedule.teacher_weight))
     note = f"weights that {len(networks)} networks share, {len(strata.strata)} a step"
     return SharedTrainer(shared, strata, task.architecture, data, schedule, parts), (note,)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.steps import Judgement, Steps, TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import HighResolutionNet, build
@@ -25,15 +26,26 @@ class Strata:
     """Draws networks by cost: at each step one of each stratum, all of them as likely.
 
     `architectures` and their `macs` are in any order; strata hold as many each, from the
-    cheapest to the most expensive. A draw is a pure function of the seed and the step.
+    cheapest to the most expensive. With `ends` these two are strata of their own, drawn at each
+    step. A draw is a pure function of the seed and the step.
     """
 
     def __init__(
-        self, architectures: Sequence[Architecture], macs: Sequence[int], count: int, seed: int
+        self,
+        architectures: Sequence[Architecture],
+        macs: Sequence[int],
+        count: int,
+        seed: int,
+        ends: bool = False,
     ) -> None:
         assert architectures, "there is something to draw"
-        order = sorted(range(len(macs)), key=lambda i: (macs[i], architectures[i].id))
-        parts = np.array_split(order, min(count, len(order)))
+        assert count > 2 or not ends, "there are draws between the ends"
+        order = np.array(sorted(range(len(macs)), key=lambda i: (macs[i], architectures[i].id)))
+        count = min(count, len(order))
+        if ends and count > 2:
+            parts = [order[:1], *np.array_split(order[1:-1], count - 2), order[-1:]]
+        else:
+            parts = np.array_split(order, count)
         self.strata: list[list[Architecture]] = [
             [architectures[i] for i in part.tolist()] for part in parts
         ]
@@ -49,7 +61,9 @@ class SharedTrainer(Steps):
     """Shared weights on their way through a schedule: a step teaches one network a stratum.
 
     All networks of a step see the same batch, and their losses count alike. One is in memory at
-    a time. `judge` is of the slices of `judged`.
+    a time. With a `teacher_weight` the most expensive of them learns from the labels alone, and
+    the others so much from what it says (in-place distillation, Yu and Huang 2019,
+    arXiv:1903.05134). `judge` is of the slices of `judged`.
     """
 
     partial = True
@@ -77,24 +91,48 @@ class SharedTrainer(Steps):
         return replace(judged, rung=rung, judged=averages)
 
     def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
-        drawn = self.strata.draw(self.step)
-        shares = [self._taught(network, images, labels, 1 / len(drawn)) for network in drawn]
-        found = torch.stack(shares)
-        self.strata_losses = tuple((found * len(drawn)).tolist())
+        *others, teacher = self.strata.draw(self.step)
+        share, weight = 1 / (len(others) + 1), self.schedule.teacher_weight
+        said: list[Tensor] = []
+        last = self._taught(teacher, images, labels, share, said=said)
+        shares = [
+            self._taught(other, images, labels, share, _of_parts(said, weight) if weight else None)
+            for other in others
+        ]
+        found = torch.stack([*shares, last])
+        self.strata_losses = tuple((found / share).tolist())
         return found.sum()
 
     def _taught(
-        self, architecture: Architecture, images: Tensor, labels: Tensor, weight: float
+        self,
+        architecture: Architecture,
+        images: Tensor,
+        labels: Tensor,
+        weight: float,
+        distillation: Distillation | None = None,
+        said: list[Tensor] | None = None,
     ) -> Tensor:
-        """Add a network's share of the gradients of a step, and return that of its loss."""
+        """Add a network's share of the gradients of a step, and return that of its loss.
+
+        `said` takes its logits of each part.
+        """
         network, places = self._forms.of(architecture)
 
         def forward(part: Tensor) -> Tensor | tuple[Tensor, ...]:
             found: Tensor | tuple[Tensor, ...]
             found = functional_call(network, self.shared.at(places), part)
+            if said is not None:
+                said.append((found[-1] if isinstance(found, tuple) else found).detach())
             return found
 
-        return self._descend(forward, architecture.align_corners, images, labels, weight)
+        aligned = architecture.align_corners
+        return self._descend(forward, aligned, images, labels, weight, distillation)
+
+
+def _of_parts(said: Sequence[Tensor], weight: float) -> Distillation:
+    """Return what teaches by what was said of each part of a batch, in the order of the parts."""
+    parts = iter(said)
+    return Distillation(lambda _: next(parts), 1.0, weight)
 
 
 class _Forms:

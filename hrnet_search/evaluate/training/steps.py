@@ -157,23 +157,28 @@ class Steps(ABC):
         images: Tensor,
         labels: Tensor,
         weight: float = 1.0,
+        distillation: Distillation | None = None,
     ) -> Tensor:
-        """Add `weight` times the gradients of a batch's loss in its parts; return that loss."""
+        """Add `weight` times the gradients of a batch's loss in its parts; return that loss.
+
+        `distillation` has a teacher that is asked of each part, one after the other.
+        """
         loss_of = Loss(self.schedule, self.data.class_weights, aligned, self.ranks)
         loss = torch.zeros((), device=self._device)
         for part, truth in zip(self._parts(images), self._parts(labels), strict=True):
             whole = truth if self.parts == 1 else labels
             outputs = self._outputs(forward, part)
             one = loss_of.of_part(outputs, truth, whole)
-            one = self._distilled(one, outputs[-1], part) * weight
+            one = self._distilled(one, outputs[-1], part, distillation) * weight
             self._descent.backward(one)
             loss += one.detach()
             heartbeat.beat()
         return loss
 
-    def _distilled(self, loss: Tensor, logits: Tensor, part: Tensor) -> Tensor:
+    def _distilled(
+        self, loss: Tensor, logits: Tensor, part: Tensor, distillation: Distillation | None
+    ) -> Tensor:
         """Return what a part adds to the loss of a batch, with what its teacher says of it."""
-        distillation = self.data.distillation
         if distillation is None:
             return loss
         share = len(part) / self.schedule.batch  # of all parts, in all processes

@@ -119,7 +119,8 @@ class Trainer(Steps):
 
     def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
         aligned = self.network.architecture.align_corners
-        return self._descend(self._forward, aligned, images, labels)
+        teacher = self.data.distillation
+        return self._descend(self._forward, aligned, images, labels, distillation=teacher)
 
     def _recalibrate(self) -> None:
         batches = -(-RECALIBRATION_IMAGES // self.schedule.batch)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from evaluate.training.test_train import DATA, SCHEDULE, always, equal_states
 from made_up import TINY
 from torch import Tensor
+from torch.func import functional_call
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
@@ -20,6 +22,7 @@ from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.shared import (
     SharedTrainer,
     Strata,
+    _Forms,
     judged_by_slices,
     with_slices,
 )
@@ -76,6 +79,71 @@ def test_each_step_draws_one_network_of_each_stratum() -> None:
 
 def test_strata_are_never_empty() -> None:
     assert [len(s) for s in Strata(SPACE[:3], MACS[:3], 4, seed=0).strata] == [1, 1, 1]
+
+
+def test_ends_are_drawn_at_each_step_and_all_others_between_them() -> None:
+    ends = Strata(SPACE, MACS, 4, seed=1, ends=True)
+    assert ends.strata == [[wide(2)], [wide(3), wide(4)], [wide(5)], [wide(6)]]
+    assert {ends.draw(step)[1].id for step in range(30)} == {wide(3).id, wide(4).id}
+    for count in (3, 4, 9):
+        few = Strata(SPACE[:2], MACS[:2], count, seed=1, ends=True)
+        assert few.strata == [[wide(2)], [wide(6)]]
+    assert Strata(SPACE[:1], MACS[:1], 4, seed=1, ends=True).draw(0) == [wide(6)]
+
+
+def test_the_most_expensive_teaches_the_others_by_what_it_says_of_each_part() -> None:
+    schedule, parts = replace(SCHEDULE, teacher_weight=0.25), 2
+    strata = Strata(SPACE, MACS, 3, seed=3, ends=True)
+    taught = SharedTrainer(shared_of(SPACE), strata, wide(6), DATA, schedule, parts)
+    alone = replace(schedule, teacher_weight=0.0)
+    plain = SharedTrainer(shared_of(SPACE), strata, wide(6), DATA, alone, parts)
+    drawn, images = strata.draw(0), DATA.batch(0)[0]
+    shared = shared_of(SPACE)
+
+    def said(architecture: Architecture) -> list[Tensor]:
+        network = with_slices(shared, architecture).train()
+        with torch.no_grad():
+            return [network(part) for part in images.chunk(parts)]
+
+    teacher = said(drawn[-1])
+    taught.advance(), plain.advance()
+    assert taught.strata_losses[-1] == plain.strata_losses[-1]
+    for place, student in enumerate(drawn[:-1]):
+        divergence = torch.stack([
+            (t.softmax(1) * (t.log_softmax(1) - s.log_softmax(1))).sum(1).mean()
+            for t, s in zip(teacher, said(student), strict=True)
+        ]).mean()  # fmt: skip
+        wanted = 0.75 * plain.strata_losses[place] + 0.25 * divergence.item()
+        assert taught.strata_losses[place] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_what_a_teacher_said_passes_no_gradient_to_it() -> None:
+    shared, schedule = shared_of(SPACE), replace(SCHEDULE, teacher_weight=1.0)
+    strata = Strata(SPACE, MACS, 3, seed=3, ends=True)
+    one, (images, labels) = SharedTrainer(shared, strata, wide(6), DATA, schedule), DATA.batch(0)
+    one._gradients(images, labels)
+    own = shared_of(SPACE)
+    *others, teacher = strata.draw(0)
+    forms = _Forms(CLASSES)
+
+    def said(architecture: Architecture) -> Tensor:
+        network, places = forms.of(architecture)
+        found = functional_call(network, own.at(places), images)
+        assert isinstance(found, Tensor)
+        return found
+
+    taught = said(teacher)
+    whole = F.interpolate(taught, labels.shape[-2:], mode="bilinear")
+    loss = F.cross_entropy(whole, labels, ignore_index=255)
+    for other in others:
+        target = taught.detach().log_softmax(1)
+        pixels = F.kl_div(said(other).log_softmax(1), target, reduction="none", log_target=True)
+        loss = loss + pixels.sum(1).mean()
+    (loss / 3).backward()  # type: ignore[no-untyped-call]
+    for name, weight in own.named_parameters():
+        torch.testing.assert_close(
+            shared.get_parameter(name).grad, weight.grad, rtol=1e-3, atol=1e-6
+        )
 
 
 def test_a_network_alone_learns_what_it_would_learn_by_itself() -> None:
