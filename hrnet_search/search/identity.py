@@ -16,9 +16,10 @@ from hrnet_search.goals import AT_LEAST
 from hrnet_search.records.accuracy import LEARN_FROM, MIOU, SIGNAL
 from hrnet_search.records.data_spec import NO_IDENTITY
 from hrnet_search.records.latency import TORCH
-from hrnet_search.records.schedule import NO_INIT, Schedule
+from hrnet_search.records.schedule import NO_INIT, SHARED_INIT, TRAINED_FIRST, Schedule
 from hrnet_search.records.search_options import ALONE, EVALUATOR, FIDELITY, SHARED, STOP_EARLY
 from hrnet_search.search.plan import Plan
+from hrnet_search.space.initial_weights import SHARED_FIELDS
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
 from hrnet_search.store.notes import Notes
@@ -199,8 +200,12 @@ def training_leaves(schedule: Schedule) -> dict[str, Any]:
     beside = ("data", "fingerprint", "init_fingerprint", "init_path")
     plain = asdict(schedule)
     found = {f"schedule.{key}": value for key, value in plain.items() if key not in beside}
-    if weights := schedule.init_fingerprint:
+    # That of weights which are trained first follows from all the rest.
+    if (weights := schedule.init_fingerprint) and schedule.init not in TRAINED_FIRST:
         found["schedule.init"] = f"{schedule.init} ({weights})"
+    if schedule.init == SHARED_INIT:
+        for field, key in SHARED_FIELDS.items():
+            found[f"schedule.shared.{key}"] = found.pop(f"schedule.{field}")
     for key, value in plain["data"].items():
         if key in IMAGES and value:
             found[f"data.{IMAGES[key]}"] = value

@@ -51,6 +51,15 @@ SHARED: dict[str, Kind[Any]] = {
 }
 
 
+SHARED_FIELDS = {
+    "init_steps": "steps",
+    "init_networks": "networks",
+    "init_warmup": "warm",
+    "init_teacher_weight": "teacher_weight",
+}
+"""Fields of a schedule by which shared weights are trained, and their keys in `schedule.shared`."""
+
+
 @dataclass(frozen=True)
 class Init(Kind[tuple[str, str]]):
     """What variants start from, and the weight file if one is named.
@@ -97,12 +106,8 @@ class Shared(Kind[dict[str, Any]]):
 
     @property
     def usual(self) -> dict[str, Any]:
-        return self._fields(
-            min(SHARED_LENGTH * self.steps, MOST_STEPS),
-            USUAL_NETWORKS,
-            self.warmup,
-            TEACHER_WEIGHT,
-        )
+        steps = min(SHARED_LENGTH * self.steps, MOST_STEPS)
+        return _fields(steps, USUAL_NETWORKS, self.warmup, TEACHER_WEIGHT)
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> dict[str, Any]:
         section = Keys(SHARED).read(reader, node, path)
@@ -116,20 +121,15 @@ class Shared(Kind[dict[str, Any]]):
             allowed = f"networks: {FEWEST_TAUGHT} or more, or teacher_weight: 0"
             key = "teacher_weight"
             reader.fault(section.key_node(key), section.where(key), wrong, allowed)
-        return self._fields(steps, networks, warm, weight)
+        return _fields(steps, networks, warm, weight)
 
     @property
     def schema(self) -> Schema:
         return Keys(SHARED).schema
 
-    @staticmethod
-    def _fields(steps: int, networks: int, warm: int, weight: float) -> dict[str, Any]:
-        return {
-            "init_steps": steps,
-            "init_networks": networks,
-            "init_warmup": warm,
-            "init_teacher_weight": weight,
-        }
+
+def _fields(steps: int, networks: int, warm: int, weight: float) -> dict[str, Any]:
+    return dict(zip(SHARED_FIELDS, (steps, networks, warm, weight), strict=True))
 
 
 def init_path(named: str, space_file: str, base: Config) -> str:

@@ -14,6 +14,7 @@ from search.test_initial_weights import space
 from hrnet_search.arch.cost import cost
 from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
+from hrnet_search.search.identity import differing, training_leaves
 from hrnet_search.search.initial_weights import base_schedule, networks_that_share
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.settled_plan import plan_of
@@ -90,5 +91,12 @@ def test_another_way_to_train_them_is_another_study(tmp_path: Path) -> None:
         again = plan_of(space(tmp_path, f"shared, shared: {{{changed}}}"), tmp_path / "elsewhere")
         assert again.schedule.id == other.schedule.id
     assert len(keys) == 5
+    leaves = [
+        training_leaves(replace(first.schedule, init_teacher_weight=weight)) for weight in (0.5, 0)
+    ]
+    differs = differing(*reversed(leaves), tmp_path)
+    (key,) = differs
+    assert key == "schedule.shared.teacher_weight"
+    assert differs[key].startswith("is 0.5, was 0 when")
     assert first.long_schedule.init == "none"
     assert (first.long_schedule.networks, first.long_schedule.lr) == (0, 0.05)
