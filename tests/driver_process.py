@@ -23,9 +23,9 @@ for waiting in store.running():
 print("ready", flush=True)
 while True:
     store.ask(ask(number))
-    print("asked", number, flush=True)
+    print(f"asked {{number}}\\n", end="", flush=True)  # in one piece: a kill cuts between pieces
     store.finish(number, result(number))
-    print("finished", number, flush=True)
+    print(f"finished {{number}}\\n", end="", flush=True)
     number += 1
 """
 

@@ -241,5 +241,5 @@ def test_a_browser_shows_a_trial_that_ends_by_itself(make_study: MakeStudy, tmp_
         make_study((network(10), result(2)))
         began = time.monotonic()
         browser.wait("document.body?.innerText.includes('2 trials: 2 completed')")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15  # it asks every 2 s; a busy machine loads it slowly
         assert all(url.startswith(f"http://127.0.0.1:{server.port}/") for url in browser.requests())
