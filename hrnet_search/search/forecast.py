@@ -16,6 +16,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import counted
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS
+from hrnet_search.evaluate.training.train import RECALIBRATION_IMAGES
 from hrnet_search.records.search_options import THAW
 from hrnet_search.records.trial import COMPLETED, INFEASIBLE, PAUSED, TrialResult
 from hrnet_search.search.confirm.phase import SEARCHED_FROM
@@ -31,13 +32,14 @@ from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.fidelity.expected import first_study
 from hrnet_search.search.first_measurements import untrained_variants
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.probe import PROBE_S, Training, timed
+from hrnet_search.search.probe import PROBE_S, Training, in_steps, timed
 from hrnet_search.search.run import spent_of
+from hrnet_search.search.slices import judged_of
 from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.time_budget import HOUR, spelt
 from hrnet_search.space.generate import generate, generate_points
 from hrnet_search.store.study import Study
-from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SHORT
+from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SHORT, SLICES
 
 LEAST_DOUBT = 0.15
 """Share by which hours are in doubt whatever was measured: a machine has other work too."""
@@ -61,14 +63,15 @@ LEAN = 0.5
 class Done:
     """What of a study is done: `trials` that have ended, of which `searched` did not confirm.
 
-    `short` are those of a first study, beside them. `base` says that what all variants start
-    from is trained, `measured` that what is measured before the first trial is; `spent` are device
-    seconds.
+    `short` are those of a first study, beside them, `judged` networks by slices. `base` says that
+    what all variants start from is trained, `measured` that what is measured before the first
+    trial is; `spent` are device seconds.
     """
 
     trials: int = 0
     searched: int = 0
     short: int = 0
+    judged: int = 0
     base: bool = False
     measured: bool = False
     spent: float = 0.0
@@ -83,7 +86,7 @@ class Forecast:
 
     `seconds` are of devices, (least, expected, most), up to `first` of them before the first
     trial; `trials` those that are counted, by what `basis` says, and `short` come before them in a
-    first study. Of a budget in hours `trials` are
+    first study, or `judged` networks by slices. Of a budget in hours `trials` are
     as many as should end in it, `between` the fewest and the most, `each` the seconds of one.
     `whole` says that they are all that there is to try. `disk` are bytes of weights and checkpoints
     together.
@@ -100,6 +103,7 @@ class Forecast:
     first: float = 0.0
     whole: bool = False
     short: int = 0
+    judged: int = 0
 
     def lines(self) -> list[str]:
         """Return it for people to read."""
@@ -110,6 +114,7 @@ class Forecast:
         else:
             said = counted(self.trials, "trial")
             said += f" after {counted(self.short, 'short one')}" if self.short else ""
+            said += f" after {counted(self.judged, 'network')} by slices" if self.judged else ""
             said += f": about {spelt(expected)} of device time"
             said += f" ({spelt(least)} to {spelt(most)})"
             wall = f"about {spelt(expected / self.workers)}"
@@ -142,6 +147,9 @@ def forecast(
         # A step of weights that many share is a step of each network that learns in it.
         one = durations.expected(_cost(plan, plan.space.base), plan.base.steps)
         base = one * max(1, plan.base.networks)
+    judged = max(0, judged_of(plan.space) - done.judged) if plan.slices else 0
+    if judged:
+        base += judged * _judging(plan, fmean([durations.expected(one, 1) for one in costs] or [0]))
     doubt = max(LEAST_DOUBT, durations.spread) + (LEAN * pstdev(each) / mean if mean else 0.0)
     if plan.hours:
         found = _of_hours(plan, mean, doubt, base, done)
@@ -150,7 +158,15 @@ def forecast(
         first = fmean([durations.expected(one, steps) for one in costs] or [0.0])
         found = _of_trials(plan, mean, doubt, base, done, (short, short * first))
     disk = disk_of(plan, costs, found.trials, workers, done)
-    return replace(found, disk=disk, basis=basis, workers=workers)
+    return replace(found, disk=disk, basis=basis, workers=workers, judged=judged)
+
+
+def _judging(plan: Plan, step: float) -> float:
+    """Return the seconds of a judgement by slices, by those of a step: statistics, and all images.
+
+    It takes a share of what a trial takes besides its steps, as a step does here.
+    """
+    return step * in_steps(RECALIBRATION_IMAGES + plan.data.val.images, plan.schedule)
 
 
 def _of_trials(
@@ -295,6 +311,7 @@ def counted_as_done(ended: Iterable[tuple[str, TrialResult]], paused: int) -> Do
         trials=of[SEARCH] + of[CONFIRM],
         searched=of[SEARCH],
         short=of[SHORT] + paused,
+        judged=of[SLICES],
         base=bool(of[BASE]),
     )
 

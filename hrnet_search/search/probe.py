@@ -114,13 +114,18 @@ def _seconds(one: Training, worker: Worker, end: float, least: int = 0) -> float
     return max(0.0, rest) + judge * len(one.rungs) + step * one.schedule.steps
 
 
+def in_steps(images: int, schedule: Schedule) -> float:
+    """Return as how many steps of training it takes to judge by that many images, about."""
+    data = schedule.data
+    pixels = images * prod(data.size or largest_sizes(data)["val"])
+    return FORWARD * pixels / (schedule.batch * prod(schedule.crop))
+
+
 def _step(marks: list[float], began: float) -> float:
     """Return the seconds of a step, of which the ends are known."""
     return median([b - a for a, b in pairwise(marks)] or [marks[0] - began])
 
 
 def _judging(one: Training, step: float) -> float:
-    """Return about what judging takes, by the seconds of a `step`: it goes forward alone."""
-    data = one.schedule.data
-    pixels = one.images * prod(data.size or largest_sizes(data)["val"])
-    return step * FORWARD * pixels / (one.schedule.batch * prod(one.schedule.crop))
+    """Return about what judging takes, by the seconds of a `step`."""
+    return step * in_steps(one.images, one.schedule)

@@ -22,7 +22,8 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.samplers.sampler import Sampler
 from hrnet_search.search.trials import Trials
-from hrnet_search.space.generate import SMALL
+from hrnet_search.space.generate import SMALL, generate
+from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.trial_rows import SLICES
 
 MOST_JUDGED = 2048
@@ -32,6 +33,12 @@ BY_MACS = Goals.of(("miou", "macs"))
 
 SAMPLED = 512
 """Networks of a larger space that are judged, as a sampler asks for them."""
+
+
+def judged_of(space: SearchSpace) -> int:
+    """Return how many networks of a space are judged: all of them, or some of more than that."""
+    there_are = len(generate(space, MOST_JUDGED + 1))
+    return there_are if there_are <= MOST_JUDGED else SAMPLED
 
 
 class Slices:

@@ -221,6 +221,31 @@ def test_weights_that_networks_share_take_a_step_of_each(tmp_path: Path) -> None
     assert of_study(planned, open_study(tmp_path)).known == completed - 1  # not the shared ones
 
 
+def test_networks_that_slices_judge_take_what_goes_forward_of_them() -> None:
+    images = replace(plan().schedule.data, size=(128, 128))  # as large as a crop, 8 of them a step
+    schedule = replace(plan().schedule, data=images, init="shared", init_steps=30)
+    schedule = replace(schedule, init_networks=4)
+    data = Inventory(SplitInventory(64, 64), SplitInventory(32, 32))
+    planned = replace(
+        plan(trials=12), schedule=schedule, base=base_schedule(schedule), data=data, confirm=0.5
+    )
+    by_slices = replace(planned, slices=replace(schedule, steps=0))
+    known = all_alike(planned, 10.0)
+    alone, judged = (forecast(one, known, "", 1) for one in (planned, by_slices))
+    (limit,) = SPACE.limits
+    assert limit.objective == "params"
+    every = {network.id: network for network in map(SPACE.decode, SPACE.points())}
+    there_are = sum(cost(n, (64, 64), 8).params <= limit.at_most for n in every.values())
+    assert judged.judged == there_are
+    # 64 images of statistics and 32 to judge by: 12 steps of a second, which go forward alone.
+    gate = 12 - by_slices.confirming - (12 - planned.confirming)
+    extra = judged.seconds[0] / 0.85 - alone.seconds[0] / 0.85 - 10 * gate
+    assert extra == pytest.approx(there_are * 4)
+    half = forecast(by_slices, known, "", 1, Done(judged=there_are // 2))
+    assert half.judged == there_are - there_are // 2
+    assert f" after {there_are} networks by slices: about " in judged.lines()[0]
+
+
 def test_trials_that_were_asked_for_first_are_done(tmp_path: Path) -> None:
     drive(tmp_path, replace(plan("pareto", trials=12), fidelity=SHORT_FIRST))
     assert done_of(open_study(tmp_path)).short == 8

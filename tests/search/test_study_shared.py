@@ -94,7 +94,7 @@ def test_another_way_to_train_them_is_another_study(tmp_path: Path) -> None:
     leaves = [
         training_leaves(replace(first.schedule, init_teacher_weight=weight)) for weight in (0.5, 0)
     ]
-    differs = differing(*reversed(leaves), tmp_path)
+    differs = differing(leaves[1], leaves[0], tmp_path)
     (key,) = differs
     assert key == "schedule.shared.teacher_weight"
     assert differs[key].startswith("is 0.5, was 0 when")
