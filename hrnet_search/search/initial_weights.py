@@ -62,6 +62,8 @@ class Initial:
             f"{why}: weights that all variants share are trained first,"
             f" {schedule.init_steps} steps of {schedule.init_networks} networks"
         )
+        if schedule.init_teacher_weight:
+            line += ", the most expensive of which teaches the others"
         if by_slices:
             line += f"; variants are judged by their slices, {GATE} of them are trained alone too"
         if schedule.init == SHARED_INIT and line not in self.lines:

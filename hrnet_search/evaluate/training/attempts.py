@@ -212,6 +212,8 @@ def shared_trainer(
     macs = [cost(network, schedule.crop, classes).macs for network in networks]
     strata = Strata(networks, macs, schedule.networks, seed, bool(schedule.teacher_weight))
     note = f"weights that {len(networks)} networks share, {len(strata.strata)} a step"
+    if schedule.teacher_weight:
+        note += ", the most expensive of which teaches the others"
     return SharedTrainer(shared, strata, task.architecture, data, schedule, parts), (note,)
 
 
