@@ -38,9 +38,8 @@ MOST_STEPS = 10**8
 SHARED_LENGTH, USUAL_NETWORKS, MOST_NETWORKS = 5, 4, 64
 """Steps of shared weights for each of a variant's, and how many networks one of them teaches."""
 
-TEACHER_WEIGHT, FEWEST_TAUGHT = 0.5, 3
-"""How much the teacher of a step of shared weights counts, where it has so many networks: two of
-them are always the same."""
+TEACHER_WEIGHT = 0.5
+"""How much the teacher of a step of shared weights counts, where there are others in it."""
 
 SHARED_STEPS, SHARED_NETWORKS = Integer(1, MOST_STEPS), Integer(1, MOST_NETWORKS)
 SHARED: dict[str, Kind[Any]] = {
@@ -114,11 +113,9 @@ class Shared(Kind[dict[str, Any]]):
         steps = section.take("steps", SHARED_STEPS, self.usual["init_steps"])
         networks = section.take("networks", SHARED_NETWORKS, USUAL_NETWORKS)
         warm = section.take("warm", Integer(0, steps - 1), min(self.warmup, steps - 1))
-        usual = TEACHER_WEIGHT if networks >= FEWEST_TAUGHT else 0.0
-        weight = section.take("teacher_weight", Number(0, 1), usual)
-        if weight and networks < FEWEST_TAUGHT:
-            wrong = f"of {networks} networks a step none would be drawn between two that always are"
-            allowed = f"networks: {FEWEST_TAUGHT} or more, or teacher_weight: 0"
+        weight = section.take("teacher_weight", Number(0, 1), TEACHER_WEIGHT if networks > 1 else 0)
+        if weight and networks == 1:
+            wrong, allowed = "one network a step has none to teach", "networks: 2 or more"
             key = "teacher_weight"
             reader.fault(section.key_node(key), section.where(key), wrong, allowed)
         return _fields(steps, networks, warm, weight)

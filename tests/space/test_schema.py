@@ -59,7 +59,7 @@ BEYOND = tuple(
         r"(schedule\.init|objectives\.miou_int8): .*does not go with search\.evaluator: shared",
         r"schedule\.init: (base|shared) is trained by a search alone",
         r"schedule\.shared\.warm: [0-9]+ is not allowed, allowed: an integer from 0 to",
-        r"schedule\.shared\.teacher_weight: of [0-9]+ networks a step none",
+        r"schedule\.shared\.teacher_weight: one network a step",
         r"is not used with loss",
         r"is only used with design: fractional; remove it",
         r"the range \S+ to \S+ is reversed",

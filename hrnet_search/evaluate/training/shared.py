@@ -26,8 +26,8 @@ class Strata:
     """Draws networks by cost: at each step one of each stratum, all of them as likely.
 
     `architectures` and their `macs` are in any order; strata hold as many each, from the
-    cheapest to the most expensive. With `ends` these two are strata of their own, drawn at each
-    step. A draw is a pure function of the seed and the step.
+    cheapest to the most expensive. With a `teacher` the most expensive of all is a stratum of its
+    own, drawn at each step. A draw is a pure function of the seed and the step.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Strata:
         macs: Sequence[int],
         count: int,
         seed: int,
-        ends: bool = False,
+        teacher: bool = False,
     ) -> None:
         assert architectures, "there is something to draw"
-        assert count > 2 or not ends, "there are draws between the ends"
+        assert count > 1 or not teacher, "there are others to teach"
         order = np.array(sorted(range(len(macs)), key=lambda i: (macs[i], architectures[i].id)))
         count = min(count, len(order))
-        if ends and count > 2:
-            parts = [order[:1], *np.array_split(order[1:-1], count - 2), order[-1:]]
+        if teacher and count > 1:
+            parts = [*np.array_split(order[:-1], count - 1), order[-1:]]
         else:
             parts = np.array_split(order, count)
         self.strata: list[list[Architecture]] = [
