@@ -68,8 +68,9 @@ class Schedule:
     `init_warmup`; `init_teacher_weight` as `teacher_weight` below), `pretrained` (the file that
     the base's config names), a weight file or `trial:KEY`. Weights are known by `init_fingerprint`;
     `init_path`, where they lie, is not part of the identity. `networks` is how many networks a
-    step teaches by weights that they share; 0: one, by its own; with a `teacher_weight` the
-    most expensive is always among them, and what it says counts so much of the loss of the others. Of 0 `steps` nothing is trained: a network is judged as it starts.
+    step teaches by weights that they share; 0: one, by its own. With a `teacher_weight` the most
+    expensive is always among them, and what it says counts so much of the loss of the others. Of 0
+    `steps` nothing is trained: a network is judged as it starts.
 
     The rest is what the HRNet library's own trainer does beside all this: parameters whose names
     hold one of `fast_keys` learn at `fast_lr` times the rate; scale 1 makes the longer side of an

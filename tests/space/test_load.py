@@ -110,10 +110,11 @@ def test_shared_weights_are_trained_as_the_file_says(tmp_path: Path) -> None:
     assert read("steps: 300, init: shared") == (1500, 4, 0, 0.5)
     assert read("steps: 300, init: shared, warmup: 20") == (1500, 4, 20, 0.5)
     few = "steps: 300, init: shared, shared: {steps: 9, networks: 2, warm: 3}"
-    assert read(few) == (9, 2, 3, 0)
+    assert read(few) == (9, 2, 3, 0.5)
     assert read("steps: 300, init: shared, warmup: 20, shared: {steps: 9}") == (9, 4, 8, 0.5)
     assert read("steps: 300, init: shared, shared: {teacher_weight: 0}") == (1500, 4, 0, 0)
-    assert read("steps: 300, init: shared, shared: {networks: 3, teacher_weight: 1}")[3] == 1
+    assert read("steps: 300, init: shared, shared: {networks: 2, teacher_weight: 1}")[3] == 1
+    assert read("steps: 300, init: shared, shared: {networks: 1}")[3] == 0
     assert read("steps: 300") == (0, 0, 0, 0)
     path.write_text(GOOD.replace("steps: 300", "steps: 300, init: shared, init_lr: 0.3"))
     schedule = load_space_file(path).schedule
@@ -220,8 +221,8 @@ WRONG = [
     ("steps: 300", "init: shared, shared: {teacher_weight: 1.1}", "a number from 0 to 1"),
     (
         "steps: 300",
-        "init: shared, shared: {networks: 2, teacher_weight: 0.5}",
-        "teacher_weight: of 2 networks a step none would be drawn between two that always are",
+        "init: shared, shared: {networks: 1, teacher_weight: 0.5}",
+        "teacher_weight: one network a step has none to teach, allowed: networks: 2 or more",
     ),
     ("[16, 18, 24]", "[16, 18, 16]", "4:19: vary.width: 16 is repeated"),
     ("[16, 18, 24]", "[16, 18, 2000]", "vary.width: no valid variant can use the level 2000"),

@@ -81,19 +81,20 @@ def test_strata_are_never_empty() -> None:
     assert [len(s) for s in Strata(SPACE[:3], MACS[:3], 4, seed=0).strata] == [1, 1, 1]
 
 
-def test_ends_are_drawn_at_each_step_and_all_others_between_them() -> None:
-    ends = Strata(SPACE, MACS, 4, seed=1, ends=True)
-    assert ends.strata == [[wide(2)], [wide(3), wide(4)], [wide(5)], [wide(6)]]
-    assert {ends.draw(step)[1].id for step in range(30)} == {wide(3).id, wide(4).id}
-    for count in (3, 4, 9):
-        few = Strata(SPACE[:2], MACS[:2], count, seed=1, ends=True)
+def test_a_teacher_is_drawn_at_each_step_and_all_others_beside_it() -> None:
+    strata = Strata(SPACE, MACS, 3, seed=1, teacher=True)
+    assert strata.strata == [[wide(2), wide(3)], [wide(4), wide(5)], [wide(6)]]
+    drawn = [strata.draw(step) for step in range(30)]
+    assert {network.id for step in drawn for network in step} == {one.id for one in SPACE}
+    for count in (2, 4, 9):
+        few = Strata(SPACE[:2], MACS[:2], count, seed=1, teacher=True)
         assert few.strata == [[wide(2)], [wide(6)]]
-    assert Strata(SPACE[:1], MACS[:1], 4, seed=1, ends=True).draw(0) == [wide(6)]
+    assert Strata(SPACE[:1], MACS[:1], 4, seed=1, teacher=True).draw(0) == [wide(6)]
 
 
 def test_the_most_expensive_teaches_the_others_by_what_it_says_of_each_part() -> None:
     schedule, parts = replace(SCHEDULE, teacher_weight=0.25), 2
-    strata = Strata(SPACE, MACS, 3, seed=3, ends=True)
+    strata = Strata(SPACE, MACS, 3, seed=3, teacher=True)
     taught = SharedTrainer(shared_of(SPACE), strata, wide(6), DATA, schedule, parts)
     alone = replace(schedule, teacher_weight=0.0)
     plain = SharedTrainer(shared_of(SPACE), strata, wide(6), DATA, alone, parts)
@@ -119,7 +120,7 @@ def test_the_most_expensive_teaches_the_others_by_what_it_says_of_each_part() ->
 
 def test_what_a_teacher_said_passes_no_gradient_to_it() -> None:
     shared, schedule = shared_of(SPACE), replace(SCHEDULE, teacher_weight=1.0)
-    strata = Strata(SPACE, MACS, 3, seed=3, ends=True)
+    strata = Strata(SPACE, MACS, 3, seed=3, teacher=True)
     one, (images, labels) = SharedTrainer(shared, strata, wide(6), DATA, schedule), DATA.batch(0)
     one._gradients(images, labels)
     own = shared_of(SPACE)
