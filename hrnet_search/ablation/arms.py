@@ -12,11 +12,13 @@ from hrnet_search.ablation.matching import TOLERANCE, match_macs
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.data.contents import Contents
+from hrnet_search.errors import Fault, SpaceError
 from hrnet_search.inventory import Inventory
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor
 from hrnet_search.space.initial_weights import init_path
 from hrnet_search.space.load import SpaceFile
+from hrnet_search.space.training_choices import trained_by
 from hrnet_search.store.findings import Probe
 
 REFERENCE = "reference"
@@ -108,7 +110,8 @@ def settle(
 ) -> Ablation:
     """Return the ablation that a space file asks for; `schedule` is the file's, with its data.
 
-    `finish` settles what an arm's schedule leaves open: which weights its start names.
+    `finish` settles what an arm's schedule leaves open: which weights its start names. Raise
+    SpaceError if the arms are all the same.
     """
     spec = file.ablation
     assert spec is not None, "asked for only where the file has `ablate`"
@@ -127,6 +130,10 @@ def settle(
                 differences.append(found)
             elif not found.weights:
                 notes.append(f"{found.name}: both sides are the same trainings, nothing to compare")
+    if not differences:
+        wrong = f"compares nothing with match: {', '.join(spec.match)}: {'; '.join(notes[:1])}"
+        fault = Fault("ablate.factors", None, wrong, "match: [none], or levels that change more")
+        raise SpaceError(fault.at(file.path, *spec.factors_at))
     notes = [*dict.fromkeys([*maker.notes, *notes])]
     return Ablation(spec, planned, tuple(arms), tuple(differences), tuple(notes))
 
@@ -152,7 +159,8 @@ class _Maker:
         counted = self._cost(architecture)
         name = _name(self.spec.factors, run, self.first)
         ratio = counted.macs / self.target
-        return Arm(name, run, NONE, architecture, schedule, rungs, counted, ratio)
+        note = f"lr {schedule.lr:g}" if self._brings_rates else ""
+        return Arm(name, run, NONE, architecture, schedule, rungs, counted, ratio, note)
 
     def matched(self, arm: Arm) -> Arm:
         """Return an arm at the reference's MACs: itself where it is within 2% as it is."""
@@ -171,13 +179,19 @@ class _Maker:
             architecture=found.architecture,
             cost=self._cost(found.architecture),
             ratio=found.ratio,
-            note=note,
+            note=", ".join(filter(None, [arm.note, note])),
         )
 
     def gives_back(self, arm: Arm) -> bool:
         """Whether an arm rescaled to equal MACs has become the reference."""
         reference = (self._architecture(self.first).id, self._schedule(self.first).id)
         return arm.match == MACS and arm.identity == reference
+
+    @property
+    def _brings_rates(self) -> bool:
+        """Whether the learning rate follows from other factors: people should see it."""
+        keys = {factor.schedule_key for factor in self.spec.factors}
+        return bool(keys & {"optimiser", "init"}) and "lr" not in keys and not self.spec.lr
 
     @property
     def _classes(self) -> int:
@@ -199,7 +213,9 @@ class _Maker:
         if "init" in changes:
             named = str(changes["init"])
             changes["init_path"] = init_path(named, self.file.path, self.file.base)
-        return self.finish(replace(self.schedule, **changes))
+        if self.spec.lr:
+            changes.setdefault("lr", self.schedule.lr)
+        return self.finish(trained_by(self.schedule, changes))
 
 
 def widths(architecture: Architecture) -> str:

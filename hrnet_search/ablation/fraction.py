@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 Run = tuple[int, ...]
 Form = tuple[int, ...]
+Words = tuple[set[Form], ...]
 
 PRIMES = (2, 3, 5, 7, 11)
 FULL = 0
@@ -73,6 +75,8 @@ def _group(levels: int, factors: int, resolution: int) -> Fraction:
 
 def _forms(p: int, factors: int, basic: int, resolution: int) -> tuple[Form, ...]:
     """Return a form for each factor, the basic ones first; empty if there are none."""
+    if not _has_room(p, factors, basic, resolution):
+        return ()
     units = tuple(tuple(int(i == j) for j in range(basic)) for i in range(basic))
     offered = [
         form
@@ -82,31 +86,41 @@ def _forms(p: int, factors: int, basic: int, resolution: int) -> tuple[Form, ...
     ]
     offered.sort(key=lambda form: (-sum(map(bool, form)), [-c for c in form]))
 
-    def extend(chosen: tuple[Form, ...], start: int) -> tuple[Form, ...]:
+    def extend(chosen: tuple[Form, ...], words: Words, start: int) -> tuple[Form, ...]:
         if len(chosen) == factors:
             return chosen
         for i in range(start, len(offered)):
-            if _independent(p, chosen, offered[i], resolution):
-                found = extend((*chosen, offered[i]), i + 1)
+            # It may be no combination of any `resolution` - 2 of those chosen.
+            if offered[i] not in words[-1]:
+                found = extend((*chosen, offered[i]), _with(p, words, offered[i]), i + 1)
                 if found:
                     return found
         return ()
 
-    return extend(units, 0)
+    words: Words = ({(0,) * basic},) * (resolution - 1)
+    for unit in units:
+        words = _with(p, words, unit)
+    return extend(units, words, 0)
 
 
-def _independent(p: int, chosen: tuple[Form, ...], form: Form, resolution: int) -> bool:
-    """Whether a form is not a combination of any `resolution` - 2 of those chosen."""
-    for size in range(1, resolution - 1):
-        for others in combinations(chosen, size):
-            for factors in product(range(1, p), repeat=size):
-                sums = [
-                    sum(f * o[i] for f, o in zip(factors, others, strict=True)) % p
-                    for i in range(len(form))
-                ]
-                if tuple(sums) == form:
-                    return False
-    return True
+def _with(p: int, words: Words, form: Form) -> Words:
+    """Return the combinations of up to 0, 1, 2, ... of some forms, with one form more."""
+    multiples = [tuple(f * c % p for c in form) for f in range(1, p)]
+    return words[0], *(
+        more | {tuple((a + b) % p for a, b in zip(m, word, strict=True)) for m in multiples
+                for word in fewer}
+        for fewer, more in pairwise(words)
+    )  # fmt: skip
+
+
+def _has_room(p: int, factors: int, basic: int, resolution: int) -> bool:
+    """Return whether so many runs can hold so many factors apart, by Hamming's bound.
+
+    Words of up to half the resolution have to be different.
+    """
+    most = (resolution - 1) // 2
+    words = sum(comb(factors, i) * (p - 1) ** i for i in range(most + 1))
+    return bool(words <= p**basic)
 
 
 def _runs(p: int, forms: Sequence[Form]) -> tuple[Run, ...]:

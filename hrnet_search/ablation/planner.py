@@ -41,6 +41,7 @@ ASSUMED_NOISE = 0.01
 Of short schedules on small data (docs/LOG.md); full trainings have less.
 """
 
+ASSUMED = "assumed"
 MOST_SEEDS = 64
 LARGEST_EFFECT = 64.0
 
@@ -49,6 +50,8 @@ LARGEST_EFFECT = 64.0
 class Forecast:
     """What a design can show with seed noise `noise`: the sd of a paired mIoU difference of arms.
 
+    `source` is where that is from.
+
     `detectable` is the mIoU difference of an arm (in a factorial of a main effect) that is found
     with a power of 80% while the others are nothing, None where even 64 times the noise is not.
     `p_equivalent` is how often an arm that does not differ is found equivalent, None without a
@@ -56,7 +59,7 @@ class Forecast:
     """
 
     noise: float
-    assumed: bool
+    source: str
     least_p: float
     detectable: float | None
     p_equivalent: float | None = None
@@ -66,7 +69,8 @@ class Forecast:
 def forecast(ablation: Ablation, noise: float | None) -> Forecast:
     """Return what an ablation can show; `noise` is that of finished trials, if there are any."""
     spec, seeds = ablation.spec, len(ablation.spec.seeds)
-    assumed = noise is None
+    source = "ablate.noise" if spec.noise else ASSUMED
+    source = source if noise is None else "of finished trials"
     sd = noise if noise is not None else spec.noise or ASSUMED_NOISE
     weights = main_weights(ablation)
     effect = detectable(weights, seeds, spec.alpha) if sd > 0 else 0.0
@@ -79,7 +83,7 @@ def forecast(ablation: Ablation, noise: float | None) -> Forecast:
     if spec.equivalence is not None and sd > 0:
         equal = equivalence_power(weights, seeds, spec.equivalence / sd, spec.alpha)
     return Forecast(
-        sd, assumed, least_p(seeds), None if effect is None else effect * sd, equal, needed
+        sd, source, least_p(seeds), None if effect is None else effect * sd, equal, needed
     )
 
 
@@ -123,11 +127,10 @@ def plan_lines(
         f"differences: {sizes}; smallest p-value after correction: {found.least_p:.4g}"
         f" (asked: {spec.alpha:g})"
     )
-    source = "assumed" if found.assumed else "of finished trials"
     reach = "none" if found.detectable is None else f"{found.detectable:.4f}"
     lines.append(
         f"smallest mIoU difference found with {POWER:.0%} power: {reach}, at a seed noise of"
-        f" {found.noise:.4f} ({source}; sd of a paired difference)"
+        f" {found.noise:.4f} ({found.source}; sd of a paired difference)"
     )
     if found.p_equivalent is not None:
         lines.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,13 @@ from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import SpaceError
 from hrnet_search.inventory import Inventory
 from hrnet_search.paths import absolute
-from hrnet_search.records.trial import TrialKey, TrialResult
+from hrnet_search.records.trial import (
+    COMPLETED,
+    TrialKey,
+    TrialProgress,
+    TrialResult,
+    TrialTask,
+)
 from hrnet_search.search.begin import notes_of, take_up
 from hrnet_search.search.driver import Driver, Listener
 from hrnet_search.search.identity import EQUIVALENCE, FACTORS, MARGINS, TRAINING, without_places
@@ -31,6 +38,9 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
+
+RECORDING = 0.05
+"""Share of the time that may go into numbers of what has ended."""
 
 
 def ablation_of(file: SpaceFile, folder: Path, data: Inventory | None = None) -> Ablation:
@@ -55,25 +65,38 @@ def ablation_of(file: SpaceFile, folder: Path, data: Inventory | None = None) ->
 def finished_trials(
     ablation: Ablation, folder: Path, reuse: Sequence[str | Path] = ()
 ) -> dict[TrialKey, TrialResult]:
-    """Return what has ended of an ablation, in its study or in others that are to be reused."""
-    studies = [*opened(folder), *(open_study(other) for other in reuse)]
-    known = {r.key: r for s in studies for _, r in s.trials() if r is not None}
-    return {key: known[key] for key, _ in trials(ablation) if key in known}
+    """Return what has ended of an ablation in its study, and what others would give it."""
+    own = {r.key: r for s in opened(folder) for _, r in s.trials() if r is not None}
+    others, found = Reuse([open_study(other) for other in reuse]), dict[TrialKey, TrialResult]()
+    for key, _ in trials(ablation):
+        if key in own:
+            found[key] = own[key]
+        elif (other := others.get(key)) is not None:
+            found[key] = other.noted()
+    return found
 
 
 def prepare(
-    file: SpaceFile, ablation: Ablation, finished: Mapping[TrialKey, TrialResult]
+    file: SpaceFile,
+    ablation: Ablation,
+    finished: Mapping[TrialKey, TrialResult],
+    begun: bool = False,
+    workers: int = 1,
 ) -> list[str]:
     """Return the plan in lines; raise SpaceError where it cannot support what is asked of it.
 
-    The seed noise and the time of a trial are those of trials that have `finished`.
+    The seed noise and the time of a trial are those of trials that have `finished`. What has begun
+    goes on: its seeds may not change, and all that is found is worth having.
     """
     found = forecast(ablation, paired_noise(ablation, finished))
+    lines = []
     if (fault := refusal(ablation, found)) is not None:
-        raise SpaceError(fault.at(file.path, *ablation.spec.detect_at))
-    done = finished.values()
-    seconds = sum(r.wall_s for r in done) / len(done) if done else None
-    return plan_lines(ablation, found, len(done), seconds)
+        if not begun:
+            raise SpaceError(fault.at(file.path, *ablation.spec.detect_at))
+        lines = [f"warning: {fault.path}: {fault.wrong}; {fault.allowed} in another study"]
+    took = [r.wall_s for r in finished.values() if r.status == COMPLETED and not r.taken_over]
+    seconds = sum(took) / len(took) / workers if took else None
+    return [*lines, *plan_lines(ablation, found, len(finished), seconds)]
 
 
 def open_ablation(
@@ -107,11 +130,44 @@ def ablate(
         say(f"{taken} finished trials taken over from {study.folder}")
     conditions = Conditions(file.latency, file.latency.device, str(store.folder))
     brain = AblationBrain(ablation, store, conditions, reference)
+    recorder = _Recorder(lambda: write_record(file, ablation, store))
+    recorder.write()
     try:
-        driver.run(brain, listeners)
+        driver.run(brain, [*listeners, recorder])
     finally:
-        write_record(file, ablation, store)
+        recorder.write()
     return brain
+
+
+class _Recorder:
+    """A listener that keeps the numbers current: reports of an ablation that runs are by them.
+
+    Judging takes longer the more there is: it takes a share of the time, at most, that trials do.
+    """
+
+    def __init__(self, write: Callable[[], object], clock: Callable[[], float] = time.monotonic):
+        self._write, self._clock = write, clock
+        self._next = 0.0
+
+    def write(self) -> None:
+        began = self._clock()
+        self._write()
+        now = self._clock()
+        self._next = now + (now - began) / RECORDING
+
+    def started(self, task: TrialTask) -> None:
+        pass
+
+    def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
+        pass
+
+    def returned(self, task: TrialTask, reason: str) -> None:
+        pass
+
+    def ended(self, task: TrialTask, result: TrialResult) -> None:  # noqa: ARG002
+        """Write, unless it was done not long ago."""
+        if self._clock() >= self._next:
+            self.write()
 
 
 def write_record(file: SpaceFile, ablation: Ablation, store: StudyStore) -> AblationRecord:

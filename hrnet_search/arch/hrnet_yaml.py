@@ -118,7 +118,7 @@ def config_text(
     model = sections.get("MODEL") or {}
     if architecture.has_ocr:
         _two_outputs(sections, model, architecture)
-    elif like and like.architecture.has_ocr:
+    else:
         _single_output(sections, model)
     pretrained = model.get("PRETRAINED", "")
     if not like or like.architecture.id != architecture.id:

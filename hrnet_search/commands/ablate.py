@@ -47,10 +47,11 @@ def command(options: argparse.Namespace) -> int:
     terminal = terminal_of(options)
     if not options.plan:
         require_device(file, Driving.of(options))
-    ablation, done = _planned(file, folder, options.reuse, terminal)
+    workers = options.workers or 1
+    ablation, done = _planned(file, folder, options.reuse, workers, terminal)
     if options.plan:
         if not done:
-            _say_hours(file, ablation, folder, options.workers or 1, terminal)
+            _say_hours(file, ablation, folder, workers, terminal)
         return DONE
     brain = _ablate(file, ablation, folder, options.reuse, Driving.of(options), terminal)
     code = TRIALS_FAILED if brain.counts["failed"] else DONE
@@ -87,7 +88,7 @@ def ablate(
     file = load_ablation(space, data_root, terminal.warn)
     place = study_folder(file, folder)
     require_device(file, how)
-    ablation, _ = _planned(file, place, reuse, terminal)
+    ablation, _ = _planned(file, place, reuse, workers or 1, terminal)
     _ablate(file, ablation, place, reuse, how, terminal)
     study = reported_study(place, terminal)
     show_in_mirrors(place, file, terminal)
@@ -95,19 +96,25 @@ def ablate(
 
 
 def _planned(
-    file: SpaceFile, folder: Path, reuse: Sequence[str | Path], terminal: Terminal
+    file: SpaceFile,
+    folder: Path,
+    reuse: Sequence[str | Path],
+    workers: int,
+    terminal: Terminal,
 ) -> tuple[Ablation, int]:
     """Return the ablation and how many of its trials have ended; say what it can show."""
     spin_less()
     from hrnet_search.ablation.run import ablation_of, finished_trials, prepare
     from hrnet_search.search.mirrors.tracking_uri import tracking_of
+    from hrnet_search.store.tables import FILE
 
     tracking_of(file, folder)  # what is wrong there is said before the data are read
     ablation = ablation_of(file, folder)
     for line in data_lines(file, ablation.data):
         terminal.say(line)
     finished = finished_trials(ablation, folder, reuse)
-    for line in prepare(file, ablation, finished):
+    begun = (folder / FILE).exists()
+    for line in prepare(file, ablation, finished, begun, workers):
         terminal.say(line)
     return ablation, len(finished)
 

@@ -116,15 +116,17 @@ def front_of(study: Study) -> tuple[Member, ...]:
 def network_of_trial(study: Study, number: int) -> Member:
     """Return the network of a trial, on the front or not, as it would be a member.
 
-    Raise InputError for a trial that there is not, or whose network the search did not train.
+    It is as the trial's own schedule trained it, whatever others did: the first of its seeds.
+    Raise InputError for a trial that there is not, or that nothing like it has completed.
     """
-    wanted, variants = named_trial(study, number).key.architecture, study.variants()
-    rows = variants[variants["architecture"] == wanted]
+    wanted, table = named_trial(study, number).key, study.results()
+    same = (table["architecture"] == wanted.architecture) & (table["schedule"] == wanted.schedule)
+    rows = table[same & (table["status"] == COMPLETED) & table["miou"].between(0, 1)]
     if not len(rows):
-        wrong = f"the network of trial {number} was not trained to its end by the search"
+        wrong = f"the network of trial {number} was not trained to its end by its schedule"
         allowed = "a trial that has completed, as in trials.csv"
         raise InputError(Fault("--trial", number, wrong, allowed, str(study.folder)))
-    return _members(study, zip(rows["number"], rows["miou"], strict=True))[0]
+    return _members(study, [(rows["number"].iloc[0], rows["miou"].mean())])[0]
 
 
 def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, ...]:

@@ -182,9 +182,10 @@ class Values:
         ohem = self["LOSS.USE_OHEM"]
         weighs = not given and data.kind == "cityscapes"
         keys = tuple(self["TRAIN.NONBACKBONE_KEYWORDS"])
+        count = gpu_count(self._config.sections)
         return Schedule(
             data,
-            batch=self[EACH_BATCH] * gpu_count(self._config.sections),
+            batch=self[EACH_BATCH] * count,
             crop=self.crop,
             lr=float(self["TRAIN.LR"]),
             momentum=float(self["TRAIN.MOMENTUM"]),
@@ -194,7 +195,7 @@ class Values:
             fast_lr=float(MOST_FASTER) if keys else 1.0,
             loss="ohem" if ohem else "cross_entropy",
             ohem_threshold=float(self["LOSS.OHEMTHRES"]),
-            ohem_keep=self["LOSS.OHEMKEEP"],
+            ohem_keep=self["LOSS.OHEMKEEP"] * count,  # of a process's images each
             aux_weight=self._aux_weight,
             class_weights=CITYSCAPES_WEIGHTS if weighs else "none",
             scale=scale_range(self["TRAIN.SCALE_FACTOR"]),

@@ -17,6 +17,7 @@ from hrnet_search.library.keys import (
     CITYSCAPES_WEIGHTS,
     LEAST_SCALE,
     Sections,
+    decoded,
     gpu_count,
     scale_factor,
     scale_range,
@@ -154,7 +155,9 @@ class Settling:
         loss, ohem = self._section("LOSS"), schedule.loss == "ohem"
         loss["USE_OHEM"] = ohem
         if ohem:
-            loss.update(OHEMTHRES=schedule.ohem_threshold, OHEMKEEP=schedule.ohem_keep)
+            # Each process of the library keeps as many of its own images.
+            keep = max(1, schedule.ohem_keep // self._used(schedule.batch))
+            loss.update(OHEMTHRES=schedule.ohem_threshold, OHEMKEEP=keep)
 
     def _optimiser(self, schedule: Schedule) -> None:
         train = self._section("TRAIN")
@@ -164,8 +167,9 @@ class Settling:
             if "NONBACKBONE_KEYWORDS" in train:
                 train["NONBACKBONE_KEYWORDS"] = []  # all weights were trained at one rate
         else:
+            train["OPTIMIZER"] = "sgd"
             self.notes.append(
-                f"the library trains by SGD alone: OPTIMIZER, LR, MOMENTUM and WD are the base's,"
+                f"the library trains by SGD alone: LR, MOMENTUM and WD are the base's,"
                 f" the study's were {schedule.optimiser}, {schedule.lr:g},"
                 f" {schedule.momentum:g} and {schedule.weight_decay:g}"
             )
@@ -177,12 +181,18 @@ class Settling:
 
     def _batch(self, batch: int) -> None:
         """Share a batch out over as many of the base's GPUs as take equal parts of it."""
-        count = gpu_count(self._sections)
-        used = max(n for n in range(1, count + 1) if batch % n == 0)
-        if used < count:
+        count, used = gpu_count(self._sections), self._used(batch)
+        one = not isinstance(decoded(self._sections.get("GPUS", ())), tuple | list)
+        if used < count or one:  # of a number by itself the library stops
             self._sections["GPUS"] = str(tuple(range(used)))
+        if used < count:
             self.notes.append(f"GPUS are {used} of the base's {count}: equal parts of {batch}")
         self._section("TRAIN")["BATCH_SIZE_PER_GPU"] = batch // used
+
+    def _used(self, batch: int) -> int:
+        """Return how many of the base's GPUs take equal parts of a batch."""
+        count = gpu_count(self._sections)
+        return max(n for n in range(1, count + 1) if batch % n == 0)
 
     def _augmentation(self, schedule: Schedule) -> None:
         train, (low, high) = self._section("TRAIN"), schedule.scale

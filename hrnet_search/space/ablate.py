@@ -66,7 +66,8 @@ class AblateSpec:
     count as equal, the standard deviation over seeds assumed for a paired difference, and the
     difference that has to be found with a power of 80%. None where nothing was said. `margins` are
     those within which arms count as equal in the IoU of some classes, by its key.
-    `detect_at` is where that stands in the file, (line, column).
+    `detect_at` and `factors_at` are where these stand in the file, (line, column). `lr` says that
+    the schedule names a learning rate, which then is that of all arms but those of a factor.
     """
 
     factors: tuple[Factor, ...]
@@ -79,7 +80,9 @@ class AblateSpec:
     noise: float | None = None
     detect: float | None = None
     detect_at: tuple[int, int] = (1, 1)
+    factors_at: tuple[int, int] = (1, 1)
     margins: tuple[tuple[str, float], ...] = ()
+    lr: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,8 +134,11 @@ def read_ablation(
         noise=value("noise", None),
         detect=value("detect", None),
         detect_at=place(section.key_node("detect")) if "detect" in section else (1, 1),
+        factors_at=place(section.key_node("factors")) if "factors" in section else (1, 1),
         margins=tuple(margins.items()),
+        lr="lr" in schedule,
     )
+    _check_rate(reader, spec, nodes, schedule)
     choices = tuple(Choice(f.path, f.levels) for f in factors if not f.schedule_key)
     if "resolution" in section and spec.design != "fractional":
         node = section.key_node("resolution")
@@ -142,6 +148,18 @@ def read_ablation(
         space = SearchSpace(base.architecture, choices)
         _check_networks(reader, spec, space, nodes, section, readable)
     return spec, choices
+
+
+def _check_rate(
+    reader: Reader, spec: AblateSpec, nodes: dict[str, Section], schedule: Section
+) -> None:
+    """Add a fault where one rate would be that of several optimisers."""
+    varied = {factor.schedule_key: factor.name for factor in spec.factors}
+    if "optimiser" in varied and "lr" not in varied and spec.lr:
+        where = nodes[varied["optimiser"]].path
+        wrong = f"is the rate of one optimiser, and {where} compares several"
+        allowed = "a factor schedule.lr, or no lr: each optimiser then has its usual one"
+        reader.fault(schedule.key_node("lr"), "schedule.lr", wrong, allowed)
 
 
 def _margins(reader: Reader, section: Section, data: DataSpec) -> dict[str, float]:

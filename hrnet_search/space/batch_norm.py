@@ -1,4 +1,4 @@
-"""Which variants could not be trained, known from crop, batch and accumulate alone.
+"""Which variants could not be trained, known from keys of the schedule alone.
 
 In a space that varies the number of branches only some variants would fail, and a search would
 prefer the others for no better reason.
@@ -20,6 +20,9 @@ from hrnet_search.space.space import SearchSpace
 KEYS = ("accumulate", "batch", "crop")
 """What the parts of a batch are made of; a fault points to the first that is in the file."""
 
+TOGETHER = ("accumulate", "batch", "steps", "warmup")
+"""Keys that a factor may set, of which one bounds another."""
+
 
 def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section: Section) -> None:
     """Add a fault if a variant, or the base where that is trained too, cannot be trained."""
@@ -37,30 +40,39 @@ def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section:
 def check_arms(
     reader: Reader, spec: AblateSpec, space: SearchSpace, schedule: Schedule, section: Section
 ) -> None:
-    """Add a fault if an arm of an ablation cannot take its batches in parts, or be trained."""
+    """Add a fault if an arm of an ablation cannot take its batches in parts, or be trained.
+
+    What one key allows another is judged for all arms here: levels are read one at a time.
+    """
     if spec.too_many or not _parts_are_read(reader):
         return
     for point in points_of(spec):
         levels = list(zip(spec.factors, point, strict=True))
-        if why := _wrong_with(space, schedule, levels):
+        if found := _wrong_with(space, schedule, levels):
+            why, allowed = found
             names = ", ".join(f"{f.name}={shown(f.levels[level])}" for f, level in levels if level)
             where = f"with {names} " if names else ""
-            allowed = ONE_IMAGE
             reader.fault(_node_of_parts(section), "schedule", where + why, allowed)
             return
 
 
 def _wrong_with(
     space: SearchSpace, schedule: Schedule, levels: Sequence[tuple[Factor, int]]
-) -> str:
+) -> tuple[str, str] | None:
+    """Return what is wrong with an arm, and what is allowed."""
     own = replace(
         schedule,
-        **{f.schedule_key: f.levels[n] for f, n in levels if f.schedule_key in KEYS},
+        **{f.schedule_key: f.levels[n] for f, n in levels if f.schedule_key in TOGETHER},
     )
     if own.batch % own.accumulate:
-        return f"accumulate {own.accumulate} does not divide a batch of {own.batch}"
+        why = f"accumulate {own.accumulate} does not divide a batch of {own.batch}"
+        return why, "batches that each accumulate divides"
+    if own.warmup >= own.steps:
+        why = f"a warm-up of {own.warmup} does not end before step {own.steps}, the last"
+        return why, "a warmup below the steps of each arm"
     network = space.decode([level for factor, level in levels if not factor.schedule_key])
-    return own.untrainable(network.stages[3].branches)
+    why = own.untrainable(network.stages[3].branches)
+    return (why, ONE_IMAGE) if why else None
 
 
 def _parts_are_read(reader: Reader) -> bool:

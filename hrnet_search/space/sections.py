@@ -55,6 +55,12 @@ INHERITED = 0.4
 """Share of the rate for a start that is inherited: the whole undoes it first (docs/LOG.md)."""
 
 
+def usual_rate(optimiser: str, init: str) -> float:
+    """Return the learning rate where none is said."""
+    usual = RATES[optimiser]
+    return usual if init == NO_INIT else round(INHERITED * usual, 6)
+
+
 NO_RUNGS: tuple[int, ...] = ()
 ONE_SEED: tuple[int, ...] = (0,)
 DEFAULTS = Schedule(DataSpec("shapes", 8))
@@ -274,9 +280,8 @@ def read_schedule(
             wrong += f", or search.evaluator: {SHARED}" if key == "shared" else ""
             reader.fault(section.key_node(key), section.where(key), wrong)
     optimiser = value("optimiser", DEFAULTS.optimiser)
-    usual = RATES[optimiser]
-    lr = value("lr", usual if init == NO_INIT else round(INHERITED * usual, 6))
-    base_lr = lr if "lr" in section else usual
+    lr = value("lr", usual_rate(optimiser, init))
+    base_lr = lr if "lr" in section else usual_rate(optimiser, NO_INIT)
     schedule = Schedule(
         data=data,
         steps=steps,

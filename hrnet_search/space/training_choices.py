@@ -17,13 +17,13 @@ import yaml
 
 from hrnet_search.errors import shown
 from hrnet_search.records.point import Point
-from hrnet_search.records.schedule import CLASS_WEIGHTS, NO_INIT, Schedule
+from hrnet_search.records.schedule import CLASS_WEIGHTS, Schedule
 from hrnet_search.records.search_options import ALONE, PART_FIRST, SHARED
 from hrnet_search.space.choice import OF_TRAINING, Choice
 from hrnet_search.space.kinds import Kind, OneOf
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.search_section import SearchSpec
-from hrnet_search.space.sections import INHERITED, RATES, SCHEDULE
+from hrnet_search.space.sections import SCHEDULE, usual_rate
 
 VARIED = (
     "optimiser", "lr", "momentum", "weight_decay", "power", "warmup", "loss", "class_weights",
@@ -47,12 +47,12 @@ Levels = Mapping[str, Any]
 def trained_by(schedule: Schedule, levels: Levels) -> Schedule:
     """Return a schedule with other levels of what is varied.
 
-    An optimiser whose rate is not varied beside it brings its usual one.
+    An optimiser, or a start, whose rate is not varied beside it brings its usual one.
     """
     own = dict(levels)
-    if "optimiser" in own and "lr" not in own:
-        usual = RATES[own["optimiser"]]
-        own["lr"] = usual if schedule.init == NO_INIT else round(INHERITED * usual, 6)
+    if ("optimiser" in own or "init" in own) and "lr" not in own:
+        optimiser, init = own.get("optimiser", schedule.optimiser), own.get("init", schedule.init)
+        own["lr"] = usual_rate(optimiser, init)
     return replace(schedule, **own)
 
 

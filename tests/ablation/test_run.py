@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from ablation.made_up_ablation import TEXT, drive, failing, run_made_up, settled
 from forked import Forked
 from search.made_up_trials import KilledError, killed_after
 
+from hrnet_search.ablation import run as module
 from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
 from hrnet_search.ablation.run import (
+    ablate,
     finished_trials,
     open_ablation,
     prepare,
@@ -25,17 +28,19 @@ from hrnet_search.ablation.run import (
 )
 from hrnet_search.errors import SpaceError, StudyError
 from hrnet_search.inventory import Inventory
-from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult, TrialTask
 from hrnet_search.report.ablation.tables import ablation_lines
 from hrnet_search.search.deaths import Death
-from hrnet_search.search.driver import Report
+from hrnet_search.search.driver import Asking, Listener, Report, run_inline
 from hrnet_search.search.failures import ALIKE
+from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import AblationRecord, EffectRow
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
+T = TypeVar("T")
 TESTS = Path(__file__).parents[1]
 ARMS = 5
 """The reference, three arms, and one of them at equal MACs (CAT and flip need none)."""
@@ -333,6 +338,125 @@ def test_latencies_of_another_device_are_not_taken_over(tmp_path: Path, finished
         store.note(Notes(device="another"))
         take_over(ablation, store, open_study(finished))
     assert open_study(tmp_path / "second").results()["latency_ms"].isna().all()
+
+
+def arm_rates(file: SpaceFile) -> dict[str, tuple[float, str]]:
+    return {arm.name: (arm.schedule.lr, arm.note) for arm in settled(file).arms}
+
+
+def test_an_arm_has_the_usual_rate_of_its_optimiser_and_start(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").touch()
+    start = TEXT.index("    fuse:")
+    head, tail = TEXT[:start], TEXT[TEXT.index("  match:") :].replace("[none, macs]", "[none]")
+    factors = (
+        "    how: {path: schedule.optimiser, levels: [sgd, adamw]}\n"
+        "    start: {path: schedule.init, levels: [none, w.pth]}\n  design: factorial\n"
+    )
+    text = head + factors + tail
+    assert arm_rates(space_file(tmp_path, text)) == {
+        "reference": (0.05, "lr 0.05"),
+        "start=w.pth": (0.02, "lr 0.02"),
+        "how=adamw": (0.005, "lr 0.005"),
+        "how=adamw, start=w.pth": (0.002, "lr 0.002"),
+    }
+    # As the file itself would have it, and as it is where the file or a factor says it.
+    adamw = text.replace("steps: 10", "steps: 10, optimiser: adamw")
+    assert arm_rates(space_file(tmp_path, adamw)) == arm_rates(space_file(tmp_path, text))
+    alone = text.replace(factors.splitlines(keepends=True)[0], "")
+    said = alone.replace("steps: 10", "steps: 10, lr: 0.01")
+    rates = arm_rates(space_file(tmp_path, said))
+    assert rates == {"reference": (0.01, ""), "start=w.pth": (0.01, "")}
+    rate = "    rate: {path: schedule.lr, levels: [0.03, 0.3]}\n"
+    crossed = arm_rates(space_file(tmp_path, text.replace("    start:", rate + "    start:")))
+    assert crossed["how=adamw, rate=0.3, start=w.pth"] == (0.3, "")
+    assert crossed["how=adamw"] == (0.03, "")
+
+
+def test_arms_that_are_all_the_same_compare_nothing(tmp_path: Path) -> None:
+    start = TEXT.index("    fuse:")
+    text = TEXT[:start] + "    width: {path: width, levels: [16, 8]}\n  match: [macs]\n"
+    file = space_file(tmp_path, text + TEXT[TEXT.index("  seeds:") :])
+    with pytest.raises(SpaceError, match=r"space.yaml:4:3: ablate.factors: compares nothing with"):
+        settled(file)
+
+
+def test_a_report_sees_an_ablation_from_its_start_and_while_it_runs(tmp_path: Path) -> None:
+    """It took the numbers of the last run, or showed a search, until the end of a run."""
+    file, folder, ended = space_file(tmp_path), tmp_path / "study", list[int]()
+    ablation = settled(file)
+
+    class Looking:
+        def call(self, measure: Callable[[], T]) -> T:
+            return measure()
+
+        def run(self, brain: Asking, listeners: Sequence[Listener] = ()) -> None:
+            def look(task: TrialTask, report: Report) -> TrialResult:
+                ended.append(record(folder).ended)
+                if len(ended) == 12:
+                    raise KilledError
+                return run_made_up(task, report)
+
+            run_inline(brain, look, listeners)
+
+    with pytest.MonkeyPatch.context() as patch, open_ablation(file, ablation, folder) as store:
+        patch.setattr(module, "reference_of", lambda *_: 1.0)
+        patch.setattr(module, "RECORDING", 1e9)  # each time, however long it takes
+        with pytest.raises(KilledError):
+            ablate(file, ablation, store, [], print, driver=Looking())
+    assert ended == [*range(12)]
+
+
+def test_numbers_of_an_ablation_take_a_share_of_its_time(tmp_path: Path) -> None:
+    now, written = [0.0], list[float]()
+
+    def write() -> None:
+        written.append(now[0])
+        now[0] += 3
+
+    recorder = module._Recorder(write, lambda: now[0])
+    recorder.write()
+    file = space_file(tmp_path)
+    task = TrialTask(0, *next(iter(trials(settled(file))))[:1], settled(file).arms[0].architecture,
+                     file.schedule, (10,), None)  # fmt: skip
+    for _ in range(100):
+        now[0] += 10
+        recorder.ended(task, TrialResult(task.key, COMPLETED))
+    assert 3 * len(written) <= 0.06 * now[0]
+    assert len(written) > 10
+
+
+def test_what_has_begun_goes_on_whatever_could_be_found_with_its_noise(
+    finished: Path, tmp_path: Path
+) -> None:
+    asked = "  noise: {miou: 0.0005}\n  detect: {miou: 0.001}"
+    text = TEXT.replace("  seeds: 6", f"  seeds: 6\n{asked}")
+    file = space_file(tmp_path, text)
+    assert any("(ablate.noise; sd" in line for line in prepare(file, settled(file), {}))
+    known = finished_trials(settled(file), finished)
+    with pytest.raises(SpaceError, match="less than 80% power"):
+        prepare(file, settled(file), known)
+    first, *rest = prepare(file, settled(file), known, begun=True)
+    assert first.startswith("warning: ablate.detect: 6 seeds find a difference of 0.001")
+    assert rest
+
+
+def test_the_plan_counts_what_another_study_has_completed_and_not_its_time(
+    finished: Path, tmp_path: Path
+) -> None:
+    file = space_file(tmp_path)
+    drive(file, tmp_path / "failing", failing(3, 9))
+    failed = finished_trials(settled(file), tmp_path / "none", [tmp_path / "failing"])
+    own = finished_trials(settled(file), tmp_path / "failing", [finished])
+    assert len(failed) < len(own) == ARMS * 6
+    assert sum(result.status == FAILED for result in own.values()) == ARMS * 6 - len(failed)
+    taken = finished_trials(settled(file), tmp_path / "none", [finished])
+    assert not any(line.startswith("time:") for line in prepare(file, settled(file), taken))
+    (one, two) = (
+        next(x for x in prepare(file, settled(file), own, True, n) if x.startswith("time:"))
+        for n in (1, 2)
+    )
+    assert one.endswith("a training")
+    assert two
 
 
 def test_an_ablation_that_cannot_find_what_is_asked_is_refused(tmp_path: Path) -> None:

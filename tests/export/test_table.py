@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from export.conftest import SCHEDULE
 from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
@@ -15,7 +16,7 @@ from hrnet_search.cli import main
 from hrnet_search.commands import working
 from hrnet_search.commands.export import export
 from hrnet_search.errors import InputError, StorageLostError
-from hrnet_search.export.member import Member
+from hrnet_search.export.member import Member, network_of_trial
 from hrnet_search.export.result import ExportOptions, ExportResult
 from hrnet_search.export.table import (
     EXPORTERS,
@@ -24,8 +25,12 @@ from hrnet_search.export.table import (
     export_front,
 )
 from hrnet_search.records.latency import Latency
+from hrnet_search.records.trial import FAILED, TrialResult
 from hrnet_search.report.trust.candidates import candidates_of
-from hrnet_search.store.study import Study
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.writer import StudyStore
 
 PLAIN = network(2)
 ONE, TWO, THREE, FOUR = PLAIN.stages
@@ -82,6 +87,29 @@ def test_a_card_names_the_files_of_earlier_exports_too(
             f"- `{stem}.pth`",
             *(f"- `{name}`, of an earlier export" for name in [*earlier, f"{stem}.safetensors"]),
         ]
+
+
+def test_a_trial_is_exported_as_its_own_schedule_trained_it(
+    make_front: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_front(network(3), PLAIN)
+    (first, found), *_ = study.ended()
+    other = replace(SCHEDULE, lr=0.123)
+    key = replace(first.key, schedule=other.id)
+    with StudyStore(study.folder) as store:
+        store.ask(replace(first, number=2, key=key))
+        store.finish(2, replace(found, key=key, miou=0.25))
+        store.note(Notes(arm_schedules=(NotedSchedule.of(other),)))
+    study = open_study(study.folder)
+    for number, miou in ((0, found.miou), (2, 0.25)):
+        member = network_of_trial(study, number)
+        assert (member.number, member.miou) == (number, miou)
+    assert network_of_trial(study, 2).result.key == key
+    with StudyStore(study.folder) as store:
+        store.ask(replace(first, number=3, key=replace(key, schedule="sc-000000000000")))
+        store.finish(3, TrialResult(replace(key, schedule="sc-000000000000"), FAILED, error="no"))
+    with pytest.raises(InputError, match="trial 3 was not trained to its end by its schedule"):
+        network_of_trial(open_study(study.folder), 3)
 
 
 def test_one_network_is_exported_alone(make_front: Callable[..., Study], tmp_path: Path) -> None:

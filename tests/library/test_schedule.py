@@ -162,7 +162,8 @@ def test_the_loss_of_a_fixed_batch_is_that_of_the_official_criterion() -> None:
     logits, labels = golden_batch()
     plain = Loss(asked({}, OWN).schedule, None, align_corners=False)
     assert float(plain(logits, labels)) == pytest.approx(GOLDEN["ce"], rel=1e-10)
-    given = {"LOSS.USE_OHEM": True, "LOSS.OHEMTHRES": 0.05, "LOSS.OHEMKEEP": 100}
+    given = {"LOSS.USE_OHEM": True, "LOSS.OHEMTHRES": 0.05, "LOSS.OHEMKEEP": 25}
+    assert asked(given, OWN).schedule.ohem_keep == 4 * 25  # each of four processes keeps its own
     hard = Loss(asked(given, OWN).schedule, None, align_corners=False)
     assert float(hard(logits, labels)) == pytest.approx(
         GOLDEN["ohem"]["thres=0.05,keep=100"], rel=1e-10
@@ -296,7 +297,7 @@ def test_what_settle_writes_is_read_back() -> None:
     data = DataSpec("folder", 5, train=Split("a", "b"), val=Split("c", "d"))
     schedule = Schedule(
         data, batch=12, crop=(96, 160), lr=0.02, weight_decay=5e-4, scale=(0.5, 1.7), flip=False,
-        loss="ohem", ohem_threshold=0.7, ohem_keep=999,
+        loss="ohem", ohem_threshold=0.7, ohem_keep=1000,
     )  # fmt: skip
     sections = yaml.safe_load(SMALL.read_text())
     Settling(sections, data, schedule, {"train": (200, 300), "val": (200, 300)}).settle()

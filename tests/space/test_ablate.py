@@ -269,6 +269,34 @@ def test_no_arm_has_a_batch_that_does_not_divide(tmp_path: Path) -> None:
     assert "schedule: with batch=2 accumulate 4 does not divide a batch of 2" in line
 
 
+def test_no_arm_warms_up_until_after_its_end(tmp_path: Path) -> None:
+    factor = "    steps: {path: schedule.steps, levels: [300, 20]}\n"
+    text = GOOD.replace("batch: 8,", "batch: 8, warmup: 30,")
+    (line,) = faults_of(tmp_path, text.replace("  design:", factor + "  design:"))
+    assert "schedule: with steps=20 a warm-up of 30 does not end before step 20, the last" in line
+    # One factor at a time never joins the two, a factorial does.
+    warm = "    warm: {path: schedule.warmup, levels: [0, 30]}\n"
+    both = GOOD.replace("  design:", factor + warm + "  design:")
+    (tmp_path / "space.yaml").write_text(both)
+    load_space_file(tmp_path / "space.yaml")
+    (line,) = faults_of(tmp_path, both.replace("one-factor", "factorial"))
+    assert "with steps=20, warm=30 a warm-up of 30" in line
+
+
+def test_one_rate_is_not_that_of_several_optimisers(tmp_path: Path) -> None:
+    factor = "    how: {path: schedule.optimiser, levels: [sgd, adamw]}\n"
+    text = GOOD.replace("batch: 8,", "batch: 8, lr: 0.02,").replace(
+        "  design:", factor + "  design:"
+    )
+    (line,) = faults_of(tmp_path, text)
+    assert (
+        "schedule.lr: is the rate of one optimiser, and ablate.factors.how compares several" in line
+    )
+    rates = "    rate: {path: schedule.lr, levels: [0.02, 0.002]}\n"
+    (tmp_path / "space.yaml").write_text(text.replace("  design:", rates + "  design:"))
+    load_space_file(tmp_path / "space.yaml")
+
+
 def test_factors_may_all_be_of_the_schedule(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     start, _, rest = GOOD.partition("    stage4_fuse")

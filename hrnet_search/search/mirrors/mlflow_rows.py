@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.content_hash import hash_of
 from hrnet_search.records.objective import Objective
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import KEPT, TrialResult
@@ -24,8 +25,11 @@ Row = tuple[str, float, int]
 
 SOFT = ("soft_iou", "balanced_cross_entropy", "training_loss")
 
-NOT_IN_NAMES = re.compile(r"[^/\w.\- :]+")
-"""What MLflow takes in no name of a metric or a parameter."""
+NOT_IN_NAMES = re.compile(r"[^\w.\- :]+")
+"""What MLflow takes in no name of a metric or a parameter; a slash only where it makes a path."""
+
+LONGEST_NAME = 250
+"""Characters of a name."""
 
 LONGEST = 500
 """Characters of a parameter."""
@@ -84,8 +88,13 @@ def class_metrics(count: int, names: Sequence[str]) -> list[str]:
 
 
 def _named(name: str) -> str:
-    """Return a name as MLflow takes it: iou[pedestrian,bicyclist] as iou_pedestrian_bicyclist_."""
-    return NOT_IN_NAMES.sub("_", name)
+    """Return a name as MLflow takes it: iou[pedestrian,bicyclist] as iou_pedestrian_bicyclist_.
+
+    Of one that is too long a digest stands for the rest.
+    """
+    plain = NOT_IN_NAMES.sub("_", name)
+    most = LONGEST_NAME - len("iou..999")
+    return plain if len(plain) <= most else f"{plain[: most - 13]}.{hash_of(name)}"
 
 
 def trial_params(ask: Ask, notes: Notes) -> dict[str, str]:

@@ -36,6 +36,9 @@ from hrnet_search.store.trial_rows import SLICES, Ask
 
 Trial = tuple[Ask, TrialResult]
 
+REFUSED = "INVALID_PARAMETER_VALUE"
+"""The code of an error of MLflow's by which a server says that it does not take something."""
+
 RETRY_S = 60.0
 """After a failure a server is left alone this long."""
 
@@ -89,11 +92,14 @@ def places_of(study: Study, file: SpaceFile | None = None) -> dict[str, str]:
 
 
 def lines_of(
-    study: Study, warn: Callable[[str], None], file: SpaceFile | None = None
+    study: Study,
+    warn: Callable[[str], None],
+    file: SpaceFile | None = None,
+    meanwhile: str = "",
 ) -> dict[str, Line]:
-    """Return a line to every mirror of a study."""
+    """Return a line to every mirror of a study; `meanwhile` goes on where one does not answer."""
     return {
-        name: Line(name, _mirror(name, uri, study), warn, uri)
+        name: Line(name, _mirror(name, uri, study), warn, uri, meanwhile)
         for name, uri in places_of(study, file).items()
     }
 
@@ -129,8 +135,14 @@ class Line:
     """What waits for one mirror, in order; after a failure nothing is sent for a while."""
 
     def __init__(
-        self, name: str, mirror: Mirror, warn: Callable[[str], None], uri: str = ""
+        self,
+        name: str,
+        mirror: Mirror,
+        warn: Callable[[str], None],
+        uri: str = "",
+        meanwhile: str = "",
     ) -> None:
+        """`meanwhile` is what goes on where the mirror does not answer."""
         self._secrets = secrets_of(uri)
         self.waiting: deque[Trial] = deque()
         self.sent = 0
@@ -138,6 +150,7 @@ class Line:
         self._known: dict[str, str] | None = None
         self._not_before = float("-inf")
         self._warned = False
+        self._meanwhile = f", {meanwhile}" if meanwhile else ""
 
     def push(self, deadline: float, again: bool = False) -> None:
         """Send what waits until `deadline` (monotonic); `again` tries whatever happened before."""
@@ -187,7 +200,9 @@ class Line:
                 self._warn(str(error))
                 return
             what = " ".join(redacted(str(error), self._secrets).split())[:200]
-            self._warn(f"{self._name} cannot be reached, the search goes on ({what})")
+            refused = getattr(error, "error_code", "") == REFUSED
+            wrong = "refuses what it is sent" if refused else "cannot be reached"
+            self._warn(f"{self._name} {wrong}{self._meanwhile} ({what})")
 
 
 def mirrored(trials: Sequence[Trial]) -> list[Trial]:
@@ -206,7 +221,7 @@ class Outbox:
     ) -> None:
         """`file` is the space file that is run, which knows the passwords that a study does not."""
         self._study, self._warn = open_study(folder), warn
-        self._lines = lines_of(self._study, warn, file)
+        self._lines = lines_of(self._study, warn, file, "the search goes on")
         words = ["hrnet-search", "sync", str(absolute(folder))]
         if file and any(map(is_redacted, noted_tracking(file).values())):
             words += ["--space", str(absolute(file.path))]

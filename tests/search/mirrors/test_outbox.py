@@ -246,7 +246,7 @@ class Flaky:
 
 def test_an_outage_costs_one_warning_and_is_made_up_for() -> None:
     mirror, warnings = Flaky(), list[str]()
-    line = Line("flaky", mirror, warnings.append)
+    line = Line("flaky", mirror, warnings.append, meanwhile="the search goes on")
     trials = [(ask(n), result(n)) for n in range(6)]
     mirror.down = True
     line.waiting.extend(trials[:2])
@@ -262,6 +262,26 @@ def test_an_outage_costs_one_warning_and_is_made_up_for() -> None:
     assert mirror.keys == [str(a.key) for a, _ in trials]
     assert not line.waiting
     assert warnings == ["flaky cannot be reached, the search goes on (no route)"]
+
+
+def test_what_is_refused_is_not_called_an_outage_and_nothing_goes_on_without_a_search() -> None:
+    class RefusedError(Exception):
+        error_code = "INVALID_PARAMETER_VALUE"
+
+    class Strict(Flaky):
+        def send(self, ask: Ask, result: TrialResult) -> None:
+            raise RefusedError("invalid value")
+
+    for mirror, said in (
+        (Strict(), "strict refuses what it is sent (invalid value)"),
+        (Flaky(), "strict cannot be reached (no route)"),
+    ):
+        warnings: list[str] = []
+        line = Line("strict", mirror, warnings.append)
+        mirror.down = not isinstance(mirror, Strict)
+        line.waiting.append((ask(0), result(0)))
+        line.push(float("inf"))
+        assert warnings == [said]
 
 
 def outbox(folder: Path, mirror: Mirror, warnings: list[str]) -> Outbox:

@@ -195,6 +195,16 @@ def test_names_of_classes_that_mlflow_takes_for_one_another_have_their_ids() -> 
     assert class_metrics(4, ("a+b", "a*b", "c")) == ["iou.a_b.0", "iou.a_b.1", "iou.c", "iou.3"]
 
 
+def test_mlflow_takes_whatever_classes_are_called() -> None:
+    from mlflow.utils.validation import _validate_metric_name
+
+    names = ("bus/", "a//b", "a/../b", "..", "x" * 300, "x" * 299 + "y", "é", "[b]", "b\\c", "")
+    found = class_metrics(len(names), names)
+    assert len(set(found)) == len(names)
+    for name in found:
+        _validate_metric_name(name)
+
+
 def test_optuna_shows_times_rungs_costs_and_what_the_study_is(folder: Path) -> None:
     """Its Timeline is drawn from both times, its intermediate values from the rungs."""
     import optuna
