@@ -146,3 +146,8 @@ class AblationRecord:
     effects: tuple[EffectRow, ...]
     notes: tuple[str, ...]
     margins: tuple[Margin, ...] = ()
+
+    @property
+    def confidence(self) -> str:
+        """In how many of a hundred ablations an interval holds the truth: 97.5% is not 98%."""
+        return f"{100 * (1 - self.alpha):g}%"

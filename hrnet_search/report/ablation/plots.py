@@ -109,7 +109,7 @@ def forest(record: AblationRecord, effects: Sequence[EffectRow]) -> Figure:
     _title(axes, f"Ablation {_plain(record.name)}", LEGEND_LINE * lines)
     _caption(
         figure,
-        f"thick: {1 - record.alpha:.0%} t interval over {len(record.seeds)} seeds; thin: over"
+        f"thick: {record.confidence} t interval over {len(record.seeds)} seeds; thin: over"
         f" validation images; verdicts corrected over the family; {record.ended} of"
         f" {record.trainings} trainings",
     )
@@ -161,7 +161,7 @@ def classes(record: AblationRecord, effects: Sequence[EffectRow]) -> Figure:
             if one.low is not None and one.high is not None and not one.low <= 0 <= one.high:
                 axes.plot(column + 0.38, row - 0.36, ".", color=INK, markersize=3)
     _title(axes, "IoU difference by class")
-    note = f"points of percent; dot: its own {1 - record.alpha:.0%} interval leaves out 0"
+    note = f"points of percent; dot: its own {record.confidence} interval leaves out 0"
     _caption(figure, f"{note} (not corrected over classes)")
     return figure
 

@@ -196,7 +196,7 @@ def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
 
 
 def _header(record: AblationRecord) -> tuple[str, ...]:
-    interval = f"{1 - record.alpha:.0%} interval"
+    interval = f"{record.confidence} interval"
     found = tuple(interval if name == "95% interval" else name for name in HEADER)
     return (*found, *(cell for other in _others(record) for cell in other.header))
 

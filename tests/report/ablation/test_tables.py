@@ -158,6 +158,13 @@ def test_latex_is_a_table_that_compiles_by_the_look_of_it() -> None:
     assert all(line.startswith("%") for line in after)
 
 
+@pytest.mark.parametrize(("alpha", "said"), [(0.05, "95%"), (0.025, "97.5%"), (0.001, "99.9%")])
+def test_intervals_are_called_what_they_are(alpha: float, said: str) -> None:
+    record = replace(RECORD, alpha=alpha)
+    assert f"{said} interval" in markdown(record, [])
+    assert f"{said.replace('%', chr(92) + '%')} interval" in latex(record)
+
+
 def test_arms_that_ran_under_several_versions_are_a_remark_of_every_table(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
