@@ -192,7 +192,13 @@ def _leaves(notes: Notes) -> dict[str, Any]:
             found |= {f"{key}.{name}": part for name, part in value.items()}
         elif key != TRAINING:
             found[key] = value
-    return found | (training_leaves(notes.schedule.schedule) if notes.schedule else {})
+    if notes.schedule is None:
+        return found
+    schedule = notes.schedule.schedule
+    leaves = training_leaves(schedule)
+    if schedule.init in TRAINED_FIRST:  # what they are known by follows from the rest of a study
+        leaves["schedule.init"] = schedule.init
+    return found | leaves
 
 
 def training_leaves(schedule: Schedule) -> dict[str, Any]:
@@ -200,8 +206,7 @@ def training_leaves(schedule: Schedule) -> dict[str, Any]:
     beside = ("data", "fingerprint", "init_fingerprint", "init_path")
     plain = asdict(schedule)
     found = {f"schedule.{key}": value for key, value in plain.items() if key not in beside}
-    # That of weights which are trained first follows from all the rest.
-    if (weights := schedule.init_fingerprint) and schedule.init not in TRAINED_FIRST:
+    if weights := schedule.init_fingerprint:
         found["schedule.init"] = f"{schedule.init} ({weights})"
     if schedule.init == SHARED_INIT:
         for field, key in SHARED_FIELDS.items():
