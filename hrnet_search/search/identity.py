@@ -40,6 +40,9 @@ BY_NAME = (VARY, "limits", FACTORS)
 """Entries of an identity that are lists, each item a name and what belongs to it."""
 
 INIT, WEIGHTS = "schedule.init", "weights"
+SHARED_SCHEDULE = "schedule.shared"
+OF_INIT = ("schedule.init_", f"{SHARED_SCHEDULE}.")
+"""Keys that follow from what variants start from, or are judged by."""
 
 IMAGES = {"train_images": "train", "val_images": "val", "val_fraction": "val.fraction"}
 FILES = "data"
@@ -87,7 +90,7 @@ def _where_set(plan: Plan) -> dict[str, Any]:
     if own := plan.slices:
         found[EVALUATOR] = SHARED
         taught = [own.init_teacher_weight] if own.init_teacher_weight else []
-        found["schedule.shared"] = [own.init_steps, own.init_networks, own.init_warmup, *taught]
+        found[SHARED_SCHEDULE] = [own.init_steps, own.init_networks, own.init_warmup, *taught]
     if plan.earlier:
         found[LEARN_FROM] = [f"{study.name} ({study.study})" for study in plan.earlier]
     return found
@@ -188,6 +191,8 @@ def _leaves(notes: Notes) -> dict[str, Any]:
             found |= {f"{EQUIVALENCE}.{name}": margin for name, margin in value.items()}
         elif key == "schedule.rungs":
             found[key] = value[:-1]  # the last one is the steps
+        elif key == SHARED_SCHEDULE:  # without the last one, none teaches
+            found |= _shared_leaves((*value, 0)[: len(SHARED_FIELDS)])
         elif isinstance(value, dict):
             found |= {f"{key}.{name}": part for name, part in value.items()}
         elif key != TRAINING:
@@ -209,8 +214,7 @@ def training_leaves(schedule: Schedule) -> dict[str, Any]:
     if weights := schedule.init_fingerprint:
         found["schedule.init"] = f"{schedule.init} ({weights})"
     if schedule.init == SHARED_INIT:
-        for field, key in SHARED_FIELDS.items():
-            found[f"schedule.shared.{key}"] = found.pop(f"schedule.{field}")
+        found |= _shared_leaves([found.pop(f"schedule.{field}") for field in SHARED_FIELDS])
     for key, value in plain["data"].items():
         if key in IMAGES and value:
             found[f"data.{IMAGES[key]}"] = value
@@ -219,12 +223,19 @@ def training_leaves(schedule: Schedule) -> dict[str, Any]:
     return found | {FILES: schedule.fingerprint}
 
 
+def _shared_leaves(values: Sequence[Any]) -> dict[str, Any]:
+    keys = (f"{SHARED_SCHEDULE}.{key}" for key in SHARED_FIELDS.values())
+    return dict(zip(keys, values, strict=True))
+
+
 def _told(changed: Sequence[str]) -> list[str]:
     """Return the changed keys without those that follow from others."""
     if "data.kind" in changed:
         changed = [key for key in changed if key == "data.kind" or not key.startswith("data.")]
     if any(key.startswith("data.") for key in changed):
         changed = [key for key in changed if key != FILES]
+    if INIT in changed or EVALUATOR in changed:
+        changed = [key for key in changed if not key.startswith(OF_INIT)]
     # The schedule that stands for a study is that of the first levels of what is varied.
     return [key for key in changed if f"{VARY}.{key}" not in changed]
 

@@ -62,7 +62,7 @@ class Initial:
             f"{why}: weights that all variants share are trained first,"
             f" {schedule.init_steps} steps of {schedule.init_networks} networks"
         )
-        if schedule.init_teacher_weight:
+        if schedule.init_teacher_weight and schedule.init_networks > 1:
             line += ", the most expensive of which teaches the others"
         if by_slices:
             line += f"; variants are judged by their slices, {GATE} of them are trained alone too"

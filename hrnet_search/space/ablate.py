@@ -16,12 +16,13 @@ from hrnet_search.arch.yaml_nodes import place
 from hrnet_search.errors import Fault, nearest, shown
 from hrnet_search.records.accuracy import MIOU
 from hrnet_search.records.data_spec import DataSpec
-from hrnet_search.records.schedule import TRAINED_FIRST
+from hrnet_search.records.schedule import MEMORY_FORMATS, PRECISIONS
 from hrnet_search.space.ablate_keys import (
     DESIGNS,
     KINDS,
     MARGINS,
     NAME,
+    NO_LEVELS,
     PATHS,
     SCHEDULE,
     SCHEDULE_FACTORS,
@@ -39,6 +40,12 @@ UNREAD = ("objectives", "target", "require", "limits", "search")
 """Sections that say what a search looks for; an ablation would not read them."""
 
 MOST_COMBINATIONS = 4096
+
+_LEVELS = {
+    "init": "none, pretrained, a file, trial:KEY",
+    "precision": ", ".join(PRECISIONS),
+    "memory_format": ", ".join(MEMORY_FORMATS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ def read_ablation(
     factors, nodes = _factors(reader, section, base, data, crop, schedule)
     readable = len(reader.faults) == before
     if "init" in schedule:
-        _refuse_what_a_search_trains(reader, schedule.node_of("init"), "schedule.init")
+        _refuse_what_is_no_level(reader, schedule.node_of("init"), "init", "schedule.init")
 
     def value(key: str, default: T) -> T:
         return section.take(key, KINDS[key], default)
@@ -282,8 +289,7 @@ def _schedule_levels(
         found = {**schedule.found, key: (inner.node_of("path"), level)}
         beside = Section(quiet, "schedule", schedule.node, found)
         values.append(getattr(read_schedule(quiet, beside, data, crop, base)[0], key))
-        if key == "init":
-            _refuse_what_a_search_trains(quiet, level, path)
+        _refuse_what_is_no_level(quiet, level, key, path)
     # Faults that other keys have without the level too are said where they stand.
     own = [fault for fault in quiet.faults if fault.path == path]
     if not own:
@@ -294,10 +300,10 @@ def _schedule_levels(
     return () if own else tuple(values)
 
 
-def _refuse_what_a_search_trains(reader: Reader, node: yaml.Node, path: str) -> None:
-    if isinstance(node, yaml.ScalarNode) and node.value in TRAINED_FIRST:
-        allowed = "none, pretrained, a file, trial:KEY"
-        reader.fault(node, path, f"{node.value} is trained by a search alone", allowed)
+def _refuse_what_is_no_level(reader: Reader, node: yaml.Node, key: str, path: str) -> None:
+    words, why = NO_LEVELS.get(key, ((), ""))
+    if isinstance(node, yaml.ScalarNode) and node.value in words:
+        reader.fault(node, path, f"{node.value} {why}", _LEVELS[key])
 
 
 def _check_networks(

@@ -9,7 +9,7 @@ import yaml
 
 from hrnet_search.class_iou import PATTERN, SPELT
 from hrnet_search.records.accuracy import MIOU
-from hrnet_search.records.schedule import TRAINED_FIRST, Schedule
+from hrnet_search.records.schedule import AUTO, TRAINED_FIRST, Schedule
 from hrnet_search.space import sections
 from hrnet_search.space.kinds import Integer, Keys, Kind, ListOf, Name, Number, OneOf, Schema
 from hrnet_search.space.reader import Reader, Section
@@ -27,6 +27,13 @@ SCHEDULE_FACTORS = tuple(
 )
 PATHS = (*KNOWN, *(SCHEDULE + key for key in SCHEDULE_FACTORS))
 """What a factor may set."""
+
+NO_LEVELS = {
+    "init": (TRAINED_FIRST, "is trained by a search alone"),
+    "precision": ((AUTO,), "is settled once for all arms, by measuring the reference"),
+    "memory_format": ((AUTO,), "is settled once for all arms, by measuring the reference"),
+}
+"""Words that a key of the schedule may say and no level of a factor can, and why."""
 
 MOST_FACTORS, MOST_LEVELS, MOST_SEEDS = 10, 12, 64
 NAME = Name()
@@ -108,8 +115,9 @@ def level_schema(path: str) -> Schema:
     """Return what one level of a factor may be, as JSON Schema."""
     if not path.startswith(SCHEDULE):
         return level_of(path).schema
-    schema = sections.SCHEDULE[path.removeprefix(SCHEDULE)].schema
-    return {**schema, "not": {"enum": list(TRAINED_FIRST)}} if path == SCHEDULE + "init" else schema
+    key = path.removeprefix(SCHEDULE)
+    schema = sections.SCHEDULE[key].schema
+    return {**schema, "not": {"enum": list(NO_LEVELS[key][0])}} if key in NO_LEVELS else schema
 
 
 def _alike() -> list[list[str]]:

@@ -98,6 +98,9 @@ def test_another_way_to_train_them_is_another_study(tmp_path: Path) -> None:
     (key,) = differs
     assert key == "schedule.shared.teacher_weight"
     assert differs[key].startswith("is 0.5, was 0 when")
+    # What follows from another start is not said beside it.
+    none = training_leaves(replace(first.schedule, init="none", init_fingerprint=""))
+    assert list(differing(leaves[0], none, tmp_path)) == ["schedule.init"]
     # Of a training by itself nothing else says which weights it started from.
     others = training_leaves(replace(first.schedule, init_fingerprint="0f"))
     assert list(differing(leaves[0], others, tmp_path)) == ["schedule.init"]

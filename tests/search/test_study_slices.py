@@ -316,6 +316,28 @@ def test_a_study_goes_on_with_its_evaluator_alone(tmp_path: Path) -> None:
         open_store(changed, plan_of(changed, folder), folder)
 
 
+def test_how_shared_weights_of_a_study_are_taught_is_named_by_its_keys(tmp_path: Path) -> None:
+    file = space(tmp_path, "none")
+    path, folder = Path(file.path), tmp_path / "study"
+    text = path.read_text().replace(TEXT, SHARED)
+
+    def opened(init: str) -> None:
+        path.write_text(text.replace("init: none", init))
+        changed = load_space_file(path)
+        open_store(changed, plan_of(changed, folder), folder).close()
+
+    opened("init: none, shared: {teacher_weight: 0}")
+    opened("init: none, shared: {teacher_weight: 0}")
+    with pytest.raises(StudyError) as caught:
+        opened("init: none")
+    (fault,) = caught.value.faults
+    assert fault.path == "schedule.shared.teacher_weight"
+    assert fault.wrong.startswith("is 0.5, was 0 when")
+    with pytest.raises(StudyError) as caught:
+        opened("init: none, shared: {teacher_weight: 0, networks: 2}")
+    assert [fault.path for fault in caught.value.faults] == ["schedule.shared.networks"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from hrnet_search.errors import SpaceError
 from hrnet_search.space.ablate import least_seeds
+from hrnet_search.space.ablate_keys import level_schema
 from hrnet_search.space.load import load_space_file
 
 ROOT = Path(__file__).parents[2]
@@ -295,6 +297,16 @@ def test_one_rate_is_not_that_of_several_optimisers(tmp_path: Path) -> None:
     rates = "    rate: {path: schedule.lr, levels: [0.02, 0.002]}\n"
     (tmp_path / "space.yaml").write_text(text.replace("  design:", rates + "  design:"))
     load_space_file(tmp_path / "space.yaml")
+
+
+def test_a_word_that_is_settled_once_is_no_level(tmp_path: Path) -> None:
+    for key, level in (("precision", "fp32"), ("memory_format", "channels_last")):
+        factor = f"    how: {{path: schedule.{key}, levels: [{level}, auto]}}\n"
+        (line,) = faults_of(tmp_path, GOOD.replace("  design:", factor + "  design:"))
+        assert "ablate.factors.how: auto is settled once for all arms" in line
+        assert f"{level}, " in line or f", {level}" in line
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate("auto", level_schema(f"schedule.{key}"))
 
 
 def test_factors_may_all_be_of_the_schedule(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def shared_trainer(
     macs = [cost(network, schedule.crop, classes).macs for network in networks]
     strata = Strata(networks, macs, schedule.networks, seed, bool(schedule.teacher_weight))
     note = f"weights that {len(networks)} networks share, {len(strata.strata)} a step"
-    if schedule.teacher_weight:
+    if schedule.teacher_weight and len(strata.strata) > 1:
         note += ", the most expensive of which teaches the others"
     return SharedTrainer(shared, strata, task.architecture, data, schedule, parts), (note,)
 

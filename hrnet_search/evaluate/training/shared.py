@@ -91,15 +91,19 @@ class SharedTrainer(Steps):
         return replace(judged, rung=rung, judged=averages)
 
     def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
-        *others, teacher = self.strata.draw(self.step)
-        share, weight = 1 / (len(others) + 1), self.schedule.teacher_weight
-        said: list[Tensor] = []
-        last = self._taught(teacher, images, labels, share, said=said)
-        shares = [
-            self._taught(other, images, labels, share, _of_parts(said, weight) if weight else None)
-            for other in others
-        ]
-        found = torch.stack([*shares, last])
+        drawn = self.strata.draw(self.step)
+        share, weight = 1 / len(drawn), self.schedule.teacher_weight
+        if weight:
+            *others, teacher = drawn
+            said: list[Tensor] = []
+            last = self._taught(teacher, images, labels, share, said=said)
+            shares = [
+                self._taught(other, images, labels, share, _of_parts(said, weight))
+                for other in others
+            ]
+            found = torch.stack([*shares, last])
+        else:
+            found = torch.stack([self._taught(one, images, labels, share) for one in drawn])
         self.strata_losses = tuple((found / share).tolist())
         return found.sum()
 
