@@ -21,6 +21,7 @@ from hrnet_search.ablation.statistics import (
     NOTHING,
     Comparison,
     apply,
+    can_differ,
     compare,
     half_widths,
     least_p,
@@ -201,6 +202,7 @@ def _effect(
         latency_low=latency[1],
         latency_high=latency[2],
         latency_noisy=bool(np.isinf(_reach(difference, values)).any()),
+        in_family=can_differ(len(here), spec.alpha),
         classes=_classes(difference, values.iou, spec.alpha, names),
     )
 
@@ -269,7 +271,9 @@ def _note(
         if (arm := ablation.arms[i]).note and difference.kind == ARM
     ]
     if pairs < seeds:
-        parts.append(f"of {pairs} of {seeds} seeds, p cannot be below {least_p(max(pairs, 1)):.3g}")
+        least = least_p(max(pairs, 1))
+        left = "" if can_differ(pairs, ablation.spec.alpha) else ": it is left out of the family"
+        parts.append(f"of {pairs} of {seeds} seeds, p cannot be below {least:.3g}{left}")
     if found.sd < NOTHING and found.n > 1 and abs(found.mean) >= NOTHING:
         parts.append("the same at every seed: no noise to judge it with")
     for i, _ in difference.weights:

@@ -124,6 +124,9 @@ def settle(
         chosen = plain if match == NONE else [plain[0], *map(maker.matched, plain[1:])]
         arms += [arm for arm in chosen[1:] if arm not in arms and not maker.gives_back(arm)]
         for contrast in planned.contrasts:
+            if match == MACS and (undone := maker.undone(contrast)):
+                notes.append(f"{undone}{EQUAL_MACS} is the reference again: nothing to compare")
+                continue
             found = _difference(spec, contrast, match, chosen, arms)
             same = [d for d in differences if d.weights == found.weights and d.match != match]
             if found.weights and not same:
@@ -186,6 +189,22 @@ class _Maker:
         """Whether an arm rescaled to equal MACs has become the reference."""
         reference = (self._architecture(self.first).id, self._schedule(self.first).id)
         return arm.match == MACS and arm.identity == reference
+
+    def undone(self, contrast: Contrast) -> str:
+        """Return what a contrast changes and rescaling to equal MACs undoes, empty if nothing.
+
+        Beside other factors it would leave what rounding to whole channels leaves of it.
+        """
+        reference = self._architecture(self.first)
+        for factor, level in contrast.changed:
+            run = (*self.first[:factor], level, *self.first[factor + 1 :])
+            network = self._architecture(run)
+            if abs(self._cost(network).macs / self.target - 1) <= TOLERANCE:
+                continue
+            found = match_macs(network, self.target, self.space.input_size, self._classes)
+            if found.architecture == reference:
+                return _changes(self.spec.factors, [(factor, level)])
+        return ""
 
     @property
     def _brings_rates(self) -> bool:

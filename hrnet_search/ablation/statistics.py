@@ -38,6 +38,9 @@ class Comparison:
     Intervals are infinite where fewer than two seeds are there. In a family in which nothing
     differs at any seed there is no noise to judge with, nor for a difference that is the same at
     every seed and not 0: as without a margin, infinite, and undecided.
+
+    A difference of so few seeds that no result could reach alpha is in no family, and its own
+    `p_family` is 1: how many seeds there are says nothing of a result, and it would only hide others.
     """
 
     n: int
@@ -62,11 +65,15 @@ def compare(
     if nothing:  # and what rounding left must not look like a difference
         differences = np.where(np.isfinite(differences), 0.0, np.nan)
     flat = (sd < NOTHING) & (nothing | (np.abs(mean) >= NOTHING))
-    own, family = max_t(differences, flips(differences.shape[1]))
+    signs = flips(differences.shape[1])
+    own, family = max_t(differences, signs)[0], np.ones(len(differences))
+    judged = np.array([can_differ(count, alpha) for count in n])
+    if judged.any():
+        family[judged] = max_t(differences[judged], signs)[1]
     half = np.where(flat | nothing, np.inf, half_widths(n, sd, 1 - alpha))
     equal = None
     if margin is not None:
-        equal = holm(np.where(flat, 1.0, equivalence(n, mean, sd, margin)))
+        equal = holm(np.where(flat, 1.0, equivalence(n, mean, sd, margin)), n > 1)
     found = []
     for i in range(len(differences)):
         same = None if equal is None or flat[i] or nothing else float(equal[i])
@@ -141,6 +148,11 @@ def least_p(seeds: int) -> float:
     return 1.0 / len(flips(seeds))
 
 
+def can_differ(seeds: int, alpha: float) -> bool:
+    """Return whether some result of so many seeds could reach alpha."""
+    return least_p(seeds) <= alpha
+
+
 def moments(differences: Floats) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Return count, mean and standard deviation of each row over the seeds it has.
 
@@ -177,11 +189,12 @@ def equivalence(n: NDArray[np.int64], mean: Floats, sd: Floats, margin: float) -
     return found
 
 
-def holm(p: Floats) -> Floats:
-    """Return p-values corrected over their family (Holm 1979)."""
-    order = np.argsort(p)
-    factors = np.arange(len(p), 0, -1)
-    found = np.empty_like(p)
+def holm(p: Floats, judged: NDArray[np.bool_] | None = None) -> Floats:
+    """Return p-values corrected over their family (Holm 1979); 1 for those not `judged` at all."""
+    found = np.ones_like(p)
+    family = np.flatnonzero(np.ones(len(p), bool) if judged is None else judged)
+    order = family[np.argsort(p[family])]
+    factors = np.arange(len(order), 0, -1)
     found[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
     return found
 

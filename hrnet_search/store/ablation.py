@@ -87,7 +87,8 @@ class EffectRow:
     `latency_noisy` says that the interval of a latency behind `latency_ms` did not close: there
     is no interval then, and nothing says which arm is faster. `soft` is None where no seed of its
     arms has a soft IoU, as in studies of before it was kept; `others` are in the accuracies of the
-    record's `margins`, None where no seed has one.
+    record's `margins`, None where no seed has one. Not `in_family` is what has so few seeds that no
+    result could reach alpha.
     """
 
     name: str
@@ -116,6 +117,7 @@ class EffectRow:
     latency_noisy: bool = False
     soft: OtherDifference | None = None
     others: tuple[OtherDifference | None, ...] = ()
+    in_family: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,11 @@ class AblationRecord:
     effects: tuple[EffectRow, ...]
     notes: tuple[str, ...]
     margins: tuple[Margin, ...] = ()
+
+    @property
+    def interim(self) -> bool:
+        """Whether trainings are missing that are still to be run: verdicts may change."""
+        return self.ended < self.trainings
 
     @property
     def confidence(self) -> str:

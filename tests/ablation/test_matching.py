@@ -99,5 +99,19 @@ def test_an_arm_within_two_percent_needs_no_other(tmp_path: Path) -> None:
 def test_a_width_rescaled_to_equal_macs_is_the_reference_again(tmp_path: Path) -> None:
     text = TEXT.replace("STAGE4.NUM_BRANCHES, levels: [4, 3]", "width, levels: [18, 9]")
     found = settled(space_file(tmp_path, text))
-    assert any("branch=9 at equal MACs: both sides are the same" in n for n in found.notes)
+    assert "branch=9 at equal MACs is the reference again: nothing to compare" in found.notes
     assert len({arm.identity for arm in found.arms}) == len(found.arms)
+
+
+@pytest.mark.parametrize("design", ["factorial", "fractional", "leave-one-out"])
+def test_what_rescaling_undoes_is_not_judged_by_what_rounding_leaves(
+    design: str, tmp_path: Path
+) -> None:
+    width = "width:  {path: width, levels: [18, 9]}\n    branch:"
+    text = TEXT.replace("branch:", width).replace("seeds: 6", f"seeds: 6\n  design: {design}")
+    found = settled(space_file(tmp_path, text))
+    matched = [d for d in found.differences if d.match == MACS]
+    assert any("branch=" in d.name for d in matched)
+    assert not any("width=" in d.name for d in matched)
+    assert any("width=" in d.name for d in found.differences)
+    assert any(note.startswith("width=") and "reference again" in note for note in found.notes)

@@ -152,7 +152,8 @@ def test_failed_trials_are_named_and_counted(tmp_path: Path) -> None:
     assert row.seeds == (1, 3, 4, 5)
     assert row.p == 0.125
     assert row.verdict == "undecided"
-    assert "4 of 6 seeds, p cannot be below 0.125" in row.note
+    assert "4 of 6 seeds, p cannot be below 0.125: it is left out of the family" in row.note
+    assert not row.in_family
     # A seed that the reference lost is lost to every difference.
     assert effect(tmp_path / "study", "branch=3").seeds == (0, 1, 3, 4, 5)
 
@@ -164,6 +165,25 @@ def test_an_arm_that_never_trains_has_no_numbers_and_says_why(tmp_path: Path) ->
     row = effect(tmp_path / "study", "flip=false")
     assert (row.mean, row.low, row.seeds, row.verdict) == (None, None, (), "undecided")
     assert effect(tmp_path / "study", "branch=3").verdict == "worse"
+
+
+def test_an_arm_that_failed_at_most_seeds_hides_no_other(tmp_path: Path, finished: Path) -> None:
+    """With the one seed it has it is far ahead; its difference is the largest there is."""
+    order = trials(settled(space_file(tmp_path)))
+    flips = [i for i, (_, arm) in enumerate(order) if arm.name == "flip=false"]
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.number == flips[0]:
+            return replace(run_made_up(task, report), miou=0.99)
+        return failing(*flips[1:])(task, report)
+
+    drive(space_file(tmp_path), tmp_path / "study", run)
+    for name in ("fuse=CAT", "branch=3", "branch=3 at equal MACs"):
+        found, whole = effect(tmp_path / "study", name), effect(finished, name)
+        assert (found.verdict, found.p_family) == (whole.verdict, whole.p_family)
+    said = "\n".join(ablation_lines(record(tmp_path / "study")))
+    assert "over joint flips of all of one kind (3 arms), not below 0.03125 here" in said
+    assert "verdicts are interim" not in said
 
 
 def test_an_unfinished_ablation_says_what_has_not_run(tmp_path: Path) -> None:

@@ -142,6 +142,34 @@ def test_a_missing_seed_coarsens_the_p_value_of_its_row() -> None:
     assert family.tolist() == pytest.approx(slow_p(differences))
 
 
+def test_a_row_that_no_result_could_decide_hides_no_other(rng: np.random.Generator) -> None:
+    """One seed is as large under every flip: it would make every smaller difference 1."""
+    differences = 0.02 + 0.002 * rng.normal(size=(3, 6))
+    alone = compare(differences[:2], margin=0.001)
+    differences[2, 1:] = np.nan
+    differences[2, 0] = 0.9
+    together = compare(differences, margin=0.001)
+    assert together[:2] == alone
+    assert [found.verdict for found in together] == [BETTER, BETTER, UNDECIDED]
+    assert (together[2].p_family, together[2].p_equivalent) == (1.0, 1.0)
+    # Of five seeds p is .0625 at least: of the family at alpha .1, not at .05.
+    differences[2] = 0.9
+    differences[2, 5] = np.nan
+    assert compare(differences)[2].p_family == 1.0
+    assert compare(differences)[0].verdict == BETTER
+    assert compare(differences, alpha=0.1)[2].p_family == 0.0625
+
+
+def test_the_error_of_a_family_holds_where_an_arm_failed_at_most_seeds(
+    rng: np.random.Generator,
+) -> None:
+    """Under no difference at all: any verdict in at most 5% of 1,000 ablations, within noise."""
+    noise = rng.normal(size=(1000, 5, 6)) + rng.normal(size=(1000, 1, 6))
+    noise[:, 4, 2:] = np.nan
+    wrong = [any(f.verdict != UNDECIDED for f in compare(one)) for one in noise]
+    assert 0.01 < np.mean(wrong) <= 0.05 + 2 * (0.05 * 0.95 / 1000) ** 0.5
+
+
 def test_moments_are_those_of_the_seeds_that_are_there() -> None:
     n, mean, sd = moments(np.array([[1.0, 2.0, np.nan], [5.0, np.nan, np.nan], [np.nan] * 3]))
     assert n.tolist() == [2, 1, 0]
@@ -197,6 +225,8 @@ def test_equivalence_is_two_one_sided_t_tests(rng: np.random.Generator) -> None:
 def test_holm_is_the_one_of_the_book() -> None:
     assert holm(np.array([0.01, 0.04, 0.03])).tolist() == pytest.approx([0.03, 0.06, 0.06])
     assert holm(np.array([0.6, 0.7])).tolist() == [1.0, 1.0]
+    judged = np.array([True, False, True])
+    assert holm(np.array([0.01, 0.001, 0.03]), judged).tolist() == pytest.approx([0.02, 1.0, 0.03])
 
 
 def test_verdicts_say_what_is_known() -> None:

@@ -110,7 +110,8 @@ def forest(record: AblationRecord, effects: Sequence[EffectRow]) -> Figure:
     _caption(
         figure,
         f"thick: {record.confidence} t interval over {len(record.seeds)} seeds; thin: over"
-        f" validation images; verdicts corrected over the family; {record.ended} of"
+        f" validation images; {'interim ' if record.interim else ''}verdicts corrected over the"
+        f" family; {record.ended} of"
         f" {record.trainings} trainings",
     )
     return figure

@@ -32,6 +32,11 @@ HEADER = (
 )  # fmt: skip
 OTHER_COLUMNS = ("mean", "sd", "low", "high", "p", "p_family", "verdict")
 OTHER_HEADER = ("{} (points)", "its interval", "its p (family)", "its verdict")
+
+INTERIM = (
+    "verdicts are interim: they may change until every training has ended; one at which an ablation"
+    " is stopped because it is there is worth less than its p"
+)
 NONE = "-"
 TEX_SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -197,7 +202,10 @@ def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
 
 def _header(record: AblationRecord) -> tuple[str, ...]:
     interval = f"{record.confidence} interval"
-    found = tuple(interval if name == "95% interval" else name for name in HEADER)
+    named = {"95% interval": interval}
+    if record.interim:
+        named["verdict"] = "interim verdict"
+    found = tuple(named.get(name, name) for name in HEADER)
     return (*found, *(cell for other in _others(record) for cell in other.header))
 
 
@@ -255,14 +263,15 @@ def _reference(record: AblationRecord) -> str:
 
 def _remarks(record: AblationRecord, beside: Sequence[str]) -> list[str]:
     """Return what the numbers are and what they are not."""
-    sizes = [(kind, sum(e.kind == kind for e in record.effects)) for kind in KINDS]
-    family = ", ".join(counted(count, kind) for kind, count in sizes if count)
+    judged = [effect for effect in record.effects if effect.in_family]
+    sizes = [(kind, sum(e.kind == kind for e in judged)) for kind in KINDS]
+    family = ", ".join(counted(count, kind) for kind, count in sizes if count) or "none yet"
     how = (
         "mIoU differences are paired by seed, in points of percent; intervals are t intervals of"
         " each difference alone; p is a sign-flip test, p (family) its maximum statistic over"
         f" joint flips of all of one kind ({family}), not below {record.least_p:.4g} here"
     )
-    lines = [how, *_missing(record), *(other.remark for other in _others(record))]
+    lines = [*([INTERIM] if record.interim else []), how, *_missing(record), *(other.remark for other in _others(record))]
     if record.margin is not None:
         lines.append(
             f"equivalent: within {100 * record.margin:g} points by two one-sided t tests, Holm's"

@@ -145,6 +145,14 @@ def test_markdown_says_what_is_missing_and_how_it_was_counted() -> None:
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {11}
 
 
+def test_verdicts_of_an_unfinished_ablation_are_called_interim() -> None:
+    whole = replace(RECORD, ended=24)
+    for written in (markdown, latex, lambda one: "\n".join(ablation_lines(one))):
+        assert "interim verdict" in written(RECORD)
+        assert "verdicts are interim" in written(RECORD)
+        assert "interim" not in written(whole)
+
+
 def test_latex_is_a_table_that_compiles_by_the_look_of_it() -> None:
     text = latex(RECORD)
     body = text[text.index("\\toprule") : text.index("\\bottomrule")]
