@@ -376,7 +376,7 @@ def _share(value: float | None) -> str:
 
 def _known(task: TrialTask) -> tuple[str, str, str, str]:
     """Return what is known of a trial before it has begun: number, width, parameters, MACs."""
-    size = task.latency.size if task.latency else task.schedule.crop
+    size = task.cost_size
     exact = cost(task.architecture, size, task.schedule.data.classes)
     width = str(task.architecture.width)
     return str(task.number), width, short(exact.params), short(exact.macs)

@@ -40,7 +40,7 @@ class Comparison:
     every seed and not 0: as without a margin, infinite, and undecided.
 
     A difference of so few seeds that no result could reach alpha is in no family, and its own
-    `p_family` is 1: how many seeds there are says nothing of a result, and it would only hide others.
+    `p_family` is 1: how many seeds there are says nothing of a result, and it would hide others.
     """
 
     n: int

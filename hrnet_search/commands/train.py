@@ -126,9 +126,9 @@ def _add_teacher(sub: argparse.ArgumentParser) -> None:
     add = group.add_argument
     teacher = "weights of a whole network of the same classes, or an ONNX file"
     add("--teacher", type=named, metavar="FILE", help=teacher)
-    add("--teacher-weight", type=number, default=TEACHER_WEIGHT, metavar="W",
+    add("--teacher-weight", type=number, metavar="W",
         help=f"its share of the loss ({TEACHER_WEIGHT:g})")  # fmt: skip
-    add("--temperature", type=number, default=TEMPERATURE, metavar="T",
+    add("--temperature", type=number, metavar="T",
         help=f"by which its decisions are softened ({TEMPERATURE:g})")  # fmt: skip
 
 
@@ -194,8 +194,8 @@ def train(
     init: str | Path | None = None,
     judged: int = JUDGED,
     teacher: str | Path | None = None,
-    temperature: float = TEMPERATURE,
-    teacher_weight: float = TEACHER_WEIGHT,
+    temperature: float | None = None,
+    teacher_weight: float | None = None,
     device: str = "auto",
     mlflow: str = "auto",
     workers: int | None = None,

@@ -90,7 +90,8 @@ class TrialTask:
     """Everything a worker needs to run one trial, on whatever machine.
 
     `rungs` are steps in rising order, the last one `schedule.steps`. `latency` is None where
-    no latency is wanted; `reference_ms` is the frozen latency of the reference network;
+    no latency is wanted; `size` is (height, width) at which its cost is counted, None: that of its
+    latency, or else of its crops. `reference_ms` is the frozen latency of the reference network;
     `latency_limit_ms` makes a slower network infeasible before it is trained. `folder` is the
     study, for checkpoints, logs, weights and evaluation; empty: nothing is kept. `sharing` are
     the networks that learn together where `schedule.networks` says that some do. `taken` is what
@@ -113,6 +114,12 @@ class TrialTask:
     taken: TrialResult | None = None
     beside: bool = False
     before: TrialResult | None = None
+    size: tuple[int, int] | None = None
+
+    @property
+    def cost_size(self) -> tuple[int, int]:
+        """(height, width) at which its cost is counted: all trials of a study have the same."""
+        return self.size or (self.latency.size if self.latency else self.schedule.crop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from hrnet_search.report.trust.trials import Trial, mean_costs_of, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, search_ids
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import BASE, SLICES, Ask
 
 PICK, RIVAL = "pick", "rival"
 SPELT = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -54,8 +54,10 @@ def fought(
     known = notes.duels or Duels()
     results = {ask.key: result for ask, result in trials if result is not None}
     first: dict[str, int] = {}
-    for ask, _ in trials:
-        first.setdefault(ask.key.architecture, ask.number)
+    searched = search_ids(notes)
+    for ask, _ in trials:  # what only judged it, or trained it first, is not what was picked
+        if ask.key.schedule in searched and ask.purpose not in (BASE, SLICES):
+            first.setdefault(ask.key.architecture, ask.number)
 
     def of(duel: Duel, verdict: Verdict) -> Fought:
         now = _picked_now(duel, notes, trials, believed)

@@ -19,6 +19,7 @@ from hrnet_search.records.latency import TORCH
 from hrnet_search.records.schedule import NO_INIT, SHARED_INIT, TRAINED_FIRST, Schedule
 from hrnet_search.records.search_options import ALONE, EVALUATOR, FIDELITY, SHARED, STOP_EARLY
 from hrnet_search.search.plan import Plan
+from hrnet_search.space.choice import OF_TRAINING
 from hrnet_search.space.initial_weights import SHARED_FIELDS
 from hrnet_search.space.load import SpaceFile, placed
 from hrnet_search.store.database import storage
@@ -74,6 +75,24 @@ def identity_of(plan: Plan) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
+
+
+def of_same_networks(plan: Plan, notes: Notes) -> bool:
+    """Return whether a study is over the networks of a plan: their shared weights are then alike.
+
+    How they are trained may differ: that is in the ids of schedules.
+    """
+    return _networks(identity_of(plan)) == _networks(_identity(notes))
+
+
+def _networks(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an identity says which networks there are."""
+    varied = [one for one in identity.get(VARY, ()) if not one[0].startswith(OF_TRAINING)]
+    keys = ("base", "limits", TARGET, REQUIRE)
+    usual = {TARGET: ANY, REQUIRE: []}
+    latency = identity.get(LATENCY)  # at whose size limits are counted
+    size = latency.get("size") if isinstance(latency, dict) else None
+    return {VARY: varied, "size": size} | {key: identity.get(key, usual.get(key)) for key in keys}
 
 
 def _where_set(plan: Plan) -> dict[str, Any]:

@@ -8,11 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hrnet_search.records.latency import LatencySpec
+from hrnet_search.records.schedule import SHARED_INIT
+from hrnet_search.records.search_options import ALONE, EVALUATOR
 from hrnet_search.records.trial import COMPLETED, STOPPED, TAKEN_OVER, TrialKey, TrialResult
+from hrnet_search.search.identity import of_same_networks
+from hrnet_search.search.plan import Plan
 from hrnet_search.store.database import storage
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path
+from hrnet_search.store.schedules import noted_schedules
 from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import BASE, SLICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +71,24 @@ class Finished:
 
 
 class Reuse:
-    """The completed trials of some studies by their keys: the first study that has one counts."""
+    """The completed trials of some studies by their keys: the first study that has one counts.
 
-    def __init__(self, studies: Sequence[Study] = ()) -> None:
+    Shared weights are known by their base and how they are trained, not by the networks that they
+    were taught to: with a `plan`, those of a study over other networks do not count, nor what they
+    judged or what started from them. `left_out` are these studies.
+    """
+
+    def __init__(self, studies: Sequence[Study] = (), plan: Plan | None = None) -> None:
         self._finished: dict[TrialKey, Finished] = {}
+        self.left_out: list[Study] = []
         for study in studies:
+            resting = _resting_on_shared(study)
+            if resting and plan is not None and not of_same_networks(plan, study.notes):
+                self.left_out.append(study)
+            else:
+                resting = frozenset()
             for ask, result in study.ended():
-                if result.status == COMPLETED:
+                if result.status == COMPLETED and ask.number not in resting:
                     self._finished.setdefault(ask.key, Finished(study, ask.number, result))
 
     def __len__(self) -> int:
@@ -80,3 +97,16 @@ class Reuse:
     def get(self, key: TrialKey) -> Finished | None:
         """Return a trial that was completed, None if none of the studies has it."""
         return self._finished.get(key)
+
+
+def _resting_on_shared(study: Study) -> frozenset[int]:
+    """Return the trials, by number, of shared weights and of what they judged or started."""
+    notes = study.notes
+    started = {name for name, one in noted_schedules(notes).items() if one.init == SHARED_INIT}
+    if not started and (notes.identity or {}).get(EVALUATOR, ALONE) == ALONE:
+        return frozenset()
+    return frozenset(
+        ask.number
+        for ask, _ in study.trials()
+        if ask.purpose in (BASE, SLICES) or ask.key.schedule in started
+    )

@@ -19,10 +19,12 @@ def task_of(plan: Plan, ask: Ask, reference_ms: float | None) -> TrialTask:
         steps = plan.base.steps
         task = TrialTask(ask.number, ask.key, ask.architecture, plan.base, (steps,), beside=True)
         sharing = networks_that_share(plan.space) if plan.base.networks else ()
-        return replace(task, device=plan.device, folder=plan.folder, sharing=sharing)
+        task = replace(task, sharing=sharing, size=plan.latency.size)
+        return replace(task, device=plan.device, folder=plan.folder)
     if ask.purpose == SLICES:
         assert plan.slices, "asked for by such a plan only"
         task = TrialTask(ask.number, ask.key, ask.architecture, plan.slices, (0,))
+        task = replace(task, size=plan.latency.size)
         return replace(task, device=plan.device, folder=plan.folder)
     limits = {limit.objective: limit.at_most for limit in plan.space.limits}
     searching = ask.key.schedule in plan.schedules.search

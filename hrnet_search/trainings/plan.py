@@ -63,14 +63,17 @@ BOUNDS: dict[str, Bounds] = {
 }
 """Which numbers a field of `Overrides` may be: what it is in a space file, if it is there."""
 
+OF_TEACHER = ("temperature", "teacher_weight")
+"""Fields of `Overrides` that say how a teacher teaches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """What is asked for in place of what a config or a study says; None: as it says.
 
     `judged` is how often the training is judged at most. `teacher` is a file of a network whose
-    decisions, softened by a `temperature`, count `teacher_weight` of the loss. The names are those
-    of the command line.
+    decisions, softened by a `temperature` (None: 2), count `teacher_weight` of the loss (None: a
+    half). The names are those of the command line.
     """
 
     steps: int | None = None
@@ -87,8 +90,8 @@ class Overrides:
     init: str | None = None
     judged: int = JUDGED
     teacher: str | None = None
-    temperature: float = TEMPERATURE
-    teacher_weight: float = TEACHER_WEIGHT
+    temperature: float | None = None
+    teacher_weight: float | None = None
 
     def check(self) -> None:
         """Raise InputError with everything in it that cannot be trained by."""
@@ -103,8 +106,12 @@ class Overrides:
             if value is not None and value not in known:
                 allowed = ", ".join(known)
                 yield Fault(f"--{name}", value, f"{shown(value)} is not known", allowed)
+        for name in OF_TEACHER:
+            if self.teacher is None and (value := getattr(self, name)) is not None:
+                allowed = "with --teacher FILE"
+                yield Fault(_option(name), value, "there is no teacher", allowed)
         for name, bounds in BOUNDS.items():
-            yield from beyond(f"--{name.replace('_', '-')}", getattr(self, name), bounds)
+            yield from beyond(_option(name), getattr(self, name), bounds)
 
     def fields(self) -> dict[str, Any]:
         """Return what is asked for by the field of the schedule that it stands in."""
@@ -119,6 +126,10 @@ class Overrides:
             "ema": self.ema,
         }
         return {key: value for key, value in found.items() if value is not None}
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +168,9 @@ def plan_of(
     lines += [f"note: {note}" for note in (*start.notes, *_enlarged(schedule))]
     teacher, origin = None, {**start.origin, "judged": str(asked.judged)}
     if asked.teacher is not None:
-        teacher = noted_teacher(asked.teacher, asked.temperature, asked.teacher_weight, schedule)
+        temperature = asked.temperature or TEMPERATURE
+        weight = asked.teacher_weight or TEACHER_WEIGHT
+        teacher = noted_teacher(asked.teacher, temperature, weight, schedule)
         lines.append(line_of(teacher))
         origin["teacher"] = line_of(teacher).removeprefix("teacher: ")
     record = TrainingRecord(

@@ -26,6 +26,10 @@ Told = Callable[[TrialProgress], None]
 """Hears of each step and judgement; raises KeyboardInterrupt to leave, when all is saved."""
 
 
+CHECKPOINTS = "checkpoints"
+"""Where a training's folder has its checkpoint."""
+
+
 class OutOfMemoryError(Exception):
     """A training does not fit into memory in as many parts as it was tried in."""
 
@@ -78,7 +82,7 @@ def train_share(
 
 def kept(plan: Plan, device: str, folder: Path, checkpoint_s: float) -> tuple[Keeper, Checkpoints]:
     """Return what keeps a training's folder."""
-    checkpoints = Checkpoints(folder / "checkpoints", every_s=checkpoint_s)
+    checkpoints = Checkpoints(folder / CHECKPOINTS, every_s=checkpoint_s)
     began = datetime.now(UTC).isoformat(timespec="seconds")
     session = Session(began, 0, device_name(resolve_device(device)), versions())
     return Keeper(plan.record, read_results(folder), session, folder, checkpoints), checkpoints

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hrnet_search.data.contents import Contents
 from hrnet_search.errors import Fault, StudyError, StudyInUseError
-from hrnet_search.evaluate.training.checkpoint import EVERY_S
+from hrnet_search.evaluate.training.checkpoint import (
+    EVERY_S,
+    Checkpoints,
+    UnusableCheckpointError,
+)
 from hrnet_search.files import make_folder, refuse_link, writing
 from hrnet_search.records.trial import TrialProgress
 from hrnet_search.search.identity import (
@@ -31,7 +35,7 @@ from hrnet_search.store.trainings import (
     write_record,
 )
 from hrnet_search.trainings.plan import Plan
-from hrnet_search.trainings.process import train_alone
+from hrnet_search.trainings.process import CHECKPOINTS, train_alone
 from hrnet_search.trainings.starts import is_study
 from hrnet_search.trainings.view import View, watching
 
@@ -42,7 +46,7 @@ LOCK, WRITER = "lock", "writer.lock"
 """Held by who drives a training, and by who writes its folder: with Ray the first worker, which
 may outlive its driver by some seconds."""
 
-OWN = {LOCK, WRITER, "data.jsonl", "config.yaml", "cache", "logs", "checkpoints"}
+OWN = {LOCK, WRITER, "data.jsonl", "config.yaml", "cache", "logs", CHECKPOINTS}
 """What a folder may hold whose training was killed before it noted what it trains."""
 
 HALF = ".tmp"
@@ -78,7 +82,7 @@ def train_in(
         _begin(plan, folder)
         if before.ended:
             return before
-        first = (*plan.lines, *_going_on(before, folder))
+        first = (*plan.lines, *_going_on(before, folder, Checkpoints(folder / CHECKPOINTS)))
         with watching(plan.record, folder, console, live, first, others) as watch:
             watch.knows(before.rungs)
             if workers:
@@ -129,8 +133,16 @@ def _leaves(record: TrainingRecord) -> dict[str, Any]:
     }
 
 
-def _going_on(before: TrainingResults, folder: Path) -> Iterator[str]:
-    if before.rungs:
+def _going_on(before: TrainingResults, folder: Path, checkpoints: Checkpoints) -> Iterator[str]:
+    """Say where a training goes on. Raise StorageLostError if its checkpoint cannot be read."""
+    try:
+        there = checkpoints.whole()
+    except UnusableCheckpointError as error:
+        yield f"{checkpoints.path} {error}: the training begins anew at step 0"
+        return
+    if before.rungs and not there:
+        yield f"{checkpoints.path} is gone: the training begins anew at step 0"
+    elif before.rungs:
         last = before.rungs[-1]
         yield f"going on with {folder}: judged at step {last.step}, mIoU {last.miou:.2%}"
 

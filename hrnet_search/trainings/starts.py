@@ -25,7 +25,7 @@ from hrnet_search.space.load import load_space_file
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study, named_trial, open_study
 from hrnet_search.store.tables import FILE
-from hrnet_search.store.trial_rows import BASE
+from hrnet_search.store.trial_rows import BASE, SLICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,15 @@ def of_study(
     study = open_study(folder)
     ask = named_trial(study, picked_trial(study, pick) if trial is None else trial)
     writer = ConfigWriter.of(study.notes)
-    schedule = writer.schedules.get(ask.key.schedule)
+    by = ask.key.schedule
+    if ask.purpose == SLICES and study.notes.schedule is not None:
+        by = study.notes.schedule.id  # it was only judged: it is trained as the search trains
+    schedule = writer.schedules.get(by)
     if schedule is None:
         wrong = f"the schedule of trial {ask.number} was not noted"
         raise StudyError(Fault("--trial", ask.number, wrong, "another trial", folder))
     schedule = with_root(schedule, data_root)
-    text = writer.write(ask.architecture, ask.key.schedule).text
+    text = writer.write(ask.architecture, by).text
     base = parse_config(text)
     origin = {
         "study": str(absolute(folder)),

@@ -13,11 +13,12 @@ import ray
 from ray.train.torch import get_device
 
 from hrnet_search.errors import HrnetSearchError
+from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.ranks import Ranks
 from hrnet_search.records.trial import TrialProgress
 from hrnet_search.trainings.desk import Start
 from hrnet_search.trainings.plan import Plan
-from hrnet_search.trainings.process import OutOfMemoryError, train_share
+from hrnet_search.trainings.process import CHECKPOINTS, OutOfMemoryError, train_share
 from hrnet_search.trainings.run import WRITER, held
 
 JOB = "job"
@@ -61,7 +62,7 @@ def work(config: dict[str, Job]) -> None:
 
 def _train(job: Job, ranks: Ranks, start: Start) -> None:
     if start.anew and ranks.rank == 0:
-        (job.folder / "checkpoints" / "last.pt").unlink(missing_ok=True)
+        Checkpoints(job.folder / CHECKPOINTS).path.unlink(missing_ok=True)
     first_here = ray.train.get_context().get_local_rank() == 0
     train_share(
         job.plan,

@@ -75,6 +75,16 @@ def test_a_duel_that_is_decided_is_told_in_the_words_of_people() -> None:
     assert one.verdict.high > plain.high
 
 
+def test_a_pick_is_named_by_what_trained_it_and_not_by_what_judged_it() -> None:
+    rows = trials(BETTER)
+    for number, purpose, schedule in ((0, "base", "sc-base"), (3, "slices", "sc-slices")):
+        key = TrialKey(DUEL.pick, schedule, 0)
+        result = TrialResult(key, "completed", miou=0.9)
+        rows.insert(0, (Ask(number, key, (), network(8), purpose), result))
+    (one,) = fought(notes(DUEL), rows)
+    assert (one.pick, one.now) == (12, 12)
+
+
 def test_a_pick_that_is_worse_is_called_so() -> None:
     (line,) = duel_lines(notes(DUEL), trials([-d for d in BETTER]))
     assert "is 2.1 points worse than W18-Small-v1 [" in line

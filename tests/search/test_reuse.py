@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from search import tabulated, test_study_shared
 from search.made_up_trials import KilledError, Run, by_steps, killed_after, run_made_up
 from search.tabulated import create, drive, plan
 
@@ -15,10 +16,13 @@ from hrnet_search.records.search_options import THAW, TO_THE_END
 from hrnet_search.records.trial import COMPLETED, PAUSED, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
+from hrnet_search.search.identity import identity_of
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.store.evaluations import evaluation_path
+from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.kept import weights_path
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
@@ -124,6 +128,37 @@ def test_the_first_study_that_has_a_trial_counts(first: Path, tmp_path: Path) ->
 
 def map_keys(folder: Path) -> list[TrialKey]:
     return [ask.key for ask, _ in open_study(folder).ended()]
+
+
+@pytest.mark.parametrize("change", ["vary", "limits"])
+def test_shared_weights_of_other_networks_are_not_taken_over(tmp_path: Path, change: str) -> None:
+    shared = test_study_shared.plan(8)
+    others = tabulated.SPACE.choices[:-1] if change == "vary" else tabulated.SPACE.choices
+    limits = () if change == "limits" else tabulated.SPACE.limits
+    other = replace(shared, space=replace(tabulated.SPACE, choices=others, limits=limits))
+    for name, planned in (("first", shared), ("other", other)):
+        noted = NotedSchedule.of(planned.schedule)
+        StudyStore.create(tmp_path / name, Notes(schedule=noted, identity=identity_of(planned)))
+        reusing(tmp_path / name, planned)
+    studies = [open_study(tmp_path / name) for name in ("other", "first")]
+    weights = studies[1].trials()[0][0].key
+    assert studies[0].trials()[0][0].key == weights, "nothing tells them apart"
+    alone = Reuse(studies[:1], shared)
+    assert (len(alone), alone.left_out) == (0, studies[:1])
+    both = Reuse(studies, shared)
+    found = both.get(weights)
+    assert found is not None
+    assert found.study.folder == tmp_path / "first"
+    trained: list[TrialKey] = []
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        trained.append(task.key)
+        return run_made_up(task, report)
+
+    StudyStore.create(tmp_path / "second", Notes())
+    with StudyStore(tmp_path / "second") as store:
+        run_inline(Brain(shared, store, None, alone), run)
+    assert len(trained) == 9, "all of it, the shared weights too"
 
 
 def test_what_another_study_completed_is_not_trained_to_its_first_rung_again(

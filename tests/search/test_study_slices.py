@@ -213,6 +213,9 @@ def test_a_judgement_trains_and_measures_nothing(tmp_path: Path) -> None:
         brain.tell(base.number, made_up(base, lambda _: True))
         task = brain.ask()
         assert task is not None
+        # Its cost stands beside those of what is trained.
+        assert plan().latency.size != plan().schedule.crop
+        assert base.cost_size == task.cost_size == plan().latency.size
         assert (task.schedule.steps, task.rungs, task.latency) == (0, (0,), None)
         assert task.schedule.init == "shared"
         assert task.sharing == ()

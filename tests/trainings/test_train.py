@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from small_configs import BRIEF, tiny_command
 
 import hrnet_search
-from hrnet_search.arch.hrnet_yaml import config_text
+from hrnet_search.arch.hrnet_yaml import config_text, parse_config
 from hrnet_search.cli import main
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.training.attempts import start_network
@@ -276,8 +276,18 @@ REFUSED = {
     "a device": (["CONFIG", "--data", "SPACE", "--device", "cuda:99"], "--device: there is no"),
     "no such teacher": (["CONFIG", "--data", "SPACE", "--teacher", "no.pt"], "no.pt is not a file"),
     "a teacher of text": (["CONFIG", "--data", "SPACE", "--teacher", "CONFIG"], "is text"),
-    "a temperature": (["CONFIG", "--data", "SPACE", "--temperature", "0"], "--temperature: 0.0"),
-    "a share": (["CONFIG", "--data", "SPACE", "--teacher-weight", "2"], "a number above 0 to 1"),
+    "a temperature": (
+        ["CONFIG", "--data", "SPACE", "--teacher", "t.safetensors", "--temperature", "0"],
+        "--temperature: 0.0",
+    ),
+    "how nobody teaches": (
+        ["CONFIG", "--data", "SPACE", "--teacher-weight", "0.3"],
+        "--teacher-weight: there is no teacher, allowed: with --teacher FILE",
+    ),
+    "a share": (
+        ["CONFIG", "--data", "SPACE", "--teacher", "t.safetensors", "--teacher-weight", "2"],
+        "a number above 0 to 1",
+    ),
     **{
         f"{name} {values[0]}": (["CONFIG", "--data", "SPACE", name, *values], f"{name}: ")
         for name, values in (
@@ -292,7 +302,7 @@ REFUSED = {
             ("--judged", ["999999999999"]),
             ("--lr", ["101"]),
             ("--ema", ["0.999999"]),
-            ("--temperature", ["101"]),
+            ("--temperature", ["101", "--teacher", "t.safetensors"]),
         )
     },
     "epochs of too many steps": (
@@ -469,6 +479,24 @@ def test_a_pick_starts_from_its_slices_at_the_rate_of_what_inherits(
     assert read_record(found.folder).came_from["init"] == "--init"
 
 
+def test_a_network_that_slices_alone_judged_is_trained_as_its_study_trains(
+    sharing: tuple[Path, SharedNetwork],
+) -> None:
+    study, _ = sharing
+    key = TrialKey(network(6).id, "sc-ba9876543210", 0)
+    with StudyStore(study) as store:
+        store.ask(Ask(4, key, (), network(6), "slices"))
+        store.finish(4, replace(result(4), key=key))
+    start = of_study(str(study), 4, None)
+    assert start.architecture == network(6)
+    assert replace(start.schedule, fingerprint="") == replace(SHORT, fingerprint="")
+    plan = plan_of(start, Overrides(steps=2, init="shared"))
+    assert plan.record.schedule.schedule.init == "shared"
+    configs = (start.config, of_study(str(study), 1, None).config)
+    its, others = (parse_config(text).sections["TRAIN"] for text in configs)
+    assert its == others
+
+
 def test_shared_weights_are_found_where_a_study_lies_now(
     sharing: tuple[Path, SharedNetwork], tmp_path: Path
 ) -> None:
@@ -532,6 +560,41 @@ def test_a_checkpoint_of_another_network_is_said_and_the_training_begins_anew(
     assert main(tiny_command(config, space, folder)) == 0
     (session,) = read_results(folder).sessions
     assert any("has another layout" in note for note in session.notes)
+    name = "weights/last.safetensors"
+    assert tensors(folder / name) == tensors(trained / name)
+
+
+@pytest.mark.parametrize("how", ["damaged", "gone"])
+def test_a_checkpoint_that_is_no_more_is_said_and_the_training_begins_anew(
+    config: Path,
+    space: Path,
+    tmp_path: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    how: str,
+) -> None:
+    folder, stepped = tmp_path / "training", Keeper.stepped
+
+    def interrupted(keeper: Keeper, step: int, loss: float) -> None:
+        stepped(keeper, step, loss)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Keeper, "stepped", interrupted)
+        assert main(tiny_command(config, space, folder)) == 130
+    last = folder / "checkpoints" / "last.pt"
+    if how == "gone":
+        last.unlink()
+    else:
+        content = bytearray(last.read_bytes())
+        content[len(content) // 2] ^= 1
+        last.write_bytes(content)
+    capsys.readouterr()
+    assert main(tiny_command(config, space, folder)) == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert f"{last} is {how}: the training begins anew at step 0" in said
+    assert "going on with" not in said
     name = "weights/last.safetensors"
     assert tensors(folder / name) == tensors(trained / name)
 

@@ -19,7 +19,7 @@ from hrnet_search.errors import Fault, InputError, one_line
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device
 from hrnet_search.evaluate.training.artifacts import log_error
-from hrnet_search.evaluate.training.checkpoint import Checkpoints, OtherLayoutError
+from hrnet_search.evaluate.training.checkpoint import Checkpoints, UnusableCheckpointError
 from hrnet_search.evaluate.training.distillation import Distillation
 from hrnet_search.evaluate.training.loss import balanced_weights
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
@@ -125,10 +125,10 @@ class Attempts:
         trainer, started = self._trainer(task, parts, attempt)
         try:
             training = train(trainer, task.rungs, report, checkpoints, book)
-        except OtherLayoutError as error:
+        except UnusableCheckpointError as error:
             if checkpoints:
                 checkpoints.remove()
-            anew = (f"started again: its checkpoint has another layout ({error})",)
+            anew = (f"started again: its checkpoint {error}",)
             trainer, started = self._trainer(task, parts, attempt)  # the other is half restored
             training = train(trainer, task.rungs, report, checkpoints, book)
         attempt.trainer, attempt.training = trainer, training

@@ -12,13 +12,18 @@ from typing import Any
 
 import torch
 
+from hrnet_search.errors import StorageLostError
 from hrnet_search.files import make_folder, write_whole
 
 EVERY_S = 120.0
+DAMAGED = "is damaged"
 
 
-class OtherLayoutError(Exception):
-    """A checkpoint is whole, but not of this training: another version's, or another network's."""
+class UnusableCheckpointError(Exception):
+    """A checkpoint that nothing can go on from: damaged, another version's, or another network's.
+
+    Its text follows the checkpoint's name.
+    """
 
 
 class Checkpoints:
@@ -52,16 +57,36 @@ class Checkpoints:
         self._saved = self._clock()
 
     def load(self) -> dict[str, Any] | None:
-        """Return the content on the CPU; None if there is no checkpoint or it is damaged."""
+        """Return the content on the CPU; None if there is no checkpoint.
+
+        Raise UnusableCheckpointError for a damaged one, StorageLostError if it cannot be read:
+        who began anew then would write over it.
+        """
+        if (payload := self._payload()) is None:
+            return None
+        try:
+            content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        except Exception as error:  # a reader raises anything
+            raise UnusableCheckpointError(DAMAGED) from error
+        if not isinstance(content, dict):
+            raise UnusableCheckpointError(DAMAGED)
+        return content
+
+    def whole(self) -> bool:
+        """Return whether there is a checkpoint. Raise as `load`."""
+        return self._payload() is not None
+
+    def _payload(self) -> bytes | None:
         try:
             stored = self.path.read_bytes()
-            payload, checksum = stored[:-4], stored[-4:]
-            if _checksum(payload) != checksum:
-                return None
-            content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        except Exception:  # a reader raises anything on a damaged file; then start anew
+        except FileNotFoundError:
             return None
-        return content if isinstance(content, dict) else None
+        except OSError as error:
+            raise StorageLostError(f"{self.path}: cannot be read: {error.strerror}") from error
+        payload, checksum = stored[:-4], stored[-4:]
+        if _checksum(payload) != checksum:
+            raise UnusableCheckpointError(DAMAGED)
+        return payload
 
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from hrnet_search import heartbeat
 from hrnet_search.errors import StorageLostError, TrainingError, shown
 from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.evaluate.training import metrics
-from hrnet_search.evaluate.training.checkpoint import Checkpoints, OtherLayoutError
+from hrnet_search.evaluate.training.checkpoint import Checkpoints, UnusableCheckpointError
 from hrnet_search.evaluate.training.norms import recalibrated, statistics
 from hrnet_search.evaluate.training.previews import Previews, chosen
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
@@ -159,8 +159,8 @@ def train(
     `rungs` rise, the last one is the schedule's steps. Goes on from a checkpoint if there is
     one, and `book` with it; the rung at which it was made is judged and reported (again), earlier
     ones are not. Of processes that train together the first alone has checkpoints and a book.
-    Raise OtherLayoutError, and leave the trainer as it may be, for a checkpoint that
-    is not of it.
+    Raise UnusableCheckpointError, and leave the trainer as it may be, for a checkpoint that is
+    damaged or not of it.
     """
     steps = trainer.schedule.steps
     assert rungs[-1:] == (steps,), "the last rung is the end of the schedule"
@@ -235,7 +235,9 @@ def _resume(
     trainer: Steps, rungs: tuple[int, ...], checkpoints: Checkpoints | None
 ) -> tuple[list[RungResult], dict[str, Any] | None]:
     """Restore a trainer; return the rungs before its checkpoint, and what a book kept with it."""
-    stored = trainer.ranks.of_first(checkpoints.load() if checkpoints else None)
+    stored, wrong = trainer.ranks.of_first(_loaded(checkpoints))
+    if wrong:
+        raise UnusableCheckpointError(wrong)
     if stored is None:
         return [], None
     try:
@@ -247,5 +249,14 @@ def _resume(
     except Exception as error:  # whatever torch says of tensors that are not those it expects
         if out_of_memory(error):
             raise
-        raise OtherLayoutError(shown(str(error), 200) or type(error).__name__) from error
+        why = shown(str(error), 200) or type(error).__name__
+        raise UnusableCheckpointError(f"has another layout ({why})") from error
     return results, stored.get("book")
+
+
+def _loaded(checkpoints: Checkpoints | None) -> tuple[dict[str, Any] | None, str]:
+    """Return what is in a checkpoint, or why nothing can go on from it."""
+    try:
+        return checkpoints.load() if checkpoints else None, ""
+    except UnusableCheckpointError as error:
+        return None, str(error)

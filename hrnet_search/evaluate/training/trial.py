@@ -131,8 +131,7 @@ class Worker:
         found: _Found,
     ) -> None:
         classes = task.schedule.data.classes
-        size = task.latency.size if task.latency else task.schedule.crop
-        found.cost = cost(task.architecture, size=size, classes=classes)
+        found.cost = cost(task.architecture, size=task.cost_size, classes=classes)
         found.status = STOPPED
         if not report(TrialProgress("build")):
             return

@@ -271,7 +271,12 @@ def _remarks(record: AblationRecord, beside: Sequence[str]) -> list[str]:
         " each difference alone; p is a sign-flip test, p (family) its maximum statistic over"
         f" joint flips of all of one kind ({family}), not below {record.least_p:.4g} here"
     )
-    lines = [*([INTERIM] if record.interim else []), how, *_missing(record), *(other.remark for other in _others(record))]
+    lines = [
+        *([INTERIM] if record.interim else []),
+        how,
+        *_missing(record),
+        *(other.remark for other in _others(record)),
+    ]
     if record.margin is not None:
         lines.append(
             f"equivalent: within {100 * record.margin:g} points by two one-sided t tests, Holm's"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hrnet_search.errors import StorageLostError
-from hrnet_search.evaluate.training.checkpoint import Checkpoints
+from hrnet_search.evaluate.training.checkpoint import Checkpoints, UnusableCheckpointError
 
 
 def saved(folder: Path) -> Path:
@@ -27,6 +27,9 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
 
 def test_without_a_checkpoint_there_is_none(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "none").load() is None
+    assert not Checkpoints(tmp_path / "none").whole()
+    saved(tmp_path)
+    assert Checkpoints(tmp_path).whole()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.999])
@@ -35,14 +38,25 @@ def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path, share: float) -> None
     content = bytearray(file.read_bytes())
     content[int(share * len(content))] ^= 1
     file.write_bytes(content)
-    assert Checkpoints(tmp_path).load() is None
+    for reader in (Checkpoints(tmp_path).load, Checkpoints(tmp_path).whole):
+        with pytest.raises(UnusableCheckpointError, match="is damaged"):
+            reader()
 
 
 @pytest.mark.parametrize("length", [0, 3, 100, 4000])
-def test_a_cut_file_is_ignored(tmp_path: Path, length: int) -> None:
+def test_a_cut_file_is_noticed(tmp_path: Path, length: int) -> None:
     file = saved(tmp_path)
     file.write_bytes(file.read_bytes()[:length])
-    assert Checkpoints(tmp_path).load() is None
+    with pytest.raises(UnusableCheckpointError, match="is damaged"):
+        Checkpoints(tmp_path).load()
+
+
+def test_one_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    """Who began anew would write over it."""
+    saved(tmp_path).unlink()
+    (tmp_path / "last.pt").mkdir()  # as unreadable as a disk that is away, also for root
+    with pytest.raises(StorageLostError, match=r"last\.pt: cannot be read: Is a directory"):
+        Checkpoints(tmp_path).load()
 
 
 def test_a_failed_save_leaves_the_last_checkpoint_and_no_litter(
