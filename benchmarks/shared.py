@@ -233,7 +233,7 @@ def by_slices(table: Table, variants: list[str], rows: list[Row]) -> Iterator[Ca
         taught = f", teacher {weight}" if weight != "0" else ""
         name = f"slices of {steps} steps{taught} ({once:.0f} s), {tuned} of its own"
         for signal in SIGNAL_COLUMNS:
-            scores = np.array(list(_by_seed(own, variants, signal))) * SIGNALS[signal]
+            scores = np.array(list(by_seed(own, variants, signal))) * SIGNALS[signal]
             yield Candidate(name, signal, scores, np.broadcast_to(truth, scores.shape), seconds)
 
 
@@ -265,7 +265,8 @@ def levels(way: Candidate, scores: Floats) -> str:
     return f"{means.min():.3f} to {means.max():.3f}, mean {means.mean():.3f}"
 
 
-def _by_seed(rows: list[Row], variants: list[str], signal: str) -> Iterator[list[float]]:
+def by_seed(rows: list[Row], variants: list[str], signal: str) -> Iterator[list[float]]:
+    """Yield the scores [n] of variants by each seed of the shared weights; nan where one is not."""
     for seed in sorted({row["shared_seed"] for row in rows}):
         known = {r["variant"]: float(r[signal]) for r in rows if r["shared_seed"] == seed}
         yield [known.get(variant, np.nan) for variant in variants]

@@ -4,7 +4,8 @@
 
 Studies are drawn from two tables of real trainings. Each sees all networks by one short seed, and
 some by a longer schedule: half of them spread over parameters, one drawn from each of as many
-classes of them, the rest the best that it saw. What it then believes
+classes of them, the rest the best that it saw. Where `short` is 0 it saw scores by slices of shared
+weights. What it then believes
 (`hrnet_search/report/trust/believed.py`) is held against trainings that it had no part of. Means of
 20 studies, intervals percentiles of a bootstrap over networks, the same draws for all that is
 compared. `held` is how many of the 95% intervals hold another training by the longer schedule,
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import shared
 from benchmarks.tables import free
 from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, read_table
 from benchmarks.tables.judge import Table, table_of
@@ -36,10 +38,12 @@ from benchmarks.tables.ranking import (
 )
 from hrnet_search.report.trust.believed import Believed, believe
 from hrnet_search.report.trust.statistics import partial_tau, tau_b
+from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 
 STUDIES = 20
 LONG = (6, 12)
 MIDDLE = 600
+SHARED_STEPS = 1500
 QUANTILE = 1.96
 
 COLUMNS = (
@@ -91,9 +95,10 @@ class Judged:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--table", type=Path, default=TABLE, help="the file of rows")
-    table = table_of(read_table(parser.parse_args().table))
+    rows = read_table(parser.parse_args().table)
+    table, names = table_of(rows), list({row["variant"]: None for row in rows})
     print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
-    for setting in (*equal_macs(table), *shapes()):
+    for setting in (*equal_macs(table), *slices(table, names), *shapes()):
         for long in LONG:
             studies = [study(setting, long, number) for number in range(STUDIES)]
             print(f"| {' | '.join(row(setting, long, studies))} |")
@@ -113,6 +118,23 @@ def equal_macs(table: Table) -> Iterator[Setting]:
             Trained(one, *pair) for one in seen
             for pair in ((first, second, second), (second, first, first))
         ])  # fmt: skip
+
+
+def slices(table: Table, names: list[str]) -> Iterator[Setting]:
+    """Yield settings of the same networks, by name, that slices of shared weights have judged."""
+    taught = f"{TEACHER_WEIGHT:g}", str(SHARED_STEPS), "0"
+    rows = [row for row in read_table(shared.ROWS) if tuple(row[c] for c in shared.WAY) == taught]
+    seen = [np.array(one) for one in shared.by_seed(rows, names, "soft_iou")]
+    first, second = (table.of(MIDDLE, seed, MIDDLE) for seed in SHORT_SEEDS)
+    yield _setting(table, (0, MIDDLE), [
+        Trained(one, long, table.truth(), again) for one in seen
+        for long, again in ((first, second), (second, first))
+    ])  # fmt: skip
+    first, second = (table.of(TRUTH, seed, TRUTH) for seed in TRUTH_SEEDS)
+    yield _setting(table, (0, TRUTH), [
+        Trained(one, *pair) for one in seen
+        for pair in ((first, second, second), (second, first, first))
+    ])  # fmt: skip
 
 
 def _setting(table: Table, steps: tuple[int, int], trained: list[Trained]) -> Setting:
