@@ -19,6 +19,7 @@ class SplitInventory:
 
     `classes` is empty for what is drawn and not looked at. `unused` counts the files of its
     folders that are in no pair, `unused_names` begins to name them; `notes` say what was guessed.
+    `pairs` are what is drawn: an image as often as a list names it; 0 where nobody counted.
     """
 
     images: int
@@ -27,6 +28,12 @@ class SplitInventory:
     unused: int = 0
     unused_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    pairs: int = 0
+
+    @property
+    def length(self) -> int:
+        """How many there are to train on, or to judge, in one round."""
+        return self.pairs or self.images
 
 
 @dataclass(frozen=True, slots=True)

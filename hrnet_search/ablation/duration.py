@@ -29,7 +29,7 @@ def measured(
     left = [arm for key, arm in trials(ablation) if key not in finished]
     if not left:
         return Forecast(0, (0.0, 0.0, 0.0), 0, "all have ended", workers)
-    seed, images, device = ablation.spec.seeds[0], ablation.data.val.images, latency.device
+    seed, images, device = ablation.spec.seeds[0], ablation.data.val.length, latency.device
     trainings = {
         a.identity: Training(a.architecture, a.schedule, a.rungs, latency, seed, device, images)
         for a in left

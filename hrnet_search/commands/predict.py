@@ -18,9 +18,9 @@ from hrnet_search.commands.arguments import (
 )
 from hrnet_search.commands.driver import spin_less
 from hrnet_search.commands.evaluate import WHICH
-from hrnet_search.commands.outcome import DONE, say
+from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
-from hrnet_search.errors import InputError, counted
+from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.paths import absolute, expanded
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=output, required=True, metavar="DIR", help=where)
     which = "which weights of a training: best (its highest mIoU; the default) or last"
     add("--which", choices=WHICH, help=which)
+    yaml = "the HRNet library's yaml that weights were trained by, where they do not say it"
+    add("--config", type=named, metavar="YAML", help=yaml)
     add("--no-overlay", action="store_true", help="masks alone, without the images below them")
     add("--probabilities", action="store_true", help="also as npz: float16 [classes, H, W]")
     add("--flip", action="store_true", help="add the mirror image of each")
@@ -69,6 +71,7 @@ def command(options: argparse.Namespace) -> int:
         options.images,
         options.output,
         which=options.which,
+        config=options.config,
         overlay=not options.no_overlay,
         probabilities=options.probabilities,
         flip=options.flip,
@@ -88,6 +91,7 @@ def predict(
     folder: str | Path,
     *,
     which: str | None = None,
+    config: str | Path | None = None,
     overlay: bool = True,
     probabilities: bool = False,
     flip: bool = False,
@@ -100,11 +104,12 @@ def predict(
     """Write the masks of images, or of folders of images, into `folder`; return what was written.
 
     `source` is the folder of a training (`which` weights: best, if not given, or last), a weight
-    file or an ONNX file. Masks have the size of their images and hold class ids, with a palette.
-    Sizes are (height, width); `size` is what images are resized to first, as for the training if
-    not given. Raise InputError for images that are not there, would be written under one name or
-    would be replaced by what is written, DataError for one that cannot be read, WeightsError for
-    weights that decide nothing, StorageLostError.
+    file or an ONNX file; `config` the HRNet library's yaml that a file's network was trained by,
+    where the file does not say it. Masks have the size of their images and hold class ids, with a
+    palette. Sizes are (height, width); `size` is what images are resized to first, as for the
+    training if not given. Raise InputError for images that are not there, would be written under
+    one name or would be replaced by what is written, DataError for one that cannot be read,
+    WeightsError for weights that decide nothing, StorageLostError.
     """
     spin_less()
     from hrnet_search.commands.evaluate import chosen, protocol_with, require_batch
@@ -118,16 +123,21 @@ def predict(
     given = [images] if isinstance(images, str | Path) else images
     files = found_images([Path(expanded(str(path))) for path in given])
     place = expanded(str(source))
-    model = _model(place, chosen(which, place), device)
+    model = _model(place, chosen(which, place), device, config)
+    if model.guessed:
+        warn(f"note: {model.guessed} (--config YAML: as that has it)")
     wanted = Wanted(overlay, probabilities, size or model.data.size, batch)
     written = write_masks(model, protocol, files, absolute(folder), wanted)
     return [Predicted(*paths) for paths in written]
 
 
-def _model(source: str, which: str, device: str) -> Model:
+def _model(source: str, which: str, device: str, config: str | Path | None) -> Model:
     from hrnet_search.store.trainings import is_training
     from hrnet_search.trainings.models import of_file, of_training
 
     if is_training(source) or Path(source).is_dir():
+        if config is not None:
+            wrong, allowed = "a training has a config of its own", "with a file of weights"
+            raise InputError(Fault("--config", str(config), wrong, allowed))
         return of_training(source, which, device)
-    return of_file(source, device)
+    return of_file(source, device, None if config is None else expanded(str(config)))

@@ -138,6 +138,7 @@ def _inventory(found: Pairs, looks: list[_Look]) -> SplitInventory:
         unused=len(found.unused),
         unused_names=tuple(path.name for path in found.unused[:NAMED_FILES]),
         notes=found.notes,
+        pairs=len(found.pairs),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
@@ -12,6 +13,7 @@ from hrnet_search.export.member import Member
 from hrnet_search.export.result import ExportOptions, ExportResult, refusal
 from hrnet_search.export.trained import empty_state, shapes_of, trained_network
 from hrnet_search.files import write_file
+from hrnet_search.records.data_spec import facts_of
 
 
 def export_safetensors(member: Member, folder: Path, _: ExportOptions) -> ExportResult:
@@ -41,7 +43,5 @@ def facts(member: Member) -> dict[str, str]:
         "study": member.study,
         "trial": str(member.result.key),
         "miou": repr(member.result.miou),
-        "classes": str(member.classes),
-        "mean": repr(list(member.mean)),
-        "std": repr(list(member.std)),
+        **facts_of(replace(member.data, classes=member.classes)),
     }

@@ -17,12 +17,16 @@ from hrnet_search.net.weights import absent_edges, compare, fitting
 
 Tensors = Mapping[str, Tensor]
 
+ALIGNED = "align_corners"
+"""The fact of a weight file that says what its tensors do not show: true or false."""
+
 OCR_BLOCK = "ocr_distri_head.object_context_block."
 
 
-def network_of(tensors: Tensors) -> HighResolutionNet:
+def network_of(tensors: Tensors, align_corners: bool = False) -> HighResolutionNet:
     """Return the network that the tensors are the weights of, made of these very tensors.
 
+    They do not show `align_corners`.
     A head that is not whole stays on the meta device (`has_head`), and so do the edges of the
     last fusion that a pose network does not have (`absent_edges`). Raise ValueError, with a
     phrase, if they are not the whole trunk of an HRNet.
@@ -30,7 +34,7 @@ def network_of(tensors: Tensors) -> HighResolutionNet:
     if single := [name for name, t in tensors.items() if name.endswith("weight") and not t.dim()]:
         raise ValueError(f"{shown(single[0])} is a single number, and no tensor of weights")
     try:
-        architecture = architecture_of(tensors)
+        architecture = replace(architecture_of(tensors), align_corners=align_corners)
         scores = f"{HEADS[architecture.head][0]}3.weight"
         with torch.device("meta"):
             network = build(architecture, len(tensors[scores]) if scores in tensors else 1)

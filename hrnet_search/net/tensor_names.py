@@ -41,12 +41,16 @@ ANCHORS = ("conv1.weight", "conv2.weight", "layer1.0.conv1.weight")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The tensors of a file by the names of the bare network, and how they were found there."""
+    """The tensors of a file by the names of the bare network, and how they were found there.
+
+    `of_mmseg` says that its head has the names that mmsegmentation gives it.
+    """
 
     tensors: dict[str, Tensor]
     under: str = ""
     prefix: str = ""
     notes: tuple[str, ...] = ()
+    of_mmseg: bool = False
 
     def __str__(self) -> str:
         """Return how the file was read, empty if it is a plain state dict."""
@@ -117,6 +121,7 @@ def _bare(tensors: Tensors, under: str, notes: list[str]) -> Found:
     prefix = trunks[0]
     own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     rest = {n: t for n, t in tensors.items() if not n.startswith(prefix)}
+    head: dict[str, Tensor] = {}
     if prefix.endswith(BACKBONE):
         around = prefix.removesuffix(BACKBONE) + DECODE_HEAD
         theirs = {n: t for n, t in rest.items() if n.startswith(around)}
@@ -130,7 +135,7 @@ def _bare(tensors: Tensors, under: str, notes: list[str]) -> Found:
             own |= head
     if twice := [name for name in rest if name in own]:
         raise NotWeightsError(f"holds {twice[0]} twice, with and without {shown(prefix)}")
-    return Found(own | rest, under, prefix, tuple(notes))
+    return Found(own | rest, under, prefix, tuple(notes), bool(head))
 
 
 def _without_trunk(tensors: Tensors, under: str) -> Found:

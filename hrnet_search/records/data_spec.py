@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 IGNORED = 255
 """Label of pixels that count nowhere, in every mask that leaves the data room."""
@@ -83,3 +87,36 @@ class DataSpec:
     def in_files(self) -> bool:
         """Whether the data are in files below a root, and are not drawn."""
         return self.kind != "shapes"
+
+
+def _pairs(text: str) -> tuple[tuple[int, int], ...]:
+    return tuple((int(a), int(b)) for a, b in json.loads(text))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(map(str, json.loads(text)))
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "names": _names,
+    "mean": lambda text: tuple(ast.literal_eval(text)),
+    "std": lambda text: tuple(ast.literal_eval(text)),
+    "size": lambda text: found if (found := json.loads(text)) is None else tuple(found),
+    "swaps": _pairs,
+}
+"""Fields that whoever uses a network has to know, as its file spells them."""
+
+
+def facts_of(spec: DataSpec) -> dict[str, str]:
+    """Return what a file of a network says of the data it was trained on, to be used by itself."""
+    found = {name: json.dumps(getattr(spec, name)) for name in _READ}
+    return {"classes": str(spec.classes), **found}
+
+
+def of_facts(facts: Mapping[str, str], classes: int) -> DataSpec:
+    """Return the data that a file says its network was trained on, as far as it says so.
+
+    Raise ValueError, TypeError or SyntaxError for facts that are of something else.
+    """
+    known = {name: read(facts[name]) for name, read in _READ.items() if name in facts}
+    return DataSpec("", classes, **known)

@@ -166,7 +166,7 @@ def _judging(plan: Plan, step: float) -> float:
 
     It takes a share of what a trial takes besides its steps, as a step does here.
     """
-    return step * in_steps(RECALIBRATION_IMAGES + plan.data.val.images, plan.schedule)
+    return step * in_steps(RECALIBRATION_IMAGES + plan.data.val.length, plan.schedule)
 
 
 def _of_trials(
@@ -330,7 +330,7 @@ def of_study(plan: Plan, study: Study) -> Durations:
 
 def of_probe(plan: Plan, within: float = PROBE_S) -> Durations:
     """Return what a few steps of networks of a plan's space, taken now, say of whole trials."""
-    images = plan.data.val.images
+    images = plan.data.val.length
     return timed(
         [
             Training(n, plan.schedule, plan.rungs, plan.latency, plan.seeds[0], plan.device, images)

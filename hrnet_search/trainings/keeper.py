@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from hrnet_search.evaluate.training.descent import rate
 from hrnet_search.evaluate.training.steps import Judgement, Steps
 from hrnet_search.files import make_folder, write_whole, writing
 from hrnet_search.net.weights import save_weights
+from hrnet_search.records.data_spec import facts_of
 from hrnet_search.records.trial import RungResult
 from hrnet_search.store.figures import figures_of
 from hrnet_search.store.trainings import (
@@ -35,21 +35,16 @@ from hrnet_search.store.trainings import (
     write_results,
 )
 
+BEST_CHECKPOINT = "best.pt"
+"""The checkpoint from just before the best judgement, beside the last one."""
+
 MOST_ROWS = 1000
 """Rows of a curve; each has the mean loss of the steps since the one before."""
 
 
 def described(record: TrainingRecord) -> dict[str, str]:
     """Return what a weight file says of its network, so that it can be used by itself."""
-    data = record.schedule.schedule.data
-    return {
-        "yaml": record.config,
-        "classes": str(data.classes),
-        "names": json.dumps(list(data.names)),
-        "mean": repr(list(data.mean)),
-        "std": repr(list(data.std)),
-        "size": json.dumps(data.size),
-    }
+    return {"yaml": record.config, **facts_of(record.schedule.schedule.data)}
 
 
 class Keeper:
@@ -66,20 +61,19 @@ class Keeper:
     ) -> None:
         self._record, self._folder, self._checkpoints = record, folder, checkpoints
         self._every = -(-record.schedule.schedule.steps // MOST_ROWS)
-        self._rungs, self._sessions = list(before.rungs), before.sessions
+        self._rungs, self._sessions = list[RungResult](), before.sessions
         self._session, self._clock, self._began = session, clock, clock()
         self._before_s = 0.0
         self._curve: list[CurveRow] = []
         self._losses: list[float] = []
 
-    def begin(self, state: dict[str, Any] | None) -> None:
-        """Go on from what `state` returned; None: from the start."""
+    def begin(self, state: dict[str, Any] | None, rungs: Sequence[RungResult] = ()) -> None:
+        """Go on from what `state` returned and the rungs before it; None: from the start."""
         kept = state or {"curve": [], "losses": [], "wall_s": 0.0}
         self._curve = [(int(step), lr, loss) for step, lr, loss in kept["curve"]]
         self._losses, self._before_s = list(kept["losses"]), kept["wall_s"]
         self._began = self._clock()
-        if state is None:
-            self._rungs = []
+        self._rungs = list(rungs)
         last = self._curve[-1][0] if self._curve else 0
         self._session = replace(self._session, step=last + len(self._losses))
         self._write(ended=False)
@@ -177,7 +171,7 @@ class Keeper:
         source = self._checkpoints.path
         if not source.is_file():
             return
-        target = source.with_name("best.pt")
+        target = source.with_name(BEST_CHECKPOINT)
         temporary = target.with_suffix(".tmp")
         with writing(target, source.stat().st_size):
             shutil.copyfile(source, temporary)

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from hrnet_search.arch.architecture import OCR, PLAIN, Architecture
-from hrnet_search.arch.hrnet_yaml import parse_config
+from hrnet_search.arch.hrnet_yaml import Config, class_count, parse_config, read_config
 from hrnet_search.errors import Fault, WeightsError, shown
 from hrnet_search.evaluate.forward import logits_of
 from hrnet_search.evaluate.inference import Inference, Protocol
 from hrnet_search.evaluate.machine.devices import resolve_device
 from hrnet_search.net.file_kind import SAFETENSORS, NotWeightsError, kind_of
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.structure import has_head, network_of
+from hrnet_search.net.structure import ALIGNED, has_head, network_of
+from hrnet_search.net.tensor_names import Found
 from hrnet_search.net.weights import load_weights, named_tensors, refusal
-from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.data_spec import DataSpec, of_facts
 from hrnet_search.records.schedule import Schedule
-from hrnet_search.store.trainings import read_record, weights_file
+from hrnet_search.store.trainings import read_record, read_results, weights_file
 from hrnet_search.trainings.onnx_network import OnnxFile, is_onnx
 from hrnet_search.trainings.starts import Start
 
@@ -34,6 +32,9 @@ UNKNOWN = DataSpec("", 0)
 SCORES = {PLAIN: "last_layer.3.weight", OCR: "cls_head.weight"}
 """The last convolution of each head: a row a class."""
 
+OCR_NAME = "conv3x3_ocr.0.weight"
+NOTHING = Found({})
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -41,7 +42,7 @@ class Model:
 
     `schedule` has its data: classes, their names, mean and std, and the size that images were
     resized to; `window` is the only size that it takes, if there is one; `line` says which network
-    it is, where it was chosen.
+    it is, where it was chosen; `guessed` what its file does not say.
     """
 
     what: str
@@ -51,6 +52,7 @@ class Model:
     device: torch.device
     window: tuple[int, int] | None = None
     line: str = ""
+    guessed: str = ""
 
     @property
     def data(self) -> DataSpec:
@@ -83,32 +85,35 @@ def of_training(folder: str | Path, which: str, device: str, weights: Path | Non
     path = weights or weights_file(folder, which)
     if not path.is_file():
         wrong, allowed = "is not there: nothing was judged yet", "after the first epoch"
+        if weights is None and read_results(folder).rungs:
+            wrong, allowed = "is gone", "the file as it was, or --weights FILE"
         raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
     return _built(
         record.architecture, record.schedule.schedule, path, resolve_device(device, OPTION)
     )
 
 
-def of_file(path: str | Path, device: str) -> Model:
+def of_file(path: str | Path, device: str, config: str | Path | None = None) -> Model:
     """Return the network that a weight file is of, or an ONNX file.
 
-    What the file says of classes and normalisation is believed; else they are ImageNet's. Raise
-    WeightsError for a file that is neither.
+    What the file says of classes and normalisation is believed; else they are ImageNet's. `config`
+    is the HRNet library's yaml that it was trained by, for a file that does not say. Raise
+    WeightsError for a file that is neither, or not of the config, InputError for a config.
     """
     file, place = Path(path), resolve_device(device, OPTION)
+    given = None if config is None else read_config(config)
     if is_onnx(file):
-        found = OnnxFile(file)
-        data = _described(found.facts, found.classes)
-        text = found.facts.get("yaml", "")
-        aligned = bool(text) and parse_config(text).architecture.align_corners
-        cpu = torch.device("cpu")  # what onnxruntime computes on
-        return Model(str(file), found, Schedule(data), aligned, cpu, found.size)
+        return _of_onnx(file, given)
     facts = _facts(file)
-    if "yaml" in facts and "classes" in facts:
-        data = _described(facts, int(facts["classes"]))
-        return _built(parse_config(facts["yaml"]).architecture, Schedule(data), file, place)
+    text, classes = facts.get("yaml"), facts.get("classes")
+    given = parse_config(text) if given is None and text and classes else given
+    if given is not None:
+        data = _described(file, facts, int(classes) if classes else class_count(given))
+        return _built(given.architecture, Schedule(data), file, place)
     try:
-        network = network_of(named_tensors(file).tensors).float()  # files may hold halves
+        found = named_tensors(file)
+        aligned, guessed = _aligned(file, facts, found)
+        network = network_of(found.tensors, aligned).float()  # files may hold halves
     except NotWeightsError as error:
         raise WeightsError(refusal(file, error)) from error
     except ValueError as error:
@@ -117,8 +122,37 @@ def of_file(path: str | Path, device: str) -> Model:
         wrong = "has no head: it decides nothing"
         allowed = "weights of a whole network"
         raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
-    classes = len(network.state_dict()[SCORES[network.architecture.head]])
-    return _model(network, Schedule(replace(UNKNOWN, classes=classes)), file, place)
+    data = _described(file, facts, len(network.state_dict()[SCORES[network.architecture.head]]))
+    return replace(_model(network, Schedule(data), file, place), guessed=guessed)
+
+
+def _of_onnx(file: Path, config: Config | None) -> Model:
+    found = OnnxFile(file)
+    data = _described(file, found.facts, found.classes)
+    if text := found.facts.get("yaml"):
+        config = config or parse_config(text)
+    aligned, guessed = (
+        _aligned(file, found.facts) if config is None else (config.architecture.align_corners, "")
+    )
+    cpu = torch.device("cpu")  # what onnxruntime computes on
+    return Model(str(file), found, Schedule(data), aligned, cpu, window=found.size, guessed=guessed)
+
+
+def _aligned(file: Path, facts: Mapping[str, str], found: Found = NOTHING) -> tuple[bool, str]:
+    """Return MODEL.ALIGN_CORNERS of a network, and what to say where that is a guess.
+
+    The library's branch HRNet-OCR, which alone has that head, has it true unless a yaml says
+    otherwise; its other branches do not know it, and compute as with false, and so do the HRNets
+    of mmsegmentation.
+    """
+    if (said := facts.get(ALIGNED)) is not None:
+        return said == "true", ""
+    if found.of_mmseg:
+        return False, ""
+    ocr = OCR_NAME in found.tensors
+    branches = "as HRNet-OCR has it" if ocr else "as pytorch-v1.1 has it; HRNet-OCR has true"
+    word = "true" if ocr else "false"
+    return ocr, f"{file} does not say MODEL.ALIGN_CORNERS: {word} is taken, {branches}"
 
 
 def _built(network: Architecture, schedule: Schedule, path: Path, device: torch.device) -> Model:
@@ -154,13 +188,11 @@ def _facts(path: Path) -> dict[str, str]:
         return {}
 
 
-def _described(facts: Mapping[str, str], classes: int) -> DataSpec:
+def _described(file: Path, facts: Mapping[str, str], classes: int) -> DataSpec:
     """Return the data that a file says it was trained on, as far as it says so."""
-    found: dict[str, Any] = {}
-    for name, read in (("mean", ast.literal_eval), ("std", ast.literal_eval), ("size", json.loads)):
-        value = read(facts[name]) if name in facts else None
-        if value is not None:
-            found[name] = tuple(value)
-    if "names" in facts:
-        found["names"] = tuple(map(str, json.loads(facts["names"])))
-    return DataSpec("", classes, **found)
+    try:
+        return of_facts(facts, classes)
+    except (ValueError, TypeError, SyntaxError) as error:
+        wrong = f"its metadata cannot be read: {shown(str(error), 100)}"
+        allowed = "what hrnet-search writes, or none"
+        raise WeightsError(Fault("", str(file), wrong, allowed, str(file))) from error

@@ -157,7 +157,7 @@ def plan_of(
     contents = contents_of(schedule.data)
     schedule = replace(schedule, fingerprint=fingerprint(schedule.data, contents))
     schedule, lines = _with_asked(schedule, start, asked)
-    epoch = _epoch(inventory.train.images, schedule.batch)
+    epoch = _epoch(inventory.train.length, schedule.batch)
     steps = asked.steps or (asked.epochs or start.epochs) * epoch
     if faults := list(beyond(f"steps ({_length(asked)})", steps, bounds_of("steps"))):
         raise InputError(faults)
@@ -170,8 +170,8 @@ def plan_of(
     if asked.teacher is not None:
         temperature = asked.temperature or TEMPERATURE
         weight = asked.teacher_weight or TEACHER_WEIGHT
-        teacher = noted_teacher(asked.teacher, temperature, weight, schedule)
-        lines.append(line_of(teacher))
+        teacher, told = noted_teacher(asked.teacher, temperature, weight, schedule)
+        lines += told
         origin["teacher"] = line_of(teacher).removeprefix("teacher: ")
     record = TrainingRecord(
         name=start.name,

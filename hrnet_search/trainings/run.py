@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrnet_search.data.contents import Contents
-from hrnet_search.errors import Fault, StudyError, StudyInUseError
+from hrnet_search.errors import Fault, StudyDamagedError, StudyError, StudyInUseError
 from hrnet_search.evaluate.training.checkpoint import (
     EVERY_S,
     Checkpoints,
     UnusableCheckpointError,
 )
-from hrnet_search.files import make_folder, refuse_link, writing
+from hrnet_search.files import make_folder, refuse_link, write_whole, writing
 from hrnet_search.records.trial import TrialProgress
 from hrnet_search.search.identity import (
     FILES,
@@ -26,14 +26,19 @@ from hrnet_search.search.identity import (
 )
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.store.trainings import (
+    BEST,
+    LAST,
     RECORD,
+    RESULTS,
     TrainingRecord,
     TrainingResults,
     is_training,
     read_record,
     read_results,
+    weights_file,
     write_record,
 )
+from hrnet_search.trainings.keeper import BEST_CHECKPOINT
 from hrnet_search.trainings.plan import Plan
 from hrnet_search.trainings.process import CHECKPOINTS, train_alone
 from hrnet_search.trainings.starts import is_study
@@ -81,8 +86,9 @@ def train_in(
         before = read_results(folder) if is_training(folder) else TrainingResults()
         _begin(plan, folder)
         if before.ended:
+            _check_whole(before, folder)
             return before
-        first = (*plan.lines, *_going_on(before, folder, Checkpoints(folder / CHECKPOINTS)))
+        first = (*plan.lines, *_going_on(before, folder))
         with watching(plan.record, folder, console, live, first, others) as watch:
             watch.knows(before.rungs)
             if workers:
@@ -133,18 +139,50 @@ def _leaves(record: TrainingRecord) -> dict[str, Any]:
     }
 
 
-def _going_on(before: TrainingResults, folder: Path, checkpoints: Checkpoints) -> Iterator[str]:
-    """Say where a training goes on. Raise StorageLostError if its checkpoint cannot be read."""
-    try:
-        there = checkpoints.whole()
-    except UnusableCheckpointError as error:
-        yield f"{checkpoints.path} {error}: the training begins anew at step 0"
+def _going_on(before: TrainingResults, folder: Path) -> Iterator[str]:
+    """Say where a training goes on: at its last checkpoint, or else at that of its best judgement.
+
+    Raise StudyDamagedError where something was judged and neither is there to go on from: who
+    began anew would write over it. Raise StorageLostError if they cannot be read.
+    """
+    last = Checkpoints(folder / CHECKPOINTS)
+    judged = bool(before.rungs) or weights_file(folder, LAST).is_file()
+    wrong = _unusable(last)
+    if not wrong:
+        if before.rungs:
+            rung = before.rungs[-1]
+            yield f"going on with {folder}: judged at step {rung.step}, mIoU {rung.miou:.2%}"
+        elif judged:
+            yield f"going on with {folder}: {RESULTS} is gone, what was judged is in its checkpoint"
         return
-    if before.rungs and not there:
-        yield f"{checkpoints.path} is gone: the training begins anew at step 0"
-    elif before.rungs:
-        last = before.rungs[-1]
-        yield f"going on with {folder}: judged at step {last.step}, mIoU {last.miou:.2%}"
+    if not judged:
+        if last.path.exists():
+            yield f"{last.path} {wrong}: the training begins anew at step 0"
+        return
+    best = Checkpoints(folder / CHECKPOINTS, name=BEST_CHECKPOINT)
+    if _unusable(best):
+        allowed = "the file as it was, or another folder with -o"
+        what = f"{wrong}, and so is what was judged: there is no {BEST_CHECKPOINT} to go on from"
+        raise StudyDamagedError(Fault("", str(last.path), what, allowed, str(last.path)))
+    write_whole(last.path, best.path.read_bytes())
+    yield f"{last.path} {wrong}: going on from {best.path}, from before the best judgement"
+
+
+def _unusable(checkpoints: Checkpoints) -> str:
+    """Return what is wrong with a checkpoint, empty if it is whole."""
+    try:
+        return "" if checkpoints.whole() else "is gone"
+    except UnusableCheckpointError as error:
+        return str(error)
+
+
+def _check_whole(results: TrainingResults, folder: Path) -> None:
+    """Raise StudyDamagedError where a training has ended and its weights are not there."""
+    lost = [path for which in (BEST, LAST) if not (path := weights_file(folder, which)).is_file()]
+    if results.rungs and lost:
+        wrong = "is gone: the training has ended, and writes it no more"
+        allowed = "the file as it was, or another folder with -o"
+        raise StudyDamagedError(Fault("", str(p), wrong, allowed, str(p)) for p in lost)
 
 
 def _check_free(folder: Path) -> None:

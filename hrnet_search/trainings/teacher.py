@@ -15,8 +15,10 @@ from hrnet_search.trainings.models import UNKNOWN, Model, of_file
 KEY = "--teacher"
 
 
-def noted_teacher(path: str, temperature: float, weight: float, schedule: Schedule) -> Teacher:
-    """Return what is kept of a teacher in a weight or ONNX file.
+def noted_teacher(
+    path: str, temperature: float, weight: float, schedule: Schedule
+) -> tuple[Teacher, tuple[str, ...]]:
+    """Return what is kept of a teacher in a weight or ONNX file, and lines to say of it.
 
     Raise WeightsError if it is not a network that decides on the images of the schedule.
     """
@@ -27,7 +29,9 @@ def noted_teacher(path: str, temperature: float, weight: float, schedule: Schedu
     model = of_file(where, "cpu")
     if faults := _faults(model, schedule, where):
         raise WeightsError(faults)
-    return Teacher(str(where), fingerprint_of(where), temperature, weight)
+    teacher = Teacher(str(where), fingerprint_of(where), temperature, weight)
+    notes = (f"note: {model.guessed}",) if model.guessed else ()
+    return teacher, (line_of(teacher), *notes)
 
 
 def distillation_of(teacher: Teacher, device: str) -> Distillation:

@@ -8,16 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up import TINY
+from made_up import TINY, network
 from PIL import Image
+from safetensors.torch import load_file
 
 import hrnet_search
 from hrnet_search.arch.architecture import OCR, PLAIN
+from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.onnx_model import to_onnx
-from hrnet_search.net.weights import load_weights
-from hrnet_search.store.trainings import weights_file
+from hrnet_search.net.weights import load_weights, save_weights
+from hrnet_search.records.data_spec import DataSpec, facts_of, of_facts
+from hrnet_search.store.trainings import read_record, weights_file
+from hrnet_search.trainings.keeper import described
+from hrnet_search.trainings.models import of_file
 
 SIZES = ((64, 64), (50, 70), (31, 33), (32, 32))
 
@@ -129,7 +134,7 @@ def test_scores_that_are_not_finite_decide_nothing(
         assert main(["predict", *given]) == 0
         return
     assert main(["predict", *given, *words]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *_, line = capsys.readouterr().err.splitlines()
     assert f"its scores are not finite for the image {images / 'im0.png'}" in line
     assert line.startswith(str(tmp_path / "bare.pth"))
     assert not (tmp_path / "out").exists()
@@ -335,3 +340,85 @@ def test_two_files_of_one_name_are_not_written(
     assert "a_overlay.png would be written of" in line
     assert not out.exists()
     assert main(["predict", str(trained), *given, "-o", str(out), "--no-overlay"]) == 0
+
+
+def saved(folder: Path, aligned: bool, ocr: bool = False) -> tuple[Path, Path]:
+    """Return an official file of random weights, and the config that they are of."""
+    torch.manual_seed(3)
+    head = replace(TINY, head=OCR, mid_channels=8, key_channels=4) if ocr else TINY
+    network = build(replace(head, align_corners=aligned), 3)
+    for name, weight in network.named_parameters():  # so that neighbouring pixels differ
+        if weight.dim() == 4 or name.startswith(("last_layer.3", "cls_head")):
+            torch.nn.init.normal_(weight, std=0.3)
+    weights, config = folder / "official.pth", folder / "official.yaml"
+    torch.save({f"model.{name}": tensor for name, tensor in network.state_dict().items()}, weights)
+    text = config_text(network.architecture)
+    config.write_text(text.replace("NUM_CLASSES: 19", "NUM_CLASSES: 3"))
+    return weights, config
+
+
+@pytest.mark.parametrize("ocr", [False, True])
+def test_what_weights_do_not_show_is_said_and_read_from_their_config(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ocr: bool
+) -> None:
+    decided = {}
+    for aligned in (True, False):
+        weights, config = saved(tmp_path, aligned, ocr)
+        for name, more in (("alone", []), ("config", ["--config", str(config)])):
+            out = tmp_path / f"{name}-{aligned}"
+            assert main(["predict", str(weights), str(images), "-o", str(out), *more]) == 0
+            said = capsys.readouterr().err
+            assert ("does not say MODEL.ALIGN_CORNERS" in said) == (name == "alone")
+            decided[name, aligned] = masks(out)
+    right = ocr  # alone, an OCR head is taken to be of the branch where it is true
+
+    def same(first: tuple[str, bool], second: tuple[str, bool]) -> bool:
+        return all(map(np.array_equal, decided[first], decided[second]))
+
+    assert same(("alone", right), ("config", right))
+    assert not same(("config", True), ("config", False))
+    assert not same(("alone", not right), ("config", not right))
+
+
+def test_a_config_of_another_network_or_of_a_training_is_refused(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, config = saved(tmp_path, aligned=True)
+    config.write_text(config_text(network(6)).replace("NUM_CLASSES: 19", "NUM_CLASSES: 3"))
+    out = ["-o", str(tmp_path / "o"), "--config", str(config)]
+    assert main(["predict", str(weights), str(images), *out]) == 2
+    assert "are not those of hr-" in capsys.readouterr().err
+    assert main(["predict", str(trained), str(images), *out]) == 2
+    assert "--config: a training has a config of its own" in capsys.readouterr().err
+
+
+def test_a_weight_file_says_all_that_who_uses_it_has_to_know() -> None:
+    """Classes that trade places in a mirror too: a flipped image is decided by them."""
+    spec = DataSpec(
+        "folder", 4, ("a", "left, arm", "right arm", "d"), size=(48, 64), mean=(0.1, 0.2, 0.3),
+        std=(0.4, 0.5, 0.6), swaps=((1, 2),),
+    )  # fmt: skip
+    assert of_facts(facts_of(spec), 4) == replace(spec, kind="")
+    assert of_facts({}, 4) == DataSpec("", 4)
+    whole = facts_of(replace(spec, size=None, swaps=()))
+    assert of_facts(whole, 4) == replace(spec, kind="", size=None, swaps=())
+    with pytest.raises((ValueError, TypeError, SyntaxError)):
+        of_facts({"mean": "as usual"}, 4)
+
+
+def test_what_trades_places_in_a_mirror_is_in_the_weights_of_a_training(
+    trained: Path, images: Path, tmp_path: Path
+) -> None:
+    record = read_record(trained)
+    noted = record.schedule
+    data = replace(noted.schedule.data, swaps=((0, 1),))
+    kept = replace(record, schedule=replace(noted, schedule=replace(noted.schedule, data=data)))
+    weights = weights_file(trained, "best")
+    save_weights(load_file(weights), tmp_path / "w.safetensors", described(kept))
+    found = of_file(tmp_path / "w.safetensors", "cpu")
+    assert found.data.swaps == ((0, 1),)
+    flipped = {}
+    for name, source in (("with", tmp_path / "w.safetensors"), ("without", weights)):
+        hrnet_search.predict(source, images, tmp_path / name, flip=True, overlay=False)
+        flipped[name] = masks(tmp_path / name)
+    assert not all(map(np.array_equal, flipped["with"], flipped["without"]))

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -384,6 +385,29 @@ def test_of_lists_that_are_not_there_the_data_sets_own_folders_are_read(tmp_path
     assert plan.record.schedule.schedule.class_weights[0] == 0.8373  # the reader's own
 
 
+def test_an_epoch_meets_an_image_as_often_as_its_list_names_it(tmp_path: Path) -> None:
+    """As the official loader: the length of the list, in whole batches."""
+    root, path = tmp_path / "data", tmp_path / "city.yaml"
+    miniature.make("cityscapes", root)
+    path.write_text(config_text(TINY))
+    (root / "list" / "cityscapes").mkdir(parents=True)
+    for split in ("train", "val"):
+        images = sorted((root / "cityscapes" / "leftImg8bit" / split).rglob("*.png"))[:2]
+        masks = f"cityscapes/gtFine/{split}/aachen/"
+        rows = [
+            f"cityscapes/{image.relative_to(root / 'cityscapes')}"
+            f"\t{masks}{image.name.replace('leftImg8bit', 'gtFine_labelIds')}\n"
+            for image in images
+        ]
+        again = 4 if split == "train" else 1
+        (root / "list" / "cityscapes" / f"{split}.lst").write_text("".join(again * rows))
+    asked = Overrides(batch=3, crop=(64, 64), base_size=0, epochs=5)
+    plan = plan_of(of_config(str(path), None, str(root)), asked)
+    assert plan.record.data_holds is not None
+    assert (plan.record.data_holds.train.images, plan.record.data_holds.train.length) == (2, 8)
+    assert (plan.record.epoch, plan.record.schedule.schedule.steps) == (2, 10)
+
+
 def test_images_that_a_config_enlarges_are_said(config: Path, space: Path) -> None:
     plan = plan_of(of_config(str(config), str(space), None), Overrides(batch=4, crop=(64, 64)))
     (line,) = [line for line in plan.lines if "BASE_SIZE" in line]
@@ -564,8 +588,29 @@ def test_a_checkpoint_of_another_network_is_said_and_the_training_begins_anew(
     assert tensors(folder / name) == tensors(trained / name)
 
 
-@pytest.mark.parametrize("how", ["damaged", "gone"])
-def test_a_checkpoint_that_is_no_more_is_said_and_the_training_begins_anew(
+def cut_off(config: Path, space: Path, folder: Path, at: int) -> None:
+    """Train until Ctrl-C at a step: all is saved."""
+    stepped = Keeper.stepped
+
+    def interrupted(keeper: Keeper, step: int, loss: float) -> None:
+        stepped(keeper, step, loss)
+        if step == at:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Keeper, "stepped", interrupted)
+        assert main(tiny_command(config, space, folder)) == 130
+
+
+def flip(path: Path) -> None:
+    """Change a bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["is damaged", "is gone"])
+def test_of_a_checkpoint_that_is_no_more_it_goes_on_from_that_of_the_best_judgement(
     config: Path,
     space: Path,
     tmp_path: Path,
@@ -573,30 +618,65 @@ def test_a_checkpoint_that_is_no_more_is_said_and_the_training_begins_anew(
     capsys: pytest.CaptureFixture[str],
     how: str,
 ) -> None:
-    folder, stepped = tmp_path / "training", Keeper.stepped
-
-    def interrupted(keeper: Keeper, step: int, loss: float) -> None:
-        stepped(keeper, step, loss)
-        if step == 4:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Keeper, "stepped", interrupted)
-        assert main(tiny_command(config, space, folder)) == 130
+    folder = tmp_path / "training"
+    cut_off(config, space, folder, at=5)
+    judged = read_results(folder).rungs
+    assert judged
     last = folder / "checkpoints" / "last.pt"
-    if how == "gone":
-        last.unlink()
-    else:
-        content = bytearray(last.read_bytes())
-        content[len(content) // 2] ^= 1
-        last.write_bytes(content)
+    flip(last) if how == "is damaged" else last.unlink()
+    best = last.with_name("best.pt")
+    whole = best.read_bytes()
+    flip(best)
+    kept = (folder / "weights" / "best.safetensors").read_bytes()
     capsys.readouterr()
+    assert main(tiny_command(config, space, folder)) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{last}: {how}, and so is what was judged" in line
+    assert "another folder with -o" in line
+    assert read_results(folder).rungs == judged
+    assert (folder / "weights" / "best.safetensors").read_bytes() == kept
+    best.write_bytes(whole)
     assert main(tiny_command(config, space, folder)) == 0
     said = " ".join("".join(capsys.readouterr()).split())
-    assert f"{last} is {how}: the training begins anew at step 0" in said
-    assert "going on with" not in said
+    assert f"{last} {how}: going on from {best}" in said
+    assert read_results(folder).rungs == read_results(trained).rungs
     name = "weights/last.safetensors"
     assert tensors(folder / name) == tensors(trained / name)
+
+
+def test_results_that_are_gone_are_those_of_the_checkpoint(
+    config: Path, space: Path, tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "training"
+    cut_off(config, space, folder, at=5)
+    (folder / "results.json").unlink()
+    assert main(tiny_command(config, space, folder)) == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "results.json is gone, what was judged is in its checkpoint" in said
+    assert read_results(folder).rungs == read_results(trained).rungs
+    for which in ("best", "last"):
+        name = f"weights/{which}.safetensors"
+        assert tensors(folder / name) == tensors(trained / name)
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_weights_of_an_ended_training_that_are_gone_are_named(
+    config: Path,
+    space: Path,
+    tmp_path: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    which: str,
+) -> None:
+    folder = tmp_path / "training"
+    shutil.copytree(trained, folder)
+    lost = folder / "weights" / f"{which}.safetensors"
+    lost.unlink()
+    assert main(tiny_command(config, space, folder)) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{lost}: is gone: the training has ended" in line
+    assert main(["evaluate", str(folder), "--which", which]) == 2
+    assert "is gone, allowed: the file as it was" in capsys.readouterr().err
 
 
 def test_weights_of_another_network_start_what_they_fit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,9 @@ from hrnet_search.evaluate.training.steps import Judgement
 from hrnet_search.evaluate.training.train import Training
 from hrnet_search.files import make_folder, open_log, write_whole
 from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.net.structure import ALIGNED
 from hrnet_search.net.weights import save_weights
+from hrnet_search.records.data_spec import facts_of
 from hrnet_search.records.trial import TrialTask
 from hrnet_search.store.evaluations import IN_INT8, evaluation_path
 
@@ -41,7 +44,11 @@ def keep(
         make_folder(Path(task.folder, name))
     if last.rung.step == training.step:
         metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
-        metadata |= weights.metadata() if isinstance(weights, SharedNetwork) else {}
+        if isinstance(weights, SharedNetwork):
+            metadata |= weights.metadata()
+        else:
+            metadata |= {ALIGNED: json.dumps(task.architecture.align_corners)}
+            metadata |= facts_of(task.schedule.data)
         save_weights(weights, Path(task.folder, "weights", f"{task.key}.safetensors"), metadata)
     beside = {IN_INT8: torch.stack(list(in_int8)).numpy()} if in_int8 else {}
     write_whole(evaluation_path(task.folder, task.key), evaluation_bytes(last, beside))

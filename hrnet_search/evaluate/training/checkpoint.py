@@ -27,7 +27,7 @@ class UnusableCheckpointError(Exception):
 
 
 class Checkpoints:
-    """The one checkpoint in a folder, which is made when the first is saved.
+    """The one checkpoint of a name in a folder, which is made when the first is saved.
 
     `every_s` seconds after the last one a new one is due. Content is a dict of tensors, numbers,
     strings, lists and dicts.
@@ -38,8 +38,10 @@ class Checkpoints:
         folder: Path,
         every_s: float = EVERY_S,
         clock: Callable[[], float] = time.monotonic,
+        name: str = "last.pt",
     ) -> None:
         self._folder, self._every_s, self._clock = folder, every_s, clock
+        self._name = name
         self._saved = clock()
 
     def due(self) -> bool:
@@ -94,7 +96,7 @@ class Checkpoints:
     @property
     def path(self) -> Path:
         """Where the checkpoint lies, if there is one."""
-        return self._folder / "last.pt"
+        return self._folder / self._name
 
 
 def _checksum(payload: bytes) -> bytes:

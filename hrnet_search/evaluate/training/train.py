@@ -47,8 +47,11 @@ class Training:
 class Book(Protocol):
     """Whatever else is kept of a training, and goes on with it where its checkpoint does."""
 
-    def begin(self, state: dict[str, Any] | None) -> None:
-        """Go on from what `state` returned for a checkpoint; None: the training begins."""
+    def begin(self, state: dict[str, Any] | None, rungs: Sequence[RungResult] = ()) -> None:
+        """Go on from what `state` returned for a checkpoint, and the rungs before it.
+
+        None: the training begins.
+        """
         ...
 
     def state(self) -> dict[str, Any]:
@@ -202,7 +205,7 @@ class _Course:
         self._trainer, self._checkpoints, self._book = trainer, checkpoints, book
         self.results, kept = _resume(trainer, rungs, checkpoints)
         if book:
-            book.begin(kept)
+            book.begin(kept, self.results)
 
     def judge(self) -> Judgement:
         """Judge the network as it is now, and take the rung down."""
