@@ -33,6 +33,9 @@ STAGE1_ALIASES = {"NUM_RANCHES": "NUM_BRANCHES"}
 OCR_KEYS = ("MID_CHANNELS", "KEY_CHANNELS", "DROPOUT", "SCALE")
 """Keys of MODEL.OCR; the official code never reads the last two."""
 
+OCR_BRANCH = ("NUM_OUTPUTS", "OCR")
+"""Keys of MODEL that the library's branch HRNet-OCR alone knows, beside ALIGN_CORNERS."""
+
 EXTRA_KEYS = ("FINAL_CONV_KERNEL", "STAGE1", "STAGE2", "STAGE3", "STAGE4")
 
 SECTIONS = ("CUDNN", "LOSS", "DATASET", "TRAIN", "TEST", "DEBUG")
@@ -93,7 +96,8 @@ class ConfigReader:
             return None
         head = self.head(found)
         widths = self.ocr(found, head)
-        corners = self.value(found, "MODEL", "ALIGN_CORNERS", default=False)
+        usual = self.is_of_ocr_branch(top, found, head)
+        corners = self.value(found, "MODEL", "ALIGN_CORNERS", default=usual)
         corners = False if corners is None else corners
         self.judge(found, "MODEL", choice_problems("ALIGN_CORNERS", corners, (False, True)))
         extra = self.child(found, "MODEL", "EXTRA", model)
@@ -112,6 +116,17 @@ class ConfigReader:
         if self.faults or not stages[0]:
             return None
         return Architecture(four, head, kernel, corners, *widths)  # type: ignore[arg-type]
+
+    def is_of_ocr_branch(self, top: Keys, model: Keys, head: Any) -> bool:
+        """Return whether a config is one that the library's branch HRNet-OCR alone can read.
+
+        There a missing ALIGN_CORNERS is true; the other branches, which refuse keys that they do
+        not know, compute as with false.
+        """
+        loss = top["LOSS"][1] if "LOSS" in top else None
+        keys = loss.value if isinstance(loss, yaml.MappingNode) else ()
+        weighs = any(key.value == "BALANCE_WEIGHTS" for key, _ in keys)
+        return head == OCR or any(key in model for key in OCR_BRANCH) or weighs
 
     def ocr(self, model: Keys, head: Any) -> tuple[int, int]:
         """Return the widths of an OCR head, the official ones where none are given."""

@@ -42,8 +42,9 @@ class Config:
 def read_config(path: str | Path) -> Config:
     """Read a config of any branch of the HRNet library.
 
-    A missing ALIGN_CORNERS is False: the branches without the key behave so. Raises
-    ArchitectureError with every problem, each with file, line and column.
+    A missing ALIGN_CORNERS is True where the file has keys of the branch HRNet-OCR, whose default
+    that is, else False: the branches without the key behave so. Raises ArchitectureError with
+    every problem, each with file, line and column.
     """
     text, faults = read_text(path)
     return _read(text, str(path), faults)

@@ -140,8 +140,12 @@ def _judged(
     from hrnet_search.trainings.judged import judge
 
     require_batch(batch)
+    from hrnet_search.search.identity import kept_contents
+
     model, schedule, protocol = _opened(asked, weights, which)
-    return judge(model, schedule, protocol_with(how, protocol), batch, boundary)
+    own = Path(asked.source).is_dir()
+    begun = kept_contents(Path(asked.source)) if own else ()
+    return judge(model, schedule, protocol_with(how, protocol), batch, boundary, begun)
 
 
 def require_batch(batch: int | None) -> None:

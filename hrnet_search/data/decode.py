@@ -78,6 +78,21 @@ def read_image(path: Path, key: str, most: int) -> Image.Image:
     return colours.transpose(TURNS[flag]) if flag in TURNS else colours
 
 
+def pages_of(path: Path) -> int:
+    """Return how many images of one size a file holds, of which the first alone is read.
+
+    1 for what cannot be read, for previews and for overviews, which are smaller.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            count, first = getattr(image, "n_frames", 1), image.size
+            if count > 1:
+                image.seek(1)
+            return count if image.size == first else 1
+    except Exception:  # who reads it says what is wrong with it
+        return 1
+
+
 def read_mask(path: Path, key: str, most: int) -> Image.Image:
     """Return a mask as Pillow opens it, decoded, and a grey GIF as grey; raise as `read_size`.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hrnet_search.data.decode import pages_of
 from hrnet_search.data.folder import SPLITS, decode_pair, option_faults, shortened, tried
 from hrnet_search.data.labels import Meaning, labels_of, meaning_of, palette_of
 from hrnet_search.data.pairs import find_pairs
@@ -30,7 +31,7 @@ class _Look:
     """A pair as it was decoded: what is wrong, which classes it holds, what its image shows.
 
     `palette` is the colour of each index of its mask, if it is one of indices; `lossy` the format
-    of its mask, if it changes pixels.
+    of its mask, if it changes pixels; `pages` are its files of several images, and how many.
     """
 
     pair: Pair
@@ -39,6 +40,7 @@ class _Look:
     content: bytes
     lossy: str
     palette: Mapping[int, tuple[int, ...]]
+    pages: tuple[tuple[Path, int], ...] = ()
 
 
 def inspect(spec: DataSpec) -> tuple[Inventory, list[Fault]]:
@@ -75,7 +77,9 @@ def _look(pair: Pair, meaning: Meaning | None, key: str, most: int) -> _Look:
     counts = np.bincount(labels.ravel(), minlength=256) if labels is not None else np.zeros(256)
     classes = frozenset(np.flatnonzero(counts).tolist()) - {IGNORED}
     palette = palette_of(mask) if mask is not None and labels is not None else {}
-    return _Look(pair, found, classes, _content(image), _lossy(mask), palette)
+    counted = ((path, pages_of(path)) for path in (pair.image, pair.mask))
+    pages = tuple((path, count) for path, count in counted if count > 1)
+    return _Look(pair, found, classes, _content(image), _lossy(mask), palette, pages)
 
 
 def _lossy(mask: Image.Image | None) -> str:
@@ -145,9 +149,22 @@ def _inventory(found: Pairs, looks: list[_Look]) -> SplitInventory:
 def _warnings(train: Sequence[_Look], val: Sequence[_Look]) -> Iterator[str]:
     if shared := _shared(train, val):
         yield shared
+    if several := dict(page for look in (*train, *val) for page in look.pages):
+        yield _several(several)
     for what in dict.fromkeys(LOSSY.values()):
         if masks := sorted({look.pair.mask for look in (*train, *val) if look.lossy == what}):
             yield _changed(masks, what)
+
+
+def _several(pages: Mapping[Path, int]) -> str:
+    """Return a warning where files hold more images than the one that is read."""
+    names = tuple(map(_short, pages))
+    files = "1 file holds" if len(pages) == 1 else f"{len(pages)} files hold"
+    return (
+        f"{files} several images, the first of which is read and the other"
+        f" {sum(pages.values()) - len(pages)} are not ({some(names, len(names))}): write each to a"
+        " file of its own"
+    )
 
 
 def _shared(train: Sequence[_Look], val: Sequence[_Look]) -> str:

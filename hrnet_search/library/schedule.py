@@ -280,6 +280,10 @@ class Values:
                 f"TRAIN.NONBACKBONE_MULT {shown(self['TRAIN.NONBACKBONE_MULT'])}: from its second"
                 f" step on the official trainer has {MOST_FASTER} in its place, and so it is here"
             )
+        if _at(self._config.sections, "MODEL.ALIGN_CORNERS") is None:
+            aligned = self._config.architecture.align_corners
+            word = "true, the default" if aligned else "false, as without the key; true would be"
+            yield f"MODEL.ALIGN_CORNERS is not said: {word} of the library's branch HRNet-OCR"
         if self["TRAIN.SHUFFLE"] is False:
             yield "TRAIN.SHUFFLE: false: not obeyed, each epoch has an order of its own"
 

@@ -150,6 +150,14 @@ def keep_contents(contents: Contents, folder: Path) -> None:
             write_whole(folder / CONTENTS_FILE, to_text(contents).encode())
 
 
+def kept_contents(folder: Path) -> Contents:
+    """Return what each file held that a study or training was begun with; nothing if not known."""
+    try:
+        return from_text((folder / CONTENTS_FILE).read_text())
+    except (OSError, ValueError, TypeError):
+        return ()
+
+
 def differing(was: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return what may not change and differs, by key, each with both values in words."""
     keys = _told([key for key in {**now, **was} if now.get(key) != was.get(key)])
@@ -161,9 +169,9 @@ def differing(was: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> d
 def other_files(contents: Contents, folder: Path) -> Fault:
     """Return the fault of data whose files are not those that a folder was begun with."""
     kept = folder / CONTENTS_FILE
-    try:
-        which = differences(from_text(kept.read_text()), contents) or OTHER_RULES
-    except (OSError, ValueError, TypeError):
+    if begun := kept_contents(folder):
+        which = differences(begun, contents) or OTHER_RULES
+    else:
         which = f"which of them is not known, {kept} is missing or damaged"
     compared = f"{counted(len(contents), 'file')} compared, every byte"
     wrong = f"files are not those that {folder} was begun with: {which} ({compared})"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -137,7 +137,7 @@ def _unary(node: ast.UnaryOp) -> Part:
     part = _read(node.operand)
     if isinstance(node.op, ast.Not):
         truth = _truth_of(node.operand, part)
-        return Truth(lambda n: ~truth.of(n))
+        return _negated(truth)
     if isinstance(node.op, ast.USub):
         minus = Number(lambda n: np.full(len(n.batch), -1.0), -1.0)
         return _combined(node, part, minus, operator.mul, is_division=False)
@@ -165,10 +165,10 @@ def _combined(
         first, second = left, right
 
         def number(networks: Networks) -> Floats:
-            over = second.of(networks)
-            if is_division:
-                networks.undefined = networks.undefined | (over == 0)
-            return np.asarray(combine(first.of(networks), over), dtype=np.float64)
+            one, over = first.of(networks), second.of(networks)
+            if is_division:  # of what a network has not nothing is divided
+                networks.undefined = networks.undefined | ((over == 0) & ~networks.absent)
+            return np.asarray(combine(one, over), dtype=np.float64)
 
         return Number(number, _constant(node, first, second, combine, is_division))
 
@@ -176,7 +176,7 @@ def _combined(
         one, two = _as_list(left, networks), _as_list(right, networks)
         here = one[1] & two[1]
         if is_division:
-            zero = (here & (two[0] == 0)).any(axis=1)
+            zero = (here & (two[0] == 0)).any(axis=1) & ~networks.absent
             networks.undefined = networks.undefined | zero
         return np.asarray(combine(one[0], two[0]), dtype=np.float64), here
 
@@ -240,20 +240,23 @@ def _compared(node: ast.Compare, left: Part, op: ast.cmpop, right: Part) -> Trut
     if isinstance(left, Word) and isinstance(right, Word):
         _check_words(node, left, right, isinstance(op, SAME))
         one, two = left, right
-        return Truth(lambda n: np.asarray(compare(one.of(n), two.of(n)), dtype=np.bool_))
+
+        def same(networks: Networks) -> Bools:
+            return np.asarray(compare(one.of(networks), two.of(networks)), dtype=np.bool_)
+
+        return Truth(same, lambda n: ~same(n))
     for part in (left, right):
         if not isinstance(part, Number | List):
             wrong = f"{as_written(node)} compares what cannot be compared"
             raise RuleError(node.col_offset, wrong, "numbers with numbers, words with words")
 
-    def truth(networks: Networks) -> Bools:
+    def held(networks: Networks) -> Bools:
         networks.absent = networks.none
         first, second = _as_list(left, networks), _as_list(right, networks)
         here = first[1] & second[1]
-        held = (compare(first[0], second[0]) | ~here).all(axis=1)
-        return np.asarray(held | networks.absent, dtype=np.bool_)
+        return np.asarray((compare(first[0], second[0]) | ~here).all(axis=1), dtype=np.bool_)
 
-    return Truth(truth)
+    return Truth(lambda n: held(n) | n.absent, lambda n: ~held(n) | n.absent)
 
 
 def _check_words(node: ast.Compare, left: Word, right: Word, same: bool) -> None:
@@ -274,13 +277,19 @@ def _joined(node: ast.BoolOp) -> Truth:
     truths = [_truth_of(part, _read(part)) for part in node.values]
     if isinstance(node.op, ast.And):
         return _all_of(truths)
-    return Truth(lambda n: reduce(operator.or_, (truth.of(n) for truth in truths)))
+    return _negated(_all_of(map(_negated, truths)))
 
 
-def _all_of(truths: Sequence[Truth]) -> Truth:
-    if len(truths) == 1:
-        return truths[0]
-    return Truth(lambda n: reduce(operator.and_, (truth.of(n) for truth in truths)))
+def _all_of(truths: Iterable[Truth]) -> Truth:
+    every = list(truths)
+    return Truth(
+        lambda n: reduce(operator.and_, (truth.of(n) for truth in every)),
+        lambda n: reduce(operator.or_, (truth.negated(n) for truth in every)),
+    )
+
+
+def _negated(truth: Truth) -> Truth:
+    return Truth(truth.negated, truth.of)
 
 
 def _truth_of(node: ast.expr, part: Part) -> Truth:

@@ -101,9 +101,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Whether something holds of each network, [n]."""
+    """Whether something holds of each network, [n], and whether it does not.
+
+    Of a network that has not what is compared both are true.
+    """
 
     of: Callable[[Networks], Bools]
+    negated: Callable[[Networks], Bools]
 
 
 Part = Number | List | Word | Truth

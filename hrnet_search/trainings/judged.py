@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hrnet_search.data.batches import ImageStore
-from hrnet_search.data.dataset import inventory_of, open_dataset
+from hrnet_search.data.contents import Contents, differences
+from hrnet_search.data.dataset import contents_of, inventory_of, open_dataset
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.evaluation import Evaluation, evaluate
 from hrnet_search.evaluate.inference import Protocol
@@ -31,13 +32,15 @@ LABELS = {
     "mean_accuracy": "mean accuracy",
 }
 BOUNDARY = "boundary F-score"
+VAL = "val"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What a network is worth on its validation images, and by which protocol it was found.
 
-    `what` names its weights, `line` says which network it is, where one was chosen.
+    `what` names its weights, `line` says which network it is, where one was chosen; `notes` what a
+    reader has to know of its images.
     """
 
     what: str
@@ -47,6 +50,7 @@ class Judged:
     figures: Figures
     intervals: dict[str, Interval]
     line: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -71,6 +75,7 @@ class Judged:
             "boundary_f": self.boundary,
             "intervals": {name: [one.low, one.high] for name, one in self.intervals.items()},
             "classes": list(self.classes()),
+            "notes": list(self.notes),
         }
 
     def classes(self) -> Iterator[dict[str, Any]]:
@@ -107,6 +112,9 @@ class Judged:
             yield f"{row['name']:<{width}}  {said}{absent}"
         if self.line:
             yield self.line
+        where = f" of {self.data.root}" if self.data.root else ""
+        yield f"validation images: {len(self.evaluation.confusions)}{where}"
+        yield from (f"note: {note}" for note in self.notes)
         yield f"weights: {self.what}"
 
     def tables(self) -> dict[str, bytes]:
@@ -138,11 +146,17 @@ def protocol_of(rule: OfficialRule) -> Protocol:
 
 
 def judge(
-    model: Model, schedule: Schedule, protocol: Protocol, batch: int | None, boundary: bool
+    model: Model,
+    schedule: Schedule,
+    protocol: Protocol,
+    batch: int | None,
+    boundary: bool,
+    begun: Contents = (),
 ) -> Judged:
     """Judge a model on the validation images of a schedule's data.
 
-    Raise DataError for data that are wrong, InputError for a model of other classes.
+    `begun` is what the files held that it was trained and judged on, if that is known. Raise
+    DataError for data that are wrong, InputError for a model of other classes.
     """
     data = schedule.data
     if model.data.classes != data.classes:
@@ -159,4 +173,15 @@ def judge(
         boundary,
     )
     figures, intervals = figures_of(found.confusions), intervals_of(found.confusions)
-    return Judged(model.what, data, protocol, found, figures, intervals, model.line)
+    notes = tuple(_other_images(begun, data))
+    return Judged(model.what, data, protocol, found, figures, intervals, model.line, notes)
+
+
+def _other_images(begun: Contents, data: DataSpec) -> Iterator[str]:
+    """Say which validation files are not those that a network was judged on before."""
+    before = tuple(file for file in begun if file.split == VAL)
+    if not before:
+        return
+    now = tuple(file for file in contents_of(data) if file.split == VAL)
+    if which := differences(before, now):
+        yield f"not the validation images of its training: {which}"

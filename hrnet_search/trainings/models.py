@@ -85,7 +85,9 @@ def of_training(folder: str | Path, which: str, device: str, weights: Path | Non
     path = weights or weights_file(folder, which)
     if not path.is_file():
         wrong, allowed = "is not there: nothing was judged yet", "after the first epoch"
-        if weights is None and read_results(folder).rungs:
+        if weights is not None:
+            wrong, allowed = "is not a file", "weights of the network of the training"
+        elif read_results(folder).rungs:
             wrong, allowed = "is gone", "the file as it was, or --weights FILE"
         raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
     return _built(

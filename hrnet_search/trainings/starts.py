@@ -98,6 +98,8 @@ def of_study(
 
     Raise StudyError or InputError for a trial that there is not, or whose schedule is not noted.
     """
+    if trial is not None and pick is not None:
+        raise InputError(Fault("--pick", pick, "cannot be set with --trial", "one of the two"))
     study = open_study(folder)
     ask = named_trial(study, picked_trial(study, pick) if trial is None else trial)
     writer = ConfigWriter.of(study.notes)

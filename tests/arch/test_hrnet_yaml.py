@@ -21,6 +21,8 @@ from hrnet_search.arch.hrnet_yaml import (
 )
 from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.errors import ArchitectureError
+from hrnet_search.library.schedule import asked_by
+from hrnet_search.records.data_spec import DataSpec
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))
@@ -150,6 +152,30 @@ def test_a_missing_align_corners_is_false_and_written(tmp_path: Path) -> None:
     assert architecture.align_corners is False
     architecture.to_yaml(tmp_path / "out.yaml", like=path)
     assert yaml.safe_load((tmp_path / "out.yaml").read_text())["MODEL"]["ALIGN_CORNERS"] is False
+
+
+@pytest.mark.parametrize("key", ["MODEL.NUM_OUTPUTS", "LOSS.BALANCE_WEIGHTS", "MODEL.NAME"])
+def test_a_missing_align_corners_is_true_in_what_the_ocr_branch_alone_can_read(
+    tmp_path: Path, key: str
+) -> None:
+    """The other branches end at a key that they do not know; this one's default is true."""
+    values = {"NUM_OUTPUTS": 1, "BALANCE_WEIGHTS": [1], "NAME": "seg_hrnet_ocr"}
+    section, _, name = key.partition(".")
+
+    def change(sections: dict[str, Any]) -> None:
+        sections["MODEL"].pop("ALIGN_CORNERS")
+        sections[section][name] = values[name]
+        if name == "NAME":  # with what its trainer asks of it
+            sections["MODEL"]["NUM_OUTPUTS"], sections["LOSS"]["BALANCE_WEIGHTS"] = 2, [0.4, 1]
+
+    path = changed(tmp_path, change)
+    assert Architecture.from_yaml(path).align_corners is True
+    (note,) = [n for n in asked_by(read_config(path), DataSpec("shapes", 8)).notes if "ALIGN" in n]
+    said = "MODEL.ALIGN_CORNERS is not said: true, the default of the library's branch HRNet-OCR"
+    assert note == said
+    plain = changed(tmp_path, lambda s: s["MODEL"].pop("ALIGN_CORNERS"))
+    (note,) = [n for n in asked_by(read_config(plain), DataSpec("shapes", 8)).notes if "ALIGN" in n]
+    assert "false, as without the key; true would be of the library's branch HRNet-OCR" in note
 
 
 def test_an_ocr_config_gives_its_backbone_and_its_head(tmp_path: Path) -> None:

@@ -73,6 +73,31 @@ def test_images_of_both_splits_are_a_warning_by_path(spec: DataSpec) -> None:
     )
 
 
+@pytest.mark.parametrize(("kind", "pages"), [("tif", 30), ("gif", 3), ("overview", 1)])
+def test_images_of_a_file_beyond_the_first_are_said_to_be_left_out(
+    kind: str, pages: int, spec: DataSpec
+) -> None:
+    """A stack of slices in one TIFF; an overview of the same image is no other image."""
+    before = lines(spec)
+    path = Path(spec.root, "images/train/a.png")
+    with Image.open(path) as image:
+        first = image.convert("RGB")
+    path.unlink()
+    if kind == "overview":
+        half = first.resize((max(1, first.width // 2), max(1, first.height // 2)))
+        first.save(path.with_suffix(".tif"), save_all=True, append_images=[half])
+        assert lines(spec) == before
+        return
+    rng = np.random.default_rng(0)
+    shape = (pages - 1, first.height, first.width, 3)
+    rest = [Image.fromarray(one) for one in rng.integers(0, 255, shape, dtype=np.uint8)]
+    first.save(path.with_suffix(f".{kind}"), save_all=True, append_images=rest)
+    assert lines(spec)[-1] == (
+        "warning: 1 file holds several images, the first of which is read and the other"
+        f" {pages - 1} are not (train/a.{kind}): write each to a file of its own"
+    )
+
+
 @pytest.mark.parametrize("copy", ["copied", "linked", "in another format"])
 def test_images_of_both_splits_are_a_warning_by_content(copy: str, spec: DataSpec) -> None:
     """A file of another name or format shows the same to a network."""

@@ -110,6 +110,26 @@ def test_a_comparison_of_a_branch_that_is_not_there_holds() -> None:
         assert held == (len(channels) < 4 or channels[3] >= 2 * channels[2])
 
 
+@pytest.mark.parametrize(
+    ("rule", "each"),
+    [
+        ("64 % STAGE4.NUM_CHANNELS[3] == 0", lambda c: 64 % c == 0),
+        ("STAGE4.NUM_CHANNELS[3] / STAGE4.NUM_CHANNELS[3] == 1", lambda c: True),
+        ("not STAGE4.NUM_CHANNELS[3] > 40", lambda c: not c > 40),
+        ("not (STAGE4.NUM_CHANNELS[3] > 40 and width > 0)", lambda c: not c > 40),
+        ("not (not STAGE4.NUM_CHANNELS[3] > 40)", lambda c: c > 40),
+        ("not (STAGE4.NUM_CHANNELS[3] > 40 or width < 0)", lambda c: not c > 40),
+    ],
+)
+def test_whatever_is_said_of_a_branch_that_is_not_there_holds(rule: str, each: Any) -> None:
+    """Also that something is not so of it, and what would divide by it."""
+    drawn, many = networks(200, 9)
+    found = Requirement(rule).holds(many).tolist()
+    channels = [a.stages[3].channels for a in drawn]
+    assert found == [len(c) < 4 or each(c[3]) for c in channels]
+    assert len({len(c) for c in channels}) > 1
+
+
 def test_a_comparison_of_what_another_head_reads_holds() -> None:
     drawn, many = networks(100, 8)
     wide = Requirement("OCR.MID_CHANNELS > 20").holds(many).tolist()

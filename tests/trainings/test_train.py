@@ -256,6 +256,16 @@ def test_files_of_the_data_that_changed_are_named(
     (line,) = capsys.readouterr().err.splitlines()
     assert image.name in line
     assert "data: files are not those" in line
+    # What it is judged on is as it was; the training images are no matter.
+    asked: dict[str, Any] = {"data_root": moved, "boundary": False}
+    found = hrnet_search.evaluate(folder, **asked)
+    assert found.notes == ()
+    (mask, *_) = sorted((moved / "CamVid" / "valannot").glob("*.png"))
+    mask.write_bytes(mask.read_bytes() + b" ")
+    (note,) = hrnet_search.evaluate(folder, **asked).notes
+    assert note.startswith(f"not the validation images of its training: val mask {mask.name} has")
+    assert main(["evaluate", str(folder), "--data-root", str(moved)]) == 0
+    assert note in capsys.readouterr().out
 
 
 REFUSED = {
