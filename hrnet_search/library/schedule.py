@@ -168,6 +168,9 @@ class Values:
                 self._fault(key, f"{shown(self[key])} is not trained here", f"{allowed}")
         if not EACH_BATCH.startswith(skipped):
             self._check_batch()
+        if self["TRAIN.NESTEROV"] is True and not self["TRAIN.MOMENTUM"]:
+            wrong = f"true is not trained with TRAIN.MOMENTUM {shown(self['TRAIN.MOMENTUM'])}"
+            self._fault("TRAIN.NESTEROV", wrong, "false, or a momentum above 0")
         if self.faults:
             raise InputError(self.faults)
 

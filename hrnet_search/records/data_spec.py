@@ -97,11 +97,24 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(map(str, json.loads(text)))
 
 
+def _channels(text: str) -> tuple[float, ...]:
+    red, green, blue = map(float, ast.literal_eval(text))
+    return red, green, blue
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    found = json.loads(text)
+    if found is None:
+        return None
+    height, width = map(int, found)
+    return height, width
+
+
 _READ: dict[str, Callable[[str], Any]] = {
     "names": _names,
-    "mean": lambda text: tuple(ast.literal_eval(text)),
-    "std": lambda text: tuple(ast.literal_eval(text)),
-    "size": lambda text: found if (found := json.loads(text)) is None else tuple(found),
+    "mean": _channels,
+    "std": _channels,
+    "size": _size,
     "swaps": _pairs,
 }
 """Fields that whoever uses a network has to know, as its file spells them."""

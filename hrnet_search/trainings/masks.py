@@ -17,13 +17,14 @@ from hrnet_search.data.augment import normalised
 from hrnet_search.data.decode import read_image, read_size
 from hrnet_search.data.palette import indexed, overlaid
 from hrnet_search.data.places import is_image_name
-from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.errors import Fault, InputError, WeightsError, shown
 from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol
 from hrnet_search.files import write_file
 from hrnet_search.records.data_spec import MAX_PIXELS
 from hrnet_search.trainings.models import Model
 
 KEY = "IMAGE"
+MOST_IN_MASKS = 256
 Written = tuple[Path, Path, Path | None, Path | None]
 
 
@@ -92,8 +93,13 @@ def write_masks(
     """Write the masks of images, and what else is wanted of them, into a folder.
 
     Raise InputError, before anything is written, where that would replace an image, DataError for
-    an image that cannot be read, WeightsError for scores that are not finite, StorageLostError.
+    an image that cannot be read, WeightsError for scores that are not finite and for more classes
+    than a mask of bytes holds, StorageLostError.
     """
+    if model.data.classes > MOST_IN_MASKS:
+        wrong = f"tells {model.data.classes} classes apart, and masks hold {MOST_IN_MASKS}"
+        allowed = f"a network of {MOST_IN_MASKS} classes or fewer"
+        raise WeightsError(Fault("", model.what, wrong, allowed, model.what))
     require_apart(files, folder, wanted)
     inference = model.inference(protocol)
     written: list[Written] = []

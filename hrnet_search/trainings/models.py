@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hrnet_search.arch.architecture import OCR, PLAIN, Architecture
 from hrnet_search.arch.hrnet_yaml import Config, class_count, parse_config, read_config
-from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.errors import ArchitectureError, Fault, WeightsError, shown
 from hrnet_search.evaluate.forward import logits_of
 from hrnet_search.evaluate.inference import Inference, Protocol
 from hrnet_search.evaluate.machine.devices import resolve_device
@@ -31,6 +31,9 @@ OPTION = "--device"
 UNKNOWN = DataSpec("", 0)
 SCORES = {PLAIN: "last_layer.3.weight", OCR: "cls_head.weight"}
 """The last convolution of each head: a row a class."""
+
+CLASSES = "classes"
+"""The fact that is in every file of ours that says of what it is."""
 
 OCR_NAME = "conv3x3_ocr.0.weight"
 NOTHING = Found({})
@@ -107,10 +110,10 @@ def of_file(path: str | Path, device: str, config: str | Path | None = None) -> 
     if is_onnx(file):
         return _of_onnx(file, given)
     facts = _facts(file)
-    text, classes = facts.get("yaml"), facts.get("classes")
-    given = parse_config(text) if given is None and text and classes else given
+    given = given or _config_of(file, facts)
     if given is not None:
-        data = _described(file, facts, int(classes) if classes else class_count(given))
+        said = _class_fact(file, facts)
+        data = _described(file, facts, class_count(given) if said is None else said)
         return _built(given.architecture, Schedule(data), file, place)
     try:
         found = named_tensors(file)
@@ -131,8 +134,7 @@ def of_file(path: str | Path, device: str, config: str | Path | None = None) -> 
 def _of_onnx(file: Path, config: Config | None) -> Model:
     found = OnnxFile(file)
     data = _described(file, found.facts, found.classes)
-    if text := found.facts.get("yaml"):
-        config = config or parse_config(text)
+    config = config or _config_of(file, found.facts)
     aligned, guessed = (
         _aligned(file, found.facts) if config is None else (config.architecture.align_corners, "")
     )
@@ -191,10 +193,37 @@ def _facts(path: Path) -> dict[str, str]:
 
 
 def _described(file: Path, facts: Mapping[str, str], classes: int) -> DataSpec:
-    """Return the data that a file says it was trained on, as far as it says so."""
+    """Return the data that a file says it was trained on, as far as it says so.
+
+    Of a file that does not say how many classes it has others wrote what it says.
+    """
+    if CLASSES not in facts:
+        return DataSpec("", classes)
     try:
         return of_facts(facts, classes)
     except (ValueError, TypeError, SyntaxError) as error:
-        wrong = f"its metadata cannot be read: {shown(str(error), 100)}"
-        allowed = "what hrnet-search writes, or none"
-        raise WeightsError(Fault("", str(file), wrong, allowed, str(file))) from error
+        raise _unread(file, error) from error
+
+
+def _class_fact(file: Path, facts: Mapping[str, str]) -> int | None:
+    """Return the classes that a file says it tells apart, if it says so."""
+    try:
+        return int(facts[CLASSES]) if CLASSES in facts else None
+    except ValueError as error:
+        raise _unread(file, error) from error
+
+
+def _config_of(file: Path, facts: Mapping[str, str]) -> Config | None:
+    """Return the config that a file says it was trained by, if it says so."""
+    if "yaml" not in facts or CLASSES not in facts:
+        return None
+    try:
+        return parse_config(facts["yaml"])
+    except ArchitectureError as error:
+        raise _unread(file, error) from error
+
+
+def _unread(file: Path, error: Exception) -> WeightsError:
+    wrong = f"its metadata cannot be read: {shown(str(error), 100)}"
+    allowed = "what hrnet-search writes, or none"
+    return WeightsError(Fault("", str(file), wrong, allowed, str(file)))

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from hrnet_search.errors import Fault, InputError, WeightsError, shown
 
+ROUNDED = 1e-3
+"""By how much probabilities in half precision may miss a sum of 1."""
+
 
 def is_onnx(path: Path) -> bool:
     """Return whether a file is called as ONNX files are."""
@@ -51,12 +54,17 @@ class OnnxFile:
         )
         shape = self._input.shape
         self.classes = output.shape[1] if len(output.shape) == 4 else 0
-        if others or len(shape) != 4 or shape[1] != 3 or type(self.classes) is not int:
-            wrong = f"takes {shown(shape)} and gives {shown(output.shape)}"
-            allowed = "images [N, 3, H, W] to logits [N, K, h, w]"
+        there = type(self.classes) is int and self.classes > 1 and "float" in output.type
+        if others or len(shape) != 4 or shape[1] != 3 or not there:
+            gives = f"{shown(output.shape)}, {output.type}"
+            wrong = f"takes {shown(shape)} and gives {gives}: no scores of classes"
+            allowed = "images [N, 3, H, W] to logits [N, K, h, w], without an ArgMax"
             raise WeightsError(Fault("", str(path), wrong, allowed, str(path)))
         self._batch = _fixed(shape[0])
         height, width = _fixed(shape[2]), _fixed(shape[3])
+        if (height is None) != (width is None):
+            wrong = f"takes {shown(shape)}: one side of its images is fixed, the other is not"
+            raise WeightsError(Fault("", str(path), wrong, "both or neither", str(path)))
         self.size = (height, width) if height and width else None
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -69,7 +77,18 @@ class OnnxFile:
         if self._batch and count < self._batch:
             images = torch.cat([images, images[:1].expand(self._batch - count, -1, -1, -1)])
         (found,) = self._session.run(None, {self._input.name: images.numpy()})[:1]
-        return torch.from_numpy(found)[:count]
+        return _logits(torch.from_numpy(found)[:count].float())
+
+
+def _logits(scores: Tensor) -> Tensor:
+    """Return scores as logits: of probabilities, where a file ends in a softmax, their logarithms.
+
+    Logits that are from 0 to 1 and sum to 1 at every pixel are none that a network gives.
+    """
+    off = (scores.sum(dim=1) - 1).abs().max()
+    if scores.min() < 0 or not off <= ROUNDED:
+        return scores
+    return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
 
 def _fixed(length: Any) -> int | None:

@@ -52,8 +52,10 @@ def _faults(model: Model, schedule: Schedule, path: Path) -> list[Fault]:
     if theirs.classes != own.classes:
         wrong = f"{path} decides between {theirs.classes} classes"
         faults.append(Fault(KEY, str(path), wrong, f"a network of {own.classes} classes"))
-    if (theirs.mean, theirs.std) not in ((own.mean, own.std), (UNKNOWN.mean, UNKNOWN.std)):
+    if (theirs.mean, theirs.std) != (own.mean, own.std):
         wrong = f"{path} takes images normalised with {theirs.mean} and {theirs.std}"
+        if (theirs.mean, theirs.std) == (UNKNOWN.mean, UNKNOWN.std):
+            wrong += ", ImageNet's, as far as it says"
         faults.append(Fault(KEY, str(path), wrong, f"with {own.mean} and {own.std}, as here"))
     if theirs.names and own.names and theirs.names != own.names and not faults:
         pairs = zip(theirs.names, own.names, strict=True)

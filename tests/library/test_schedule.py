@@ -229,6 +229,14 @@ def test_what_a_space_file_may_not_hold_a_config_may_not_either(key: str) -> Non
     assert asked({"TRAIN.SCALE_FACTOR": 95}, OWN).schedule.scale == (0.5, 10.0)
 
 
+def test_nesterov_needs_a_momentum() -> None:
+    with pytest.raises(
+        InputError, match=r"TRAIN\.NESTEROV: true is not trained with TRAIN\.MOM.* 0"
+    ):
+        asked({"TRAIN.NESTEROV": True, "TRAIN.MOMENTUM": 0}, OWN)
+    assert asked({"TRAIN.NESTEROV": True}, OWN).schedule.nesterov
+
+
 def test_a_batch_on_all_gpus_is_no_larger_than_one_of_a_space_file() -> None:
     with pytest.raises(InputError, match=r"BATCH_SIZE_PER_GPU: 2049 on each of 2 GPUs .* 4096 on"):
         asked({"TRAIN.BATCH_SIZE_PER_GPU": 2049, "GPUS": "(0, 1)"}, OWN)

@@ -221,6 +221,100 @@ def test_an_onnx_file_decides_too(
     assert (masks(out)[3] == logits[0].argmax(dim=0).numpy()).mean() > 0.999
 
 
+def of_scores(path: Path, last: str, **more: int) -> None:
+    """Write an ONNX file of a convolution to four classes, and one operation more."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    torch.manual_seed(5)
+    conv = torch.nn.Conv2d(3, 4, 1)
+    weights = [
+        numpy_helper.from_array(conv.weight.detach().numpy(), "w"),
+        numpy_helper.from_array(conv.bias.detach().numpy(), "b"),  # type: ignore[union-attr]
+    ]
+    nodes = [
+        helper.make_node("Conv", ["images", "w", "b"], ["scores"]),
+        helper.make_node(last, ["scores"], ["out"], **more),
+    ]
+    kind = TensorProto.INT64 if last == "ArgMax" else TensorProto.FLOAT
+    given = ["N", 3, "H", "W"]
+    shape = ["N", 4, "H", "W"] if last != "ArgMax" else ["N", *[1] * more["keepdims"], "H", "W"]
+    graph = helper.make_graph(
+        nodes, "two", [helper.make_tensor_value_info("images", TensorProto.FLOAT, given)],
+        [helper.make_tensor_value_info("out", kind, shape)], weights,
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 13)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(path))
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_an_onnx_file_that_has_decided_already_is_refused(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: int
+) -> None:
+    """Of one number a pixel the largest is always the first: class 0 everywhere."""
+    of_scores(tmp_path / "net.onnx", "ArgMax", axis=1, keepdims=keep)
+    out = ["-o", str(tmp_path / "o")]
+    assert main(["predict", str(tmp_path / "net.onnx"), str(images), *out]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "no scores of classes" in one]
+    assert "tensor(int64)" in line
+    assert "without an ArgMax" in line
+
+
+def test_an_onnx_file_that_ends_in_a_softmax_gives_these_probabilities(
+    images: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for last, more in (("Identity", {}), ("Softmax", {"axis": 1})):
+        of_scores(tmp_path / f"{last}.onnx", last, **more)
+        out = tmp_path / last
+        hrnet_search.predict(tmp_path / f"{last}.onnx", images, out, probabilities=True)
+        found[last] = np.load(out / "im0_probabilities.npz")["probabilities"].astype(float)
+    assert np.abs(found["Identity"] - found["Softmax"]).max() < 2e-3  # float16
+    assert found["Identity"].max() > 0.3
+
+
+def test_one_fixed_side_of_an_onnx_file_is_refused(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_convolution(tmp_path / "net.onnx", ["N", 3, 48, "W"])
+    out = ["-o", str(tmp_path / "o")]
+    assert main(["predict", str(tmp_path / "net.onnx"), str(images), *out]) == 2
+    assert "one side of its images is fixed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mean", "[1,2"), ("mean", "(0.5,)"), ("std", "[1, 2, 'a']"), ("size", "[40]"),
+        ("names", "{0: 'person'}"), ("classes", "x"), ("yaml", "garbage: ["), ("swaps", "[[1]]"),
+    ],
+)  # fmt: skip
+def test_facts_that_cannot_be_read_are_one_line(
+    name: str,
+    text: str,
+    trained: Path,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weights = weights_file(trained, "best")
+    facts = {**described(read_record(trained)), name: text}
+    save_weights(load_file(weights), tmp_path / "w.safetensors", facts)
+    out = ["-o", str(tmp_path / "o")]
+    assert main(["predict", str(tmp_path / "w.safetensors"), str(images), *out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / 'w.safetensors'}: its metadata cannot be read: ")
+
+
+def test_more_classes_than_a_mask_holds_are_refused(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = build(TINY, 300)
+    torch.save(network.state_dict(), tmp_path / "many.pth")
+    out = ["-o", str(tmp_path / "o")]
+    assert main(["predict", str(tmp_path / "many.pth"), str(images), *out]) == 2
+    assert "tells 300 classes apart, and masks hold 256" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_an_exported_network_decides_as_in_torch(
     trained: Path, images: Path, tmp_path: Path

@@ -158,3 +158,26 @@ def test_a_teacher_of_other_classes_is_refused(
     assert line == (
         f"--teacher: {teacher} decides between 3 classes, allowed: a network of 5 classes"
     )
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_teacher_of_images_that_are_normalised_in_another_way_is_refused(
+    trained: Path,
+    config: Path,
+    space: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    says: bool,
+) -> None:
+    """Also one that does not say: its images are taken to be ImageNet's, as `predict` does."""
+    other = space.with_name("other.yaml")
+    other.write_text(space.read_text().replace("classes: 3", "classes: 3, mean: [0.5, 0.4, 0.3]"))
+    teacher = trained / "weights" / "best.safetensors"
+    if not says:
+        torch.save(named_tensors(teacher).tensors, tmp_path / "t.pth")
+        teacher = tmp_path / "t.pth"
+    command = tiny_command(config, other, tmp_path / "t", "--teacher", str(teacher))
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{teacher} takes images normalised with (0.485, 0.456, 0.406)" in line
+    assert "with (0.5, 0.4, 0.3)" in line

@@ -13,6 +13,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.records.schedule import Schedule
 
+FP16 = "fp16"
+
 FUSED = ("cpu", "cuda")
 """Kinds of devices whose optimisers torch has as one kernel over all tensors."""
 
@@ -31,7 +33,7 @@ class Descent:
         self._optimiser = optimiser(parts_of(network, schedule), schedule, partial)
         device = self._weights[0].device.type
         # Gradients of fp16 underflow without a scale; a step whose gradients overflow is left out.
-        self._scaler = torch.amp.GradScaler(device, enabled=schedule.precision == "fp16")
+        self._scaler = torch.amp.GradScaler(device, enabled=schedule.precision == FP16)
         self._averages = [w.detach().clone() for w in self._weights] if schedule.ema else []
 
     def backward(self, loss: Tensor) -> None:
@@ -107,14 +109,15 @@ def optimiser(
     """Return the optimiser of a schedule over all weights, as the official trainer has it.
 
     `partial` as in `Descent`: torch's fused SGD fails on weights that have no momentum yet
-    beside others that have.
+    beside others that have. Nor is it used with fp16: where the first step overflows and is left
+    out, its momentum is memory that nobody has written, and the next step takes it as it is.
     """
     lr, decay = schedule.lr, schedule.weight_decay
     fused = parts[0]["params"][0].device.type in FUSED
     if schedule.optimiser == "adamw":
         betas = (schedule.momentum, BETA2)
         return torch.optim.AdamW(parts, lr, betas, weight_decay=decay, fused=fused)
-    nesterov, fused = schedule.nesterov, fused and not partial
+    nesterov, fused = schedule.nesterov, fused and not partial and schedule.precision != FP16
     return torch.optim.SGD(
         parts, lr, schedule.momentum, weight_decay=decay, nesterov=nesterov, fused=fused
     )

@@ -81,3 +81,23 @@ def test_gradients_of_fp16_that_overflow_are_left_out() -> None:
         descent.backward(layer(torch.ones(1, 1)).sum())
         descent.step(step)
     assert not torch.equal(layer.weight, own)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_first_step_that_overflows_leaves_no_momentum(name: str) -> None:
+    """torch's fused SGD would leave memory that nobody has written, and take it for momentum."""
+    schedule = replace(SCHEDULE, optimiser=name, precision="fp16", momentum=0.9)
+    network, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
+    fresh.load_state_dict(network.state_dict())
+    descent, images = Descent(network, schedule), torch.randn(4, 3)
+    descent.backward(network(images).mean() * float("inf"))
+    descent.step(0)
+    for left in descent.state()["optimiser"]["state"].values():
+        kept = [value for key, value in left.items() if key != "step" and value is not None]
+        assert not any(torch.as_tensor(value).any() for value in kept)
+    plain = Descent(fresh, schedule)
+    for one, weights in ((descent, network), (plain, fresh)):
+        one.backward(weights(images).square().mean())
+        one.step(1)
+    torch.testing.assert_close(network.weight, fresh.weight)
+    assert network.weight.isfinite().all()
