@@ -33,6 +33,9 @@ STAGE1_ALIASES = {"NUM_RANCHES": "NUM_BRANCHES"}
 OCR_KEYS = ("MID_CHANNELS", "KEY_CHANNELS", "DROPOUT", "SCALE")
 """Keys of MODEL.OCR; the official code never reads the last two."""
 
+MODEL_KEYS = ("NAME", "PRETRAINED", "ALIGN_CORNERS", "NUM_OUTPUTS", "EXTRA", "OCR")
+"""Keys of MODEL that the library's segmentation branches know."""
+
 OCR_BRANCH = ("NUM_OUTPUTS", "OCR")
 """Keys of MODEL that the library's branch HRNet-OCR alone knows, beside ALIGN_CORNERS."""
 
@@ -94,6 +97,9 @@ class ConfigReader:
         found = self.section(model[1], "MODEL")
         if self.is_of_detectron(top, found):
             return None
+        for key, (node, _) in found.items():  # other libraries have more of them
+            if key not in MODEL_KEYS and nearest(key, MODEL_KEYS):
+                self.unknown(node, "MODEL", key, MODEL_KEYS)
         head = self.head(found)
         widths = self.ocr(found, head)
         usual = self.is_of_ocr_branch(top, found, head)

@@ -19,7 +19,7 @@ import yaml
 from hrnet_search.arch.architecture import MAX_COUNT, Architecture
 from hrnet_search.arch.config_reader import ConfigReader, python_config
 from hrnet_search.arch.targets import HRNET, target_problems
-from hrnet_search.arch.yaml_nodes import compose, read_text
+from hrnet_search.arch.yaml_nodes import compose, decoded, read_text
 from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
 
 DEFAULT_CLASSES = 19
@@ -73,9 +73,9 @@ def _read(text: str, name: str, faults: list[Fault]) -> Config:
 
 def class_count(config: Config) -> int:
     """Return the DATASET.NUM_CLASSES of a config; raise InputError if it is not a class count."""
-    classes: int = config.sections.get("DATASET", {}).get("NUM_CLASSES", DEFAULT_CLASSES)
+    classes = decoded(config.sections.get("DATASET", {}).get("NUM_CLASSES", DEFAULT_CLASSES))
     check_classes("DATASET.NUM_CLASSES", classes, config.path)
-    return classes
+    return int(classes)
 
 
 def check_classes(key: str, classes: object, file: str = "") -> None:

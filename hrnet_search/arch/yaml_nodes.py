@@ -7,10 +7,12 @@ line and column, so that a file never means something else than what its author 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -210,3 +212,13 @@ def _key_faults(node: yaml.Node, file: str, path: str) -> Iterator[Fault]:
             yield Fault(here, key.value, wrong, "each key once", file, line, column)
         seen.setdefault(key.value, line)
         yield from _key_faults(value, file, here)
+
+
+def decoded(value: Any) -> Any:
+    """Return a string as the literal it reads as, as yacs does with every value."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value

@@ -10,7 +10,8 @@ from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.targets import HRNET, crossed_transitions, target_problems
-from hrnet_search.library.keys import DEFAULTS, decoded
+from hrnet_search.arch.yaml_nodes import decoded
+from hrnet_search.library.keys import DEFAULTS
 
 TRAINED_IN = "model."
 """What the official train.py puts before every name."""

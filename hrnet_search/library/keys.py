@@ -5,9 +5,10 @@ Facts of `lib/config/default.py` on branch HRNet-OCR, and of the trainer that re
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from hrnet_search.arch.yaml_nodes import decoded
 
 Sections = dict[str, Any]
 
@@ -50,6 +51,26 @@ DEFAULTS: Sections = {
     },
 }  # fmt: skip
 """What a key is where a config does not say; MODEL.EXTRA takes any key."""
+
+
+def unknown_keys(sections: Sections, known: Sections = DEFAULTS, path: str = "") -> Iterator[str]:
+    """Yield the keys of a config that the library does not know, on which its merge stops."""
+    for key, value in sections.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key not in known:
+            yield where
+        elif isinstance(value, dict) and isinstance(known[key], dict) and known[key]:
+            yield from unknown_keys(value, known[key], where)
+
+
+def known_beside(path: str) -> list[str]:
+    """Return the keys of the library in the section of a key."""
+    section: Any = DEFAULTS
+    *above, _ = path.split(".")
+    for part in above:
+        section = section[part]
+    return [".".join([*above, key]) for key in section]
+
 
 NEVER_READ = (
     "AUTO_RESUME", "PIN_MEMORY", "RANK", "MODEL.OCR.DROPOUT", "MODEL.OCR.SCALE",
@@ -94,13 +115,3 @@ def gpu_count(sections: Mapping[str, Any]) -> int:
     """Return how many processes the library expects: it divides its schedule by them."""
     gpus = decoded(sections.get("GPUS", DEFAULTS["GPUS"]))
     return len(gpus) if isinstance(gpus, tuple | list) and gpus else 1
-
-
-def decoded(value: Any) -> Any:
-    """Return a string as the literal it reads as, as yacs does with every value."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value

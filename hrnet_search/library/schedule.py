@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hrnet_search.arch.hrnet_yaml import Config
-from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.arch.yaml_nodes import decoded
+from hrnet_search.errors import Fault, InputError, nearest, shown
 from hrnet_search.library import readers
 from hrnet_search.library.keys import (
     CITYSCAPES_WEIGHTS,
@@ -20,10 +21,11 @@ from hrnet_search.library.keys import (
     NEVER_READ,
     SCALE_STEP,
     Sections,
-    decoded,
     gpu_count,
+    known_beside,
     scale_factor,
     scale_range,
+    unknown_keys,
     width_height,
 )
 from hrnet_search.presets import PRESETS
@@ -166,6 +168,11 @@ class Values:
         for key, (fits, allowed) in checks.items():
             if not key.startswith(skipped) and not fits(self[key]):
                 self._fault(key, f"{shown(self[key])} is not trained here", f"{allowed}")
+        for key in unknown_keys(self._config.sections):
+            if not key.startswith(skipped):
+                near = nearest(key, known_beside(key))
+                wrong = f"the HRNet library knows no such key{near}, and stops on it"
+                self._fault(key, wrong, "its keys alone")
         if not EACH_BATCH.startswith(skipped):
             self._check_batch()
         if self["TRAIN.NESTEROV"] is True and not self["TRAIN.MOMENTUM"]:
@@ -287,6 +294,12 @@ class Values:
             aligned = self._config.architecture.align_corners
             word = "true, the default" if aligned else "false, as without the key; true would be"
             yield f"MODEL.ALIGN_CORNERS is not said: {word} of the library's branch HRNet-OCR"
+        if _differs(self._config.sections, "TEST.NUM_SAMPLES") and self["TEST.NUM_SAMPLES"]:
+            first = shown(self["TEST.NUM_SAMPLES"])
+            yield f"TEST.NUM_SAMPLES: {first}: not obeyed, all validation images are judged"
+        if self._config.architecture.has_ocr and self["TEST.OUTPUT_INDEX"] not in (-1, 1):
+            which = shown(self["TEST.OUTPUT_INDEX"])
+            yield f"TEST.OUTPUT_INDEX: {which}: not obeyed, the main output is judged"
         if self["TRAIN.SHUFFLE"] is False:
             yield "TRAIN.SHUFFLE: false: not obeyed, each epoch has an order of its own"
 

@@ -11,13 +11,13 @@ from itertools import product
 from pathlib import PurePath
 from typing import Any
 
+from hrnet_search.arch.yaml_nodes import decoded
 from hrnet_search.errors import shown
 from hrnet_search.library import readers
 from hrnet_search.library.keys import (
     CITYSCAPES_WEIGHTS,
     LEAST_SCALE,
     Sections,
-    decoded,
     gpu_count,
     scale_factor,
     scale_range,

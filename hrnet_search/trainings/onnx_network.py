@@ -76,8 +76,9 @@ class OnnxFile:
         count = len(images)
         if self._batch and count < self._batch:
             images = torch.cat([images, images[:1].expand(self._batch - count, -1, -1, -1)])
-        (found,) = self._session.run(None, {self._input.name: images.numpy()})[:1]
-        return _logits(torch.from_numpy(found)[:count].float())
+        given = {self._input.name: images.cpu().numpy()}  # of a training on a GPU it teaches too
+        (found,) = self._session.run(None, given)[:1]
+        return _logits(torch.from_numpy(found)[:count].float()).to(images.device)
 
 
 def _logits(scores: Tensor) -> Tensor:

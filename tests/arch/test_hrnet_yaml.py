@@ -16,11 +16,12 @@ from hrnet_search.arch.architecture import Stage
 from hrnet_search.arch.hrnet_yaml import (
     Config,
     cityscapes_sections,
+    class_count,
     config_text,
     read_config,
 )
 from hrnet_search.arch.targets import HRNET, target_problems
-from hrnet_search.errors import ArchitectureError
+from hrnet_search.errors import ArchitectureError, InputError
 from hrnet_search.library.schedule import asked_by
 from hrnet_search.records.data_spec import DataSpec
 
@@ -176,6 +177,26 @@ def test_a_missing_align_corners_is_true_in_what_the_ocr_branch_alone_can_read(
     plain = changed(tmp_path, lambda s: s["MODEL"].pop("ALIGN_CORNERS"))
     (note,) = [n for n in asked_by(read_config(plain), DataSpec("shapes", 8)).notes if "ALIGN" in n]
     assert "false, as without the key; true would be of the library's branch HRNet-OCR" in note
+
+
+def test_a_misspelt_key_of_the_model_is_a_fault(tmp_path: Path) -> None:
+    """It would be another network; keys of other libraries are none that are near."""
+
+    def change(sections: dict[str, Any]) -> None:
+        sections["MODEL"]["ALIGN_CORNER"] = sections["MODEL"].pop("ALIGN_CORNERS")
+
+    with pytest.raises(ArchitectureError, match=r"ALIGN_CORNER: is not a known key, did you mean"):
+        read_config(changed(tmp_path, change))
+    more = {"NUM_JOINTS": 17, "TARGET_TYPE": "gaussian", "SIGMA": 2}
+    read_config(changed(tmp_path, lambda s: s["MODEL"].update(more)))
+
+
+def test_a_count_of_classes_in_quotes_is_that_count(tmp_path: Path) -> None:
+    """As yacs decodes it."""
+    path = changed(tmp_path, lambda s: s["DATASET"].update(NUM_CLASSES="3"))
+    assert class_count(read_config(path)) == 3
+    with pytest.raises(InputError, match="is not a class count"):
+        class_count(read_config(changed(tmp_path, lambda s: s["DATASET"].update(NUM_CLASSES="x"))))
 
 
 def test_an_ocr_config_gives_its_backbone_and_its_head(tmp_path: Path) -> None:

@@ -229,6 +229,34 @@ def test_what_a_space_file_may_not_hold_a_config_may_not_either(key: str) -> Non
     assert asked({"TRAIN.SCALE_FACTOR": 95}, OWN).schedule.scale == (0.5, 10.0)
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("TRAIN.LRATE", ""), ("TRAIN.END_EPOCHS", "TRAIN.END_EPOCH"), ("TRAIN.Wd", "TRAIN.WD"),
+        ("LOSS.USE_OHEMM", "LOSS.USE_OHEM"), ("TEST.FLIP_TESTS", "TEST.FLIP_TEST"),
+        ("DATASET.ROOTS", "DATASET.ROOT"), ("MODEL.HEADS", ""), ("OPTIM", ""),
+    ],
+)  # fmt: skip
+def test_a_key_that_the_library_does_not_know_is_a_fault(key: str, meant: str) -> None:
+    """Its merge stops there; the default in its place is what nobody asked for."""
+    with pytest.raises(InputError) as raised:
+        asked({key: 1})
+    (fault,) = raised.value.faults
+    assert fault.path == key
+    assert "the HRNet library knows no such key" in fault.wrong
+    assert (f"did you mean {meant}?" in fault.wrong) == bool(meant)
+
+
+def test_what_is_judged_otherwise_than_by_the_official_scripts_is_said() -> None:
+    notes = asked({"TEST.NUM_SAMPLES": 200}).notes
+    assert "TEST.NUM_SAMPLES: 200: not obeyed, all validation images are judged" in notes
+    assert not any("NUM_SAMPLES" in note for note in asked().notes)
+    both = {"MODEL.NAME": "seg_hrnet_ocr", "MODEL.NUM_OUTPUTS": 2, "LOSS.BALANCE_WEIGHTS": [0.4, 1]}
+    notes = asked({**both, "TEST.OUTPUT_INDEX": 0}).notes
+    assert "TEST.OUTPUT_INDEX: 0: not obeyed, the main output is judged" in notes
+    assert not any("OUTPUT_INDEX" in note for note in asked({**both, "TEST.OUTPUT_INDEX": 1}).notes)
+
+
 def test_nesterov_needs_a_momentum() -> None:
     with pytest.raises(
         InputError, match=r"TRAIN\.NESTEROV: true is not trained with TRAIN\.MOM.* 0"

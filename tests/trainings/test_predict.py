@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_an_onnx_file_decides_too(
     assert (masks(out)[3] == logits[0].argmax(dim=0).numpy()).mean() > 0.999
 
 
-def of_scores(path: Path, last: str, **more: int) -> None:
+def of_scores(path: Path, last: str, **more: Any) -> None:
     """Write an ONNX file of a convolution to four classes, and one operation more."""
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -236,8 +237,10 @@ def of_scores(path: Path, last: str, **more: int) -> None:
         helper.make_node(last, ["scores"], ["out"], **more),
     ]
     kind = TensorProto.INT64 if last == "ArgMax" else TensorProto.FLOAT
-    given = ["N", 3, "H", "W"]
-    shape = ["N", 4, "H", "W"] if last != "ArgMax" else ["N", *[1] * more["keepdims"], "H", "W"]
+    given: list[str | int | None] = ["N", 3, "H", "W"]
+    shape: list[str | int | None] = (
+        ["N", 4, "H", "W"] if last != "ArgMax" else ["N", *[1] * more["keepdims"], "H", "W"]
+    )
     graph = helper.make_graph(
         nodes, "two", [helper.make_tensor_value_info("images", TensorProto.FLOAT, given)],
         [helper.make_tensor_value_info("out", kind, shape)], weights,

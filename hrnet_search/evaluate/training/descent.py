@@ -73,6 +73,8 @@ class Descent:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._optimiser.load_state_dict(state["optimiser"])
+        for group in self._optimiser.param_groups:  # which a checkpoint of before had for fp16 too
+            group["fused"] = self._optimiser.defaults["fused"]
         if state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
         for average, stored in zip(self._averages, state["averages"], strict=True):
