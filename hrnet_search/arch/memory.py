@@ -19,8 +19,9 @@ JOINED, IN_THE_HEAD = 2, 3
 IN_OCR = 6
 """Maps of MID_CHANNELS alive at once: pixels, context, both joined, convolved and normed."""
 
-IN_THE_LOSS = 2
-"""Maps of scores at full size alive as the forward pass ends: scores and their log-softmax."""
+ON_THE_WAY_BACK = 2
+"""Maps of scores at full size alive as the backward pass begins, beside each output's log-softmax:
+the gradients of the first output's scores and of their log-softmax."""
 
 OF_EVERY_WEIGHT = 3
 """Numbers a weight that SGD with momentum holds: itself, its gradient, its momentum."""
@@ -69,7 +70,7 @@ def training_memory(
     if architecture.has_ocr:
         saved += _attended(architecture, size, classes)
     outputs = 2 if architecture.has_ocr else 1
-    loss = outputs * IN_THE_LOSS * classes * _area(size)
+    loss = (outputs + ON_THE_WAY_BACK) * classes * _area(size)
     weights = OF_EVERY_WEIGHT * _weights(operations)
     return 4 * (weights + batch * (saved + loss + 3 * _area(size)))
 
