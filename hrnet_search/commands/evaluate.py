@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from hrnet_search.trainings.models import Model
 
 Size = tuple[int, int]
+WRITTEN = ("evaluation.json", "evaluation.npz", "classes.csv", "confusion.csv")
+"""What -o writes; the first says that the others are of an evaluation."""
+
 WHICH = ("best", "last")
 
 
@@ -78,6 +81,8 @@ def command(options: argparse.Namespace) -> int:
         "whole": options.whole,
     }
     boundary = not options.no_boundary
+    if options.output:
+        _require_own(absolute(options.output))
     found = _judged(asked, options.weights, options.which, how, options.batch, boundary)
     if options.output:
         _write(found, absolute(options.output))
@@ -299,6 +304,22 @@ def _check_stride(protocol: Protocol) -> None:
         raise InputError(Fault("--stride", stride, wrong, "at most the window"))
 
 
+def _require_own(folder: Path) -> None:
+    """Raise InputError where what is written would replace a file that is of something else."""
+    there = [folder / name for name in WRITTEN if (folder / name).exists()]
+    if there and not _is_evaluation(folder / WRITTEN[0]):
+        wrong = f"{there[0]} is there already, and `evaluate` has not written it"
+        raise InputError(Fault("-o", str(folder), wrong, "another folder", str(folder)))
+
+
+def _is_evaluation(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"weights", "protocol", "classes"} <= found.keys()
+
+
 def _write(found: Judged, folder: Path) -> None:
     """Write an evaluation's tables, decisions and figures into a folder."""
     from hrnet_search.evaluate.training.artifacts import decision_bytes
@@ -307,7 +328,7 @@ def _write(found: Judged, folder: Path) -> None:
     for name, content in found.tables().items():
         write_file(folder / name, content)
     text = json.dumps(found.plain(), indent=1) + "\n"
-    write_file(folder / "evaluation.json", text.encode())
+    write_file(folder / WRITTEN[0], text.encode())
     decided = found.evaluation
     content = decision_bytes(decided.confusions, decided.previews, {})
     write_file(folder / "evaluation.npz", content)

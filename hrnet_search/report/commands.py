@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from hrnet_search.paths import absolute
+from hrnet_search.records.schedule import TRAINED_FIRST, Schedule
 from hrnet_search.report.budget_words import budget_in_words
 from hrnet_search.report.duels import fought_for
 from hrnet_search.store.study import Study
@@ -54,16 +55,23 @@ def _train_again(record: TrainingRecord) -> list[str]:
     given = {
         "--epochs": schedule.steps // record.epoch,
         "--seed": record.seed,
-        "--init": schedule.init_path or schedule.init,
+        "--init": schedule.init if schedule.init in TRAINED_FIRST else _init_of(schedule),
     }
     for key, option in record.came_from.items():
         if option.startswith("--") and option != "--data":
             value = given.get(option, getattr(schedule, key, ""))
             values = value if isinstance(value, tuple) else (value,)
             words += [option, *map(str, values)]
+    if teacher := record.teacher:
+        words += ["--teacher", teacher.path, "--temperature", f"{teacher.temperature:g}"]
+        words += ["--teacher-weight", f"{teacher.weight:g}"]
     if "judged" in origin:
         words += ["--judged", origin["judged"]]
     return words
+
+
+def _init_of(schedule: Schedule) -> str:
+    return schedule.init_path or schedule.init
 
 
 def run_again(study: Study, space: Path | None = None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from hrnet_search.data.augment import normalised
@@ -25,6 +27,8 @@ from hrnet_search.trainings.models import Model
 
 KEY = "IMAGE"
 MOST_IN_MASKS = 256
+SOFTWARE, WRITER = "Software", "hrnet-search predict"
+"""The entry of a PNG by which `predict` knows what it has written."""
 Written = tuple[Path, Path, Path | None, Path | None]
 
 
@@ -70,6 +74,8 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
 def require_apart(files: Sequence[Path], folder: Path, wanted: Wanted) -> None:
     """Raise InputError if writing into a folder would replace an image, or one of its own files.
 
+    So it is for any file that was not written by `predict`: masks that people drew are called like
+    their images, too.
     Links are followed: it is files that are compared, not how they are spelled.
     """
     images = {_identity(path): path for path in files}
@@ -80,6 +86,9 @@ def require_apart(files: Sequence[Path], folder: Path, wanted: Wanted) -> None:
             if replaced is not None:
                 wrong = f"would be replaced by what is written of {shown(str(image), 300)}"
                 faults.append(_replaced(replaced, wrong))
+            elif path.exists() and not _written_here(path):
+                wrong = "is there already, and `predict` has not written it"
+                faults.append(_replaced(path, wrong))
             elif (other := seen.setdefault(path, image)) != image:
                 wrong = f"{path.name} would be written of {shown(str(other), 300)} too"
                 faults.append(_replaced(image, wrong))
@@ -178,9 +187,22 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
+    buffer, who = io.BytesIO(), PngInfo()
+    who.add_text(SOFTWARE, WRITER)
+    picture.save(buffer, format="PNG", pnginfo=who)
     return buffer.getvalue()
+
+
+def _written_here(path: Path) -> bool:
+    """Return whether a file is of `predict`: it may write it again."""
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as file:
+                return file.namelist() == ["probabilities.npy"]
+        with Image.open(path) as image:
+            return bool(image.info.get(SOFTWARE) == WRITER)
+    except Exception:  # whatever it is, it is another's
+        return False
 
 
 def _fault(path: Path, wrong: str) -> Fault:

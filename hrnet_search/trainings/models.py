@@ -166,7 +166,27 @@ def _built(network: Architecture, schedule: Schedule, path: Path, device: torch.
         said = f"are not those of {network.id} with {schedule.data.classes} classes: {report}"
         allowed = f"a file that holds all of it ({shown(wrong[0])} does not fit)"
         raise WeightsError(Fault("", str(path), said, allowed, str(path)))
+    if faults := _other_data(path, schedule.data):
+        raise WeightsError(faults)
     return _model(built, schedule, path, device)
+
+
+def _other_data(path: Path, data: DataSpec) -> list[Fault]:
+    """Return why images of some data are not what the weights of a file decide on, as it says."""
+    facts = _facts(path)
+    said, faults = _described(path, facts, data.classes), []
+    if CLASSES not in facts:
+        return []
+    if (said.mean, said.std) != (data.mean, data.std):
+        wrong = f"takes images normalised with {said.mean} and {said.std}"
+        allowed = f"weights of images as the data have them, with {data.mean} and {data.std}"
+        faults.append(Fault("", str(path), wrong, allowed, str(path)))
+    if said.names and data.names and said.names != data.names:
+        pairs = zip(said.names, data.names, strict=False)
+        one, other = next(((a, b) for a, b in pairs if a != b), ("", ""))
+        wrong = f"has the class {shown(one)} where the data have {shown(other)}"
+        faults.append(Fault("", str(path), wrong, "weights of the same classes", str(path)))
+    return faults
 
 
 def _model(

@@ -216,7 +216,9 @@ def _from_shared(schedule: Schedule, start: Start, asked: Overrides) -> Schedule
     lr = schedule.lr
     if schedule.init == NO_INIT and asked.lr is None:
         lr = round(INHERITED * lr, 6)
-    return replace(schedule, init=SHARED_INIT, init_path=start.first, lr=lr, init_fingerprint="")
+    # A study that starts from them knows them by how it trained them.
+    known = schedule.init_fingerprint if schedule.init == SHARED_INIT else ""
+    return replace(schedule, init=SHARED_INIT, init_path=start.first, lr=lr, init_fingerprint=known)
 
 
 def _initial(schedule: Schedule, start: Start) -> tuple[Schedule, list[str]]:

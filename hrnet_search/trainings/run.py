@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,9 @@ from hrnet_search.evaluate.training.checkpoint import (
     UnusableCheckpointError,
 )
 from hrnet_search.files import make_folder, refuse_link, write_whole, writing
-from hrnet_search.records.trial import TrialProgress
+from hrnet_search.records.trial import RungResult, TrialProgress
 from hrnet_search.search.identity import (
+    CONTENTS_FILE,
     FILES,
     differing,
     keep_contents,
@@ -27,6 +29,7 @@ from hrnet_search.search.identity import (
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.store.trainings import (
     BEST,
+    CONFIG,
     LAST,
     RECORD,
     RESULTS,
@@ -51,11 +54,11 @@ LOCK, WRITER = "lock", "writer.lock"
 """Held by who drives a training, and by who writes its folder: with Ray the first worker, which
 may outlive its driver by some seconds."""
 
-OWN = {LOCK, WRITER, "data.jsonl", "config.yaml", "cache", "logs", CHECKPOINTS}
+OWN = {LOCK, WRITER, CONTENTS_FILE, "logs"}
 """What a folder may hold whose training was killed before it noted what it trains."""
 
-HALF = ".tmp"
-"""What files are called until they are whole."""
+HALF = re.compile(r"\..+\.[0-9]+\.tmp|best\.tmp")
+"""What files are called until they are whole (`write_whole`, `Keeper`)."""
 
 GRACE_S = 60.0
 """After Ctrl-C a step has this long to end, so that it is saved."""
@@ -77,7 +80,7 @@ def train_in(
     of something else or of another training, StudyInUseError where another process trains in it,
     StorageLostError, TrainingError, and KeyboardInterrupt after Ctrl-C, when all is saved.
     """
-    _check_free(folder)
+    _check_free(folder, plan.record)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with held(folder / LOCK), Interrupt(GRACE_S) as interrupt:
@@ -88,9 +91,10 @@ def train_in(
         if before.ended:
             _check_whole(before, folder)
             return before
-        first = (*plan.lines, *_going_on(before, folder))
+        lines, rungs = _going_on(before, folder)
+        first = (*plan.lines, *lines)
         with watching(plan.record, folder, console, live, first, others) as watch:
-            watch.knows(before.rungs)
+            watch.knows(rungs)
             if workers:
                 from hrnet_search.trainings.together import train_together  # Ray takes its time
 
@@ -139,33 +143,37 @@ def _leaves(record: TrainingRecord) -> dict[str, Any]:
     }
 
 
-def _going_on(before: TrainingResults, folder: Path) -> Iterator[str]:
-    """Say where a training goes on: at its last checkpoint, or else at that of its best judgement.
+def _going_on(
+    before: TrainingResults, folder: Path
+) -> tuple[tuple[str, ...], tuple[RungResult, ...]]:
+    """Return where a training goes on, in lines, and the rungs that it goes on after.
 
-    Raise StudyDamagedError where something was judged and neither is there to go on from: who
-    began anew would write over it. Raise StorageLostError if they cannot be read.
+    At its last checkpoint, or else at that of its best judgement. Raise StudyDamagedError where
+    something was judged and neither is there to go on from: who began anew would write over it.
+    Raise StorageLostError if they cannot be read.
     """
     last = Checkpoints(folder / CHECKPOINTS)
-    judged = bool(before.rungs) or weights_file(folder, LAST).is_file()
     wrong = _unusable(last)
-    if not wrong:
-        if before.rungs:
-            rung = before.rungs[-1]
-            yield f"going on with {folder}: judged at step {rung.step}, mIoU {rung.miou:.2%}"
-        elif judged:
-            yield f"going on with {folder}: {RESULTS} is gone, what was judged is in its checkpoint"
-        return
+    judged = bool(before.rungs) or weights_file(folder, LAST).is_file()
+    if not wrong and before.rungs:
+        rung = before.rungs[-1]
+        said = f"going on with {folder}: judged at step {rung.step}, mIoU {rung.miou:.2%}"
+        return (said,), before.rungs
+    if not wrong and judged:
+        said = f"going on with {folder}: {RESULTS} is gone, what was judged is in its checkpoint"
+        return (said,), ()
     if not judged:
-        if last.path.exists():
-            yield f"{last.path} {wrong}: the training begins anew at step 0"
-        return
+        damaged = f"{last.path} {wrong}: the training begins anew at step 0"
+        return ((damaged,) if wrong and last.path.exists() else ()), ()
     best = Checkpoints(folder / CHECKPOINTS, name=BEST_CHECKPOINT)
     if _unusable(best):
         allowed = "the file as it was, or another folder with -o"
         what = f"{wrong}, and so is what was judged: there is no {BEST_CHECKPOINT} to go on from"
         raise StudyDamagedError(Fault("", str(last.path), what, allowed, str(last.path)))
     write_whole(last.path, best.path.read_bytes())
-    yield f"{last.path} {wrong}: going on from {best.path}, from before the best judgement"
+    rungs = before.rungs[: before.rungs.index(before.best)] if before.best else ()
+    said = f"{last.path} {wrong}: going on from {best.path}, from before the best judgement"
+    return (said,), rungs
 
 
 def _unusable(checkpoints: Checkpoints) -> str:
@@ -185,27 +193,35 @@ def _check_whole(results: TrainingResults, folder: Path) -> None:
         raise StudyDamagedError(Fault("", str(p), wrong, allowed, str(p)) for p in lost)
 
 
-def _check_free(folder: Path) -> None:
-    """Raise StudyError for a folder that is of something else."""
+def _check_free(folder: Path, record: TrainingRecord) -> None:
+    """Raise StudyError for a folder that is of something else.
+
+    One of a start that was killed is free: what it has is what this one would write first.
+    """
     if is_training(folder) or not folder.exists():
         return
     if is_study(folder):
         what = "is a study, not a training"
-    elif folder.is_dir() and all(_is_own(path.name) for path in folder.iterdir()):
+    elif folder.is_dir() and all(_is_own(path, record) for path in folder.iterdir()):
         return
     else:
         what = f"is not empty and has no {RECORD}: it is not a training"
     raise StudyError(Fault("-o", str(folder), what, "another folder", str(folder)))
 
 
-def _is_own(name: str) -> bool:
-    return name in OWN or name.endswith(HALF)
+def _is_own(path: Path, record: TrainingRecord) -> bool:
+    if path.name == CONFIG:
+        return path.is_file() and path.read_bytes() == record.config.encode()
+    if path.name == "logs":
+        return path.is_dir() and not any(path.iterdir())
+    return path.name in OWN or bool(HALF.fullmatch(path.name))
 
 
 def _sweep(folder: Path) -> None:
     """Remove what processes that were killed had written half; nobody else writes here now."""
-    for path in folder.rglob(f"*{HALF}"):
-        path.unlink(missing_ok=True)
+    for path in folder.rglob("*.tmp"):
+        if HALF.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -17,8 +17,14 @@ from hrnet_search.library.schedule import OfficialRule
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.weights import save_weights
 from hrnet_search.store.evaluations import miou_interval, read_confusions
-from hrnet_search.store.trainings import evaluation_file, read_results, weights_file
+from hrnet_search.store.trainings import (
+    evaluation_file,
+    read_record,
+    read_results,
+    weights_file,
+)
 from hrnet_search.trainings.judged import protocol_of
+from hrnet_search.trainings.keeper import described
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
@@ -64,6 +70,40 @@ def test_windows_flips_and_scales_are_taken_and_tables_written(
     assert "(95% " in lines[0]
     assert not any(line.startswith("boundary F-score") for line in lines)
     assert lines[-1].startswith("weights: ")
+
+
+def test_tables_of_somebody_are_not_written_over(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "classes.csv"
+    mine.write_text("mine")
+    command = ["evaluate", str(trained), "--no-boundary", "-o", str(tmp_path)]
+    assert main(command) == 2
+    assert f"{mine} is there already, and `evaluate` has not written it" in capsys.readouterr().err
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    assert [main(command), main(command)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"mean": "[0.5, 0.4, 0.3]"}, "takes images normalised with (0.5, 0.4, 0.3)"),
+        ({"names": '["line", "ground", "x"]'}, "has the class line where the data have ground"),
+    ],
+)
+def test_weights_that_say_they_are_of_other_images_are_not_judged_on_these(
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    facts: dict[str, str],
+    said: str,
+) -> None:
+    own, weights = weights_file(trained, "best"), tmp_path / "w.safetensors"
+    save_weights(load_file(own), weights, described(read_record(trained)) | facts)
+    assert main(["evaluate", str(trained), "--weights", str(weights)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
 
 
 def test_the_protocol_of_a_config_is_that_of_its_reader() -> None:

@@ -519,3 +519,24 @@ def test_what_trades_places_in_a_mirror_is_in_the_weights_of_a_training(
         hrnet_search.predict(source, images, tmp_path / name, flip=True, overlay=False)
         flipped[name] = masks(tmp_path / name)
     assert not all(map(np.array_equal, flipped["with"], flipped["without"]))
+
+
+def test_masks_that_people_drew_are_not_written_over(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are called like their images; what `predict` wrote itself it writes again."""
+    drawn = tmp_path / "masks"
+    drawn.mkdir()
+    Image.new("L", (64, 64), 1).save(drawn / "im0.png")
+    before = (drawn / "im0.png").read_bytes()
+    out = ["-o", str(drawn), "--probabilities"]
+    assert main(["predict", str(trained), str(images), *out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{drawn / 'im0.png'}: IMAGE: is there already, and `predict` has not written it" in line
+    assert [path.name for path in drawn.iterdir()] == ["im0.png"]
+    assert (drawn / "im0.png").read_bytes() == before
+    (drawn / "im0.png").unlink()
+    for _ in range(2):
+        assert main(["predict", str(trained), str(images), *out]) == 0
+    (drawn / "im1_probabilities.npz").write_bytes(b"mine")
+    assert main(["predict", str(trained), str(images), *out]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from hrnet_search.net.hrnet import build
 from hrnet_search.net.weights import named_tensors
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.report.commands import training_commands
 from hrnet_search.store.trainings import read_curve, read_record
 from hrnet_search.trainings.models import of_file
 from hrnet_search.trainings.teacher import noted_teacher
@@ -112,6 +114,10 @@ def test_a_training_keeps_its_teacher_and_goes_on_with_no_other(
     noted = read_record(folder).teacher
     assert noted
     assert (noted.path, noted.weight, noted.temperature) == (str(teacher), 0.9, 3.0)
+    again = shlex.split(training_commands(read_record(folder), folder)[0])
+    assert again[again.index("--teacher") + 1] == str(teacher)
+    assert again[again.index("--teacher-weight") + 1] == "0.9"
+    assert again[again.index("--temperature") + 1] == "3"
     assert read_curve(folder)[0][2] != read_curve(trained)[0][2]
     weights = named_tensors(folder / "weights" / "last.safetensors").tensors
     alone = named_tensors(trained / "weights" / "last.safetensors").tensors

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import TrialKey, TrialTask
 from hrnet_search.report.budget_words import budgets_of
+from hrnet_search.report.commands import training_commands
 from hrnet_search.store.evaluations import read_confusions
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import (
@@ -210,12 +212,38 @@ def test_what_a_killed_process_wrote_half_is_swept_and_bars_nobody(
     config: Path, space: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "half"
-    (folder / "checkpoints").mkdir(parents=True)
+    folder.mkdir()
     halves = [folder / ".training.json.99.tmp", folder / "checkpoints" / ".last.pt.99.tmp"]
-    for path in halves:
-        path.write_bytes(b"half")
-    assert main(tiny_command(config, space, folder, "--judged", "1")) == 0
+    halves[0].write_bytes(b"half")
+    (folder / "config.yaml").write_text(of_config(str(config), str(space), None).config)
+    cut_off(config, space, folder, at=2)
+    halves[1].write_bytes(b"half")
+    mine = folder / "draft.tmp"
+    mine.write_text("mine")
+    assert main(tiny_command(config, space, folder)) == 0
     assert not [path for path in halves if path.exists()]
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "draft.tmp", "logs/a.log", "checkpoints/last.pt"])
+def test_a_folder_of_somebody_is_not_taken_for_a_training_that_was_killed(
+    config: Path,
+    space: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    """A config beside its run, say: it would be written anew, without its comments."""
+    folder = tmp_path / "exp"
+    path = folder / name
+    path.parent.mkdir(parents=True)
+    path.write_text(f"# mine\n{config.read_text()}")
+    before = path.read_bytes()
+    given = path if name == "config.yaml" else config
+    assert main(tiny_command(given, space, folder)) == 2
+    assert "it is not a training, allowed: another folder" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert [one for one in folder.rglob("*") if one.is_file()] == [path]
 
 
 def test_files_of_the_data_that_changed_are_named(
@@ -505,6 +533,15 @@ def test_a_pick_starts_from_its_slices_at_the_rate_of_what_inherits(
     slices = shared.slices(start_network(task)[0])
     own = dict(start_network(task)[0].named_parameters())
     assert all(torch.equal(slices[name], own[name]) for name in own)
+    # A study whose trials start from them names them as its own trainings do.
+    known = replace(SHORT, init="shared", init_path=schedule.init_path, init_fingerprint="0f")
+    both = [
+        plan_of(replace(start, schedule=known), Overrides(steps=2, init=init)).record.schedule.id
+        for init in (None, "shared")
+    ]
+    assert both[0] == both[1]
+    again = shlex.split(training_commands(plan.record, tmp_path)[0])
+    assert again[again.index("--init") + 1] == "shared"
     faster = plan_of(start, Overrides(steps=2, init="shared", lr=0.03))
     assert faster.record.schedule.schedule.lr == 0.03
     found = hrnet_search.train(
@@ -578,22 +615,26 @@ def test_budgets_are_read_in_units() -> None:
             budgets_of(wrong)
 
 
-def test_a_checkpoint_of_another_network_is_said_and_the_training_begins_anew(
-    trained: Path, config: Path, space: Path, tmp_path: Path
+def test_a_checkpoint_of_another_network_is_said_and_nothing_is_written_over(
+    trained: Path,
+    config: Path,
+    space: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "other"
-    Checkpoints(folder / "checkpoints")
-    (folder / "checkpoints").mkdir(parents=True)
-    own = trained / "checkpoints" / "last.pt"
-    state = Checkpoints(own.parent).load()
+    cut_off(config, space, folder, at=5)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    state, kept = checkpoints.load(), read_results(folder).rungs
     assert state is not None
-    state["network"] = build(network(4), 3).state_dict()
-    state["step"] = 4
-    state["rungs"] = state["rungs"][:1]
-    Checkpoints(folder / "checkpoints").save(state)
+    checkpoints.save({**state, "network": build(network(4), 3).state_dict()})
+    assert main(tiny_command(config, space, folder)) == 4
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "another layout" in one]
+    assert line.startswith(f"{checkpoints.path}: has another layout (")
+    assert "another folder with -o" in line
+    assert read_results(folder).rungs == kept
+    checkpoints.save(state)
     assert main(tiny_command(config, space, folder)) == 0
-    (session,) = read_results(folder).sessions
-    assert any("has another layout" in note for note in session.notes)
     name = "weights/last.safetensors"
     assert tensors(folder / name) == tensors(trained / name)
 

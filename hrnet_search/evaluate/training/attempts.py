@@ -15,7 +15,7 @@ from hrnet_search.arch.cost import cost
 from hrnet_search.data.augment import normalised
 from hrnet_search.data.batches import Batches, ImageStore, validation_batches
 from hrnet_search.data.dataset import open_dataset
-from hrnet_search.errors import Fault, InputError, one_line
+from hrnet_search.errors import Fault, InputError, StudyDamagedError, one_line
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory, out_of_memory
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device
 from hrnet_search.evaluate.training.artifacts import log_error
@@ -126,6 +126,9 @@ class Attempts:
         try:
             training = train(trainer, task.rungs, report, checkpoints, book)
         except UnusableCheckpointError as error:
+            if checkpoints and book:  # of a training in full: what it judged is not written over
+                path, allowed = str(checkpoints.path), "what wrote it, or another folder with -o"
+                raise StudyDamagedError(Fault("", path, str(error), allowed, path)) from error
             if checkpoints:
                 checkpoints.remove()
             anew = (f"started again: its checkpoint {error}",)
