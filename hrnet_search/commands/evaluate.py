@@ -253,10 +253,10 @@ def protocol_with(how: Mapping[str, Any], protocol: Protocol | None = None) -> P
     return found
 
 
-def _scales(given: Sequence[float]) -> tuple[float, ...]:
+def _scales(given: Sequence[float] | float) -> tuple[float, ...]:
     from hrnet_search.library.schedule import MOST_SCALE
 
-    scales = tuple(map(float, given))
+    scales = tuple(map(float, [given] if isinstance(given, int | float) else given))
     if scales and all(0 < scale <= MOST_SCALE for scale in scales):
         return scales
     wrong, allowed = f"{shown(list(scales))} are not scales", f"above 0, at most {MOST_SCALE}"

@@ -114,14 +114,19 @@ def predict(
     spin_less()
     from hrnet_search.commands.evaluate import chosen, protocol_with, require_batch
     from hrnet_search.space.kinds import Size, beyond
-    from hrnet_search.trainings.masks import Wanted, found_images, write_masks
+    from hrnet_search.trainings.masks import Wanted, below, found_images, write_masks
 
     require_batch(batch)
-    protocol = protocol_with({"flip": flip, "scales": tuple(scales), "window": window})
+    protocol = protocol_with({"flip": flip, "scales": scales, "window": window})
     if faults := list(beyond("--size", size, Size(1))):
         raise InputError(faults)
     given = [images] if isinstance(images, str | Path) else images
-    files = found_images([Path(expanded(str(path))) for path in given])
+    paths = [Path(expanded(str(path))) for path in given]
+    files = found_images(paths)
+    if left := below(paths):
+        warn(
+            f"note: {counted(left, 'image')} in folders of these folders not taken: name these folders"
+        )
     place = expanded(str(source))
     model = _model(place, chosen(which, place), device, config)
     if model.guessed:

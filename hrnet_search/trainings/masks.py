@@ -71,6 +71,13 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
     return list(seen.values())
 
 
+def below(paths: Sequence[Path]) -> int:
+    """Return how many images lie in folders of the given folders: they are not taken."""
+    folders = [path for path in paths if path.is_dir()]
+    inside = (p for folder in folders for p in folder.rglob("*") if p.parent != folder)
+    return sum(is_image_name(path.name) and path.is_file() for path in inside)
+
+
 def require_apart(files: Sequence[Path], folder: Path, wanted: Wanted) -> None:
     """Raise InputError if writing into a folder would replace an image, or one of its own files.
 

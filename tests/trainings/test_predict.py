@@ -540,3 +540,16 @@ def test_masks_that_people_drew_are_not_written_over(
         assert main(["predict", str(trained), str(images), *out]) == 0
     (drawn / "im1_probabilities.npz").write_bytes(b"mine")
     assert main(["predict", str(trained), str(images), *out]) == 2
+
+
+def test_images_in_folders_of_a_folder_are_said_not_to_be_taken(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "more").mkdir()
+    (images / "im0.png").rename(images / "more" / "im0.png")
+    out = tmp_path / "out"
+    assert main(["predict", str(trained), str(images), "-o", str(out), "--no-overlay"]) == 0
+    found = capsys.readouterr()
+    assert "note: 1 image in folders of these folders not taken" in found.err
+    assert found.out.startswith("3 masks")
+    assert len(hrnet_search.predict(trained, images / "more", tmp_path / "m", scales=0.5)) == 1  # type: ignore[arg-type]
