@@ -28,6 +28,7 @@ tracking: {{mlflow: off}}
 
 
 @pytest.mark.usefixtures("one_check", "blank_pictures")
+@pytest.mark.slow
 def test_an_ablation_from_space_file_to_tables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

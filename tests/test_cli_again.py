@@ -141,6 +141,7 @@ def test_files_that_changed_between_two_runs_are_named_and_nothing_goes_on(
 
 
 @pytest.mark.usefixtures("blank_pictures")
+@pytest.mark.slow
 def test_going_on_under_another_version_is_in_the_log_the_page_and_the_summary(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,9 +124,8 @@ def predict(
     paths = [Path(expanded(str(path))) for path in given]
     files = found_images(paths)
     if left := below(paths):
-        warn(
-            f"note: {counted(left, 'image')} in folders of these folders not taken: name these folders"
-        )
+        where = "in folders of these folders not taken: name these folders"
+        warn(f"note: {counted(left, 'image')} {where}")
     place = expanded(str(source))
     model = _model(place, chosen(which, place), device, config)
     if model.guessed:

@@ -445,6 +445,7 @@ def test_numbers_of_an_ablation_take_a_share_of_its_time(tmp_path: Path) -> None
     assert len(written) > 10
 
 
+@pytest.mark.slow
 def test_what_has_begun_goes_on_whatever_could_be_found_with_its_noise(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_its_metadata_says_what_it_is_and_how_far_from_torch(written: tuple[Memb
     assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()  # no paths of ours
 
 
+@pytest.mark.slow
 def test_the_check_tells_networks_apart_that_differ_a_little(written: tuple[Member, Path]) -> None:
     member, path = written
     other = replace(member.architecture, align_corners=False)

@@ -223,6 +223,7 @@ def test_the_page_of_a_comparison_lies_in_the_first_study(tmp_path: Path) -> Non
     assert f"p = {found.p:.3f}" in path.read_text()
 
 
+@pytest.mark.slow
 def test_the_command_compares_exactly_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_short_schedule_is_a_third_with_its_warm_up() -> None:
     assert (tiny.steps, tiny.warmup) == (1, 0)
 
 
+@pytest.mark.slow
 def test_whole_trainings_learn_from_the_short_ones(tmp_path: Path) -> None:
     planned = plan(30)
     study, _ = drive(tmp_path, planned)
@@ -237,7 +238,9 @@ def harsh(task: TrialTask, report: Report) -> TrialResult:
     return replace(by_steps(task, report), latency=latency)
 
 
-@pytest.mark.parametrize(("run", "trials"), [(by_steps, 16), (harsh, 24)])
+@pytest.mark.parametrize(
+    ("run", "trials"), [(by_steps, 16), pytest.param(harsh, 24, marks=pytest.mark.slow)]
+)
 def test_a_thawing_study_cut_off_anywhere_ends_the_same(
     run: Run, trials: int, tmp_path: Path
 ) -> None:
@@ -305,6 +308,7 @@ def test_what_pauses_is_no_failure_in_a_row(tmp_path: Path) -> None:
     assert "20 trials of 20" in brain.why_ended
 
 
+@pytest.mark.slow
 def test_a_network_that_failed_first_is_not_proposed_for_ever(tmp_path: Path) -> None:
     """The search that proposes it hears so, also once it goes on after a kill."""
     planned = tabulated.with_latency(plan(24, fidelity=THAW), 1e6)

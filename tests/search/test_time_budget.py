@@ -104,6 +104,7 @@ def longest(study: Study) -> float:
     return max(result.wall_s for _, result in study.trials() if result)
 
 
+@pytest.mark.slow
 def test_hours_for_too_few_networks_confirm_none_and_the_study_says_why(tmp_path: Path) -> None:
     drive(tmp_path, timed(0.05), Device(Clock()))
     study = open_study(tmp_path)

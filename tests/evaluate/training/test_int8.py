@@ -95,6 +95,7 @@ def test_what_cannot_be_exported_is_an_error_of_one_line(monkeypatch: pytest.Mon
         miou_int8(trained(), "onnxruntime", DATA, [images(1, 4)], validation())
 
 
+@pytest.mark.slow
 def test_scores_that_are_not_finite_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = np.full((1, 3, 4, 6), np.nan, np.float32)
     monkeypatch.setitem(IN_INT8, "onnxruntime", lambda *_: lambda _: nothing)

@@ -214,6 +214,7 @@ def test_what_rounds_to_nothing_has_no_minus(make_study: MakeStudy) -> None:
         assert "-0.00" not in text
 
 
+@pytest.mark.slow
 def test_equal_records_are_equal_pictures(tmp_path: Path) -> None:
     first = write_ablation_plots(factorial(), tmp_path / "a", Parts())
     again = write_ablation_plots(factorial(), tmp_path / "b", Parts())
