@@ -205,11 +205,12 @@ class SearchSpace:
         return np.asarray((found <= most).all(axis=1), dtype=np.bool_)
 
     def canonical(self, points: Points) -> Points:
-        """Return for each point one that computes the same, the same for all that do.
+        """Return for each point one that computes the same, and mostly the same for all that do.
 
-        Choice by choice the lowest level is taken that leaves what is read of the
-        architecture as it is, and a valid point valid: levels of a branch that does not exist
-        come to the first.
+        What two choices have to change together, such as the modules and the blocks of a stage of
+        one branch, stays two points: ids tell. Choice by choice the lowest level is taken that
+        leaves what is read of the architecture as it is, and a valid point valid: levels of a
+        branch that does not exist come to the first.
         """
         points = np.array(points, dtype=np.int64).reshape(-1, len(self.choices))
         parts = [self._canonical(chunk) for chunk in _chunks(points)]

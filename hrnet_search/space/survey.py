@@ -153,9 +153,14 @@ def _sample(space: SearchSpace, seed: int) -> Points:
 
 
 def _distinct_ids(space: SearchSpace, points: Points) -> int:
-    """Count architectures: modules that could stand in the next stage are distinguished by ids."""
+    """Count architectures: by ids where choices together may spell one computation in two ways.
+
+    Modules that could stand in the next stage; blocks of a stage of one branch, whose modules
+    they could be.
+    """
     batch = space.batch(points)
     movable = (batch.branches[:, 1:-1] == batch.branches[:, 2:]).any(axis=1)
+    movable |= (batch.branches[:, 1:] == 1).any(axis=1)
     ids = {batch.architecture(int(i)).id for i in np.flatnonzero(movable)}
     return int((~movable).sum()) + len(ids)
 

@@ -249,6 +249,18 @@ def test_a_survey_of_a_small_space_counts_all_of_it() -> None:
     assert least_costs(space) == tuple(table.min(axis=0))
 
 
+def test_blocks_of_a_stage_of_one_branch_may_be_its_modules_and_count_once() -> None:
+    """One module of two blocks computes what two modules of one block do."""
+    choices = (
+        Choice("STAGE2.NUM_BRANCHES", (1, 2)),
+        Choice("STAGE2.NUM_MODULES", (1, 2)),
+        Choice("STAGE2.NUM_BLOCKS", ((1, 1), (2, 1))),
+    )
+    space = SearchSpace(TINY.base, choices)
+    networks = [space.decode(point).id for point in space.points()]
+    assert survey(space).distinct == len(set(networks)) == 7 < len(networks)
+
+
 @pytest.mark.parametrize("more", [(), (Choice("STAGE*.FUSE_METHOD", ("CAT", "SUM")),)])
 def test_a_survey_names_the_levels_that_the_official_library_cannot_run(
     more: tuple[Choice, ...],
