@@ -49,16 +49,23 @@ LEFT = {"weights": ".safetensors", "evaluation": ".npz", "logs": ".log"}
 
 @dataclass
 class Found:
-    """Whole rows by table and key, the newest of each; `totals` by table, where they are whole."""
+    """Whole rows by table and key, the newest of each; `totals` by table, where they are whole.
+
+    `stale` are rows that others have taken the place of, as failures that are to run again: pieces
+    of the database may still hold them.
+    """
 
     rows: dict[str, dict[Row, Row]] = field(
         default_factory=lambda: {table.name: {} for table in (META, DRIVER, TRIALS, RUNGS)}
     )
     totals: dict[str, Row] = field(default_factory=dict)
+    stale: set[tuple[str, Row]] = field(default_factory=set)
 
     def take(self, table: Table, row: Row) -> None:
         """Take a row unless a newer one with its key is there."""
         kept, key = self.rows[table.name], table.key_of(row)
+        if (table.name, row) in self.stale:
+            return
         if key not in kept or _age(table, kept[key]) <= _age(table, row):
             kept[key] = row
 
@@ -98,11 +105,17 @@ def _damage(folder: Path) -> str:
 
 
 def _rebuilt(folder: Path, why: str, take_over: bool) -> tuple[list[str], bool]:
-    found = Found()
+    found, copied = Found(), dict[tuple[str, Row], tuple[Table, Row]]()
+    for table, row in second_copy.read(folder):
+        place = table.name, table.key_of(row)
+        if place in copied:
+            found.stale.add((table.name, copied[place][1]))
+        copied[place] = table, row  # of two lines with one key the later one counts
+    found.stale -= {(table.name, row) for table, row in copied.values()}
     content = _content(folder)
     for row in carve.rows(content):
         _take(found, row)
-    for table, row in second_copy.read(folder):
+    for table, row in copied.values():
         found.take(table, row)
     _check_free(folder, found, take_over)
     if not found.rows[META.name] and not found.rows[TRIALS.name]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
@@ -119,8 +120,15 @@ def test_every_table_and_the_picture_have_both(with_soft: Path, tmp_path: Path) 
         )
         assert (row["soft_verdict"], row["soft_seeds"]) == (effect.soft.verdict, "0 1 2 3 4 5")
     assert "soft IoU (points)" in (tmp_path / "ablation.md").read_text()
-    (head,) = [r for r in (tmp_path / "ablation.tex").read_text().splitlines() if "{lrr" in r]
-    assert head == "\\begin{tabular}{lrrrrlrrrrrrrl}"
+    lines = (tmp_path / "ablation.tex").read_text().splitlines()
+    first, second = [i for i, r in enumerate(lines) if r.startswith("\\begin{tabular}")]
+    assert lines[first] == "\\begin{tabular}{lrrrrlrrrr}"
+    assert lines[second] == "\\begin{tabular}{lrrrl}"
+    soft = lines[second : lines.index("\\end{tabular}", second)]
+    assert "soft IoU (points)" in soft[2]
+    cells = [r for r in soft if r.endswith(r"\\")]
+    assert len(cells) == 1 + len(record.effects)
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in cells} == {4}
     assert "soft IoU (hollow)" in (tmp_path / "forest.svg").read_text()
     axes = forest(record, record.effects).axes[0]
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]

@@ -166,3 +166,28 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"nothing of study\.db can be read"):
         repair(tmp_path)
     assert (tmp_path / "study.db").read_bytes() == b"x" * 5000
+
+
+@pytest.mark.parametrize("what", ["lost", "damaged"])
+def test_failures_that_are_to_run_again_do_not_come_back(study: Path, what: str) -> None:
+    """Of two lines of the copy the later one counts, and pieces of the database may be older."""
+    with StudyStore(study) as store:
+        for number in range(30):
+            store.ask(ask(number))
+            failed = number % 10 == 3
+            found = result(number, status="failed", error="x" * 2000) if failed else result(number)
+            store.finish(number, found)
+        store.note(Notes(identity={}, schedule=NotedSchedule.of(Schedule(DataSpec("shapes", 3)))))
+        assert store.retry_failed() == 3
+        store.finish(13, result(13))
+    truth = seen(study)
+    content = (study / "study.db").read_bytes()
+    if what == "lost":
+        (study / "study.db").unlink()
+    else:
+        (study / "study.db").write_bytes(b"\xff" * 4096 + content[4096:])
+    said, complete = repair(study)
+    assert complete, said
+    assert seen(study) == truth
+    with StudyStore(study) as store:
+        assert [one.number for one in store.running()] == [3, 23]

@@ -17,6 +17,7 @@ from hrnet_search.files import make_folder, write_whole
 
 EVERY_S = 120.0
 DAMAGED = "is damaged"
+SPENT = "spent_s"
 
 
 class UnusableCheckpointError(Exception):
@@ -42,7 +43,9 @@ class Checkpoints:
     ) -> None:
         self._folder, self._every_s, self._clock = folder, every_s, clock
         self._name = name
-        self._saved = clock()
+        self._saved = self._made = clock()
+        self.carried_s = 0.0
+        """Seconds that were spent before by processes that made the checkpoint that was loaded."""
 
     def due(self) -> bool:
         return self._clock() - self._saved >= self._every_s
@@ -50,7 +53,8 @@ class Checkpoints:
     def save(self, content: dict[str, Any]) -> None:
         """Replace the checkpoint. Raise StorageLostError where it cannot be written."""
         buffer = io.BytesIO()
-        torch.save(content, buffer)
+        spent = self.carried_s + self._clock() - self._made
+        torch.save({**content, SPENT: spent}, buffer)
         payload = buffer.getvalue()
         make_folder(self._folder.parent)
         make_folder(self._folder)
@@ -72,6 +76,7 @@ class Checkpoints:
             raise UnusableCheckpointError(DAMAGED) from error
         if not isinstance(content, dict):
             raise UnusableCheckpointError(DAMAGED)
+        self.carried_s = float(content.pop(SPENT, 0.0))
         return content
 
     def whole(self) -> bool:
@@ -91,6 +96,8 @@ class Checkpoints:
         return payload
 
     def remove(self) -> None:
+        """Remove it: who begins anew takes nothing over, no time either."""
+        self.carried_s = 0.0
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

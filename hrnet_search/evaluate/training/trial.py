@@ -106,6 +106,9 @@ class Worker:
         empty_cache()
         if task.taken is not None and found.status == COMPLETED:
             return replace(task.taken, latency=found.latency)
+        # What a process that was cut off had spent is part of it; pauses are added by the study.
+        carried = checkpoints.carried_s if checkpoints else 0.0
+        carried = max(0.0, carried - (task.before.wall_s if task.before else 0.0))
         return TrialResult(
             key=task.key,
             status=found.status,
@@ -115,11 +118,11 @@ class Worker:
             miou_int8=found.miou_int8,
             rungs=found.rungs,
             kept=found.attempt.kept,
-            wall_s=time.monotonic() - start,
+            wall_s=time.monotonic() - start + carried,
             error=found.error,
             versions=versions(),
             notes=(*found.notes, *self._attempts.remarks(), *passed),
-            began=began,
+            began=began - carried,
         )
 
     def _judge(

@@ -181,23 +181,30 @@ def markdown(record: AblationRecord, beside: Sequence[str] = ()) -> str:
 
 
 def latex(record: AblationRecord, beside: Sequence[str] = ()) -> str:
-    """Return the differences as a table in booktabs, ready for a paper."""
-    rows = [_cells(record, e) for e in record.effects]
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{lrrrrlrrrr{'rrrl' * len(_others(record))}}}",
-        "\\toprule",
-        _tex_row(_header(record)),
-        "\\midrule",
-    ]
+    """Return the differences as tables in booktabs, ready for a paper.
+
+    Each accuracy beside mIoU has a table of its own: together they are wider than a page.
+    """
+    rows = [_header(record), *(_cells(record, effect) for effect in record.effects)]
+    tables = [_tabular(record, "lrrrrlrrrr", [row[: len(HEADER)] for row in rows])]
+    for start in range(len(HEADER), len(rows[0]), len(OTHER_HEADER)):
+        part = [(row[0], *row[start : start + len(OTHER_HEADER)]) for row in rows]
+        tables.append(_tabular(record, "lrrrl", part))
+    notes = "\n".join(f"% {_ascii(line)}" for line in _remarks(record, beside))
+    return "\n".join(["% needs \\usepackage{booktabs}", *tables, notes]) + "\n"
+
+
+def _tabular(record: AblationRecord, columns: str, rows: Sequence[Sequence[str]]) -> str:
+    """Return rows, the first of them the header, as a table with a line between kinds."""
+    header, *body = rows
+    lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", _tex_row(header), "\\midrule"]
     kind = ""
-    for effect, row in zip(record.effects, rows, strict=True):
+    for effect, row in zip(record.effects, body, strict=True):
         if kind and effect.kind != kind:
             lines.append("\\midrule")
         kind = effect.kind
         lines.append(_tex_row(row))
-    notes = "\n".join(f"% {_ascii(line)}" for line in _remarks(record, beside))
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", notes]) + "\n"
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
 
 
 def _header(record: AblationRecord) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -238,6 +239,40 @@ def test_an_interrupted_trial_goes_on_where_it_was(tmp_path: Path) -> None:
     result = Worker().run(task(tmp_path), hearing(heard))
     assert result.rungs == expected.rungs
     assert heard == [0, 4, 4]  # its third step was done and saved
+
+
+@pytest.mark.usefixtures("opened")
+def test_what_a_process_that_was_cut_off_had_spent_is_the_trials(tmp_path: Path) -> None:
+    """Who counts only the last process takes its network for one that trains in no time."""
+
+    def slow(progress: TrialProgress) -> bool:
+        if progress.step == 3:
+            time.sleep(0.6)
+            raise KeyboardInterrupt
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        Worker().run(task(tmp_path), slow)
+    before = time.time()
+    result = Worker().run(task(tmp_path), always)
+    assert result.wall_s >= 0.6
+    assert result.began is not None
+    assert result.began + result.wall_s == pytest.approx(time.time(), abs=0.5)
+    assert result.began < before
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_pause_is_counted_by_the_study_alone(tmp_path: Path) -> None:
+    def pause(progress: TrialProgress) -> bool:
+        if progress.rung is None:
+            time.sleep(0.2)
+        return progress.rung is None
+
+    paused = Worker().run(task(tmp_path), pause)
+    start = time.monotonic()
+    went_on = Worker().run(replace(task(tmp_path), before=paused), always)
+    assert went_on.wall_s == pytest.approx(time.monotonic() - start, abs=0.1)
+    assert paused.wall_s > 0.3
 
 
 @pytest.mark.usefixtures("opened")
