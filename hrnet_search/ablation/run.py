@@ -203,7 +203,8 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
         found = finished.noted()
         latency = found.latency
         own = latency.by(reference_ms) if latency and reference_ms is not None else None
-        store.finish(number, replace(found, latency=own))
+        # The other study may count at another size.
+        store.finish(number, replace(found, latency=own, cost=arm.cost))
         taken += 1
     return taken
 

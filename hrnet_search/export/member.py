@@ -145,7 +145,7 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
         others = tuple(result for other, result in same if other != number)
         schedule = writer.schedules.get(ask.key.schedule)
         accuracies = study.notes.goals.accuracies
-        latency = latencies.get(int(number))
+        latency = latencies.get(int(number)) or first.latency  # a long training has its own
         facts = (schedule, writer, study.name, study.folder, int(number), accuracies, latency)
         members.append(Member(ask.architecture, float(miou), first, others, *facts))
     return tuple(members)

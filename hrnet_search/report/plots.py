@@ -80,9 +80,11 @@ def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
         file = f"latency_{suffix}" if i == 1 else f"latency_{suffix}_{i}"
         axis = f"latency (ms), logarithmic\n{condition_text(condition)}"
         part = done[done["number"].isin(numbers)]
-        noisy = sum(latencies[number].noisy for number in numbers)
-        note = f"{caption}. Timings drawn: {len(part)}, of which noisy: {noisy}"
-        picture = _picture(file, "latency", seen, axis, part, "latency_ms", note)
+        picture = _picture(file, "latency", seen, axis, part, "latency_ms", caption)
+        drawn = picture.numbers
+        noisy = sum(latencies[number].noisy for number in drawn)
+        note = f"{caption}. Timings drawn: {len(drawn)}, of which noisy: {noisy}"
+        picture = replace(picture, caption=note)
         spans = [interval_ms(latencies[number]) for number in picture.numbers]
         found.append(replace(picture, costs=_ends(spans)))
     return [picture for picture in found if len(picture.x)]

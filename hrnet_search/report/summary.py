@@ -30,7 +30,7 @@ from hrnet_search.report.trust.trials import (
     version_warning,
 )
 from hrnet_search.store.latencies import latencies_of
-from hrnet_search.store.schedules import varied_levels
+from hrnet_search.store.schedules import search_ids, varied_levels
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import CONFIRM
 
@@ -244,6 +244,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _unknowns(study: Study, table: pd.DataFrame) -> list[str]:
     done = table[table["status"] == COMPLETED]
+    ids = search_ids(study.notes)  # the long schedule has seeds of its own
+    done = done[[schedule in ids for schedule in done["schedule"]]]
     lines = ["not known:"]
     if done.groupby("architecture")["seed"].nunique().max() == 1:
         lines.append(

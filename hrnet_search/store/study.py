@@ -58,7 +58,7 @@ class Study:
             raise not_a_study(self.folder, "there is no such folder")
         if not (self.folder / FILE).is_file():
             raise not_a_study(self.folder, f"it has no {FILE}")
-        self._ended: dict[int, tuple[Ask, TrialResult]] = {}  # what has ended never changes
+        self._ended: dict[int, tuple[Row, tuple[Ask, TrialResult]]] = {}
         self._noted: tuple[dict[str, str], Notes] = {}, Notes()
         self._reader: Rows = Reader(self.folder)
 
@@ -236,9 +236,10 @@ class Study:
 
     def _pair(self, row: Row) -> tuple[Ask, TrialResult]:
         number = row[0]
-        if number not in self._ended:
-            self._ended[number] = ask_of(row), result_of(row)
-        return self._ended[number]
+        known = self._ended.get(number)
+        if known is None or known[0] != row:  # a failure may have been taken back, and run again
+            known = self._ended[number] = row, (ask_of(row), result_of(row))
+        return known[1]
 
 
 class Snapshot(Study):

@@ -105,7 +105,8 @@ class Worker:
                 self._attempts.forget_data()
         empty_cache()
         if task.taken is not None and found.status == COMPLETED:
-            return replace(task.taken, latency=found.latency)
+            # The other study may count at another size; what is compared is counted alike.
+            return replace(task.taken, latency=found.latency, cost=found.cost)
         # What a process that was cut off had spent is part of it; pauses are added by the study.
         carried = checkpoints.carried_s if checkpoints else 0.0
         carried = max(0.0, carried - (task.before.wall_s if task.before else 0.0))
