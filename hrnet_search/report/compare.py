@@ -18,6 +18,7 @@ from hrnet_search.report.trust.latency_doubt import front_doubt, latency_doubts
 from hrnet_search.report.trust.near_front import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.trust.statistics import Floats, Interval
 from hrnet_search.store.evaluations import percentiles
+from hrnet_search.store.schedules import search_ids
 from hrnet_search.store.study import Study
 
 MARGIN = 0.05
@@ -28,6 +29,9 @@ ACCURACY_MARGIN = 0.1
 
 Not of their range: fronts of one member each have none, and it has to be more than seeds and
 images move a member by, or members drop out of the draws."""
+
+OF_IMAGES = ("macs", "activations")
+"""Costs that grow with the size of images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +167,26 @@ def _common_accuracy(first: Study, second: Study) -> Objective:
 
 
 def _common_cost(first: Study, second: Study) -> tuple[str, str]:
-    """Return the cost that both optimise; measured under one condition, or else MACs."""
+    """Return the cost that both optimise; measured under one condition, or else MACs.
+
+    MACs and activations are of an image: where that is of another size, parameters.
+    """
     cost_names = [[o.name for o in s.notes.goals.costs] for s in (first, second)]
     both = [n for n in cost_names[0] if n in cost_names[1]]
     name = both[0] if both else "macs"
-    if not OBJECTIVES[name].is_measured:
-        return name, ""
-    conditions = _conditions(first) | _conditions(second)
-    return (name, conditions.pop()) if len(conditions) == 1 else ("macs", "")
+    if OBJECTIVES[name].is_measured:
+        conditions = _conditions(first) | _conditions(second)
+        if len(conditions) == 1:
+            return name, conditions.pop()
+        name = "macs"
+    return ("params" if name in OF_IMAGES and not _same_size(first, second) else name), ""
+
+
+def _same_size(first: Study, second: Study) -> bool:
+    """Return whether both count costs at one size of images, as far as that is known."""
+    found = [(study.notes.identity or {}).get("latency") for study in (first, second)]
+    sizes = [one.get("size") for one in found if isinstance(one, dict)]
+    return len(sizes) < len(found) or sizes[0] == sizes[1]
 
 
 def _conditions(study: Study) -> set[str]:
@@ -186,6 +202,8 @@ def _doubts(first: Study, second: Study) -> Iterator[str]:
         yield "their schedules differ: a difference may be that of the schedules"
     if not _same_data(first, second):
         yield "they were not judged on the same data"
+    if not _same_size(first, second):
+        yield "their MACs are of images of another size, and are not compared"
     if len(_conditions(first) | _conditions(second)) > 1:
         yield "latencies were measured under more than one condition, and are not compared"
 
@@ -205,7 +223,9 @@ def _latency_doubts(
 def _same_schedule(first: Study, second: Study) -> bool:
     noted = [study.notes.schedule for study in (first, second)]
     both = [one.id if one else "" for one in noted]
-    return both[0] == both[1]
+    # Where training is varied a network counts by the schedule that served it best.
+    varied = [frozenset(search_ids(study.notes)) for study in (first, second)]
+    return both[0] == both[1] and varied[0] == varied[1]
 
 
 def _same_data(first: Study, second: Study) -> bool:

@@ -22,6 +22,7 @@ from hrnet_search.report.page.figures import comparison_figure
 from hrnet_search.report.page.sentences import verdict
 from hrnet_search.report.report import write_compared
 from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
@@ -197,6 +198,35 @@ def test_latencies_of_different_conditions_are_not_compared(tmp_path: Path) -> N
     assert found.cost == "macs"
     assert found.latency_doubts == ()
     assert any("more than one condition" in doubt for doubt in found.doubts)
+
+
+def test_macs_of_images_of_another_size_are_not_compared(tmp_path: Path) -> None:
+    """The same networks at twice the size have four times the MACs, and are no worse for it."""
+    studies = []
+    for name, size in (("a", [64, 64]), ("b", [128, 128]), ("c", [64, 64])):
+        folder = tmp_path / name
+        studies.append(front(folder, np.random.default_rng(1)))
+        with StudyStore(folder) as store:
+            store.note(Notes(identity={"latency": {"size": size}}))
+    small, large, same = studies
+    found = compare(small, large)
+    assert found.cost == "params"
+    assert any("MACs are of images of another size" in doubt for doubt in found.doubts)
+    assert compare(small, same).cost == "macs"
+    assert not any("another size" in doubt for doubt in compare(small, same).doubts)
+
+
+def test_a_study_that_varies_training_is_of_other_schedules(tmp_path: Path) -> None:
+    schedule = NotedSchedule.of(PLAN)
+    one, other = (
+        front(tmp_path / name, np.random.default_rng(1), schedule=schedule) for name in "ab"
+    )
+    assert compare(one, other).comparable
+    with StudyStore(tmp_path / "b") as store:
+        store.note(Notes(choices=("schedule.lr",), levels=((0.05, 0.02, 0.01, 0.005),)))
+    found = compare(one, open_study(tmp_path / "b"))
+    assert not found.comparable
+    assert any("their schedules differ" in doubt for doubt in found.doubts)
 
 
 def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:

@@ -273,3 +273,17 @@ def test_the_collector_rests_while_trials_are_read_and_works_again(study: Path) 
     assert gc.isenabled()
     with no_collections():
         assert not gc.isenabled()
+
+
+def test_an_open_study_sees_a_failure_that_was_taken_back_and_ran_again(study: Path) -> None:
+    with StudyStore(study) as store:
+        store.ask(ask(0))
+        store.finish(0, result(0, status="failed", error="x"))
+    opened = open_study(study)
+    assert [r.status for _, r in opened.trials() if r] == ["failed"]
+    with StudyStore(study) as store:
+        assert store.retry_failed() == 1
+        store.finish(0, result(0))
+    assert [r.status for _, r in opened.trials() if r] == ["completed"]
+    assert opened.results()["status"].tolist() == ["completed"]
+

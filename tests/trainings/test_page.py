@@ -116,6 +116,10 @@ def test_a_training_is_one_mlflow_run(trained: Path, tmp_path: Path) -> None:
     runs = client.search_runs([experiment.experiment_id])
     teachers = {run.data.params.get("teacher") for run in runs}
     assert teachers == {None, "0f, weight 0.5, temperature 2"}
+    # The same in another folder, or a colleague's, takes the place of none.
+    begun = replace(found[1].sessions[0], began="2020-01-01T00:00:00+00:00")
+    send_training("auto", tmp_path, found[0], replace(found[1], sessions=(begun,)), found[2])
+    assert len(client.search_runs([experiment.experiment_id])) == len(runs) + 1
 
 
 @pytest.mark.slow  # MLflow tries a database for 100 s

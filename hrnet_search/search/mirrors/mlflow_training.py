@@ -64,8 +64,10 @@ def _send(
     key = str(TrialKey(record.architecture.id, schedule.id, record.seed))
     if record.teacher:  # with another teacher, or none, it is another training
         key += f", taught by {record.teacher.identity}"
+    if results.sessions:  # the same in another folder is another one
+        key += f", begun {results.sessions[0].began}"
     for old in client.search_runs([experiment], f"tags.`{TRAINING_TAG}` = '{key}'"):
-        client.delete_run(old.info.run_id)  # of a training that had not ended
+        client.delete_run(old.info.run_id)  # the same training, as it was when that was sent
     tags = {TRAINING_TAG: key, "mlflow.runName": record.name}
     began = int((time.time() - results.wall_s) * 1000)
     run = client.create_run(experiment, start_time=began, tags=tags).info.run_id
