@@ -286,4 +286,3 @@ def test_an_open_study_sees_a_failure_that_was_taken_back_and_ran_again(study: P
         store.finish(0, result(0))
     assert [r.status for _, r in opened.trials() if r] == ["completed"]
     assert opened.results()["status"].tolist() == ["completed"]
-
