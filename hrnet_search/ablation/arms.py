@@ -154,6 +154,7 @@ class _Maker:
         self.schedule, self.finish, self.rungs = schedule, finish, file.rungs
         self.first = first
         self.notes: list[str] = []
+        self._undone: dict[tuple[int, int], bool] = {}
         self.target = self._cost(self._architecture(first)).macs
 
     def plain(self, run: Run) -> Arm:
@@ -195,16 +196,19 @@ class _Maker:
 
         Beside other factors it would leave what rounding to whole channels leaves of it.
         """
-        reference = self._architecture(self.first)
-        for factor, level in contrast.changed:
-            run = (*self.first[:factor], level, *self.first[factor + 1 :])
-            network = self._architecture(run)
-            if abs(self._cost(network).macs / self.target - 1) <= TOLERANCE:
-                continue
-            found = match_macs(network, self.target, self.space.input_size, self._classes)
-            if found.architecture == reference:
-                return _changes(self.spec.factors, [(factor, level)])
+        for changed in contrast.changed:
+            if changed not in self._undone:  # interactions ask again for what main effects asked
+                self._undone[changed] = self._is_undone(*changed)
+            if self._undone[changed]:
+                return _changes(self.spec.factors, [changed])
         return ""
+
+    def _is_undone(self, factor: int, level: int) -> bool:
+        network = self._architecture((*self.first[:factor], level, *self.first[factor + 1 :]))
+        if abs(self._cost(network).macs / self.target - 1) <= TOLERANCE:
+            return False
+        found = match_macs(network, self.target, self.space.input_size, self._classes)
+        return found.architecture == self._architecture(self.first)
 
     @property
     def _brings_rates(self) -> bool:

@@ -66,10 +66,12 @@ def compare(
         differences = np.where(np.isfinite(differences), 0.0, np.nan)
     flat = (sd < NOTHING) & (nothing | (np.abs(mean) >= NOTHING))
     signs = flips(differences.shape[1])
-    own, family = max_t(differences, signs)[0], np.ones(len(differences))
+    own, family = max_t(differences, signs)
     judged = np.array([can_differ(count, alpha) for count in n])
-    if judged.any():
-        family[judged] = max_t(differences[judged], signs)[1]
+    if not judged.all():
+        family = np.ones(len(differences))
+        if judged.any():
+            family[judged] = max_t(differences[judged], signs)[1]
     half = np.where(flat | nothing, np.inf, half_widths(n, sd, 1 - alpha))
     equal = None
     if margin is not None:

@@ -55,7 +55,7 @@ def _train_again(record: TrainingRecord) -> list[str]:
     given = {
         "--epochs": schedule.steps // record.epoch,
         "--seed": record.seed,
-        "--init": schedule.init if schedule.init in TRAINED_FIRST else _init_of(schedule),
+        "--init": _init_of(schedule),
     }
     for key, option in record.came_from.items():
         if option.startswith("--") and option != "--data":
@@ -71,7 +71,7 @@ def _train_again(record: TrainingRecord) -> list[str]:
 
 
 def _init_of(schedule: Schedule) -> str:
-    return schedule.init_path or schedule.init
+    return schedule.init if schedule.init in TRAINED_FIRST else schedule.init_path or schedule.init
 
 
 def run_again(study: Study, space: Path | None = None) -> list[str]:

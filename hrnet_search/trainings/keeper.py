@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from hrnet_search.evaluate.training.artifacts import evaluation_bytes
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.descent import rate
 from hrnet_search.evaluate.training.steps import Judgement, Steps
-from hrnet_search.files import make_folder, write_whole, writing
+from hrnet_search.files import make_folder, write_whole
 from hrnet_search.net.weights import save_weights
 from hrnet_search.records.data_spec import facts_of
 from hrnet_search.records.trial import RungResult
@@ -171,8 +170,4 @@ class Keeper:
         source = self._checkpoints.path
         if not source.is_file():
             return
-        target = source.with_name(BEST_CHECKPOINT)
-        temporary = target.with_suffix(".tmp")
-        with writing(target, source.stat().st_size):
-            shutil.copyfile(source, temporary)
-            temporary.replace(target)
+        write_whole(source.with_name(BEST_CHECKPOINT), source.read_bytes())

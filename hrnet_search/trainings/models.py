@@ -174,9 +174,9 @@ def _built(network: Architecture, schedule: Schedule, path: Path, device: torch.
 def _other_data(path: Path, data: DataSpec) -> list[Fault]:
     """Return why images of some data are not what the weights of a file decide on, as it says."""
     facts = _facts(path)
-    said, faults = _described(path, facts, data.classes), []
     if CLASSES not in facts:
         return []
+    said, faults = _described(path, facts, data.classes), []
     if (said.mean, said.std) != (data.mean, data.std):
         wrong = f"takes images normalised with {said.mean} and {said.std}"
         allowed = f"weights of images as the data have them, with {data.mean} and {data.std}"

@@ -57,8 +57,8 @@ may outlive its driver by some seconds."""
 OWN = {LOCK, WRITER, CONTENTS_FILE, "logs"}
 """What a folder may hold whose training was killed before it noted what it trains."""
 
-HALF = re.compile(r"\..+\.[0-9]+\.tmp|best\.tmp")
-"""What files are called until they are whole (`write_whole`, `Keeper`)."""
+HALF = re.compile(r"\..+\.[0-9]+\.tmp")
+"""What files are called until they are whole (`write_whole`)."""
 
 GRACE_S = 60.0
 """After Ctrl-C a step has this long to end, so that it is saved."""
