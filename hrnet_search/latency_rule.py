@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from hrnet_search.records.latency import Latency, LatencyCondition
+from hrnet_search.records.trial import TrialResult
 
 PRECISION = 0.01
 """How far, relative to the estimate, its 95% interval may reach to either side when it closes."""
@@ -118,6 +119,12 @@ def pooled(latencies: Sequence[Latency]) -> Latency:
         noisy=any(one.noisy for one in same),
         busy=any(one.busy for one in same),
     )
+
+
+def mean_ms(results: Iterable[TrialResult]) -> float | None:
+    """Return the latency of one network's trials as `pooled` has it; None if none measured it."""
+    measured = [result.latency for result in results if result.latency is not None]
+    return pooled(measured).ms if measured else None
 
 
 def half_width_ms(latency: Latency) -> float:

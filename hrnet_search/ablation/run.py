@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -186,19 +187,21 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
     network: another device's milliseconds mean nothing here.
     """
     done = Reuse([study])
-    asks = store.asks()
-    known = {ask.key for ask in asks}
-    first = max((ask.number for ask in asks), default=-1) + 1
+    ended = {number for number, _ in store.finished()}
+    known = {ask.key: ask.number for ask in store.asks()}
+    new = count(max(known.values(), default=-1) + 1)
     notes = store.notes()
     same = _condition(study.notes) == _condition(notes)
     reference_ms = notes.reference_ms if same else None
     taken = 0
     for key, arm in trials(ablation):
         finished = done.get(key)
-        if finished is None or key in known:
+        number = known.get(key)
+        if finished is None or number in ended:
             continue
-        number = first + taken
-        store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
+        if number is None:
+            number = next(new)
+            store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
         finished.copy_files(store.folder)
         found = finished.noted()
         latency = found.latency

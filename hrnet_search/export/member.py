@@ -31,7 +31,7 @@ class Member:
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is None
     where the study did not note it. `writer` writes its config, `number` is the trial's;
     `accuracies` are those that the study asks for beside mIoU, `latency` what all its trials
-    measured.
+    measured. `counts` says that its network counts by the schedule of this trial.
     """
 
     architecture: Architecture
@@ -45,13 +45,17 @@ class Member:
     number: int
     accuracies: tuple[Objective, ...] = ()
     latency: Latency | None = None
+    counts: bool = True
 
     @property
     def stem(self) -> str:
-        """What its files are called: head, width, id and mIoU in percent."""
+        """What its files are called: head, width, id and mIoU in percent.
+
+        With the trial where it is by another schedule than the one that its network counts by.
+        """
         percent = f"{100 * self.miou:.1f}"
-        network = self.architecture
-        return f"{network.head}_w{network.width}_{network.id}_miou{percent}"
+        network, trial = self.architecture, "" if self.counts else f"_trial{self.number}"
+        return f"{network.head}_w{network.width}_{network.id}{trial}_miou{percent}"
 
     @property
     def plain_stem(self) -> str:
@@ -135,8 +139,9 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
     for ask, result in trials.values():
         if result is not None and result.status == COMPLETED:
             completed.setdefault(ask.key.architecture, []).append((ask.number, result))
-    latencies = latencies_of(study)
+    latencies = latencies_of(study.trials(), study.notes)
     writer = ConfigWriter.of(study.notes)
+    counting = set(study.variants()["number"])
     members = []
     for number, miou in rows:
         ask, first = trials[number]
@@ -146,6 +151,7 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
         schedule = writer.schedules.get(ask.key.schedule)
         accuracies = study.notes.goals.accuracies
         latency = latencies.get(int(number)) or first.latency  # a long training has its own
+        counts = number in counting
         facts = (schedule, writer, study.name, study.folder, int(number), accuracies, latency)
-        members.append(Member(ask.architecture, float(miou), first, others, *facts))
+        members.append(Member(ask.architecture, float(miou), first, others, *facts, counts))
     return tuple(members)

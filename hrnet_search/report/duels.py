@@ -17,7 +17,7 @@ from hrnet_search.report.trust.trials import Trial, mean_costs_of, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, search_ids
-from hrnet_search.store.trial_rows import BASE, SLICES, Ask
+from hrnet_search.store.trial_rows import BASE, SLICES
 
 PICK, RIVAL = "pick", "rival"
 SPELT = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -78,15 +78,16 @@ def duel_lines(
     return tuple(shown(one.line, 600) for one in found)
 
 
-def part_in(notes: Notes, asks: Sequence[Ask]) -> dict[int, str]:
+def part_in(notes: Notes, trials: Sequence[Trial]) -> dict[int, str]:
     """Return which trials are of duels, by number: the budget, and the side of it."""
     known = notes.duels or Duels()
+    results = {ask.key: result for ask, result in trials if result is not None}
     sides: dict[TrialKey, list[str]] = {}
     for duel in known.duels:
-        for seed in duel.seeds[: duel.most]:
+        for seed in pairs_of(duel, results, notes.goals.accuracy).seeds:
             for key, side in zip(duel.keys(seed), (PICK, RIVAL), strict=True):
                 sides.setdefault(key, []).append(f"{budget_of(duel)}: {side}")
-    return {ask.number: "; ".join(sides[ask.key]) for ask in asks if ask.key in sides}
+    return {ask.number: "; ".join(sides[ask.key]) for ask, _ in trials if ask.key in sides}
 
 
 def fought_for(notes: Notes) -> tuple[Duel, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import InputError, shown
 from hrnet_search.files import write_file
 from hrnet_search.report.commands import run_again
@@ -34,6 +35,9 @@ BEYOND = 2
 
 FILE = "space-wider.yaml"
 """The study's space file with those levels, beside its space.yaml, whose base it shares."""
+
+WRITTEN = "# by hrnet-search report, which leaves the file alone once it was edited; "
+"""Its first line, with a hash of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +137,25 @@ def edges_of(study: Study, evidence: Evidence) -> Edges:
 
 
 def write_wider(folder: Path, edges: Edges) -> Path | None:
-    """Write the wider space file of a study, or remove one that nothing speaks of any more."""
+    """Write the wider space file of a study, or remove one that nothing speaks of any more.
+
+    One that somebody has changed is theirs, and stays as it is.
+    """
     path = folder / FILE
+    if path.exists() and not _as_written(_text_of(path)):
+        return None
     if edges.text:
-        return write_file(path, edges.text.encode())
+        return write_file(path, _signed(edges.text).encode())
     path.unlink(missing_ok=True)
     return None
+
+
+def _signed(text: str) -> str:
+    return f"{WRITTEN}{hash_of(text)}\n{text}"
+
+
+def _as_written(text: str) -> bool:
+    return text == _signed(text.partition("\n")[2])
 
 
 def by_chance(has: int, networks: int, share: float) -> float:

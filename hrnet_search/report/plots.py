@@ -61,7 +61,7 @@ def _written(picture: Picture, folder: Path, parts: Parts, style: Style) -> Sequ
 
 def pictures(study: Study, evidence: Evidence | None = None) -> list[Picture]:
     """Return what there is to draw: completed trials, one latency picture a condition."""
-    latencies = latencies_of(study)
+    latencies = latencies_of(study.trials(), study.notes)
     done, accuracy = study.variants(), study.notes.goals.accuracy
     within = frozenset(within_limits(done, study.notes.goals)["number"])
     suffix = "miou" if accuracy.key == MIOU else "iou"

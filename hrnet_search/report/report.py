@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,5 +98,7 @@ def write_compared(first: Study, second: Study) -> tuple[Comparison, Path]:
     Raises InputError for a study without a front, StorageLostError where it cannot be written.
     """
     found = compare(first, second)
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", second.folder.resolve().name)
+    # Beside the first it is called by its folder alone, and elsewhere by the way to it from there.
+    way = os.path.relpath(second.folder.resolve(), first.folder.resolve().parent)
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", re.sub(r"^(\.\./)+", "", way))
     return found, write_comparison(found, first.folder / FOLDER / f"compare_{name}.html")

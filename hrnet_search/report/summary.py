@@ -204,7 +204,7 @@ def _header(goals: Goals, believed: Believed | None) -> Sequence[str]:
 
 def _rows(study: Study, front: pd.DataFrame, believed: Believed | None) -> Iterable[Sequence[str]]:
     beliefs = believed.by_network() if believed else {}
-    base, latencies = ConfigWriter.of(study.notes).base, latencies_of(study)
+    base, latencies = ConfigWriter.of(study.notes).base, latencies_of(study.trials(), study.notes)
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     trained_by = varied_levels(study.notes)
     for row in front.to_dict("records"):

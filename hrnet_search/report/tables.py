@@ -38,7 +38,7 @@ def trials_csv(study: Study) -> bytes:
     table, trials = study.results(), study.trials()
     table["status"] = table["number"].map(statuses_of(study, table))
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
-    if parts := part_in(study.notes, [ask for ask, _ in trials]):
+    if parts := part_in(study.notes, trials):
         table["duel"] = table["number"].map(parts)
     table = _with_beliefs(table, study)
     if judged := slices_ids(trials):

@@ -53,6 +53,10 @@ class AskBook:
         """Whether a trial was asked for and has no result."""
         return key in self._numbers and self.is_open(self._numbers[key])
 
+    def result_of(self, key: TrialKey) -> TrialResult | None:
+        """Return what came of a trial; None while nothing has, or if it was not asked for."""
+        return self.results.get(self._numbers.get(key, -1))
+
     def is_open(self, number: int) -> bool:
         """Whether a trial runs or waits to: it has no result and is not paused."""
         return number not in self.results and number not in self.paused

@@ -27,13 +27,20 @@ class InTime:
         self.budget, self.pace = budget, Pace(plan, book)
         self._plan, self._book = plan, book
         self._held: list[Point] = []
+        self._begun = {number for number in book.asks if book.is_open(number)}
 
     def begun(self, ask: Ask | None) -> Ask | None:
-        """Return an ask whose trial is begun now; None where it has to wait for more time."""
+        """Return an ask whose trial is begun now; None where it has to wait for more time.
+
+        What was cut off goes on in whatever time there is: it ends sooner by it, and what it takes
+        from its checkpoint on is not known here.
+        """
         if ask is None or not self.budget.bounded:
             return ask
         seconds = self.pace.at_most(ask.architecture, ask.key.schedule)
-        if self.budget.fits(seconds):
+        goes_on = ask.number in self._begun and self.budget.free > 0
+        if goes_on or self.budget.fits(seconds):
+            self._begun.add(ask.number)
             self.budget.begin(ask.number, seconds)
             return ask
         self._book.wait(ask)

@@ -8,6 +8,7 @@ from hrnet_search.records.trial import TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.durations import Durations, Took
 from hrnet_search.search.plan import Plan
+from hrnet_search.store.trial_rows import Ask
 
 
 class Pace:
@@ -25,6 +26,14 @@ class Pace:
     def at_most(self, network: Architecture, schedule: str) -> float:
         """Return the seconds that a training will hardly exceed; 0 while none has ended."""
         return self.durations.at_most(self.cost(network), self._steps.get(schedule, 0))
+
+    def here(self, ask: Ask, result: TrialResult) -> float:
+        """Return the seconds that a training which was taken over should take here.
+
+        0 while nothing was trained here.
+        """
+        steps = result.rungs[-1].step if result.rungs else 0
+        return self.durations.expected(self.cost(ask.architecture), steps)
 
     @property
     def durations(self) -> Durations:

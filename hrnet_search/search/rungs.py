@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,7 @@ def curve_of(result: TrialResult, costs: tuple[float, ...], signal: str = MIOU) 
 
 def audit(
     ended: Sequence[tuple[TrialKey, TrialResult, tuple[float, ...]]],
-    front: Sequence[TrialKey],
+    front: Collection[TrialKey],
     least: float,
     signal: str = MIOU,
 ) -> RungAudit:

@@ -8,11 +8,13 @@ from statistics import fmean
 
 from hrnet_search.errors import counted
 from hrnet_search.goals import Goals
+from hrnet_search.latency_rule import mean_ms
 from hrnet_search.pareto import non_dominated
 from hrnet_search.records.objective import Objective
 from hrnet_search.records.trial import COMPLETED, INFEASIBLE, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate
+from hrnet_search.search.space_problem import LATENCY
 from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SHORT
 
 BESIDE = (BASE, SHORT)
@@ -69,6 +71,11 @@ class Trials:
         asks = self._asks.items()
         return any(self._book.is_open(n) and ask.purpose == purpose for n, ask in asks)
 
+    def has(self, key: TrialKey, status: str) -> bool:
+        """Whether a trial has ended so."""
+        result = self._book.result_of(key)
+        return result is not None and result.status == status
+
     def over(self, limit_ms: float | None) -> int:
         """Return how many infeasible trials are so for their latency; others did not fit memory."""
         if limit_ms is None:
@@ -123,8 +130,16 @@ class Trials:
         return Candidate(number, name, self.means(results), self.fits(results), schedule)
 
     def means(self, results: Sequence[TrialResult]) -> Costs:
-        """Return the mean objectives of a network's trials, in their order."""
-        return _means([self.values(result) for result in results])
+        """Return the mean objectives of a network's trials, in their order.
+
+        Of latencies under several conditions those of the first alone.
+        """
+        ms = mean_ms(results)
+        means = _means([self.values(result) for result in results])
+        return tuple(
+            ms if one.name == LATENCY and ms is not None else mean
+            for one, mean in zip(self.goals.objectives, means, strict=True)
+        )
 
     def fits(self, results: Sequence[TrialResult]) -> bool:
         """Return whether the means of a network's trials are known and within all floors."""

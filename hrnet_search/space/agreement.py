@@ -14,7 +14,7 @@ from hrnet_search.records.search_options import ALONE, SHARED, THAW
 from hrnet_search.space.reader import Reader, Section
 from hrnet_search.space.search_section import SearchSpec, said_by
 from hrnet_search.space.space import SearchSpace
-from hrnet_search.space.survey import least_costs
+from hrnet_search.space.survey import keeps_none, least_costs
 
 
 def check_sections(
@@ -48,6 +48,10 @@ def check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
             wrong = f"{limit.at_most:g} is below the space's minimum of {lowest}"
             node = limits.node_of(limit.objective)
             reader.fault(node, f"limits.{limit.objective}", wrong, f"at least {lowest}")
+    names = [limit.objective for limit in space.limits if limit.objective in least]
+    if len(names) > 1 and not reader.faults and keeps_none(space):
+        wrong = f"no network of the space keeps {' and '.join(names)} together"
+        reader.fault(limits.node, "limits", wrong, "higher ones, or smaller counts")
 
 
 def check_aux_weight(reader: Reader, section: Section, space: SearchSpace) -> None:

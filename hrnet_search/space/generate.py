@@ -84,7 +84,7 @@ def _candidates(space: SearchSpace, seed: int) -> Iterator[Points]:
         fresh = [row for row in kept if row.tobytes() not in seen]
         fruitless = 0 if fresh else fruitless + 1
         seen.update(row.tobytes() for row in fresh)
-        yield np.array(fresh, dtype=np.int64).reshape(-1, len(space.choices))
+        yield np.array(fresh, dtype=np.int64).reshape(len(fresh), len(space.choices))
 
 
 def _kept(space: SearchSpace, points: Points) -> Iterator[tuple[Architecture, Point]]:

@@ -109,7 +109,7 @@ class Number(Kind[float]):
 
 @dataclass(frozen=True)
 class Amount(Kind[float]):
-    """A positive number, which may end in k, M or G."""
+    """A positive number, which may end in k, M, G or T."""
 
     def read(self, reader: Reader, node: yaml.Node, path: str) -> float | None:
         return reader.amount(node, path)

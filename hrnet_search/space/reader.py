@@ -18,8 +18,8 @@ T = TypeVar("T")
 PIXELS = 1 << 14
 """Most pixels along one side of an image."""
 
-SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9}
-SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMG])")
+SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGT])")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
@@ -95,7 +95,7 @@ class Reader:
         return None
 
     def amount(self, node: yaml.Node, path: str) -> float | None:
-        """Return a positive number, which may end in k, M or G (powers of 1000)."""
+        """Return a positive number, which may end in k, M, G or T (powers of 1000)."""
         value = self.scalar(node, path)
         if isinstance(value, str) and (match := SUFFIXED.fullmatch(value)):
             value = float(match[1]) * SUFFIXES[match[2]]
@@ -103,9 +103,9 @@ class Reader:
             return None
         if type(value) in (int, float) and 0 < value <= MAX_NUMBER:
             return float(value)
-        self.fault(
-            node, path, f"{_spelt(value)} is not an amount", "a positive number, like 25 or 40G"
-        )
+        written = node.value if isinstance(node, yaml.ScalarNode) else _spelt(value)
+        allowed = f"a positive number up to {MAX_NUMBER // 10**12}T, like 25 or 40G"
+        self.fault(node, path, f"{shown(written)} is not an amount", allowed)
         return None
 
     def boolean(self, node: yaml.Node, path: str) -> bool | None:

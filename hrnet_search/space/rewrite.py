@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
@@ -10,6 +11,8 @@ import yaml
 
 from hrnet_search.arch.yaml_nodes import compose, entries
 from hrnet_search.redaction import redacted, redacted_address, secrets_of
+
+COMMENT = re.compile(r"(?<!\S)#[^\n]*")
 
 Keys = tuple[str, ...]
 NewValue = Callable[[Keys, str], str | None]
@@ -48,12 +51,20 @@ def with_entry(text: str, section: str, key: str, value: object) -> str:
         end = inside.start_mark.index
         return f'{text[:end]} {{"{key}": {spelt}}}{text[inside.end_mark.index :]}'
     if (old := entries(inside).get(key)) is not None:
-        start, end = old[1].start_mark.index, old[1].end_mark.index
-        end -= len(text[start:end]) - len(
-            text[start:end].rstrip()
-        )  # a block ends with the next key
-        return f"{text[:start]}{spelt}{text[end:]}"
+        # From the end of the key on: a list may begin in the next line, no deeper than its key.
+        start, begin, end = old[0].end_mark.index, old[1].start_mark.index, _end(text, old[1])
+        kept = "".join(f"  {comment}" for comment in COMMENT.findall(text[start:begin]))
+        return f"{text[:start]}: {spelt}{kept}{text[end:]}"
     return _inserted(text, inside, f'"{key}": {spelt}')
+
+
+def _end(text: str, node: yaml.Node) -> int:
+    """Return where what a node says ends: a block's own mark is at what follows it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(text, last[1] if isinstance(last, tuple) else last)
+    start, end = node.start_mark.index, node.end_mark.index
+    return start + len(text[start:end].rstrip())
 
 
 def _inserted(text: str, node: yaml.MappingNode, entry: str) -> str:

@@ -212,7 +212,8 @@ class SearchSpace:
         leaves what is read of the architecture as it is, and a valid point valid: levels of a
         branch that does not exist come to the first.
         """
-        points = np.array(points, dtype=np.int64).reshape(-1, len(self.choices))
+        # Not -1: of a space that varies training alone points have no columns.
+        points = np.array(points, dtype=np.int64).reshape(len(points), len(self.choices))
         parts = [self._canonical(chunk) for chunk in _chunks(points)]
         return np.concatenate([points[:0], *parts])
 
@@ -247,7 +248,7 @@ class SearchSpace:
                 for level in near
                 if level in levels and level != here
             ]
-        kept = self.valid(np.array(found, dtype=np.int64).reshape(-1, len(self.choices)))
+        kept = self.valid(np.array(found, dtype=np.int64).reshape(len(found), len(self.choices)))
         return [tuple(map(int, p)) for p, good in zip(found, kept, strict=True) if good]
 
     @cached_property

@@ -64,6 +64,8 @@ class Survey:
             lines.append(f"training: each of them in {self.trainings} ways, {points}")
         lines += [f"{rule}: leaves out {share:.1%}" for rule, share in self.left_out]
         lines += [f"within the limits: {self.within:.1%} ({basis})"]
+        if not self.within and not self.exact:
+            lines += ["note: none of these keeps the limits: there may be no network to train"]
         for name, (least, most) in self.costs.items():
             about = "" if self.exact else "about "
             lines.append(f"{name}: {about}{short(least)} to {short(most)}")
@@ -132,6 +134,15 @@ def least_costs(space: SearchSpace) -> tuple[int, ...]:
         points = _all(space)
         return tuple(int(v) for v in costs(space, points[space.valid(points)]).min(axis=0))
     return _bounds(space)
+
+
+def keeps_none(space: SearchSpace) -> bool:
+    """Return whether no valid point keeps the limits; False for spaces too large to look at all."""
+    space = space.networks
+    if int(np.prod(np.array(space.shape, dtype=float))) > EXACT_UP_TO:
+        return False
+    points = _all(space)
+    return not space.within_limits(points[space.valid(points)]).any()
 
 
 def _all(space: SearchSpace) -> Points:

@@ -133,6 +133,10 @@ class Levels(Kind[tuple[Any, ...]]):
                     reader.fault(n, path, f"{shown(end)} is not a number", "a list of levels")
             return None
         values = tuple(range(first, last + 1, step))
+        if isinstance(self.level, Kernel) and not set(values) <= set(FINAL_KERNELS):
+            wrong = f"the range {first} to {last} holds other numbers too"
+            reader.fault(node, path, wrong, ", ".join(map(str, FINAL_KERNELS)))
+            return None
         if not values:
             reader.fault(node, path, f"the range {first} to {last} is reversed", "from below to")
         if len(values) > MOST_LEVELS:

@@ -57,11 +57,13 @@ class Pairs:
     """The pairs of a duel in which both trainings have ended.
 
     `differences` (of accuracy, the pick's less the rival's) are of those in which both completed;
-    `void` counts the others.
+    `void` counts the others, each of which has another seed in its place while there are any.
+    `seeds` are those that the duel may use so far.
     """
 
     differences: tuple[float, ...]
     void: int
+    seeds: tuple[int, ...]
 
 
 def pairs_of(
@@ -70,7 +72,9 @@ def pairs_of(
     """Return the pairs of a duel, in the order of its seeds, among results by their keys."""
     differences: list[float] = []
     void = 0
-    for seed in duel.seeds[: duel.most]:
+    for place, seed in enumerate(duel.seeds):
+        if place >= duel.most + void:
+            break
         found = [results[key] for key in duel.keys(seed) if key in results]
         if len(found) < 2:
             continue
@@ -79,4 +83,4 @@ def pairs_of(
             void += 1
         else:
             differences.append(pick - rival)
-    return Pairs(tuple(differences), void)
+    return Pairs(tuple(differences), void, duel.seeds[: duel.most + void])

@@ -21,6 +21,7 @@ from hrnet_search.records.accuracy import MIOU_INT8, SOFT_IOU
 from hrnet_search.records.objective import PLAIN, Objective, objective
 from hrnet_search.records.trial import COMPLETED, KEPT, TrialResult
 from hrnet_search.store.database import not_a_study, reading
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import DONE, INTERRUPTED, RUNNING, Notes, redacted_notes
 from hrnet_search.store.reader import KeptRows, Reader, Rows, no_collections
 from hrnet_search.store.schedules import Every, as_they_count, search_ids
@@ -150,8 +151,12 @@ class Study:
         groups = table.groupby(by, sort=False)
         rows = groups.head(1).set_index(by, drop=False)
         accuracies = [one.name for one in self.notes.goals.accuracies]
-        for name in ("miou", *accuracies, SOFT_IOU, "latency_ms", "wall_s"):
+        for name in ("miou", *accuracies, SOFT_IOU, "wall_s"):
             rows[name] = groups[name].mean()
+        latencies = latencies_of(self.trials(), self.notes)
+        rows["latency_ms"] = [
+            latencies[number].ms if number in latencies else math.nan for number in rows["number"]
+        ]
         rows["seeds"] = groups.size()
         return rows.reset_index(drop=True)
 

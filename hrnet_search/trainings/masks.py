@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from hrnet_search.data.augment import normalised
-from hrnet_search.data.decode import read_image, read_size
+from hrnet_search.data.decode import read_image
 from hrnet_search.data.palette import indexed, overlaid
 from hrnet_search.data.places import is_image_name
-from hrnet_search.errors import Fault, InputError, WeightsError, shown
+from hrnet_search.errors import DataError, Fault, InputError, WeightsError, shown
 from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol
 from hrnet_search.files import write_file
 from hrnet_search.records.data_spec import MAX_PIXELS
@@ -29,6 +29,7 @@ KEY = "IMAGE"
 MOST_IN_MASKS = 256
 SOFTWARE, WRITER = "Software", "hrnet-search predict"
 """The entry of a PNG by which `predict` knows what it has written."""
+Opened = tuple[Path, Image.Image]
 Written = tuple[Path, Path, Path | None, Path | None]
 
 
@@ -108,9 +109,9 @@ def write_masks(
 ) -> list[Written]:
     """Write the masks of images, and what else is wanted of them, into a folder.
 
-    Raise InputError, before anything is written, where that would replace an image, DataError for
-    an image that cannot be read, WeightsError for scores that are not finite and for more classes
-    than a mask of bytes holds, StorageLostError.
+    Raise InputError, before anything is written, where that would replace an image, WeightsError
+    for scores that are not finite and for more classes than a mask of bytes holds,
+    StorageLostError; once all others are written, DataError for images that cannot be read.
     """
     if model.data.classes > MOST_IN_MASKS:
         wrong = f"tells {model.data.classes} classes apart, and masks hold {MOST_IN_MASKS}"
@@ -119,28 +120,39 @@ def write_masks(
     require_apart(files, folder, wanted)
     inference = model.inference(protocol)
     written: list[Written] = []
-    for group in _groups(files, wanted.batch):
-        images = [read_image(path, KEY, MAX_PIXELS) for path in group]
+    unread: list[Fault] = []
+    for group in _groups(_opened(files, unread), wanted.batch):
         try:
-            found = _decided(inference, model, images, wanted)
+            found = _decided(inference, model, [image for _, image in group], wanted)
         except NotFiniteError as error:
-            raise error.of(str(group[error.place])) from error
-        for path, image, scores in zip(group, images, found, strict=True):
+            raise error.of(str(group[error.place][0])) from error
+        for (path, image), scores in zip(group, found, strict=True):
             written.append(_write(path, image, scores, folder, wanted))
+    if unread:
+        raise DataError(unread)
     return written
 
 
-def _groups(files: Sequence[Path], batch: int) -> Iterator[list[Path]]:
-    """Yield images that follow each other and have one size, at most `batch` of them."""
-    group: list[Path] = []
-    size: tuple[int, int] | None = None
+def _opened(files: Sequence[Path], unread: list[Fault]) -> Iterator[Opened]:
+    """Yield each image that can be read, decoded, with where it lies; add what is wrong of others.
+
+    One at a time: what is not asked for any more is not kept.
+    """
     for path in files:
-        own = read_size(path, KEY, MAX_PIXELS)
-        if group and (len(group) == batch or own != size):
+        try:
+            yield path, read_image(path, KEY, MAX_PIXELS)
+        except DataError as error:
+            unread.extend(error.faults)
+
+
+def _groups(images: Iterable[Opened], batch: int) -> Iterator[list[Opened]]:
+    """Yield images that follow each other and have one size, at most `batch` of them."""
+    group: list[Opened] = []
+    for path, image in images:
+        if group and (len(group) == batch or image.size != group[0][1].size):
             yield group
             group = []
-        group.append(path)
-        size = own
+        group.append((path, image))
     if group:
         yield group
 

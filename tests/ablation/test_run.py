@@ -17,7 +17,7 @@ from forked import Forked
 from search.made_up_trials import KilledError, killed_after
 
 from hrnet_search.ablation import run as module
-from hrnet_search.ablation.brain import AblationBrain, Conditions, trials
+from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
 from hrnet_search.ablation.run import (
     ablate,
     finished_trials,
@@ -38,6 +38,7 @@ from hrnet_search.store.ablation import AblationRecord, EffectRow
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
+from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
 T = TypeVar("T")
@@ -331,6 +332,17 @@ def test_finished_trials_of_another_study_are_used_again(tmp_path: Path, finishe
     # Milliseconds travel as the ratio to the reference, which took 2 ms here.
     assert result.latency
     assert result.latency.ms == pytest.approx(2.0 * result.latency.ratio)
+
+
+def test_a_trial_that_was_cut_off_is_taken_over_too(tmp_path: Path, finished: Path) -> None:
+    file = space_file(tmp_path)
+    ablation = settled(file)
+    key, arm = next(iter(trials(ablation)))
+    with open_ablation(file, ablation, tmp_path / "second") as store:
+        store.ask(Ask(0, key, arm.point, arm.architecture, PURPOSE))
+        assert take_over(ablation, store, open_study(finished)) == ARMS * 6
+    drive(file, tmp_path / "second", failing(0))
+    assert all(result for _, result in open_study(tmp_path / "second").trials())
 
 
 def test_a_damaged_evaluation_counts_as_one_that_was_not_kept(tmp_path: Path) -> None:

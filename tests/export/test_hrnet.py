@@ -19,14 +19,16 @@ from trained_like import keep_weights, trained_like
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.hrnet_yaml import cityscapes_sections, config_text, read_config
 from hrnet_search.export.hrnet import config_problems, export_hrnet, write_front_configs
-from hrnet_search.export.member import Member, front_of
+from hrnet_search.export.member import Member, front_of, network_of_trial
 from hrnet_search.export.official import merge_problems
 from hrnet_search.export.result import ExportOptions, ExportResult
 from hrnet_search.parts import Parts
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.report.page.gather import gather
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.writer import StudyStore
 
 MakeStudy = Callable[..., Study]
 MakeMember = Callable[..., Member]
@@ -245,6 +247,20 @@ def test_one_name_has_one_content_in_the_study_its_export_and_its_page(
     points = gather(mixed).points
     texts = {"".join(points.blocks[i] for i in parts) for parts in points.yamls}
     assert {path.read_text() for path in kept} <= texts
+
+
+def test_one_network_by_two_schedules_has_a_name_for_each(make_front: Callable[..., Study]) -> None:
+    """Accuracies of both may be the same to a tenth of a point."""
+    study = make_front(PLAIN)
+    (first, _) = study.ended()[0]
+    key = replace(first.key, schedule="sc-long")
+    with StudyStore(study.folder) as store:
+        store.ask(Ask(1, key, first.point, first.architecture))
+        store.finish(1, replace(result(0, miou=0.5), key=key))
+    again = open_study(study.folder)
+    (member,) = front_of(again)
+    assert network_of_trial(again, 0).stem == member.stem
+    assert network_of_trial(again, 1).stem == f"seg_hrnet_w9_{PLAIN.id}_trial1_miou50.0"
 
 
 def test_the_study_keeps_configs_of_the_whole_front(mixed: Study) -> None:

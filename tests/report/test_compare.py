@@ -253,6 +253,14 @@ def test_the_page_of_a_comparison_lies_in_the_first_study(tmp_path: Path) -> Non
     assert f"p = {found.p:.3f}" in path.read_text()
 
 
+def test_comparisons_with_studies_of_one_name_have_a_page_each(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    places = ("a/study", "b/study", "c/study")
+    first, *others = (front(tmp_path / place, rng) for place in places)
+    pages = [write_compared(first, other)[1].name for other in others]
+    assert pages == ["compare_b_study.html", "compare_c_study.html"]
+
+
 @pytest.mark.slow
 def test_the_command_compares_exactly_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

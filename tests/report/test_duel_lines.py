@@ -177,7 +177,7 @@ def test_duels_beyond_the_device_time_change_no_verdict() -> None:
 
 
 def test_a_trial_is_told_which_side_it_was_on() -> None:
-    parts = part_in(notes(DUEL), [ask for ask, _ in trials(BETTER)])
+    parts = part_in(notes(DUEL), trials(BETTER))
     assert set(parts.values()) == {"5 ms: pick", "5 ms: rival"}
     assert 12 not in parts
 

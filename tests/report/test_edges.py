@@ -169,6 +169,20 @@ def test_a_file_that_nothing_speaks_of_any_more_is_removed(tmp_path: Path) -> No
     assert not (tmp_path / "s" / FILE).exists()
 
 
+@pytest.mark.usefixtures("blank_pictures")
+def test_a_wider_file_that_somebody_changed_is_theirs(tmp_path: Path) -> None:
+    edges(tmp_path / "s", [(3, 0), (3, 1), (3, 2)])
+    write_report(open_study(tmp_path / "s"))
+    path = tmp_path / "s" / FILE
+    own = path.read_text().replace("40", "36")
+    path.write_text(own)
+    write_report(open_study(tmp_path / "s"))
+    assert path.read_text() == own
+    (tmp_path / "s" / "space.yaml").write_text("nothing")
+    write_report(open_study(tmp_path / "s"))
+    assert path.read_text() == own
+
+
 def made_up(trained: list[TrialKey]) -> Callable[..., TrialResult]:
     """Return what trains nothing, and notes what it is asked to.
 

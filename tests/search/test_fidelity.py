@@ -168,6 +168,39 @@ def test_only_one_rule_stops_at_rungs(fidelity: str, tmp_path: Path) -> None:
     assert bool(stopped) == (fidelity == STOP_EARLY)
 
 
+def equally_good(task: TrialTask, report: Report) -> TrialResult:
+    """Run a trial of one of many networks that differ by the chance of their seeds alone."""
+    rng = np.random.default_rng(int(task.architecture.id[3:], 16) + task.key.seed)
+    final = 0.5 + 0.02 * rng.standard_normal()
+    report(TrialProgress("latency", latency=made_up_latency(task.architecture)))
+    rungs: list[RungResult] = []
+    for step in task.rungs:
+        miou = final * (1 if step == task.rungs[-1] else 0.75)
+        rungs.append(RungResult(step, miou, (miou,), 1.0, miou))
+        if not report(TrialProgress("evaluate", step, rung=rungs[-1])):
+            break
+    status = COMPLETED if rungs[-1].step == task.rungs[-1] else STOPPED
+    counted = cost(task.architecture, (64, 64), 8)
+    return TrialResult(
+        task.key, status, counted, miou=rungs[-1].miou, rungs=tuple(rungs), wall_s=1.0
+    )
+
+
+def test_the_first_seed_decides_for_all_so_that_means_are_not_of_the_lucky(tmp_path: Path) -> None:
+    planned = replace(plan(120, fidelity=STOP_EARLY), sampler="random", seeds=(0, 1, 2))
+    study, _ = drive(tmp_path, planned, equally_good)
+    statuses: dict[str, list[str]] = {}
+    for ask, result in study.trials():
+        assert result is not None
+        statuses.setdefault(ask.key.architecture, []).append(result.status)
+    assert {tuple(of) for of in statuses.values()} == {(COMPLETED,) * 3, (STOPPED,) * 3}
+    variants = study.variants()
+    assert set(variants["seeds"]) == {3}
+    unlucky = [r for _, r in study.trials() if r and r.status == COMPLETED and r.key.seed]
+    assert abs(np.mean([r.miou for r in unlucky]) - 0.5) < 0.01
+    assert study.notes.rung_audit is not None
+
+
 def test_what_comes_first_is_said_in_words() -> None:
     costs = drawn_costs(tabulated.SPACE, (64, 64), 8)
     said = first_lines(plan(30), costs)

@@ -176,3 +176,28 @@ def test_what_another_study_completed_is_not_trained_to_its_first_rung_again(
         assert (result.miou, result.wall_s) == (was.miou, was.wall_s)
         assert result.taken_over
     assert (open_study(tmp_path / "second").results()["status"] == PAUSED).any()
+
+
+@pytest.mark.parametrize("faster", [0.05, 20.0])
+def test_what_confirms_is_a_share_of_what_trainings_take_here(
+    faster: float, tmp_path: Path
+) -> None:
+    """Not of what they took on the machine of the study that they were taken over from."""
+
+    def by_clock(times: float) -> Run:
+        def run(task: TrialTask, report: Report) -> TrialResult:
+            done = run_made_up(task, report)
+            return replace(done, wall_s=times * done.wall_s)
+
+        return run
+
+    confirmed = replace(plan("grid", 60), confirm=0.3)
+    create(tmp_path / "alone")
+    with StudyStore(tmp_path / "alone") as store:
+        run_inline(Brain(confirmed, store, None), run_made_up)
+    first = tmp_path / "first"
+    reusing(first, replace(confirmed, confirm=0.0), by=by_clock(1 / faster))
+    reusing(tmp_path / "second", confirmed, first)
+    asked = [[a.key for a, _ in open_study(tmp_path / n).trials()] for n in ("alone", "second")]
+    few, many = sorted(map(len, (set(asked[0]) - set(asked[1]), set(asked[0]) & set(asked[1]))))
+    assert few <= 0.1 * many

@@ -244,3 +244,15 @@ def test_a_trial_hears_that_time_is_spent_between_two_steps() -> None:
     clock.now += 1
     with pytest.raises(TimeSpentError):
         time.check()
+
+
+def test_what_was_cut_off_goes_on_in_less_time_than_a_whole_training_takes(tmp_path: Path) -> None:
+    device = Device(Clock(), slower=(6, 30.0))
+    _, time = drive(tmp_path, timed(0.3), device)
+    (left,) = [ask for ask, result in open_study(tmp_path).trials() if not result]
+    before = device.steps[str(left.key)]
+    device.slower = (10**9, 1.0)
+    a_step = (STEP_S + 80 * cost(left.architecture, (64, 64), 8).macs / 1e9) / HOUR
+    enough = time.spent / HOUR + (10 - before + 0.5) * a_step
+    drive(tmp_path, timed(enough), device)
+    assert all(result for _, result in open_study(tmp_path).trials())

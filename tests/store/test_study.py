@@ -18,12 +18,17 @@ import pytest
 from made_up import NOTES, ask, result
 
 from hrnet_search.errors import InputError, StudyError
+from hrnet_search.goals import Goals
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.records.latency import Latency, LatencyCondition
 from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED
+from hrnet_search.report.trust.trials import mean_costs_of
+from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.trials import Trials
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.reader import no_collections
+from hrnet_search.store.schedules import Every
 from hrnet_search.store.study import COLUMNS, Snapshot, Study, open_study
 from hrnet_search.store.tables import TRIALS, insert
 from hrnet_search.store.trial_rows import asked, ended
@@ -108,7 +113,7 @@ def test_a_network_has_one_latency_from_all_its_trainings(study: Path) -> None:
             store.finish(number, one)
     read = open_study(study)
     (row,) = read.variants().to_dict("records")
-    ((number, pooled),) = latencies_of(read).items()
+    ((number, pooled),) = latencies_of(read.trials(), read.notes).items()
     assert (number, pooled.ms) == (row["number"], row["latency_ms"]) == (0, 12.0)
     assert interval_ms(pooled) == pytest.approx((9.8, 14.2))
     assert pooled.noisy
@@ -286,3 +291,24 @@ def test_an_open_study_sees_a_failure_that_was_taken_back_and_ran_again(study: P
         store.finish(0, result(0))
     assert [r.status for _, r in opened.trials() if r] == ["completed"]
     assert opened.results()["status"].tolist() == ["completed"]
+
+
+def test_latencies_of_two_conditions_have_no_mean(study: Path) -> None:
+    """A network that was timed on another machine too: nobody measured what lies between."""
+    first = result(0, miou=0.3)
+    assert first.latency is not None
+    elsewhere = replace(first.latency.condition, device="another machine")
+    slow = replace(first.latency, ms=100.0, condition=elsewhere)
+    again = replace(first, key=replace(first.key, seed=1), latency=slow)
+    with StudyStore(study) as store:
+        for number, one in enumerate((first, again)):
+            store.ask(replace(ask(0), number=number, key=one.key))
+            store.finish(number, one)
+    read = open_study(study)
+    (row,) = read.variants().to_dict("records")
+    assert (row["latency_ms"], row["seeds"]) == (1.5, 2)
+    every = Every()
+    assert mean_costs_of(read.trials(), every, "latency_ms") == {first.key.architecture: 1.5}
+    with StudyStore(study) as store:
+        trials = Trials(Goals.of(("miou", "latency_ms")), AskBook(store, 2))
+    assert trials.means([first, again]) == (0.3, 1.5)

@@ -376,6 +376,19 @@ def test_what_is_wrong_is_one_line_and_exit_2(
         assert wrong in line
 
 
+def test_all_images_but_those_that_cannot_be_read_have_masks(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "im1.png").write_bytes((images / "im1.png").read_bytes()[:100])
+    (images / "im3.png").write_text("no image")
+    assert main(["predict", str(trained), str(images), "-o", str(tmp_path / "out")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(str(images / f"im{n}.png") in line for n, line in zip((1, 3), lines, strict=True))
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {f"im{n}{end}.png" for n in (0, 2) for end in ("", "_overlay")}
+
+
 def kept(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

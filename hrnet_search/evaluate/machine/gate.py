@@ -14,6 +14,7 @@ import fcntl
 import os
 import re
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ CPU = "cpu"
 
 BOUND_S = 600.0
 """Waited for others at a gate, by default: longer than any step and most measurements take."""
+
+TOLD_S = 10.0
+"""Waited before people are told for whom, who see nothing move."""
 
 LOOK_S, SELDOM_S = 0.002, 0.1
 """Between two looks at a gate, at first and at most: who waits must not disturb who measures."""
@@ -139,21 +143,25 @@ class _Device:
 
     def _lock(self, descriptor: int, how: int) -> bool:
         """Get a lock, or pass whoever holds it for longer than the bound: then False."""
-        pause, end = LOOK_S, time.monotonic() + self._bound_s
+        pause, began, told = LOOK_S, time.monotonic(), False
         with heartbeat.waiting():
             while not self._try(descriptor, how):
                 if descriptor in self._passed:
                     return False
-                if time.monotonic() >= end:
+                waited = time.monotonic() - began
+                if waited >= self._bound_s:
                     self._passed.add(descriptor)
-                    who = (
-                        " and ".join(holders(descriptor)) or "a process that is not seen from here"
-                    )
                     self._say(
-                        f"{who} held the latency gate of {self.name} for more than"
+                        f"{_who(descriptor)} held the latency gate of {self.name} for more than"
                         f" {self._bound_s:g} s and was passed"
                     )
                     return False
+                if waited >= TOLD_S and not told:
+                    told = True
+                    sys.stderr.write(
+                        f"waiting for {_who(descriptor)}, in the latency gate of {self.name}:"
+                        f" {self._bound_s:g} s at most\n"
+                    )
                 time.sleep(pause)
                 pause = min(SELDOM_S, 1.5 * pause)
         return True
@@ -169,6 +177,10 @@ class _Device:
     def __del__(self) -> None:
         for descriptor in (self._door, self._room):
             os.close(descriptor)
+
+
+def _who(descriptor: int) -> str:
+    return " and ".join(holders(descriptor)) or "a process that is not seen from here"
 
 
 def shared_folder() -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +53,13 @@ class Snapshot:
 def snapshot(gpu_uuid: str | None = None) -> Snapshot:
     """Read the machine, and the GPU with this uuid (`GPU-...`) if one is given."""
     gpu, others = read_gpu(gpu_uuid) if gpu_uuid else ((), None)
-    return Snapshot(time.monotonic(), _load(), _all_cpu_s(), time.process_time(), gpu, others)
+    return Snapshot(time.monotonic(), _load(), _all_cpu_s(), _own_cpu_s(), gpu, others)
+
+
+def _own_cpu_s() -> float:
+    """Return the CPU time of this process, and of programs that it started and that ended."""
+    started = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + started.ru_utime + started.ru_stime
 
 
 def others_share(before: Snapshot, after: Snapshot) -> float | None:

@@ -84,7 +84,7 @@ def gather(study: Study) -> Page:
             variants,
             numbers,
             by_number,
-            latencies_of(study),
+            latencies_of(study.trials(), study.notes),
             evidence,
             writer,
             goals,

@@ -38,7 +38,7 @@ def study_doubts(study: Study) -> list[str]:
 
 def front_doubt(study: Study, numbers: Collection[int]) -> str:
     """Return what to say where members of a front, by trial number, have noisy latencies."""
-    found = latencies_of(study)
+    found = latencies_of(study.trials(), study.notes)
     return noisy_doubt([found[n] for n in numbers if n in found], "on the front")
 
 

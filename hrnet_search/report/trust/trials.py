@@ -7,6 +7,7 @@ from statistics import fmean
 
 import pandas as pd
 
+from hrnet_search.latency_rule import mean_ms
 from hrnet_search.records.accuracy import MIOU, SOFT_IOU
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.records.schedule import TRAINED_FIRST
@@ -82,9 +83,20 @@ def costs_of(trials: Sequence[Trial], name: str) -> dict[str, float]:
 def mean_costs_of(
     trials: Sequence[Trial], schedules: Container[str], name: str
 ) -> dict[str, float]:
-    """Return a cost objective of each architecture, the mean over its trials by some schedules."""
-    found = _of_each(trials, schedules, OBJECTIVES[name].of)
-    return {architecture: fmean(values) for architecture, values in found.items()}
+    """Return a cost objective of each architecture, the mean over its trials by some schedules.
+
+    Of latencies under several conditions those of the first alone.
+    """
+    one = OBJECTIVES[name]
+    if not one.is_measured:
+        found = _of_each(trials, schedules, one.of)
+        return {architecture: fmean(values) for architecture, values in found.items()}
+    timed: dict[str, list[TrialResult]] = {}
+    for ask, result in trials:
+        if result and completed(ask, result, schedules) and result.latency is not None:
+            timed.setdefault(ask.key.architecture, []).append(result)
+    means = {architecture: mean_ms(results) for architecture, results in timed.items()}
+    return {architecture: ms for architecture, ms in means.items() if ms is not None}
 
 
 def _of_each(

@@ -22,6 +22,9 @@ LONG_FEWEST, LONG_MOST = 12, 16
 """Long trainings: fewer say nothing of how short and long schedules rank."""
 
 COST_BINS = 4
+SPARE_SEEDS = 4
+"""Seeds of a duel that take the place of pairs in which a training did not complete."""
+
 MORE_SEEDS = 4
 """Seeds that a member of the front gets at most beside those of the search."""
 
@@ -66,7 +69,8 @@ def fresh_seeds(seeds: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]
     With its seed a training has an order of images that no other had: what shares its chance with
     the search would seem to agree with it.
     """
-    fresh = tuple(islice((s for s in count() if s not in seeds), MORE_SEEDS + MOST_PAIRS))
+    most = MORE_SEEDS + MOST_PAIRS + SPARE_SEEDS
+    fresh = tuple(islice((s for s in count() if s not in seeds), most))
     return fresh[:MORE_SEEDS], fresh[MORE_SEEDS:]
 
 

@@ -1,6 +1,7 @@
 """What confirming may take: trials, and seconds of them as they were committed.
 
-Seconds are those that the store holds, so that a study that goes on reckons as it would have.
+Seconds are those that the store holds, so that a study that goes on reckons as it would have. What
+was taken over from another study counts as what it would take here, once that is known.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from statistics import fmean
 
 from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
+from hrnet_search.search.in_time import InTime
 from hrnet_search.search.plan import Plan
-from hrnet_search.search.time_budget import TimeBudget
 from hrnet_search.search.trials import Trials
 from hrnet_search.store.trial_rows import CONFIRM, SEARCH, Ask
 
@@ -26,12 +27,12 @@ class DeviceTime:
         plan: Plan,
         book: AskBook,
         trials: Trials,
-        budget: TimeBudget,
+        in_time: InTime,
         seconds: Callable[[TrialKey], float],
     ) -> None:
         """`seconds` is what a training will hardly exceed, for a budget that is one of time."""
         self._plan, self._book, self._trials = plan, book, trials
-        self._budget, self._at_most = budget, seconds
+        self._budget, self._pace, self._at_most = in_time.budget, in_time.pace, seconds
         self._schedules = plan.schedules  # kept, for they are asked for with every trial
 
     @property
@@ -95,7 +96,8 @@ class DeviceTime:
         """
         if self._budget.bounded and key.architecture:
             return self._at_most(key)
-        done = [(ask.key, r.wall_s) for ask, r in self._ended() if r.status == COMPLETED]
+        ended = self._ended()
+        done = [(ask.key, self._took(ask, r)) for ask, r in ended if r.status == COMPLETED]
         searching = self._schedules.search  # no choice of training changes what a step takes
         is_short = key.schedule in searching
         alike = [(k, s) for k, s in done if (k.schedule in searching) == is_short]
@@ -121,7 +123,10 @@ class DeviceTime:
         return trials, int(left / each) if each else trials
 
     def _seconds(self, counts: Callable[[Ask], bool]) -> float:
-        return sum(result.wall_s for ask, result in self._ended() if counts(ask))
+        return sum(self._took(ask, result) for ask, result in self._ended() if counts(ask))
+
+    def _took(self, ask: Ask, result: TrialResult) -> float:
+        return (self._pace.here(ask, result) if result.taken_over else 0.0) or result.wall_s
 
     def _ended(self) -> list[tuple[Ask, TrialResult]]:
         asks = self._book.asks

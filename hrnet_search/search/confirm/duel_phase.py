@@ -23,6 +23,7 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.writer import StudyStore
 
 NONE_COMPLETED = "its trainings did not complete"
+NO_SEEDS_LEFT = "too many of its trainings did not complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,12 @@ class DuelPhase:
             return Next()
         if void >= FEWEST_PAIRS and not own:
             return Next(why=NONE_COMPLETED)
-        looked_at = min(duel.most, len(own) + void + max(1, FEWEST_PAIRS - len(own)))
-        keys = [key for seed in duel.seeds[:looked_at] for key in duel.keys(seed)]
+        looked_at = len(own) + void + max(1, FEWEST_PAIRS - len(own))
+        keys = [key for seed in pairs[place].seeds[:looked_at] for key in duel.keys(seed)]
         key = next((key for key in keys if key not in self._book), None)
         waits = any(self._book.runs(key) for key in keys)
+        if key is None and not waits:
+            return Next(why=NO_SEEDS_LEFT)
         if key is None or self._affords_pair(duel, key):
             return Next(key, waits)
         return Next(waits=waits, why=self._too_little(duel))
@@ -158,13 +161,13 @@ class DuelPhase:
     def _affordable(self, duel: Duel) -> int:
         """Return for how many pairs of a duel there is time."""
         seconds, trials = 0.0, 0
-        for pairs, seed in enumerate(duel.seeds):
+        for pairs, seed in enumerate(duel.seeds[:MOST_PAIRS]):
             new = [key for key in duel.keys(seed) if key not in self._book]
             seconds += sum(map(self._time.expected, new))
             trials += len(new)
             if not self._time.affords(trials, seconds):
                 return pairs
-        return len(duel.seeds)
+        return MOST_PAIRS
 
     def _too_little(self, duel: Duel) -> str:
         """Return that there is no time for a pair, or for as many as a duel begins with."""

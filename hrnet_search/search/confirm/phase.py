@@ -34,7 +34,7 @@ class ConfirmPhase:
     ) -> None:
         self._plan, self._book, self._trials = plan, book, trials
         self._rivals, self._in_time = Rivals(plan, book, trials), in_time
-        self._time = DeviceTime(plan, book, trials, in_time.budget, self._seconds)
+        self._time = DeviceTime(plan, book, trials, in_time, self._seconds)
         self._schedules = plan.schedules
         self._duels = DuelPhase(plan, store, book, self._rivals, self._time)
         self.why_none = ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from statistics import fmean
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.latency_rule import mean_ms
 from hrnet_search.records.point import Point
-from hrnet_search.records.trial import COMPLETED, TrialKey
+from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.duels import Found, Known
 from hrnet_search.search.plan import Plan
@@ -82,11 +82,12 @@ class Rivals:
         return (), network or next(known)
 
     def _latencies(self) -> dict[str, float]:
-        measured: dict[str, list[float]] = {}
-        for result in self._book.results.values():
-            if result.status == COMPLETED and result.latency_ms is not None:
-                measured.setdefault(result.key.architecture, []).append(result.latency_ms)
-        return {architecture: fmean(ms) for architecture, ms in measured.items()}
+        measured: dict[str, list[TrialResult]] = {}
+        for _, result in sorted(self._book.results.items()):
+            if result.status == COMPLETED and result.latency is not None:
+                measured.setdefault(result.key.architecture, []).append(result)
+        found = {architecture: mean_ms(results) for architecture, results in measured.items()}
+        return {architecture: ms for architecture, ms in found.items() if ms is not None}
 
 
 def _fits(network: Architecture, exact: Cost, plan: Plan) -> bool:

@@ -1,8 +1,14 @@
-"""`fidelity: stop`: a trial ends at a rung when it will hardly reach the front of its cost."""
+"""`fidelity: stop`: a trial ends at a rung when it will hardly reach the front of its cost.
+
+Of several seeds the first decides for all: stopped each by itself, those that complete would be the
+lucky ones, and their mean would favour networks whose unlucky seeds were stopped.
+"""
 
 from __future__ import annotations
 
-from hrnet_search.records.trial import RungResult
+from dataclasses import replace
+
+from hrnet_search.records.trial import STOPPED, RungResult, TrialKey
 from hrnet_search.search import rungs
 from hrnet_search.search.fidelity.rule import WholeTrainings
 from hrnet_search.search.plan import Plan
@@ -25,7 +31,12 @@ class StopAtRungs(WholeTrainings):
         if not self._plan.stop:
             return True  # without looking at every trial there is
         last = rung.step >= self._plan.rungs[-1]
-        if last or ask.purpose != SEARCH or costs is None or rungs.is_audited(ask.key):
+        if last or ask.purpose != SEARCH:
+            return True
+        first = self._first_of(ask.key)
+        if ask.key != first:
+            return not self._trials.has(first, STOPPED)
+        if costs is None or rungs.is_audited(first):
             return True
         signal = self._plan.signal
         curve = rungs.Curve(costs, rungs.seen([rung], signal))
@@ -36,6 +47,12 @@ class StopAtRungs(WholeTrainings):
         """Note what the rule would have cost, by the trials that ran on whatever it said."""
         if not self._plan.stop or len(self._plan.rungs) < 2:
             return
-        ended = [(t.key, t.result, t.costs) for t in self._trials.searched()]
-        found = rungs.audit(ended, self._trials.front(), self._plan.stop, self._plan.signal)
+        searched = self._trials.searched()
+        ended = [(t.key, t.result, t.costs) for t in searched if t.key == self._first_of(t.key)]
+        front = {self._first_of(key) for key in self._trials.front()}
+        found = rungs.audit(ended, front, self._plan.stop, self._plan.signal)
         self._store.note(Notes(rung_audit=found))
+
+    def _first_of(self, key: TrialKey) -> TrialKey:
+        """Return the trial that decides whether a trial's network goes on."""
+        return replace(key, seed=self._plan.seeds[0])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from importlib.metadata import entry_points
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from hrnet_search.errors import Fault, shown
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 MEMORY = (None, "", ":memory:")
 """What SQLAlchemy takes for a database that is in no file."""
+
+ARTIFACTS = "mlflow-artifacts"
+"""The folder of the artifacts of an experiment that is made here."""
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 WEB = ("http", "https")
@@ -115,7 +120,29 @@ def artifact_place(uri: str, folder: Path) -> str | None:
     if _database(uri) is None:
         return None
     file = sqlite_file(uri)
-    return ((file.parent if file else absolute(folder)) / "mlflow-artifacts").as_uri()
+    return ((file.parent if file else absolute(folder)) / ARTIFACTS).as_uri()
+
+
+def move_artifacts(uri: str, found: Any, place: str | None) -> None:
+    """Have MLflow's experiment in a SQLite file, and its runs, look for artifacts in `place`.
+
+    The file was moved with the folder of artifacts beside it: MLflow keeps whole paths, and has no
+    call that changes them. Another's experiment, whose artifacts lie elsewhere, stays as it is.
+    """
+    file, old, new = sqlite_file(uri), found.artifact_location, place
+    if file is None or new is None or old == new or not old.endswith(f"/{ARTIFACTS}"):
+        return
+    with closing(sqlite3.connect(file)) as database, database:
+        experiment = int(found.experiment_id)
+        where = (new, experiment)
+        database.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", where
+        )
+        database.execute(
+            "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
+            " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+            (new, len(old) + 1, experiment, len(old) + 1, f"{old}/"),
+        )
 
 
 def make_folder_of(uri: str) -> None:

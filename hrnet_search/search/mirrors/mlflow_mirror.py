@@ -19,7 +19,11 @@ from hrnet_search.errors import InputError, shown
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute
 from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, STOPPED, TrialResult
-from hrnet_search.search.mirrors.address_faults import artifact_place, make_folder_of
+from hrnet_search.search.mirrors.address_faults import (
+    artifact_place,
+    make_folder_of,
+    move_artifacts,
+)
 from hrnet_search.search.mirrors.mlflow_rows import (
     HYPERVOLUME,
     Row,
@@ -186,11 +190,12 @@ class MlflowMirror:
                 f" experiments restore --experiment-id {found.experiment_id}), or give the study"
                 " another name"
             )
+        place = artifact_place(self._uri, self._folder)
         if found is None:
-            place = artifact_place(self._uri, self._folder)
             experiment = client.create_experiment(self._name, artifact_location=place)
         else:
             experiment = found.experiment_id
+            move_artifacts(self._uri, found, place)
         tag = f"tags.`{STUDY_TAG}` = '{self._id}'"
         parents = client.search_runs([experiment], tag, max_results=1)
         if parents:

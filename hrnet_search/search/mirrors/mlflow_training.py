@@ -11,7 +11,11 @@ from typing import Any
 
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import TrialKey
-from hrnet_search.search.mirrors.address_faults import artifact_place, make_folder_of
+from hrnet_search.search.mirrors.address_faults import (
+    artifact_place,
+    make_folder_of,
+    move_artifacts,
+)
 from hrnet_search.search.mirrors.mlflow_mirror import quiet
 from hrnet_search.search.mirrors.mlflow_rows import LONGEST, Row, architecture_params, class_metrics
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
@@ -44,10 +48,10 @@ def send_training(
 
 
 def _experiment(client: Any, uri: str, folder: Path, name: str) -> str:
-    found = client.get_experiment_by_name(name)
+    found, place = client.get_experiment_by_name(name), artifact_place(uri, folder)
     if found is not None:
+        move_artifacts(uri, found, place)
         return str(found.experiment_id)
-    place = artifact_place(uri, folder)
     return str(client.create_experiment(name, artifact_location=place))
 
 

@@ -13,8 +13,9 @@ from hrnet_search.records.objective import PLAIN
 from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult
 from hrnet_search.search.mirrors.address_faults import make_folder_of
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
+from hrnet_search.store.schedules import search_ids
 from hrnet_search.store.study import Study
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import BASE, Ask
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -27,16 +28,18 @@ class OptunaMirror:
     """A multi-objective Optuna study beside ours, written trial by trial.
 
     Parameters are the space's choices: whole numbers at equal steps as integers, other levels
-    as categories. Completed trials are COMPLETE; stopped and infeasible ones PRUNED, which has
-    no values; failed ones FAIL. Limits are constraints, as value over limit minus 1; those of
-    accuracy as 1 minus that, so that above 0 means broken.
+    as categories. Completed trials of the search's schedules are COMPLETE; stopped and infeasible
+    ones PRUNED, which has no values, and so are longer trainings and the base, whose accuracies are
+    of another schedule than those beside them (an attribute has them); failed ones FAIL. Limits are
+    constraints, as value over limit minus 1; those of accuracy as 1 minus that, so that above 0
+    means broken, as an accuracy that is not known counts.
     """
 
     def __init__(self, url: str, study: Study) -> None:
         self._url = sqlite_url(study.folder / "optuna.db") if url == "auto" else url
         notes = self._notes = study.notes
         self._name = f"{study.name}-{notes.study_id}" if notes.study_id else study.name
-        self._goals = notes.goals
+        self._goals, self._searched = notes.goals, search_ids(notes)
         self._choices, self._levels = notes.choices or (), notes.levels or ()
         limits = (notes.identity or {}).get("limits", [])
         self._limits: list[tuple[str, float]] = [
@@ -108,7 +111,8 @@ class OptunaMirror:
         found = [one.of(result) for one in self._goals.objectives]
         values = [value for value in found if value is not None]
         state = TrialState.FAIL if result.status == FAILED else TrialState.PRUNED
-        if result.status == COMPLETED and len(values) == len(found):
+        searched = ask.purpose != BASE and ask.key.schedule in self._searched
+        if result.status == COMPLETED and len(values) == len(found) and searched:
             state = TrialState.COMPLETE
         over = self._over(result)
         attributes: dict[str, Any] = {
@@ -122,6 +126,8 @@ class OptunaMirror:
             "error": result.error,
             **_costs(result),
         }
+        if result.status == COMPLETED and not searched:
+            attributes["values by its schedule"] = found
         accuracy = self._goals.accuracy.key
         scores = ((rung.step, rung.score(accuracy)) for rung in result.rungs)
         trial = create_trial(
@@ -143,8 +149,8 @@ class OptunaMirror:
         """Return by which share each limit is broken, those that are kept at most 0."""
         limits = [(PLAIN[name].of(result), most) for name, most in self._limits]
         floors = [(f.objective.of(result), f.at_least) for f in self._goals.floors]
-        over = [value / most - 1 for value, most in limits if value is not None]
-        return over + [1 - value / least for value, least in floors if value is not None]
+        over = [0.0 if value is None else value / most - 1 for value, most in limits]
+        return over + [1.0 if value is None else 1 - value / least for value, least in floors]
 
     def _params(self, ask: Ask) -> dict[str, Any]:
         levels = (values[i] for values, i in zip(self._levels, ask.point, strict=True))

@@ -94,6 +94,18 @@ def test_who_is_stopped_is_named_and_passed_once(what: str, tmp_path: Path) -> N
         assert "stopped) held the latency gate of cpu for more than 0.3 s" in own.passed[0]
 
 
+def test_people_are_told_for_whom_a_command_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gate, "TOLD_S", 0.1)
+    with process(tmp_path, "60") as other:
+        with DeviceGate(folder=tmp_path, bound_s=0.5) as own, own.alone():
+            pass
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"waiting for process {other.pid} (")
+        assert line.endswith("in the latency gate of cpu: 0.5 s at most")
+
+
 def test_who_was_passed_is_respected_again_once_it_let_go(tmp_path: Path) -> None:
     with process(tmp_path, "60") as other:
         other.send_signal(signal.SIGSTOP)

@@ -14,9 +14,10 @@ from search.made_up_trials import run_made_up
 from search.tabulated import SPACE, create, plan, with_latency
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, NOT_SHOWN, WORSE, verdicts
+from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, NOT_SHOWN, OPEN, WORSE, verdicts
 from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
+from hrnet_search.search.confirm.choice import SPARE_SEEDS
 from hrnet_search.search.confirm.duels import (
     NO_RIVAL,
     NONE_WITHIN,
@@ -313,3 +314,37 @@ def test_the_budget_is_of_the_first_cost_there_is() -> None:
     assert budgeted(("latency_ms", "miou", "macs"), [limit]) == "latency_ms"
     assert budgeted(("miou",), [limit]) == "params"
     assert budgeted(("miou",), []) == "macs"
+
+
+def with_failures(folder: Path, accuracy: Accuracy, lost: Callable[[int], bool]) -> Duels:
+    """Run a study in which some of the base's long trainings fail, by their numbers from 0."""
+    create(folder)
+    long, count = planned().long_schedule.id, iter(range(10**6))
+
+    def run(task: TrialTask, report: object) -> TrialResult:
+        result = run_made_up(task, lambda _: True)
+        of_base = task.key.architecture == BASE and task.key.schedule == long
+        if of_base and lost(next(count)):
+            return TrialResult(task.key, "infeasible", result.cost)
+        return replace(result, miou=accuracy(task)) if result.miou is not None else result
+
+    with StudyStore(folder) as store:
+        run_inline(Brain(planned(100, 0.7), store, None), run)
+    return known(folder)
+
+
+def test_a_pair_that_did_not_complete_has_another_in_its_place(tmp_path: Path) -> None:
+    """Of as many pairs as were settled on the last has most of what a verdict may take."""
+    (duel,) = with_failures(tmp_path, ahead_by(0.006, 0.02), lambda n: n == 1).duels
+    pairs = pairs_of(duel, results(tmp_path))
+    assert pairs.void == 1
+    assert called(tmp_path) == [NOT_SHOWN] or len(pairs.differences) < duel.most
+    assert called(tmp_path) != [OPEN]
+
+
+def test_a_duel_that_has_no_seeds_left_says_why_it_is_open(tmp_path: Path) -> None:
+    (duel,) = with_failures(tmp_path, ahead_by(0.006, 0.02), lambda n: n % 2 == 1).duels
+    pairs = pairs_of(duel, results(tmp_path))
+    assert pairs.void + len(pairs.differences) == len(duel.seeds)
+    assert len(pairs.differences) < duel.most == len(duel.seeds) - SPARE_SEEDS
+    assert duel.why == "too many of its trainings did not complete"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from search.mirrors.test_outbox import RESULTS, make_study
+from search.mirrors.test_outbox import RESULTS, asked, children, make_study
 
 from hrnet_search.cli import main
 from hrnet_search.search.mirrors.address_faults import (
@@ -18,6 +18,8 @@ from hrnet_search.search.mirrors.address_faults import (
     sqlite_file,
 )
 from hrnet_search.search.mirrors.outbox import sync
+from hrnet_search.search.mirrors.tracking_uri import sqlite_url
+from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "search_spaces" / "quickstart.yaml").read_text()
@@ -183,6 +185,25 @@ def test_artifacts_lie_beside_the_database_wherever_the_command_is_started(
     assert sync(folder, print) == {"mlflow": (1, 0)}
     assert len(list((tmp_path / "new" / "mlflow-artifacts").rglob("config.yaml"))) == 1
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_study_that_was_moved_has_its_artifacts_with_it(tmp_path: Path) -> None:
+    old = make_study(tmp_path / "old" / "study", {"mlflow": "auto"}, RESULTS[:1])
+    assert sync(old, print) == {"mlflow": (1, 0)}
+    new = tmp_path / "new" / "study"
+    (tmp_path / "old").rename(tmp_path / "new")
+    with StudyStore(new) as store:
+        store.ask(asked(2))
+        store.finish(2, RESULTS[2])
+    assert sync(new, print) == {"mlflow": (1, 0)}
+    assert not (tmp_path / "old").exists()
+    assert len(list((new / "mlflow-artifacts").rglob("config.yaml"))) == 2
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=sqlite_url(new / "mlflow.db"))
+    for run in children(new):
+        assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["config.yaml"]
+        assert run.info.artifact_uri.startswith((new / "mlflow-artifacts").as_uri())
 
 
 def test_where_artifacts_of_other_places_lie(tmp_path: Path) -> None:

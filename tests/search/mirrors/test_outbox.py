@@ -39,7 +39,7 @@ MADE_UP = replace(
     identity={"limits": [["params", 1001]]},
     choices=("width", "STAGE4.NUM_BLOCKS"),
     levels=((4, 6, 8), ([1, 1], [2, 2])),
-    schedule=NotedSchedule.of(Schedule(DataSpec("folder", 11, ignore=7))),
+    schedule=NotedSchedule("sc-0", Schedule(DataSpec("folder", 11, ignore=7))),
 )
 
 
@@ -207,6 +207,39 @@ def test_optuna_has_networks_that_stand_at_no_point(tmp_path: Path) -> None:
     sync(folder, print)
     first, second = optuna_study(folder).trials
     assert (len(first.params), second.params, second.values) == (2, {}, [0.4, 2001.0])
+
+
+def test_optuna_compares_no_long_trainings_with_those_of_the_search(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "study", {"optuna": "auto"}, [])
+    short = MADE_UP.schedule
+    assert short is not None
+    with StudyStore(folder) as store:
+        for number, schedule in enumerate((short.id, "sc-long")):
+            one = asked(number)
+            key = replace(one.key, schedule=schedule)
+            store.ask(replace(one, key=key, purpose=("search", "confirm")[number]))
+            store.finish(number, replace(result(number, miou=0.4 + number / 10), key=key))
+    sync(folder, print)
+    study = optuna_study(folder)
+    assert [t.number for t in study.best_trials] == [0]
+    long = study.trials[1]
+    assert (long.state.name, long.values) == ("PRUNED", None)
+    assert long.user_attrs["values by its schedule"] == [0.5, 2001.0]
+
+
+def test_what_is_not_known_to_keep_a_limit_of_accuracy_does_not_for_optuna(tmp_path: Path) -> None:
+    limits = [["iou[0]", {"at_least": 0.3}]]
+    notes = replace(MADE_UP, tracking={"optuna": "auto"}, identity={"limits": limits})
+    StudyStore.create(tmp_path / "study", notes)
+    unknown = replace(RESULTS[0], rungs=())
+    with StudyStore(tmp_path / "study") as store:
+        store.ask(asked(0))
+        store.finish(0, unknown)
+    floors = open_study(tmp_path / "study").notes.goals.floors
+    assert [floor.objective.name for floor in floors] == ["iou[0]"]
+    sync(tmp_path / "study", print)
+    (trial,) = optuna_study(tmp_path / "study").trials
+    assert trial.system_attrs["constraints"] == [1.0]
 
 
 class Flaky:
