@@ -23,7 +23,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 20_000
 """Keys and values of one file: a file of more is data, and reading it would take seconds."""
 
-MAX_NUMBER = 10**15
+MAX_NUMBER = 10**12
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser where PyYAML was built with it: the same nodes, ten times as fast."""

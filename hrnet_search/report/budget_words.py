@@ -8,8 +8,8 @@ from decimal import ROUND_CEILING, Context
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.report.trust.candidates import COSTS
 
-UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*([kMG]?)\s*")
+UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*([kMGT]?)\s*")
 SIX_DIGITS_UP = Context(prec=6, rounding=ROUND_CEILING)
 
 

@@ -18,7 +18,16 @@ import yaml
 
 from hrnet_search.arch.yaml_nodes import MAX_NUMBER
 from hrnet_search.errors import Fault, shown
-from hrnet_search.space.reader import NAME, PIXELS, SUFFIXED, Reader, Section, integers, numbers
+from hrnet_search.space.reader import (
+    MAX_AMOUNT,
+    NAME,
+    PIXELS,
+    SUFFIXED,
+    Reader,
+    Section,
+    integers,
+    numbers,
+)
 
 T_co = TypeVar("T_co", covariant=True)
 Schema = dict[str, Any]
@@ -116,7 +125,7 @@ class Amount(Kind[float]):
 
     @property
     def schema(self) -> Schema:
-        number = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_NUMBER}
+        number = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_AMOUNT}
         return {"anyOf": [number, {"type": "string", "pattern": f"^{SUFFIXED.pattern}$"}]}
 
 

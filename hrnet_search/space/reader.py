@@ -19,6 +19,10 @@ PIXELS = 1 << 14
 """Most pixels along one side of an image."""
 
 SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+MAX_AMOUNT = 10**15
+LARGE = re.compile(r"[1-9][0-9]{12,}")
+"""What is no number elsewhere: more than anybody counts there."""
+
 SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGT])")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
@@ -96,15 +100,16 @@ class Reader:
 
     def amount(self, node: yaml.Node, path: str) -> float | None:
         """Return a positive number, which may end in k, M, G or T (powers of 1000)."""
-        value = self.scalar(node, path)
+        large = isinstance(node, yaml.ScalarNode) and not node.style and LARGE.fullmatch(node.value)
+        value = float(node.value) if large else self.scalar(node, path)
         if isinstance(value, str) and (match := SUFFIXED.fullmatch(value)):
             value = float(match[1]) * SUFFIXES[match[2]]
         if value is None:
             return None
-        if type(value) in (int, float) and 0 < value <= MAX_NUMBER:
+        if type(value) in (int, float) and 0 < value <= MAX_AMOUNT:
             return float(value)
         written = node.value if isinstance(node, yaml.ScalarNode) else _spelt(value)
-        allowed = f"a positive number up to {MAX_NUMBER // 10**12}T, like 25 or 40G"
+        allowed = f"a positive number up to {MAX_AMOUNT // SUFFIXES['T']}T, like 25 or 40G"
         self.fault(node, path, f"{shown(written)} is not an amount", allowed)
         return None
 

@@ -236,6 +236,11 @@ WRONG = [
     ("{from: 1, to: 4}", "{from: 1}", "vary.STAGE3.NUM_MODULES.to: is missing"),
     ("{from: 1, to: 4}", "{from: 0, to: 4}", "0 is not allowed, allowed: an integer from 1"),
     ("{from: 1, to: 4}", "{from: 1, to: 4, by: 2}", "by: is not a known key"),
+    (
+        "STAGE4.NUM_BRANCHES: [3, 4]",
+        "FINAL_CONV_KERNEL: {from: 1, to: 3}",
+        "vary.FINAL_CONV_KERNEL: the range 1 to 3 holds other numbers too, allowed: 1, 3",
+    ),
     ("STAGE3.NUM_MODULES", "STAGE1.NUM_MODULES", "the network never reads it"),
     ("STAGE3.NUM_MODULES", "STAGE3.NUM_MODULS", "did you mean STAGE3.NUM_MODULES?"),
     ("STAGE3.NUM_MODULES", "STAGE5.NUM_MODULES", "cannot be varied"),
@@ -260,7 +265,7 @@ WRONG = [
     ("macs: 40G", "flops: 40G", "8:10: limits.flops: FLOPs are counted in two ways, allowed: macs"),
     ("macs: 40G", "macs: 1M", "limits.macs: 1e+06 is below the space's minimum of"),
     ("macs: 40G", "macs: -1", "limits.macs: -1 is not an amount"),
-    ("macs: 40G", "macs: 40T", "limits.macs: 40T is not an amount"),
+    ("macs: 40G", "macs: 40P", "limits.macs: 40P is not an amount"),
     ("miou: max", "miou: min", "objectives.miou: min is not known, allowed: max"),
     ("{miou: max, latency_ms: min}", "{macs: min}", "objectives.miou: is missing"),
     ("{miou: max, latency_ms: min}", "{}", "9:1: objectives: is empty"),
@@ -547,3 +552,28 @@ def test_faults_of_the_base_the_form_and_the_space_come_in_one_round(tmp_path: P
         "search.sampler: r is not known",
     ):  # fmt: skip
         assert words in said, words
+
+
+def test_limits_that_no_network_keeps_together_are_refused(tmp_path: Path) -> None:
+    """Each by itself is kept by one: a narrow network of few weights, a deep one of few MACs."""
+    vary = "vary:\n  STAGE4.NUM_CHANNELS: [[16, 32, 64, 300], [60, 80, 64, 64]]\n"
+    text = GOOD[: GOOD.index("vary")] + vary + GOOD[GOOD.index("limits") :]
+    for together, fits in (("macs: 25G, params: 4M", False), ("macs: 32G, params: 4M", True)):
+        limited = text.replace("macs: 40G, params: 10M", together)
+        (tmp_path / "space.yaml").write_text(limited)
+        if fits:
+            load_space(tmp_path / "space.yaml")
+        else:
+            (line,) = faults_of(tmp_path, limited)
+            assert "limits: no network of the space keeps macs and params together" in line
+
+
+def test_a_limit_may_be_of_the_largest_networks_there_are(tmp_path: Path) -> None:
+    """W48 with an OCR head has 1.3 T multiplications at 1024x2048."""
+    path = tmp_path / "space.yaml"
+    for spelt, value in (("1300G", 1.3e12), ("1.3T", 1.3e12), ("1300000000000", 1.3e12)):
+        path.write_text(GOOD.replace("macs: 40G", f"macs: {spelt}"))
+        (limit,) = (one for one in load_space(path).limits if one.objective == "macs")
+        assert limit.at_most == value
+    (line,) = faults_of(tmp_path, GOOD.replace("macs: 40G", "macs: 1001T"))
+    assert "1001T is not an amount, allowed: a positive number up to 1000T" in line

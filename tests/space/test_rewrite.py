@@ -58,6 +58,15 @@ def test_what_is_left_is_left_to_the_byte(text: str) -> None:
         "name: a\nsearch: {learn_from: [x, y], trials: 3}\n",
         "name: a\nsearch:\n  learn_from:\n    - x  # old\n  trials: 3\nlast: 1\n",
         "name: a\r\nsearch:\r\n  trials: 3\r\n",
+        "name: a\nsearch:\n  learn_from:\n  - x\n  - y\n  trials: 3\n",
+        "name: a\nsearch:\n  learn_from:\n  - x\n  # few\n  trials: 3\nlast: 1\n",
+        "name: a\nsearch:\n  learn_from:  # few\n  - x\n\n  trials: 3\n",
+        "name: a\nsearch:\n  learn_from:\n  trials: 3\n",
+        "name: a\nsearch:\n  learn_from:   # few\n",
+        "name: a\nsearch: {learn_from: , trials: 3}\n",
+        "name: a\nsearch:\n  'learn_from':\n  - - x\n    - y\n  # few\n",
+        "name: a\nsearch:\n  learn_from: >-\n    x\n    y\n\n  trials: 3\n",
+        'name: a\nsearch: {"learn_from":[x]}\n',
     ],
 )
 def test_one_entry_is_set_and_all_else_says_what_it_said(text: str) -> None:

@@ -63,6 +63,7 @@ BEYOND = tuple(
         r"is not used with loss",
         r"is only used with design: fractional; remove it",
         r"the range \S+ to \S+ is reversed",
+        r"the range \S+ to \S+ holds other numbers too",
         r"vary\.\S+: [0-9]+ levels",  # of a range
         r"seeds cannot give a p-value",
         r"is set by factor",

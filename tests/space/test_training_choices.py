@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_up import TINY
 
@@ -115,6 +116,20 @@ def test_points_count_and_networks_count_by_themselves(tmp_path: Path) -> None:
     same = [space.decode((1, 1, level)).id for level in range(3)]
     assert len(set(same)) == 1
     assert space.canonical([(1, 1, 0), (1, 1, 2)]).tolist() == [[1, 1, 0], [1, 1, 2]]  # type: ignore[arg-type]
+
+
+def test_a_space_of_one_network_in_several_ways_is_counted_and_searched(tmp_path: Path) -> None:
+    load(tmp_path, "schedule.lr: [0.1, 0.2, 0.3]")
+    path = tmp_path / "space.yaml"
+    path.write_text(path.read_text().replace("width: [4, 8], ", ""))
+    space = load_space_file(path).space
+    found = survey(space)
+    assert (found.size, found.distinct, found.trainings) == (1, 1, 3)
+    points = list(space.points())
+    assert points == [(0,), (1,), (2,)]
+    assert space.canonical(np.array(points)).tolist() == [[0], [1], [2]]
+    assert space.networks.canonical(np.zeros((2, 0), dtype=np.int64)).shape == (2, 0)
+    assert space.networks.neighbours(()) == []
 
 
 def test_generated_configs_have_the_rates_that_are_varied(tmp_path: Path) -> None:
