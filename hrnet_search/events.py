@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask, is_paused
 
 Emit = Callable[..., None]
 
@@ -51,7 +51,15 @@ class TrialEvents:
         self._emit("trial_returned", trial=task.number, reason=reason)
 
     def ended(self, task: TrialTask, result: TrialResult) -> None:
-        """Tell how a trial ended; what is not known of it is null."""
+        """Tell how a trial ended, or that it waits; what is not known of it is null."""
+        before = task.before.wall_s if task.before else 0.0
+        if is_paused(task.beside, result):
+            step = result.rungs[-1].step if result.rungs else None
+            wall_s = before + result.wall_s
+            self._emit(
+                "trial_paused", trial=task.number, step=step, miou=result.miou, wall_s=wall_s
+            )
+            return
         cost = result.cost
         self._emit(
             "trial_ended",
@@ -61,6 +69,6 @@ class TrialEvents:
             params=cost.params if cost else None,
             macs=cost.macs if cost else None,
             latency_ms=result.latency_ms,
-            wall_s=result.wall_s,
+            wall_s=before + result.wall_s,
             error=result.error or None,
         )

@@ -90,6 +90,24 @@ def write_whole(path: Path, payload: bytes) -> None:
                 temporary.unlink(missing_ok=True)
 
 
+def copy_whole(path: Path, copy: Path) -> None:
+    """Copy a file so that the name of the copy never stands for half of it.
+
+    Raise StorageLostError.
+    """
+    temporary = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
+    with writing(copy, path.stat().st_size):
+        try:
+            temporary.unlink(missing_ok=True)
+            shutil.copyfile(path, temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(copy)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
 def _write_beating(descriptor: int, view: memoryview) -> None:
     """Write down to the disk piece by piece, each a sign of life: a slow disk does not hang."""
     while view:

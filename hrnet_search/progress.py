@@ -131,7 +131,7 @@ class Whole:
     def left(self, done: int, pace: float) -> str:
         """Return what is left where a trial takes `pace` seconds."""
         if self.budget is None:
-            left = self.trials - done
+            left = max(0, self.trials - done)
             return f"{left} trainings and about {duration(left * pace)} left"
         return f"{duration(self.budget.total - self.budget.spent)} of device time left"
 

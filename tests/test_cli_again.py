@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.evaluate.machine import devices
 from hrnet_search.evaluate.training import trial
+from hrnet_search.records.trial import FAILED, TrialResult
 from hrnet_search.report.page.gather import gather
 from hrnet_search.search import begin
 from hrnet_search.search.mirrors.outbox import MIRRORS, places_of
+from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]
 SPACE = """\
@@ -229,3 +232,26 @@ def test_workers_leave_in_a_relative_folder_what_an_inline_run_does(
     assert noted is not None
     assert noted.schedule.init_path == str(kept)
     assert [path.name for path in many.iterdir()] == ["results"]
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("blank_pictures")
+def test_a_command_that_is_refused_leaves_a_study_as_it_was(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing ran: neither its outcome nor its failures are those of another run."""
+    words = ["run", "spaces/drawn.yaml", "--plain", "--trials", "2"]
+    assert main(words) == 0
+    folder = Path("results/tiny")
+    with StudyStore(folder) as store:
+        first = store.asks()[0]
+        again = replace(first, number=2, key=replace(first.key, seed=7))
+        store.ask(again)
+        failed = TrialResult(again.key, FAILED, error="broken", wall_s=1.0)
+        store.finish(2, failed)
+    before = open_study(folder)
+    capsys.readouterr()
+    assert main([*words, "--workers", "64", "--memory-per-trial", "999", "--retry-failed"]) == 2
+    after = open_study(folder)
+    assert (before.outcome, after.outcome) == ("done", "done")
+    assert [r.status for _, r in after.trials() if r] == ["completed", "completed", "failed"]

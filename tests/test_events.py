@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,14 @@ from made_up import TINY, result
 from rich.console import Console
 
 from hrnet_search.commands.terminal import Events
+from hrnet_search.errors import StudyDamagedError
+from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.events import event_line
 from hrnet_search.goals import Goals
 from hrnet_search.progress import LOG, watching
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
-from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import STOPPED, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import run_inline
 from hrnet_search.search.hangs import Silence, Steps
@@ -95,3 +99,56 @@ def test_every_event_is_documented() -> None:
     text = (Path(__file__).parents[1] / "docs" / "events.md").read_text()
     for name in ("study_began", "trial_began", "rung", "trial_returned", "trial_ended"):
         assert f"| `{name}` |" in text
+
+
+def test_events_stay_on_the_output_they_began_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where Ray is, its own lines are turned away from standard output."""
+    terminal = Events()
+    with redirect_stdout(io.StringIO()) as elsewhere:
+        terminal.emit("message", text="here")
+    assert elsewhere.getvalue() == ""
+    assert json.loads(capsys.readouterr().out)["text"] == "here"
+
+
+def test_a_trial_that_pauses_has_not_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    (listener,) = Events().listeners()
+    paused = replace(result(1, miou=0.5), status=STOPPED, wall_s=2.0)
+    listener.ended(replace(TASK, beside=True), paused)
+    whole = replace(result(1, miou=0.6), wall_s=3.0)
+    listener.ended(replace(TASK, before=paused), whole)
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["event"], first["wall_s"]) == ("trial_paused", 2.0)
+    assert (second["event"], second["wall_s"]) == ("trial_ended", 5.0)
+
+
+@pytest.mark.parametrize("who", ["a listener", "the study"])
+def test_what_fails_beside_a_trial_is_not_its_failure(who: str, tmp_path: Path) -> None:
+    """A program that reads events and leaves; a study that is damaged. The trial waits."""
+
+    class Broken(Twice):
+        def report(self, number: int, progress: TrialProgress) -> bool:
+            if who == "the study" and progress.phase == "train":
+                raise StudyDamagedError("study.db is damaged")
+            return True
+
+        def tell(self, number: int, result: TrialResult) -> bool:
+            raise AssertionError(result)
+
+    class Reader:
+        def started(self, task: TrialTask) -> None: ...
+        def returned(self, task: TrialTask, reason: str) -> None: ...
+        def ended(self, task: TrialTask, result: TrialResult) -> None: ...
+        def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
+            if who == "a listener" and progress.phase == "train" and progress.step == 2:
+                raise BrokenPipeError
+
+    data = DataSpec("shapes", 3, size=(32, 32), train_images=8, val_images=4)
+    schedule = Schedule(data, steps=3, batch=2, crop=(32, 32))
+    for name in ("checkpoints", "logs", "weights", "evaluation"):
+        (tmp_path / name).mkdir()
+    task = replace(TASK, schedule=schedule, rungs=(3,), folder=str(tmp_path))
+    brain = Broken()
+    brain.left = [task]
+    with pytest.raises(BrokenPipeError if who == "a listener" else StudyDamagedError):
+        run_inline(brain, Worker().run, [Reader()])
+    assert len(list((tmp_path / "checkpoints").rglob("*.pt"))) == 1

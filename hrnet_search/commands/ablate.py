@@ -12,6 +12,7 @@ from hrnet_search.commands.driver import (
     Driving,
     add_driving,
     driven,
+    driver_of,
     ended,
     reported_study,
     require_device,
@@ -145,11 +146,12 @@ def _ablate(
     from hrnet_search.store.study import open_study
 
     others = [open_study(other) for other in reuse]
-    with Interrupt() as interrupt, open_ablation(file, ablation, folder, how.take_over) as store:
+    with (
+        Interrupt() as interrupt,
+        open_ablation(file, ablation, folder, how.take_over) as store,
+        driver_of(file, store, interrupt, how, terminal) as driver,
+    ):
         retry_failed(store, how, terminal)
         first = [*ablation.initial, *going_on(ablation.contents, store.finished())]
-        with driven(file, store, ablation.trainings, first, interrupt, how, terminal) as (
-            driver,
-            listeners,
-        ):
+        with driven(file, store, ablation.trainings, first, terminal) as listeners:
             return run_ablation(file, ablation, store, listeners, terminal.say, others, driver)

@@ -159,6 +159,23 @@ def device_advice(file: SpaceFile) -> Iterator[str]:
         yield f"{first_line(error)}; a run is refused on this machine, not where there is one"
 
 
+def latency_advice(file: SpaceFile) -> Iterator[str]:
+    """Yield why latency cannot be measured here as a file wants it; there it may be."""
+    from hrnet_search.records.latency import LatencySpec
+
+    plain = LatencySpec(size=file.latency.size)
+    if (file.latency.mode, file.latency.runtime) == (plain.mode, plain.runtime):
+        return
+    # Imported here: `check` answers at once, without the seconds that torch takes.
+    from hrnet_search.evaluate.latency.condition import resolve
+
+    try:
+        resolve(file.latency)
+    except InputError as error:
+        for fault in error.faults:
+            yield f"{fault}; a run is refused on this machine"
+
+
 def warmup_advice(schedule: Schedule) -> Iterator[str]:
     """Yield what speaks against a schedule's warm-up: a large part of the steps, or the base's."""
     for name, steps in (("steps", schedule.steps), ("init_steps", schedule.init_steps)):
@@ -180,7 +197,7 @@ def _space(file: SpaceFile, data: Inventory | None) -> Checked:
         initial.settled(schedule)
     learned = _learned(file)
     advice, warmup = _advice(file), list(warmup_advice(file.schedule))
-    device = list(device_advice(file))
+    device = [*device_advice(file), *latency_advice(file)]
     decoded = decoded_bytes(file.schedule.data) if data else None
     found, disk = survey(file.space), _disk(file)
     lines = [f"{file.name}: no problems", *data_lines(file, data)]
@@ -234,7 +251,7 @@ def _ablation(file: SpaceFile, data: Inventory | None) -> Checked:
     initial = initial_weights(file)
     ablation = settle(file, file.schedule, initial.settled)
     advice, warmup = _advice(file), list(warmup_advice(file.schedule))
-    device = list(device_advice(file))
+    device = [*device_advice(file), *latency_advice(file)]
     arms = [{"name": a.name, "id": a.architecture.id, **asdict(a.cost)} for a in ablation.arms]
     plain = {"arms": arms, "trainings": ablation.trainings, "notes": ablation.notes}
     plain |= {"initial": initial.lines, "tracking": advice, "warmup": warmup}

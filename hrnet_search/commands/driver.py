@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hrnet_search.search.driver import Driver, Listener
     from hrnet_search.search.interrupt import Interrupt
     from hrnet_search.space.load import SpaceFile
-    from hrnet_search.store.notes import Notes
     from hrnet_search.store.study import Study
     from hrnet_search.store.writer import StudyStore
 
@@ -95,11 +94,9 @@ def driven(
     store: StudyStore,
     planned: int | Whole,
     first: Sequence[str],
-    interrupt: Interrupt,
-    how: Driving,
     terminal: Terminal,
-) -> Iterator[tuple[Driver, Sequence[Listener]]]:
-    """Yield what runs the trials of an open study, and all that watch them.
+) -> Iterator[Sequence[Listener]]:
+    """Yield all that watch the trials of an open study, which runs meanwhile.
 
     `planned` trials are shown as the whole; `first` is said before them.
     """
@@ -112,13 +109,12 @@ def driven(
     with (
         noted_outcome(store),
         Outbox(folder, terminal.warn, file) as outbox,
-        _driver(file, folder, store.notes(), interrupt, how, terminal) as driver,
         watching(
             folder, planned, file.goals, already, terminal.console, terminal.live, first
         ) as views,
     ):
         terminal.began(folder, Whole.of(planned).trials, len(already), first)
-        yield driver, [*views, *terminal.listeners(), outbox]
+        yield [*views, *terminal.listeners(), outbox]
 
 
 @contextmanager
@@ -193,15 +189,13 @@ def reported_study(folder: Path, terminal: Terminal) -> Study:
 
 
 @contextmanager
-def _driver(
-    file: SpaceFile,
-    folder: Path,
-    notes: Notes,
-    interrupt: Interrupt,
-    how: Driving,
-    terminal: Terminal,
+def driver_of(
+    file: SpaceFile, store: StudyStore, interrupt: Interrupt, how: Driving, terminal: Terminal
 ) -> Iterator[Driver]:
-    """Yield what runs the trials: this process, or Ray if workers or a cluster are asked for."""
+    """Yield what runs the trials: this process, or Ray if workers or a cluster are asked for.
+
+    Before anything of a study changes: what is asked for may be refused.
+    """
     if how.workers is None and not how.ray:
         from hrnet_search.search.run import Inline
 
@@ -210,6 +204,7 @@ def _driver(
     from hrnet_search.search.ray_tune.nodes import GIB, Asked, memory_of_a_worker
     from hrnet_search.search.ray_tune.open_driver import ray_driver
 
+    notes, folder = store.notes(), store.folder
     device, measured_on = file.latency.device, notes.device
     memory = (how.memory_per_trial or 0) * GIB
     asked = Asked(

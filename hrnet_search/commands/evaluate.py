@@ -234,6 +234,11 @@ def protocol_with(how: Mapping[str, Any], protocol: Protocol | None = None) -> P
 
     asked = {key: value for key, value in how.items() if value is not None}
     _check_sizes(asked)
+    if asked.get("whole") and (parts := asked.keys() & {"window", "stride"}):
+        name = min(parts)
+        raise InputError(
+            Fault(f"--{name}", None, "does not go with --whole, which decides images whole", "one")
+        )
     given: dict[str, Any] = {key: asked[key] for key in ("flip",) if key in asked}
     if asked.get("whole"):
         given |= {"window": None, "stride": None}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.space.schema import MODELINE
 
-PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./-]*")
+PLAIN = re.compile(r"(?:[A-Za-z/]|\.{1,2}/)[A-Za-z0-9_./-]*")
 WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 CROP, GRID = 512, 32
 Size = tuple[int, int]

@@ -111,9 +111,28 @@ def _measured(found: Profile, classes: int, spec: LatencySpec, asked: Asked) -> 
     return replace(found, latency=seen.latency, images_per_s=seen.images_per_s, reused=seen.reused)
 
 
+def require_no_latency(asked: Asked, option: str) -> None:
+    """Raise InputError for what says how latency is measured where none is asked for."""
+    plain = {
+        "device": "auto", "mode": "auto", "runtime": "", "precision": "fp32", "threads": 0,
+        "seconds": 5.0, "throughput": 0, "again": False,
+    }  # fmt: skip
+    given = [name for name, value in plain.items() if getattr(asked, name) != value]
+    given += ["command"] if asked.command else []
+    if given:
+        allowed = f"with {option}latency"
+        raise InputError(
+            [
+                Fault(f"{option}{name}", None, "says how latency is measured", allowed)
+                for name in given
+            ]
+        )
+
+
 def _spec(asked: Asked, lines: list[str], option: str) -> LatencySpec | None:
     """Return how latency is measured; None if it is not asked for or cannot be, said once."""
     if not asked.latency:
+        require_no_latency(asked, option)
         return None
     from hrnet_search.evaluate.latency.condition import resolve
 

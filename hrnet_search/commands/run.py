@@ -13,6 +13,7 @@ from hrnet_search.commands.driver import (
     Driving,
     add_driving,
     driven,
+    driver_of,
     ended,
     reported_study,
     require_device,
@@ -203,7 +204,11 @@ def _search(
     limit = file.schedule.data.cache
     if (decoded := decoded_bytes(file.schedule.data)) > limit:
         terminal.say(decoded_line(decoded, limit))
-    with Interrupt() as interrupt, open_store(file, plan, folder, how.take_over) as store:
+    with (
+        Interrupt() as interrupt,
+        open_store(file, plan, folder, how.take_over) as store,
+        driver_of(file, store, interrupt, how, terminal) as driver,
+    ):
         retry_failed(store, how, terminal)
         already, paused, asked = store.finished(), store.paused(), store.asks()
         if asked:
@@ -223,8 +228,5 @@ def _search(
         ended = ((purposes[number], result) for number, result in already)
         done = counted_as_done(ended, len(paused))
         _warn_of_disk(plan, costs, done, store.folder, how, terminal)
-        with driven(file, store, whole, first, interrupt, how, terminal) as (
-            driver,
-            listeners,
-        ):
+        with driven(file, store, whole, first, terminal) as listeners:
             return search(plan, store, listeners, terminal.say, driver, others, time)

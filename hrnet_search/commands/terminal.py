@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,10 +74,12 @@ class Events(Terminal):
 
     def __init__(self) -> None:
         self.console, self.live = Console(quiet=True), False
+        self._out = sys.stdout  # as it is now: Ray's lines are turned away from it later
 
     def emit(self, event: str, **fields: object) -> None:
         """Print one event."""
-        say_as_it_is(event_line(event, **fields))
+        with redirect_stdout(self._out):
+            say_as_it_is(event_line(event, **fields))
 
     def say(self, text: str) -> None:
         """Tell what a person would read."""

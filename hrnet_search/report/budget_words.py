@@ -9,7 +9,8 @@ from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.report.trust.candidates import COSTS
 
 UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-BUDGET = re.compile(r"\s*([a-z_]+)\s*<=?\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*([kMGT]?)\s*")
+NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+BUDGET = re.compile(rf"\s*([a-z_]+)\s*<=?\s*({NUMBER})\s*([kMGT]?)\s*")
 SIX_DIGITS_UP = Context(prec=6, rounding=ROUND_CEILING)
 
 

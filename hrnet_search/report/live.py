@@ -42,7 +42,7 @@ class LivePage:
         self._made: tuple[str, bytes, Files] = "", b"", {}
 
     def version(self) -> str:
-        """Return what differs when the page would: a word for the trials that have ended."""
+        """Return what differs when the page would: a word for what trials have shown."""
         with self._lock:
             return self._version()
 
@@ -66,7 +66,7 @@ class LivePage:
         return self._made[1:]
 
     def _version(self) -> str:
-        return f"{len(self._study.ended())}-{self._study.outcome}"
+        return f"{self._study.word_of_results()}-{self._study.outcome}"
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):

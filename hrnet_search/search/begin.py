@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +117,8 @@ def notes_of(file: SpaceFile, identity: Mapping[str, Any], schedule: Schedule) -
     """Return what every study notes of its space file; `schedule` is the first of its own."""
     return Notes(
         name=file.name,
-        study_id=hash_of([file.name, identity]),
+        # Drawn: another study of this space, in another folder, has files and runs of its own.
+        study_id=hash_of([file.name, identity, secrets.token_hex(8)]),
         identity=identity,
         space_text=file.text,
         base_yaml=config_text(file.space.base, file.base),

@@ -17,6 +17,17 @@ T = TypeVar("T")
 Report = Callable[[TrialProgress], bool]
 
 
+class StudyFailedError(KeyboardInterrupt):
+    """Who hears of a trial failed, and not the trial: it saves where it is, as if interrupted.
+
+    `error` is what ends the study.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Asking(Protocol):
     """Whatever says which trial is next and takes what comes of it: the brain of a search, of an
     ablation."""
@@ -99,6 +110,8 @@ def _ended(
     try:
         with watchdog.over(task) as heard:
             result = run(task, _reporter(brain, task, listeners, check, heard))
+    except StudyFailedError as failed:
+        raise failed.error from failed.error.__cause__
     except TrialHungError as error:
         silence = error.silence
         death = hung(silence.seconds, silence.limit_s, silence.where)
@@ -130,8 +143,11 @@ def _reporter(
     def report(progress: TrialProgress) -> bool:
         check()
         heard(progress)
-        for listener in listeners:
-            listener.progressed(task, progress)
-        return brain.report(task.number, progress)
+        try:
+            for listener in listeners:
+                listener.progressed(task, progress)
+            return brain.report(task.number, progress)
+        except Exception as error:
+            raise StudyFailedError(error) from error
 
     return report

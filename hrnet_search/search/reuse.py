@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hrnet_search.files import copy_whole
 from hrnet_search.records.latency import LatencySpec
 from hrnet_search.records.schedule import SHARED_INIT
 from hrnet_search.records.search_options import ALONE, EVALUATOR
@@ -67,7 +67,7 @@ class Finished:
             if kept.is_file() and not copy.is_file():
                 with storage(folder):
                     copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(kept, copy)
+                copy_whole(kept, copy)
 
 
 class Reuse:

@@ -69,13 +69,26 @@ def search(
 def budget_of(plan: Plan, store: StudyStore) -> TimeBudget:
     """Return the device time of a study, which begins to pass now; what was spent counts."""
     spent = spent_of((result for _, result in store.finished()), store.notes())
-    return TimeBudget(plan.hours, spent, lambda seconds: store.note(Notes(spent_s=seconds)))
+
+    def note(seconds: float) -> None:
+        trained = _trained_s(result for _, result in store.finished())
+        store.note(Notes(spent_s=seconds, trained_s=trained))
+
+    return TimeBudget(plan.hours, spent, note)
 
 
 def spent_of(ended: Iterable[TrialResult], notes: Notes) -> float:
-    """Return the device seconds that a study has spent; it notes more than trials took alone."""
-    trained = sum(result.wall_s for result in ended if not result.taken_over)
-    return max(trained, notes.spent_s or 0.0)
+    """Return the device seconds that a study has spent; it notes more than trials took alone.
+
+    What was trained since, by a budget of trials, is beside what it noted.
+    """
+    trained = _trained_s(ended)
+    since = trained - (trained if notes.trained_s is None else notes.trained_s)
+    return max(trained, (notes.spent_s or 0.0) + max(0.0, since))
+
+
+def _trained_s(ended: Iterable[TrialResult]) -> float:
+    return sum(result.wall_s for result in ended if not result.taken_over)
 
 
 class Inline:

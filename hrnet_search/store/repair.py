@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from hrnet_search.errors import StudyDamagedError, StudyError, StudyInUseError
+from hrnet_search.errors import StudyDamagedError, StudyError, StudyInUseError, counted
 from hrnet_search.files import free_name, write_whole
 from hrnet_search.records.trial import TrialKey
 from hrnet_search.store import carve, second_copy
@@ -86,6 +86,10 @@ def repair(folder: str | Path, take_over: bool = False) -> tuple[list[str], bool
     if why := _damage(folder):
         with storage(folder):
             return _rebuilt(folder, why, take_over)
+    rows = [(TRIALS, row) for row in Reader(folder).trials()]
+    if second_copy.is_ahead(folder, rows):
+        older = f"{FILE} is whole, but older than {second_copy.FILE}, which has more results"
+        return [f"{folder}: {older}: move {FILE} away and repair again to have them back"], False
     return [f"{folder}: {FILE} is whole, there is nothing to repair"], True
 
 
@@ -120,7 +124,7 @@ def _rebuilt(folder: Path, why: str, take_over: bool) -> tuple[list[str], bool]:
     _check_free(folder, found, take_over)
     if not found.rows[META.name] and not found.rows[TRIALS.name]:
         raise not_a_study(folder, f"nothing of {FILE} can be read, nor of {second_copy.FILE}")
-    lost = [*_lost(found), *_lost_trials(folder, found)]
+    lost = [*_lost(found), *_lost_trials(folder, found), *_not_known(folder, found)]
     said = [f"{folder}: {why}"]
     if content:
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
@@ -231,6 +235,14 @@ def _lost(found: Found) -> list[str]:
             continue
         lost.append(f"the last changes of {table.name}")
     return lost
+
+
+def _not_known(folder: Path, found: Found) -> list[str]:
+    """Return what may be lost where nothing says how many trials there were."""
+    lines = second_copy.damaged_lines(folder)
+    if TRIALS.name in found.totals or not lines:
+        return []
+    return [f"what {counted(lines, 'damaged line')} of {second_copy.FILE} said, perhaps a result"]
 
 
 def _summed(total: Row) -> Row:

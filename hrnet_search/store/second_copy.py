@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from hrnet_search.files import append_only, write_whole
+from hrnet_search.files import append_only, free_name, write_whole
+from hrnet_search.records.trial import COMPLETED
 from hrnet_search.store.tables import META, RUNGS, TRIALS, Row, Table, checksum
+from hrnet_search.store.trial_rows import FINISHED, STATUS
 
 FILE = "study.jsonl"
 COPIED = {table.name: table for table in (META, TRIALS, RUNGS)}
@@ -36,8 +40,27 @@ def append(folder: Path, rows: Rows) -> None:
         os.fsync(file.fileno())
 
 
-def bring_up_to_date(folder: Path, rows: Rows) -> None:
-    """Make the copy hold these rows: it may be missing, or end before the last commit."""
+def holds_trials(folder: Path) -> bool:
+    """Return whether the copy holds a trial."""
+    return any(table is TRIALS for table, _ in read(folder))
+
+
+def damaged_lines(folder: Path) -> int:
+    """Return how many lines of the copy are not what was written; one that was cut off is none."""
+    try:
+        whole = (folder / FILE).read_bytes()
+    except FileNotFoundError:
+        return 0
+    lines = whole.splitlines(keepends=True)
+    return sum(line.endswith(b"\n") and _row(line) is None for line in lines)
+
+
+def bring_up_to_date(folder: Path, rows: Rows) -> Path | None:
+    """Make the copy hold these rows: it may be missing, or end before the last commit.
+
+    One that holds trials or results beyond them is set aside first, and where it lies is returned:
+    the database is an older one, from a backup perhaps.
+    """
     rows = list(rows)
     known: dict[tuple[str, Row], int] = {}
     count = 0
@@ -49,10 +72,33 @@ def bring_up_to_date(folder: Path, rows: Rows) -> None:
         for table, row in rows
         if known.get((table.name, table.key_of(row))) != checksum(table, row)
     ]
-    if count + len(missing) > SPARE * len(rows) or len(known) > len(rows):
+    aside = _set_aside(folder) if is_ahead(folder, rows) else None
+    if aside or count + len(missing) > SPARE * len(rows) or len(known) > len(rows):
         write_whole(folder / FILE, _lines(rows))
     else:
         append(folder, missing)
+    return aside
+
+
+def is_ahead(folder: Path, rows: list[tuple[Table, Row]]) -> bool:
+    """Return whether the copy last says of a trial that it has ended, and these rows do not.
+
+    Nor does a failure that was taken back count, whose trial runs again: rows may be newer there.
+    """
+    last = {row[0]: row for table, row in read(folder) if table is TRIALS}
+    now = {row[0]: row for table, row in rows if table is TRIALS}
+    return any(
+        number not in now or (now[number][FINISHED] is None and row[STATUS] == COMPLETED)
+        for number, row in last.items()
+        if row[FINISHED] is not None
+    )
+
+
+def _set_aside(folder: Path) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    aside = free_name(folder / f"{FILE}.ahead-{stamp}")
+    (folder / FILE).rename(aside)
+    return aside
 
 
 def read(folder: Path) -> Iterator[tuple[Table, Row]]:
@@ -63,13 +109,18 @@ def read(folder: Path) -> Iterator[tuple[Table, Row]]:
         return
     with file:
         for line in file:
-            try:
-                name, kept, *row = json.loads(line)
-                table = COPIED[name]
-                if len(row) == len(table.columns) and checksum(table, row) == kept:
-                    yield table, tuple(row)
-            except (ValueError, TypeError, KeyError):
-                continue
+            if (found := _row(line)) is not None:
+                yield found
+
+
+def _row(line: bytes) -> tuple[Table, Row] | None:
+    """Return the row of a line; None for one that is not what was written."""
+    with suppress(ValueError, TypeError, KeyError):
+        name, kept, *row = json.loads(line)
+        table = COPIED[name]
+        if len(row) == len(table.columns) and checksum(table, row) == kept:
+            return table, tuple(row)
+    return None
 
 
 def _lines(rows: Rows) -> bytes:

@@ -13,13 +13,14 @@ import pandas as pd
 
 from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.class_iou import SPELT, UnknownClassError
+from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.goals import Goals
 from hrnet_search.pareto import non_dominated
 from hrnet_search.paths import absolute
 from hrnet_search.records.accuracy import MIOU_INT8, SOFT_IOU
 from hrnet_search.records.objective import PLAIN, Objective, objective
-from hrnet_search.records.trial import COMPLETED, KEPT, TrialResult
+from hrnet_search.records.trial import COMPLETED, KEPT, PAUSED, TrialResult
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import DONE, INTERRUPTED, RUNNING, Notes, redacted_notes
@@ -29,6 +30,7 @@ from hrnet_search.store.tables import FILE, Row
 from hrnet_search.store.trial_rows import (
     FINISHED,
     PLACES,
+    STATUS,
     Ask,
     ask_of,
     in_order_of_commits,
@@ -87,7 +89,15 @@ class Study:
         return noted
 
     def _has_all(self) -> bool:
-        return len(self.ended()) >= (self.notes.trials or 0)
+        ended = len(self.ended())
+        return ended > 0 and ended >= (self.notes.trials or 0)
+
+    def word_of_results(self) -> str:
+        """Return what differs once a trial has ended or paused, was taken back or ran again."""
+        places = [STATUS, FINISHED, PLACES["wall_s"]]
+        rows = [[row[0], *(row[place] for place in places)] for row in self._reader.trials()]
+        shown = [row for row in rows if row[2] is not None or row[1] == PAUSED]
+        return hash_of([shown, self.notes.texts().get("duels")])
 
     @property
     def space_text(self) -> str:

@@ -11,7 +11,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from hrnet_search.errors import Fault, HrnetSearchError, StudyExistsError, warn_on_stderr
+from hrnet_search.errors import (
+    Fault,
+    HrnetSearchError,
+    StudyDamagedError,
+    StudyExistsError,
+    warn_on_stderr,
+)
 from hrnet_search.files import checkpoint_folder, place_new, refuse_links
 from hrnet_search.paths import absolute
 from hrnet_search.records.trial import FAILED, PAUSED, RungResult, TrialResult
@@ -57,6 +63,9 @@ from hrnet_search.store.trial_rows import (
 )
 from hrnet_search.store.waiting import Warn, patiently
 
+CLOSING_TRIES = 30
+"""How often the lock is let go of at the end, each a second where somebody reads all the time."""
+
 FOLDERS = ("checkpoints", "logs", "weights", "evaluation")
 
 
@@ -93,6 +102,11 @@ class StudyStore:
         if (folder / FILE).exists():
             raise _exists(folder)
         refuse_links(folder)
+        if second_copy.holds_trials(folder):
+            what = f"it has no {FILE}, and {second_copy.FILE} holds its trials"
+            raise StudyDamagedError(
+                f"{folder}: {what}: `hrnet-search repair` of the folder brings them back"
+            )
         with storage(folder):
             for name in ("", *FOLDERS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
@@ -133,7 +147,9 @@ class StudyStore:
             self._forget_secrets()
             copied = second_copy.COPIED.values()
             rows = [(table, row) for table in copied for row in self._rows(table)]
-            second_copy.bring_up_to_date(self.folder, rows)
+            if aside := second_copy.bring_up_to_date(self.folder, rows):
+                older = f"{FILE} is older than {second_copy.FILE}, which has more results"
+                self._warn(f"{self.folder}: {older}: that is kept as {aside.name}")
         for table, row in rows:  # a driver may have been killed between a commit and this
             if table is TRIALS and row[FINISHED] is not None:
                 self._remove_checkpoint(row)
@@ -212,11 +228,16 @@ class StudyStore:
         """Let go of the lock and close; a store that cannot be written is closed all the same."""
         self._beats.stop()
         try:
-            # The next driver sees that this process is gone; whoever reads is not waited for.
-            with suppress(sqlite3.Error, HrnetSearchError):
-                self._connection.execute("BEGIN IMMEDIATE")
-                lock.release(self._connection, self._owner)
-                self._connection.execute("COMMIT")
+            # Whoever reads is waited for a while: while this process lives it would be the driver.
+            for _ in range(CLOSING_TRIES):
+                with suppress(sqlite3.Error, HrnetSearchError):
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    lock.release(self._connection, self._owner)
+                    self._connection.execute("COMMIT")
+                    break
+                if self._connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        self._connection.execute("ROLLBACK")
         finally:
             self._connection.close()
 

@@ -202,3 +202,12 @@ def test_what_a_runtime_does_not_do_is_said_once(
     assert code == 2
     assert len(err) == 1
     assert line in err[0]
+
+
+def test_what_says_how_latency_is_measured_needs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(capsys, SMALL, "--runtime", "nonsense", "--throughput", "8")
+    assert (code, out) == (2, "")
+    allowed = "says how latency is measured, allowed: with --latency"
+    assert err == [f"--runtime: {allowed}", f"--throughput: {allowed}"]
+    with pytest.raises(SystemExit):
+        said(capsys, SMALL, "--latency", "--throughput", "-3")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from threading import Thread
@@ -21,10 +22,13 @@ from chromium import FOUND, WHY_NOT, Browser
 from made_up import network, result
 
 from hrnet_search.cli import main
+from hrnet_search.records.trial import FAILED, PAUSED
 from hrnet_search.report.live import LivePage, Server
 from hrnet_search.report.report import write_report
 from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.study import Study
+from hrnet_search.store.trial_rows import SHORT
+from hrnet_search.store.writer import StudyStore
 
 MakeStudy = Callable[..., Study]
 RECORD = AblationRecord(
@@ -243,3 +247,26 @@ def test_a_browser_shows_a_trial_that_ends_by_itself(make_study: MakeStudy, tmp_
         browser.wait("document.body?.innerText.includes('2 trials: 2 completed')")
         assert time.monotonic() - began < 15  # it asks every 2 s; a busy machine loads it slowly
         assert all(url.startswith(f"http://127.0.0.1:{server.port}/") for url in browser.requests())
+
+
+def test_a_failure_that_ran_again_is_on_the_page(make_study: MakeStudy) -> None:
+    study = make_study((network(9), replace(result(0), status=FAILED, miou=None, rungs=())))
+    page = LivePage(study)
+    before, html = page.version(), page.html()
+    with StudyStore(study.folder) as store:
+        assert store.retry_failed() == 1
+        again = page.version()
+        store.finish(0, replace(result(0, miou=0.5), key=store.asks()[0].key))
+    assert len({before, again, page.version()}) == 3
+    assert page.html() != html
+
+
+def test_what_pauses_is_on_the_page(make_study: MakeStudy) -> None:
+    study = make_study((network(9), result(0)))
+    page = LivePage(study)
+    before = page.version()
+    with StudyStore(study.folder) as store:
+        asked = store.asks()[0]
+        store.ask(replace(asked, number=1, key=replace(asked.key, seed=1), purpose=SHORT))
+        store.pause(1, replace(result(1), key=replace(asked.key, seed=1), status=PAUSED))
+    assert page.version() != before

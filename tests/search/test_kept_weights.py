@@ -12,7 +12,7 @@ from search.tabulated import create, plan
 
 from hrnet_search.errors import WeightsError
 from hrnet_search.records.search_options import KEEPS
-from hrnet_search.records.trial import TrialKey, TrialResult, TrialTask
+from hrnet_search.records.trial import FAILED, TrialKey, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan
@@ -167,3 +167,19 @@ def test_weights_that_were_removed_are_told_from_those_that_never_were(tmp_path:
     assert isinstance(error, WeightsError)
     assert "weights were removed (search.keep: front)" in str(error)
     assert len(str(error).splitlines()) == 1
+
+
+def test_a_study_that_failures_stop_keeps_three_fronts_to_go_on_with(tmp_path: Path) -> None:
+    planned = keeping(tmp_path, "front")
+
+    def failing(task: TrialTask, report: Report) -> TrialResult:
+        if 8 <= task.number < 12:
+            return replace(run_made_up(task, report), status=FAILED, miou=None, error="alike")
+        return run(task, report)
+
+    brain = drive(tmp_path, planned, failing)
+    assert "in a row failed the same way" in brain.why_ended
+    stopped, front = kept(tmp_path), on_front(tmp_path)
+    assert {name.split(".")[0] for name in stopped} > front
+    drive(tmp_path, planned)
+    assert kept(tmp_path) == set().union(*(keys(tmp_path)[name] for name in on_front(tmp_path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from search import tabulated, test_study_shared
 from search.made_up_trials import KilledError, Run, by_steps, killed_after, run_made_up
 from search.tabulated import create, drive, plan
 
+from hrnet_search.errors import StorageLostError
 from hrnet_search.records.accuracy import SOFT_IOU
 from hrnet_search.records.latency import LatencySpec
 from hrnet_search.records.search_options import THAW, TO_THE_END
@@ -201,3 +203,27 @@ def test_what_confirms_is_a_share_of_what_trainings_take_here(
     asked = [[a.key for a, _ in open_study(tmp_path / n).trials()] for n in ("alone", "second")]
     few, many = sorted(map(len, (set(asked[0]) - set(asked[1]), set(asked[0]) & set(asked[1]))))
     assert few <= 0.1 * many
+
+
+def test_files_that_were_half_copied_are_copied_again(
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = next(r for _, r in open_study(first).ended() if r.status == COMPLETED)
+    weights = weights_path(first, done.key)
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"w" * 1000)
+    finished = Reuse([open_study(first)]).get(done.key)
+    assert finished is not None
+
+    def half(source: Path, copy: Path) -> None:
+        Path(copy).write_bytes(Path(source).read_bytes()[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    create(tmp_path / "second")
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", half)
+        with pytest.raises(StorageLostError):
+            finished.copy_files(tmp_path / "second")
+    assert not list((tmp_path / "second" / "weights").iterdir())
+    finished.copy_files(tmp_path / "second")
+    assert weights_path(tmp_path / "second", done.key).read_bytes() == b"w" * 1000

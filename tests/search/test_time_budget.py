@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import made_up
 import pytest
 from search.made_up_trials import accuracy
 from search.tabulated import create, plan
@@ -17,6 +18,7 @@ from hrnet_search.search.brain import Brain
 from hrnet_search.search.confirm.phase import SEARCHED_FROM
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.run import budget_of
 from hrnet_search.search.time_budget import HOUR, TimeBudget, TimeSpentError
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
@@ -256,3 +258,18 @@ def test_what_was_cut_off_goes_on_in_less_time_than_a_whole_training_takes(tmp_p
     enough = time.spent / HOUR + (10 - before + 0.5) * a_step
     drive(tmp_path, timed(enough), device)
     assert all(result for _, result in open_study(tmp_path).trials())
+
+
+def test_what_ran_between_two_budgets_of_time_is_spent(tmp_path: Path) -> None:
+    create(tmp_path)
+    with StudyStore(tmp_path) as store:
+        first = budget_of(timed(0.2), store)
+        store.finish(0, _done(store, 0, 100.0))
+        first._note(700.0)  # with what the search took beside trials
+        store.finish(1, _done(store, 1, 900.0))  # by a budget of trials
+        assert budget_of(timed(0.4), store).spent == pytest.approx(1600.0, abs=1)
+
+
+def _done(store: StudyStore, number: int, seconds: float) -> TrialResult:
+    store.ask(made_up.ask(number))
+    return replace(made_up.result(number), wall_s=seconds)

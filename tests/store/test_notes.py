@@ -72,6 +72,7 @@ FULL = Notes(
     outcome="done",
     hours=8.0,
     spent_s=1.5,
+    trained_s=1.25,
     keep="front",
     first_trials=(0, 2),
     first_scores=(0.25, None),

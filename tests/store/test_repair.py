@@ -191,3 +191,44 @@ def test_failures_that_are_to_run_again_do_not_come_back(study: Path, what: str)
     assert seen(study) == truth
     with StudyStore(study) as store:
         assert [one.number for one in store.running()] == [3, 23]
+
+
+def test_a_study_without_its_database_is_not_begun_again(whole: Path) -> None:
+    (whole / "study.db").unlink()
+    copy = (whole / "study.jsonl").read_bytes()
+    with pytest.raises(StudyDamagedError, match="hrnet-search repair"):
+        StudyStore.create(whole, NOTES)
+    assert (whole / "study.jsonl").read_bytes() == copy
+    assert repair(whole)[1]
+
+
+def test_damaged_lines_may_have_been_results(whole: Path) -> None:
+    (whole / "study.db").unlink()
+    lines = (whole / "study.jsonl").read_bytes().splitlines(keepends=True)
+    ended = [i for i, line in enumerate(lines) if b"completed" in line]
+    for i in ended[3:5]:
+        lines[i] = lines[i].replace(b"completed", b"complexed")
+    (whole / "study.jsonl").write_bytes(b"".join(lines))
+    said, had_all = repair(whole)
+    assert not had_all
+    assert "lost: what 2 damaged lines of study.jsonl said, perhaps a result" in said
+
+
+def test_a_database_from_a_backup_costs_no_newer_results(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup = tmp_path / "backup.db"
+    shutil.copy(whole / "study.db", backup)
+    with StudyStore(whole) as store:
+        store.ask(ask(41))
+        store.finish(41, result(41))
+    newer = (whole / "study.jsonl").read_bytes()
+    shutil.copy(backup, whole / "study.db")
+    said, well = repair(whole)
+    assert not well
+    assert "older than study.jsonl" in said[0]
+    StudyStore(whole).close()
+    assert "study.db is older than study.jsonl" in capsys.readouterr().err
+    (aside,) = whole.glob("study.jsonl.ahead-*")
+    assert aside.read_bytes() == newer
+    assert repair(whole)[1]

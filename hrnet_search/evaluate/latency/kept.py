@@ -22,6 +22,7 @@ from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.measure import measure_latency
 from hrnet_search.evaluate.machine.devices import versions
 from hrnet_search.net.hrnet import HighResolutionNet
+from hrnet_search.paths import expanded
 from hrnet_search.records.latency import Latency, LatencyCondition, LatencySpec
 from hrnet_search.store.rows import from_json, to_json
 
@@ -72,7 +73,7 @@ def place() -> Path | None:
     if named == OFF:
         return None
     if named:
-        return Path(named)
+        return Path(expanded(named))
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "hrnet-search", "latencies.db")
 

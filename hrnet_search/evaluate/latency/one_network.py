@@ -80,12 +80,17 @@ def _room(what: str, needed: int, free: int | None) -> Iterator[None]:
             raise
         with suppress(RuntimeError):  # a GPU that failed says so again
             torch.cuda.empty_cache()
-        first = next(iter(str(error).splitlines()), "no more is known")
-        raise _no_room(what, first.removeprefix("out of memory: ")) from None
+        raise no_room(what, error) from None
 
 
 def _free_bytes(setting: Setting) -> int | None:
     return torch.cuda.mem_get_info(setting.device)[0] if setting.on_gpu else machine.free_bytes()
+
+
+def no_room(what: str, error: Exception) -> InputError:
+    """Return what to raise where a network turned out not to fit into memory."""
+    first = next(iter(str(error).splitlines()), "no more is known")
+    return _no_room(what, first.removeprefix("out of memory: "))
 
 
 def _no_room(what: str, why: str) -> InputError:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from hrnet_search.arch.hrnet_yaml import DEFAULT_CLASSES
 from hrnet_search.evaluate.latency.kept import kept_references
 from hrnet_search.evaluate.latency.measure import aa_check
+from hrnet_search.evaluate.latency.one_network import no_room
+from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.latency_rule import AACheck
 from hrnet_search.records.latency import LatencySpec
 
@@ -24,9 +26,15 @@ def settled_check(spec: LatencySpec, *, classes: int = DEFAULT_CLASSES) -> AAChe
 
     Its `reference_ms` is the lowest of all checks, for load only slows a device down. Where the
     steadiest one is still noisy, or others used the device, the median of what the reference
-    took beside latencies kept under the same condition takes its place, if there are any.
+    took beside latencies kept under the same condition takes its place, if there are any. Raise
+    InputError where the reference does not fit into memory at the size that is asked for.
     """
-    checks = [aa_check(spec, classes=classes)]
+    try:
+        checks = [aa_check(spec, classes=classes)]
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise no_room("latency.size", error) from None
     while checks[-1].noisy and len(checks) < MOST_CHECKS:
         checks.append(aa_check(spec, classes=classes))
     found = replace(

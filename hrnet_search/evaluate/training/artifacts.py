@@ -42,7 +42,8 @@ def keep(
         return
     for name in ("weights", "evaluation"):
         make_folder(Path(task.folder, name))
-    if last.rung.step == training.step:
+    paused = task.beside and training.stopped  # its checkpoint has them, to go on from
+    if last.rung.step == training.step and not paused:
         metadata = {"key": str(task.key), "step": str(training.step), "miou": repr(last.rung.miou)}
         if isinstance(weights, SharedNetwork):
             metadata |= weights.metadata()

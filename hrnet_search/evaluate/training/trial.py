@@ -23,6 +23,7 @@ from hrnet_search.errors import (
 )
 from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.kept import latency_of
+from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.evaluate.machine.devices import gpu_uuid, is_lost, resolve_device, versions
 from hrnet_search.evaluate.machine.gate import CPU, DeviceGate
 from hrnet_search.evaluate.training.artifacts import keep, log_error
@@ -192,10 +193,18 @@ def _goes_on_timed(task: TrialTask, report: Report, gate: DeviceGate, found: _Fo
         return False
     found.latency = _known_latency(task)
     if found.latency is None:
-        network, _ = start_network(task)
-        with gate.alone():
-            found.latency = _latency(network, task)
-        del network  # its own is built for training
+        try:
+            network, _ = start_network(task)
+            with gate.alone():
+                found.latency = _latency(network, task)
+            del network  # its own is built for training
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            height, width = task.latency.size if task.latency else (0, 0)
+            found.status = INFEASIBLE
+            found.error = f"out of memory at latency.size [{height}, {width}]"
+            return False
     limit = task.latency_limit_ms
     if limit is not None and found.latency.ms > limit:
         found.status = INFEASIBLE

@@ -170,7 +170,8 @@ class Conductor:
         elif result is not None:
             if self._courier:
                 self._guarded(self._courier.fetch, task)
-            self._guarded(self._brain.tell, task.number, result)
+            if self.error is None:  # else its files are still away: it ends once they are here
+                self._guarded(self._brain.tell, task.number, result)
             if self._courier and self.error is None and not is_paused(task.beside, result):
                 self._guarded(self._courier.committed, task)
         if result is not None and self.error is None:

@@ -9,6 +9,7 @@ import pytest
 from made_up import network, result
 
 from hrnet_search.evaluate.latency import kept as kept_latencies
+from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.kept import is_reused, key_of, latency_of, place
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.records.latency import Latency, LatencySpec
@@ -132,3 +133,14 @@ def test_a_key_names_the_architecture() -> None:
     condition = made().condition
     assert key_of("hr-1", condition, 3).startswith("hr-1-")
     assert key_of("hr-1", condition, 3) != key_of("hr-1", replace(condition, batch=2), 3)
+
+
+def test_a_program_that_was_edited_is_another_device(tmp_path: Path) -> None:
+    script = tmp_path / "board.sh"
+    spec = replace(SPEC, runtime="command", command=(str(script), "{onnx}"))
+    script.write_text("trtexec")
+    before = resolve(spec).condition
+    assert resolve(spec).condition == before
+    script.write_text("trtexec --fp16")
+    assert resolve(spec).condition != before
+    assert resolve(replace(spec, command=("ssh", "board", "run", "{onnx}"))).condition.version == ""

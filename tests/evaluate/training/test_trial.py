@@ -424,6 +424,22 @@ def test_a_network_over_the_latency_limit_is_not_trained(
 
 
 @pytest.mark.usefixtures("opened")
+def test_a_network_that_does_not_fit_for_its_latency_is_infeasible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measure(*_: object, **__: object) -> Latency:
+        raise MemoryError("out of memory: DefaultCPUAllocator")
+
+    monkeypatch.setattr(trial, "latency_of", measure)
+    result = Worker().run(task(latency=LatencySpec(size=(64, 96))), always)
+    assert (result.status, result.error) == (
+        "infeasible",
+        "out of memory at latency.size [64, 96]",
+    )
+    assert result.cost == cost(TINY, size=(64, 96), classes=3)
+
+
+@pytest.mark.usefixtures("opened")
 def test_latency_is_measured_on_the_network_of_the_trial() -> None:
     latency = LatencySpec(size=(64, 64), seconds=0.1, device="cpu", threads=1)
     result = Worker().run(task(latency=latency, latency_limit_ms=1e-6), always)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from made_up import result
 from search.ray_tune.test_storage import TASK
 
 from hrnet_search.errors import StorageLostError
@@ -60,4 +61,26 @@ def test_the_driver_stops_the_study_and_lets_the_others_save() -> None:
     assert conductor.verdict("b", TrialProgress("train", 1, 10)) == LEAVE
     searcher.on_trial_complete("b", {"left": True, "done": True})
     assert conductor.over
+    assert brain.told == []
+
+
+class Away:
+    """A courier whose storage does not answer."""
+
+    def send(self, task: TrialTask) -> None: ...
+
+    def committed(self, task: TrialTask) -> None:
+        raise AssertionError(task)
+
+    def fetch(self, task: TrialTask) -> None:
+        raise StorageLostError("weights: cannot be stored or fetched: timed out")
+
+
+def test_a_trial_whose_files_could_not_be_fetched_has_not_ended() -> None:
+    """It ends once they are here: nobody would fetch them for a trial that has ended."""
+    brain = TwoTrials()
+    conductor = Conductor(brain, 2, (), Interrupt(), Away(), Watch(None))  # type: ignore[arg-type]
+    assert isinstance(conductor.suggest("a"), dict)
+    conductor.ended("a", replace(result(0), key=TASK.key), error=False)
+    assert isinstance(conductor.error, StorageLostError)
     assert brain.told == []

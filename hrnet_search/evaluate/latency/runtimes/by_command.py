@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shlex
 import statistics
@@ -43,7 +44,8 @@ class CommandRuntime:
         if problem := command_problem(spec.command):
             raise InputError(Fault("latency.command", None, *problem))
         require(COMMAND, EXPORTING, " ".join(EXPORTING))
-        return Facts(COMMAND, spec.precision, device=redacted(shlex.join(spec.command)))
+        name, version = redacted(shlex.join(spec.command)), _files(spec.command)
+        return Facts(COMMAND, spec.precision, device=name, version=version)
 
     @contextmanager
     def session(self, spec: LatencySpec, setting: Setting) -> Iterator[CommandSession]:
@@ -82,6 +84,18 @@ class CommandNetwork:
             return statistics.median(timings(command, self.spec.seconds))
 
         return time_ms
+
+
+def _files(command: Sequence[str]) -> str:
+    """Return a word for what is in the files that a command names; empty where it names none.
+
+    With another content it is another program, whose latencies are compared with none of before.
+    What such a file starts, on a board say, is not seen.
+    """
+    paths = [Path(part) for part in command if part != ONNX_FILE]
+    files = [path for path in paths if path.is_file()]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return f"files {hash_of(digests)}" if digests else ""
 
 
 @contextmanager
