@@ -14,7 +14,7 @@ from hrnet_search.errors import Fault, HrnetSearchError, InputError
 from hrnet_search.report.live_files import TEXT, Files, kind_of, linked_files
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html
-from hrnet_search.store.study import Snapshot, Study
+from hrnet_search.store.study import Snapshot, Study, word_of_results
 
 HERE = "127.0.0.1"
 NAMES = (HERE, "localhost")
@@ -66,7 +66,7 @@ class LivePage:
         return self._made[1:]
 
     def _version(self) -> str:
-        return f"{self._study.word_of_results()}-{self._study.outcome}"
+        return f"{word_of_results(self._study)}-{self._study.outcome}"
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):

@@ -140,7 +140,8 @@ class Notes:
     To write some of them, give those alone: `Notes(trials=40)`. `identity` is what may not change,
     by the key of the space file. `choices` are paths, `levels` their values, as a space file spells
     both. `hours` of devices are its budget in place of `trials`, of which `spent_s` seconds are
-    spent; `trained_s` are those of the trials that had ended by then. `keep` is whose weights stay, all where it is not noted.
+    spent; `trained_s` are those of the trials that had ended by then. `keep` is whose weights stay,
+    all where it is not noted.
     `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
     are the largest (height, width) by split. `initial` says for people what variants start from.
     `screening_start` was measured before the first trial; `known_points` turned out to spell a

@@ -92,13 +92,6 @@ class Study:
         ended = len(self.ended())
         return ended > 0 and ended >= (self.notes.trials or 0)
 
-    def word_of_results(self) -> str:
-        """Return what differs once a trial has ended or paused, was taken back or ran again."""
-        places = [STATUS, FINISHED, PLACES["wall_s"]]
-        rows = [[row[0], *(row[place] for place in places)] for row in self._reader.trials()]
-        shown = [row for row in rows if row[2] is not None or row[1] == PAUSED]
-        return hash_of([shown, self.notes.texts().get("duels")])
-
     @property
     def space_text(self) -> str:
         """The space file as it was read, without passwords."""
@@ -290,6 +283,14 @@ class Snapshot(Study):
     def variants(self) -> pd.DataFrame:
         """Return a row a completed architecture, as `Study.variants` does."""
         return self._variants.copy()
+
+
+def word_of_results(study: Study) -> str:
+    """Return what differs once a trial has ended or paused, was taken back or ran again."""
+    places = [STATUS, FINISHED, PLACES["wall_s"]]
+    rows = [[row[0], *(row[place] for place in places)] for row in study._reader.trials()]
+    shown = [row for row in rows if row[2] is not None or row[1] == PAUSED]
+    return hash_of([shown, study.notes.texts().get("duels")])
 
 
 def within_limits(table: pd.DataFrame, goals: Goals) -> pd.DataFrame:
