@@ -20,6 +20,7 @@ from hrnet_search.commands.arguments import (
     share,
 )
 from hrnet_search.commands.outcome import unless_failed
+from hrnet_search.errors import HrnetSearchError, counted, first_line
 from hrnet_search.paths import expanded
 
 if TYPE_CHECKING:
@@ -150,6 +151,30 @@ def require_device(file: SpaceFile, how: Driving) -> None:
         raise SpaceError(placed(file, error.faults)) from error
 
 
+def bring_back_checkpoints(store: StudyStore, terminal: Terminal) -> None:
+    """Bring checkpoints of trials that wait from the storage that a study had last.
+
+    Where it cannot be reached it is said that they begin anew.
+    """
+    from hrnet_search.store.notes import Notes
+
+    ended = {number for number, _ in store.finished()}
+    waiting = [ask.key for ask in store.asks() if ask.number not in ended]
+    noted = store.notes()
+    place = noted.storage or ""
+    try:
+        from hrnet_search.search.ray_tune.job import Courier
+        from hrnet_search.search.ray_tune.storage import Storage
+
+        courier = Courier(Storage(place), noted.study_id or store.folder.name, store.folder)
+        courier.bring_back(waiting)
+        store.note(Notes(storage=""))
+    except (ImportError, HrnetSearchError) as error:
+        if waiting:
+            lie = f"checkpoints of {counted(len(waiting), 'trial')} lie in {place}"
+            terminal.warn(f"{lie} ({first_line(error)}): without --storage they begin anew")
+
+
 def retry_failed(store: StudyStore, how: Driving, terminal: Terminal) -> None:
     """Put trials back that failed, if that is asked for."""
     if how.retry_failed and (again := store.retry_failed()):
@@ -196,6 +221,8 @@ def driver_of(
 
     Before anything of a study changes: what is asked for may be refused.
     """
+    if not how.storage and store.notes().storage:
+        bring_back_checkpoints(store, terminal)
     if how.workers is None and not how.ray:
         from hrnet_search.search.run import Inline
 
@@ -204,6 +231,11 @@ def driver_of(
     from hrnet_search.search.ray_tune.nodes import GIB, Asked, memory_of_a_worker
     from hrnet_search.search.ray_tune.open_driver import ray_driver
 
+    if how.storage:
+        from hrnet_search.redaction import redacted_address
+        from hrnet_search.store.notes import Notes
+
+        store.note(Notes(storage=redacted_address(how.storage)))
     notes, folder = store.notes(), store.folder
     device, measured_on = file.latency.device, notes.device
     memory = (how.memory_per_trial or 0) * GIB

@@ -141,7 +141,7 @@ class Notes:
     by the key of the space file. `choices` are paths, `levels` their values, as a space file spells
     both. `hours` of devices are its budget in place of `trials`, of which `spent_s` seconds are
     spent; `trained_s` are those of the trials that had ended by then. `keep` is whose weights stay,
-    all where it is not noted.
+    all where it is not noted; `storage` is where checkpoints were kept last, if not in the study.
     `long_schedule` is what confirms, `arm_schedules` are those of an ablation. `image_sizes`
     are the largest (height, width) by split. `initial` says for people what variants start from.
     `screening_start` was measured before the first trial; `known_points` turned out to spell a
@@ -166,6 +166,7 @@ class Notes:
     hours: float | None = None
     spent_s: float | None = None
     trained_s: float | None = None
+    storage: str | None = None
     keep: str | None = None
     schedule: NotedSchedule | None = field(default=None, metadata={"form": SCHEDULE})
     long_schedule: NotedSchedule | None = field(default=None, metadata={"form": SCHEDULE})

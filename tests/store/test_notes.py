@@ -73,6 +73,7 @@ FULL = Notes(
     hours=8.0,
     spent_s=1.5,
     trained_s=1.25,
+    storage="s3://bucket",
     keep="front",
     first_trials=(0, 2),
     first_scores=(0.25, None),

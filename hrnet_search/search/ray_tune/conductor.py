@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from hrnet_search.errors import DeviceLostError, StorageLostError
+from hrnet_search.errors import DeviceLostError, StorageLostError, warn_on_stderr
 from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask, is_paused
 from hrnet_search.search.deaths import Death
 from hrnet_search.search.driver import Asking, Listener, given_back
@@ -41,6 +41,8 @@ from hrnet_search.search.time_budget import TimeSpentError
 LEAVING_S = 5.0
 """After an interruption workers have this long to save their trials and end."""
 
+PLACED_S = 120.0
+"""Waited for a worker to begin before people are told: Ray itself says nothing."""
 
 MOST_REFUSED = 20
 """Times that Ray may hand out a GPU that is lost before a study ends for it."""
@@ -62,7 +64,9 @@ class Conductor:
         interrupt: Interrupt,
         courier: Courier | None,
         watch: Watch,
+        say: Callable[[str], None] = warn_on_stderr,
     ) -> None:
+        self._say, self._placing, self._told = say, dict[str, float](), False
         self.error: BaseException | None = None
         self._brain, self._workers = brain, workers
         self._listeners, self._interrupt, self._courier = listeners, interrupt, courier
@@ -103,6 +107,7 @@ class Conductor:
             over = self.error is not None or (self._brain.why_ended and not self._open)
             return str(Searcher.FINISHED) if over else None
         self._open[trial_id] = task
+        self._placing[trial_id] = time.monotonic()
         if self._courier:
             self._guarded(self._courier.send, task)
         for listener in self._listeners:
@@ -124,6 +129,7 @@ class Conductor:
 
     def heard(self, trial_id: str, place: Place, progress: TrialProgress | None) -> None:
         """Take a worker's sign of life, perhaps with where its trial is."""
+        self._placing.pop(trial_id, None)
         if (task := self._open.get(trial_id)) is not None:
             self._watch.heard(trial_id, task, place, progress)
 
@@ -139,6 +145,18 @@ class Conductor:
         """Look after the workers, and end those that hang."""
         if not self.leaving:
             self._guarded(self._watch.look)
+            self._tell_of_no_room()
+
+    def _tell_of_no_room(self) -> None:
+        """Say once that no worker begins: the last node with room for one may be lost."""
+        waited = [time.monotonic() - since for since in self._placing.values()]
+        if self._told or not waited or len(waited) < len(self._open) or min(waited) < PLACED_S:
+            return
+        self._told = True
+        self._say(
+            f"no worker has begun for {PLACED_S:g} s: where no node has room for one, the study"
+            " waits until one has; Ctrl-C ends it, and the same command goes on"
+        )
 
     def died(self, trial_id: str, said: str) -> None:
         """Note why a worker died, of which Ray says something; `ended` follows."""
@@ -156,11 +174,13 @@ class Conductor:
         """Stop the study: a worker could not write what it had to; no trial has failed."""
         self.error = self.error or StorageLostError(reason)
         self._open.pop(trial_id, None)
+        self._placing.pop(trial_id, None)
 
     def ended(self, trial_id: str, result: TrialResult | None, error: bool) -> None:
         """Tell the brain how a trial ended; without a result it was left for later."""
         self._idle = False
         task = self._open.pop(trial_id, None)
+        self._placing.pop(trial_id, None)
         death = self._deaths.pop(trial_id, Death("its worker died"))
         self._watch.forget(trial_id)
         if task is None or self.error is not None:

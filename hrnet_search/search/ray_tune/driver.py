@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ray import tune
 
+from hrnet_search.errors import warn_on_stderr
 from hrnet_search.records.search_options import HANG_S
 from hrnet_search.search.driver import Asking, Listener
 from hrnet_search.search.interrupt import Interrupt
@@ -41,8 +42,9 @@ class RayDriver:
         interrupt: Interrupt,
         folder: Path,
         hang_s: float = HANG_S,
+        say: Callable[[str], None] = warn_on_stderr,
     ) -> None:
-        self._hang_s = hang_s
+        self._hang_s, self._say = hang_s, say
         self._cluster, self._workers, self._resources = cluster, workers, resources
         self._job, self._interrupt, self._folder = job, interrupt, folder
 
@@ -65,6 +67,7 @@ class RayDriver:
             self._interrupt,
             courier,
             self._hang_s,
+            self._say,
         )
 
 
@@ -78,6 +81,7 @@ def run_on_ray(
     interrupt: Interrupt | None = None,
     courier: Courier | None = None,
     hang_s: float = HANG_S,
+    say: Callable[[str], None] = warn_on_stderr,
 ) -> None:
     """Run trials, at most `workers` at a time, until the brain has no more.
 
@@ -87,7 +91,8 @@ def run_on_ray(
     without a sign of life for `hang_s` seconds, or ten times the longest step, is ended.
     """
     interrupt = interrupt or Interrupt()
-    conductor = Conductor(brain, workers, listeners, interrupt, courier, Watch(cluster, hang_s))
+    watch = Watch(cluster, hang_s)
+    conductor = Conductor(brain, workers, listeners, interrupt, courier, watch, say)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
     trainable = tune.with_parameters(TrialActor, make_run=make_run)
     tuner = tune.Tuner(

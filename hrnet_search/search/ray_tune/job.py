@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from hrnet_search.errors import StorageLostError
 from hrnet_search.evaluate.machine.gate import shared_folder
 from hrnet_search.evaluate.training.trial import Worker
 from hrnet_search.files import checkpoint_folder, writing
-from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
+from hrnet_search.records.trial import TrialKey, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune.storage import Storage
 from hrnet_search.search.ray_tune.worker import Report, Run
 
@@ -41,7 +41,7 @@ def stored(run: Run, storage: Storage, study: str) -> Run:
     folder = shared_folder() / study
 
     def run_stored(task: TrialTask, report: Report) -> TrialResult:
-        name = _checkpoint(task, study)
+        name = _checkpoint(task.key, study)
         local = checkpoint_folder(folder, task.key) / CHECKPOINT
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -85,6 +85,20 @@ class Courier:
         if name and name not in self._sent:
             self._storage.put(Path(task.schedule.init_path), name)
             self._sent.add(name)
+        # Of a trial that was cut off or paused where the study's own folder was seen.
+        local, name = self._local(task.key), _checkpoint(task.key, self._study)
+        if local.is_file() and not self._storage.names(name.rpartition("/")[0]):
+            self._storage.put(local, name)
+
+    def bring_back(self, keys: Iterable[TrialKey]) -> None:
+        """Bring checkpoints of trials that wait to the study, for those who see its folder."""
+        for key in keys:
+            name = _checkpoint(key, self._study)
+            if self._storage.get(name, self._local(key)):
+                self._storage.remove(name)
+
+    def _local(self, key: TrialKey) -> Path:
+        return checkpoint_folder(self._folder, key) / CHECKPOINT
 
     def fetch(self, task: TrialTask) -> None:
         """Bring the files of a trial that ended to the study."""
@@ -97,12 +111,12 @@ class Courier:
 
     def committed(self, task: TrialTask) -> None:
         """Remove the checkpoint of a trial whose result is safe."""
-        self._storage.remove(_checkpoint(task, self._study))
+        self._storage.remove(_checkpoint(task.key, self._study))
 
 
-def _checkpoint(task: TrialTask, study: str) -> str:
+def _checkpoint(key: TrialKey, study: str) -> str:
     """Return the name under which a trial's checkpoint is stored."""
-    return f"{study}/checkpoints/{task.key}/{CHECKPOINT}"
+    return f"{study}/checkpoints/{key}/{CHECKPOINT}"
 
 
 def _initial(task: TrialTask, study: str) -> str:

@@ -45,7 +45,8 @@ def ray_driver(
         resources = settle(cluster, asked, folder, device, measured_on, say)
         say(stated(asked, resources))
         job = Job(asked.storage, study)
-        yield RayDriver(cluster, asked.workers, resources, job, interrupt, folder, asked.hang_s)
+        workers, hang_s = asked.workers, asked.hang_s
+        yield RayDriver(cluster, workers, resources, job, interrupt, folder, hang_s, say)
 
 
 @contextmanager

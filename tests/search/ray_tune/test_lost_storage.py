@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from made_up import result
 from search.ray_tune.test_storage import TASK
 
@@ -84,3 +85,18 @@ def test_a_trial_whose_files_could_not_be_fetched_has_not_ended() -> None:
     conductor.ended("a", replace(result(0), key=TASK.key), error=False)
     assert isinstance(conductor.error, StorageLostError)
     assert brain.told == []
+
+
+def test_that_no_worker_begins_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    brain, said = TwoTrials(), list[str]()
+    watch = Watch(None)  # type: ignore[arg-type]
+    monkeypatch.setattr(watch, "look", lambda: None)
+    conductor = Conductor(brain, 2, (), Interrupt(), None, watch, said.append)
+    assert isinstance(conductor.suggest("a"), dict)
+    conductor.look()
+    assert said == []
+    monkeypatch.setattr("hrnet_search.search.ray_tune.conductor.PLACED_S", 0.0)
+    conductor.look()
+    conductor.look()
+    (line,) = said
+    assert line.startswith("no worker has begun for 0 s")

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from made_up import ask, result
+from made_up import NOTES, ask, result
 
+from hrnet_search.commands.driver import bring_back_checkpoints
+from hrnet_search.commands.terminal import Terminal
 from hrnet_search.errors import InputError
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ray_tune.job import Courier, stored
 from hrnet_search.search.ray_tune.storage import Storage
+from hrnet_search.store.notes import Notes
+from hrnet_search.store.writer import StudyStore
 
 TASK = TrialTask(0, ask(0).key, ask(0).architecture, Schedule(DataSpec("shapes", 8)), (10,))
 
@@ -120,3 +124,34 @@ def test_weights_to_start_from_go_to_the_nodes(
     for _ in range(2):
         stored(run, storage, "s1")(task, lambda _: True)
     assert read == ["the base's"] * 2
+
+
+def test_a_checkpoint_goes_where_its_trial_goes_on(tmp_path: Path) -> None:
+    """A study may be begun inline and go on with a storage, or the other way round."""
+    storage, study = Storage(str(tmp_path / "storage")), tmp_path / "study"
+    local = study / "checkpoints" / str(TASK.key) / "last.pt"
+    local.parent.mkdir(parents=True)
+    local.write_text("step 4")
+    Courier(storage, "s1", study).send(TASK)
+    name = f"s1/checkpoints/{TASK.key}/last.pt"
+    assert storage.names(f"s1/checkpoints/{TASK.key}") == [name]
+    (tmp_path / "newer").write_text("step 7")
+    storage.put(tmp_path / "newer", name)
+    Courier(storage, "s1", study).send(TASK)  # what it has is where the trial was last
+    Courier(storage, "s1", study).bring_back([TASK.key, replace(TASK.key, seed=9)])
+    assert local.read_text() == "step 7"
+    assert storage.names(f"s1/checkpoints/{TASK.key}") == []
+
+
+def test_checkpoints_that_cannot_be_brought_back_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    StudyStore.create(tmp_path / "study", NOTES)
+    with StudyStore(tmp_path / "study") as store:
+        store.ask(ask(0))
+        store.note(Notes(storage="nosuch://bucket"))
+        bring_back_checkpoints(store, Terminal(plain=True))
+        assert store.notes().storage == "nosuch://bucket"
+    said = capsys.readouterr().err
+    assert "checkpoints of 1 trial lie in nosuch://bucket" in said
+    assert "they begin anew" in said
