@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import yaml
 
 from hrnet_search.errors import shown
 from hrnet_search.records.schedule import AUTO, ONE_IMAGE, TRAINED_FIRST, Schedule
 from hrnet_search.space.ablate import AblateSpec, Factor, points_of
 from hrnet_search.space.reader import Reader, Section
+from hrnet_search.space.rules import rows_of
 from hrnet_search.space.space import SearchSpace
 
 KEYS = ("accumulate", "batch", "crop")
@@ -28,13 +30,25 @@ def check_parts(reader: Reader, space: SearchSpace, schedule: Schedule, section:
     """Add a fault if a variant, or the base where that is trained too, cannot be trained."""
     if not _parts_are_read(reader):
         return
-    counts = [v for c in space.choices if c.key == "NUM_BRANCHES" and 3 in c.stages
-              for v in c.values]  # fmt: skip
+    counts = _branches(space)
     if schedule.init in TRAINED_FIRST or AUTO in (schedule.precision, schedule.memory_format):
         counts.append(space.base.stages[3].branches)  # which is trained first, or tried
     why = schedule.untrainable(max(counts, default=space.base.stages[3].branches))
     if why:
         reader.fault(_node_of_parts(section), "schedule", why, ONE_IMAGE)
+
+
+def _branches(space: SearchSpace) -> list[int]:
+    """Return how many last branches variants have; without rules every level of their choice."""
+    if space.has_rules:
+        found: set[int] = set()
+        for points in rows_of(space):
+            built = points[space.batch(points).valid()]
+            valid = built[space.valid(built)]
+            found.update(np.unique(space.batch(valid).branches[:, 3]).tolist())
+        return sorted(found)
+    last = (c for c in space.choices if c.key == "NUM_BRANCHES" and 3 in c.stages)
+    return [level for choice in last for level in choice.values]
 
 
 def check_arms(

@@ -150,8 +150,7 @@ def _arithmetic(node: ast.BinOp) -> Part:
     left, right = _read(node.left), _read(node.right)
     if isinstance(node.op, ast.Pow):
         _check_power(node, left, right)
-    division = isinstance(node.op, DIVISIONS)
-    return _combined(node, left, right, ARITHMETIC[type(node.op)], division)
+    return _combined(node, left, right, ARITHMETIC[type(node.op)], isinstance(node.op, DIVISIONS))
 
 
 def _combined(
@@ -165,22 +164,27 @@ def _combined(
         first, second = left, right
 
         def number(networks: Networks) -> Floats:
-            one, over = first.of(networks), second.of(networks)
-            if is_division:  # of what a network has not nothing is divided
-                networks.undefined = networks.undefined | ((over == 0) & ~networks.absent)
-            return np.asarray(combine(one, over), dtype=np.float64)
+            one, two = first.of(networks), second.of(networks)
+            found = np.asarray(combine(one, two), dtype=np.float64)
+            networks.undefined = networks.undefined | _is_none(found, one, two)
+            return found
 
         return Number(number, _constant(node, first, second, combine, is_division))
 
     def listed(networks: Networks) -> tuple[Floats, Bools]:
         one, two = _as_list(left, networks), _as_list(right, networks)
         here = one[1] & two[1]
-        if is_division:
-            zero = (here & (two[0] == 0)).any(axis=1) & ~networks.absent
-            networks.undefined = networks.undefined | zero
-        return np.asarray(combine(one[0], two[0]), dtype=np.float64), here
+        found = np.asarray(combine(one[0], two[0]), dtype=np.float64)
+        none = here & _is_none(found, one[0], two[0])
+        networks.undefined = networks.undefined | none.any(axis=1)
+        return found, here
 
     return List(listed)
+
+
+def _is_none(found: Floats, one: Floats, two: Floats) -> Bools:
+    """Return where arithmetic of numbers gave none: divided by zero, or a root of less than it."""
+    return np.asarray(~np.isfinite(found) & np.isfinite(one) & np.isfinite(two), dtype=np.bool_)
 
 
 def _check_power(node: ast.BinOp, left: Part, right: Part) -> None:
@@ -251,9 +255,11 @@ def _compared(node: ast.Compare, left: Part, op: ast.cmpop, right: Part) -> Trut
             raise RuleError(node.col_offset, wrong, "numbers with numbers, words with words")
 
     def held(networks: Networks) -> Bools:
-        networks.absent = networks.none
+        before, networks.absent, networks.undefined = networks.undefined, *(2 * [networks.none])
         first, second = _as_list(left, networks), _as_list(right, networks)
         here = first[1] & second[1]
+        # Of what a network has not nothing is divided, whichever side names it.
+        networks.undefined = before | (networks.undefined & ~networks.absent)
         return np.asarray((compare(first[0], second[0]) | ~here).all(axis=1), dtype=np.bool_)
 
     return Truth(lambda n: held(n) | n.absent, lambda n: ~held(n) | n.absent)

@@ -22,16 +22,19 @@ def check_rules(reader: Reader, space: SearchSpace, top: Section) -> bool:
     if not space.has_rules:
         return True
     leaves: dict[str, bool] = {}
-    looked = 0
+    looked, some = 0, False
     for points in rows_of(space):
         points = points[space.batch(points).valid()]
         looked += len(points)
         if len(points) and _divides_by_zero(reader, space, points, top):
             return False
-        if space.valid(points).any():
-            return True
+        some = some or bool(space.valid(points).any())
+        if some:
+            continue
         for rule, broken in _by_rule(space, points).items():
             leaves[rule] = leaves.get(rule, False) or not bool(broken.all())
+    if some:
+        return True
     if looked:
         _leaves_nothing(reader, leaves, looked, prod(space.shape) <= ENUMERATED, top)
     return not looked
@@ -63,9 +66,9 @@ def _divides_by_zero(reader: Reader, space: SearchSpace, points: Points, top: Se
             levels = zip(space.choices, points[zero][0].tolist(), strict=True)
             where = ", ".join(f"{c.path} {c.values[level]}" for c, level in levels)
             node = top.node_of("require").value[number]
-            reader.fault(
-                node, "require", f"{rule} divides by zero where {where}", "a rule that does not"
-            )
+            does = "is no number, or divides by zero," if "**" in rule else "divides by zero"
+            wrong = f"{rule} {does} where {where}"
+            reader.fault(node, "require", wrong, "a rule that does not")
             found = True
     return found
 
@@ -79,4 +82,6 @@ def _leaves_nothing(
     key = "target" if which.startswith("target") else "require"
     key = key if key in top else "target"
     wrong = f"no network {of} is left by {which}"
+    if not all_of_them:
+        wrong += ": so few that nothing could be searched among them"
     reader.fault(top.node_of(key), key, wrong, "rules that leave some")

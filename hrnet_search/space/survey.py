@@ -89,7 +89,7 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
         inside = np.concatenate([inside, _extremes(space, inside)])
     found = costs(space, inside)
     return Survey(
-        size=round(space.size * float(valid.mean())) if len(valid) else 0,
+        size=_size(space, valid),
         exact=exact,
         looked_at=len(points),
         distinct=_distinct_ids(space, points[distinct]) if exact else int(distinct.sum()),
@@ -109,6 +109,12 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
         else (),
         trainings=trainings,
     )
+
+
+def _size(space: SearchSpace, valid: NDArray[np.bool_]) -> int:
+    """Return how many points are valid: exactly, where no rule leaves any out of them."""
+    share = float(valid.mean()) if len(valid) else 0.0
+    return space.size if share == 1 else round(space.size * share)
 
 
 def _unofficial(space: SearchSpace) -> Iterator[str]:

@@ -285,6 +285,9 @@ def test_a_rule_that_cannot_be_read_is_refused_where_it_is_wrong(
         ("require: [width > 10**9]", (1, 10), "no network of the space is left by require width"),
         ("require: [width > 16, width < 18]", (1, 10), "left by all rules together"),
         ("require: [8 / (width - 16) < 3]", (1, 11), "divides by zero where width 16"),
+        ("require: [3 > 8 / (width - 16)]", (1, 11), "divides by zero where width 16"),
+        ("require: [(width - 16) ** -1 < 3]", (1, 11), "or divides by zero, where width 16"),
+        ("require: [not (width - 18) ** 0.5 > 3]", (1, 11), "is no number, or divides"),
         ("target: pytorch", (1, 9), "pytorch is not known"),
         ("target: 7", (1, 9), "7 is not known"),
     ],
@@ -306,6 +309,20 @@ def test_a_target_that_nothing_of_the_space_runs_on_is_a_fault(tmp_path: Path) -
     path.write_text(f"target: hrnet\n{GOOD}".replace("NUM_BRANCHES: [3, 4]", "NUM_BRANCHES: [3]"))
     with pytest.raises(SpaceError, match="no network of the space is left by target hrnet"):
         load_space(path)
+
+
+def test_of_what_a_network_has_not_nothing_is_divided_whichever_side_names_it() -> None:
+    rules = (
+        "STAGE4.NUM_BLOCKS[3] < width / (STAGE4.NUM_BRANCHES - 3)",
+        "width / (STAGE4.NUM_BRANCHES - 3) > STAGE4.NUM_BLOCKS[3]",
+    )
+    points = WIDE.drawn(np.random.default_rng(0), 500)
+    points = points[WIDE.batch(points).valid()]
+    first, second = (replace(WIDE, require=(Requirement(rule),)) for rule in rules)
+    assert (WIDE.batch(points).branches[:, 3] == 3).any()
+    for space in (first, second):
+        assert not next(iter(space.divides_by_zero(points).values())).any()
+    assert (first.valid(points) == second.valid(points)).all()
 
 
 @pytest.mark.bench
