@@ -30,6 +30,8 @@ FUTILE_FROM = 4
 """Pairs after which a duel ends whose pick is not ahead on average: it would hardly be shown to
 be better any more, and ending early never makes a verdict less sure."""
 
+ROUNDING = 1e-12
+
 BETTER, WORSE, NOT_SHOWN, OPEN = "better", "worse", "not shown", "open"
 
 # By tail, and at most 2 to 12 pairs: the nominal one-sided level of the last look. Look k of n has
@@ -87,6 +89,8 @@ def interval(differences: Sequence[float], most: int, below: float) -> tuple[flo
         return -math.inf, math.inf
     mean = math.fsum(differences) / count
     squares = math.fsum((one - mean) ** 2 for one in differences)
+    if squares <= count * ROUNDING**2:
+        return -math.inf, math.inf  # there is no noise to judge by: both learned nothing, perhaps
     error = math.sqrt(squares / (count - 1) / count)
     low, high = (critical(count, most, tail) for tail in (below, ABOVE))
     return mean - low * error, mean + high * error

@@ -126,3 +126,11 @@ def test_the_scale_of_accuracies_changes_no_verdict() -> None:
 def test_networks_that_never_differ_are_not_shown_to() -> None:
     assert verdicts([(2, [0.0, 0.0])])[0].called == NOT_SHOWN
     assert MOST_DUELS == 3
+
+
+@pytest.mark.parametrize("differences", [[0.002, 0.002], [0.1 + 0.2, 0.3, 0.3], [0.0] * 3])
+def test_differences_without_any_noise_decide_nothing(differences: list[float]) -> None:
+    """Two networks that name every pixel alike, each by a class of its own, differ so."""
+    (found,) = verdicts([(5, differences)])
+    assert found.called == OPEN
+    assert (found.low, found.high) == (-math.inf, math.inf)

@@ -55,9 +55,9 @@ class Comparison:
     `accuracy` is what people call the one and `cost` names the other objective, `condition` what
     it was measured under. `paired` says that both
     were judged on the same images; `doubts` are reasons not to compare them, and `comparable` is
-    False where data or schedules differ. `interval` and `p` are None then, and where neither seeds
-    nor images say how much chance there is. `latency_doubts` are what speaks against the latencies
-    that the fronts are compared by.
+    False where data or schedules differ. `interval` and `p` are None then, and where no seed was
+    repeated in one of them: nothing says how much chance there is. `latency_doubts` are what speaks
+    against the latencies that the fronts are compared by.
     """
 
     first: ComparedFront
@@ -97,7 +97,8 @@ def compare(first: Study, second: Study) -> Comparison:
     reference = _reference(sides, costs)
     measured = [hypervolume(s.accuracies, c, reference) for s, c in zip(sides, costs, strict=True)]
     comparable = _same_schedule(first, second) and _same_data(first, second)
-    known = comparable and all(side.known for side in sides)
+    # Of the same images alone there is next to no chance left: a seed moves networks by more.
+    known = comparable and all(side.known and side.by_seeds for side in sides)
     drawn = [_volumes(s, c, reference) for s, c in zip(sides, costs, strict=True)]
     gain = drawn[1] - drawn[0]
     larger = measured[1] - measured[0]

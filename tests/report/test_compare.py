@@ -37,8 +37,9 @@ def front(
     better: float = 0.0,
     schedule: NotedSchedule | None = None,
     networks: Iterable[int] = range(4),
+    seeds: int = 3,
 ) -> Study:
-    """Return a study of four networks, three seeds each, on a front of true mIoU .5 to .8.
+    """Return a study of four networks, by some seeds each, on a front of true mIoU .5 to .8.
 
     `networks` are those of the four that it has.
     """
@@ -46,7 +47,7 @@ def front(
     schedule_id = schedule.id if schedule else "sc-0"
     with StudyStore(folder) as store:
         for i in networks:
-            for seed in range(3):
+            for seed in range(seeds):
                 key = TrialKey(network(9 + i).id, schedule_id, seed)
                 store.ask(Ask(3 * i + seed, key, (i,), network(9 + i)))
                 miou = 0.5 + 0.1 * i + better + rng.normal() * NOISE
@@ -236,6 +237,15 @@ def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:
         store.finish(0, result(0, miou=0.5))
     study = open_study(tmp_path / "a")
     assert (compare(study, study).p, compare(study, study).interval) == (None, None)
+
+
+def test_without_a_second_seed_no_two_fronts_are_told_apart(tmp_path: Path) -> None:
+    """Of the same images alone there is next to no chance left, and a seed moves both by more."""
+    rng = np.random.default_rng(0)
+    alone = [front(tmp_path / name, rng, seeds=1) for name in "ab"]
+    found = compare(*alone)
+    assert (found.p, found.interval) == (None, None)
+    assert "no network was trained with a second seed" in verdict(found)
 
 
 def test_a_study_without_a_front_is_named(tmp_path: Path) -> None:

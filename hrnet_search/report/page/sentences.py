@@ -43,9 +43,11 @@ def verdict(found: Comparison) -> str:
     if found.p is None or found.interval is None:
         return (
             f"the front of {second} is {_larger(found.larger)} than that of {first}; how far chance"
-            " goes is not known: no seed was repeated and no images were kept in one of them"
+            " goes is not known: in one of them no network was trained with a second seed"
         )
-    draws = "the same resampled images" if found.paired else "images and seeds of each on its own"
+    draws = "images and seeds of each on its own"
+    if found.paired:
+        draws = "the same resampled images, and seeds of each on its own"
     sure = "not significantly different" if found.p >= ALPHA else "significantly different"
     return (
         f"the front of {second} is {_larger(found.larger)} than that of {first} (95% interval"
@@ -81,8 +83,8 @@ def _facts(found: Evidence) -> Iterator[Fact]:
     if found.optimism:
         value, count = found.optimism
         text = (
-            f"what the search's own seed flatters the front by: {count} members were trained again"
-            " with fresh seeds"
+            "what the search's own seed flatters networks by that it puts on the front:"
+            f" {count} were trained again with fresh seeds"
         )
         yield Fact("Optimism of one seed", f"{100 * value:+z.2f} points", text)
     yield _regret(found)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from hrnet_search.latency_rule import AACheck
 from hrnet_search.report.duels import duel_lines
@@ -52,8 +51,8 @@ class Evidence:
 
     `accuracies` and `chances` (of being on the front) are by trial number, of the front and its
     rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how much
-    the front's own seed flatters it over fresh ones, and of how many members. `ms_doubt` says why
-    absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
+    the search's own seed flatters what it put on the front, and of how many networks. `ms_doubt`
+    says why absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
     if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
     trials ran under several, if so; `judged` is how many networks were judged by slices of shared
     weights: where there are any, `ranking` is of those scores. `duels` is what they say, a sentence
@@ -103,7 +102,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(
         noise=noise,
-        optimism=_optimism(trials, front, notes),
+        optimism=_optimism(trials, notes),
         accuracies=draws.intervals() if draws.known else {},
         chances=draws.chances() if draws.known else {},
         pairs=tuple(draws.pair(a, b) for a, b in pairwise(members)) if draws.known else (),
@@ -146,14 +145,16 @@ def _ranking(
     )
 
 
-def _optimism(
-    trials: Sequence[Trial], front: pd.DataFrame, notes: Notes
-) -> tuple[float, int] | None:
-    """Return how much better front members are by the search's seeds than by fresh ones."""
+def _optimism(trials: Sequence[Trial], notes: Notes) -> tuple[float, int] | None:
+    """Return how much better networks are by the search's seeds than by fresh ones, and how many.
+
+    All that have both: fresh seeds were for what the search's own put on the front, and those that
+    they took off it again are part of what is asked.
+    """
     ids, accuracy = search_ids(notes), notes.goals.accuracy.key
     chosen = seeds_of(of_search(trials), ids, accuracy)
     fresh = seeds_of([one for one in trials if one[0].purpose == CONFIRM], ids, accuracy)
-    both = [name for name in front["architecture"] if name in chosen and name in fresh]
+    both = [name for name in chosen if name in fresh]
     if not both:
         return None
     gaps = [np.mean(chosen[name]) - np.mean(fresh[name]) for name in both]

@@ -73,7 +73,9 @@ class FrontAccuracy:
     """A front over one cost: columns [n], and accuracies as they might have been [draws, n].
 
     `images` is how many images the draws are over, 0 if none were kept; draws of two studies
-    with as many images use the same ones. `known` says that seeds or images say anything.
+    with as many images use the same ones. `known` says that seeds or images say anything,
+    `by_seeds` that seeds do.
+    `by_seeds` that seeds do.
     """
 
     numbers: tuple[int, ...]
@@ -82,6 +84,7 @@ class FrontAccuracy:
     drawn: Floats
     images: int
     known: bool
+    by_seeds: bool
 
 
 def front_accuracy(
@@ -108,6 +111,7 @@ def front_accuracy(
         drawn=draws.accuracies(seed),
         images=draws.images,
         known=draws.known,
+        by_seeds=noise is not None,
     )
 
 

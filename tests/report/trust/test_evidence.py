@@ -107,6 +107,18 @@ def test_seeds_that_the_search_chose_by_are_not_fresh(make_study: MakeStudy) -> 
     assert optimism[1] == 1
 
 
+def test_who_fresh_seeds_take_off_the_front_is_part_of_its_optimism(make_study: MakeStudy) -> None:
+    lucky, better = network(10), network(9)
+    study = make_study((lucky, result(2, miou=0.60)), (better, result(1, miou=0.59)))
+    again = (lucky, result(2, miou=0.52)), (better, result(1, miou=0.60))
+    make_study(*again, seed=1, purpose=CONFIRM)
+    assert len(study.front()) == 1
+    found = evidence_of(study).optimism
+    assert found is not None
+    assert found[0] == pytest.approx((0.08 - 0.01) / 2)
+    assert found[1] == 2
+
+
 def test_images_pair_networks(tmp_path: Path) -> None:
     found = evidence_of(large_study(tmp_path / "s", 60))
     assert found.images == 24
