@@ -97,6 +97,7 @@ def compare(first: Study, second: Study) -> Comparison:
     reference = _reference(sides, costs)
     measured = [hypervolume(s.accuracies, c, reference) for s, c in zip(sides, costs, strict=True)]
     comparable = _same_schedule(first, second) and _same_data(first, second)
+    comparable = comparable and _same_limits(first, second)
     # Of the same images alone there is next to no chance left: a seed moves networks by more.
     known = comparable and all(side.known and side.by_seeds for side in sides)
     drawn = [_volumes(s, c, reference) for s, c in zip(sides, costs, strict=True)]
@@ -203,6 +204,8 @@ def _doubts(first: Study, second: Study) -> Iterator[str]:
         yield "their schedules differ: a difference may be that of the schedules"
     if not _same_data(first, second):
         yield "they were not judged on the same data"
+    if not _same_limits(first, second):
+        yield "their limits of accuracy differ: what one front leaves out the other may have"
     if not _same_size(first, second):
         yield "their MACs are of images of another size, and are not compared"
     if len(_conditions(first) | _conditions(second)) > 1:
@@ -227,6 +230,12 @@ def _same_schedule(first: Study, second: Study) -> bool:
     # Where training is varied a network counts by the schedule that served it best.
     varied = [frozenset(search_ids(study.notes)) for study in (first, second)]
     return both[0] == both[1] and varied[0] == varied[1]
+
+
+def _same_limits(first: Study, second: Study) -> bool:
+    floors = [study.notes.goals.floors for study in (first, second)]
+    both = [{(floor.objective.key, floor.at_least) for floor in found} for found in floors]
+    return both[0] == both[1]
 
 
 def _same_data(first: Study, second: Study) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_search.records.schedule import BASE_INIT
+from hrnet_search.records.schedule import NO_INIT, SHARED_INIT
 from hrnet_search.report.trust.statistics import FEWEST_RANKED, Interval, bca, tau_b
 from hrnet_search.report.trust.trials import Trial, completed
 from hrnet_search.store.notes import Notes
@@ -20,7 +20,7 @@ def likeness(trials: Sequence[Trial], notes: Notes) -> tuple[Interval, int] | No
     the base, where fewer than six did, or where all have one share or one score.
     """
     noted = notes.schedule
-    if noted is None or noted.schedule.init != BASE_INIT:
+    if noted is None or noted.schedule.init in (NO_INIT, SHARED_INIT):
         return None
     pairs = [
         (result.kept, score)
@@ -38,4 +38,4 @@ def likeness(trials: Sequence[Trial], notes: Notes) -> tuple[Interval, int] | No
 
 def long_inherits(notes: Notes) -> bool:
     """Return whether the long schedule begins with the base's weights, as older studies' did."""
-    return notes.long_schedule is not None and notes.long_schedule.schedule.init == BASE_INIT
+    return notes.long_schedule is not None and notes.long_schedule.schedule.init != NO_INIT

@@ -66,9 +66,13 @@ def settled_earlier(file: SpaceFile, folder: Path, signal: str) -> tuple[Learned
 def learned_lines(studies: Sequence[Learned]) -> list[str]:
     """Return for people what a search learns from, a line a study."""
     return [
-        f"learning from {study.folder}: {WORDS[study.signal]} of {len(study.networks)} networks"
+        f"learning from {study.folder}: {_words(study.signal)} of {len(study.networks)} networks"
         for study in studies
     ]
+
+
+def _words(signal: str) -> str:
+    return WORDS.get(signal, signal)  # an objective of classes goes by its own name
 
 
 def weight_lines(notes: Notes) -> list[str]:
@@ -103,7 +107,7 @@ def read_study(file: SpaceFile, number: int, signal: str) -> Learned:
         if ask.key.schedule in searched and score is not None:
             scores[ask.architecture].append(score)
     if len(scores) < FEWEST:
-        wrong = f"has {len(scores)} networks trained to the end whose {WORDS[signal]} is known"
+        wrong = f"has {len(scores)} networks trained to the end whose {_words(signal)} is known"
         raise refused(wrong, f"at least {FEWEST}")
     kept = list(scores)[-MOST:]
     means = tuple(fmean(scores[network]) for network in kept)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import yaml
 
 from hrnet_search.errors import shown
@@ -45,7 +44,7 @@ def _branches(space: SearchSpace) -> list[int]:
         for points in rows_of(space):
             built = points[space.batch(points).valid()]
             valid = built[space.valid(built)]
-            found.update(np.unique(space.batch(valid).branches[:, 3]).tolist())
+            found.update(space.batch(valid).branches[:, 3].tolist())
         return sorted(found)
     last = (c for c in space.choices if c.key == "NUM_BRANCHES" and 3 in c.stages)
     return [level for choice in last for level in choice.values]

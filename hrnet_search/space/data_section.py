@@ -251,12 +251,17 @@ def _files(
     if {"mapping", "colors"} <= section.found.keys():
         wrong = "is given together with data.mapping"
         reader.fault(section.key_node("colors"), "data.colors", wrong, "one of the two")
+    mapping = section.take("mapping", Mapping(classes), default.mapping)
+    ignore = _taken(section, "ignore", default.ignore)
+    if "ignore" in section and dict(mapping).get(ignore, IGNORED) != IGNORED:
+        wrong = f"{ignore} is a class in data.mapping"
+        reader.fault(section.node_of("ignore"), "data.ignore", wrong, "another, or none of the two")
     drawn = _drawn_part(reader, section)
     val = drawn or {"val": _split(section, "val", default.val, preset.begin)}
     return DataSpec(
         kind=default.kind,
         classes=classes,
-        mapping=section.take("mapping", Mapping(classes), default.mapping),
+        mapping=mapping,
         colors=section.take("colors", ColorTable(classes, common["names"]), ()),
         swaps=section.take("swaps", _pairs(classes), default.swaps),
         **{key: _taken(section, key, getattr(default, key)) for key in PLAIN},

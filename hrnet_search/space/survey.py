@@ -99,7 +99,7 @@ def survey(space: SearchSpace, seed: int = 0) -> Survey:
             for name, column in zip(COST_NAMES, found.T, strict=True)
             if len(column)
         },
-        unofficial=() if space.target == HRNET else tuple(_unofficial(space)),
+        unofficial=() if space.target == HRNET else tuple(_unofficial(space, points)),
         left_out=tuple(
             (rule, float(broken.mean()))
             for rule, broken in space.broken(buildable).items()
@@ -117,14 +117,16 @@ def _size(space: SearchSpace, valid: NDArray[np.bool_]) -> int:
     return space.size if share == 1 else round(space.size * share)
 
 
-def _unofficial(space: SearchSpace) -> Iterator[str]:
-    """Yield what the target hrnet finds in variants, as the levels that bring it in."""
-    for choice in space.choices:
-        levels: list[object] = []
+def _unofficial(space: SearchSpace, points: Points) -> Iterator[str]:
+    """Yield what the target hrnet finds in valid points, as the levels that bring it in."""
+    for column, choice in enumerate(space.choices):
+        levels: list[object] = [choice.values[i] for i in sorted(set(points[:, column].tolist()))]
         if choice.key == "FUSE_METHOD":
-            levels = [level for level in choice.values if level != "SUM"]
+            levels = [level for level in levels if level != "SUM"]
         elif choice.key == "NUM_BRANCHES" and 3 in choice.stages:  # stage 4, by its index
-            levels = [level for level in choice.values if level != MAX_BRANCHES]
+            levels = [level for level in levels if level != MAX_BRANCHES]
+        else:
+            levels = []
         if levels:
             yield f"{choice.path} {', '.join(map(str, levels))}"
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
 from hrnet_search.goals import Goals
-from hrnet_search.pareto import hypervolume
+from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.records.trial import COMPLETED, TrialResult
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import CONFIRM, Ask
 
 Trial = tuple[Ask, TrialResult | None]
 Reference = tuple[float, float]
@@ -45,23 +46,32 @@ def growth(
     Without a `reference` it is the worst that they have come to.
     """
     cost = next(iter(goals.costs), OBJECTIVES["macs"])
-    rows = [(r, _point(r, goals, cost) if _counts(r, schedules) else None) for _, r in trials if r]
+    rows = [
+        (r, _point(r, goals, cost) if _counts(ask, r, schedules) else None)
+        for ask, r in trials
+        if r
+    ]
     points = [point for _, point in rows if point]
     if not points:
         return None
     reference = reference or worst(points)
-    front: list[tuple[float, float]] = []
+    seen: dict[tuple[str, str], list[Reference]] = {}
+    front: list[Reference] = []
     seconds, volume = 0.0, 0.0
     steps: list[tuple[int, float, float]] = []
     number, ends = 0, (rows[0][0], rows[-1][0])
     for result, point in rows:
         number += not result.untrained
         seconds += result.wall_s
-        new = point is not None and not any(m >= point[0] and c <= point[1] for m, c in front)
-        if point and new:
-            front = [p for p in front if p[0] > point[0] or p[1] < point[1]] + [point]
+        before = front
+        if point:
+            own = seen.setdefault((result.key.architecture, result.key.schedule), [])
+            own.append(point)
+            # By the mean of its seeds so far a network may lose its place, and others have it.
+            front = _front([_mean(one) for one in seen.values()] if own[1:] else [*front, point])
+        if front != before:
             volume = hypervolume([p[0] for p in front], [p[1] for p in front], reference)
-        if new or any(result is end for end in ends):
+        if front != before or any(result is end for end in ends):
             steps.append((number, seconds / 3600, volume))
     trainings, hours, volumes = zip(*steps, strict=True)
     return Growth(
@@ -74,8 +84,19 @@ def worst(points: Sequence[Reference]) -> Reference:
     return min(p[0] for p in points), max(p[1] for p in points) + 0.05
 
 
-def _counts(result: TrialResult, schedules: Container[str]) -> bool:
-    return result.status == COMPLETED and result.key.schedule in schedules
+def _front(points: Sequence[Reference]) -> list[Reference]:
+    kept = non_dominated(points, ["max", "min"])
+    return sorted({point for point, good in zip(points, kept, strict=True) if good})
+
+
+def _mean(points: Sequence[Reference]) -> Reference:
+    return fmean(p[0] for p in points), fmean(p[1] for p in points)
+
+
+def _counts(ask: Ask, result: TrialResult, schedules: Container[str]) -> bool:
+    """Whether the search grows by a trial: what confirms it finds no network."""
+    searched = ask.purpose != CONFIRM and result.key.schedule in schedules
+    return searched and result.status == COMPLETED
 
 
 def _point(result: TrialResult, goals: Goals, of: Objective) -> tuple[float, float] | None:

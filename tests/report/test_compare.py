@@ -230,6 +230,16 @@ def test_a_study_that_varies_training_is_of_other_schedules(tmp_path: Path) -> N
     assert any("their schedules differ" in doubt for doubt in found.doubts)
 
 
+def test_studies_of_other_limits_of_accuracy_are_not_compared(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    one, two = (front(tmp_path / name, rng) for name in "ab")
+    with StudyStore(two.folder) as store:
+        store.note(Notes(identity={"limits": [["miou", {"at_least": 0.7}]]}))
+    found = compare(one, open_study(two.folder))
+    assert not found.comparable
+    assert any("limits of accuracy differ" in doubt for doubt in found.doubts)
+
+
 def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:
     StudyStore.create(tmp_path / "a", NOTES)
     with StudyStore(tmp_path / "a") as store:

@@ -185,6 +185,10 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
             "{kind: folder, classes: 3, mapping: {0: 0}, colors: {[0, 0, 0]: 0}}",
             "1:45: data.colors: is given together with data.mapping, allowed: one of the two",
         ),
+        (
+            "{kind: folder, classes: 3, mapping: {7: 1, 0: 0}, ignore: 7}",
+            "data.ignore: 7 is a class in data.mapping",
+        ),
         ("{kind: lip, colors: {[0, 0, 0]: 0}}", "data.colors: is not a known key"),
         ("{kind: lip, max_pixels: 0}", "data.max_pixels: 0 is not an amount"),
         ("{kind: shapes, max_pixels: 9}", "data.max_pixels: is not a known key"),

@@ -48,6 +48,7 @@ BEYOND = tuple(
         r"data\.(mapping|colors|swaps)\S*: [0-9]+ is not allowed",
         r"data\.colors\.\S*: \S+ is not an integer",  # but a name of a class
         r"(names) for [0-9]+ classes",
+        r"data\.ignore: [0-9]+ is a class in data\.mapping",
         r"a class is in two pairs, or twice in one",
         r"iou\[.*\]: (class .* is not known|.* is named twice|a class is missing|is the same as)",
         r"are both accuracies",

@@ -191,7 +191,7 @@ def _pairs(page: Page) -> Figure | None:
         number = "" if place == 1 else str(place)
         for axis, path in zip(("yaxis", "xaxis"), pair.paths, strict=True):
             layout[f"{axis}{number}"] = {"type": "category", "title": {"text": plain(path, 30)}}
-        rows, columns = ([plain(level, 20) for level in own] for own in pair.levels)
+        rows, columns = map(_apart, pair.levels)
         data.append({
             "type": "heatmap", "coloraxis": "coloraxis", "x": columns, "y": rows,
             "z": [[round(value, 5) for value in row] for row in pair.table],
@@ -199,6 +199,15 @@ def _pairs(page: Page) -> Figure | None:
             "hovertemplate": "%{y} with %{x}: %{z:.2%} expected<extra></extra>",
         })  # fmt: skip
     return {"data": data, "layout": layout}
+
+
+def _apart(levels: Sequence[str]) -> list[str]:
+    """Return names of levels that fit below an axis, on which equal names are one place."""
+    names = [plain(level, 20) for level in levels]
+    return [
+        f"{place}: {name}" if names.count(name) > 1 else name
+        for place, name in enumerate(names, start=1)
+    ]
 
 
 def _effects(page: Page) -> Figure | None:
@@ -221,7 +230,7 @@ def _effects(page: Page) -> Figure | None:
 def _effect(effect: Effect, place: int, accuracy: str) -> Figure:
     number = "" if place == 1 else str(place)
     return {
-        "x": [plain(level, 20) for level in effect.levels],
+        "x": _apart(effect.levels),
         "y": [100 * added for added in effect.adds],
         "error_y": {"array": [200 * e for e in effect.errors], "color": TRIAL, "thickness": 1},
         "customdata": effect.seen,

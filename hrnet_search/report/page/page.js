@@ -171,6 +171,7 @@
       const wide = axis.low.length && axis.low[i] !== axis.high[i];
       found.push([axis.name, short(axis.values[i]) + (wide ? between(axis.low[i], axis.high[i], short) : ""), axis.condition]);
     }
+    if (!points.within[i]) found.push(["limits of accuracy", "not kept, so it is on no front"]);
     if (points.chance[i] != null) found.push([`chance of being on the front${data.oneSeed ? " (one seed)" : ""}`, chance(points.chance[i])]);
     return found;
   }
@@ -211,7 +212,7 @@
 
   // What the best network within a budget reaches on the axis shown, level until the next step.
   function staircase(axis) {
-    const rows = axis.values.flatMap((value, i) => (value == null ? [] : [i]));
+    const rows = axis.values.flatMap((value, i) => (value == null || !points.within[i] ? [] : [i]));
     rows.sort((a, b) => axis.values[a] - axis.values[b] || points.accuracy[b] - points.accuracy[a]);
     const x = [], y = [];
     for (const i of rows) {

@@ -22,6 +22,7 @@ from hrnet_search.report.page.thin import drawn as thinned
 from hrnet_search.report.summary import differences
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.trust.trials import Trial
+from hrnet_search.store.study import within_limits
 from hrnet_search.store.trial_rows import CONFIRM, Ask
 
 MOST_YAMLS = 300
@@ -55,7 +56,8 @@ class Points:
     `place` is BEATEN, MAY_BE or ON_FRONT. A config is the joined `blocks` that `yamls` lists,
     empty where it was left out. `accuracy` is the objective, with its interval; `others` are more
     accuracies, by what people call them, of which soft IoU is None where it was not kept. `in_all`
-    counts also the variants that are not drawn.
+    counts also the variants that are not drawn. `within` says that a network has every accuracy
+    that limits ask for: others are on no front, however good they are.
     """
 
     number: tuple[int, ...]
@@ -67,6 +69,7 @@ class Points:
     seeds: tuple[int, ...]
     chance: Column
     place: tuple[int, ...]
+    within: tuple[bool, ...]
     differs: tuple[str, ...]
     yamls: tuple[tuple[int, ...], ...]
     blocks: tuple[str, ...]
@@ -94,6 +97,7 @@ def points_of(
     timed = [latencies.get(int(number)) for number in variants["number"]]
     drawn = _drawn(variants, name, {*front, *candidates}, trials, timed, evidence)
     variants = variants.iloc[drawn]
+    fitting = set(within_limits(variants, goals)["number"])
     numbers = [int(n) for n in variants["number"]]
     accuracies = [float(m) for m in variants[name]]
     intervals = [evidence.accuracies.get(n) for n in numbers]
@@ -118,6 +122,7 @@ def points_of(
         seeds=tuple(int(s) for s in variants["seeds"]),
         chance=tuple(evidence.chances.get(n) for n in numbers),
         place=places,
+        within=tuple(int(n) in fitting for n in numbers),
         differs=tuple(
             differences(ask.architecture, base.architecture, (trained or {}).get(ask.key.schedule))
             if base

@@ -37,8 +37,8 @@ def verdict(found: Comparison) -> str:
     first, second = found.first.name, found.second.name
     if not found.comparable:
         return (
-            f"no verdict on the fronts of {first} and {second}: accuracies on other data, or by"
-            " another schedule, cannot be compared"
+            f"no verdict on the fronts of {first} and {second}: accuracies on other data, by"
+            " another schedule or within other limits cannot be compared"
         )
     if found.p is None or found.interval is None:
         return (

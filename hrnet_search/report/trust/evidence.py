@@ -50,16 +50,17 @@ class Evidence:
     """How far a study is to be trusted.
 
     `accuracies` and `chances` (of being on the front) are by trial number, of the front and its
-    rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how much
-    the search's own seed flatters what it put on the front, and of how many networks. `ms_doubt`
-    says why absolute latencies are uncertain, if so. `images` is how many validation images stand behind, 0
-    if none were kept; `ious` are by class. `warnings` are of the data; `versions` says that
-    trials ran under several, if so; `judged` is how many networks were judged by slices of shared
-    weights: where there are any, `ranking` is of those scores. `duels` is what they say, a sentence
-    each. `unlearned` says that many networks learned nothing, if so. `kept` is the tau of what the
-    search learned with the share of weights that trials inherited, and of how many; None where
-    they inherit nothing. `accuracy` is what people call the objective. `believed` is what all
-    networks would reach by the long schedule, None where too few were trained by it.
+    rivals; `chances` is empty where neither seeds nor images say anything. `optimism` is how
+    much the search's own seed flatters what it put on the front, and of how many networks.
+    `ms_doubt` says why absolute latencies are uncertain, if so. `images` is how many validation
+    images stand behind, 0 if none were kept; `ious` are by class. `warnings` are of the data;
+    `versions` says that trials ran under several, if so; `judged` is how many networks were
+    judged by slices of shared weights: where there are any, `ranking` is of those scores.
+    `duels` is what they say, a sentence each. `unlearned` says that many networks learned
+    nothing, if so. `kept` is the tau of what the search learned with the share of weights that
+    trials inherited, and of how many; None where they inherit nothing. `accuracy` is what
+    people call the objective. `believed` is what all networks would reach by the long schedule,
+    None where too few were trained by it.
     """
 
     noise: SeedNoise | None

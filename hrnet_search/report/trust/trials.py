@@ -10,7 +10,7 @@ import pandas as pd
 from hrnet_search.latency_rule import mean_ms
 from hrnet_search.records.accuracy import MIOU, SOFT_IOU
 from hrnet_search.records.objective import OBJECTIVES
-from hrnet_search.records.schedule import TRAINED_FIRST
+from hrnet_search.records.schedule import NO_INIT
 from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
@@ -45,16 +45,29 @@ def long_scores(
     """
     accuracy = notes.goals.accuracy.key
     long = seeds_of(trials, long_ids(notes), accuracy)
-    longest = _by_full_trainings(full, accuracy)
+    longest = _by_full_trainings([one for one in full if _is_longer(one, notes)], accuracy)
     return longest if len(longest) >= max(len(long), 1) else long
+
+
+def _is_longer(one: FullTraining, notes: Notes) -> bool:
+    """Return whether a training says what the long schedule would, and more.
+
+    It is on the study's data, longer than any schedule of the study, and from random weights: what
+    starts from others ranks likeness to what those are of.
+    """
+    own, noted = one.record.schedule.schedule, notes.schedule
+    if own.init != NO_INIT or noted is None:
+        return own.init == NO_INIT
+    longest = notes.long_schedule or noted
+    steps = max(noted.schedule.steps, longest.schedule.steps)
+    same = (own.fingerprint, own.data.classes) == (noted.schedule.fingerprint, noted.data.classes)
+    return same and own.steps > steps
 
 
 def _by_full_trainings(full: Sequence[FullTraining], accuracy: str) -> dict[str, list[float]]:
     """Return accuracies of each architecture by what most were trained by: schedule and teacher."""
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for one in full:
-        if one.record.schedule.schedule.init in TRAINED_FIRST:
-            continue  # it ranks likeness to what it started from
         final = one.results.final
         score = final.score(accuracy) if final is not None else None
         if score is not None:

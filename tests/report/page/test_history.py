@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from made_up import ask, result
 
 from hrnet_search.arch.cost import Cost
@@ -14,6 +15,7 @@ from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit
 from hrnet_search.store.growth import growth
 from hrnet_search.store.schedules import Every
+from hrnet_search.store.trial_rows import CONFIRM
 
 
 def trials(*found: TrialResult | None) -> list[Trial]:
@@ -46,6 +48,24 @@ def test_hypervolume_grows_with_the_front_and_time_with_every_trial() -> None:
     assert level.trainings == (1, 2)  # the last one says how long nothing changed
     assert growth(rows, Goals.of(["miou"]), Every()) is not None
     assert growth(rows[2:4], GOALS, Every()) is None
+
+
+def test_a_network_counts_by_the_mean_of_its_seeds_and_what_confirms_adds_none() -> None:
+    first = result(0, miou=0.5, cost=Cost(1, 100, 1))
+    lucky = result(1, miou=0.9, cost=Cost(1, 1000, 1))
+    again = replace(lucky, miou=0.3, key=replace(lucky.key, seed=1))
+    rows = trials(first, lucky, again)
+    found = growth(rows, GOALS, Every(), (0.0, 8.0))
+    assert found is not None
+    one, two, both = found.volume
+    assert one < both < two
+    mean = growth(trials(first, replace(lucky, miou=0.6)), GOALS, Every(), (0.0, 8.0))
+    assert mean is not None
+    assert both == pytest.approx(mean.volume[-1])
+    confirming = [*rows[:2], (replace(rows[2][0], purpose=CONFIRM), replace(again, miou=0.99))]
+    seen = growth(confirming, GOALS, Every(), (0.0, 8.0))
+    assert seen is not None
+    assert max(seen.volume) == two
 
 
 def test_only_trials_of_the_search_s_schedule_make_the_volume() -> None:

@@ -224,3 +224,28 @@ def test_trainings_by_another_teacher_are_other_trainings() -> None:
     taught = [trained(f"hr-{n}", 0.9, teacher) for n in range(2)]
     found = long_scores((), Notes(), [*taught, *alone])
     assert found == {"hr-0": [0.0], "hr-1": [0.1], "hr-2": [0.2]}
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({}, True),
+        ({"steps": 900}, False),  # as the long schedule, or shorter
+        ({"fingerprint": "other"}, False),
+        ({"init": "pretrained"}, False),
+        ({"data": DataSpec("shapes", 4)}, False),
+    ],
+)
+def test_trainings_in_full_stand_for_the_longest_schedule_where_they_are_it(
+    change: dict[str, Any], counts: bool
+) -> None:
+    own = Schedule(DataSpec("shapes", 3), steps=300, fingerprint="f")
+    long = replace(own, steps=900)
+    notes = Notes(schedule=NotedSchedule.of(own), long_schedule=NotedSchedule.of(long))
+    schedule = NotedSchedule.of(replace(own, **{"steps": 6000, **change}))
+    final = SimpleNamespace(score=lambda _: 0.7)
+    record = SimpleNamespace(
+        schedule=schedule, teacher=None, architecture=SimpleNamespace(id="hr-a")
+    )
+    full: Any = SimpleNamespace(record=record, results=SimpleNamespace(final=final))
+    assert long_scores((), notes, [full]) == ({"hr-a": [0.7]} if counts else {})

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -90,9 +91,10 @@ def _files(command: Sequence[str]) -> str:
     """Return a word for what is in the files that a command names; empty where it names none.
 
     With another content it is another program, whose latencies are compared with none of before.
-    What such a file starts, on a board say, is not seen.
+    Files behind the network's are what it writes, perhaps; what it starts, on a board say, is not
+    seen.
     """
-    paths = [Path(part) for part in command if part != ONNX_FILE]
+    paths = [Path(part) for part in takewhile(lambda part: ONNX_FILE not in part, command)]
     files = [path for path in paths if path.is_file()]
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     return f"files {hash_of(digests)}" if digests else ""
