@@ -19,7 +19,7 @@ from hrnet_search.errors import InputError, StudyError
 from hrnet_search.pareto import hypervolume
 from hrnet_search.records.accuracy import MIOU
 from hrnet_search.search.begin import open_store
-from hrnet_search.search.earlier import FEWEST, expectation
+from hrnet_search.search.earlier import FEWEST, expectation, learned_lines
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Axis, Floats, Points, Problem
 from hrnet_search.search.samplers import SAMPLERS
@@ -295,3 +295,8 @@ def test_what_cannot_be_learned_from_is_said_in_one_line(
     (fault,) = raised.value.faults
     assert (fault.file, fault.line) == (str(path), 8)
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_what_is_learned_from_an_objective_of_classes_is_said_by_its_name() -> None:
+    one = Learned("before", "", "/before", "iou[1]", (network(8),), (0.5,))
+    assert learned_lines([one]) == ["learning from /before: iou[1] of 1 networks"]

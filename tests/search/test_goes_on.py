@@ -311,3 +311,15 @@ def test_a_study_holds_the_schema_that_its_space_file_names(tmp_path: Path) -> N
         assert first == (MODELINE if kept else modeline)
         assert (folder / SCHEMA_FILE).exists() == kept
         (folder / SCHEMA_FILE).unlink(missing_ok=True)
+
+
+def test_two_studies_of_one_space_are_two_studies(spaces: Path, tmp_path: Path) -> None:
+    """Of one storage, or one server of runs, each has its own."""
+    path = put(spaces, SPACE)
+    ids = []
+    for name in ("one", "two"):
+        begin(path, tmp_path / name)
+        ids.append(open_study(tmp_path / name).notes.study_id)
+        begin(path, tmp_path / name)
+        assert open_study(tmp_path / name).notes.study_id == ids[-1]
+    assert len(set(ids)) == 2

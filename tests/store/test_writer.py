@@ -7,8 +7,10 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -216,3 +218,26 @@ def test_what_is_no_study_is_not_opened(study: Path, spoil: object, why: str) ->
     spoil(study)
     with pytest.raises(StudyError, match=why):
         StudyStore(study)
+
+
+def test_whoever_reads_while_a_driver_ends_does_not_keep_its_lock(study: Path) -> None:
+    """A backup, say: from this process the study would be in use until the process ends."""
+    store = StudyStore(study)
+    reading, began = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with closing(sqlite3.connect(study / "study.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT COUNT(*) FROM trials").fetchall()
+            began.set()
+            reading.wait(2.5)
+            other.execute("COMMIT")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    began.wait(10)
+    store.close()
+    reading.set()
+    reader.join()
+    assert open_study(study).outcome != "running"
+    StudyStore(study).close()

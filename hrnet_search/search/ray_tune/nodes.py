@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,6 @@ from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.search_options import HANG_S
 from hrnet_search.search.ray_tune.cluster import Cluster, Resources
 from hrnet_search.space.space import SearchSpace, costs
-from hrnet_search.store.trainings import RECORD
 
 GIB = 2**30
 
@@ -78,15 +79,15 @@ def memory_of_a_worker(space: SearchSpace, schedule: Schedule, device: str) -> i
     return max(LEAST_MEMORY, PROCESS + max(needs, default=0))
 
 
-def look(folder: str, device: str) -> tuple[tuple[str, ...], str, bool]:
-    """Look at the node that this runs on."""
+def look(sign: str, device: str) -> tuple[tuple[str, ...], str, bool]:
+    """Look at the node that this runs on, and for a file that was put down for it."""
     here = dict(versions())
     same = tuple(f"{name} {here[name]}" for name in ("hrnet-search", "python", "torch"))
     try:
         found = device_name(resolve_device(device))
     except InputError:
         found = ""
-    return same, found, any((Path(folder) / name).exists() for name in ("study.db", RECORD))
+    return same, found, bool(sign) and Path(sign).exists()
 
 
 def settle(
@@ -143,8 +144,27 @@ def _looked_at(
     gpus = _gpus_a_trial(asked, records, device)
     if gpus and not any(_has(record, "GPU") for record in records):
         raise InputError(Fault("--gpus-per-trial", gpus, "no node has a GPU", "0"))
-    nodes = [_node(cluster, record, folder, device, gpus) for record in records]
+    with _sign(folder) as sign:
+        nodes = [_node(cluster, record, sign, device, gpus) for record in records]
     return gpus, [n for n, r in zip(nodes, records, strict=True) if not gpus or _has(r, "GPU")]
+
+
+@contextmanager
+def _sign(folder: Path) -> Iterator[str]:
+    """Put down a file of a drawn name in a study's folder; yield its path, empty if it cannot be.
+
+    A copy of the study at the same path of another machine has no such file.
+    """
+    path = folder / f".seen-{secrets.token_hex(8)}"
+    try:
+        path.touch()
+    except OSError:
+        yield ""
+        return
+    try:
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _gpus_a_trial(asked: Asked, records: tuple[dict[str, Any], ...], device: str) -> float:
@@ -167,9 +187,9 @@ def _has(record: dict[str, Any], resource: str) -> bool:
     return bool(record["Resources"].get(resource, 0) > 0)
 
 
-def _node(cluster: Cluster, record: dict[str, Any], folder: Path, device: str, gpus: float) -> Node:
+def _node(cluster: Cluster, record: dict[str, Any], sign: str, device: str, gpus: float) -> Node:
     share = min(gpus, record["Resources"].get("GPU", 0.0))
-    seen = cluster.on_node(record["NodeID"], partial(look, str(folder), device), share)
+    seen = cluster.on_node(record["NodeID"], partial(look, sign, device), share)
     return Node(record["NodeID"], record["NodeManagerHostname"], *seen)
 
 

@@ -37,6 +37,7 @@ from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.latency import Latency, LatencyCondition, LatencySpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import (
+    COMPLETED,
     STOPPED,
     RungResult,
     TrialKey,
@@ -223,6 +224,16 @@ def test_a_trial_paused_at_a_rung_goes_on_to_the_last_bit(tmp_path: Path) -> Non
     assert 1 not in heard  # no step is trained twice
     one, other = (load_file(path) for path in tmp_path.glob("*/weights/*"))
     assert all(torch.equal(one[name], other[name]) for name in one | other)
+
+
+@pytest.mark.usefixtures("opened")
+def test_what_pauses_keeps_its_checkpoint_and_no_weights_beside_it(tmp_path: Path) -> None:
+    paused = replace(task(tmp_path), beside=True)
+    Worker().run(paused, lambda progress: progress.rung is None)
+    assert len(list(tmp_path.glob("checkpoints/*/*.pt"))) == 1
+    assert list(tmp_path.glob("weights/*")) == []
+    assert Worker().run(task(tmp_path), always).status == COMPLETED
+    assert len(list(tmp_path.glob("weights/*"))) == 1
 
 
 @pytest.mark.usefixtures("opened")
