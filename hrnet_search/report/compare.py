@@ -174,7 +174,8 @@ def _common_cost(first: Study, second: Study) -> tuple[str, str]:
     MACs and activations are of an image: where that is of another size, parameters.
     """
     cost_names = [[o.name for o in s.notes.goals.costs] for s in (first, second)]
-    both = [n for n in cost_names[0] if n in cost_names[1]]
+    # By the table's order, so that it is the same whichever study is named first.
+    both = [n for n in OBJECTIVES if n in cost_names[0] and n in cost_names[1]]
     name = both[0] if both else "macs"
     if OBJECTIVES[name].is_measured:
         conditions = _conditions(first) | _conditions(second)

@@ -77,7 +77,9 @@ def _beside(study: Study, found: Counter[tuple[str, str]]) -> Iterator[str]:
     base, short, slices = (_sum(found, purpose.__eq__) for purpose in BESIDE)
     if base:
         shares = bool(slices) or _shares(study.notes)
-        yield f"{'the shared weights' if shares else 'the base'} trained first"
+        name = "the shared weights" if shares else "the base"
+        (status,) = {status for status, count in base.items() if count} or {COMPLETED}
+        yield f"{name} trained first" if status == COMPLETED else f"{name}, {status}"
     if paused := short.pop(PAUSED, 0):
         yield f"{paused} paused after a short training"
     if completed := short.pop(COMPLETED, 0):

@@ -240,6 +240,16 @@ def test_studies_of_other_limits_of_accuracy_are_not_compared(tmp_path: Path) ->
     assert any("limits of accuracy differ" in doubt for doubt in found.doubts)
 
 
+def test_the_cost_is_the_same_whichever_study_is_named_first(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    one, two = (front(tmp_path / name, rng) for name in "ab")
+    for study, costs in ((one, ("params", "macs")), (two, ("macs", "params"))):
+        with StudyStore(study.folder) as store:
+            store.note(Notes(objectives=("miou", *costs)))
+    one, two = (open_study(study.folder) for study in (one, two))
+    assert compare(one, two).cost == compare(two, one).cost
+
+
 def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:
     StudyStore.create(tmp_path / "a", NOTES)
     with StudyStore(tmp_path / "a") as store:

@@ -157,7 +157,12 @@ def test_the_page_and_the_tables_say_what_was_judged(study: Study, tmp_path: Pat
     assert (page.standing.trials, page.standing.counts) == (24, (("completed", 24),))
     assert f"{page.standing.line}</p>" in page_html(page).decode()
     assert f"{NETWORKS} networks judged by slices" in page.standing.line
-    judged = {a.key.architecture: r.miou for a, r in study.trials() if a.purpose == SLICES and r}
+    signal = study.notes.signal
+    judged = {
+        a.key.architecture: r.score(signal)
+        for a, r in study.trials()
+        if a.purpose == SLICES and r is not None
+    }
     networks = {ask.number: ask.key.architecture for ask, _ in study.trials()}
     assert len(page.long_short) >= GATE
     assert all(one.short == judged[networks[one.number]] for one in page.long_short)

@@ -338,7 +338,7 @@ def _schedules(page: Page) -> Figure | None:
             "hovertemplate": "%{text}: short %{x:.2%}, long %{y:.2%}<extra></extra>",
         }],
         "layout": {
-            "height": 340, "xaxis": _percent(f"{label} by {by}"),
+            "height": 340, "xaxis": _percent(f"{plain(page.learned)} by {by}"),
             "yaxis": _percent(f"{label} by the long schedule"),
         },
     }  # fmt: skip

@@ -12,7 +12,6 @@ from hrnet_search.errors import shown
 from hrnet_search.export.member import Member, front_of
 from hrnet_search.goals import Goals
 from hrnet_search.library.writer import ConfigWriter
-from hrnet_search.records.trial import COMPLETED
 from hrnet_search.report.ablation.tables import has_soft
 from hrnet_search.report.commands import commands
 from hrnet_search.report.edges import edges_of
@@ -38,11 +37,11 @@ from hrnet_search.report.summary import differences, limit_lines
 from hrnet_search.report.trust.believed import front_and_pick
 from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.report.trust.evidence import Evidence, evidence_of
-from hrnet_search.report.trust.trials import Trial, learned_from, slices_ids
+from hrnet_search.report.trust.trials import Trial, learned_from, short_and_long, slices_ids
 from hrnet_search.store.growth import growth
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.schedules import as_they_count, long_ids, search_ids, varied_levels
+from hrnet_search.store.schedules import search_ids, varied_levels
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import trainings_of
 
@@ -102,7 +101,7 @@ def gather(study: Study) -> Page:
         choices=_choices(
             notes, by_number, _by_number(study.trained_in_each_way()), numbers, network
         ),
-        long_short=_long_short(notes, trials),
+        long_short=_long_short(study, trials),
         trainings=tuple(_trained_in_full(study, rows)),
         classes=notes.schedule.data.names if notes.schedule else (),
         preview_members=preview_members,
@@ -194,23 +193,13 @@ def _choices(
     return Choices(paths, levels, members, model, pairs)
 
 
-def _long_short(notes: Notes, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
-    both = list(_both(notes, trials))
+def _long_short(study: Study, trials: Sequence[Trial]) -> tuple[LongShort, ...]:
+    notes = study.notes
+    seen = short_and_long(trials, notes, trainings_of(study.folder, notes.study_id))
+    by = slices_ids(trials) or search_ids(notes)
+    numbers = {a.key.architecture: a.number for a, _ in reversed(trials) if a.key.schedule in by}
+    both = [LongShort(numbers[name], *scores) for name, scores in seen.items()]
     return tuple(both[i] for i in spread(len(both), MOST_BOTH))
-
-
-def _both(notes: Notes, trials: Sequence[Trial]) -> Iterator[LongShort]:
-    ids = slices_ids(trials) or search_ids(notes), long_ids(notes)
-    accuracy = notes.goals.accuracy
-    short: dict[str, tuple[int, float]] = {}
-    for ask, result in as_they_count(trials, notes):
-        seen = accuracy.of(result) if result is not None else None
-        if result is None or result.status != COMPLETED or seen is None:
-            continue
-        if ask.key.schedule in ids[0]:
-            short.setdefault(ask.key.architecture, (ask.number, seen))
-        elif ask.key.schedule in ids[1] and ask.key.architecture in short:
-            yield LongShort(*short[ask.key.architecture], seen)
 
 
 def _trained_in_full(

@@ -27,9 +27,9 @@ from hrnet_search.report.trust.trials import (
     Trial,
     costs_of,
     data_warnings,
-    long_scores,
     of_search,
     seeds_of,
+    short_and_long,
     slices_ids,
     version_warning,
 )
@@ -128,20 +128,13 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
 def _ranking(
     trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining] = ()
 ) -> Ranking | None:
-    """Return how the search's schedule ranks beside the long one, of architectures with both.
-
-    The short accuracy is the mean of the search's own seeds, as the search saw it: by its signal,
-    and by slices of shared weights where those said what is trained. The
-    long one is the accuracy that is an objective.
-    """
-    long = long_scores(trials, notes, full)
-    by = slices_ids(trials) or search_ids(notes)
-    short = seeds_of(of_search(trials), by, notes.signal)
+    """Return how the search's schedule ranks beside the long one, of architectures with both."""
+    seen = short_and_long(trials, notes, full)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
-    both = [name for name in long if name in short and macs.get(name, 0) > 0]
+    both = [name for name in seen if macs.get(name, 0) > 0]
     return rank_agreement(
-        short=np.array([np.mean(short[name]) for name in both]),
-        long=np.array([np.mean(long[name]) for name in both]),
+        short=np.array([seen[name][0] for name in both]),
+        long=np.array([seen[name][1] for name in both]),
         costs=(np.array([macs[name] for name in both]), np.array([params[name] for name in both])),
     )
 

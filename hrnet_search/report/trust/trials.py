@@ -49,6 +49,21 @@ def long_scores(
     return longest if len(longest) >= max(len(long), 1) else long
 
 
+def short_and_long(
+    trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining]
+) -> dict[str, tuple[float, float]]:
+    """Return both accuracies of each architecture that has them: what a ranking is judged by.
+
+    The short one is the mean of the search's own seeds, as the search saw it: by its signal, and by
+    slices of shared weights where those said what is trained. The long one is the accuracy that is
+    an objective, by the long schedule or by trainings in full.
+    """
+    by = slices_ids(trials) or search_ids(notes)
+    short = seeds_of(of_search(trials), by, notes.signal)
+    long = long_scores(trials, notes, full)
+    return {name: (fmean(short[name]), fmean(long[name])) for name in long if name in short}
+
+
 def _is_longer(one: FullTraining, notes: Notes) -> bool:
     """Return whether a training says what the long schedule would, and more.
 
