@@ -83,7 +83,7 @@ def test_the_command_on_the_page_begins_the_same_study_from_another_folder(
     assert main(rest) == 0
     assert list(elsewhere.iterdir()) == []
     again = open_study(project / "my studies" / "#1-again")
-    for name in ("identity", "study_id", "trials"):
+    for name in ("identity", "trials"):
         assert getattr(again.notes, name) == getattr(study.notes, name)
     columns = ["architecture", "schedule", "seed", "miou"]
     assert again.results()[columns].equals(study.results()[columns])
