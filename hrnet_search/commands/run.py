@@ -192,6 +192,7 @@ def _search(
     from hrnet_search.search.run import budget_of, search
     from hrnet_search.search.settled_plan import plan_of
     from hrnet_search.search.trials import have_ended
+    from hrnet_search.store.notes import BROKEN, Notes
     from hrnet_search.store.study import open_study
 
     # What is wrong there is said before the data are read.
@@ -229,4 +230,7 @@ def _search(
         done = counted_as_done(ended, len(paused))
         _warn_of_disk(plan, costs, done, store.folder, how, terminal)
         with driven(file, store, whole, first, terminal) as listeners:
-            return search(plan, store, listeners, terminal.say, driver, others, time)
+            brain = search(plan, store, listeners, terminal.say, driver, others, time)
+        if brain.fell_short:  # as its exit code says
+            store.note(Notes(outcome=BROKEN))
+        return brain
