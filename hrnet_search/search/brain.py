@@ -123,9 +123,8 @@ class Brain:
             self.why_ended = self.why_ended or self._in_time.why_ended(self.ended)
             if self.why_ended:
                 self._rule.conclude()
-                # What stopped for failures, or for want of time, is to go on.
-                goes_on = self._obstacle or (self._in_time.budget.bounded and self._book.running)
-                if not goes_on and not self._book.running:
+                # What stopped for failures is to go on, and so is what was cut off.
+                if not self._obstacle and not self._book.running:
                     self._kept.tidy(layers=1)
             return None
         task = task_of(self.plan, ask, self._reference_ms)
