@@ -27,8 +27,9 @@ together (Holm, 1979): each has an equal share, and what was decided hands its o
 """
 
 FUTILE_FROM = 4
-"""Pairs after which a duel ends whose pick is not ahead on average: it would hardly be shown to
-be better any more, and ending early never makes a verdict less sure."""
+"""Pairs after which a duel ends whose pick is not ahead on average, or whose pairs do not differ at
+all: it would hardly be shown to be better any more, and ending early never makes a verdict less
+sure."""
 
 ROUNDING = 1e-12
 
@@ -111,7 +112,7 @@ def _verdict(differences: Sequence[float], most: int, tail: float) -> Verdict:
         called = BETTER
     elif high < 0:
         called = WORSE
-    elif count >= most or (count >= FUTILE_FROM and mean <= 0):
+    elif count >= most or (count >= FUTILE_FROM and (mean <= 0 or low == -math.inf)):
         called = NOT_SHOWN
     else:
         called = OPEN
