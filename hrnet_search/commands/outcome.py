@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from hrnet_search.errors import ReportError, StorageLostError, briefly, clean, warn_on_stderr
 
@@ -21,22 +22,25 @@ def say(text: str) -> None:
     say_as_it_is(clean(text))
 
 
-def say_as_it_is(text: str) -> None:
-    """Print what a program reads. Raise StorageLostError if the output cannot be written."""
-    with writing_output():
-        print(text)
+def say_as_it_is(text: str, out: TextIO | None = None) -> None:
+    """Print what a program reads, to `out` if that is not what standard output is now.
+
+    Raise StorageLostError if it cannot be written.
+    """
+    with writing_output(out):
+        print(text, file=out)
 
 
 @contextmanager
-def writing_output() -> Iterator[None]:
+def writing_output(out: TextIO | None = None) -> Iterator[None]:
     """Say what it is that cannot be written: the system names no file in such an error."""
     try:
         yield
-        sys.stdout.flush()
+        (out or sys.stdout).flush()
     except BrokenPipeError:  # whoever read us has left
         raise
     except OSError as error:
-        forget_output()
+        forget_output(out)
         raise StorageLostError(f"standard output cannot be written: {error.strerror}") from error
 
 
@@ -52,9 +56,9 @@ def open_closed_outputs() -> None:
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
-def forget_output() -> None:
+def forget_output(out: TextIO | None = None) -> None:
     """Throw away what is still to be written: Python would try again, and fail, as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), (out or sys.stdout).fileno())
 
 
 def fail(error: BaseException, text: str, code: int, debug: bool) -> int:

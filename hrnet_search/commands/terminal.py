@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +77,7 @@ class Events(Terminal):
 
     def emit(self, event: str, **fields: object) -> None:
         """Print one event."""
-        with redirect_stdout(self._out):
-            say_as_it_is(event_line(event, **fields))
+        say_as_it_is(event_line(event, **fields), self._out)
 
     def say(self, text: str) -> None:
         """Tell what a person would read."""

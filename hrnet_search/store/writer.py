@@ -105,7 +105,8 @@ class StudyStore:
         if second_copy.holds_trials(folder):
             what = f"it has no {FILE}, and {second_copy.FILE} holds its trials"
             raise StudyDamagedError(
-                f"{folder}: {what}: `hrnet-search repair` of the folder brings them back"
+                f"{folder}: {what}: hrnet-search repair brings them back; another study needs"
+                " another folder"
             )
         with storage(folder):
             for name in ("", *FOLDERS):
