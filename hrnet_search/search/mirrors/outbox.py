@@ -39,6 +39,9 @@ Trial = tuple[Ask, TrialResult]
 REFUSED = "INVALID_PARAMETER_VALUE"
 """The code of an error of MLflow's by which a server says that it does not take something."""
 
+KNOWN_S = 60.0
+"""After which a mirror is asked again what it has: `sync` may have sent it some meanwhile."""
+
 RETRY_S = 60.0
 """After a failure a server is left alone this long."""
 
@@ -148,6 +151,7 @@ class Line:
         self.sent = 0
         self._name, self._mirror, self._warn = name, mirror, warn
         self._known: dict[str, str] | None = None
+        self._asked = float("-inf")
         self._not_before = float("-inf")
         self._warned = False
         self._meanwhile = f", {meanwhile}" if meanwhile else ""
@@ -157,8 +161,9 @@ class Line:
         if not again and time.monotonic() < self._not_before:
             return
         try:
-            if self._known is None:
-                self._known = self._mirror.known()
+            now = time.monotonic()
+            if self._known is None or (self.waiting and now - self._asked > KNOWN_S):
+                self._known, self._asked = self._mirror.known(), now
             while self.waiting and time.monotonic() < deadline:
                 ask, result = self.waiting[0]
                 # A trial that failed may have run again since it was sent.

@@ -372,3 +372,16 @@ def test_an_older_study_knows_its_mlflow(tmp_path: Path) -> None:
     assert places_of(open_study(folder)) == {}
     other = make_study(tmp_path / "other", auto, [])
     assert list(places_of(open_study(other))) == ["mlflow"]
+
+
+def test_what_another_has_sent_meanwhile_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sync` beside a study that runs."""
+    mirror = Flaky()
+    line = Line("mlflow", mirror, print)
+    line.push(float("inf"))
+    mirror.keys.append(str(asked(0).key))
+    monkeypatch.setattr("hrnet_search.search.mirrors.outbox.KNOWN_S", 0.0)
+    line.waiting.append((asked(0), RESULTS[0]))
+    line.push(float("inf"))
+    assert mirror.keys == [str(asked(0).key)]
+    assert not line.waiting
