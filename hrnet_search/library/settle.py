@@ -40,6 +40,10 @@ ITS_OWN = ("EXTRA_TRAIN_SET", "EXTRA_EPOCH", "EXTRA_LR", "NUM_SAMPLES")
 """Keys that a base has for its own data set alone."""
 
 
+STRIDE = 8
+"""What pascal_ctx pads the sides of validation images to multiples of."""
+
+
 class Settling:
     """The sections of a base on their way to a study's: `left` to set, `notes` of what is not.
 
@@ -143,6 +147,26 @@ class Settling:
         test.update(FLIP_TEST=False, MULTI_SCALE=False)
         for key in ("SCALE_LIST", "MODEL_FILE"):
             test.pop(key, None)
+        listed = "" if self._reader or self._added else readers.list_reader(self._data.classes)
+        if known and listed == readers.PASCAL.name:
+            self._whole_for_pascal(test, known)
+
+    def _whole_for_pascal(self, test: dict[str, Any], size: Sequence[int]) -> None:
+        """Have the reader pascal_ctx judge images of one size whole, in training and afterwards.
+
+        Of validation images it makes the *short* side BASE_SIZE, pads both sides to multiples of 8
+        and takes IMAGE_SIZE of them at random; tools/test.py then makes the long side BASE_SIZE
+        times each of SCALE_LIST.
+        """
+        short, long = min(size), max(size)
+        test["IMAGE_SIZE"] = width_height([-(-side // STRIDE) * STRIDE for side in size])
+        test["BASE_SIZE"] = short
+        if long > short:
+            test["SCALE_LIST"] = [long / short]
+        self.notes.append(
+            f"TEST judges images of {size[0]} x {size[1]} whole; of others pascal_ctx makes the"
+            f" short side {short}, and judges a part at random of those that are larger then"
+        )
 
     def _long_side(self, split: str, base: Any) -> Any:
         """Return the long side that images have before they are scaled."""

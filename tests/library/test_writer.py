@@ -103,7 +103,7 @@ def test_own_data_of_19_classes_leave_the_cityscapes_reader() -> None:
 def test_sizes_are_those_of_the_study_width_first() -> None:
     found = sections_of(OWN, crop=(128, 192))
     assert (found["TRAIN"]["IMAGE_SIZE"], found["TRAIN"]["BASE_SIZE"]) == ([192, 128], 480)
-    assert (found["TEST"]["IMAGE_SIZE"], found["TEST"]["BASE_SIZE"]) == ([480, 360], 480)
+    assert (found["TEST"]["IMAGE_SIZE"], found["TEST"]["BASE_SIZE"]) == ([480, 360], 360)
     assert (found["TRAIN"]["IGNORE_LABEL"], found["DATASET"]["NUM_CLASSES"]) == (11, 11)
     assert found["DATASET"]["ROOT"] == "/data/own/"
 
@@ -117,8 +117,22 @@ def test_sizes_that_the_study_noted_are_known_others_are_left_to_set() -> None:
     found = ConfigWriter.of(replace(notes, image_sizes=sizes)).write(NETWORK, plan.id)
     assert found.left == bare.left[:3]
     sections = parse_config(found.text).sections
-    assert (sections["TRAIN"]["BASE_SIZE"], sections["TEST"]["BASE_SIZE"]) == (400, 480)
+    assert (sections["TRAIN"]["BASE_SIZE"], sections["TEST"]["BASE_SIZE"]) == (400, 360)
     assert sections["TEST"]["IMAGE_SIZE"] == [360, 480]
+
+
+@pytest.mark.parametrize("size", [(360, 480), (480, 360), (64, 64), (375, 500)])
+def test_pascal_ctx_judges_images_of_one_size_whole(size: tuple[int, int]) -> None:
+    """As its `resize_short_length`, `rand_crop` and `multi_scale_aug` do it."""
+    test = sections_of(replace(OWN, size=size))["TEST"]
+    short, long = min(size), max(size)
+    # While it trains: the short side is BASE_SIZE, which changes nothing; padded to eights.
+    assert test["BASE_SIZE"] == short
+    padded = [-(-side // 8) * 8 for side in size]
+    assert test["IMAGE_SIZE"] == padded[::-1]
+    # Afterwards the long side is BASE_SIZE times the scale.
+    (scale,) = test.get("SCALE_LIST", [1])
+    assert int(test["BASE_SIZE"] * scale + 0.5) == long
 
 
 def test_images_of_many_sizes_have_the_long_side_that_the_library_gives_them() -> None:
@@ -190,7 +204,8 @@ def test_what_a_base_has_for_its_own_training_and_test_does_not_stay() -> None:
     assert (train["MULTI_SCALE"], train["DOWNSAMPLERATE"]) == (True, 1)
     assert train["RANDOM_BRIGHTNESS"] is False
     assert (test["FLIP_TEST"], test["MULTI_SCALE"]) == (False, False)
-    assert not {"SCALE_LIST", "MODEL_FILE"} & set(test)
+    assert test["SCALE_LIST"] == [480 / 360]
+    assert "MODEL_FILE" not in test
 
 
 def test_a_root_that_is_known_only_relatively_is_not_named() -> None:

@@ -44,14 +44,23 @@ class Loss:
         """Return what a part of a batch, its labels and a network's outputs, adds to its loss.
 
         The last output is the one that is judged. One before it, of an OCR head, counts
-        `aux_weight`, and by plain cross entropy whatever the schedule's loss is, as upstream.
+        `aux_weight`, and by cross entropy whatever the schedule's loss is, as upstream. There the
+        OHEM loss takes its sum over the pixels that count by the number of all of them.
         """
         *auxiliary, main = outputs
         loss = self(main, part) * self.share(part, whole)
         for logits in auxiliary:
             plain = metrics.cross_entropy(logits, part, self._aligned, self._weight)
-            loss = loss + self._schedule.aux_weight * plain * self._counted(part, whole)
+            loss = loss + self._schedule.aux_weight * plain * self._auxiliary(part, whole)
         return loss
+
+    def _auxiliary(self, part: Tensor, whole: Tensor) -> Tensor | float:
+        """Return what the mean of an auxiliary output over the labels that count is taken times."""
+        if self._schedule.loss != "ohem":
+            return self._counted(part, whole)
+        pixels = torch.tensor([float(whole.numel())])
+        self._ranks.add([pixels])
+        return metrics.counted(part, self._weight) / float(pixels)
 
     def share(self, part: Tensor, whole: Tensor) -> Tensor | float:
         """Return what the loss of a part of a batch counts in the mean over all its labels.

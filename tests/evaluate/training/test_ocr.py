@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from evaluate.training.test_train import DATA, RUNGS, SCHEDULE, always, equal_states, same
 from made_up import TINY
 from torch import nn
@@ -33,8 +34,9 @@ def trainer(schedule: Schedule = SCHEDULE, seed: int = 0) -> Trainer:
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "ohem"])
-def test_the_auxiliary_output_counts_by_its_weight_and_plain_cross_entropy(loss: str) -> None:
-    """With OHEM too: upstream mines the main output alone."""
+def test_the_auxiliary_output_counts_by_its_weight_and_cross_entropy(loss: str) -> None:
+    """With OHEM too: upstream mines the main output alone, and of the auxiliary one it takes the
+    mean of a map in which ignored pixels are 0 (lib/core/criterion.py, lib/core/function.py)."""
     schedule = replace(SCHEDULE, loss=loss, ohem_threshold=0.4, ohem_keep=20, aux_weight=0.3)
     generator = torch.Generator().manual_seed(0)
     aux, main = torch.randn(2, 4, 3, 8, 8, generator=generator)
@@ -42,7 +44,12 @@ def test_the_auxiliary_output_counts_by_its_weight_and_plain_cross_entropy(loss:
     labels[0, :9] = IGNORED
     weight = torch.tensor([1.0, 4.0, 0.25])
     of = Loss(schedule, weight, False)
-    expected = of(main, labels) + 0.3 * metrics.cross_entropy(aux, labels, False, weight)
+    auxiliary = metrics.cross_entropy(aux, labels, False, weight)
+    if loss == "ohem":
+        scores = metrics.upsampled(aux, labels, False)
+        each = F.cross_entropy(scores, labels, weight, ignore_index=IGNORED, reduction="none")
+        auxiliary = each.mean()
+    expected = of(main, labels) + 0.3 * auxiliary
     torch.testing.assert_close(of.of_part((aux, main), labels, labels), expected)
     assert torch.equal(of.of_part((main,), labels, labels), of(main, labels))
     if loss == "cross_entropy":
