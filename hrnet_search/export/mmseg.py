@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +137,23 @@ def config_source(member: Member, model: dict[str, Any]) -> str:
     ]
     if is_renumbered(member.data):
         lines += ["Masks hold other ids than classes: write masks of class ids, 255 is ignored."]
-    if member.architecture.has_ocr and member.schedule and member.schedule.loss == "ohem":
-        lines += ["Trained with OHEM on the OCRHead's scores; these losses take every pixel."]
+    lines += _of_training(member)
     if reasons := target_problems(MMSEG, member.architecture):
         lines += ["NOT as it was searched:", *(f"  {reason}" for reason in reasons)]
     return "".join(f"# {line}\n" for line in lines) + f"model = {_source(model, 0)}\n"
+
+
+def _of_training(member: Member) -> Iterator[str]:
+    """Yield what these losses, and a pipeline, do not do of how the network was trained."""
+    schedule = member.schedule
+    if schedule and schedule.loss == "ohem":
+        scores = " on the OCRHead's scores" if member.architecture.has_ocr else ""
+        yield f"Trained with OHEM{scores}; these losses take every pixel."
+    if schedule and schedule.class_weights != "none":
+        yield f"Trained with class weights, {schedule.class_weights}; these losses have none."
+    if member.data.swaps:
+        pairs = ", ".join(f"{one} and {other}" for one, other in member.data.swaps)
+        yield f"Classes that trade places in a mirror: {pairs}; RandomFlip does not exchange them."
 
 
 def tensor_problems(text: str, tensors: Mapping[str, Tensor]) -> list[str]:

@@ -128,6 +128,10 @@ OCR_CHECKS: dict[str, Check] = {
 """Those that are others with an OCR head."""
 
 
+AS_STORED = ("pascal-context-60", "lip")
+"""Data of the library whose reader takes ids as they are stored: the loss ignores IGNORE_LABEL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a config asks of the official trainer: a schedule but for its steps, which are
@@ -254,7 +258,10 @@ class Values:
         """
         kind = f"pascal-context-{classes}" if reader == "pascal_ctx" else reader
         spec = PRESETS[kind].spec if kind in PRESETS else None
-        if spec is None or spec.classes != classes:
+        ignore = self["TRAIN.IGNORE_LABEL"]
+        # Of published ones it is 255, or no label at all; what is another is of own data.
+        other = spec and kind in AS_STORED and _whole(ignore) and ignore != spec.ignore
+        if spec is None or spec.classes != classes or other:
             spec = self._own_data(classes)
         if reader == "lip" and bounds_of("crop").holds(self["TRAIN.IMAGE_SIZE"]):
             height, width = self.crop

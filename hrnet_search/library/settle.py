@@ -24,6 +24,7 @@ from hrnet_search.library.keys import (
     width_height,
 )
 from hrnet_search.library.readers import Reader
+from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import IGNORED, DataSpec
 from hrnet_search.records.schedule import Schedule
 
@@ -106,6 +107,14 @@ class Settling:
         """Name the data set's own reader; a base of the same one knows where its lists lie."""
         if not self._same:
             self._read_by(reader.name, _root(self._data) or "data/", reader.lists)
+        own, preset = self._data, PRESETS[self._data.kind].spec
+        splits = [(spec.train, spec.val, spec.val_fraction) for spec in (own, preset)]
+        if splits[0] != splits[1]:
+            self.left += [f"DATASET.{key}" for key in ("TRAIN_SET", "TEST_SET")]
+            self.notes.append(
+                "the lists are those of the whole data set; the study was trained on other"
+                " images, or judged on others"
+            )
         if reader is readers.PASCAL:
             self.notes.append(
                 "branch HRNet-OCR takes TRAIN_SET and TEST_SET as lists of 'IMAGE MASK' below"
@@ -254,7 +263,8 @@ def _of_lists(name: str) -> Iterator[str]:
     )
     yield (
         "ROOT is put before the names of the lists and of all files; a line of a list is 'IMAGE"
-        " MASK'; TEST_SET has 'val' in its name, TRAIN_SET has not"
+        " MASK'; TEST_SET has 'val' in its name, TRAIN_SET has not; masks are of one channel of 8"
+        " bits, of others the reader makes other ids"
     )
     if name == "lip":
         yield (
@@ -278,6 +288,17 @@ def _data_not_carried(data: DataSpec) -> Iterator[str]:
         yield (
             f"masks hold other ids than classes (data.mapping, data.colors): write masks of ids 0"
             f" to {data.classes - 1}, and {IGNORED} for what is ignored"
+        )
+    elif data.ignore not in dict(data.mapping) and data.ignore != readers.ignored_label(data):
+        yield (
+            f"IGNORE_LABEL is {readers.ignored_label(data)}: where masks hold {data.ignore} too,"
+            " which the study ignored, write that in its place"
+        )
+    if data.size and data.kind not in ("shapes", "lip"):
+        height, width = data.size
+        yield (
+            f"the study resized images to {height} x {width}, whatever their ratio; the library"
+            " keeps it"
         )
     if (data.mean, data.std) != (PLAIN.data.mean, PLAIN.data.std):
         yield "the library normalises with ImageNet's mean and std, the study with its own"

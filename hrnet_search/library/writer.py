@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hrnet_search.arch.architecture import Architecture
@@ -17,7 +17,7 @@ from hrnet_search.arch.hrnet_yaml import (
 from hrnet_search.errors import shown
 from hrnet_search.library.settle import Settling, Sizes
 from hrnet_search.records.data_spec import DataSpec
-from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.schedule import NO_INIT, Schedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import noted_schedules
 
@@ -70,7 +70,7 @@ class ConfigWriter:
         known = self.schedules.get(schedule)
         if architecture.has_ocr and known:
             sections["LOSS"]["BALANCE_WEIGHTS"] = [known.aux_weight, 1]
-        left, notes = tuple(settling.left), tuple(settling.notes)
+        left, notes = tuple(settling.left), (*settling.notes, *_start(base, architecture, known))
         text = config_text(
             architecture, Config(base.architecture, sections), _head(data, left, notes)
         )
@@ -81,6 +81,17 @@ class ConfigWriter:
         found = self.schedules.get(schedule)
         known = (s.data for s in self.schedules.values() if s.data != UNKNOWN)
         return found.data if found else next(known, UNKNOWN)
+
+
+def _start(base: Config, network: Architecture, schedule: Schedule | None) -> Iterator[str]:
+    """Yield that a network starts from other weights than it had in the study, if so."""
+    weights = str((base.sections.get("MODEL") or {}).get("PRETRAINED") or "")
+    same = base.architecture is not None and base.architecture.id == network.id
+    if schedule and schedule.init == NO_INIT and weights and same:
+        yield (
+            f"MODEL.PRETRAINED is {shown(weights)}, the base's: in the study it started from random"
+            " weights, and so do the configs of all its other networks"
+        )
 
 
 def _head(data: DataSpec, left: tuple[str, ...], notes: tuple[str, ...]) -> list[str]:

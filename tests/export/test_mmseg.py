@@ -227,6 +227,15 @@ def test_the_ignored_label_and_the_crop_are_the_studys(make_member: MakeMember) 
     assert "size_divisor" not in model["data_preprocessor"]  # it stops on both
 
 
+def test_what_its_losses_and_flips_do_not_do_is_said(make_member: MakeMember) -> None:
+    data = DataSpec("folder", 5, swaps=((1, 2),))
+    schedule = Schedule(data, loss="ohem", class_weights="balanced", crop=(64, 96))
+    member = make_member(PLAIN, weights=False, schedule=schedule)
+    source = config_source(member, model_config(member))
+    for said in ("with OHEM; these losses", "class weights, balanced", "mirror: 1 and 2;"):
+        assert said in source
+
+
 def test_tensors_that_are_not_the_configs_are_found(make_member: MakeMember) -> None:
     member = make_member(PLAIN, weights=False)
     text = config_source(member, model_config(member))

@@ -28,6 +28,7 @@ from hrnet_search.library.keys import CITYSCAPES_WEIGHTS
 from hrnet_search.library.schedule import Asked, asked_by, official_rule
 from hrnet_search.library.settle import Settling
 from hrnet_search.net.hrnet import build
+from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import IGNORED, DataSpec, Split
 from hrnet_search.records.schedule import Schedule
 
@@ -326,6 +327,17 @@ def test_own_data_are_read_by_lists_with_ids_as_they_are_stored() -> None:
     assert data == replace(
         DataSpec("folder", 5, ignore=11), train=Split("", "", "a.lst"), val=Split("", "", "val.lst")
     )
+
+
+@pytest.mark.parametrize(("reader", "classes"), [("pascal_ctx", 60), ("lip", 20)])
+def test_the_loss_ignores_the_label_that_a_config_says(reader: str, classes: int) -> None:
+    """Where ids are taken as stored; -1, the library's default, ignores nothing that is there."""
+    given = {"DATASET.DATASET": reader, "DATASET.NUM_CLASSES": classes}
+    own = asked({**given, "TRAIN.IGNORE_LABEL": 7}).schedule.data
+    assert (own.kind, own.ignore, own.names) == ("folder", 7, ())
+    for label in (255, -1):
+        data = asked({**given, "TRAIN.IGNORE_LABEL": label}).schedule.data
+        assert (data.kind in PRESETS, data.ignore) == (True, 255)
 
 
 def test_what_settle_writes_is_read_back() -> None:

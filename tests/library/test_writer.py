@@ -135,6 +135,27 @@ def test_pascal_ctx_judges_images_of_one_size_whole(size: tuple[int, int]) -> No
     assert int(test["BASE_SIZE"] * scale + 0.5) == long
 
 
+def test_what_of_the_data_the_library_sees_otherwise_is_said() -> None:
+    _, left, notes = written(replace(PRESETS["cityscapes"].spec, val_fraction=0.5))
+    assert left == ("DATASET.TRAIN_SET", "DATASET.TEST_SET")
+    assert "the lists are those of the whole data set" in notes
+    assert written(PRESETS["cityscapes"].spec)[1] == ()
+    two = written(replace(OWN, ignore=255, mapping=((0, 0), (3, IGNORED))))[2]
+    assert "IGNORE_LABEL is 3: where masks hold 255 too" in two
+    assert "where masks hold" not in written(OWN)[2]
+    assert "resized images to 360 x 480, whatever their ratio" in two
+    assert "masks are of one channel of 8 bits" in two
+
+
+def test_a_network_that_starts_otherwise_than_in_the_study_is_said() -> None:
+    base = cityscapes_sections()
+    base["MODEL"] = {"PRETRAINED": "pretrained_models/hrnet.pth"}
+    said = "in the study it started from random weights"
+    assert said in written(OWN, base)[2]
+    assert said not in written(OWN, base, init="pretrained")[2]
+    assert said not in written(OWN)[2]
+
+
 def test_images_of_many_sizes_have_the_long_side_that_the_library_gives_them() -> None:
     found = sections_of(PRESETS["ade20k"].spec, crop=(512, 512))
     assert (found["TRAIN"]["BASE_SIZE"], found["TEST"]["BASE_SIZE"]) == (520, 520)
