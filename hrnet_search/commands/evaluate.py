@@ -147,10 +147,10 @@ def _judged(
     require_batch(batch)
     from hrnet_search.search.identity import kept_contents
 
-    model, schedule, protocol = _opened(asked, weights, which)
+    model, schedule, protocol, notes = _opened(asked, weights, which)
     own = Path(asked.source).is_dir()
     begun = kept_contents(Path(asked.source)) if own else ()
-    return judge(model, schedule, protocol_with(how, protocol), batch, boundary, begun)
+    return judge(model, schedule, protocol_with(how, protocol), batch, boundary, begun, notes)
 
 
 def require_batch(batch: int | None) -> None:
@@ -162,10 +162,17 @@ def require_batch(batch: int | None) -> None:
         raise InputError(faults)
 
 
+JUDGED_BY = ("TEST.NUM_SAMPLES", "TEST.OUTPUT_INDEX", "DATASET.", "ALIGN_CORNERS")
+"""Keys of a config that a judgement goes by; others are of its training."""
+
+
 def _opened(
     asked: Asked, weights: str | None, which: str | None
-) -> tuple[Model, Schedule, Protocol]:
-    """Return what judges, on which data, and how unless it is asked for otherwise."""
+) -> tuple[Model, Schedule, Protocol, tuple[str, ...]]:
+    """Return what judges, on which data, and how unless it is asked for otherwise.
+
+    And what is to be said of how a config is judged.
+    """
     from hrnet_search.evaluate.inference import Protocol
     from hrnet_search.store.kept import no_weights, weights_path
     from hrnet_search.store.trainings import is_training
@@ -178,19 +185,20 @@ def _opened(
     if is_training(asked.source):
         _require_plain(asked)
         model = of_training(asked.source, best_or_last, asked.device, file)
-        return model, with_root(model.schedule, asked.data_root), Protocol()
+        return model, with_root(model.schedule, asked.data_root), Protocol(), ()
     start = start_of(asked)
     if is_study(asked.source):
         folder, key = Path(asked.source), start.origin["key"]
         path = file or weights_path(folder, key)
         if file is None and not path.is_file():
             raise no_weights(folder, key)
-        return of_start(start, path, asked.device), start.schedule, Protocol()
+        return of_start(start, path, asked.device), start.schedule, Protocol(), ()
     if file is None:
         wrong, allowed = "a config has no weights", "--weights FILE"
         raise InputError(Fault("--weights", None, wrong, allowed, asked.source))
     protocol = Protocol() if asked.data else protocol_of(rule_of(start))
-    return of_start(start, file, asked.device), start.schedule, protocol
+    said = tuple(note for note in start.notes if any(word in note for word in JUDGED_BY))
+    return of_start(start, file, asked.device), start.schedule, protocol, said
 
 
 def chosen(which: str | None, source: str, weights: str | None = None) -> str:

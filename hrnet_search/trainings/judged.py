@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,10 +152,12 @@ def judge(
     batch: int | None,
     boundary: bool,
     begun: Contents = (),
+    notes: Sequence[str] = (),
 ) -> Judged:
     """Judge a model on the validation images of a schedule's data.
 
-    `begun` is what the files held that it was trained and judged on, if that is known. Raise
+    `begun` is what the files held that it was trained and judged on, if that is known, `notes` what
+    there is to say of how it is judged. Raise
     DataError for data that are wrong, InputError for a model of other classes.
     """
     data = schedule.data
@@ -173,8 +175,8 @@ def judge(
         boundary,
     )
     figures, intervals = figures_of(found.confusions), intervals_of(found.confusions)
-    notes = tuple(_other_images(begun, data))
-    return Judged(model.what, data, protocol, found, figures, intervals, model.line, notes)
+    said = (*notes, *_other_images(begun, data))
+    return Judged(model.what, data, protocol, found, figures, intervals, model.line, said)
 
 
 def _other_images(begun: Contents, data: DataSpec) -> Iterator[str]:

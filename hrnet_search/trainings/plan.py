@@ -202,6 +202,8 @@ def _with_asked(schedule: Schedule, start: Start, asked: Overrides) -> tuple[Sch
         schedule = _from_shared(schedule, start, asked)
     elif asked.init is not None:
         init = asked.init
+        if init == NO_INIT and asked.lr is None:
+            schedule = schedule.from_scratch()  # whose rate is not that of what inherits
         path = "" if init in (NO_INIT, PRETRAINED_INIT) else str(absolute(init))
         schedule = replace(schedule, init=init, init_path=path, init_fingerprint="")
     return _initial(schedule, start)
@@ -292,7 +294,7 @@ def _check_parts(schedule: Schedule, start: Start) -> None:
 
 def _rungs(steps: int, epoch: int, most: int) -> tuple[int, ...]:
     """Return after which steps a training is judged: at ends of epochs, and at its own."""
-    epochs = steps // epoch
+    epochs = -(-steps // epoch)  # the last one may not be whole
     every = epoch * max(1, -(-epochs // most))
     return (*range(every, steps, every), steps)
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from made_up import network
 from safetensors.torch import load_file
 from small_configs import write_files
@@ -104,6 +105,20 @@ def test_weights_that_say_they_are_of_other_images_are_not_judged_on_these(
     assert main(["evaluate", str(trained), "--weights", str(weights)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_what_is_to_be_said_of_how_a_config_is_judged_is(trained: Path, tmp_path: Path) -> None:
+    """What its training alone goes by is not."""
+    config, space = write_files(tmp_path)
+    sections = yaml.safe_load(config.read_text())
+    sections.setdefault("TEST", {})["NUM_SAMPLES"] = 1
+    sections["TRAIN"]["RANDOM_BRIGHTNESS_SHIFT_VALUE"] = 7
+    sections["TRAIN"]["FREEZE_LAYERS"] = "conv1"
+    config.write_text(yaml.safe_dump(sections))
+    found = hrnet_search.evaluate(config, weights_file(trained, "last"), data=space)
+    notes = " ".join(found.plain()["notes"])
+    assert "TEST.NUM_SAMPLES: 1: not obeyed" in notes
+    assert "FREEZE_LAYERS" not in notes
 
 
 def test_the_protocol_of_a_config_is_that_of_its_reader() -> None:

@@ -459,6 +459,8 @@ def test_epochs_are_whole_batches_and_judged_at_their_ends(config: Path, space: 
         (Overrides(batch=5, crop=(64, 64), epochs=4), 8, (2, 4, 6, 8)),
         (Overrides(batch=5, crop=(64, 64), epochs=4, judged=2), 8, (4, 8)),
         (Overrides(batch=5, crop=(64, 64), steps=5, judged=9), 5, (2, 4, 5)),
+        (Overrides(batch=5, crop=(64, 64), steps=3, judged=1), 3, (3,)),
+        (Overrides(batch=5, crop=(64, 64), steps=5, judged=2), 5, (4, 5)),
         (Overrides(batch=12, crop=(64, 64)), start.epochs, None),
     ):
         record = plan_of(start, asked).record
@@ -544,6 +546,13 @@ def test_a_pick_starts_from_its_slices_at_the_rate_of_what_inherits(
     assert again[again.index("--init") + 1] == "shared"
     faster = plan_of(start, Overrides(steps=2, init="shared", lr=0.03))
     assert faster.record.schedule.schedule.lr == 0.03
+    # From random weights again: at the rate that is not of what inherits.
+    inherits = replace(known, lr=0.002, init_lr=0.005)
+    for asked, lr in ((None, 0.005), (0.03, 0.03)):
+        fresh = plan_of(
+            replace(start, schedule=inherits), Overrides(steps=2, init="none", lr=asked)
+        ).record.schedule.schedule
+        assert (fresh.init, fresh.lr) == ("none", lr)
     found = hrnet_search.train(
         study, tmp_path / "t", trial=1, init="shared", steps=2, judged=1, mlflow="off"
     )
