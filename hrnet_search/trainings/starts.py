@@ -18,7 +18,7 @@ from hrnet_search.library.schedule import OWN, OfficialRule, Values, asked_by, o
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.paths import absolute, is_file
 from hrnet_search.presets import PRESETS
-from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.records.data_spec import DataSpec, Split
 from hrnet_search.records.schedule import PRETRAINED_INIT, Schedule
 from hrnet_search.report.pick import picked_trial
 from hrnet_search.space.load import load_space_file
@@ -157,7 +157,7 @@ def _placed(spec: DataSpec, config: Config, data_root: str | None) -> tuple[Data
         if path is None:
             continue
         if is_file(path):
-            spec = _begun_at(spec, path)
+            spec = _begun_at(spec, split, path)
             continue
         if spec.kind == OWN:
             continue  # who opens the data says which list is missing
@@ -172,19 +172,27 @@ def _placed(spec: DataSpec, config: Config, data_root: str | None) -> tuple[Data
     return spec, notes
 
 
-def _begun_at(spec: DataSpec, path: Path) -> DataSpec:
-    """Return data whose lists begin at the root where their first line does, as the library's."""
-    if not spec.home or home_of(spec) == Path(spec.root):
-        return spec
+def _begun_at(spec: DataSpec, split: str, path: Path) -> DataSpec:
+    """Return data whose lists begin where their first line does: at the root, as the library's.
+
+    Branch HRNet-OCR joins ROOT and the line; older ones put a folder of the data set between.
+    """
+    own: Split = getattr(spec, split)
     try:
         with path.open(encoding="utf-8-sig") as lines:
             first = next((line.split()[0] for line in lines if line.strip()), "")
     except (OSError, ValueError):  # who opens the data says what is wrong with it
         return spec
-    below_home, below_root = (
-        is_file(folder / first) for folder in (home_of(spec), Path(spec.root))
-    )
-    return replace(spec, home="") if below_root and not below_home else spec
+    root, home = Path(spec.root), home_of(spec)
+    if not first or is_file(home / own.images / first):
+        return spec
+    if is_file(root / own.images / first):
+        return replace(spec, home="")
+    if is_file(root / first):
+        plain = replace(own, images="", masks="")
+        spec = replace(spec, home="")
+        return replace(spec, train=plain) if split == "train" else replace(spec, val=plain)
+    return spec
 
 
 def _root(config: Config, data_root: str | None) -> Path:

@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import miniature
+import numpy as np
 import pytest
 import torch
+import yaml
 from made_up import NOTES, TINY, network, result
+from PIL import Image
 from safetensors.numpy import load_file
 from small_configs import BRIEF, tiny_command
 
 import hrnet_search
 from hrnet_search.arch.hrnet_yaml import config_text, parse_config
 from hrnet_search.cli import main
+from hrnet_search.data.dataset import inventory_of
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.training.attempts import start_network
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
@@ -396,6 +400,34 @@ def test_pretrained_weights_that_are_not_there_end_it_before_it_begins(
     assert schedule.init == "pretrained"
     assert len(schedule.init_fingerprint) == 12
     assert any(str(weights) in line for line in plan.lines)
+
+
+@pytest.mark.parametrize(
+    ("reader", "classes"), [("pascal_ctx", 59), ("pascal_ctx", 60), ("lip", 20), ("ade20k", 150)]
+)
+def test_lines_of_a_list_begin_at_root_as_in_the_library(
+    reader: str, classes: int, tmp_path: Path
+) -> None:
+    """`os.path.join(self.root, line)` of every reader of branch HRNet-OCR."""
+    for split in ("train", "val"):
+        lines = []
+        for folder in ("img", "ann"):
+            (tmp_path / folder / split).mkdir(parents=True)
+            for number in range(2):
+                pixels = np.full((40, 40), 7 + number, dtype=np.uint8)
+                picture = Image.fromarray(pixels)
+                picture = picture.convert("RGB") if folder == "img" else picture
+                picture.save(tmp_path / folder / split / f"{number}.png")
+        lines = [f"img/{split}/{n}.png ann/{split}/{n}.png" for n in range(2)]
+        (tmp_path / f"{split}.lst").write_text("\n".join(lines))
+    sections = yaml.safe_load(config_text(TINY))
+    lists = {"TRAIN_SET": "train.lst", "TEST_SET": "val.lst"}
+    sections["DATASET"].update(DATASET=reader, NUM_CLASSES=classes, ROOT=f"{tmp_path}/", **lists)
+    sections["TRAIN"].update(IMAGE_SIZE=[32, 32], BASE_SIZE=40)
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(sections))
+    data = of_config(str(tmp_path / "c.yaml"), None, None).schedule.data
+    inventory = inventory_of(data)
+    assert (inventory.train.images, inventory.val.images) == (2, 2)
 
 
 def test_of_lists_that_are_not_there_the_data_sets_own_folders_are_read(tmp_path: Path) -> None:
