@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
-from torch import Tensor
+from torch import Size, Tensor
 
 from hrnet_search.arch.architecture import OCR, PLAIN
 from hrnet_search.errors import listed, shown
@@ -78,8 +78,9 @@ def hrnet_tensors(content: object) -> Found:
         raise NotWeightsError(f"holds no state dict: it is {_described(content)}", SAVE_TENSORS)
     trunks = [(under, tensors) for under, tensors in found if _trunks(tensors)]
     # Not every trainer averages the statistics of batch norm: what is not whole is not a choice.
-    most = max(_size(tensors) for _, tensors in trunks or found)
-    under, tensors = next(one for one in trunks or found if _size(one[1]) == most)
+    first = (trunks or found)[0]
+    same = [one for one in trunks or found if _holds(one[1], first[1])]
+    under, tensors = max(same, key=lambda one: _size(one[1]))
     notes = [f"{other} is there too" for other, _ in trunks if other != under]
     return _bare(tensors, under, notes)
 
@@ -105,9 +106,24 @@ def _trunks(tensors: Tensors) -> list[str]:
 
 
 def _size(tensors: Tensors) -> int:
-    """Return how many tensors the network has, without what else is among them."""
+    """Return how many tensors the network has, without what else is among them, or may be gone."""
+    return len(_own(tensors))
+
+
+def _holds(tensors: Tensors, others: Tensors) -> bool:
+    """Return whether a state dict is of the same network as another, and has all that it has."""
+    here = _own(tensors)
+    return all(name in here and here[name] == shape for name, shape in _own(others).items())
+
+
+def _own(tensors: Tensors) -> dict[str, Size]:
+    """Return the shapes of a network's tensors by their names, but for counts of batches."""
     prefix = next(iter(_trunks(tensors)), "")
-    return sum(name.startswith(prefix) for name in tensors)
+    return {
+        name.removeprefix(prefix): tensor.shape
+        for name, tensor in tensors.items()
+        if name.startswith(prefix) and not name.endswith("num_batches_tracked")
+    }
 
 
 def _bare(tensors: Tensors, under: str, notes: list[str]) -> Found:

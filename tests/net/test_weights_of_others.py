@@ -130,6 +130,13 @@ def test_averaged_weights_come_first_as_in_timm(tmp_path: Path) -> None:
     # Averages of parameters alone are not a network: batch norm's statistics are missing.
     part = {name: t for name, t in averaged.items() if "running" not in name}
     assert_whole(saved({"state_dict": raw, "ema": part}, tmp_path / "v.pth"), raw)
+    counts = {name: t for name, t in averaged.items() if not name.endswith("num_batches_tracked")}
+    path = saved({"state_dict": raw, "ema": counts}, tmp_path / "u.pth")
+    assert "state_dict is there too" in str(assert_whole(path, averaged))
+    larger = {name: torch.cat([t, t]) if t.dim() else t for name, t in raw.items()}
+    larger |= {f"stage4.9.{name}": t for name, t in raw.items()}
+    path = saved({"state_dict": raw, "teacher": larger}, tmp_path / "t.pth")
+    assert "teacher is there too" in str(assert_whole(path, raw))
 
 
 class Colour(enum.Enum):
