@@ -19,6 +19,7 @@ from hrnet_search.report.page.render import page_html
 from hrnet_search.report.page.training import gather_training, training_html
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.search.mirrors.mlflow_training import send_training
+from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import (
     Teacher,
     read_curve,
@@ -145,6 +146,9 @@ def test_a_study_shows_its_trainings_and_ranks_by_the_longest(
     before = evidence_of(study)
     assert before.ranking is None
     record, results = read_record(trained), read_results(trained)
+    assert study.notes.schedule is not None
+    longer = replace(study.notes.schedule.schedule, steps=10**5)
+    record = replace(record, schedule=NotedSchedule.of(longer))
     rows = study.variants().to_dict("records")
     networks = {ask.number: ask.architecture for ask, _ in study.trials()}
     for place, row in enumerate(rows):

@@ -228,7 +228,7 @@ def test_several_workers_never_overshoot_and_wait_before_confirming(tmp_path: Pa
             done = running.pop(0)
             brain.tell(done.number, run_made_up(done, lambda _: True))
     assert most == 8
-    assert confirming_at_once > 4
+    assert confirming_at_once >= 4  # the first two pairs of a duel, at least
     confirmed, whole = seconds(tmp_path)
     assert confirmed <= 0.4 * whole + 1e-6
     assert len(open_study(tmp_path).results()) == 60
