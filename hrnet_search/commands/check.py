@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from hrnet_search.commands.space_file import (
     seen,
     study_folder,
 )
-from hrnet_search.errors import HrnetSearchError, InputError, first_line
+from hrnet_search.errors import HrnetSearchError, InputError, first_line, shown
 
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
@@ -174,6 +175,9 @@ def latency_advice(file: SpaceFile) -> Iterator[str]:
     except InputError as error:
         for fault in error.faults:
             yield f"{fault}; a run is refused on this machine"
+    program = next(iter(file.latency.command), "")
+    if program and shutil.which(program) is None:
+        yield f"latency.command: {shown(program)} is no program here: no latency can be measured"
 
 
 def warmup_advice(schedule: Schedule) -> Iterator[str]:

@@ -84,11 +84,10 @@ def compare(first: Study, second: Study) -> Comparison:
     whether searching again would. Raises InputError for a study without a front.
     """
     cost, condition = _common_cost(first, second)
-    # The same images for both, but seeds of its own for each.
+    # The same images for both, but seeds of its own for each, whichever is named first.
     accuracy = _common_accuracy(first, second)
-    sides = [
-        front_accuracy(study, cost, seed, accuracy) for seed, study in enumerate((first, second))
-    ]
+    order = sorted((first, second), key=lambda study: str(study.folder))
+    sides = [front_accuracy(study, cost, order.index(study), accuracy) for study in (first, second)]
     for study, side in zip((first, second), sides, strict=True):
         if not side.numbers:
             wrong = "has no front yet: no trial has completed"

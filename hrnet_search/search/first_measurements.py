@@ -28,17 +28,24 @@ Say = Callable[[str], None]
 
 
 def frozen_reference(
-    store: StudyStore, device: str, check: Callable[[], AACheck], say: Say
+    store: StudyStore, device: str, check: Callable[[], AACheck], say: Say, program: str = ""
 ) -> float:
     """Return the reference network's latency in ms, measured once in the life of a study.
 
-    `check` is the A/A check. Raise StudyError on another kind of device than the first time.
+    `check` is the A/A check, `program` a word for what is in the files of a command that measures.
+    Raise StudyError on another kind of device than the first time, or with another program.
     """
     notes = store.notes()
     if notes.reference_ms is not None:
         if notes.device != device:
             wrong = f"was measured on {notes.device}, this device is {device}"
             raise StudyError(Fault("latency", device, wrong, "the same kind of device"))
+        before = notes.aa_check.condition.version if notes.aa_check else ""
+        if program and before and program != before:
+            wrong = "its files were edited since the study measured its first latency by them"
+            raise StudyError(
+                Fault("latency.command", None, wrong, "them as they were, or a new study")
+            )
         return notes.reference_ms
     say(f"measuring the reference network on {device}")
     found = check()

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import counted
+from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.kept import latency_of
 from hrnet_search.evaluate.latency.reference import settled_check
 from hrnet_search.evaluate.machine.devices import device_name, resolve_device
@@ -134,7 +135,8 @@ def reference_of(
     """Return the reference network's latency in ms, measured once in the life of a study."""
     device = driver.call(partial(_device_name, latency.device))
     check = partial(_alone, latency.device, partial(settled_check, latency, classes=classes))
-    return frozen_reference(store, device, lambda: driver.call(check), say)
+    program = driver.call(partial(_program, latency)) if latency.command else ""
+    return frozen_reference(store, device, lambda: driver.call(check), say, program)
 
 
 def _alone(device: str, measure: Callable[[], T]) -> T:
@@ -147,6 +149,10 @@ def _measured(
     architecture: Architecture, spec: LatencySpec, reference: float, classes: int
 ) -> Latency:
     return latency_of(build(architecture, classes), spec, reference, classes=classes)
+
+
+def _program(latency: LatencySpec) -> str:
+    return resolve(latency).condition.version
 
 
 def _device_name(asked: str) -> str:

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 HOUR = 3600.0
+OVER = 1.05
+"""Times a budget that a study may have taken by its last step alone."""
+
 NOTED_S = 30.0
 """Seconds between two notes of what is spent: so much of each trial is lost to a kill."""
 
@@ -140,6 +143,8 @@ class TimeBudget:
         self._now = now
 
     def __str__(self) -> str:
+        if self.spent > OVER * self.total:  # fewer are asked for now than were before
+            return f"{self.spent / HOUR:.3g} device-hours, more than the {self.hours:g} asked for"
         left = max(0.0, self.total - self.spent)
         rest = f"nothing more would end in the {spelt(left)} that are left" if left else "all spent"
         return f"{self.hours:g} device-hours, {rest}"

@@ -13,8 +13,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hrnet_search.errors import StudyDamagedError
 from hrnet_search.files import append_only, free_name, write_whole
 from hrnet_search.records.trial import COMPLETED
+from hrnet_search.store.tables import FILE as STUDY_FILE
 from hrnet_search.store.tables import META, RUNGS, TRIALS, Row, Table, checksum
 from hrnet_search.store.trial_rows import FINISHED, STATUS
 
@@ -43,6 +45,14 @@ def append(folder: Path, rows: Rows) -> None:
 def holds_trials(folder: Path) -> bool:
     """Return whether the copy holds a trial."""
     return any(table is TRIALS for table, _ in read(folder))
+
+
+def without_database(folder: Path) -> StudyDamagedError:
+    """Return the error for a study whose trials the copy alone still holds."""
+    what = f"{folder}: it has no {STUDY_FILE}, and {FILE} holds its trials"
+    return StudyDamagedError(
+        f"{what}: hrnet-search repair brings them back; another study needs another folder"
+    )
 
 
 def damaged_lines(folder: Path) -> int:

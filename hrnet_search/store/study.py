@@ -21,6 +21,7 @@ from hrnet_search.paths import absolute
 from hrnet_search.records.accuracy import MIOU_INT8, SOFT_IOU
 from hrnet_search.records.objective import PLAIN, Objective, objective
 from hrnet_search.records.trial import COMPLETED, KEPT, PAUSED, TrialResult
+from hrnet_search.store import second_copy
 from hrnet_search.store.database import not_a_study, reading
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.notes import DONE, INTERRUPTED, RUNNING, Notes, redacted_notes
@@ -60,6 +61,8 @@ class Study:
         if not self.folder.is_dir():
             raise not_a_study(self.folder, "there is no such folder")
         if not (self.folder / FILE).is_file():
+            if second_copy.holds_trials(self.folder):
+                raise second_copy.without_database(self.folder)
             raise not_a_study(self.folder, f"it has no {FILE}")
         self._ended: dict[int, tuple[Row, tuple[Ask, TrialResult]]] = {}
         self._noted: tuple[dict[str, str], Notes] = {}, Notes()

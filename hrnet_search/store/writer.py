@@ -14,7 +14,6 @@ from types import TracebackType
 from hrnet_search.errors import (
     Fault,
     HrnetSearchError,
-    StudyDamagedError,
     StudyExistsError,
     warn_on_stderr,
 )
@@ -103,11 +102,7 @@ class StudyStore:
             raise _exists(folder)
         refuse_links(folder)
         if second_copy.holds_trials(folder):
-            what = f"it has no {FILE}, and {second_copy.FILE} holds its trials"
-            raise StudyDamagedError(
-                f"{folder}: {what}: hrnet-search repair brings them back; another study needs"
-                " another folder"
-            )
+            raise second_copy.without_database(folder)
         with storage(folder):
             for name in ("", *FOLDERS):
                 (folder / name).mkdir(parents=True, exist_ok=True)

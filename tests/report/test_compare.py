@@ -247,7 +247,10 @@ def test_the_cost_is_the_same_whichever_study_is_named_first(tmp_path: Path) -> 
         with StudyStore(study.folder) as store:
             store.note(Notes(objectives=("miou", *costs)))
     one, two = (open_study(study.folder) for study in (one, two))
-    assert compare(one, two).cost == compare(two, one).cost
+    here, there = compare(one, two), compare(two, one)
+    assert here.cost == there.cost
+    assert here.larger == -there.larger
+    assert here.p == there.p
 
 
 def test_without_repeats_no_p_value_is_given(tmp_path: Path) -> None:

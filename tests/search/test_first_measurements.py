@@ -125,3 +125,14 @@ def test_how_well_latency_is_foretold_is_said() -> None:
     line = screening_line(noted)
     assert "from 20 networks, leave-one-out error 4.2%, Kendall's tau 0.91" in line
     assert "MACs stood in" in screening_line(replace(noted, used=False))
+
+
+def test_with_another_program_a_study_does_not_go_on(store: StudyStore) -> None:
+    """Its latencies are ratios to what the reference took by the one before."""
+    condition = replace(CHECK.condition, version="files 0a")
+    check = replace(CHECK, reference_ms=4.5, condition=condition)
+    with store:
+        for _ in range(2):
+            assert frozen_reference(store, "./board.sh", lambda: check, print, "files 0a") == 4.5
+        with pytest.raises(StudyError, match=r"latency\.command: its files were edited"):
+            frozen_reference(store, "./board.sh", lambda: check, print, "files 0b")

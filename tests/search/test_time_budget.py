@@ -273,3 +273,8 @@ def test_what_ran_between_two_budgets_of_time_is_spent(tmp_path: Path) -> None:
 def _done(store: StudyStore, number: int, seconds: float) -> TrialResult:
     store.ask(made_up.ask(number))
     return replace(made_up.result(number), wall_s=seconds)
+
+
+def test_fewer_hours_than_were_spent_are_said_as_they_are() -> None:
+    assert str(TimeBudget(0.1, 720.0)) == "0.2 device-hours, more than the 0.1 asked for"
+    assert "all spent" in str(TimeBudget(0.1, 362.0))

@@ -198,6 +198,8 @@ def test_a_study_without_its_database_is_not_begun_again(whole: Path) -> None:
     copy = (whole / "study.jsonl").read_bytes()
     with pytest.raises(StudyDamagedError, match="hrnet-search repair"):
         StudyStore.create(whole, NOTES)
+    with pytest.raises(StudyDamagedError, match="hrnet-search repair"):
+        open_study(whole)
     assert (whole / "study.jsonl").read_bytes() == copy
     assert repair(whole)[1]
 
