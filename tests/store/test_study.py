@@ -21,7 +21,7 @@ from hrnet_search.errors import InputError, StudyError
 from hrnet_search.goals import Goals
 from hrnet_search.latency_rule import interval_ms
 from hrnet_search.records.latency import Latency, LatencyCondition
-from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED
+from hrnet_search.records.trial import FAILED, INFEASIBLE, STOPPED, TrialResult
 from hrnet_search.report.trust.trials import mean_costs_of
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.trials import Trials
@@ -85,6 +85,16 @@ def test_only_completed_trials_are_on_the_front_cheapest_first(study: Path) -> N
         study_read.front(["miou", "flops"])
 
 
+def write_twice(study: Path, first: TrialResult, latency: Latency) -> TrialResult:
+    """Write a trial and one more of its network, by another seed and latency; return that."""
+    again = replace(first, key=replace(first.key, seed=1), latency=latency)
+    with StudyStore(study) as store:
+        for number, one in enumerate((first, again)):
+            store.ask(replace(ask(0), number=number, key=one.key))
+            store.finish(number, one)
+    return again
+
+
 def test_a_network_has_one_latency_from_all_its_trainings(study: Path) -> None:
     condition = LatencyCondition("cpu", "eager", "fp32", 1, (64, 64), 1)
     timed = [
@@ -106,11 +116,7 @@ def test_a_network_has_one_latency_from_all_its_trainings(study: Path) -> None:
         for ms, noisy in ((10.0, False), (14.0, True))
     ]
     first = replace(result(0, miou=0.3), latency=timed[0])
-    again = replace(first, key=replace(first.key, seed=1), latency=timed[1])
-    with StudyStore(study) as store:
-        for number, one in enumerate((first, again)):
-            store.ask(replace(ask(0), number=number, key=one.key))
-            store.finish(number, one)
+    write_twice(study, first, timed[1])
     read = open_study(study)
     (row,) = read.variants().to_dict("records")
     ((number, pooled),) = latencies_of(read.trials(), read.notes).items()
@@ -299,11 +305,7 @@ def test_latencies_of_two_conditions_have_no_mean(study: Path) -> None:
     assert first.latency is not None
     elsewhere = replace(first.latency.condition, device="another machine")
     slow = replace(first.latency, ms=100.0, condition=elsewhere)
-    again = replace(first, key=replace(first.key, seed=1), latency=slow)
-    with StudyStore(study) as store:
-        for number, one in enumerate((first, again)):
-            store.ask(replace(ask(0), number=number, key=one.key))
-            store.finish(number, one)
+    again = write_twice(study, first, slow)
     read = open_study(study)
     (row,) = read.variants().to_dict("records")
     assert (row["latency_ms"], row["seeds"]) == (1.5, 2)
