@@ -25,6 +25,7 @@ from hrnet_search.commands.space_file import RESULTS
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.paths import absolute, expanded
+from hrnet_search.trainings.defaults import JUDGED, TEACHER_WEIGHT, TEMPERATURE
 
 if TYPE_CHECKING:
     from hrnet_search.commands.terminal import Terminal
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from hrnet_search.trainings.together import Workers
 
 CHECKPOINT_S = 120.0
-JUDGED = 50
-TEMPERATURE, TEACHER_WEIGHT = 2.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,10 +98,13 @@ def read_mask(path: Path, key: str, most: int) -> Image.Image:
 
     GIF stores grey as a palette, in which Pillow's writer numbers anew the levels that occur.
     Raise DataError too where a value that pixels have is transparent: it is no label that
-    anybody drew.
+    anybody drew; and for colours of 16 bits, of which Pillow keeps the high byte alone.
     """
     with _opened(path, key, most) as image:
         image.load()
+        if len(image.getbands()) > 1 and _bits(image, path) == 16:
+            wrong = "is a mask of 16 bits a channel, in several channels"
+            raise unusable(path, key, wrong, "masks of 8 bits a channel")
         if clear := _clear_pixels(image, path):
             raise transparent(path, key, clear)
         return _colours(image).convert("L") if _is_grey_gif(image) else image
@@ -159,9 +162,20 @@ def _clear_pixels(image: Image.Image, path: Path) -> int:
 
 def _scaled(value: int, path: Path) -> int:
     """Return a value of a PNG as Pillow decodes its pixels, to 8 bits."""
-    with path.open("rb") as file:
-        depth = file.read(PNG_DEPTH + 1)[PNG_DEPTH]
+    depth = _png_bits(path)
     return value >> 8 if depth == 16 else value * 255 // ((1 << depth) - 1)
+
+
+def _bits(image: Image.Image, path: Path) -> int:
+    """Return the bits of a channel as the file has them, where formats may have over 8."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))[0])
+    return _png_bits(path) if image.format == "PNG" else 8
+
+
+def _png_bits(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.read(PNG_DEPTH + 1)[PNG_DEPTH]
 
 
 def _is_grey_gif(image: Image.Image) -> bool:

@@ -36,14 +36,11 @@ from hrnet_search.space.reader import PIXELS
 from hrnet_search.space.sections import INHERITED, RATES, SEED, bounds_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import TrainingRecord
+from hrnet_search.trainings.defaults import JUDGED, TEACHER_WEIGHT, TEMPERATURE
 from hrnet_search.trainings.starts import Start
 from hrnet_search.trainings.teacher import line_of, noted_teacher
 
-TEMPERATURE, TEACHER_WEIGHT = 2.0, 0.5
 MOST_TEMPERATURE = 100.0
-
-JUDGED = 50
-"""How often a training is judged at most: at the ends of epochs, spread evenly."""
 
 ENLARGED = 2.0
 """Times the size at which images are stored from which it is said that they are enlarged."""
@@ -182,7 +179,7 @@ def plan_of(
         rungs=_rungs(steps, epoch, asked.judged),
         epoch=epoch,
         origin=origin,
-        came_from=_came_from(start, asked),
+        came_from=_came_from(start, asked, schedule),
         notes=start.notes,
         data_holds=inventory,
         teacher=teacher,
@@ -317,7 +314,7 @@ def _length(asked: Overrides) -> str:
     return "--steps" if asked.steps else "--epochs" if asked.epochs else "config"
 
 
-def _came_from(start: Start, asked: Overrides) -> dict[str, str]:
+def _came_from(start: Start, asked: Overrides, schedule: Schedule) -> dict[str, str]:
     """Return where each value of a schedule came from: an option, the config or the study."""
     options = {"long_side": "--base-size"}
     keys = (
@@ -325,6 +322,9 @@ def _came_from(start: Start, asked: Overrides) -> dict[str, str]:
         "loss", "class_weights", "scale", "flip", "precision", "ema",
     )  # fmt: skip
     found = dict.fromkeys(keys, start.source)
+    if schedule.lr != start.schedule.lr:  # an option that was not --lr may have brought another
+        other = asked.optimiser not in (None, start.schedule.optimiser)
+        found["lr"] = "--optimiser" if other else "--init"
     found |= {key: options.get(key, f"--{key}") for key in asked.fields()}
     return {
         "steps": _length(asked),

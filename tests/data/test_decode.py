@@ -195,6 +195,34 @@ def test_sixteen_bits_are_read_by_their_high_byte(tmp_path: Path) -> None:
         assert (pixels(tmp_path / name) == (grey >> 8)[..., None]).all()
 
 
+def write_tiff(path: Path, rows: NDArray[np.uint16]) -> None:
+    """Write RGB of 16 bits, which Pillow reads and does not write, as one strip."""
+    height, width, channels = rows.shape
+    bits_at = 8 + 2 + 8 * 12 + 4
+    short, long = 3, 4
+    tags = [
+        (256, short, 1, width), (257, short, 1, height), (258, short, 3, bits_at),
+        (262, short, 1, 2), (273, long, 1, bits_at + 6), (277, short, 1, channels),
+        (278, short, 1, height), (279, long, 1, rows.nbytes),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + b"\0\0\0\0"
+    path.write_bytes(head + struct.pack("<3H", 16, 16, 16) + rows.astype("<u2").tobytes())
+
+
+@pytest.mark.parametrize("write", [write_png, write_tiff])
+def test_colours_of_sixteen_bits_are_no_mask(
+    write: Callable[[Path, NDArray[np.uint16]], None], tmp_path: Path
+) -> None:
+    """Pillow keeps their high byte: ids below 256 would all be class 0."""
+    path = tmp_path / "a"
+    write(path, np.full((2, 3, 3), 5, dtype=np.uint16))
+    assert np.array_equal(pixels(path), np.zeros((2, 3, 3)))
+    wrong = "is a mask of 16 bits a channel, in several channels, allowed: masks of 8 bits"
+    with pytest.raises(DataError, match=wrong):
+        read_mask(path, "data", MAX_PIXELS)
+
+
 def test_alpha_is_dropped_and_in_tiff_laid_over_black(tmp_path: Path) -> None:
     """PNG and WebP keep colours under alpha in OpenCV, libtiff's RGBA reader multiplies them."""
     stored = RNG.integers(0, 256, (4, 6, 4), dtype=np.uint8)

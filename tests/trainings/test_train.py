@@ -118,6 +118,22 @@ def test_the_record_says_where_each_value_came_from(trained: Path) -> None:
     assert record["schedule"]["padding"] == "black"
 
 
+@pytest.mark.parametrize(
+    ("asked", "came_from"),
+    [
+        ({"optimiser": "adamw"}, "--optimiser"),
+        ({"optimiser": "adamw", "lr": 0.001}, "--lr"),
+        ({"optimiser": "sgd"}, "config"),
+    ],
+)
+def test_a_rate_that_came_with_an_optimiser_is_said_to(
+    config: Path, space: Path, asked: dict[str, Any], came_from: str
+) -> None:
+    start = of_config(str(config), str(space), None)
+    plan = plan_of(start, Overrides(steps=3, batch=4, crop=(64, 64), base_size=0, **asked), "cpu")
+    assert plan.record.came_from["lr"] == came_from
+
+
 def test_the_same_command_again_trains_nothing_more(
     trained: Path, config: Path, space: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
