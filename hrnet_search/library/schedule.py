@@ -265,8 +265,9 @@ class Values:
             spec = self._own_data(classes)
         if reader == "lip" and bounds_of("crop").holds(self["TRAIN.IMAGE_SIZE"]):
             height, width = self.crop
-            swaps = PRESETS["lip"].swaps if type(classes) is int and classes >= 20 else ()
-            spec = replace(spec, size=(width, height), swaps=swaps)
+            known = classes if type(classes) is int else 0
+            swaps = [pair for pair in PRESETS["lip"].swaps if max(pair) < known]
+            spec = replace(spec, size=(width, height), swaps=tuple(swaps))
         return self._listed(spec)
 
     def _own_data(self, classes: Any) -> DataSpec:

@@ -171,9 +171,20 @@ def test_other_pictures_of_cityscapes_are_no_masks(tmp_path: Path) -> None:
         (
             "data.train: cityscapes/gtFine/train/aachen/"
             "aachen_000001_000019_gtFine_labelTrainIds.png is not a mask of this data set, "
-            "allowed: a name that ends in _gtFine_labelIds.png"
+            "allowed: a name that ends in _labelIds.png"
         )
     ]
+
+
+def test_a_list_may_name_coarse_masks_and_images_of_any_name(tmp_path: Path) -> None:
+    miniature.make("cityscapes", tmp_path)
+    folder = tmp_path / "cityscapes"
+    image, mask = (folder / word for word in LINES["cityscapes"].split())
+    image.rename(image.with_name("own.png"))
+    mask.rename(mask.with_name("own_gtCoarse_labelIds.png"))
+    line = LINES["cityscapes"].replace(image.name, "own.png")
+    line = line.replace(mask.name, "own_gtCoarse_labelIds.png")
+    assert messages(listed("cityscapes", tmp_path, line)) == []
 
 
 def test_an_id_that_the_data_set_does_not_have_is_out_of_range(tmp_path: Path) -> None:

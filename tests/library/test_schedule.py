@@ -319,6 +319,12 @@ def test_each_reader_stands_for_its_data_set(reader: str) -> None:
     assert (found.data.size is not None) == (reader == "lip")  # it stretches images
 
 
+@pytest.mark.parametrize(("classes", "pairs"), [(14, 0), (15, 0), (16, 1), (19, 2), (20, 3)])
+def test_lip_exchanges_the_classes_that_there_are(classes: int, pairs: int) -> None:
+    found = asked({"DATASET.DATASET": "lip", "DATASET.NUM_CLASSES": classes}).schedule.data
+    assert found.swaps == PRESETS["lip"].swaps[:pairs]
+
+
 def test_own_data_are_read_by_lists_with_ids_as_they_are_stored() -> None:
     given = {"DATASET.DATASET": "pascal_ctx", "DATASET.NUM_CLASSES": 5, "TRAIN.IGNORE_LABEL": 11}
     data = asked(
