@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from table_rows import TRUE, row
 
-from benchmarks.tables.fill import COLUMNS, RUNGS, TRUTH, Row
+from benchmarks.tables.fill import RUNGS, TRUTH, Row
 from benchmarks.tables.judge import about_truth, candidates, judged, table_of
-
-NETWORKS = 24
-TRUE = np.random.default_rng(0).permutation(NETWORKS) / 100 + 0.4
-
-
-def row(network: int, steps: int, seed: int, step: int, score: float) -> Row:
-    """Return a row whose signals all say `score`, in bins of 8 whose MACs rise."""
-    level = network // 8
-    values = {
-        "version": "2", "variant": f"hr-{network:012x}", "bin": level, "params": 1000 + network,
-        "macs": 10**6 * (level + 1) + network, "steps": steps, "seed": seed, "step": step,
-        "miou": score, "soft_iou": score, "cross_entropy": -score, "training_loss": -score,
-        "balanced_cross_entropy": -score, "cpu_s": step / 10,
-    }  # fmt: skip
-    return {key: str(values.get(key, "")) for key in COLUMNS}
 
 
 def made_up(seeds: tuple[int, ...] = (0, 1)) -> list[Row]:
