@@ -68,6 +68,10 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+GO_ON = ("run", "ablate", "train")
+"""Commands whose work is not done when nobody reads on, and which go on where they stopped."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     open_closed_outputs()
@@ -84,9 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         text = "interrupted; run the same command again to go on"
         return fail(error, text, INTERRUPTED, debug=False)
-    except BrokenPipeError:  # whoever read us has left
+    except BrokenPipeError as error:  # whoever read us has left
         forget_output()
-        return DONE
+        text = "whoever read the output has left; run the same command again to go on"
+        return fail(error, text, INTERRUPTED, debug=False) if options.goes_on else DONE
     except Exception as error:
         from hrnet_search.files import lost_storage
 
@@ -118,7 +123,7 @@ def parser() -> Parser:
         # Behind the command it may stand too: what stood before it is not to be taken back.
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=tracebacks)
         add(sub)
-        sub.set_defaults(command=command, parser=sub, top=top)
+        sub.set_defaults(command=command, parser=sub, top=top, goes_on=name in GO_ON)
     return top
 
 

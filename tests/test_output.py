@@ -86,3 +86,26 @@ def test_a_search_that_can_say_nothing_keeps_its_trials(tmp_path: Path) -> None:
     done = run(words, out=True, err=False)
     assert done.returncode == 0
     assert list((tmp_path / "study" / "weights").iterdir())
+
+
+@pytest.mark.parametrize("how", [["--plain"], ["--progress", "json"]], ids=" ".join)
+def test_a_study_that_nobody_reads_any_more_is_not_done_and_says_so(
+    how: list[str], tmp_path: Path
+) -> None:
+    """A job script would go on with what is not there: `run STUDY | tee LOG && train STUDY`."""
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("steps: 2,", "steps: 3,"))
+    words = [sys.executable, "-m", "hrnet_search", "run", "tiny.yaml", "-o", "study", *how]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    _, said = process.communicate()
+    assert said.splitlines()[-1:] == [
+        "whoever read the output has left; run the same command again to go on"
+    ]
+    assert process.returncode == 130
+    again = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "1 trial" in again.stdout or '"trials": 1' in again.stdout

@@ -29,6 +29,10 @@ class Output(Console):
         with writing_output():
             super().print(*objects, **how)
 
+    def on_broken_pipe(self) -> None:
+        """Let the command say what that means: rich would end the process without a word."""
+        raise BrokenPipeError
+
 
 class Terminal:
     """Lines and tables for the person who gave the command; `live` redraws them in place."""

@@ -153,6 +153,7 @@ class Brain:
         if is_paused(self._book.asks[number].purpose == SHORT, result):
             return self._pause(number, result)
         first = self._book.tell(number, result)
+        self._in_time.budget.note_now()
         if first:
             self._learn(number)
             self._kept.tidy()
@@ -163,6 +164,7 @@ class Brain:
         if not self._book.is_open(number):
             return False
         self._book.pause(number, result)
+        self._in_time.budget.note_now()
         self._take_paused(number)
         return True
 
@@ -177,6 +179,7 @@ class Brain:
         self._in_time.budget.end(number)
         exact = self._exact_cost(self._book.asks[number])
         failed = self._book.give_back(number, death, exact)
+        self._in_time.budget.note_now()
         if failed is not None:
             self._learn(number)
         return failed

@@ -115,25 +115,34 @@ def _where_set(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def check_same(file: SpaceFile, begun: Notes, now: Notes, contents: Contents, folder: Path) -> None:
+def check_same(
+    file: SpaceFile,
+    was: Notes,
+    now: Notes,
+    contents: Contents,
+    folder: Path,
+    begun: bool = True,
+) -> None:
     """Raise StudyError, a fault a key, if notes of a study differ in what may not change.
 
     So it does if some that it was begun with cannot be read: nobody knows what it goes on with.
-    `contents` are those of the data now: files that differ are named.
+    `contents` are those of the data now: files that differ are named. `begun`: it has a trial.
     """
-    if begun.unreadable or begun.identity is None:
-        names = ", ".join(begun.unreadable or ["identity"])
+    if was.unreadable or was.identity is None:
+        names = ", ".join(was.unreadable or ["identity"])
         wrong = f"what it noted as {names} cannot be read, so it cannot go on"
         allowed = "the version that noted it, or another folder with -o"
         raise StudyError(Fault("", None, wrong, allowed, file=str(folder)))
-    old, new = (without_places(_identity(notes)) for notes in (begun, now))
+    old, new = (without_places(_identity(notes)) for notes in (was, now))
     different = [key for key in new if new[key] != old.get(key)]
     if not different:
         return
-    differs = differing(_leaves(begun), _leaves(now), folder) or dict.fromkeys(
+    differs = differing(_leaves(was), _leaves(now), folder) or dict.fromkeys(
         different, f"differs from what {folder} was begun with"
     )
     allowed = f"what {folder / 'space.yaml'} says, or another folder with -o"
+    if not begun:  # what asked for the first one was refused
+        allowed = f"{allowed}; it has no trial yet: delete the folder to begin anew"
     found = {key: Fault(key, None, w, allowed) for key, w in differs.items()}
     if FILES in found:
         found[FILES] = other_files(contents, folder)

@@ -114,8 +114,11 @@ class TimeBudget:
             self._running[number] = _Running(one.expected, self._clock())
 
     def end(self, number: int) -> None:
-        """Count a trial no longer."""
-        self.note_now()
+        """Count a trial no longer; what is spent is to be noted once its result is committed.
+
+        Noted before, the result would count as one that came since.
+        """
+        self._count()
         self._running.pop(number, None)
 
     def check(self) -> None:

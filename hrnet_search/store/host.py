@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+PROC = Path("/proc")
+
 FIRST_NAMESPACE = "pid:[4026531836]"
 """The PID namespace that a Linux machine starts with, outside of all containers."""
 
@@ -55,23 +57,29 @@ def this_host() -> Host:
     return Host(socket.gethostname(), machine, boot, namespace)
 
 
-def process_start(pid: int) -> str:
-    """Return when a process started, in what units the system has; empty if it is not there."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            # The name in parentheses may hold spaces; what follows is state, then 19 fields.
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return ""
-        return "" if fields[0] in "ZX" else fields[19]
+def process_start(pid: int) -> str | None:
+    """Return when a process started, in what units the system has; empty if it is not there.
+
+    None where it is there and the system shows nothing of it: another user's, where /proc is
+    mounted with `hidepid`.
+    """
+    try:
+        # The name in parentheses may hold spaces; what follows is state, then 19 fields.
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        tells = (PROC / "self" / "stat").exists()
+        return (None if tells else "running") if _is_there(pid) else ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _is_there(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return ""
+        return False
     except PermissionError:
-        return "running"
-    return "running"
+        return True
+    return True
 
 
 def _text(path: str) -> str:

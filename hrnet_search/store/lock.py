@@ -40,7 +40,8 @@ class Owner:
     def is_alive(self) -> bool | None:
         """Whether the driver runs; None if that cannot be known from here."""
         if self.host.numbers_as(this_host()):
-            return process_start(self.pid) == self.started
+            started = process_start(self.pid)
+            return None if started is None else started == self.started
         return False if self.host.was_restarted_as(this_host()) else None
 
     def row(self, beat: int) -> Row:
@@ -61,7 +62,7 @@ def this_process() -> Owner:
     """Return this process as an owner, with a token of its own."""
     pid = os.getpid()
     since = datetime.now().astimezone().isoformat(timespec="seconds")
-    return Owner(secrets.token_hex(8), this_host(), pid, process_start(pid), since)
+    return Owner(secrets.token_hex(8), this_host(), pid, process_start(pid) or "", since)
 
 
 def holder(connection: sqlite3.Connection) -> Held | None:

@@ -15,7 +15,7 @@ from evaluate.latency.runtimes.made_up_files import at_once
 from hrnet_search.cli import main
 from hrnet_search.evaluate.latency import kept as kept_latencies
 from hrnet_search.evaluate.latency.measure import measure_latency
-from hrnet_search.evaluate.machine import load as machine
+from hrnet_search.evaluate.machine import control_groups
 from hrnet_search.records.latency import Latency
 
 __all__ = ["at_once"]
@@ -114,7 +114,7 @@ def test_what_the_device_cannot_do_is_said_once_and_costs_are_still_printed(
 def test_a_network_without_room_is_one_line_and_the_rest_is_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "free_bytes", lambda: 10_000_000)
+    monkeypatch.setattr(control_groups, "free_bytes", lambda: 10_000_000)
     code, out, err = said(capsys, SMALL, str(CONFIGS[-1]), *QUICK)
     assert code == 2
     assert len(err) == 1
@@ -127,7 +127,7 @@ def test_a_network_without_room_is_one_line_and_the_rest_is_measured(
 def test_an_allocation_that_fails_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "free_bytes", lambda: None)  # a system that does not tell
+    monkeypatch.setattr(control_groups, "free_bytes", lambda: None)  # a system that does not tell
     words = [*QUICK, "--size", str(1 << 20), str(1 << 22)]
     code, out, err = said(capsys, SMALL, *words)
     assert code == 2

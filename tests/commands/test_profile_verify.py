@@ -12,7 +12,7 @@ import hrnet_search
 from hrnet_search.cli import main
 from hrnet_search.evaluate.counting import cost_by_fvcore
 from hrnet_search.evaluate.latency import one_network as evaluated
-from hrnet_search.evaluate.machine import load as machine
+from hrnet_search.evaluate.machine import control_groups
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*small*.yaml"))
 WORDS = ["profile", *map(str, CONFIGS), "--size", "64", "96", "--verify"]
@@ -55,6 +55,6 @@ def test_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (one.recounted, one.differs) == (one.cost, False)
     (one,) = hrnet_search.profile(CONFIGS[0], (64, 64))
     assert (one.recounted, one.differs) == (None, False)
-    monkeypatch.setattr(machine, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(control_groups, "free_bytes", lambda: 1000)
     with pytest.raises(hrnet_search.InputError, match="verify: out of memory: about"):
         hrnet_search.profile(CONFIGS[0], verify=True)

@@ -25,9 +25,9 @@ TESTS = Path(__file__).parents[1]
 
 def drive(folder: Path, proc: Path, run: Callable[[TrialTask, Report], TrialResult]) -> None:
     """Drive a study where the kernel's counts stand in `proc`."""
-    from hrnet_search.evaluate.machine import oom_kills
+    from hrnet_search.evaluate.machine import control_groups, oom_kills
 
-    oom_kills.PROC = oom_kills.CGROUP = proc
+    oom_kills.PROC = control_groups.PROC = control_groups.CGROUP = proc
     create(folder)
     with StudyStore(folder) as store:
         brain = Brain(replace(plan(trials=3), folder=str(folder)), store, None)
@@ -50,13 +50,14 @@ def killed(folder: Path, proc: Path, why: str) -> int:
 
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from hrnet_search.evaluate.machine import oom_kills
+    from hrnet_search.evaluate.machine import control_groups, oom_kills
 
     folder = tmp_path / "proc"
     folder.mkdir()
     (folder / "vmstat").write_text("oom_kill 3")
-    for name in ("PROC", "CGROUP"):
-        monkeypatch.setattr(oom_kills, name, folder)
+    monkeypatch.setattr(oom_kills, "PROC", folder)
+    monkeypatch.setattr(control_groups, "PROC", folder)
+    monkeypatch.setattr(control_groups, "CGROUP", folder)
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import made_up
 import pytest
 
 from hrnet_search.errors import StudyError
@@ -36,6 +37,18 @@ def begin(folder: Path, text: str) -> None:
     path.write_text(text)
     file = load_space_file(path)
     open_store(file, plan_of(file, folder / "study"), folder / "study").close()
+
+
+def test_a_study_without_a_trial_may_be_deleted_and_says_so(tmp_path: Path) -> None:
+    """Workers that there is no room for are refused when the study is there already."""
+    begin(tmp_path, SPACE)
+    with pytest.raises(StudyError, match="it has no trial yet: delete the folder to begin anew"):
+        begin(tmp_path, SPACE.replace("steps: 8", "steps: 9"))
+    with StudyStore(tmp_path / "study") as store:
+        store.ask(made_up.ask(0))
+    with pytest.raises(StudyError) as raised:
+        begin(tmp_path, SPACE.replace("steps: 8", "steps: 9"))
+    assert "delete" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,22 @@ def test_a_study_that_goes_on_counts_what_it_spent(tmp_path: Path) -> None:
     assert time.spent <= time.total + longest(open_study(tmp_path)) / 10
 
 
+@pytest.mark.parametrize("hours", [0.1, 0.4])
+def test_a_study_that_has_ended_has_spent_what_it_spent(hours: float, tmp_path: Path) -> None:
+    """The last trial too counts once, for there is no note after it."""
+    create(tmp_path)
+    device = Device(Clock())
+    with StudyStore(tmp_path) as store:
+        planned = timed(hours)
+        time = budget_of(planned, store)
+        time._clock, time._now = device.clock, device.clock.now
+        run_inline(Brain(planned, store, None, time=time), device.run)
+    trained = sum(r.wall_s for _, r in open_study(tmp_path).trials() if r)
+    assert trained > 0
+    with StudyStore(tmp_path) as store:
+        assert budget_of(planned, store).spent == pytest.approx(time.spent, abs=1)
+
+
 def test_a_kill_loses_no_more_than_is_noted_rarely(tmp_path: Path) -> None:
     device = Device(Clock())
 

@@ -132,7 +132,26 @@ def test_a_process_that_is_gone_has_no_start() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     assert host.process_start(process.pid) == ""
-    assert host.process_start(os.getpid()) != ""
+    assert host.process_start(os.getpid()) not in ("", None)
+
+
+def test_a_process_of_which_the_system_shows_nothing_may_be_a_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another user's, where /proc is mounted with hidepid: it is not taken for one that is gone."""
+    mine = lock.this_process()
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "stat").write_text("")
+    monkeypatch.setattr(host, "PROC", tmp_path)
+    assert host.process_start(os.getpid()) is None
+    assert mine.is_alive() is None
+
+    def refused(pid: int, number: int) -> None:
+        del pid, number
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refused)
+    assert mine.is_alive() is None
 
 
 def test_a_checkpoint_goes_when_the_result_is_committed_and_at_the_next_start(

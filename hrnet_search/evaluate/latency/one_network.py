@@ -17,7 +17,7 @@ from hrnet_search.evaluate.latency.condition import resolve
 from hrnet_search.evaluate.latency.kept import is_reused, latency_of
 from hrnet_search.evaluate.latency.measure import throughput
 from hrnet_search.evaluate.latency.setting import Setting
-from hrnet_search.evaluate.machine import load as machine
+from hrnet_search.evaluate.machine import control_groups
 from hrnet_search.evaluate.machine.allocator import out_of_memory
 from hrnet_search.net.hrnet import build
 from hrnet_search.records.latency import Latency, LatencySpec
@@ -60,7 +60,7 @@ def recounted(architecture: Architecture, classes: int, size: tuple[int, int]) -
     Raise InputError for a network that does not fit into memory.
     """
     needed = inference_memory(architecture, size, classes, 1)
-    with _room("verify", needed, machine.free_bytes()):
+    with _room("verify", needed, control_groups.free_bytes()):
         return cost_by_fvcore(build(architecture, classes), size)
 
 
@@ -84,7 +84,9 @@ def _room(what: str, needed: int, free: int | None) -> Iterator[None]:
 
 
 def _free_bytes(setting: Setting) -> int | None:
-    return torch.cuda.mem_get_info(setting.device)[0] if setting.on_gpu else machine.free_bytes()
+    if setting.on_gpu:
+        return torch.cuda.mem_get_info(setting.device)[0]
+    return control_groups.free_bytes()
 
 
 def no_room(what: str, error: Exception) -> InputError:

@@ -28,7 +28,6 @@ CONSTANT = ("driver",)
 """Readings of a GPU that do not change while something runs."""
 
 PROC = Path("/proc")
-CGROUP = Path("/sys/fs/cgroup")
 
 Reading = tuple[tuple[str, str], ...]
 
@@ -101,12 +100,6 @@ def describe(before: Snapshot, after: Snapshot) -> Reading:
     return tuple(rows)
 
 
-def free_bytes() -> int | None:
-    """Return the memory that this process may still take, None where the system does not tell."""
-    limits = [_meminfo("MemAvailable"), _cgroup_left()]
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
 def cores() -> int:
     """Return how many CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -167,26 +160,6 @@ def _gpu_others(nvml: Any, gpu: Any) -> int | None:
         return None
     # In a container the ids are those of the host, so this process is counted out, not found.
     return max(0, len(found) - 1)
-
-
-def _meminfo(name: str) -> int | None:
-    try:
-        lines = (PROC / "meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
-    except (OSError, StopIteration, IndexError, ValueError):
-        return None
-
-
-def _cgroup_left() -> int | None:
-    """Return what a container's limit leaves, None without one."""
-    try:
-        most = int((CGROUP / "memory.max").read_text())  # the word max is not a number
-        used = int((CGROUP / "memory.current").read_text())
-        # Files that nobody has used lately count as used, and are dropped where room is short.
-        cached = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        return max(0, most - used + int(cached.get("inactive_file", 0)))
-    except (OSError, ValueError):
-        return None
 
 
 def _load() -> float | None:

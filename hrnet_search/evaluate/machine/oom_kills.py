@@ -6,14 +6,13 @@ Source: the kernel's cgroup-v2.rst (memory.events), cgroup-v1/memory.rst (oom_co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hrnet_search.evaluate.machine import control_groups
 from hrnet_search.store.host import this_host
 
 PROC = Path("/proc")
-CGROUP = Path("/sys/fs/cgroup")
 COUNT = "oom_kill"
 
 
@@ -48,31 +47,15 @@ class OomKills:
 
 def oom_kills() -> OomKills:
     """Read the counts as they are now."""
+    files = (folder / names.ends for folder, names in control_groups.groups())
     group, count = next(
-        ((str(path), n) for path in _files() if (n := _count(path)) is not None), ("", None)
+        ((str(path), n) for path in files if (n := _count(path)) is not None), ("", None)
     )
     return OomKills(this_host().boot, group, count, _count(PROC / "vmstat"))
 
 
 def _rose(before: int | None, now: int | None) -> bool:
     return before is not None and now is not None and now > before
-
-
-def _files() -> Iterator[Path]:
-    """Yield where the group's count may stand: its own path, and that of a container's root."""
-    try:
-        lines = (PROC / "self" / "cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        inside = path.lstrip("/")
-        if not controllers:
-            yield CGROUP / inside / "memory.events"
-            yield CGROUP / "memory.events"
-        elif "memory" in controllers.split(","):
-            yield CGROUP / "memory" / inside / "memory.oom_control"
-            yield CGROUP / "memory" / "memory.oom_control"
 
 
 def _count(path: Path) -> int | None:

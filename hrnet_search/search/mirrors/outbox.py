@@ -292,8 +292,8 @@ class Outbox:
 
 
 def outcome_of(kind: type[BaseException]) -> str:
-    """Return how a run stands that ended with an exception."""
-    return INTERRUPTED if issubclass(kind, KeyboardInterrupt) else BROKEN
+    """Return how a run stands that ended with an exception, as where nobody reads it any more."""
+    return INTERRUPTED if issubclass(kind, KeyboardInterrupt | BrokenPipeError) else BROKEN
 
 
 def show_report(folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hrnet_search.errors import Fault, InputError, counted
+from hrnet_search.evaluate.machine.control_groups import free_bytes
 from hrnet_search.evaluate.machine.devices import gpu_count
 from hrnet_search.search.interrupt import Interrupt
 from hrnet_search.search.ray_tune.cluster import (
@@ -68,7 +69,7 @@ def opened(asked: Asked, folder: Path, say: Callable[[str], None], less: str) ->
 
 def _check_memory(asked: Asked, less: str) -> None:
     """Raise InputError if the workers may use more than this machine has left."""
-    free = available_memory()
+    free = free_bytes()
     if free is None or asked.workers * asked.memory <= free:
         return
     wrong = (
@@ -76,22 +77,6 @@ def _check_memory(asked: Asked, less: str) -> None:
         f"the {free / GIB:.1f} GiB that are free"
     )
     raise InputError(Fault("--workers", asked.workers, wrong, less))
-
-
-def available_memory() -> int | None:
-    """Return the bytes that this machine, or the group it is confined to, has left."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        found.append(limit - used)
-    except (OSError, ValueError):  # no such group, or no limit ("max")
-        pass
-    return min(found) if found else None
 
 
 def stated(asked: Asked, resources: Resources) -> str:

@@ -96,7 +96,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
 def _own_place() -> Place:
     pid, node = os.getpid(), get_runtime_context().get_node_id()
-    return Place(node, this_host(), pid, process_start(pid), oom_kills())
+    return Place(node, this_host(), pid, process_start(pid) or "", oom_kills())
 
 
 def _check_gpu(task: TrialTask, lost: Sequence[str]) -> None:

@@ -19,7 +19,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(machine, "PROC", tmp_path)
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setattr(machine, "cores", lambda: 4)
     return tmp_path
 
@@ -175,18 +174,6 @@ def test_the_record_has_constants_once_and_readings_before_and_after(proc: Path)
     assert found["cpu_share_of_others"] == "0.200"
     assert found["gpu_processes_of_others"] == "1"
     assert not [name for name in found if name.startswith("driver_")]
-
-
-def test_free_memory_is_what_system_and_container_leave(proc: Path) -> None:
-    assert machine.free_bytes() is None
-    (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    5000 kB\n")
-    assert machine.free_bytes() == 5000 * 1024
-    (proc / "memory.max").write_text("3000000\n")
-    (proc / "memory.current").write_text("2500000\n")
-    (proc / "memory.stat").write_text("anon 1\ninactive_file 400000\n")
-    assert machine.free_bytes() == 900_000
-    (proc / "memory.max").write_text("max\n")
-    assert machine.free_bytes() == 5000 * 1024
 
 
 def test_this_machine_is_read_as_it_is() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hrnet_search.evaluate.machine import control_groups
 from hrnet_search.evaluate.machine import oom_kills as module
 from hrnet_search.evaluate.machine.oom_kills import OomKills, oom_kills
 
@@ -19,8 +20,9 @@ V1 = "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(module, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(module, "CGROUP", tmp_path / "cgroup")
+    for read in (module, control_groups):
+        monkeypatch.setattr(read, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(control_groups, "CGROUP", tmp_path / "cgroup")
     write(tmp_path / "proc/vmstat", "nr_free_pages 7\noom_kill 5\n")
     return tmp_path
 
