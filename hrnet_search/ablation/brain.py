@@ -39,7 +39,7 @@ class AblationBrain:
         self._store, self._conditions, self._reference_ms = store, conditions, reference_ms
         self._arms = dict(trials(ablation))
         self._left = iter(self._arms.items())
-        self._book = AskBook(store, len(self._arms))
+        self._book = AskBook(store, len(self._arms), len({key.seed for key in self._arms}))
 
     @property
     def counts(self) -> dict[str, int]:

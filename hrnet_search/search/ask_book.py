@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from hrnet_search.arch.architecture import Architecture
@@ -27,8 +27,8 @@ class AskBook:
     ended, counts for nothing.
     """
 
-    def __init__(self, store: StudyStore, planned: int) -> None:
-        """`planned` is how many trials the study is of, half of which may not fail."""
+    def __init__(self, store: StudyStore, planned: int, seeds: int = 1) -> None:
+        """`planned` is how many trials the study is of, so many `seeds` of each network."""
         self.results = dict(store.finished())
         self.asks = {ask.number: ask for ask in store.asks()}
         self._shown = store.paused()
@@ -39,7 +39,7 @@ class AskBook:
         told = {number for ask in self.asks.values() for number in ask.told}
         self._told = [number for number in (*self.results, *self.paused) if number not in told]
         self._deaths = Deaths()
-        self._failures = Failures(planned)
+        self._failures = Failures(planned // seeds)
 
     def __contains__(self, key: TrialKey) -> bool:
         return key in self._numbers
@@ -77,9 +77,12 @@ class AskBook:
         """Why failures end the study, empty if they do not."""
         return self._failures.why_stop
 
-    def waiting(self) -> Ask | None:
-        """Return the next trial to run, which no longer waits then; None if none does."""
-        return self._waiting.popleft() if self._waiting else None
+    def waiting(self, begins: Callable[[Ask], bool] = lambda _: True) -> Ask | None:
+        """Return the next trial to run that `begins`, which no longer waits then; None if none."""
+        found = next((ask for ask in self._waiting if begins(ask)), None)
+        if found is not None:
+            self._waiting.remove(found)
+        return found
 
     def wait(self, ask: Ask) -> None:
         """Have a trial that was to run wait, before all others."""

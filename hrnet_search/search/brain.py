@@ -17,7 +17,6 @@ from hrnet_search.records.latency import INT8
 from hrnet_search.records.point import Point
 from hrnet_search.records.trial import (
     COMPLETED,
-    INFEASIBLE,
     PAUSED,
     STOPPED,
     TrialKey,
@@ -40,6 +39,7 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.reuse import Reuse
 from hrnet_search.search.samplers import maker_of
+from hrnet_search.search.samplers.history import ENUMERABLE
 from hrnet_search.search.samplers.sampler import Sampler
 from hrnet_search.search.screening import LatencyScreen
 from hrnet_search.search.slices import Slices
@@ -76,7 +76,7 @@ class Brain:
         self._screen = LatencyScreen(plan.space)
         earlier = [expectation(plan.space, study) for study in plan.earlier]
         problem = problem_of(plan.space, plan.objectives, self._screen, earlier)
-        self._book = AskBook(store, plan.trials)
+        self._book = AskBook(store, plan.trials, len(plan.seeds))
         self._trials = Trials(plan.goals, self._book)
         self._rule = rule_of(plan, store, self._book, self._trials, problem, self._make_sampler)
         self._slices = None
@@ -118,7 +118,7 @@ class Brain:
         self.why_ended = self._obstacle = self._find_obstacle()
         ask = None
         if not self._obstacle and not self._in_time.budget.over:
-            ask = self._in_time.begun(self._book.waiting() or self._new())
+            ask = self._in_time.begun(self._book.waiting(self._rule.begins) or self._new())
         if ask is None:
             self.why_ended = self.why_ended or self._in_time.why_ended(self.ended)
             if self.why_ended:
@@ -242,9 +242,9 @@ class Brain:
         """Return a trial that was not asked for before, None if there is none to ask for."""
         if self._has_all:
             self._confirm.note_why_no_duel()
-            self.why_ended = have_ended(self.ended, self.plan.trials)
+            self.why_ended = have_ended(self.ended, self.plan.trials, len(self.plan.seeds))
             return None
-        return self._book.waiting() if self._ask_next() else None
+        return self._book.waiting(self._rule.begins) if self._ask_next() else None
 
     def _ask_next(self) -> bool:
         """Commit what is to be tried next; False if there is nothing now, or nothing left."""
@@ -283,7 +283,10 @@ class Brain:
             return True
         if self._in_time.why_ended(self.ended):
             return False
-        tried = f"all variants within the limits were tried{self._but_slow()}"
+        found = "all variants within the limits were tried"
+        if self.plan.space.size > ENUMERABLE:  # which nobody has listed
+            found = "no more variants within the limits were found"
+        tried = f"{found}{self._but_slow()}"
         self.why_ended = tried if searching else f"{tried}, and {self._confirm.why_none}"
         return False
 
@@ -395,9 +398,8 @@ class Brain:
         if why := self._book.why_stop:
             return why
         limits = {limit.objective: limit.at_most for limit in self.plan.space.limits}
-        too_slow = self._trials.over(limits.get(LATENCY))
-        too_large = self.counts[INFEASIBLE] - too_slow
-        return why_infeasible(too_large, too_slow, self.plan.trials)
+        too_slow, too_large = self._trials.infeasible(limits.get(LATENCY))
+        return why_infeasible(too_large, too_slow, self.plan.networks)
 
     def _taken(self, ask: Ask) -> TrialResult | None:
         """Return what another study has found of a trial, with its files here; None if nothing."""

@@ -1,4 +1,4 @@
-"""What ends a study before its time: trials that fail, and networks that cannot be trained.
+"""What ends a study before its time: networks that fail, and networks that cannot be trained.
 
 Of failures those count that came since it was started this time, for what was before is known.
 """
@@ -30,12 +30,16 @@ GOES_ON = (
 
 
 class Failures:
-    """Counts what fails in one run of a study's driver, of `planned` trials in all."""
+    """Counts networks that fail in one run of a study's driver, of `planned` in all.
+
+    However many of its seeds fail: one that cannot be trained says nothing of the others.
+    """
 
     def __init__(self, planned: int) -> None:
         self._planned = planned
         self._count = self._alike = 0
         self._last = ""
+        self._failed = set[tuple[str, str]]()
 
     def take(self, result: TrialResult) -> None:
         """Take a trial that has ended; one that was not trained says nothing."""
@@ -44,6 +48,10 @@ class Failures:
         if result.status != FAILED:
             self._alike = 0
             return
+        network = result.key.architecture, result.key.schedule
+        if network in self._failed:
+            return
+        self._failed.add(network)
         same = self._alike and _kind(result.error) == _kind(self._last)
         self._alike = self._alike + 1 if same else 1
         self._count += 1
@@ -53,10 +61,12 @@ class Failures:
     def why_stop(self) -> str:
         """Why the study has to stop, empty if it has not."""
         if self._alike >= ALIKE:
-            alike = f"{self._alike} trials in a row failed the same way ({shown(self._last, 200)})"
+            alike = (
+                f"{self._alike} networks in a row failed the same way ({shown(self._last, 200)})"
+            )
             return f"{alike}: {GOES_ON}"
         if self._count >= max(LEAST_FAILURES, self._planned / 2):
-            return f"{self._count} trials failed: {GOES_ON}"
+            return f"{self._count} networks failed: {GOES_ON}"
         return ""
 
 

@@ -97,6 +97,11 @@ class Plan:
         return purpose == BASE and self.base is not None and self.base.networks > 0
 
     @property
+    def networks(self) -> int:
+        """How many networks so many trials are of, by all seeds: what a sampler plans with."""
+        return max(1, self.trials // len(self.seeds))
+
+    @property
     def confirming(self) -> int:
         """How many of the trials confirm, at most: their device time is bounded too.
 

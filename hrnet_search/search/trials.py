@@ -76,12 +76,21 @@ class Trials:
         result = self._book.result_of(key)
         return result is not None and result.status == status
 
-    def over(self, limit_ms: float | None) -> int:
-        """Return how many infeasible trials are so for their latency; others did not fit memory."""
-        if limit_ms is None:
-            return 0
-        slow = (r.latency_ms or 0 for r in self._results.values() if r.status == INFEASIBLE)
-        return sum(ms > limit_ms for ms in slow)
+    def open(self, key: TrialKey) -> bool:
+        """Whether a trial was asked for and has not ended."""
+        return self._book.runs(key)
+
+    def infeasible(self, limit_ms: float | None) -> tuple[int, int]:
+        """Return how many networks are over the limit of latency, and how many did not fit memory.
+
+        However many of their seeds: those were asked for together.
+        """
+        slow, large = set[str](), set[str]()
+        for result in self._results.values():
+            if result.status == INFEASIBLE:
+                over = limit_ms is not None and (result.latency_ms or 0) > limit_ms
+                (slow if over else large).add(result.key.architecture)
+        return len(slow), len(large)
 
     def asked(self, purpose: str) -> int:
         """Return how many trials of a purpose were asked for, without infeasible ones."""
@@ -186,10 +195,15 @@ def _means(rows: Sequence[Costs]) -> Costs:
     return tuple(fmean(column) for column in zip(*rows, strict=True))
 
 
-def have_ended(count: int, asked: int = 0) -> str:
-    """Return in words that trials have ended, of as many as were asked for if that is said."""
+def have_ended(count: int, asked: int = 0, seeds: int = 1) -> str:
+    """Return in words that trials have ended, of as many as were asked for if that is said.
+
+    All `seeds` of the last network are trained, which may be more.
+    """
     has = "has" if count == 1 else "have"
     trials = counted(count, "trial")
+    if asked < count < asked + seeds and asked:
+        return f"{trials} {has} ended: the {asked} asked for, and all seeds of the last network"
     if count > asked > 0:  # fewer are asked for now than were before
         return f"{trials} {has} ended, more than the {asked} asked for"
     return f"{trials} of {asked} {has} ended" if asked else f"{trials} {has} ended"

@@ -285,7 +285,7 @@ def test_a_result_told_twice_counts_once(tmp_path: Path) -> None:
 def test_an_ablation_in_which_half_fails_stops(tmp_path: Path) -> None:
     brain = drive(space_file(tmp_path), tmp_path / "study", failing(*range(1000)))
     assert brain.counts[FAILED] == ALIKE
-    said = "3 trials in a row failed the same way (the loss is nan at step 7 of 10)"
+    said = "3 networks in a row failed the same way (the loss is nan at step 7 of 10)"
     assert said in brain.why_ended
 
 

@@ -110,7 +110,7 @@ def test_failures_end_a_study_though_trials_wait(brain_in: Brains, tmp_path: Pat
             brain.tell(task.number, failed(task))
         brain.give_back(tasks[-1].number, Death("its worker died"))
         assert brain.ask() is None
-        assert brain.why_ended.startswith(f"{ALIKE} trials in a row failed the same way (broken)")
+        assert brain.why_ended.startswith(f"{ALIKE} networks in a row failed the same way (broken)")
     with brain_in(tmp_path / "study") as brain:  # the next start tries again, those first
         assert asked(brain).number == tasks[ALIKE].number
 

@@ -174,7 +174,7 @@ def test_a_study_in_which_everything_fails_stops(tmp_path: Path) -> None:
             brain.tell(task.number, replace(result, status="failed", miou=None, error="broken"))
     assert brain.counts["failed"] == 3
     stops = (
-        "3 trials in a row failed the same way (broken): stopping; fix the cause and run the same"
+        "3 networks in a row failed the same way (broken): stopping; fix the cause and run the same"
         " command again"
     )
     assert brain.why_ended.startswith(stops)

@@ -10,8 +10,8 @@ from hrnet_search.search.failures import Failures
 
 def taken(planned: int, *trials: tuple[str, str]) -> str:
     failures = Failures(planned)
-    for status, error in trials:
-        failures.take(TrialResult(TrialKey("a", "b", 0), status, error=error))
+    for number, (status, error) in enumerate(trials):
+        failures.take(TrialResult(TrialKey(f"a{number}", "b", 0), status, error=error))
     return failures.why_stop
 
 
@@ -29,7 +29,7 @@ def taken(planned: int, *trials: tuple[str, str]) -> str:
 def test_three_that_say_the_same_are_enough(errors: list[str]) -> None:
     trials = [(FAILED, error) for error in errors]
     assert taken(100, *trials[:2]) == ""
-    assert taken(100, *trials).startswith("3 trials in a row failed the same way (")
+    assert taken(100, *trials).startswith("3 networks in a row failed the same way (")
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,21 @@ def test_a_network_that_was_not_trained_does_not_break_the_row() -> None:
     assert taken(100, failed, (INFEASIBLE, "too slow"), failed, failed)
 
 
+def test_the_seeds_of_one_network_are_one_failure() -> None:
+    """What cannot be trained is no reason to end the study, however many seeds it has."""
+    failures = Failures(4)
+    for seed in range(9):
+        failures.take(TrialResult(TrialKey("a", "b", seed), FAILED, error="the loss is nan"))
+    assert failures.why_stop == ""
+    for other in "cd":
+        failures.take(TrialResult(TrialKey(other, "b", 0), FAILED, error="the loss is nan"))
+    assert failures.why_stop.startswith("3 networks in a row failed the same way")
+
+
 @pytest.mark.parametrize(("planned", "enough"), [(4, 5), (12, 6)])
 def test_half_of_what_was_planned_is_enough_and_five_at_least(planned: int, enough: int) -> None:
     different = [(FAILED, name) for name in "ghijklmnop"[:enough]]
     assert taken(planned, *different[:-1]) == ""
     assert taken(planned, *different).startswith(
-        f"{enough} trials failed: stopping; fix the cause and"
+        f"{enough} networks failed: stopping; fix the cause and"
     )

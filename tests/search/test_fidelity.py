@@ -186,6 +186,28 @@ def equally_good(task: TrialTask, report: Report) -> TrialResult:
     )
 
 
+def test_no_other_seed_runs_beside_the_first_which_decides(tmp_path: Path) -> None:
+    """Two workers: one that were faster with the lucky seed would have it complete."""
+    planned = replace(plan(24, fidelity=STOP_EARLY), sampler="random", seeds=(0, 1), confirm=0.0)
+    tabulated.create(tmp_path)
+    with StudyStore(tmp_path) as store:
+        brain, running = Brain(planned, store, None), list[TrialTask]()
+        rng, together = random.Random(0), 0
+        while True:
+            while len(running) < 3 and (task := brain.ask()) is not None:
+                running.append(task)
+            together = max(together, len(running))
+            first = {task.architecture.id for task in running if task.key.seed == 0}
+            assert not first & {task.architecture.id for task in running if task.key.seed == 1}
+            if not running:
+                break
+            task = running.pop(rng.randrange(len(running)))
+            brain.tell(task.number, equally_good(task, partial(brain.report, task.number)))
+    assert together == 3
+    trained = open_study(tmp_path).results().groupby("architecture")["seed"].agg(list)
+    assert all(seeds == [0, 1] for seeds in trained)
+
+
 def test_the_first_seed_decides_for_all_so_that_means_are_not_of_the_lucky(tmp_path: Path) -> None:
     planned = replace(plan(120, fidelity=STOP_EARLY), sampler="random", seeds=(0, 1, 2))
     study, _ = drive(tmp_path, planned, equally_good)

@@ -173,7 +173,7 @@ def test_a_study_that_failures_stop_keeps_three_fronts_to_go_on_with(tmp_path: P
     planned = keeping(tmp_path, "front")
 
     def failing(task: TrialTask, report: Report) -> TrialResult:
-        if 8 <= task.number < 12:
+        if 8 <= task.number < 20:
             return replace(run_made_up(task, report), status=FAILED, miou=None, error="alike")
         return run(task, report)
 

@@ -106,6 +106,27 @@ def test_estimates_that_change_leave_the_start_sample_as_it_was() -> None:
     assert starts[0].pool.tolist() == starts[1].pool.tolist()
 
 
+def test_where_few_points_are_valid_the_search_is_around_its_anchors_and_takes_no_minutes() -> None:
+    """120 of 6 billion points keep the limit: hardly any draw does, nor a walk of millions."""
+    width = 14
+    problem = Problem(
+        [Axis(f"a{i}", 5, True) for i in range(width)],
+        lambda points: 1.0 + points.sum(axis=1)[:, None],
+        lambda points: points.sum(axis=1) <= 2,
+    )
+    anchor = (0,) * width
+    sampler = SAMPLERS["pareto"](problem, 0, trials=30, anchors=[anchor])
+    before, asked = time.process_time(), list[Point]()
+    for _ in range(16):
+        (point,) = sampler.ask()
+        asked.append(point)
+        sampler.tell(point, 0.5 + 0.1 * sum(point))
+    assert asked[0] == anchor
+    assert len(set(asked)) == 16
+    assert {sum(point) for point in asked} == {0, 1, 2}
+    assert time.process_time() - before < 60  # a walk takes as long as that each time
+
+
 def test_more_anchors_than_places_are_thinned_over_their_costs() -> None:
     anchors = [(level, level, 0, 0) for level in range(6)]
     sampler = SAMPLERS["pareto"](grid(), seed=0, trials=9, anchors=anchors)

@@ -81,6 +81,10 @@ class FirstStudy:
             return self._first
         return self._main if self._over else None
 
+    def begins(self, ask: Ask) -> bool:  # noqa: ARG002
+        """Return that every trial does."""
+        return True
+
     def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:  # noqa: ARG002
         """Return that every trial does."""
         return True
@@ -112,7 +116,7 @@ class FirstStudy:
             found = Learned("", "", "", self._plan.signal, networks, values)
             known = expectation(self._plan.space, found)
             problem = replace(problem, earlier=[*problem.earlier, known])
-        return self._make(problem, self._plan.trials)
+        return self._make(problem, self._plan.networks)
 
     def _scores(self) -> Sequence[tuple[Ask, float]]:
         """Return the first trials that showed something in the order of their numbers.

@@ -28,6 +28,9 @@ class Rule(Protocol):
         None where there is no such purpose, or not yet.
         """
 
+    def begins(self, ask: Ask) -> bool:
+        """Return whether a trial that waits may begin now; if not, it may when one has ended."""
+
     def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:
         """Return whether a trial goes on at a rung; `costs` are its own, None if not known."""
 
@@ -52,6 +55,10 @@ class WholeTrainings:
     def sampler_of(self, purpose: str) -> Sampler | None:  # noqa: ARG002 -- there is one
         """Return the study's sampler."""
         return self._sampler
+
+    def begins(self, ask: Ask) -> bool:  # noqa: ARG002
+        """Return that every trial does."""
+        return True
 
     def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:  # noqa: ARG002
         """Return that every trial does."""

@@ -30,7 +30,7 @@ def rule_of(
     """Return the rule that a plan names, with the samplers that it needs."""
     if plan.fidelity in FIRST:
         return FIRST[plan.fidelity](plan, store, book, trials, problem, make)
-    sampler = make(problem, plan.trials)
+    sampler = make(problem, plan.networks)
     if plan.fidelity == TO_THE_END:
         return WholeTrainings(sampler)
     return StopAtRungs(plan, sampler, store, trials)

@@ -26,6 +26,15 @@ class StopAtRungs(WholeTrainings):
         super().__init__(sampler)
         self._plan, self._store, self._trials = plan, store, trials
 
+    def begins(self, ask: Ask) -> bool:
+        """Return whether the first seed of a network has ended, for the others.
+
+        Beside it they would complete where a faster worker had them, and it was stopped then.
+        """
+        first = self._first_of(ask.key)
+        decides = self._plan.stop > 0 and ask.purpose == SEARCH and ask.key != first
+        return not (decides and self._trials.open(first))
+
     def goes_on(self, ask: Ask, rung: RungResult, costs: Costs | None) -> bool:
         """Return whether a trial may still end on the front of its cost neighbourhood."""
         if not self._plan.stop:

@@ -18,7 +18,9 @@ CHANGES = 2.5
 def candidates(history: History, front: Points, rng: np.random.Generator) -> Points:
     """Return new points, [n, d]: around the front [k, d], between its members, and drawn."""
     problem = history.problem
-    drawn = np.array(history.draw(rng, DRAWN), dtype=np.int64).reshape(-1, len(problem.axes))
+    # Around the front there are more: what is too rare to be drawn is looked for elsewhere.
+    points = history.draw(rng, DRAWN, enough=0 if len(front) else 1)
+    drawn = np.array(points, dtype=np.int64).reshape(-1, len(problem.axes))
     if not len(front):
         return drawn
     parents = rng.permutation(front)[:PARENTS]

@@ -167,31 +167,35 @@ class History:
             free = free & self.problem.promising(self._pool.points)
         return self._pool.points, free
 
-    def draw(self, rng: np.random.Generator, count: int = 1) -> list[Point]:
+    def draw(
+        self, rng: np.random.Generator, count: int = 1, enough: int | None = None
+    ) -> list[Point]:
         """Draw uniformly from the distinct valid points that may be asked for.
 
         Fewer than `count` come back only where fewer are left. In spaces too large to list,
         what is too rare to be drawn is looked for along a walk, which gives up (and so calls
-        the space exhausted) after LONGEST_WALK points.
+        the space exhausted) after LONGEST_WALK points: until there are `enough`, all if None.
         """
         if (pool := self.pool()) is not None:
             left = np.flatnonzero(pool[1])
             rows = rng.choice(left, size=min(count, len(left)), replace=False)
             return [tuple(row) for row in pool[0][rows].tolist()]
         found: dict[Point, None] = {}
-        for points in self._draws_then_walk(rng, count):
-            kept = points[self.problem.representatives(points)]
-            kept = kept[self.problem.promising(kept)]
-            found.update((p, None) for p in map(tuple, kept.tolist()) if p not in self)
-            if len(found) >= count:
-                break
+        wanted = count if enough is None else min(enough, count)
+        for way, most in ((self._draws(rng, count), count), (self._walk(rng), wanted)):
+            while len(found) < most and (points := next(way, None)) is not None:
+                kept = points[self.problem.representatives(points)]
+                kept = kept[self.problem.promising(kept)]
+                found.update((p, None) for p in map(tuple, kept.tolist()) if p not in self)
         return list(found)[:count]
 
-    def _draws_then_walk(self, rng: np.random.Generator, count: int) -> Iterator[Points]:
+    def _draws(self, rng: np.random.Generator, count: int) -> Iterator[Points]:
         size, drawn = min(max(64, 2 * count), CHUNK), 0
         while drawn < VAIN_DRAWS:
             yield self.problem.uniform(rng, size)
             size, drawn = min(2 * size, CHUNK), drawn + size
+
+    def _walk(self, rng: np.random.Generator) -> Iterator[Points]:
         start = int.from_bytes(rng.bytes(16)) % self.problem.size
         for numbers in walk(self.problem.size, start):
             yield self.problem.at(numbers)

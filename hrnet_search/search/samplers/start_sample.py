@@ -44,9 +44,12 @@ def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: i
     """
     rng = np.random.default_rng([seed, count])
     # Estimates change: what depends on them could not be found again by a search that goes on.
-    drawn = History(replace(problem, likely=None)).draw(rng, POOL)
+    known = problem.distinct(np.array(anchors, dtype=np.int64).reshape(-1, len(problem.axes)))
+    enough = 0 if len(known) else 1
+    drawn = History(replace(problem, likely=None)).draw(rng, POOL, enough)
     points = np.array(drawn, dtype=np.int64).reshape(-1, len(problem.axes))
-    if not drawn:
+    points = points if len(points) >= count else _around(problem, np.concatenate([known, points]))
+    if not len(points):
         return Start(points, points, points)
     cheapest, costliest = (_climb(problem, points, sign) for sign in (-1, 1))
     points = problem.distinct(np.concatenate([points, cheapest, costliest]))
@@ -55,13 +58,24 @@ def start_sample(problem: Problem, count: int, anchors: Sequence[Point], seed: i
     if problem.earlier:
         front = believed_front(problem, points, round(BELIEVED * count))
         room = (count - len(front)) // 2
-    known = problem.distinct(np.array(anchors, dtype=np.int64).reshape(-1, len(problem.axes)))
     if len(known):
         known = known[np.argsort(log_exact(problem, known).sum(axis=1), kind="stable")]
         known = known[evenly(len(known), room)]
     known = problem.distinct(np.concatenate([front, known]))
     chosen = _stratified(problem, points, costs, known, count, rng)
     return Start(chosen, points, costliest)
+
+
+def _around(problem: Problem, points: Points) -> Points:
+    """Return the distinct valid points among these, and those that single steps from them reach.
+
+    Where valid points are too rare to be drawn they are found beside each other.
+    """
+    found, before = problem.distinct(points), 0
+    while before < len(found) < POOL:
+        before = len(found)
+        found = problem.distinct(np.concatenate([found, problem.neighbours(found)]))
+    return found[:POOL]
 
 
 def likeness(problem: Problem, points: Points, other: Points) -> Floats:
