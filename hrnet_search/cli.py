@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import argparse
 import errno
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from hrnet_search import __version__
 from hrnet_search.commands import (
@@ -80,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.parser.refuse(unknown)
     spin_less()
     try:
-        code: int = options.command(options)
+        with _ended_like_ctrl_c():
+            code: int = options.command(options)
     except StorageLostError as error:
         return _lost(error, error, options.debug)
     except HrnetSearchError as error:
@@ -104,6 +109,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = f"defect in hrnet-search (--debug shows where): {what}"
         return fail(error, line, 1, options.debug)
     return code
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command with a line and exit code 130, whatever it does.
+
+    While trials run they are heard by who runs them. What somebody else set, as nohup, stays.
+    """
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def parser() -> Parser:

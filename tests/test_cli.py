@@ -584,6 +584,39 @@ def test_an_interrupted_run_is_exit_130_and_goes_on(
         assert len(store.finished()) >= 1
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_trials_run_or_after_them_is_one_line_and_exit_130(
+    sign: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While data are read, or the report is written."""
+
+    def signalled(_: argparse.Namespace) -> int:
+        """Hear a signal."""
+        os.kill(os.getpid(), sign)
+        time.sleep(10)
+        return 0
+
+    monkeypatch.setitem(COMMANDS, "sync", (COMMANDS["sync"][0], signalled))
+    before = signal.getsignal(sign)
+    assert main(["sync", "x"]) == 130
+    assert capsys.readouterr().err == "interrupted; run the same command again to go on\n"
+    assert signal.getsignal(sign) == before
+
+
+def test_nohup_is_left_to_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hung_up(_: argparse.Namespace) -> int:
+        """Hear that the terminal is gone."""
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 0
+
+    monkeypatch.setitem(COMMANDS, "sync", (COMMANDS["sync"][0], hung_up))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["sync", "x"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_full_disk_wherever_it_is_met_is_one_line_and_exit_code_4(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

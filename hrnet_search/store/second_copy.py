@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hrnet_search.errors import StudyDamagedError
 from hrnet_search.files import append_only, free_name, write_whole
-from hrnet_search.records.trial import COMPLETED
+from hrnet_search.records.trial import FAILED
 from hrnet_search.store.tables import FILE as STUDY_FILE
 from hrnet_search.store.tables import META, RUNGS, TRIALS, Row, Table, checksum
 from hrnet_search.store.trial_rows import FINISHED, STATUS
@@ -98,7 +98,7 @@ def is_ahead(folder: Path, rows: list[tuple[Table, Row]]) -> bool:
     last = {row[0]: row for table, row in read(folder) if table is TRIALS}
     now = {row[0]: row for table, row in rows if table is TRIALS}
     return any(
-        number not in now or (now[number][FINISHED] is None and row[STATUS] == COMPLETED)
+        number not in now or (now[number][FINISHED] is None and row[STATUS] != FAILED)
         for number, row in last.items()
         if row[FINISHED] is not None
     )

@@ -18,7 +18,7 @@ from hrnet_search.cli import main
 from hrnet_search.errors import StudyDamagedError, StudyError, StudyInUseError
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
-from hrnet_search.records.trial import RungResult
+from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, STOPPED, RungResult
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.repair import repair
@@ -234,3 +234,19 @@ def test_a_database_from_a_backup_costs_no_newer_results(
     (aside,) = whole.glob("study.jsonl.ahead-*")
     assert aside.read_bytes() == newer
     assert repair(whole)[1]
+
+
+@pytest.mark.parametrize("status", [COMPLETED, STOPPED, INFEASIBLE, FAILED])
+def test_a_backup_in_which_a_trial_still_runs_that_has_ended_is_older(
+    whole: Path, tmp_path: Path, status: str
+) -> None:
+    """But for a failure, which may have been taken back: the trial runs again then."""
+    backup = tmp_path / "backup.db"
+    with StudyStore(whole) as store:
+        store.ask(ask(41))
+        shutil.copy(whole / "study.db", backup)
+        store.finish(41, replace(result(41), status=status))
+    shutil.copy(backup, whole / "study.db")
+    said, well = repair(whole)
+    assert well == (status == FAILED)
+    assert ("older than study.jsonl" in said[0]) == (status != FAILED)

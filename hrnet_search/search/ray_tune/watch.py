@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from hrnet_search.evaluate.machine.process_groups import end_group
 from hrnet_search.records.search_options import HANG_S
 from hrnet_search.records.trial import TrialProgress, TrialTask
 from hrnet_search.search.deaths import Death, hung, out_of_memory
 from hrnet_search.search.hangs import Silence, Steps
 from hrnet_search.search.ray_tune.cluster import Cluster
 from hrnet_search.search.ray_tune.worker import Place
-from hrnet_search.store.host import process_start, this_host
+from hrnet_search.store.host import this_host
 
 ANSWER_S = 60.0
 """Given to a node to end a process, or to say what its kernel has counted."""
@@ -78,17 +77,6 @@ class Watch:
         with suppress(Exception):  # of many kinds
             return self._cluster.on_node(place.node, call, timeout_s=ANSWER_S)
         return None
-
-
-def end_group(pid: int, start: str) -> None:
-    """End a process that started then, with its process group if it leads one."""
-    if process_start(pid) != start:
-        return  # its number may be another's by now
-    with suppress(ProcessLookupError):
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)
 
 
 def reason_of(error: str) -> str:

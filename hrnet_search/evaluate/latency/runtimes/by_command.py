@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -26,13 +27,18 @@ from hrnet_search.evaluate.latency.runtimes.exported import (
     onnx_files,
     require,
 )
-from hrnet_search.evaluate.latency.runtimes.program import timings
+from hrnet_search.evaluate.latency.runtimes.program import Began, timings
 from hrnet_search.evaluate.latency.runtimes.protocol import Facts
 from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.latency.timing import Timer
 from hrnet_search.evaluate.machine.gate import BOUND_S, SELDOM_S, shared_folder
+from hrnet_search.evaluate.machine.process_groups import end_group
 from hrnet_search.records.latency import COMMAND, ONNX_FILE, LatencySpec, command_problem
 from hrnet_search.redaction import redacted
+from hrnet_search.store.host import process_start
+
+A_NOTE = 100
+"""More bytes than the note of a process has."""
 
 
 class CommandRuntime:
@@ -51,8 +57,8 @@ class CommandRuntime:
     @contextmanager
     def session(self, spec: LatencySpec, setting: Setting) -> Iterator[CommandSession]:
         """Have the command for this process alone, and a folder for the files."""
-        with _alone(spec.command), onnx_files(setting) as files:
-            yield CommandSession(spec, files)
+        with _alone(spec.command) as began, onnx_files(setting) as files:
+            yield CommandSession(spec, files, began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,11 @@ class CommandSession:
 
     spec: LatencySpec
     files: OnnxFiles
+    began: Began
 
     def prepare(self, network: nn.Module) -> CommandNetwork:
         """Export a network."""
-        return CommandNetwork(self.files.written(network), self.spec)
+        return CommandNetwork(self.files.written(network), self.spec, self.began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class CommandNetwork:
 
     path: Path
     spec: LatencySpec
+    began: Began
 
     def peak_memory(self) -> None:
         """Return nothing: a program says only how long it takes."""
@@ -82,7 +90,7 @@ class CommandNetwork:
         command = [part.replace(ONNX_FILE, str(self.path)) for part in self.spec.command]
 
         def time_ms(calls: int = 1) -> float:  # noqa: ARG001
-            return statistics.median(timings(command, self.spec.seconds))
+            return statistics.median(timings(command, self.spec.seconds, self.began))
 
         return time_ms
 
@@ -101,10 +109,11 @@ def _files(command: Sequence[str]) -> str:
 
 
 @contextmanager
-def _alone(command: Sequence[str]) -> Iterator[None]:
+def _alone(command: Sequence[str]) -> Iterator[Began]:
     """Run no command beside itself, whichever study or `profile` of this user wants to.
 
-    Raise LatencyError where another process does not let go.
+    Yields what notes in the lock's file which process the command is: one whose driver was killed
+    may run on, and is ended here. Raise LatencyError where another process does not let go.
     """
     path = shared_folder() / f"command-{hash_of(list(command))}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -116,9 +125,22 @@ def _alone(command: Sequence[str]) -> Iterator[None]:
                     wrong = f"latency.command is held by another process for over {BOUND_S:g} s"
                     raise LatencyError(wrong)
                 time.sleep(SELDOM_S)
-        yield
+        _end_last(descriptor)
+        yield partial(_note, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _note(descriptor: int, pid: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{pid} {process_start(pid) or ''}".encode(), 0)
+
+
+def _end_last(descriptor: int) -> None:
+    """End the process that was noted last, if it is still there."""
+    pid, _, start = os.pread(descriptor, A_NOTE, 0).decode(errors="replace").partition(" ")
+    if pid.isdecimal():
+        end_group(int(pid), start)
 
 
 def _locked(descriptor: int) -> bool:

@@ -9,7 +9,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,13 +24,17 @@ A_READ = 1 << 16
 WANTED = 'milliseconds, one a line or {"ms": [...]}'
 
 
-def timings(command: Sequence[str], seconds: float) -> list[float]:
+Began = Callable[[int], None]
+"""Hears which process a program is, which leads a group."""
+
+
+def timings(command: Sequence[str], seconds: float, began: Began = lambda _: None) -> list[float]:
     """Run `latency.command` and return the milliseconds that it prints, as `Program` runs it.
 
     Raise LatencyError, one line, where it prints anything else.
     """
     program = Program("latency.command", f"{seconds:g} s (latency.seconds)")
-    said = program.output(command, seconds)
+    said = program.output(command, seconds, began)
     try:
         return milliseconds(said)
     except ValueError as error:
@@ -77,13 +81,13 @@ class Program:
     name: str
     bound: str
 
-    def output(self, command: Sequence[str], seconds: float) -> str:
+    def output(self, command: Sequence[str], seconds: float, began: Began = lambda _: None) -> str:
         """Run a command, no shell, and return what it prints.
 
         It is killed, with what it has started, after `seconds`. Raise LatencyError, one line,
         where it does not start, does not end in time, fails, or prints too much.
         """
-        said, complaints, code = self._run(command, seconds)
+        said, complaints, code = self._run(command, seconds, began)
         if code:
             last = _last_line(complaints) or _last_line(said)
             how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
@@ -94,7 +98,9 @@ class Program:
         """Return what is to be raised."""
         return LatencyError(f"{self.name} {what}")
 
-    def _run(self, command: Sequence[str], seconds: float) -> tuple[bytes, bytes, int]:
+    def _run(
+        self, command: Sequence[str], seconds: float, began: Began
+    ) -> tuple[bytes, bytes, int]:
         """Return what it says, the end of what it complains of, and its exit code."""
         end = time.monotonic() + seconds
         try:
@@ -110,6 +116,7 @@ class Program:
             raise LatencyError(f"{self.name}: {shown(command[0])} does not start: {why}") from None
         with process, heartbeat.waiting():
             try:
+                began(process.pid)
                 said, complaints = self._read(process, end)
                 code = process.wait(max(0.0, end - time.monotonic()))
             except (TimeoutError, subprocess.TimeoutExpired):

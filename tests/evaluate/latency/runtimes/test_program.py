@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import secrets
+import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from hrnet_search.errors import LatencyError
+from hrnet_search.evaluate.latency.runtimes import by_command
 from hrnet_search.evaluate.latency.runtimes.program import milliseconds, timings
 
 
@@ -100,6 +105,26 @@ def test_what_it_has_started_is_killed_with_it(tmp_path: Path) -> None:
         time.sleep(0.05)
     os.kill(pid, 9)
     pytest.fail("it still runs")
+
+
+def test_what_a_killed_driver_left_behind_is_ended_before_the_command_runs_again() -> None:
+    """Two programs on one board would time each other: in its driver's place the next ends it."""
+    command = ["sh", "-c", "sleep 300 & wait", secrets.token_hex(8)]
+    left = subprocess.Popen(command, process_group=0)
+    try:
+        with by_command._alone(command) as began:
+            began(left.pid)
+            time.sleep(0.2)
+            assert left.poll() is None
+        with by_command._alone([*command, "another"]):
+            assert left.poll() is None
+        with by_command._alone(command):
+            assert left.wait(5) == -signal.SIGKILL
+        with by_command._alone(command):
+            pass  # whose number may be another's by now
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(left.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("what", ["there-is-no-such-program", "/", "a\0b"])

@@ -128,7 +128,7 @@ def test_a_turn_of_a_command_is_four_runs(monkeypatch: pytest.MonkeyPatch) -> No
     """Each is a process of its own, to which the other network leaves no caches."""
     runs: list[str] = []
 
-    def timings(command: list[str], seconds: float) -> list[float]:
+    def timings(command: list[str], seconds: float, began: object) -> list[float]:
         runs.append(command[-1])
         return [1.0]
 
