@@ -26,6 +26,7 @@ from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records.objective import Objective
 from hrnet_search.records.trial import (
     COMPLETED,
+    FAILED,
     INFEASIBLE,
     PAUSED,
     TAKEN_OVER,
@@ -64,8 +65,8 @@ class Standing:
         self.done = self.judged = 0
         self.best = 0.0
 
-    def take(self, result: TrialResult) -> None:
-        if result.untrained:
+    def take(self, result: TrialResult, judged: bool = False) -> None:
+        if judged or result.untrained:
             self.judged += 1
             return
         self.done += result.status != INFEASIBLE
@@ -168,8 +169,10 @@ class PlainProgress:
             line = f"trial {task.number}{steps}"
             self._say(f"{line} {describe(result, self._accuracies)}")
             return
-        if result.untrained:
+        if task.judges:
             self._judged += 1
+            if result.status == FAILED:
+                self._say(f"trial {task.number} {describe(result, self._accuracies)}")
             if self._judged % A_LINE == 0:
                 self._say(
                     f"{self._judged} networks judged by slices, the last is trial {task.number}"
@@ -187,7 +190,7 @@ class LiveProgress:
     """The running trials, the last ones that ended and the whole study, redrawn in place."""
 
     def __init__(self, planned: int | Whole, standing: Standing, console: Console) -> None:
-        self._start = time.monotonic()
+        self._start: float | None = None  # of the first trial that counts
         self._standing, self._already = standing, standing.done
         self._whole = Whole.of(planned)
         self._running: dict[int, tuple[TrialTask, str, str]] = {}
@@ -219,6 +222,8 @@ class LiveProgress:
         self._live.stop()
 
     def started(self, task: TrialTask) -> None:
+        if self._start is None and not task.beside and not task.judges:
+            self._start = time.monotonic()  # what comes before tells nothing of how long these take
         self._running[task.number] = (task, "building", "")
 
     def progressed(self, task: TrialTask, progress: TrialProgress) -> None:
@@ -244,12 +249,13 @@ class LiveProgress:
         self._ended = [*self._ended, (task, result)][-LAST:]
         if task.beside:
             return
-        self._standing.take(result)
+        self._standing.take(result, task.judges)
         standing = self._standing
-        if result.untrained:
+        if task.judges:
             self._bars.update(self._study, note=f"{standing.judged} networks judged by slices")
             return
-        pace = (time.monotonic() - self._start) / max(standing.done - self._already, 1)
+        now = time.monotonic()
+        pace = (now - (self._start or now)) / max(standing.done - self._already, 1)
         note = (
             f"best {self._accuracy} {standing.best:.1%}, front {standing.front}, hypervolume "
             f"{standing.area:.3f}, {self._whole.left(standing.done, pace)}"

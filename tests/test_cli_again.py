@@ -184,7 +184,7 @@ def test_a_study_without_its_base_or_any_trained_variant_is_not_done(
     assert open_study("results/tiny").outcome == "failed"
     path.write_text(DRAWN.replace("objectives:", "limits: {latency_ms: 0.0001}\nobjectives:"))
     assert main([*words, "1", "-o", "none"]) == 1
-    assert "no trial has completed" in capsys.readouterr().out
+    assert "no trial of the search has completed" in capsys.readouterr().out
     assert set(open_study("none").results()["status"]) == {"infeasible"}
     assert open_study("none").outcome == "failed"
 

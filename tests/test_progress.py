@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hrnet_search.goals import Goals
 from hrnet_search.progress import LOG, Standing, describe, watching
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
-from hrnet_search.records.trial import TrialTask
+from hrnet_search.records.trial import FAILED, TrialTask
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,26 @@ def test_a_trial_that_was_taken_over_says_where_it_is_from_in_the_place_of_its_t
     assert describe(result(1, miou=0.5)).endswith(", 1.5 s")
 
 
+def test_what_comes_before_the_trials_is_none_of_their_pace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that are shared take as long as twenty trainings, and are trained once."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    schedule = Schedule(DataSpec("shapes", 3), steps=4)
+    first = TrialTask(0, result(0).key, TINY, schedule, (4,), beside=True)
+    judged = replace(first, number=1, schedule=replace(schedule, steps=0), beside=False)
+    trained = replace(first, number=2, beside=False)
+    with watching(tmp_path, 40, Goals.of(["miou"]), [], console, live=True) as (view, *_):
+        for task, seconds in ((first, 600.0), (judged, 100.0), (trained, 30.0)):
+            view.started(task)
+            now[0] += seconds
+            view.ended(task, replace(result(task.number, miou=0.5), wall_s=seconds))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "39 trainings and about 20 min left" in said
+
+
 def test_judgements_by_slices_are_counted_beside_the_trials(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
     judged = result(1, miou=0.9)
@@ -61,12 +82,18 @@ def test_judgements_by_slices_are_counted_beside_the_trials(tmp_path: Path) -> N
         for _ in range(7):
             for view in views:
                 view.ended(task, judged)
-        trained = result(61, miou=0.4)
+        broken = replace(judged, status=FAILED, rungs=(), miou=None, error="the loss is nan")
         for view in views:
-            view.ended(replace(task, number=61), trained)
+            view.ended(replace(task, number=99), broken)
+        trained = result(61, miou=0.4)
+        schedule = replace(task.schedule, steps=4)
+        for view in views:
+            view.ended(replace(task, number=61, schedule=schedule), trained)
     said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert said[0] == "25 networks judged by slices, the last is trial 60"
-    assert said[1].startswith("[1/9] trial 61 completed, mIoU 40.0%")
+    assert said[1].startswith("trial 99 failed, ")
+    assert said[1].endswith(", the loss is nan")
+    assert said[2].startswith("[1/9] trial 61 completed, mIoU 40.0%")
     standing = Standing(Goals.of(["miou"]))
     for one in (judged, trained):
         standing.take(one)

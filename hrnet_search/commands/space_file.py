@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import absolute, expanded
+from hrnet_search.records.search_options import ALONE, SHARED
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
@@ -51,6 +52,9 @@ def learning_from(file: SpaceFile, studies: Sequence[str | Path]) -> SpaceFile:
     from hrnet_search.space.rewrite import with_entry
     from hrnet_search.space.search_section import LEARNING, why_not_learning
 
+    if file.search.evaluator == SHARED:
+        wrong = f"does not go with evaluator: {SHARED}"
+        raise InputError(Fault("--learn-from", None, wrong, f"evaluator: {ALONE}"))
     if why := why_not_learning(file.search.sampler):
         raise InputError(Fault("--learn-from", None, why, f"{LEARNING}"))
     places = tuple(str(absolute(study)) for study in studies)

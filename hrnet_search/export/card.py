@@ -90,7 +90,9 @@ def _identity(member: Member) -> Iterator[Row]:
 def _accuracy(member: Member) -> Iterator[Row]:
     key = member.result.key
     seeds = [member.result, *(r for r in member.others if r.key.schedule == key.schedule)]
-    if len(seeds) == 1:
+    if member.slices:
+        yield "mIoU by its slice of shared weights, not trained", _percent(member.miou)
+    elif len(seeds) == 1:
         yield "mIoU", _percent(member.miou)
         yield "seeds", "one: how far another seed would be from it was not measured"
     else:
@@ -109,7 +111,10 @@ def _accuracy(member: Member) -> Iterator[Row]:
         yield name, f"{spread} (bootstrap of {len(confusions)} images)"
     for result in member.others:
         if result.key.schedule != key.schedule:
-            name = f"mIoU by schedule {result.key.schedule}, seed {result.key.seed}"
+            how = f"by schedule {result.key.schedule}"
+            if result.untrained:
+                how = "by its slice of shared weights, not trained"
+            name = f"mIoU {how}, seed {result.key.seed}"
             yield name, _percent(result.miou)
     yield "weights", f"those of seed {key.seed}"
 

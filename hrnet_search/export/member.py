@@ -17,7 +17,9 @@ from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.latencies import latencies_of
+from hrnet_search.store.schedules import shares_weights, trains_by
 from hrnet_search.store.study import Study, named_trial
+from hrnet_search.store.trial_rows import BASE, SLICES
 
 LIBRARY_CLASSES = 19
 """What the HRNet library takes where a yaml has no DATASET.NUM_CLASSES."""
@@ -31,7 +33,9 @@ class Member:
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is None
     where the study did not note it. `writer` writes its config, `number` is the trial's;
     `accuracies` are those that the study asks for beside mIoU, `latency` what all its trials
-    measured. `counts` says that its network counts by the schedule of this trial.
+    measured. `counts` says that its network counts by the schedule of this trial, `slices` that
+    nobody trained it: its mIoU is by slices of weights that many networks share. `by` is the id of
+    the schedule that trains it, which was its trial's if it was trained.
     """
 
     architecture: Architecture
@@ -46,6 +50,8 @@ class Member:
     accuracies: tuple[Objective, ...] = ()
     latency: Latency | None = None
     counts: bool = True
+    slices: bool = False
+    by: str = ""
 
     @property
     def stem(self) -> str:
@@ -55,7 +61,8 @@ class Member:
         """
         percent = f"{100 * self.miou:.1f}"
         network, trial = self.architecture, "" if self.counts else f"_trial{self.number}"
-        return f"{network.head}_w{network.width}_{network.id}{trial}_miou{percent}"
+        accuracy = f"{'slices_' if self.slices else ''}miou{percent}"
+        return f"{network.head}_w{network.width}_{network.id}{trial}_{accuracy}"
 
     @property
     def plain_stem(self) -> str:
@@ -71,7 +78,7 @@ class Member:
     @property
     def data(self) -> DataSpec:
         """What it was trained on, as far as the study noted it."""
-        return self.writer.data(self.result.key.schedule)
+        return self.writer.data(self.by)
 
     @property
     def classes(self) -> int:
@@ -88,7 +95,7 @@ class Member:
     @property
     def config(self) -> StudyConfig:
         """Its config, as it is called by its name wherever it is written."""
-        return self.writer.write(self.architecture, self.result.key.schedule)
+        return self.writer.write(self.architecture, self.by)
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -148,10 +155,13 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
         assert first is not None, "a variant has completed"
         same = completed[ask.key.architecture]
         others = tuple(result for other, result in same if other != number)
-        schedule = writer.schedules.get(ask.key.schedule)
+        by = trains_by(ask, study.notes)
+        schedule = writer.schedules.get(by)
         accuracies = study.notes.goals.accuracies
         latency = latencies.get(int(number)) or first.latency  # a long training has its own
         counts = number in counting
         facts = (schedule, writer, study.name, study.folder, int(number), accuracies, latency)
-        members.append(Member(ask.architecture, float(miou), first, others, *facts, counts))
+        slices = ask.purpose == SLICES or (ask.purpose == BASE and shares_weights(study.notes))
+        told = (counts, slices, by)
+        members.append(Member(ask.architecture, float(miou), first, others, *facts, *told))
     return tuple(members)

@@ -30,6 +30,10 @@ def trained_network(member: Member) -> HighResolutionNet:
     Raise WeightsError if they were not kept, or are not every tensor of this network.
     """
     path = member.weights
+    if member.slices:
+        wrong = f"nobody trained the network of trial {member.number}: slices judged it"
+        allowed = f"hrnet-search train {member.folder} --trial {member.number} --init shared"
+        raise WeightsError(Fault("", None, wrong, allowed, file=str(member.folder)))
     if not path.is_file():
         raise no_weights(member.folder, member.result.key)
     try:

@@ -117,6 +117,11 @@ class TrialTask:
     size: tuple[int, int] | None = None
 
     @property
+    def judges(self) -> bool:
+        """Whether its network is judged as it starts, by slices of shared weights."""
+        return not self.schedule.steps
+
+    @property
     def cost_size(self) -> tuple[int, int]:
         """(height, width) at which its cost is counted: all trials of a study have the same."""
         return self.size or (self.latency.size if self.latency else self.schedule.crop)

@@ -102,7 +102,7 @@ def _no_front(study: Study) -> Iterator[str]:
     limits = limit_lines(study.notes.goals, variants)
     yield from (f"limit: {shown(line)}" for line in limits)
     within = limits and len(variants)
-    none = "no variant is within the limits" if within else "no trial has completed"
+    none = "no variant is within the limits" if within else "no trial of the search has completed"
     yield f"{none}: there is no front yet"
     if doubts := study_doubts(study):
         yield from ("", "not known:", *(f"  {doubt}" for doubt in doubts))

@@ -390,11 +390,11 @@ class Brain:
 
     def _find_obstacle(self) -> str:
         """Return why what was asked for cannot be trained, empty if it can or is."""
+        if self._has_all:
+            return ""
         base, first = self._trials.base, self.plan.base
         if base and first and (why := why_no_base(base, self.plan.folder, first)):
             return why
-        if self._has_all:
-            return ""
         if why := self._book.why_stop:
             return why
         limits = {limit.objective: limit.at_most for limit in self.plan.space.limits}

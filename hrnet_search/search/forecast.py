@@ -17,7 +17,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import counted
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS
 from hrnet_search.evaluate.training.train import RECALIBRATION_IMAGES
-from hrnet_search.records.search_options import THAW
+from hrnet_search.records.search_options import GATE, THAW
 from hrnet_search.records.trial import COMPLETED, INFEASIBLE, PAUSED, TrialResult
 from hrnet_search.search.confirm.phase import SEARCHED_FROM
 from hrnet_search.search.disk import (
@@ -88,8 +88,8 @@ class Forecast:
     trial; `trials` those that are counted, by what `basis` says, and `short` come before them in a
     first study, or `judged` networks by slices. Of a budget in hours `trials` are
     as many as should end in it, `between` the fewest and the most, `each` the seconds of one.
-    `whole` says that they are all that there is to try. `disk` are bytes of weights and checkpoints
-    together.
+    `whole` says that they are all that there is to try. `alone` are seconds of what one worker
+    trains before all others. `disk` are bytes of weights and checkpoints together.
     """
 
     trials: int
@@ -104,6 +104,7 @@ class Forecast:
     whole: bool = False
     short: int = 0
     judged: int = 0
+    alone: float = 0.0
 
     def lines(self) -> list[str]:
         """Return it for people to read."""
@@ -117,7 +118,7 @@ class Forecast:
             said += f" after {counted(self.judged, 'network')} by slices" if self.judged else ""
             said += f": about {spelt(expected)} of device time"
             said += f" ({spelt(least)} to {spelt(most)})"
-            wall = f"about {spelt(expected / self.workers)}"
+            wall = f"about {spelt(self.alone + (expected - self.alone) / self.workers)}"
         if self.whole:
             said += ", all that there is to try"
         if self.workers > 1:
@@ -147,6 +148,7 @@ def forecast(
         # A step of weights that many share is a step of each network that learns in it.
         one = durations.expected(_cost(plan, plan.space.base), plan.base.steps)
         base = one * max(1, plan.base.networks)
+    alone = base
     judged = max(0, judged_of(plan.space) - done.judged) if plan.slices else 0
     if judged:
         base += judged * _judging(plan, fmean([durations.expected(one, 1) for one in costs] or [0]))
@@ -158,7 +160,7 @@ def forecast(
         first = fmean([durations.expected(one, steps) for one in costs] or [0.0])
         found = _of_trials(plan, mean, doubt, base, done, (short, short * first))
     disk = disk_of(plan, costs, found.trials, workers, done)
-    return replace(found, disk=disk, basis=basis, workers=workers, judged=judged)
+    return replace(found, disk=disk, basis=basis, workers=workers, judged=judged, alone=alone)
 
 
 def _judging(plan: Plan, step: float) -> float:
@@ -177,10 +179,13 @@ def _of_trials(
     searching = int(_left_to_try(plan, planned, done))
     short, first = before
     search, share = searching * mean + base, plan.confirm if plan.confirming else 0.0
+    # What slices said is held against trainings whatever they take.
+    gate = GATE if plan.slices else 0
+    held = max(0, gate - (done.trials - done.searched)) * plan.long * mean
     # Confirming takes its share of device time at most, and less where little is to confirm.
-    most = (search - base) / (1 - share) + base
+    most = max(search / (1 - share), search + held)
     # What is paused and goes on is not trained twice: up to all.
-    least = search + (0.0 if plan.fidelity == THAW else first)
+    least = search + held + (0.0 if plan.fidelity == THAW else first)
     trials = searching + max(0, plan.trials - done.trials - planned)
     seconds = in_doubt(least, most + first, doubt)
     return Forecast(trials, seconds, whole=searching < planned, short=short)

@@ -33,7 +33,9 @@ class Pace:
         0 while nothing was trained here.
         """
         steps = result.rungs[-1].step if result.rungs else 0
-        return self.durations.expected(self.cost(ask.architecture), steps)
+        base = self._plan.base
+        together = base.networks if base and self._plan.teaches_many(ask.purpose) else 1
+        return together * self.durations.expected(self.cost(ask.architecture), steps)
 
     @property
     def durations(self) -> Durations:

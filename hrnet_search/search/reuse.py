@@ -75,16 +75,23 @@ class Reuse:
 
     Shared weights are known by their base and how they are trained, not by the networks that they
     were taught to: with a `plan`, those of a study over other networks do not count, nor what they
-    judged or what started from them. `left_out` are these studies.
+    judged or what started from them; nor where the weights themselves are gone, and others will be
+    trained. `left_out` are these studies, and why.
     """
 
     def __init__(self, studies: Sequence[Study] = (), plan: Plan | None = None) -> None:
         self._finished: dict[TrialKey, Finished] = {}
-        self.left_out: list[Study] = []
+        self.left_out: list[tuple[Study, str]] = []
         for study in studies:
             resting = _resting_on_shared(study)
-            if resting and plan is not None and not of_same_networks(plan, study.notes):
-                self.left_out.append(study)
+            if not resting or plan is None:
+                why = ""
+            elif not of_same_networks(plan, study.notes):
+                why = "were taught other networks"
+            else:
+                why = "" if _has_base(study) else "are gone"
+            if why:
+                self.left_out.append((study, why))
             else:
                 resting = frozenset()
             for ask, result in study.ended():
@@ -97,6 +104,12 @@ class Reuse:
     def get(self, key: TrialKey) -> Finished | None:
         """Return a trial that was completed, None if none of the studies has it."""
         return self._finished.get(key)
+
+
+def _has_base(study: Study) -> bool:
+    """Return whether what a study trained first is there, if it was."""
+    ended = ((ask, result) for ask, result in study.ended() if ask.purpose == BASE)
+    return all(weights_path(study.folder, ask.key).is_file() for ask, _ in ended)
 
 
 def _resting_on_shared(study: Study) -> frozenset[int]:

@@ -51,10 +51,10 @@ def search(
     driver = driver or Inline()
     time = time or budget_of(plan, store)
     known = Reuse(reuse, plan)
-    for study in known.left_out:
+    for study, why in known.left_out:
         say(
-            f"{study.folder}: its shared weights were taught other networks, so neither they nor"
-            " what they judged or started is taken over"
+            f"{study.folder}: its shared weights {why}, so neither they nor what they judged or"
+            " started is taken over"
         )
     if reuse:
         say(f"what is asked for is taken over where it is one of {counted(len(known), 'trial')}")

@@ -22,9 +22,9 @@ from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.samplers.sampler import Sampler
 from hrnet_search.search.trials import Trials
-from hrnet_search.space.generate import SMALL, generate
+from hrnet_search.space.generate import SMALL, generate, generate_points
 from hrnet_search.space.space import SearchSpace
-from hrnet_search.store.trial_rows import SLICES
+from hrnet_search.store.trial_rows import CONFIRM, SLICES
 
 MOST_JUDGED = 2048
 """A space of at most this many networks is judged whole."""
@@ -89,9 +89,13 @@ class Slices:
     def gate(self) -> list[TrialKey]:
         """Return networks of all sizes to train alone, which scores by slices are held against.
 
-        For those that do not complete as many more, once.
+        For those that do not complete as many more, once. What was asked for already stays: other
+        judgements, as after failures, would single out others.
         """
-        keys = [TrialKey(name, self._long, self._seed) for name in self._spread()]
+        begun = [ask.key for ask in self._book.asks.values() if ask.purpose == CONFIRM]
+        named = (TrialKey(name, self._long, self._seed) for name in self._spread())
+        of_gate = [key for key in begun if (key.schedule, key.seed) == (self._long, self._seed)]
+        keys = list(dict.fromkeys([*of_gate, *named]))
         ended = {r.key: r.status for r in self._book.results.values()}
         lost = sum(ended.get(key, COMPLETED) != COMPLETED for key in keys[:GATE])
         return keys[: GATE + lost]
@@ -142,8 +146,10 @@ def _values(goals: Goals, score: float, costs: Sequence[float]) -> tuple[float, 
 def _whole(plan: Plan, problem: Problem) -> list[Point]:
     """Return a point for each network of a space, none where they are too many."""
     if problem.size > SMALL:
-        return []
-    points = problem.enumerate()
+        found = generate_points(plan.space, MOST_JUDGED + 1, plan.seed)
+        points = np.array([point for _, point in found], dtype=np.int64)
+    else:
+        points = problem.enumerate()
     if len(points) > MOST_JUDGED:
         return []
     order = np.random.default_rng(plan.seed).permutation(len(points))

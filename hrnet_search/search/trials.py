@@ -59,9 +59,10 @@ class Trials:
 
     @property
     def trained(self) -> int:
-        """Variants' trials that completed."""
-        results = self._results.items()
-        return sum(r.status == COMPLETED and self._counts(number) for number, r in results)
+        """Variants' trials that completed: of the search, for others only confirm, or are held
+        against slices."""
+        asks, results = self._asks, self._results.items()
+        return sum(r.status == COMPLETED and asks[n].purpose == SEARCH for n, r in results)
 
     def _counts(self, number: int) -> bool:
         return self._asks[number].purpose in COUNTED

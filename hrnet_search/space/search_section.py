@@ -192,6 +192,8 @@ def _check_shared(section: Section, found: SearchSpec) -> None:
     }
     for key, (wrong, allowed) in wanted.items():
         if wrong:
-            said = f"{shown(getattr(found, key))} does not go with evaluator: {SHARED}"
+            value = getattr(found, key)
+            said = ", ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
+            said += f" does not go with evaluator: {SHARED}"
             node = section.node_of(key) if key in section else section.node
             section.reader.fault(node, section.where(key), said, allowed)

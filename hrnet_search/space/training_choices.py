@@ -17,7 +17,7 @@ import yaml
 
 from hrnet_search.errors import shown
 from hrnet_search.records.point import Point
-from hrnet_search.records.schedule import CLASS_WEIGHTS, Schedule
+from hrnet_search.records.schedule import CLASS_WEIGHTS, NO_INIT, Schedule
 from hrnet_search.records.search_options import ALONE, PART_FIRST, SHARED
 from hrnet_search.space.choice import OF_TRAINING, Choice
 from hrnet_search.space.kinds import Kind, OneOf
@@ -47,12 +47,15 @@ Levels = Mapping[str, Any]
 def trained_by(schedule: Schedule, levels: Levels) -> Schedule:
     """Return a schedule with other levels of what is varied.
 
-    An optimiser, or a start, whose rate is not varied beside it brings its usual one.
+    An optimiser, or a start, whose rate is not varied beside it brings its usual one, and another
+    optimiser that from which its trainings from random weights start.
     """
     own = dict(levels)
     if ("optimiser" in own or "init" in own) and "lr" not in own:
         optimiser, init = own.get("optimiser", schedule.optimiser), own.get("init", schedule.init)
         own["lr"] = usual_rate(optimiser, init)
+        if schedule.init_lr and optimiser != schedule.optimiser:
+            own["init_lr"] = usual_rate(optimiser, NO_INIT)
     return replace(schedule, **own)
 
 

@@ -11,12 +11,13 @@ from statistics import fmean
 from typing import Any
 
 from hrnet_search.records.objective import Objective
-from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.schedule import SHARED_INIT, Schedule
+from hrnet_search.records.search_options import ALONE, EVALUATOR
 from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.space.choice import OF_TRAINING
 from hrnet_search.space.training_choices import Schedules, schedules_of
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.trial_rows import SEARCH, Ask
+from hrnet_search.store.trial_rows import BASE, SEARCH, SLICES, Ask
 
 Trial = tuple[Ask, TrialResult | None]
 
@@ -50,6 +51,21 @@ def noted_schedules(notes: Notes) -> dict[str, Schedule]:
     arms = {noted.id: noted.schedule for noted in notes.arm_schedules or ()}
     first = {noted.id: noted.schedule for noted in (notes.schedule, notes.long_schedule) if noted}
     return {**search, **long, **arms, **first}
+
+
+def trains_by(ask: Ask, notes: Notes) -> str:
+    """Return the id of the schedule by which the network of a trial is trained.
+
+    One that was judged by slices alone, or that others start from, as the search trains.
+    """
+    beside = ask.purpose in (BASE, SLICES) and notes.schedule is not None
+    return notes.schedule.id if beside and notes.schedule else ask.key.schedule
+
+
+def shares_weights(notes: Notes) -> bool:
+    """Return whether what a study trains first are weights that all of its networks share."""
+    started = notes.schedule is not None and notes.schedule.schedule.init == SHARED_INIT
+    return started or (notes.identity or {}).get(EVALUATOR, ALONE) != ALONE
 
 
 def counting_schedules(

@@ -23,9 +23,10 @@ from hrnet_search.records.schedule import PRETRAINED_INIT, Schedule
 from hrnet_search.report.pick import picked_trial
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.kept import weights_path
+from hrnet_search.store.schedules import trains_by
 from hrnet_search.store.study import Study, named_trial, open_study
 from hrnet_search.store.tables import FILE
-from hrnet_search.store.trial_rows import BASE, SLICES
+from hrnet_search.store.trial_rows import BASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,7 @@ def of_study(
     study = open_study(folder)
     ask = named_trial(study, picked_trial(study, pick) if trial is None else trial)
     writer = ConfigWriter.of(study.notes)
-    by = ask.key.schedule
-    if ask.purpose == SLICES and study.notes.schedule is not None:
-        by = study.notes.schedule.id  # it was only judged: it is trained as the search trains
+    by = trains_by(ask, study.notes)
     schedule = writer.schedules.get(by)
     if schedule is None:
         wrong = f"the schedule of trial {ask.number} was not noted"

@@ -11,7 +11,7 @@ from search.tabulated import drive, plan
 from hrnet_search.cli import main
 from hrnet_search.commands.check import check
 from hrnet_search.commands.space_file import learning_from
-from hrnet_search.errors import InputError
+from hrnet_search.errors import InputError, SpaceError
 from hrnet_search.space.load import load_space_file
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,16 @@ def test_a_sampler_that_does_not_learn_is_said_at_once(tmp_path: Path) -> None:
     file = load_space_file(space_file(tmp_path, "{sampler: grid}"))
     with pytest.raises(InputError, match=r"--learn-from: the sampler grid does not learn"):
         learning_from(file, ["a"])
+
+
+def test_a_search_by_slices_learns_from_none_and_says_so_at_once(tmp_path: Path) -> None:
+    """Else its own space file, which would say both, could not be run again."""
+    file = load_space_file(space_file(tmp_path, "{evaluator: shared, trials: 20}"))
+    with pytest.raises(InputError, match=r"--learn-from: does not go with evaluator: shared"):
+        learning_from(file, ["a"])
+    path = space_file(tmp_path, "{evaluator: shared, trials: 20, learn_from: [a, b]}")
+    with pytest.raises(SpaceError, match="learn_from: a, b does not go with evaluator: shared"):
+        load_space_file(path)
 
 
 def test_check_says_what_a_search_would_learn_from(

@@ -11,17 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch.distributed.launch
+import yaml
 from made_up import network, result
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.errors import WeightsError
 from hrnet_search.export.card import card_text, write_card
-from hrnet_search.export.member import Member, front_of
+from hrnet_search.export.member import Member, front_of, network_of_trial
 from hrnet_search.export.result import ExportResult
+from hrnet_search.export.trained import trained_network
 from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.latency import Latency, LatencyCondition
 from hrnet_search.records.schedule import Schedule
-from hrnet_search.store.study import Study
+from hrnet_search.records.trial import TrialKey
+from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.trial_rows import SLICES, Ask
+from hrnet_search.store.writer import StudyStore
 
 MakeMember = Callable[..., Member]
 PLAIN = network(8)
@@ -125,6 +131,35 @@ def test_other_seeds_and_schedules_stand_beside_it(
     found = rows(card_text(replace(member, others=(other,)), NONE))
     assert found["mIoU by schedule sc-long, seed 1"] == "60.00%"
     assert found["seeds"].startswith("one: ")
+
+
+def test_what_slices_alone_judged_is_said_to_be_untrained_and_has_the_studys_config(
+    make_front: Callable[..., Study],
+) -> None:
+    study = make_front(PLAIN)
+    sibling = network_of_trial(study, 0)
+    other, judged = network(9), TrialKey(network(9).id, "sc-0000000000ff", 0)
+    seen = result(1, miou=0.3)
+    seen = replace(seen, key=judged, rungs=(replace(seen.rungs[-1], step=0, miou=0.3),))
+    with StudyStore(study.folder) as store:
+        store.ask(Ask(1, judged, (), other, SLICES))
+        store.finish(1, seen)
+        again = replace(judged, architecture=PLAIN.id)
+        store.ask(Ask(2, again, (), PLAIN, SLICES))
+        store.finish(2, replace(seen, key=again))
+    study = open_study(study.folder)
+    member = network_of_trial(study, 1)
+    assert member.stem.endswith("_trial1_slices_miou30.0")
+    found = rows(card_text(member, NONE))
+    assert found["mIoU by its slice of shared weights, not trained"] == "30.00%"
+    assert "seeds" not in found
+    sections = [yaml.safe_load(one.config.text)["TRAIN"] for one in (sibling, member)]
+    assert sections[0] == sections[1]
+    with pytest.raises(WeightsError, match="nobody trained the network of trial 1: slices judged"):
+        trained_network(member)
+    trained = rows(card_text(network_of_trial(study, 0), NONE))
+    name = "mIoU by its slice of shared weights, not trained, seed 0"
+    assert trained[name] == "30.00%"
 
 
 @pytest.mark.parametrize("stage", [THREE, replace(FOUR, fuse="CAT")])

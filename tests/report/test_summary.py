@@ -44,7 +44,7 @@ def test_no_completed_trial_is_said(make_study: MakeStudy) -> None:
     assert "0 trials\n" in summary(make_study())
     text = summary(make_study((BASE, None), (network(9), result(1, status=STOPPED))))
     assert "2 trials: 1 stopped, 1 interrupted" in text
-    assert "no trial has completed" in text
+    assert "no trial of the search has completed" in text
     assert "configs" not in text
 
 

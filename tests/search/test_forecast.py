@@ -12,7 +12,7 @@ from search.tabulated import SPACE, drive, plan, with_latency
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.evaluate.training.train import Report
 from hrnet_search.inventory import Inventory, SplitInventory
-from hrnet_search.records.search_options import KEEP_FRONT, SHORT_FIRST, STOP_EARLY, THAW
+from hrnet_search.records.search_options import GATE, KEEP_FRONT, SHORT_FIRST, STOP_EARLY, THAW
 from hrnet_search.records.trial import RungResult, TrialProgress, TrialTask
 from hrnet_search.search import probe as module
 from hrnet_search.search.disk import checkpoint_bytes, drawn_costs, sized, weight_bytes
@@ -21,6 +21,7 @@ from hrnet_search.search.first_measurements import untrained_variants
 from hrnet_search.search.forecast import Done, done_of, forecast, of_probe, of_study
 from hrnet_search.search.initial_weights import base_schedule
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.time_budget import spelt
 from hrnet_search.space.choice import Choice
 from hrnet_search.space.generate import generate
 from hrnet_search.space.space import SearchSpace
@@ -240,7 +241,12 @@ def test_networks_that_slices_judge_take_what_goes_forward_of_them() -> None:
     # 64 images of statistics and 32 to judge by: 12 steps of a second, which go forward alone.
     gate = 12 - by_slices.confirming - (12 - planned.confirming)
     extra = judged.seconds[0] / 0.85 - alone.seconds[0] / 0.85 - 10 * gate
-    assert extra == pytest.approx(there_are * 4)
+    held = GATE * planned.long * 10  # trained for long, whatever they take of the share
+    assert extra == pytest.approx(there_are * 4 + held)
+    together = forecast(by_slices, known, "", 8)
+    assert together.alone == pytest.approx(120), "which one worker trains, before all others"
+    wall = spelt(120 + (together.seconds[1] - 120) / 8)
+    assert together.lines()[0].split(", ")[-1].startswith(f"about {wall} with 8 workers")
     half = forecast(by_slices, known, "", 1, Done(judged=there_are // 2))
     assert half.judged == there_are - there_are // 2
     assert f" after {there_are} networks by slices: about " in judged.lines()[0]

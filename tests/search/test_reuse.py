@@ -146,7 +146,14 @@ def test_shared_weights_of_other_networks_are_not_taken_over(tmp_path: Path, cha
     weights = studies[1].trials()[0][0].key
     assert studies[0].trials()[0][0].key == weights, "nothing tells them apart"
     alone = Reuse(studies[:1], shared)
-    assert (len(alone), alone.left_out) == (0, studies[:1])
+    assert len(alone) == 0
+    assert alone.left_out == [(studies[0], "were taught other networks")]
+    gone = Reuse(studies[1:], shared)
+    assert (len(gone), gone.left_out) == (0, [(studies[1], "are gone")]), "others would be trained"
+    for one in studies:
+        path = weights_path(one.folder, weights)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"made up")
     both = Reuse(studies, shared)
     found = both.get(weights)
     assert found is not None

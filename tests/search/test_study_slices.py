@@ -22,6 +22,7 @@ from hrnet_search.records.search_options import GATE
 from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
+    INFEASIBLE,
     RungResult,
     TrialProgress,
     TrialResult,
@@ -41,7 +42,7 @@ from hrnet_search.search.initial_weights import base_key, base_schedule
 from hrnet_search.search.mirrors.outbox import mirrored
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.settled_plan import plan_of
-from hrnet_search.search.slices import spread_order
+from hrnet_search.search.slices import judged_of, spread_order
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.growth import growth
@@ -239,6 +240,57 @@ def test_a_gate_training_that_fails_has_another_in_its_place(tmp_path: Path) -> 
     gate = purposes(study)[1 + NETWORKS :]
     assert gate[: GATE + 2] == [CONFIRM] * (GATE + 2)
     assert gate[GATE + 2] == SEARCH
+
+
+def test_a_gate_stays_as_it_was_begun_when_more_is_judged(tmp_path: Path) -> None:
+    """Judgements that failed and are run again would single out others."""
+    failing = set(range(3, NETWORKS, 5))
+
+    def run(task: TrialTask, report: Callable[[TrialProgress], bool]) -> TrialResult:
+        if task.number in failing and not task.schedule.steps:
+            return TrialResult(task.key, FAILED, error=f"made to fail {task.key.architecture}")
+        return made_up(task, report)
+
+    study, _ = drive(tmp_path, plan(), run)
+    long = [ask for ask, _ in study.trials() if ask.purpose == CONFIRM]
+    failing.clear()
+    with StudyStore(tmp_path) as store:
+        assert store.retry_failed()
+    again, brain = drive(tmp_path, plan(trials=30), run)
+    assert brain._slices is not None
+    assert {key.architecture for key in brain._slices.gate()} == {
+        ask.key.architecture for ask in long[:GATE]
+    }
+    assert len(again.trials()) >= len(study.trials())
+
+
+def test_a_search_by_slices_none_of_whose_variants_is_trained_is_not_done(tmp_path: Path) -> None:
+    """The gate's trainings complete: they are no variants that were found."""
+    latency = tabulated.with_latency(plan(), at_most=0.01)
+    space = replace(latency.space, choices=SMALL_SPACE.choices)
+    planned = replace(latency, space=space)
+
+    def run(task: TrialTask, report: Callable[[TrialProgress], bool]) -> TrialResult:
+        ended = made_up(task, report)
+        slow = ended.latency is not None and task.schedule.steps == planned.schedule.steps
+        return replace(ended, status=INFEASIBLE) if slow else ended
+
+    study, brain = drive(tmp_path, planned, run)
+    ended = Counter((ask.purpose, r.status) for ask, r in study.trials() if r)
+    assert ended[CONFIRM, COMPLETED] >= GATE
+    assert not ended[SEARCH, COMPLETED]
+    assert brain.fell_short
+
+
+def test_few_networks_of_a_large_grid_are_all_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits may leave few of millions of points: their number says how many are judged."""
+    monkeypatch.setattr(slices_module, "SMALL", 1)
+    study, brain = drive(tmp_path, plan(trials=14), made_up)
+    assert brain._slices is not None
+    assert brain._slices.whole
+    assert purposes(study).count(SLICES) == NETWORKS == judged_of(SMALL_SPACE)
 
 
 def test_the_gate_stays_the_same_while_latencies_become_known(tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ def test_an_optimiser_brings_its_own_rate_unless_rates_are_varied(tmp_path: Path
     assert [(s.optimiser, s.lr) for s in found] == [("adamw", 0.005), ("sgd", 0.05)]
     file = load(tmp_path, "schedule.optimiser: [adamw, sgd]", ", init: base")
     found = schedules_of(file.schedule, 90, of_choices(file.space.choices)).search.values()
-    assert [(s.lr, s.init_lr) for s in found] == [(0.002, 0.005), (0.02, 0.005)]
+    assert [(s.lr, s.init_lr) for s in found] == [(0.002, 0.005), (0.02, 0.05)]
+    long = schedules_of(file.schedule, 90, of_choices(file.space.choices)).long.values()
+    assert [(s.optimiser, s.init, s.lr) for s in long] == [
+        ("adamw", "none", 0.005), ("sgd", "none", 0.05),
+    ]  # fmt: skip
     file = load(tmp_path, "schedule.lr: [0.1, 0.2], schedule.optimiser: [adamw, sgd]")
     found = schedules_of(file.schedule, 90, of_choices(file.space.choices)).search.values()
     assert {(s.optimiser, s.lr) for s in found} == {

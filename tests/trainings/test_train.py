@@ -615,9 +615,11 @@ def test_a_network_that_slices_alone_judged_is_trained_as_its_study_trains(
     with StudyStore(study) as store:
         store.ask(Ask(4, key, (), network(6), "slices"))
         store.finish(4, replace(result(4), key=key))
+    for number, wanted in ((4, network(6)), (3, TINY)):  # the last is the base's, whose weights
+        start = of_study(str(study), number, None)  # others share
+        assert start.architecture == wanted
+        assert replace(start.schedule, fingerprint="") == replace(SHORT, fingerprint="")
     start = of_study(str(study), 4, None)
-    assert start.architecture == network(6)
-    assert replace(start.schedule, fingerprint="") == replace(SHORT, fingerprint="")
     plan = plan_of(start, Overrides(steps=2, init="shared"))
     assert plan.record.schedule.schedule.init == "shared"
     configs = (start.config, of_study(str(study), 1, None).config)

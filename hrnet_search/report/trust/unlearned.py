@@ -7,18 +7,19 @@ from collections.abc import Container, Sequence
 from hrnet_search.learned_rule import learned_nothing, unlearned_line
 from hrnet_search.records.trial import COMPLETED
 from hrnet_search.report.trust.trials import Trial
-from hrnet_search.store.trial_rows import SLICES
+from hrnet_search.store.trial_rows import BASE, SLICES
 
 
 def unlearned_warning(trials: Sequence[Trial], front: Container[str]) -> str:
     """Return that most networks, or some of the `front`, predict one class; empty if not.
 
     A network that predicts more in any of its trainings has learned something; those that ended
-    early, and those that slices of shared weights judged, are not asked.
+    early, those that slices of shared weights judged, and what others start from are not asked.
     """
     found: dict[str, bool] = {}
     for ask, result in trials:
-        if result and result.status == COMPLETED and result.rungs and ask.purpose != SLICES:
+        trained = ask.purpose not in (BASE, SLICES)
+        if trained and result and result.status == COMPLETED and result.rungs:
             name = ask.key.architecture
             found[name] = found.get(name, True) and learned_nothing(result.rungs[-1])
     nothing = [name for name, unlearned in found.items() if unlearned]
