@@ -8,7 +8,7 @@
 judgements by slices among them, and goes on where it was stopped: on a machine that does nothing
 else. `truth` trains what was on a front by then for 2,400 steps with a seed that no search had, and
 adds rows to FOLDER/truth.csv. `table` has the share of the best hypervolume, of true mIoU over log
-MACs, that each front has.
+MACs, that each front has, and the true mIoU of what is the best by then, which is trained after it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ def spent(study: Study) -> float:
 
 
 def front_at(study: Study, seconds: float) -> list[Architecture]:
-    """Return the networks on the front of what a search had trained after so many seconds."""
+    """Return the networks on the front of what a search had trained after so many seconds.
+
+    The most accurate comes first: with no budget of MACs it is the pick.
+    """
     so_far, rows, networks = 0.0, [], []
     for ask, result in study.ended():
         so_far += result.wall_s
@@ -128,7 +131,10 @@ def front_at(study: Study, seconds: float) -> list[Architecture]:
             rows.append((result.miou or 0.0, result.cost.macs))
             networks.append(ask.architecture)
     kept = non_dominated(rows, ["max", "min"])
-    return [network for network, good in zip(networks, kept, strict=True) if good]
+    members = [
+        (row[0], network) for row, network, good in zip(rows, networks, kept, strict=True) if good
+    ]
+    return [network for _, network in sorted(members, key=lambda one: -one[0])]
 
 
 def learn(networks: Sequence[Architecture], path: Path) -> None:
@@ -153,8 +159,8 @@ def about(
     """Yield a Markdown table: the mean share over seeds, and that of each."""
     reference = (0.0, max((x for _, x in truths.values()), default=0.0) + 0.05)
     best = _area(list(truths.values()), reference) or 1.0
-    yield "| evaluator | seconds | seeds | hypervolume | of each seed |"
-    yield "| --- | --: | --: | --: | --- |"
+    yield "| evaluator | seconds | seeds | hypervolume | of each seed | mIoU of the picks |"
+    yield "| --- | --: | --: | --: | --- | --- |"
     for evaluator in EVALUATORS:
         own = [study for (name, _), study in studies.items() if name == evaluator]
         for seconds in times:
@@ -162,7 +168,15 @@ def about(
             shares = [_area(front, reference) / best for front in fronts]
             if shares:
                 each = ", ".join(f"{share:.3f}" for share in shares)
-                cells = evaluator, f"{seconds:g}", str(len(own)), f"{fmean(shares):.3f}", each
+                picks = ", ".join(f"{front[0][0]:.3f}" if front else "none" for front in fronts)
+                cells = (
+                    evaluator,
+                    f"{seconds:g}",
+                    str(len(own)),
+                    f"{fmean(shares):.3f}",
+                    each,
+                    picks,
+                )
                 yield f"| {' | '.join(cells)} |"
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import absolute, expanded
-from hrnet_search.records.search_options import ALONE, SHARED
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
@@ -49,6 +48,7 @@ def learning_from(file: SpaceFile, studies: Sequence[str | Path]) -> SpaceFile:
     """
     if not studies:
         return file
+    from hrnet_search.records.search_options import ALONE, SHARED
     from hrnet_search.space.rewrite import with_entry
     from hrnet_search.space.search_section import LEARNING, why_not_learning
 

@@ -59,6 +59,13 @@ def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> Non
     ]
     (_, _, row) = about({("shared", 0): study}, truths, [1e9])
     assert row.startswith(f"| shared | 1e+09 | 1 | {areas[0] / areas[1]:.3f} |")
+    seen = {
+        ask.architecture.id: result.miou or 0.0
+        for ask, result in study.ended()
+        if ask.purpose == SEARCH
+    }
+    assert networks[0].id == max(seen, key=lambda name: seen[name])
+    assert row.endswith("| 0.200 |"), "the truth of the pick"
 
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)
