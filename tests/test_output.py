@@ -94,13 +94,15 @@ def test_a_study_that_nobody_reads_any_more_is_not_done_and_says_so(
     how: list[str], tmp_path: Path
 ) -> None:
     """A job script would go on with what is not there: `run STUDY | tee LOG && train STUDY`."""
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("steps: 2,", "steps: 3,"))
+    text = TINY.replace("width: [2]", "width: [2, 4]").replace("trials: 1", "trials: 2")
+    (tmp_path / "tiny.yaml").write_text(text)
     words = [sys.executable, "-m", "hrnet_search", "run", "tiny.yaml", "-o", "study", *how]
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    while "completed" not in process.stdout.readline():
+        assert process.poll() is None
     process.stdout.close()
     _, said = process.communicate()
     assert said.splitlines()[-1:] == [
