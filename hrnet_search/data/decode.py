@@ -10,6 +10,7 @@ with Pillow, all but grey GIF.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -53,6 +54,9 @@ COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr
 
 PNG_DEPTH = 24
 """Where a PNG has the bits of a channel, as a byte."""
+
+PPM_HEAD = 4096
+"""Bytes that hold the head of a PPM, with comments: magic, width, height, largest value."""
 
 WHOLE = "a whole image file"
 
@@ -170,6 +174,10 @@ def _bits(image: Image.Image, path: Path) -> int:
     """Return the bits of a channel as the file has them, where formats may have over 8."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))[0])
+    if image.format == "PPM":
+        with path.open("rb") as file:
+            words = re.sub(rb"#[^\n]*", b"", file.read(PPM_HEAD)).split(maxsplit=4)
+        return 16 if len(words) > 3 and words[3].isdigit() and int(words[3]) > 255 else 8
     return _png_bits(path) if image.format == "PNG" else 8
 
 

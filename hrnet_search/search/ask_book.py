@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from hrnet_search.arch.architecture import Architecture
@@ -83,6 +83,11 @@ class AskBook:
         if found is not None:
             self._waiting.remove(found)
         return found
+
+    @property
+    def waits(self) -> Sequence[Ask]:
+        """The trials that wait to run, those that may not begin yet among them."""
+        return tuple(self._waiting)
 
     def wait(self, ask: Ask) -> None:
         """Have a trial that was to run wait, before all others."""

@@ -37,6 +37,7 @@ class Failures:
 
     def __init__(self, planned: int) -> None:
         self._planned = planned
+        self._enough = max(2, min(ALIKE, planned))  # of two arms, both
         self._count = self._alike = 0
         self._last = ""
         self._failed = set[tuple[str, str]]()
@@ -60,10 +61,9 @@ class Failures:
     @property
     def why_stop(self) -> str:
         """Why the study has to stop, empty if it has not."""
-        if self._alike >= ALIKE:
-            alike = (
-                f"{self._alike} networks in a row failed the same way ({shown(self._last, 200)})"
-            )
+        if self._alike >= self._enough:
+            said = f"{self._alike} networks in a row failed the same way"
+            alike = f"{said} ({shown(self._last, 200)})"
             return f"{alike}: {GOES_ON}"
         if self._count >= max(LEAST_FAILURES, self._planned / 2):
             return f"{self._count} networks failed: {GOES_ON}"

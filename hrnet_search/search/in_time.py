@@ -77,5 +77,7 @@ class InTime:
 
     def _fits(self, point: Point, kept: float) -> bool:
         network = self._plan.space.decode(point)
-        seconds = self.pace.at_most(network, self._plan.schedule.id)
-        return self.budget.fits(seconds * len(self._plan.seeds), kept)
+        seconds = self.pace.at_most(network, self._plan.schedule.id) * len(self._plan.seeds)
+        for ask in self._book.waits:  # what was asked for and may not begin yet has its time
+            seconds += self.pace.at_most(ask.architecture, ask.key.schedule)
+        return self.budget.fits(seconds, kept)

@@ -51,11 +51,11 @@ def trained_by(schedule: Schedule, levels: Levels) -> Schedule:
     optimiser that from which its trainings from random weights start.
     """
     own = dict(levels)
+    optimiser, init = own.get("optimiser", schedule.optimiser), own.get("init", schedule.init)
     if ("optimiser" in own or "init" in own) and "lr" not in own:
-        optimiser, init = own.get("optimiser", schedule.optimiser), own.get("init", schedule.init)
         own["lr"] = usual_rate(optimiser, init)
-        if schedule.init_lr and optimiser != schedule.optimiser:
-            own["init_lr"] = usual_rate(optimiser, NO_INIT)
+    if schedule.init_lr and optimiser != schedule.optimiser:
+        own["init_lr"] = usual_rate(optimiser, NO_INIT)
     return replace(schedule, **own)
 
 

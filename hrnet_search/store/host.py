@@ -11,6 +11,9 @@ from pathlib import Path
 
 PROC = Path("/proc")
 
+RUNNING = "running"
+"""Said of a process that is there, where the system does not tell when it started."""
+
 FIRST_NAMESPACE = "pid:[4026531836]"
 """The PID namespace that a Linux machine starts with, outside of all containers."""
 
@@ -68,7 +71,7 @@ def process_start(pid: int) -> str | None:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         tells = (PROC / "self" / "stat").exists()
-        return (None if tells else "running") if _is_there(pid) else ""
+        return (None if tells else RUNNING) if _is_there(pid) else ""
     return "" if fields[0] in "ZX" else fields[19]
 
 

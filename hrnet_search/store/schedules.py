@@ -56,10 +56,12 @@ def noted_schedules(notes: Notes) -> dict[str, Schedule]:
 def trains_by(ask: Ask, notes: Notes) -> str:
     """Return the id of the schedule by which the network of a trial is trained.
 
-    One that was judged by slices alone, or that others start from, as the search trains.
+    One that was judged by slices alone as the search trains; so the base of shared weights, and
+    one whose own schedule was not noted.
     """
-    beside = ask.purpose in (BASE, SLICES) and notes.schedule is not None
-    return notes.schedule.id if beside and notes.schedule else ask.key.schedule
+    first = shares_weights(notes) or ask.key.schedule not in noted_schedules(notes)
+    alone = ask.purpose == SLICES or (ask.purpose == BASE and first)
+    return notes.schedule.id if alone and notes.schedule else ask.key.schedule
 
 
 def shares_weights(notes: Notes) -> bool:

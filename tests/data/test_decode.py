@@ -210,7 +210,13 @@ def write_tiff(path: Path, rows: NDArray[np.uint16]) -> None:
     path.write_bytes(head + struct.pack("<3H", 16, 16, 16) + rows.astype("<u2").tobytes())
 
 
-@pytest.mark.parametrize("write", [write_png, write_tiff])
+def write_ppm(path: Path, rows: NDArray[np.uint16]) -> None:
+    height, width, _ = rows.shape
+    head = f"P6 # made up\n{width} {height}\n65535\n".encode()
+    path.write_bytes(head + rows.astype(">u2").tobytes())
+
+
+@pytest.mark.parametrize("write", [write_png, write_tiff, write_ppm])
 def test_colours_of_sixteen_bits_are_no_mask(
     write: Callable[[Path, NDArray[np.uint16]], None], tmp_path: Path
 ) -> None:

@@ -56,6 +56,14 @@ def test_the_seeds_of_one_network_are_one_failure() -> None:
     assert failures.why_stop.startswith("3 networks in a row failed the same way")
 
 
+def test_of_two_arms_both_are_enough() -> None:
+    """An ablation of two arms has no third that could fail alike."""
+    failed = (FAILED, "no such device")
+    assert taken(2, failed) == ""
+    assert taken(2, failed, failed).startswith("2 networks in a row failed the same way")
+    assert taken(1, failed) == "", "there is another seed of it, perhaps"
+
+
 @pytest.mark.parametrize(("planned", "enough"), [(4, 5), (12, 6)])
 def test_half_of_what_was_planned_is_enough_and_five_at_least(planned: int, enough: int) -> None:
     different = [(FAILED, name) for name in "ghijklmnop"[:enough]]

@@ -12,6 +12,7 @@ from search.made_up_trials import accuracy
 from search.tabulated import create, plan
 
 from hrnet_search.arch.cost import cost
+from hrnet_search.records.search_options import STOP_EARLY
 from hrnet_search.records.trial import COMPLETED, RungResult, TrialProgress, TrialResult, TrialTask
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.search.brain import Brain
@@ -182,6 +183,30 @@ def test_a_study_that_has_ended_has_spent_what_it_spent(hours: float, tmp_path: 
     assert trained > 0
     with StudyStore(tmp_path) as store:
         assert budget_of(planned, store).spent == pytest.approx(time.spent, abs=1)
+
+
+def test_seeds_that_may_not_begin_yet_have_their_time(tmp_path: Path) -> None:
+    """Of a network that may be stopped its first seed runs alone: what waits for it is no room."""
+    create(tmp_path)
+    device, clock = Device(Clock()), Clock()
+    device.clock = clock
+    planned = timed(0.4, 0.0, seeds=(0, 1, 2), stop=0.05, fidelity=STOP_EARLY, rungs=(5, 10))
+    with StudyStore(tmp_path) as store:
+        brain = Brain(planned, store, None, time=TimeBudget(0.4, 0.0, noting(store), clock))
+        running: list[TrialTask] = []
+        while True:
+            while len(running) < 4 and (task := brain.ask()) is not None:
+                running.append(task)
+            if not running:
+                break
+            task = running.pop(0)
+            seen = device.run(task, lambda _: True)
+            brain.tell(task.number, replace(seen, wall_s=seen.wall_s))
+    study = open_study(tmp_path)
+    assert len(study.trials()) > 12
+    assert all(result for _, result in study.trials())
+    of_each = study.results().groupby("architecture")["seed"].count()
+    assert set(of_each) == {3}
 
 
 def test_a_kill_loses_no_more_than_is_noted_rarely(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_an_optimiser_brings_its_own_rate_unless_rates_are_varied(tmp_path: Path
     assert [(s.optimiser, s.init, s.lr) for s in long] == [
         ("adamw", "none", 0.005), ("sgd", "none", 0.05),
     ]  # fmt: skip
+    file = load(
+        tmp_path, "schedule.lr: [0.1, 0.2], schedule.optimiser: [adamw, sgd]", ", init: base"
+    )
+    both = schedules_of(file.schedule, 90, of_choices(file.space.choices)).long.values()
+    # The first is that of the base, which the first levels train; no rate is another optimiser's.
+    assert {(s.optimiser, s.lr) for s in both} == {("adamw", 0.1), ("sgd", 0.05)}
     file = load(tmp_path, "schedule.lr: [0.1, 0.2], schedule.optimiser: [adamw, sgd]")
     found = schedules_of(file.schedule, 90, of_choices(file.space.choices)).search.values()
     assert {(s.optimiser, s.lr) for s in found} == {

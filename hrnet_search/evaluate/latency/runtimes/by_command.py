@@ -41,6 +41,10 @@ A_NOTE = 100
 """More bytes than the note of a process has."""
 
 
+MOST_DIGITS = 10
+"""No process has a number of more digits: a note that has is damaged."""
+
+
 class CommandRuntime:
     """A program, run for each sample: what it prints is what its device took."""
 
@@ -126,7 +130,10 @@ def _alone(command: Sequence[str]) -> Iterator[Began]:
                     raise LatencyError(wrong)
                 time.sleep(SELDOM_S)
         _end_last(descriptor)
-        yield partial(_note, descriptor)
+        try:
+            yield partial(_note, descriptor)
+        finally:
+            os.ftruncate(descriptor, 0)  # it has ended, or was ended
     finally:
         os.close(descriptor)
 
@@ -139,7 +146,7 @@ def _note(descriptor: int, pid: int) -> None:
 def _end_last(descriptor: int) -> None:
     """End the process that was noted last, if it is still there."""
     pid, _, start = os.pread(descriptor, A_NOTE, 0).decode(errors="replace").partition(" ")
-    if pid.isdecimal():
+    if pid.isdecimal() and len(pid) < MOST_DIGITS:
         end_group(int(pid), start)
 
 

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import LatencyError
 from hrnet_search.evaluate.latency.runtimes import by_command
 from hrnet_search.evaluate.latency.runtimes.program import milliseconds, timings
+from hrnet_search.evaluate.machine.gate import shared_folder
+from hrnet_search.store.host import process_start
 
 
 def python(code: str) -> list[str]:
@@ -112,16 +115,15 @@ def test_what_a_killed_driver_left_behind_is_ended_before_the_command_runs_again
     command = ["sh", "-c", "sleep 300 & wait", secrets.token_hex(8)]
     left = subprocess.Popen(command, process_group=0)
     try:
-        with by_command._alone(command) as began:
-            began(left.pid)
-            time.sleep(0.2)
-            assert left.poll() is None
+        with by_command._alone(command):
+            pass
+        path = shared_folder() / f"command-{hash_of(command)}.lock"
+        path.write_text(f"{left.pid} {process_start(left.pid)}")  # as who is killed leaves it
         with by_command._alone([*command, "another"]):
             assert left.poll() is None
         with by_command._alone(command):
             assert left.wait(5) == -signal.SIGKILL
-        with by_command._alone(command):
-            pass  # whose number may be another's by now
+        assert path.read_text() == ""
     finally:
         with suppress(ProcessLookupError):
             os.killpg(left.pid, signal.SIGKILL)
