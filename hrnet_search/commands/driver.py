@@ -104,9 +104,13 @@ def driven(
     from hrnet_search.progress import Whole, watching
     from hrnet_search.search.mirrors.outbox import Outbox
     from hrnet_search.search.trials import BESIDE
+    from hrnet_search.store.trial_rows import SLICES
 
     folder, asks = store.folder, {ask.number: ask for ask in store.asks()}
-    already = [(n, r) for n, r in store.finished() if asks[n].purpose not in BESIDE]
+    beside_none = [(n, r) for n, r in store.finished() if asks[n].purpose not in BESIDE]
+    # A judgement that failed is none that was made.
+    already = [(n, r) for n, r in beside_none if r.untrained or asks[n].purpose != SLICES]
+    ended = sum(asks[n].purpose != SLICES for n, _ in already)
     with (
         noted_outcome(store),
         Outbox(folder, terminal.warn, file) as outbox,
@@ -114,7 +118,7 @@ def driven(
             folder, planned, file.goals, already, terminal.console, terminal.live, first
         ) as views,
     ):
-        terminal.began(folder, Whole.of(planned).trials, len(already), first)
+        terminal.began(folder, Whole.of(planned).trials, ended, first)
         yield [*views, *terminal.listeners(), outbox]
 
 

@@ -19,6 +19,7 @@ from hrnet_search.data.places import (
 )
 from hrnet_search.errors import Fault, shown
 from hrnet_search.paths import is_file
+from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import Split
 
 SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
@@ -280,7 +281,9 @@ def _strangers(pair: Pair, place: Place) -> Found:
     Cityscapes has masks of label ids, of training ids and of colours beside each other; coarse ones
     end in the same word, and the library reads whatever images a list names.
     """
-    end = "".join(place.ends[1].rpartition("_")[1:])
+    end = place.ends[1]
+    if place.spec.kind in PRESETS:
+        end = "".join(end.rpartition("_")[1:])
     if pair.mask.stem.endswith(end):
         return []
     wrong = f"{shown(str(pair.mask), 300)} is not a mask of this data set"

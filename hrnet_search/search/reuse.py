@@ -8,15 +8,14 @@ from pathlib import Path
 
 from hrnet_search.files import copy_whole
 from hrnet_search.records.latency import LatencySpec
-from hrnet_search.records.schedule import SHARED_INIT
-from hrnet_search.records.search_options import ALONE, EVALUATOR
+from hrnet_search.records.schedule import TRAINED_FIRST
 from hrnet_search.records.trial import COMPLETED, STOPPED, TAKEN_OVER, TrialKey, TrialResult
 from hrnet_search.search.identity import of_same_networks
 from hrnet_search.search.plan import Plan
 from hrnet_search.store.database import storage
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.kept import weights_path
-from hrnet_search.store.schedules import noted_schedules
+from hrnet_search.store.schedules import noted_schedules, shares_weights
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import BASE, SLICES
 
@@ -75,21 +74,22 @@ class Reuse:
 
     Shared weights are known by their base and how they are trained, not by the networks that they
     were taught to: with a `plan`, those of a study over other networks do not count, nor what they
-    judged or what started from them; nor where the weights themselves are gone, and others will be
-    trained. `left_out` are these studies, and why.
+    judged or what started from them; nor where the weights themselves, or a base's, are gone, and
+    others will be trained. `left_out` are these studies, and why.
     """
 
     def __init__(self, studies: Sequence[Study] = (), plan: Plan | None = None) -> None:
         self._finished: dict[TrialKey, Finished] = {}
         self.left_out: list[tuple[Study, str]] = []
         for study in studies:
-            resting = _resting_on_shared(study)
+            shared, resting = shares_weights(study.notes), _resting(study)
             if not resting or plan is None:
                 why = ""
-            elif not of_same_networks(plan, study.notes):
-                why = "were taught other networks"
+            elif shared and not of_same_networks(plan, study.notes):
+                why = "its shared weights were taught other networks"
             else:
-                why = "" if _has_base(study) else "are gone"
+                whose = "its shared weights" if shared else "the weights of its base"
+                why = "" if _has_base(study) else f"{whose} are gone"
             if why:
                 self.left_out.append((study, why))
             else:
@@ -112,14 +112,12 @@ def _has_base(study: Study) -> bool:
     return all(weights_path(study.folder, ask.key).is_file() for ask, _ in ended)
 
 
-def _resting_on_shared(study: Study) -> frozenset[int]:
-    """Return the trials, by number, of shared weights and of what they judged or started."""
+def _resting(study: Study) -> frozenset[int]:
+    """Return the trials, by number, that train what others start from, and what rests on it."""
     notes = study.notes
-    started = {name for name, one in noted_schedules(notes).items() if one.init == SHARED_INIT}
-    if not started and (notes.identity or {}).get(EVALUATOR, ALONE) == ALONE:
-        return frozenset()
+    first = {name for name, one in noted_schedules(notes).items() if one.init in TRAINED_FIRST}
     return frozenset(
         ask.number
         for ask, _ in study.trials()
-        if ask.purpose in (BASE, SLICES) or ask.key.schedule in started
+        if ask.purpose in (BASE, SLICES) or ask.key.schedule in first
     )

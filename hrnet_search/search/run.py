@@ -52,10 +52,7 @@ def search(
     time = time or budget_of(plan, store)
     known = Reuse(reuse, plan)
     for study, why in known.left_out:
-        say(
-            f"{study.folder}: its shared weights {why}, so neither they nor what they judged or"
-            " started is taken over"
-        )
+        say(f"{study.folder}: {why}, so neither they nor what they judged or started is taken over")
     if reuse:
         say(f"what is asked for is taken over where it is one of {counted(len(known), 'trial')}")
     brain = Brain(plan, store, measure_first(plan, store, driver, say), known, time)

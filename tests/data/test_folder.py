@@ -119,14 +119,16 @@ def test_endings_pick_the_masks_of_a_folder(spec: DataSpec) -> None:
 
 
 def test_a_listed_mask_of_another_ending_is_a_fault(spec: DataSpec) -> None:
-    for name in ("c_rgb.jpg", "c_ids.png", "c_colour.png"):
+    for name in ("c_rgb.jpg", "c_road_ids.png", "c_lane_ids.png"):
         (write_image if name.endswith("jpg") else write_mask)(Path(spec.root, name))
-    Path(spec.root, "t.lst").write_text("c_rgb.jpg c_colour.png\n")
-    mixed = replace(spec, ends=("_rgb", "_ids"), train=Split(list="t.lst"), val=Split(list="t.lst"))
+    Path(spec.root, "t.lst").write_text("c_rgb.jpg c_lane_ids.png\n")
+    mixed = replace(
+        spec, ends=("_rgb", "_road_ids"), train=Split(list="t.lst"), val=Split(list="t.lst")
+    )
     assert messages(mixed) == [
         (
-            "data.train: c_colour.png is not a mask of this data set "
-            "(and 1 more: data.val: c_colour.png), allowed: a name that ends in _ids.png"
+            "data.train: c_lane_ids.png is not a mask of this data set "
+            "(and 1 more: data.val: c_lane_ids.png), allowed: a name that ends in _road_ids.png"
         )
     ]
 

@@ -147,9 +147,11 @@ def test_shared_weights_of_other_networks_are_not_taken_over(tmp_path: Path, cha
     assert studies[0].trials()[0][0].key == weights, "nothing tells them apart"
     alone = Reuse(studies[:1], shared)
     assert len(alone) == 0
-    assert alone.left_out == [(studies[0], "were taught other networks")]
+    assert alone.left_out == [(studies[0], "its shared weights were taught other networks")]
     gone = Reuse(studies[1:], shared)
-    assert (len(gone), gone.left_out) == (0, [(studies[1], "are gone")]), "others would be trained"
+    assert (len(gone), gone.left_out) == (0, [(studies[1], "its shared weights are gone")]), (
+        "others would be trained"
+    )
     for one in studies:
         path = weights_path(one.folder, weights)
         path.parent.mkdir(exist_ok=True)
