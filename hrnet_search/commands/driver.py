@@ -107,9 +107,9 @@ def driven(
     from hrnet_search.store.trial_rows import SLICES
 
     folder, asks = store.folder, {ask.number: ask for ask in store.asks()}
-    beside_none = [(n, r) for n, r in store.finished() if asks[n].purpose not in BESIDE]
+    shown_too = [(n, r) for n, r in store.finished() if asks[n].purpose not in BESIDE]
     # A judgement that failed is none that was made.
-    already = [(n, r) for n, r in beside_none if r.untrained or asks[n].purpose != SLICES]
+    already = [(n, r) for n, r in shown_too if r.untrained or asks[n].purpose != SLICES]
     ended = sum(asks[n].purpose != SLICES for n, _ in already)
     with (
         noted_outcome(store),

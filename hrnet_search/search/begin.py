@@ -79,7 +79,7 @@ def take_up(
     except StudyExistsError:
         store = StudyStore(folder, take_over)
     try:
-        check_same(file, store.notes(), notes, contents, folder, begun=bool(store.asks()))
+        check_same(file, store.notes(), notes, contents, folder, begun=lambda: bool(store.asks()))
         store.note(_of_the_file(notes))
         keep_space(kept or file, schedules, tracking, store.folder)
         keep_contents(contents, store.folder)

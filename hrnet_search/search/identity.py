@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -121,12 +121,13 @@ def check_same(
     now: Notes,
     contents: Contents,
     folder: Path,
-    begun: bool = True,
+    begun: Callable[[], bool],
 ) -> None:
     """Raise StudyError, a fault a key, if notes of a study differ in what may not change.
 
     So it does if some that it was begun with cannot be read: nobody knows what it goes on with.
-    `contents` are those of the data now: files that differ are named. `begun`: it has a trial.
+    `contents` are those of the data now: files that differ are named. `begun` says
+    whether the study has a trial: it is asked where they differ alone.
     """
     if was.unreadable or was.identity is None:
         names = ", ".join(was.unreadable or ["identity"])
@@ -141,7 +142,7 @@ def check_same(
         different, f"differs from what {folder} was begun with"
     )
     allowed = f"what {folder / 'space.yaml'} says, or another folder with -o"
-    if not begun:  # what asked for the first one was refused
+    if not begun():  # what asked for the first one was refused
         allowed = f"{allowed}; it has no trial yet: delete the folder to begin anew"
     found = {key: Fault(key, None, w, allowed) for key, w in differs.items()}
     if FILES in found:
