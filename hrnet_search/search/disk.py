@@ -34,6 +34,16 @@ def weight_bytes(costs: Sequence[Cost], trials: int, keep: str) -> int:
     return int(BYTES * kept * fmean([one.params for one in costs] or [0]))
 
 
+def first_bytes(base: Cost, costs: Sequence[Cost], schedule: Schedule) -> int:
+    """Return bytes of what all start from, and of its checkpoint: the base, or shared weights.
+
+    Those are as large as the largest network at least, by how far no other is larger anywhere.
+    """
+    sharing = [*costs, base] if schedule.networks else [base]
+    parameters = max(one.params for one in sharing)
+    return BYTES * parameters + _checkpoint(parameters, schedule)
+
+
 def checkpoint_bytes(costs: Sequence[Cost], schedule: Schedule, workers: int) -> int:
     """Return bytes of the checkpoints of that many trials that run at once, if they are large."""
     return workers * _checkpoint(max((one.params for one in costs), default=0), schedule)

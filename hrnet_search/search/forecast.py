@@ -24,6 +24,7 @@ from hrnet_search.search.disk import (
     DRAWN,
     checkpoint_bytes,
     drawn_costs,
+    first_bytes,
     paused_bytes,
     sized,
     weight_bytes,
@@ -281,9 +282,12 @@ def disk_of(
 ) -> int:
     """Return bytes of the weights of that many more trials, and of checkpoints of what runs.
 
-    Those of what is to be paused are among them; those of what is paused lie there.
+    Those of what is to be paused are among them; those of what is paused lie there. So are those of
+    what all start from, where that is not trained yet.
     """
     checkpoints = checkpoint_bytes(costs, plan.schedule, workers)
+    if plan.base and not done.base:
+        checkpoints += first_bytes(_cost(plan, plan.space.base), costs, plan.base)
     if plan.fidelity == THAW:
         checkpoints += paused_bytes(costs, plan.schedule, _first_study(plan, costs, done)[0])
     return weight_bytes(costs, trials, plan.keep) + checkpoints

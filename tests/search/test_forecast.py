@@ -218,6 +218,11 @@ def test_weights_that_networks_share_take_a_step_of_each(tmp_path: Path) -> None
     none = forecast(replace(planned, base=None), known, "", 1).seconds[1]
     extra = [forecast(one, known, "", 1).seconds[1] - none for one in (planned, alone)]
     assert extra[0] == pytest.approx(4 * extra[1])
+    disks = [forecast(one, known, "", 1).disk for one in (planned, replace(planned, base=None))]
+    done = forecast(planned, known, "", 1, Done(base=True)).disk
+    largest = max(c.params for c in drawn_costs(SPACE, (64, 64), 8, planned.seed))
+    assert disks[0] - disks[1] >= 4 * 2 * largest, "their weights and a checkpoint"
+    assert done == disks[1]
     completed = drive(tmp_path, planned).counts["completed"]
     assert of_study(planned, open_study(tmp_path)).known == completed - 1  # not the shared ones
 
