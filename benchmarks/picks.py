@@ -70,7 +70,7 @@ def trained_for_long(
     found = believe(
         table["architecture"].tolist(),
         table["miou"].to_numpy(),
-        [table[name].to_numpy(dtype=float) for name in ("macs", "params")],
+        (table["macs"].to_numpy(dtype=float), table["params"].to_numpy(dtype=float)),
         [[one + rng.normal(0, SEED)] if i in chosen else [] for i, one in enumerate(true)],
         table["seeds"].tolist(),
     )

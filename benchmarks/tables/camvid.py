@@ -32,6 +32,7 @@ from benchmarks.tables.ranking import Floats, noise, pairs_in_order, regret, thr
 from benchmarks.tables.variants import CAMVID_SIZE, CAMVID_VARIANTS, Variant, read_variants
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.records.data_spec import DataSpec, Split
+from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import (
     Bools,
     bca,
@@ -117,6 +118,13 @@ def judged(table: Table) -> Iterator[str]:
                 SIGNALS[signal] * table.of(steps, seed, steps, signal)[here] for seed in SHORT_SEEDS
             ]
             yield _row(table, f"{steps} steps, {signal}", np.array(values), truth, free, here)
+        costs = table.macs[here], table.params[here]
+        values = [
+            expected(columns_of(table.of(steps, seed, steps, "soft_iou")[here], costs))
+            for seed in SHORT_SEEDS
+        ]
+        name = f"{steps} steps, soft_iou with size"
+        yield _row(table, name, np.array(values), truth, free, here)
 
 
 def _row(

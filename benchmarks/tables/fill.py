@@ -170,12 +170,17 @@ def trained(
     On CUDA, too, fp32 is exact.
     """
     rungs = job.rungs if rungs is None else rungs
+    return rows_of(job, trainer_of(job, schedule_of(job.steps, data), device), rungs)
+
+
+def trainer_of(job: Job, schedule: Schedule, device: str = "cpu") -> Trainer:
+    """Return the training of a job by a schedule, before its first step."""
     set_fp32(FP32)
-    schedule = schedule_of(job.steps, data)
+    data = schedule.data
     training, validation = stores(data, device)
     torch.manual_seed(job.seed)
     network = build(job.variant.architecture, data.classes).to(device)
-    trainer = Trainer(
+    return Trainer(
         network,
         TrainingData(
             Batches(training, schedule, job.seed, device).batch,
@@ -184,6 +189,10 @@ def trained(
         ),
         schedule,
     )
+
+
+def rows_of(job: Job, trainer: Trainer, rungs: tuple[int, ...]) -> list[Row]:
+    """Train to the end, and return a row for each rung."""
     rows, losses, start = [], 0.0, time.process_time()
     while trainer.step < job.steps:
         losses += trainer.advance()

@@ -2,11 +2,13 @@
 
     python -m benchmarks.tables.studies [--table FILE] [--networks N]
 
-A study draws N networks of the table and trains each by a short schedule, one seed; where it trains
-some for long too, half of them spread over parameters and half the best seen, it ranks by what it
-then believes (`hrnet_search/report/trust/believed.py`). The truth of a network is the mean of its
-trainings of 2,400 steps that the study had no part in; one that has no other is not judged. Every
-figure is the median of 20 studies; the interval is that of the median study, BCa over networks.
+A study draws N networks of the table and trains each by a short schedule, one seed; `with size` it
+weighs log MACs and log parameters with that (`hrnet_search/report/trust/expected.py`). Where it
+trains some for long too, half of them spread over parameters and half the best seen, it ranks by
+what it then believes (`hrnet_search/report/trust/believed.py`). The truth of a network is the mean
+of its trainings of 2,400 steps that the study had no part in; one that has no other is not judged.
+Every figure is the median of 20 studies; the interval is that of the median study, BCa over
+networks.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from benchmarks.tables.judge import Table, table_of
 from benchmarks.tables.paired import DRAWS, Ranking
 from benchmarks.tables.ranking import Floats, Ints, for_long, pairs_in_order, regret, three_budgets
 from hrnet_search.report.trust.believed import believe
+from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import bca, partial_tau, tau_b
 
 NETWORKS, STUDIES = 40, 20
+SOFT, WITH_SIZE = "soft_iou", "soft_iou with size"
 WAYS = tuple(
     (steps, signal, long)
     for steps in (150, 300)
-    for signal, long in (("miou", 0), ("soft_iou", 0), ("soft_iou", 6), ("soft_iou", 12))
+    for signal, long in (("miou", 0), (SOFT, 0), (WITH_SIZE, 0), (SOFT, 6), (SOFT, 12))
 )
 """Steps of the short schedule, what is ranked by, and how many networks are trained for long."""
 
@@ -80,16 +84,24 @@ def whole(table: Table) -> Iterator[str]:
     free = Ranking([(params, truth)], draws)
     yield f"{len(here)} networks; tau of log parameters {free.tau:.2f}"
     for steps, signal in dict.fromkeys((steps, signal) for steps, signal, _ in WAYS):
-        seeds = [table.of(steps, seed, steps, signal)[here] for seed in SHORT_SEEDS]
+        seeds = [seen(table, steps, seed, signal, here) for seed in SHORT_SEEDS]
         own = Ranking([(one, truth) for one in seeds], draws)
         yield f"{steps} steps, {signal}: {own.tau:.2f}, less parameters {own.ahead_of(free)}"
 
 
 def known(table: Table) -> Ints:
     """Return which networks have a truth, and what a study may have seen of them."""
-    seen = [table.of(steps, seed, steps) for steps in (150, 300) for seed in SHORT_SEEDS]
-    seen.append(table.of(TRUTH, TRUTH_SEEDS[0], TRUTH))
-    return np.flatnonzero(~np.isnan(np.vstack(seen)).any(axis=0))
+    runs = [table.of(steps, seed, steps) for steps in (150, 300) for seed in SHORT_SEEDS]
+    runs.append(table.of(TRUTH, TRUTH_SEEDS[0], TRUTH))
+    return np.flatnonzero(~np.isnan(np.vstack(runs)).any(axis=0))
+
+
+def seen(table: Table, steps: int, seed: int, signal: str, some: Ints) -> Floats:
+    """Return the scores that a schedule gives some networks."""
+    if signal != WITH_SIZE:
+        return table.of(steps, seed, steps, signal)[some]
+    short = table.of(steps, seed, steps, SOFT)[some]
+    return expected(columns_of(short, (table.macs[some], table.params[some])))
 
 
 def study(table: Table, steps: int, signal: str, long: int, networks: int, number: int) -> Judged:
@@ -98,7 +110,7 @@ def study(table: Table, steps: int, signal: str, long: int, networks: int, numbe
     here = known(table)
     some = np.sort(rng.choice(here, min(networks, len(here)), replace=False))
     seed = SHORT_SEEDS[number % len(SHORT_SEEDS)]
-    scores = table.of(steps, seed, steps, signal)[some]
+    scores = seen(table, steps, seed, signal, some)
     first, second = (table.of(TRUTH, seed, TRUTH)[some] for seed in TRUTH_SEEDS)
     truth = np.where(np.isnan(second), first, (first + second) / 2)
     if long:

@@ -119,6 +119,13 @@ def _ranking(found: Evidence) -> Iterator[Fact]:
         f" interval holds 0, {more} is not shown to rank better than counting"
     )
     yield Fact("Gain over counting", f"{rank.gain.value:+z.2f}", text)
+    if found.together:
+        text = (
+            f"tau of the short schedule and size together ({_range(found.together)}), each in its"
+            " own deviations, a quarter of the weight on size: what to order networks by that were"
+            " not trained for long"
+        )
+        yield Fact("Short schedule and size together", f"{found.together.value:.2f}", text)
 
 
 def _believed(found: Believed, accuracy: str) -> Fact:

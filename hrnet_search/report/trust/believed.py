@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean
@@ -20,6 +20,7 @@ import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
 from hrnet_search.report.likeness import long_inherits
+from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import Floats
 from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of, slices_ids
 from hrnet_search.store.evaluations import TAIL
@@ -30,12 +31,12 @@ from hrnet_search.store.study import Snapshot, Study
 FEWEST_LONG = 6
 """Networks trained for long from which anything is believed (docs/LOG.md, "believed")."""
 
-SLOPE, SLOPE_SD = 0.6, 0.3
-"""Prior of the slope of what the search saw, all columns in their own deviations: more is better,
-and half of the variance is foreseen. Without it six long trainings may turn the order around."""
+SLOPE_SD = 0.3
+"""Prior deviation of the slope of what the search saw, around what is expected of it (`expected`).
+Without what is expected six long trainings may turn the order around."""
 
-COST_SLOPES = (0.0, 0.2, 0.4)
-"""Prior deviations of the slopes of costs, around 0: all are tried."""
+COST_SLOPES_SD = (0.0, 0.1, 0.2)
+"""Those of the slopes of costs: all are tried."""
 
 DEVIATIONS = (0.25, 0.4, 0.6, 0.85)
 """What may be left of a network and its seed beside the trend: all are tried."""
@@ -133,10 +134,14 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     return believe(
         known,
         np.array([fmean(short[name]) for name in known]),
-        [np.array([of[name] for name in known], dtype=np.float64) for of in (macs, params)],
+        (_column(macs, known), _column(params, known)),
         [long.get(name, ()) for name in known],
         [len(short[name]) for name in known],
     )
+
+
+def _column(costs: Mapping[str, float], networks: Sequence[str]) -> Floats:
+    return np.array([costs[name] for name in networks], dtype=np.float64)
 
 
 def seen_by_search(trials: Sequence[Trial], notes: Notes) -> dict[str, list[float]]:
@@ -152,7 +157,7 @@ def seen_by_search(trials: Sequence[Trial], notes: Notes) -> dict[str, list[floa
 def believe(
     networks: Sequence[str],
     short: Floats,
-    costs: Sequence[Floats],
+    costs: tuple[Floats, Floats],
     long: Sequence[Sequence[float]],
     repeats: Sequence[int] | None = None,
     seed: int = 0,
@@ -160,13 +165,13 @@ def believe(
     """Return what is believed of networks [n]; None where too few were trained for long.
 
     `short` is what the search saw of each, the mean of so many `repeats` (one each); `costs` are
-    positive, `long` the accuracies of each by the long schedule, one a seed, of most none: where
-    all are equal nothing is believed. `seed` is that of the draws.
+    MACs and parameters, positive, `long` the accuracies of each by the long schedule, one a seed,
+    of most none: where all are equal nothing is believed. `seed` is that of the draws.
     """
     trained = [i for i, scores in enumerate(long) if len(scores)]
     if len(trained) < FEWEST_LONG:
         return None
-    columns = np.column_stack([_standard(one) for one in (short, *map(np.log, costs))])
+    columns = columns_of(short, costs)
     rows = np.array([i for i in trained for _ in long[i]])
     scores = np.array([score for i in trained for score in long[i]])
     centre, scale = scores.mean(), scores.std(ddof=1)
@@ -175,7 +180,7 @@ def believe(
     of_search = np.ones(len(short)) if repeats is None else np.array(repeats, dtype=np.float64)
     model = _Model(columns, of_search, rows, (scores - centre) / scale)
     rng = np.random.default_rng(seed)
-    mean, deviation, drawn = _averaged(model, list(_priors(len(costs))), rng)
+    mean, deviation, drawn = _averaged(model, list(_priors()), rng)
     # How far long accuracies spread is itself known from the few that there are: Student's t.
     degrees = len(trained) - 1
     stretch = np.sqrt(degrees / rng.chisquare(degrees, (DRAWS, 1)))
@@ -222,7 +227,7 @@ class _Model:
         self, columns: Floats, seeds: Floats, rows: NDArray[np.int64], scores: Floats
     ) -> None:
         self._seeds = seeds
-        self._expected = SLOPE * columns[:, 0]
+        self._expected = expected(columns)
         self._design = np.column_stack([np.ones(len(columns)), columns])  # [n, 1 + columns]
         self._own = np.arange(len(columns))[:, None] == rows  # [n, trainings]
         self._rows, self._scores = rows, scores
@@ -244,7 +249,7 @@ class _Model:
         design = self._design * prior.slopes
         own = np.sqrt(self._of_networks(prior))
         seeds = prior.deviation * math.sqrt(prior.seed_share)
-        found = rng.normal(size=(count, design.shape[1])) @ design.T + self._expected
+        found: Floats = rng.normal(size=(count, design.shape[1])) @ design.T + self._expected
         found += own * rng.normal(size=found.shape)
         seen = found[:, self._rows] + seeds * rng.normal(size=(count, len(self._rows)))
         found += (across @ scipy.linalg.cho_solve(factor, (self._scores - seen).T)).T
@@ -265,13 +270,8 @@ class _Model:
         return across, scipy.linalg.cho_factor(across[self._rows] + seeds)
 
 
-def _priors(costs: int) -> Iterator[_Prior]:
+def _priors() -> Iterator[_Prior]:
     for *of_costs, deviation, share, lasting in itertools.product(
-        *[COST_SLOPES] * costs, DEVIATIONS, SEED_SHARES, LASTING
+        COST_SLOPES_SD, COST_SLOPES_SD, DEVIATIONS, SEED_SHARES, LASTING
     ):
         yield _Prior(np.array([1.0, SLOPE_SD, *of_costs]), deviation, share, lasting)
-
-
-def _standard(column: Floats) -> Floats:
-    centred: Floats = column - column.mean()
-    return centred / (centred.std() or 1.0)

@@ -12,16 +12,20 @@ from hrnet_search.latency_rule import AACheck
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
 from hrnet_search.report.trust.believed import Believed, believed_of_study
+from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.trust.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trust.statistics import (
+    Floats,
     Interval,
     Ranking,
     SeedNoise,
     Stamp,
+    bca,
     rank_agreement,
     seed_noise,
     stamp,
+    tau_b,
 )
 from hrnet_search.report.trust.trials import (
     Trial,
@@ -60,7 +64,8 @@ class Evidence:
     nothing, if so. `kept` is the tau of what the search learned with the share of weights that
     trials inherited, and of how many; None where they inherit nothing. `accuracy` is what
     people call the objective. `believed` is what all networks would reach by the long schedule,
-    None where too few were trained by it.
+    None where too few were trained by it. `together` is the tau with the long schedule of what the
+    search saw and size together, as they are weighed before anything was trained for long.
     """
 
     noise: SeedNoise | None
@@ -83,6 +88,7 @@ class Evidence:
     judged: int = 0
     unlearned: str = ""
     believed: Believed | None = None
+    together: Interval | None = None
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
@@ -97,7 +103,11 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     members = [i for i, one in enumerate(near) if one.number in on_front]
     full = trainings_of(study.folder, notes.study_id)
     judged = seeds_of(trials, slices_ids(trials), notes.signal)
-    ranking = _ranking(trials, notes, full)
+    short, long, costs = _both_schedules(trials, notes, full)
+    ranking = rank_agreement(short, long, costs)
+    with_size = None
+    if ranking and not judged:
+        with_size = bca(tau_b, (expected(columns_of(short, costs)), long))
     believed = believed_of_study(study)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
@@ -122,21 +132,23 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         judged=len(judged),
         unlearned=unlearned_warning(trials, set(front["architecture"])),
         believed=believed,
+        together=with_size,
     )
 
 
-def _ranking(
+def _both_schedules(
     trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining] = ()
-) -> Ranking | None:
-    """Return how the search's schedule ranks beside the long one, of architectures with both."""
+) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
+    """Return what the search's schedule and the long one gave, of architectures with both [n].
+
+    Beside them their MACs and parameters.
+    """
     seen = short_and_long(trials, notes, full)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     both = [name for name in seen if macs.get(name, 0) > 0]
-    return rank_agreement(
-        short=np.array([seen[name][0] for name in both]),
-        long=np.array([seen[name][1] for name in both]),
-        costs=(np.array([macs[name] for name in both]), np.array([params[name] for name in both])),
-    )
+    short, long = (np.array([seen[name][i] for name in both]) for i in range(2))
+    costs = np.array([macs[name] for name in both]), np.array([params[name] for name in both])
+    return short, long, costs
 
 
 def _optimism(trials: Sequence[Trial], notes: Notes) -> tuple[float, int] | None:

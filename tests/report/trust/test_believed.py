@@ -21,7 +21,6 @@ from hrnet_search.report.summary import summary
 from hrnet_search.report.trust import believed as rule
 from hrnet_search.report.trust.believed import (
     FEWEST_LONG,
-    SLOPE,
     SLOPE_SD,
     Believed,
     believe,
@@ -30,6 +29,7 @@ from hrnet_search.report.trust.believed import (
     seen_by_search,
 )
 from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.report.trust.expected import COST_SLOPES, SLOPE
 from hrnet_search.report.trust.statistics import Floats, tau_b
 from hrnet_search.report.trust.trials import seeds_of
 from hrnet_search.store.findings import NotedSchedule
@@ -80,7 +80,7 @@ def test_beliefs_are_those_of_a_normal_distribution_given_the_trainings(
 ) -> None:
     """By the textbook: all networks and trainings as one normal vector, conditioned at once."""
     slope, deviation, share, lasting = 0.4, 0.6, 0.3, 0.4
-    monkeypatch.setattr(rule, "COST_SLOPES", (slope,))
+    monkeypatch.setattr(rule, "COST_SLOPES_SD", (slope,))
     monkeypatch.setattr(rule, "DEVIATIONS", (deviation,))
     monkeypatch.setattr(rule, "SEED_SHARES", (share,))
     monkeypatch.setattr(rule, "LASTING", (lasting,))
@@ -97,7 +97,7 @@ def test_beliefs_are_those_of_a_normal_distribution_given_the_trainings(
     networks += (1 - share) * deviation**2 * np.diag(own)
     trainings = networks[np.ix_(rows, rows)] + share * deviation**2 * np.eye(len(rows))
     gain = networks[:, rows] @ np.linalg.inv(trainings)
-    expected = SLOPE * z[0]
+    expected = SLOPE * z[0] + COST_SLOPES[0] * z[1] + COST_SLOPES[1] * z[2]
     mean = expected + gain @ ((y - y.mean()) / y.std(ddof=1) - expected[rows])
     assert found.mean == pytest.approx(y.mean() + y.std(ddof=1) * mean)
     variance = np.diag(networks - gain @ networks[rows])
@@ -134,6 +134,19 @@ def test_intervals_hold_and_beliefs_rank_better_than_what_was_seen(long: int) ->
         gained.append(float(tau_b(found.mean, true)) - float(tau_b(short, true)))
     assert 0.90 <= np.mean(held) <= 0.99
     assert np.mean(gained) > 0.05
+
+
+def test_of_equals_to_the_search_the_one_of_more_parameters_is_believed_to_reach_more() -> None:
+    """A short training shows less than a long one of what size is worth."""
+    leads = []
+    for seed in range(20):
+        short, (macs, params), scores, _ = made_up(20, 0, seed)
+        short[-2:], macs[-2:], params[-2:] = short.mean(), np.exp(np.log(macs).mean()), (0.5, 2.0)
+        scores[:6] = [[0.5 + (-1) ** i * 0.01] for i in range(6)]  # which no trend foresees
+        found = believe([str(i) for i in range(20)], short, (macs, params), scores)
+        assert found is not None
+        leads.append(found.mean[-1] - found.mean[-2])
+    assert np.mean(leads) > 2 * np.std(leads) / np.sqrt(len(leads))
 
 
 def test_a_search_that_saw_nothing_is_put_right() -> None:

@@ -16,10 +16,18 @@ from made_up import CHECK, ask, network, result
 from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.report.report import write_report
 from hrnet_search.report.trust import evidence
 from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.near_front import front_accuracy
-from hrnet_search.report.trust.statistics import NOT_CHECKED, NOT_TRUSTWORTHY, STRONG
+from hrnet_search.report.trust.statistics import (
+    NOT_CHECKED,
+    NOT_TRUSTWORTHY,
+    STRONG,
+    Floats,
+    tau_b,
+)
 from hrnet_search.report.trust.trials import long_scores
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
@@ -39,6 +47,27 @@ def test_the_stamp_changes_when_the_schedule_is_made_worthless(tmp_path: Path) -
     assert bad.ranking is not None
     assert good.ranking.n == bad.ranking.n == 16
     assert bad.ranking.partial.low < 0.4 < good.ranking.partial.low
+
+
+def test_size_is_weighed_with_what_the_search_saw(tmp_path: Path) -> None:
+    """A schedule that says nothing, of networks whose parameters say it all, and the contrary."""
+    sizes = np.exp(np.linspace(0, 3, 12))
+    noise = np.random.default_rng(0).normal(size=12)
+
+    def both(short: Floats, long: Floats) -> float:
+        return float(tau_b(expected(columns_of(short, (np.ones(12), sizes))), long))
+
+    by_size, contrary = np.log(sizes), -np.log(sizes)
+    assert float(tau_b(noise, by_size)) < both(noise, by_size) < 1
+    assert both(contrary, contrary) == 1, "what the search saw counts most"
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    found = evidence_of(study)
+    assert found.together is not None
+    short, long, costs = evidence._both_schedules(study.trials(), study.notes)
+    tau = float(tau_b(expected(columns_of(short, costs)), long))
+    assert found.together.value == pytest.approx(tau)
+    page = write_report(study).page.read_text()
+    assert "Short schedule and size together" in page
 
 
 @pytest.mark.parametrize(
@@ -189,12 +218,8 @@ def test_a_study_from_random_weights_is_like_no_base(make_study: MakeStudy) -> N
     assert evidence_of(make_study(*trials, **inheriting("none", MIOU))).kept is None
 
 
-def test_a_search_ranks_by_the_mean_of_its_seeds_and_not_by_what_confirms(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_ranks_by_the_mean_of_its_seeds_and_not_by_what_confirms(tmp_path: Path) -> None:
     study = large_study(tmp_path / "s", 60, noise=0.001)
-    alone: list[Any] = []
-    monkeypatch.setattr(evidence, "rank_agreement", lambda short, **_: alone.append(short))
     trials = study.trials()
     again, confirmed = (
         [
@@ -205,9 +230,11 @@ def test_a_search_ranks_by_the_mean_of_its_seeds_and_not_by_what_confirms(
         ]
         for purpose, more in (("search", 0.1), (CONFIRM, 0.5))
     )  # fmt: skip
-    for rows in (trials, [*trials, *again, *confirmed]):
-        evidence._ranking(rows, study.notes, ())
-    assert alone[1] == pytest.approx(alone[0] + 0.05)
+    once, twice = (
+        evidence._both_schedules(rows, study.notes, ())[0]
+        for rows in (trials, [*trials, *again, *confirmed])
+    )
+    assert twice == pytest.approx(once + 0.05)
 
 
 def test_trainings_by_another_teacher_are_other_trainings() -> None:
