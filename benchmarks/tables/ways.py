@@ -79,7 +79,7 @@ def main() -> None:
     if options.what == "fill":
         networks = by_truths(table_of(table), [row["variant"] for row in table])
         for name in options.ways:
-            fill(name, networks, options.seeds, options.folder)
+            fill(name, networks[: options.networks], options.seeds, options.folder)
         return
     lines = timed() if options.what == "time" else judged(table, options.folder)
     for line in lines:
@@ -193,6 +193,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("what", choices=("fill", "time", "judge"))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="to train by")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SHORT_SEEDS[:1]))
+    parser.add_argument("--networks", type=int, help="how many of them; default: all")
     parser.add_argument("--table", type=Path, default=TABLE, help="the file of rows of the truth")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of what ways gave")
     return parser.parse_args()

@@ -12,7 +12,7 @@ import pandas as pd
 from hrnet_search.files import write_file
 from hrnet_search.report.duels import fought, part_in
 from hrnet_search.report.standing import statuses_of
-from hrnet_search.report.trust.believed import believed_of_study
+from hrnet_search.report.trust.believed import believed_of_study, order_of
 from hrnet_search.report.trust.trials import slices_ids
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
@@ -91,8 +91,11 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 
 
 def _with_beliefs(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Return a table with what the long schedule is believed to reach, where anything is."""
+    """Return a table with the order of its networks, and what they are believed to reach."""
     found = believed_of_study(study)
+    if order := order_of(study, found):
+        places = [order.get(name) for name in table["architecture"]]
+        table = table.assign(order=pd.array(places, dtype="Int64"))
     if found is None:
         return table
     beliefs = found.by_network()

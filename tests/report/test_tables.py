@@ -51,7 +51,8 @@ def test_trials_lists_every_trial_and_front_the_best(make_study: Callable[..., S
         (network(12), None),
     )
     trials = cells(write_trials(study, study.folder / "report"))
-    assert list(trials[0]) == [*COLUMNS, "versions"]
+    assert list(trials[0]) == [*COLUMNS, "order", "versions"]
+    assert [row["order"] for row in trials] == ["2", "3", "1", "", ""]
     assert [row["status"] for row in trials] == ["completed"] * 3 + ["failed", "interrupted"]
     assert trials[3]["error"] == f"'{hostile}"
     assert trials[3]["macs"] == trials[4]["miou"] == ""

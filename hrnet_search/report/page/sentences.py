@@ -122,8 +122,8 @@ def _ranking(found: Evidence) -> Iterator[Fact]:
     if found.together:
         text = (
             f"tau of the short schedule and size together ({_range(found.together)}), each in its"
-            " own deviations, a quarter of the weight on size: what to order networks by that were"
-            " not trained for long"
+            " own deviations, a quarter of the weight on size. Where too few networks were trained"
+            " for long to believe anything, the column `order` of trials.csv is by that"
         )
         yield Fact("Short schedule and size together", f"{found.together.value:.2f}", text)
 

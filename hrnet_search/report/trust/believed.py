@@ -19,6 +19,7 @@ import numpy as np
 import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
+from hrnet_search.records.schedule import NO_INIT
 from hrnet_search.report.likeness import long_inherits
 from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import Floats
@@ -70,6 +71,16 @@ class Believed:
         """Return mean and half an interval of each network, by its id."""
         values = zip(self.mean.tolist(), self.half.tolist(), strict=True)
         return dict(zip(self.networks, values, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters."""
+
+    networks: tuple[str, ...]
+    short: Floats
+    costs: tuple[Floats, Floats]
+    repeats: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +138,46 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     """
     if long_inherits(notes) or len(long_ids(notes)) > 1 or slices_ids(trials):
         return None
+    seen = _seen(trials, notes)
+    long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
+    scores = [long.get(name, ()) for name in seen.networks]
+    return believe(seen.networks, seen.short, seen.costs, scores, seen.repeats)
+
+
+def order_of(study: Study, found: Believed | None) -> dict[str, int]:
+    """Return the place of each network of a study, 1 the best, by what is believed of it.
+
+    Where nothing is, by what is expected of it before anything was trained for long; none where
+    scores are of weights that were trained for others, or of several schedules, for which that was
+    never measured.
+    """
+    if found is not None:
+        return _places(found.networks, found.mean)
+    notes = study.notes
+    trials = as_they_count(study.trials(), notes)
+    inherits = notes.schedule is not None and notes.schedule.schedule.init != NO_INIT
+    if inherits or len(long_ids(notes)) > 1 or slices_ids(trials):
+        return {}
+    seen = _seen(trials, notes)
+    if not seen.networks:
+        return {}
+    return _places(seen.networks, expected(columns_of(seen.short, seen.costs)))
+
+
+def _places(networks: Sequence[str], scores: Floats) -> dict[str, int]:
+    order = np.argsort(-scores, kind="stable")
+    return {networks[i]: place for place, i in enumerate(order.tolist(), 1)}
+
+
+def _seen(trials: Sequence[Trial], notes: Notes) -> _Seen:
+    """Return what the search saw of the networks whose costs are known."""
     short = seen_by_search(trials, notes)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
-    known = [name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0]
-    long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
-    return believe(
+    known = tuple(name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0)
+    return _Seen(
         known,
         np.array([fmean(short[name]) for name in known]),
         (_column(macs, known), _column(params, known)),
-        [long.get(name, ()) for name in known],
         [len(short[name]) for name in known],
     )
 

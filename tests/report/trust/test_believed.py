@@ -26,6 +26,7 @@ from hrnet_search.report.trust.believed import (
     believe,
     believed_of,
     believed_of_study,
+    order_of,
     seen_by_search,
 )
 from hrnet_search.report.trust.evidence import evidence_of
@@ -241,6 +242,27 @@ def test_a_study_says_what_it_believes(tmp_path: Path) -> None:
         "; its front is by mIoU, its pick by what the long schedule is believed to reach\n" in text
     )
     assert f"{100 * first['believed']:.2f}% ± {100 * first['believed_half']:.2f}" in page
+
+
+def test_networks_have_an_order_by_what_is_believed_or_else_expected(tmp_path: Path) -> None:
+    """Without long trainings size counts beside what was seen; where weights are inherited none."""
+    study = large_study(tmp_path / "long", 60, noise=0.001)
+    found = believed_of_study(study)
+    assert found is not None
+    order = order_of(study, found)
+    assert sorted(order.values()) == list(range(1, len(found.networks) + 1))
+    assert order[found.networks[int(found.mean.argmax())]] == 1
+    few = large_study(tmp_path / "few", 60, confirmed=0)
+    expected = order_of(few, None)
+    variants = few.variants()
+    short, params = variants["miou"].to_numpy(), np.log(variants["params"].to_numpy())
+    places = -np.array([expected[name] for name in variants["architecture"]])
+    assert float(tau_b(places, short)) > 0.6
+    assert float(tau_b(places, params)) > float(tau_b(short, params))
+    noted = few.notes.schedule
+    assert noted is not None
+    inherits = replace(noted, schedule=replace(noted.schedule, init="base"))
+    assert order_of(large_study(tmp_path / "base", 60, confirmed=0, schedule=inherits), None) == {}
 
 
 def test_a_study_that_trained_few_for_long_says_nothing(tmp_path: Path) -> None:
