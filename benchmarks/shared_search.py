@@ -47,11 +47,14 @@ SPACE = """\
 name: shared-search
 base: {base}
 vary:
-  width: [4, 6, 8, 10, 12]
+  width: {{from: 4, to: 12}}
   STAGE3.NUM_BRANCHES: [2, 3]
   STAGE4.NUM_BRANCHES: [2, 3, 4]
   STAGE3.NUM_MODULES: [1, 2]
-  "STAGE*.NUM_BLOCKS": [[1, 1, 1, 1], [2, 2, 2, 2]]
+  STAGE4.NUM_MODULES: [1, 2]
+  STAGE2.NUM_BLOCKS: [[1, 1], [2, 2]]
+  STAGE3.NUM_BLOCKS: {{each_branch: [1, 2]}}
+  STAGE4.NUM_BLOCKS: {{each_branch: [1, 2]}}
   "STAGE*.FUSE_METHOD": [SUM, CAT]
 objectives: {{miou: max, macs: min}}
 data: {{kind: shapes, size: [64, 64], train: 4096, val: 512}}

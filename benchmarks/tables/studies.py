@@ -7,8 +7,8 @@ weighs log MACs and log parameters with that (`hrnet_search/report/trust/expecte
 trains some for long too, half of them spread over parameters and half the best seen, it ranks by
 what it then believes (`hrnet_search/report/trust/believed.py`). The truth of a network is the mean
 of its trainings of 2,400 steps that the study had no part in; one that has no other is not judged.
-Every figure is the median of 20 studies; the interval is that of the median study, BCa over
-networks.
+Every figure is the median of 20 studies, but `ahead of both` is how many of them rank better than
+MACs and than parameters do; the interval is that of the median study, BCa over networks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.tables.paired import DRAWS, Ranking
 from benchmarks.tables.ranking import Floats, Ints, for_long, pairs_in_order, regret, three_budgets
 from hrnet_search.report.trust.believed import believe
 from hrnet_search.report.trust.expected import columns_of, expected
-from hrnet_search.report.trust.statistics import bca, partial_tau, tau_b
+from hrnet_search.report.trust.statistics import bca, partial_tau, tau_b, tau_gain
 
 NETWORKS, STUDIES = 40, 20
 SOFT, WITH_SIZE = "soft_iou", "soft_iou with size"
@@ -38,7 +38,7 @@ WAYS = tuple(
 """Steps of the short schedule, what is ranked by, and how many networks are trained for long."""
 
 COLUMNS = (
-    "steps", "ranked by", "for long", "judged", "tau: MACs, parameters, study",
+    "steps", "ranked by", "for long", "judged", "tau: MACs, parameters, study", "ahead of both",
     "partial [95% of the median study]", "19 of 20 studies", "equal MACs: parameters, study",
     "regret: parameters, study",
 )  # fmt: skip
@@ -140,6 +140,8 @@ def row(studies: list[Judged]) -> Iterator[str]:
         *[[float(tau_b(one.logs[i], one.truth)) for one in studies] for i in range(2)],
         [float(tau_b(one.scores, one.truth)) for one in studies],
     )
+    ahead = [float(tau_gain(one.scores, one.truth, *one.logs)) > 0 for one in studies]
+    yield f"{np.mean(ahead):.0%}"
     yield f"{np.median(partials):.2f} [{found.low:.2f}, {found.high:.2f}]"
     yield f"{low:.2f} to {high:.2f}"
     yield _medians(

@@ -75,4 +75,4 @@ def test_both_search_the_same_space_by_the_same_schedule(evaluator: str, tmp_pat
     file = load_space_file(path)
     assert (file.schedule.steps, file.search.seed) == (150, 3)
     assert (file.slices is not None) == (evaluator == "shared")
-    assert len(file.space.choices) == 6
+    assert len(file.space.choices) == 14

@@ -31,7 +31,8 @@ def test_scores_that_are_the_truth_rank_and_pick_as_it_does(way: tuple[int, str,
     cells = list(row([study(table_of(rows()), *way, 12, number) for number in range(4)]))
     assert cells[0] == "12"
     assert cells[1].endswith(", 1.00")
-    assert cells[2].startswith("1.00")
+    assert cells[2] == "100%"
+    assert cells[3].startswith("1.00")
     assert cells[-1].endswith(", 0.00")
 
 
