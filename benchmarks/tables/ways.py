@@ -54,6 +54,7 @@ USUAL = 150
 WAYS = {
     "half_batch": replace(schedule_of(200), batch=4),
     "quarter_batch": replace(schedule_of(280), batch=2),
+    "twice_the_batch": replace(schedule_of(90), batch=16),
     "half_crop": replace(schedule_of(220), crop=(32, 32)),
     "averaged": replace(schedule_of(150), ema=0.98),
     "unscaled": replace(schedule_of(150), scale=(1.0, 1.0)),
