@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.errors import Fault, InputError, WeightsError, one_line, shown
+from hrnet_search.evaluate.machine.allocator import out_of_memory
 
 Size = tuple[int, int]
 Network = Callable[[Tensor], Tensor]
@@ -68,6 +70,19 @@ class NotFiniteError(ArithmeticError):
         return WeightsError(
             Fault("", self.what, wrong, "weights of a network that decides", self.what)
         )
+
+
+@contextmanager
+def room_for(image: str) -> Iterator[None]:
+    """Raise InputError, which names the image, where there is no memory to decide on it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        wrong = f"there is no memory to decide on it: {shown(one_line(error), 200)}"
+        less = "--window H W decides in parts, a smaller --batch on fewer images at once"
+        raise InputError(Fault("", image, wrong, file=image, instead=less)) from error
 
 
 class Inference:

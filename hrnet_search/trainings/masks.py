@@ -20,7 +20,7 @@ from hrnet_search.data.decode import read_image
 from hrnet_search.data.palette import indexed, overlaid
 from hrnet_search.data.places import is_image_name
 from hrnet_search.errors import DataError, Fault, InputError, WeightsError, shown
-from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol
+from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol, room_for
 from hrnet_search.files import write_file
 from hrnet_search.records.data_spec import MAX_PIXELS
 from hrnet_search.trainings.models import Model
@@ -109,7 +109,8 @@ def write_masks(
 ) -> list[Written]:
     """Write the masks of images, and what else is wanted of them, into a folder.
 
-    Raise InputError, before anything is written, where that would replace an image, WeightsError
+    Raise InputError, before anything is written, where that would replace an image, and for one that
+    there is no memory to decide on, WeightsError
     for scores that are not finite and for more classes than a mask of bytes holds,
     StorageLostError; once all others are written, DataError for images that cannot be read.
     """
@@ -123,7 +124,8 @@ def write_masks(
     unread: list[Fault] = []
     for group in _groups(_opened(files, unread), wanted.batch):
         try:
-            found = _decided(inference, model, [image for _, image in group], wanted)
+            with room_for(str(group[0][0])):
+                found = _decided(inference, model, [image for _, image in group], wanted)
         except NotFiniteError as error:
             raise error.of(str(group[error.place][0])) from error
         for (path, image), scores in zip(group, found, strict=True):

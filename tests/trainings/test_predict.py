@@ -12,12 +12,13 @@ import torch
 from made_up import TINY, network
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 import hrnet_search
 from hrnet_search.arch.architecture import OCR, PLAIN
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
-from hrnet_search.net.hrnet import build
+from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.onnx_model import to_onnx
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records.data_spec import DataSpec, facts_of, of_facts
@@ -387,6 +388,26 @@ def test_all_images_but_those_that_cannot_be_read_have_masks(
     assert all(str(images / f"im{n}.png") in line for n, line in zip((1, 3), lines, strict=True))
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {f"im{n}{end}.png" for n in (0, 2) for end in ("", "_overlay")}
+
+
+def test_an_image_that_there_is_no_memory_for_is_one_line_that_says_what_needs_less(
+    trained: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 80 GiB")
+
+    monkeypatch.setattr(HighResolutionNet, "forward", full)
+    given = ["predict", str(trained), str(images / "im0.png"), "-o", str(tmp_path / "out")]
+    for command in (given, ["evaluate", str(trained)]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "there is no memory to decide on it: OutOfMemoryError: CUDA out of memory" in line
+        assert "--window H W" in line
+        assert line.startswith(str(images / "im0.png")) == (command is given)
 
 
 def kept(folder: Path) -> dict[str, bytes]:
