@@ -26,12 +26,14 @@ Size = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class Contents:
     """What all masks hold together: numbers, colours of those that show some, and files that
-    could not be read. `two_palettes` says that one index has two colours."""
+    could not be read. `greys` are the numbers of masks that show no colour, `two_palettes` says
+    that one index has two colours, `drawn` that some masks have colours and no numbers."""
 
     ids: frozenset[int]
     colours: frozenset[Colour]
-    grey: bool
+    greys: frozenset[int]
     two_palettes: bool
+    drawn: bool
     unread: tuple[Path, ...]
 
 
@@ -68,8 +70,9 @@ def contents_of(pairs: Sequence[Pair]) -> Contents:
     return Contents(
         ids=frozenset().union(*(look.ids for look in looks)),
         colours=frozenset().union(*(look.colours for look in looks)),
-        grey=any(look.ids and not look.colours for look in looks),
+        greys=frozenset().union(*(look.ids for look in looks if not look.colours)),
         two_palettes=clash,
+        drawn=any(look.colours and not look.ids for look in looks),
         unread=tuple(look.path for look in looks if look.path is not None),
     )
 
@@ -87,7 +90,7 @@ def sizes_of(pairs: Sequence[Pair]) -> list[Size]:
 
 def classes_of(found: Contents) -> Classes | str:
     """Return the classes that masks hold, or why that cannot be said."""
-    if found.colours and (found.two_palettes or not found.ids):
+    if found.drawn or (found.colours and found.two_palettes):
         return _by_colour(found)
     rest = sorted(found.ids - {IGNORED})
     if len(rest) == 1 and IGNORED in found.ids:
@@ -119,8 +122,7 @@ def _is_dense(ids: Sequence[int]) -> bool:
 
 
 def _by_colour(found: Contents) -> Classes | str:
-    greys = {(level, level, level) for level in found.ids} if found.grey else set()
-    colours = sorted(found.colours | greys)
+    colours = sorted(found.colours | {(level, level, level) for level in found.greys})
     if not 2 <= len(colours) <= MOST_COLOURS:
         return (
             f"the masks hold {len(colours)} colours, which are hardly 2 to {MOST_COLOURS} classes"

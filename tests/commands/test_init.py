@@ -284,9 +284,12 @@ def masks_of(root: Path, *contents: np.ndarray) -> None:
         ([IDS * 100], 3, "numbered in their order (mapping)"),
         ([IDS + (IDS == 2)], 4, "classes that occur in no mask: 2"),
         ([COLOURS_OF_IDS], 3, "which class each colour is could not be found out"),
+        # One that shows the background alone is grey.
+        ([COLOURS_OF_IDS, COLOURS_OF_IDS * 0], 3, "which class each colour is could not be found"),
+        ([COLOURS_OF_IDS, IDS * 0], 3, "which class each colour is could not be found out"),
         ([IDS, IDS[:32]], 3, "data.size: images differ, 32 x 64 to 48 x 64"),
     ],
-    ids=["binary", "ignored", "gaps", "one-missing", "colours", "sizes"],
+    ids=["binary", "ignored", "gaps", "one-missing", "colours", "black", "grey", "sizes"],
 )
 def test_classes_are_those_that_masks_hold(
     contents: list[np.ndarray],
