@@ -229,7 +229,10 @@ class _Data:
         )
         values = {"train": train}
         if layout.val is None:
-            self.found.append("data: nothing splits them, so a fifth is for validation")
+            why = "none of the splits is for it" if layout.aside else "nothing splits them"
+            self.found.append(f"data: {why}, so a fifth is for validation")
+            if layout.aside:
+                self.left.append(f"data.val: {layout.aside} has masks too, and is left out")
             values["val"] = "{fraction: 0.2, seed: 0}"
         else:
             values["val"] = _split(layout.val)

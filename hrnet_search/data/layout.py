@@ -44,15 +44,17 @@ LISTS = (".txt", ".lst")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where images and masks are, as a space file says it; `val` is None where nothing splits them.
+    """Where images and masks are, as a space file says it; `val` is None where none is for it.
 
-    `pairs` is how many images have a mask in what is trained on.
+    `pairs` is how many images have a mask in what is trained on; `aside` is the word for a split
+    of both that is neither.
     """
 
     train: Split
     val: Split | None
     ends: tuple[str, str]
     pairs: int
+    aside: str = ""
 
     def spec(self, root: Path, like: DataSpec) -> DataSpec:
         """Return the data set with these places below a root."""
@@ -224,8 +226,10 @@ def _layouts(root: Path, found: _Candidate) -> Iterator[Layout]:
         return Split(places[0], places[1], listed)
 
     if found.images.whole:
-        both = "val" in found.images.stems and "val" in found.masks.stems
-        yield Layout(split("train"), split("val") if both else None, found.ends, found.pairs)
+        others = {"val", "test"} & found.images.stems.keys() & found.masks.stems.keys()
+        val = split("val") if "val" in others else None
+        aside = _word(found, "test") if "test" in others else ""
+        yield Layout(split("train"), val, found.ends, found.pairs, aside)
         return
     for train, val in _lists(root):
         yield Layout(split("", train), split("", val), found.ends, found.pairs)

@@ -27,13 +27,15 @@ Size = tuple[int, int]
 class Contents:
     """What all masks hold together: numbers, colours of those that show some, and files that
     could not be read. `greys` are the numbers of masks that show no colour, `two_palettes` says
-    that one index has two colours, `drawn` that some masks have colours and no numbers."""
+    that one index has two colours, `drawn` that some masks have colours and no numbers, `jpeg`
+    that some are JPEG."""
 
     ids: frozenset[int]
     colours: frozenset[Colour]
     greys: frozenset[int]
     two_palettes: bool
     drawn: bool
+    jpeg: bool
     unread: tuple[Path, ...]
 
 
@@ -55,6 +57,7 @@ class _Look:
     ids: frozenset[int] = frozenset()
     colours: frozenset[Colour] = frozenset()
     palette: tuple[tuple[int, Colour], ...] = ()
+    jpeg: bool = False
     path: Path | None = None
 
 
@@ -73,6 +76,7 @@ def contents_of(pairs: Sequence[Pair]) -> Contents:
         greys=frozenset().union(*(look.ids for look in looks if not look.colours)),
         two_palettes=clash,
         drawn=any(look.colours and not look.ids for look in looks),
+        jpeg=any(look.jpeg for look in looks),
         unread=tuple(look.path for look in looks if look.path is not None),
     )
 
@@ -101,12 +105,17 @@ def classes_of(found: Contents) -> Classes | str:
         return f"the masks {held}: two classes or more are needed"
     if len(rest) > MOST_COLOURS and not _is_dense(rest):
         return f"the masks hold {len(rest)} numbers with gaps, which are hardly class ids"
+    if found.jpeg and not _is_dense(rest):
+        changed = "some are JPEG, which changes labels at edges: PNG keeps them as they were drawn"
+        return f"the masks hold {len(rest)} numbers with gaps, and {changed}"
     return _by_id(rest, IGNORED in found.ids)
 
 
 def _by_id(ids: Sequence[int], ignored: bool) -> Classes:
     notes = ["255 in masks is taken for not labelled"] if ignored else []
     if _is_dense(ids):
+        if len(ids) > MOST_COLOURS:
+            notes.append(f"{len(ids)} are many: the levels of soft edges are such numbers too")
         never = sorted(set(range(ids[-1] + 1)) - set(ids))
         if never:
             notes.append(f"classes that occur in no mask: {', '.join(map(str, never))}")
@@ -137,6 +146,7 @@ def _look(path: Path) -> _Look:
     try:
         mask = read_mask(path, KEY, MAX_PIXELS)
         ids, colours = held_by(mask, path, KEY)
-        return _Look(frozenset(ids), frozenset(colours), tuple(palette_of(mask).items()))
+        palette, jpeg = tuple(palette_of(mask).items()), mask.format in ("JPEG", "MPO")
+        return _Look(frozenset(ids), frozenset(colours), palette, jpeg)
     except DataError:  # `check` names it
         return _Look(path=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +143,17 @@ def test_a_layout_is_found_and_what_is_written_passes_check(
     file = load_space_file(folder / "space.yaml")
     assert (file.schedule.data.classes, file.latency.size) == (3, (48, 64))
     assert file.schedule.crop == (32, 64)
+
+
+def test_a_test_split_is_said_to_be_left_out_where_nothing_is_for_validation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits_outside(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "valid")
+    assert main(["init", str(tmp_path / "out"), "--data-root", str(tmp_path / "data")]) == 0
+    out = capsys.readouterr().out
+    assert "none of the splits is for it, so a fifth is for validation" in out
+    assert "data.val: test has masks too, and is left out" in out
 
 
 def test_without_data_the_shapes_are_searched(
@@ -288,8 +300,9 @@ def masks_of(root: Path, *contents: np.ndarray) -> None:
         ([COLOURS_OF_IDS, COLOURS_OF_IDS * 0], 3, "which class each colour is could not be found"),
         ([COLOURS_OF_IDS, IDS * 0], 3, "which class each colour is could not be found out"),
         ([IDS, IDS[:32]], 3, "data.size: images differ, 32 x 64 to 48 x 64"),
+        ([np.arange(48 * 64).reshape(48, 64) % 256], 255, "255 are many: the levels of soft"),
     ],
-    ids=["binary", "ignored", "gaps", "one-missing", "colours", "black", "grey", "sizes"],
+    ids=["binary", "ignored", "gaps", "one-missing", "colours", "black", "grey", "sizes", "soft"],
 )
 def test_classes_are_those_that_masks_hold(
     contents: list[np.ndarray],
@@ -321,14 +334,22 @@ def photos(root: Path) -> None:
         image(root / "masks" / f"{number}.png")
 
 
+def jpegs(root: Path) -> None:
+    for number in range(2):
+        image(root / "images" / f"{number}.png")
+        content = np.roll(np.where(IDS == 2, 255, 0).astype(np.uint8), 3, axis=1)
+        mask(root / "masks" / f"{number}.jpg", content)
+
+
 @pytest.mark.parametrize(
     ("draw", "said"),
     [
         (lambda root: root.mkdir(), "no images with masks were found"),
+        (jpegs, "numbers with gaps, and some are JPEG, which changes labels at edges"),
         (lambda root: masks_of(root, IDS * 0 + 1), "the masks hold 1 alone"),
         (photos, "colours, which are hardly 2 to 64 classes"),
     ],
-    ids=["empty", "one-class", "photos"],
+    ids=["empty", "jpeg", "one-class", "photos"],
 )  # fmt: skip
 def test_what_cannot_be_found_out_is_said_and_left_in_comments(
     draw: Callable[[Path], None],
