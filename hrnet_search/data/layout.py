@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -40,6 +41,10 @@ FRACTION = 0.2
 
 MOST_FOLDERS = 200
 LISTS = (".txt", ".lst")
+
+
+Looks = Callable[[Path], float]
+"""How far a file looks like a mask, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +140,13 @@ def _template(folder: Path) -> tuple[str, str]:
 
 
 def _candidates(places: Sequence[_Place]) -> Iterator[_Candidate]:
+    looks = cache(_looks_like_mask)  # a folder is held against all others: its files are read once
     for images in places:
         for masks in places:
             if images.whole != masks.whole:
                 continue
             for ends, pairs in _ends(images, masks):
-                score = _score(images, masks, ends)
+                score = _score(images, masks, ends, looks)
                 yield _Candidate(images, masks, ends, pairs, score)
 
 
@@ -180,21 +186,22 @@ def _common_end(stems: Sequence[str]) -> str:
     return end if end[:1] in ("_", "-", ".") else ""
 
 
-def _score(images: _Place, masks: _Place, ends: tuple[str, str]) -> float:
+def _score(images: _Place, masks: _Place, ends: tuple[str, str], looks: Looks) -> float:
     """Return how well names and contents say that the one are images and the other masks."""
     mask_names = [f"{masks.template}/{ends[1]}", f"{images.template}/{ends[0]}"]
     mask_word, image_is_mask = (bool(MASK_WORDS.search(name)) for name in mask_names)
     named = 2.0 * (mask_word - image_is_mask)
     named += bool(IMAGE_WORDS.search(images.template)) - bool(IMAGE_WORDS.search(masks.template))
-    return named + 2 * (_mask_share(masks, ends[1], last=True) - _mask_share(images, ends[0]))
+    shares = _mask_share(masks, ends[1], looks, last=True), _mask_share(images, ends[0], looks)
+    return named + 2 * (shares[0] - shares[1])
 
 
-def _mask_share(place: _Place, end: str, last: bool = False) -> float:
+def _mask_share(place: _Place, end: str, looks: Looks, last: bool = False) -> float:
     """Return the share of some files of a folder that look like masks; `last` of one stem."""
     ending = [paths for stem, paths in place.of(place.whole).items() if stem.endswith(end)]
     chosen = ending[:: max(1, len(ending) // LOOKED_AT)][:LOOKED_AT]
     files = [sorted(paths, key=_mask_suffix)[-1 if last else 0] for paths in chosen]
-    return sum(map(_looks_like_mask, files)) / max(1, len(files))
+    return sum(map(looks, files)) / max(1, len(files))
 
 
 def _mask_suffix(path: Path) -> bool:
@@ -213,8 +220,8 @@ def _looks_like_mask(path: Path) -> float:
         return 0.0
     if pixels.ndim == 2:
         return float(len(np.unique(pixels)) <= FEW_COLOURS)
-    colours = np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)
-    return 0.5 * (len(colours) <= FEW_COLOURS)
+    codes = sum(pixels[..., i].astype(np.int32) << 8 * i for i in range(min(3, pixels.shape[2])))
+    return 0.5 * (len(np.unique(codes)) <= FEW_COLOURS)
 
 
 def _layouts(root: Path, found: _Candidate) -> Iterator[Layout]:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hrnet_search.cli import main
+from hrnet_search.data import layout as layout_module
 from hrnet_search.data.layout import find_layout
 from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import DataSpec, Split
@@ -143,6 +144,25 @@ def test_a_layout_is_found_and_what_is_written_passes_check(
     file = load_space_file(folder / "space.yaml")
     assert (file.schedule.data.classes, file.latency.size) == (3, (48, 64))
     assert file.schedule.crop == (32, 64)
+
+
+def test_a_file_is_read_once_however_many_folders_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of videos, each in a folder of its own, with frames of the same names."""
+    for number in range(6):
+        for frame in ("00000", "00001"):
+            image(tmp_path / "JPEGImages" / f"video{number}" / f"{frame}.png")
+            mask(tmp_path / "Annotations" / f"video{number}" / f"{frame}.png")
+    read: list[Path] = []
+    looks = layout_module._looks_like_mask
+    monkeypatch.setattr(
+        layout_module, "_looks_like_mask", lambda path: (read.append(path), looks(path))[1]
+    )
+    found = find_layout(tmp_path, DataSpec("folder", 2))
+    assert found is not None
+    assert (found.train, found.pairs) == (Split("JPEGImages", "Annotations"), 10)
+    assert len(read) == len(set(read)) == 24
 
 
 def test_a_test_split_is_said_to_be_left_out_where_nothing_is_for_validation(
