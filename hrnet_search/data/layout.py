@@ -229,13 +229,14 @@ def _layouts(root: Path, found: _Candidate) -> Iterator[Layout]:
     images, masks = _without_shared_tail(found.images.template, found.masks.template)
 
     def split(name: str, listed: str = "") -> Split:
-        places = [(part.replace("{}", _word(found, name)) or ".") for part in (images, masks)]
+        parts = (images, found.images), (masks, found.masks)
+        places = [(part.replace("{}", _word(place, name)) or ".") for part, place in parts]
         return Split(places[0], places[1], listed)
 
     if found.images.whole:
         others = {"val", "test"} & found.images.stems.keys() & found.masks.stems.keys()
         val = split("val") if "val" in others else None
-        aside = _word(found, "test") if "test" in others else ""
+        aside = _word(found.images, "test") if "test" in others else ""
         yield Layout(split("train"), val, found.ends, found.pairs, aside)
         return
     for train, val in _lists(root):
@@ -243,9 +244,9 @@ def _layouts(root: Path, found: _Candidate) -> Iterator[Layout]:
     yield Layout(split(""), None, found.ends, found.pairs)
 
 
-def _word(found: _Candidate, split: str) -> str:
-    """Return how the folders of a candidate spell a split."""
-    for paths in found.images.of(split).values() if split else ():
+def _word(place: _Place, split: str) -> str:
+    """Return how the folders of a place spell a split."""
+    for paths in place.of(split).values() if split else ():
         for part in paths[0].parent.parts[::-1]:
             if match := SPLIT_WORDS[split].search(part):
                 return match[0]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hrnet_search.arch.architecture import OCR, PLAIN, Architecture
 from hrnet_search.arch.hrnet_yaml import Config, class_count, parse_config, read_config
-from hrnet_search.errors import ArchitectureError, Fault, WeightsError, shown
+from hrnet_search.errors import ArchitectureError, Fault, InputError, WeightsError, shown
 from hrnet_search.evaluate.forward import logits_of
 from hrnet_search.evaluate.inference import Inference, Protocol
 from hrnet_search.evaluate.machine.devices import resolve_device
@@ -63,8 +63,15 @@ class Model:
         return self.schedule.data
 
     def inference(self, protocol: Protocol) -> Inference:
-        """Return what decides by a protocol; one size alone is looked at in windows of it."""
+        """Return what decides by a protocol; one size alone is looked at in windows of it.
+
+        Raise InputError for windows of another size than the only one.
+        """
         if self.window is not None:
+            if protocol.window not in (None, self.window):
+                wrong = f"{shown(self.what, 300)} takes images of {list(self.window)} alone"
+                allowed = "windows of that size, which are taken without it too"
+                raise InputError(Fault("--window", protocol.window, wrong, allowed))
             protocol = replace(protocol, window=self.window, whole_up_to=0.0, shifted=False)
         mean, std = (torch.tensor(part) for part in (self.data.mean, self.data.std))
         black = (-mean / std).to(self.device)

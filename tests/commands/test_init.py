@@ -94,6 +94,13 @@ def cities(root: Path) -> None:
             mask(root / "gt" / split / city / f"{name}_gt.png")
 
 
+def words_of_their_own(root: Path) -> None:
+    for one, other in (("training", "train"), ("val", "validation")):
+        for name in names():
+            image(root / f"{one}_images" / f"{name}.png")
+            mask(root / "labels" / other / f"{name}.png")
+
+
 def other_names(root: Path) -> None:
     for number in range(5):
         image(root / "a" / f"img_{number}.png")
@@ -120,6 +127,9 @@ LAYOUTS: dict[Callable[[Path], None], tuple[Split, Split | None, tuple[str, str]
     camvid_style: (Split("train", "trainannot"), Split("val", "valannot"), ("", "")),
     cities: (
         Split("photos/train", "gt/train"), Split("photos/val", "gt/val"), ("_photo", "_gt")
+    ),
+    words_of_their_own: (
+        Split("training_images", "labels/train"), Split("val_images", "labels/validation"), ("", "")
     ),
     other_names: (Split("a", "b"), None, ("", "")),
 }  # fmt: skip

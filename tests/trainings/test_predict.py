@@ -223,6 +223,18 @@ def test_an_onnx_file_decides_too(
     assert (masks(out)[3] == logits[0].argmax(dim=0).numpy()).mean() > 0.999
 
 
+def test_windows_of_another_size_than_an_onnx_file_takes_are_refused(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_convolution(tmp_path / "one.onnx", [2, 3, 32, 32])
+    given = [str(tmp_path / "one.onnx"), str(images), "-o", str(tmp_path / "out"), "--window"]
+    assert main(["predict", *given, "16", "32"]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "--window: " in one]
+    assert "one.onnx takes images of [32, 32] alone" in line
+    assert not (tmp_path / "out").exists()
+    assert main(["predict", *given, "32", "32"]) == 0
+
+
 def of_scores(path: Path, last: str, **more: Any) -> None:
     """Write an ONNX file of a convolution to four classes, and one operation more."""
     from onnx import TensorProto, helper, numpy_helper, save
