@@ -72,17 +72,19 @@ class NotFiniteError(ArithmeticError):
         )
 
 
+IN_PARTS = "--window H W decides in parts, a smaller --batch on fewer images at once"
+
+
 @contextmanager
-def room_for(image: str) -> Iterator[None]:
-    """Raise InputError, which names the image, where there is no memory to decide on it."""
+def room_for(file: str, less: str = IN_PARTS) -> Iterator[None]:
+    """Raise InputError where there is no memory for a file, with its name and what needs less."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        wrong = f"there is no memory to decide on it: {shown(one_line(error), 200)}"
-        less = "--window H W decides in parts, a smaller --batch on fewer images at once"
-        raise InputError(Fault("", image, wrong, file=image, instead=less)) from error
+        wrong = f"there is no memory for it: {one_line(error, 200)}"
+        raise InputError(Fault("", file, wrong, file=file, instead=less)) from error
 
 
 class Inference:

@@ -14,7 +14,7 @@ from hrnet_search.arch.architecture import OCR, PLAIN, Architecture
 from hrnet_search.arch.hrnet_yaml import Config, class_count, parse_config, read_config
 from hrnet_search.errors import ArchitectureError, Fault, InputError, WeightsError, shown
 from hrnet_search.evaluate.forward import logits_of
-from hrnet_search.evaluate.inference import Inference, Protocol
+from hrnet_search.evaluate.inference import Inference, Protocol, room_for
 from hrnet_search.evaluate.machine.devices import resolve_device
 from hrnet_search.net.file_kind import SAFETENSORS, NotWeightsError, kind_of
 from hrnet_search.net.hrnet import HighResolutionNet, build
@@ -199,7 +199,8 @@ def _other_data(path: Path, data: DataSpec) -> list[Fault]:
 def _model(
     network: HighResolutionNet, schedule: Schedule, path: Path, device: torch.device
 ) -> Model:
-    network = network.to(device).eval().requires_grad_(False)
+    with room_for(str(path), f"another --device than {device}, or later"):
+        network = network.to(device).eval().requires_grad_(False)
     aligned = network.architecture.align_corners
 
     def forward(images: Tensor) -> Tensor:

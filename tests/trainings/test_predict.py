@@ -417,9 +417,14 @@ def test_an_image_that_there_is_no_memory_for_is_one_line_that_says_what_needs_l
     for command in (given, ["evaluate", str(trained)]):
         assert main(command) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert "there is no memory to decide on it: OutOfMemoryError: CUDA out of memory" in line
+        assert "there is no memory for it: OutOfMemoryError: CUDA out of memory" in line
         assert "--window H W" in line
         assert line.startswith(str(images / "im0.png")) == (command is given)
+    monkeypatch.setattr(HighResolutionNet, "to", full)
+    assert main(given) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{weights_file(trained, 'best')}: there is no memory for it: ")
+    assert line.endswith("another --device than cpu, or later")
 
 
 def kept(folder: Path) -> dict[str, bytes]:
