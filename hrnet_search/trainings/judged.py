@@ -157,14 +157,14 @@ def judge(
     """Judge a model on the validation images of a schedule's data.
 
     `begun` is what the files held that it was trained and judged on, if that is known, `notes` what
-    there is to say of how it is judged. Raise
+    there is to say of how it is judged. Training images need not be there. Raise
     DataError for data that are wrong, InputError for a model of other classes.
     """
     data = schedule.data
     if model.data.classes != data.classes:
         wrong = f"{model.what} tells {model.data.classes} classes apart, the data {data.classes}"
         raise InputError(wrong)
-    inventory_of(data)
+    inventory_of(data, (VAL,))
     images = ImageStore(open_dataset(data, "val"), model.device)
     found = evaluate(
         model.inference(protocol),
@@ -184,6 +184,5 @@ def _other_images(begun: Contents, data: DataSpec) -> Iterator[str]:
     before = tuple(file for file in begun if file.split == VAL)
     if not before:
         return
-    now = tuple(file for file in contents_of(data) if file.split == VAL)
-    if which := differences(before, now):
+    if which := differences(before, contents_of(data, (VAL,))):
         yield f"not the validation images of its training: {which}"
