@@ -116,10 +116,8 @@ class Inference:
             return self._logits(images)
         return self._finite(torch.stack(list(self._by_scale(images))).sum(dim=0))
 
-    @torch.no_grad()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Return probabilities [N, K, H, W]. Raise NotFiniteError."""
-        scores = self.scores(images)
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Return the probabilities [N, K, H, W] that scores of images stand for, of any size."""
         if self._protocol.is_plain:
             return scores.softmax(dim=1)
         return scores / scores.sum(dim=1, keepdim=True)

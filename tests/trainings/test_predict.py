@@ -223,6 +223,23 @@ def test_an_onnx_file_decides_too(
     assert (masks(out)[3] == logits[0].argmax(dim=0).numpy()).mean() > 0.999
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_mask_is_the_same_with_probabilities_and_without(
+    images: Path, tmp_path: Path, flip: bool
+) -> None:
+    """Also where what is decided on has another size, and scores are resized."""
+    one_convolution(tmp_path / "one.onnx", ["N", 3, "H", "W"])
+    for wanted in (False, True):
+        hrnet_search.predict(
+            tmp_path / "one.onnx", images, tmp_path / f"{wanted}", size=(9, 11), flip=flip,
+            probabilities=wanted,
+        )  # fmt: skip
+    for one, other in zip(masks(tmp_path / "False"), masks(tmp_path / "True"), strict=True):
+        assert (one == other).all()
+    found = np.load(tmp_path / "True" / "im0_probabilities.npz")["probabilities"]
+    assert np.abs(found.astype(float).sum(axis=0) - 1).max() < 5e-3  # float16
+
+
 def test_windows_of_another_size_than_an_onnx_file_takes_are_refused(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
