@@ -558,6 +558,12 @@ def test_a_trial_of_a_study_is_trained_with_its_data_and_its_schedule_stretched(
     assert record.came_from["batch"] == "study"
 
 
+def test_a_batch_of_more_images_than_there_are_is_trained_as_its_study_trains(study: Path) -> None:
+    images = SHORT.data.train_images
+    plan = plan_of(of_study(str(study), 1, None), Overrides(batch=images + 1, epochs=3))
+    assert (plan.record.epoch, plan.record.rungs) == (1, (1, 2, 3))
+
+
 @pytest.fixture
 def sharing(study: Path) -> tuple[Path, SharedNetwork]:
     """Return the study with weights that its networks share, as its last trial left them."""
