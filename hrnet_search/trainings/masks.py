@@ -109,8 +109,8 @@ def write_masks(
 ) -> list[Written]:
     """Write the masks of images, and what else is wanted of them, into a folder.
 
-    Raise InputError, before anything is written, where that would replace an image, and for one that
-    there is no memory to decide on, WeightsError
+    Raise InputError, before anything is written, where that would replace an image, and for an
+    image that there is no memory for, WeightsError
     for scores that are not finite and for more classes than a mask of bytes holds,
     StorageLostError; once all others are written, DataError for images that cannot be read.
     """

@@ -28,7 +28,6 @@ from hrnet_search.store.study import Study, named_trial, open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.trial_rows import BASE
 
-
 CONFIG, STUDY = "config", "study"
 """The words for where values come from."""
 
