@@ -28,7 +28,7 @@ IMAGE_WORDS = re.compile(
     r"(?i)(?<![a-z])(images?|imgs?|jpegimages|leftimg8bit|rgb|photos?|pictures?|inputs?)(?![a-z])"
 )
 SPLITS = {"train": "train(?:ing)?", "val": "val(?:id)?(?:ation)?", "test": "test(?:ing)?"}
-_BEHIND = r"(?=$|[^a-z]|images?|imgs?|masks?|labels?|annot|gt)"
+_BEHIND = r"(?=$|[^a-z]|sets?|images?|imgs?|masks?|labels?|annot|gt)"
 SPLIT_WORDS = {
     name: re.compile(rf"(?i)(?<![a-z])(?:{word}){_BEHIND}") for name, word in SPLITS.items()
 }

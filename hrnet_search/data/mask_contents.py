@@ -11,7 +11,7 @@ from pathlib import Path
 from hrnet_search.data.decode import read_mask, read_size
 from hrnet_search.data.labels import held_by, palette_of
 from hrnet_search.data.places import Pair
-from hrnet_search.errors import DataError
+from hrnet_search.errors import DataError, Fault
 from hrnet_search.records.data_spec import IGNORED, MAX_PIXELS
 
 MOST_COLOURS = 64
@@ -25,8 +25,8 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What all masks hold together: numbers, colours of those that show some, and files that
-    could not be read. `greys` are the numbers of masks that show no colour, `two_palettes` says
+    """What all masks hold together: numbers, colours of those that show some, and why files could
+    not be read. `greys` are the numbers of masks that show no colour, `two_palettes` says
     that one index has two colours, `drawn` that some masks have colours and no numbers, `jpeg`
     that some are JPEG."""
 
@@ -36,7 +36,7 @@ class Contents:
     two_palettes: bool
     drawn: bool
     jpeg: bool
-    unread: tuple[Path, ...]
+    unread: tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Look:
     colours: frozenset[Colour] = frozenset()
     palette: tuple[tuple[int, Colour], ...] = ()
     jpeg: bool = False
-    path: Path | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 def contents_of(pairs: Sequence[Pair]) -> Contents:
@@ -77,7 +77,7 @@ def contents_of(pairs: Sequence[Pair]) -> Contents:
         two_palettes=clash,
         drawn=any(look.colours and not look.ids for look in looks),
         jpeg=any(look.jpeg for look in looks),
-        unread=tuple(look.path for look in looks if look.path is not None),
+        unread=tuple(fault for look in looks for fault in look.faults),
     )
 
 
@@ -148,5 +148,5 @@ def _look(path: Path) -> _Look:
         ids, colours = held_by(mask, path, KEY)
         palette, jpeg = tuple(palette_of(mask).items()), mask.format in ("JPEG", "MPO")
         return _Look(frozenset(ids), frozenset(colours), palette, jpeg)
-    except DataError:  # `check` names it
-        return _Look(path=path)
+    except DataError as error:
+        return _Look(faults=tuple(error.faults))

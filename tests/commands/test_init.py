@@ -94,6 +94,13 @@ def cities(root: Path) -> None:
             mask(root / "gt" / split / city / f"{name}_gt.png")
 
 
+def sets(root: Path) -> None:
+    for split in ("trainset", "valset"):
+        for name in names():
+            image(root / split / "images" / f"{name}.png")
+            mask(root / split / "masks" / f"{name}.png")
+
+
 def words_of_their_own(root: Path) -> None:
     for one, other in (("training", "train"), ("val", "validation")):
         for name in names():
@@ -128,6 +135,7 @@ LAYOUTS: dict[Callable[[Path], None], tuple[Split, Split | None, tuple[str, str]
     cities: (
         Split("photos/train", "gt/train"), Split("photos/val", "gt/val"), ("_photo", "_gt")
     ),
+    sets: (Split("trainset/images", "trainset/masks"), Split("valset/images", "valset/masks"), ("", "")),
     words_of_their_own: (
         Split("training_images", "labels/train"), Split("val_images", "labels/validation"), ("", "")
     ),
@@ -364,6 +372,12 @@ def photos(root: Path) -> None:
         image(root / "masks" / f"{number}.png")
 
 
+def sixteen_bits(root: Path) -> None:
+    for number in range(2):
+        image(root / "images" / f"{number}.png")
+        mask(root / "masks" / f"{number}.png", IDS.astype(np.uint16))
+
+
 def jpegs(root: Path) -> None:
     for number in range(2):
         image(root / "images" / f"{number}.png")
@@ -375,11 +389,12 @@ def jpegs(root: Path) -> None:
     ("draw", "said"),
     [
         (lambda root: root.mkdir(), "no images with masks were found"),
+        (sixteen_bits, "0.png is a mask of mode I;16 (and 1 more: "),
         (jpegs, "numbers with gaps, and some are JPEG, which changes labels at edges"),
         (lambda root: masks_of(root, IDS * 0 + 1), "the masks hold 1 alone"),
         (photos, "colours, which are hardly 2 to 64 classes"),
     ],
-    ids=["empty", "jpeg", "one-class", "photos"],
+    ids=["empty", "16-bits", "jpeg", "one-class", "photos"],
 )  # fmt: skip
 def test_what_cannot_be_found_out_is_said_and_left_in_comments(
     draw: Callable[[Path], None],
