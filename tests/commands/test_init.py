@@ -135,7 +135,9 @@ LAYOUTS: dict[Callable[[Path], None], tuple[Split, Split | None, tuple[str, str]
     cities: (
         Split("photos/train", "gt/train"), Split("photos/val", "gt/val"), ("_photo", "_gt")
     ),
-    sets: (Split("trainset/images", "trainset/masks"), Split("valset/images", "valset/masks"), ("", "")),
+    sets: (
+        Split("trainset/images", "trainset/masks"), Split("valset/images", "valset/masks"), ("", "")
+    ),
     words_of_their_own: (
         Split("training_images", "labels/train"), Split("val_images", "labels/validation"), ("", "")
     ),
