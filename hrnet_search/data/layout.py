@@ -235,9 +235,9 @@ def _layouts(root: Path, found: _Candidate) -> Iterator[Layout]:
 
     if found.images.whole:
         others = {"val", "test"} & found.images.stems.keys() & found.masks.stems.keys()
-        val = split("val") if "val" in others else None
+        judged = split("val") if "val" in others else None
         aside = _word(found.images, "test") if "test" in others else ""
-        yield Layout(split("train"), val, found.ends, found.pairs, aside)
+        yield Layout(split("train"), judged, found.ends, found.pairs, aside)
         return
     for train, val in _lists(root):
         yield Layout(split("", train), split("", val), found.ends, found.pairs)

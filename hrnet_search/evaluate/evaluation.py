@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hrnet_search import heartbeat
 from hrnet_search.data.batches import ImageStore, validation_batches
+from hrnet_search.data.dataset import Dataset
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.evaluate.boundary import boundary_scores
 from hrnet_search.evaluate.inference import Inference, NotFiniteError, room_for
@@ -41,7 +42,7 @@ class Evaluation:
 
 def evaluate(
     inference: Inference,
-    images: ImageStore,
+    images: Dataset | ImageStore,
     spec: DataSpec,
     device: torch.device,
     batch: int,

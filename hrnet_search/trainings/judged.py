@@ -14,6 +14,7 @@ import numpy as np
 from hrnet_search.data.batches import ImageStore
 from hrnet_search.data.contents import Contents, differences
 from hrnet_search.data.dataset import contents_of, inventory_of, open_dataset
+from hrnet_search.data.decoded import bytes_of, sizes_of
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.evaluation import Evaluation, evaluate
 from hrnet_search.evaluate.inference import Protocol
@@ -31,6 +32,9 @@ LABELS = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
 }
+IN_MEMORY = 4 << 30
+"""Bytes of decoded images up to which all are kept in memory; each is looked at once."""
+
 BOUNDARY = "boundary F-score"
 VAL = "val"
 
@@ -165,7 +169,9 @@ def judge(
         wrong = f"{model.what} tells {model.data.classes} classes apart, the data {data.classes}"
         raise InputError(wrong)
     inventory_of(data, (VAL,))
-    images = ImageStore(open_dataset(data, "val"), model.device)
+    dataset = open_dataset(data, VAL)
+    small = bytes_of(sizes_of(dataset)) <= IN_MEMORY
+    images = ImageStore(dataset, model.device) if small else dataset
     found = evaluate(
         model.inference(protocol),
         images,

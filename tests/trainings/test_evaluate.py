@@ -26,6 +26,7 @@ from hrnet_search.store.trainings import (
     read_results,
     weights_file,
 )
+from hrnet_search.trainings import judged as judged_module
 from hrnet_search.trainings.judged import protocol_of
 from hrnet_search.trainings.keeper import described
 
@@ -152,6 +153,15 @@ def test_images_that_were_trained_on_need_not_be_there(tmp_path: Path) -> None:
         assert not any("not the validation images" in note for note in found.notes)
     (next((root / "CamVid" / "val").iterdir())).unlink()
     assert main(["evaluate", str(folder)]) == 2
+
+
+def test_more_images_than_memory_holds_are_decoded_one_by_one(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = hrnet_search.evaluate(trained)
+    monkeypatch.setattr(judged_module, "IN_MEMORY", 5 * 4 * 64 * 64 - 1)
+    monkeypatch.setattr(judged_module, "ImageStore", None)
+    assert hrnet_search.evaluate(trained).plain() == found.plain()
 
 
 def test_scores_that_are_not_finite_are_not_judged(
