@@ -147,7 +147,8 @@ def _candidates(places: Sequence[_Place]) -> Iterator[_Candidate]:
                 continue
             for ends, pairs in _ends(images, masks):
                 score = _score(images, masks, ends, looks)
-                yield _Candidate(images, masks, ends, pairs, score)
+                if pairs or score > 0:  # else any two folders of as many photos would be a pair
+                    yield _Candidate(images, masks, ends, pairs, score)
 
 
 def _ends(images: _Place, masks: _Place) -> Iterator[tuple[tuple[str, str], int]]:

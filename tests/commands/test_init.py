@@ -374,6 +374,13 @@ def photos(root: Path) -> None:
         image(root / "masks" / f"{number}.png")
 
 
+def kinds_of_photos(root: Path) -> None:
+    """As of a data set for classification: a folder a class."""
+    for number in range(3):
+        image(root / "cats" / f"cat_{number}.jpg")
+        image(root / "dogs" / f"dog_{number}.jpg")
+
+
 def sixteen_bits(root: Path) -> None:
     for number in range(2):
         image(root / "images" / f"{number}.png")
@@ -391,12 +398,13 @@ def jpegs(root: Path) -> None:
     ("draw", "said"),
     [
         (lambda root: root.mkdir(), "no images with masks were found"),
+        (kinds_of_photos, "no images with masks were found"),
         (sixteen_bits, "0.png is a mask of mode I;16 (and 1 more: "),
         (jpegs, "numbers with gaps, and some are JPEG, which changes labels at edges"),
         (lambda root: masks_of(root, IDS * 0 + 1), "the masks hold 1 alone"),
         (photos, "colours, which are hardly 2 to 64 classes"),
     ],
-    ids=["empty", "16-bits", "jpeg", "one-class", "photos"],
+    ids=["empty", "classes", "16-bits", "jpeg", "one-class", "photos"],
 )  # fmt: skip
 def test_what_cannot_be_found_out_is_said_and_left_in_comments(
     draw: Callable[[Path], None],
