@@ -176,9 +176,12 @@ def test_a_file_is_read_once_however_many_folders_there_are(
             mask(tmp_path / "Annotations" / f"video{number}" / f"{frame}.png")
     read: list[Path] = []
     looks = layout_module._looks_like_mask
-    monkeypatch.setattr(
-        layout_module, "_looks_like_mask", lambda path: (read.append(path), looks(path))[1]
-    )
+
+    def noted(path: Path) -> float:
+        read.append(path)
+        return looks(path)
+
+    monkeypatch.setattr(layout_module, "_looks_like_mask", noted)
     found = find_layout(tmp_path, DataSpec("folder", 2))
     assert found is not None
     assert (found.train, found.pairs) == (Split("JPEGImages", "Annotations"), 10)
