@@ -18,7 +18,7 @@ from hrnet_search.commands.init_text import (
     space_text,
     spelled,
 )
-from hrnet_search.errors import Fault, InputError, listed, nearest, shown
+from hrnet_search.errors import Fault, InputError, nearest, shown
 from hrnet_search.paths import absolute
 from hrnet_search.records.data_spec import DATA_KINDS, IGNORED, DataSpec, Split
 
@@ -195,6 +195,7 @@ class _Data:
         self._use(data_lines(values, left), size)
 
     def _folder(self, root: Path) -> None:
+        from hrnet_search.data.folder import shortened
         from hrnet_search.data.layout import find_layout
         from hrnet_search.data.mask_contents import classes_of
 
@@ -206,10 +207,7 @@ class _Data:
             return
         pairs = _pairs(layout.spec(root, like), root)
         found = self._contents(pairs)
-        if found.unread:
-            self.left.append(
-                f"masks that cannot be read: {listed(path.name for path in found.unread)}"
-            )
+        self.left += map(str, shortened([(fault.allowed, fault) for fault in found.unread]))
         values = {"kind": "folder", "root": spelled(str(root)), **self._splits(layout)}
         classes = classes_of(found)
         if isinstance(classes, str):
@@ -229,7 +227,10 @@ class _Data:
         )
         values = {"train": train}
         if layout.val is None:
-            self.found.append("data: nothing splits them, so a fifth is for validation")
+            why = "none of the splits is for it" if layout.aside else "nothing splits them"
+            self.found.append(f"data: {why}, so a fifth is for validation")
+            if layout.aside:
+                self.left.append(f"data.val: {layout.aside} has masks too, and is left out")
             values["val"] = "{fraction: 0.2, seed: 0}"
         else:
             values["val"] = _split(layout.val)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,15 +57,15 @@ class Dataset(Protocol):
 class Kind:
     """The functions of a data kind.
 
-    `open(spec, split)` looks for files but decodes none; `inspect(spec)` looks at everything;
-    `contents(spec)` reads every file, and `identity(spec)` is all else that tells two data sets
-    apart, but not where they lie.
+    `open(spec, split)` looks for files but decodes none; `inspect(spec, splits)` looks at
+    everything; `contents(spec, splits)` reads every file, and `identity(spec)` is all else that
+    tells two data sets apart, but not where they lie.
     """
 
     open: Callable[[DataSpec, str], Dataset]
-    inspect: Callable[[DataSpec], tuple[Inventory, list[Fault]]]
+    inspect: Callable[[DataSpec, Sequence[str]], tuple[Inventory, list[Fault]]]
     identity: Callable[[DataSpec], object]
-    contents: Callable[[DataSpec], Contents]
+    contents: Callable[[DataSpec, Sequence[str]], Contents]
 
 
 def _drawn() -> Kind:
@@ -89,7 +89,7 @@ def open_dataset(spec: DataSpec, split: str) -> Dataset:
 
 def preflight(spec: DataSpec) -> list[Fault]:
     """Look at all data of both splits and return what is wrong, the first fault of each sort."""
-    return _kind(spec).inspect(spec)[1]
+    return _kind(spec).inspect(spec, SPLITS)[1]
 
 
 def inspect_data(file: SpaceFile) -> Inventory:
@@ -107,12 +107,12 @@ def inspect_data(file: SpaceFile) -> Inventory:
     return inventory
 
 
-def inventory_of(spec: DataSpec) -> Inventory:
-    """Look at all data of both splits and return what they hold.
+def inventory_of(spec: DataSpec, splits: Sequence[str] = SPLITS) -> Inventory:
+    """Look at all data of splits and return what they hold.
 
     Raise DataError with the first fault of each sort.
     """
-    inventory, faults = _kind(spec).inspect(spec)
+    inventory, faults = _kind(spec).inspect(spec, splits)
     if faults:
         raise DataError(faults)
     return inventory
@@ -131,12 +131,12 @@ def largest_sizes(spec: DataSpec) -> dict[str, tuple[int, int]]:
     return found
 
 
-def contents_of(spec: DataSpec) -> Contents:
-    """Return what every file holds, read whole; nothing of data that are drawn.
+def contents_of(spec: DataSpec, splits: Sequence[str] = SPLITS) -> Contents:
+    """Return what every file of splits holds, read whole; nothing of data that are drawn.
 
     Raise DataError if the files cannot be listed or read.
     """
-    return _kind(spec).contents(spec)
+    return _kind(spec).contents(spec, splits)
 
 
 def fingerprint(spec: DataSpec, contents: Contents | None = None) -> str:

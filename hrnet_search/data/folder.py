@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -87,10 +87,10 @@ def identity(spec: DataSpec) -> object:
     return (decode.VERSION, spec.classes, spec.ignore, spec.mapping, spec.colors)
 
 
-def contents(spec: DataSpec) -> Contents:
-    """Read every file whole: lists, images and masks of both splits. Raise DataError."""
+def contents(spec: DataSpec, splits: Sequence[str] = SPLITS) -> Contents:
+    """Read every file of splits whole: lists, images and masks. Raise DataError."""
     named: list[tuple[str, str, str, Path]] = []
-    for split in SPLITS:
+    for split in splits:
         found = find_pairs(spec, split)
         if found.faults:
             raise DataError(shortened(found.faults))

@@ -43,14 +43,18 @@ class _Look:
     pages: tuple[tuple[Path, int], ...] = ()
 
 
-def inspect(spec: DataSpec) -> tuple[Inventory, list[Fault]]:
-    """Decode every image and mask; return what they hold, and the first fault of each sort."""
+def inspect(spec: DataSpec, splits: Sequence[str] = SPLITS) -> tuple[Inventory, list[Fault]]:
+    """Decode every image and mask; return what they hold, and the first fault of each sort.
+
+    Of splits that are not looked at nothing is said.
+    """
     found = option_faults(spec)
     meaning = meaning_of(spec) if not found else None
-    parts, looks = {}, {}
-    for split in SPLITS:
+    parts = dict.fromkeys(SPLITS, Pairs([], []))
+    looks: dict[str, list[_Look]] = {split: [] for split in SPLITS}
+    for split in splits:
         parts[split] = find_pairs(spec, split)
-        if split == "train" or not spec.val_fraction:  # else they are those of train
+        if split == splits[0] or not spec.val_fraction:  # else they are those of train
             found += parts[split].faults
         looks[split] = _looks(parts[split].pairs, meaning, f"data.{split}", spec.max_pixels)
         faults = [fault for look in looks[split] for fault in look.found]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -27,7 +28,7 @@ IMAGE_WORDS = re.compile(
     r"(?i)(?<![a-z])(images?|imgs?|jpegimages|leftimg8bit|rgb|photos?|pictures?|inputs?)(?![a-z])"
 )
 SPLITS = {"train": "train(?:ing)?", "val": "val(?:id)?(?:ation)?", "test": "test(?:ing)?"}
-_BEHIND = r"(?=$|[^a-z]|images?|imgs?|masks?|labels?|annot|gt)"
+_BEHIND = r"(?=$|[^a-z]|sets?|images?|imgs?|masks?|labels?|annot|gt)"
 SPLIT_WORDS = {
     name: re.compile(rf"(?i)(?<![a-z])(?:{word}){_BEHIND}") for name, word in SPLITS.items()
 }
@@ -42,17 +43,23 @@ MOST_FOLDERS = 200
 LISTS = (".txt", ".lst")
 
 
+Looks = Callable[[Path], float]
+"""How far a file looks like a mask, from 0 to 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where images and masks are, as a space file says it; `val` is None where nothing splits them.
+    """Where images and masks are, as a space file says it; `val` is None where none is for it.
 
-    `pairs` is how many images have a mask in what is trained on.
+    `pairs` is how many images have a mask in what is trained on; `aside` is the word for a split
+    of both that is neither.
     """
 
     train: Split
     val: Split | None
     ends: tuple[str, str]
     pairs: int
+    aside: str = ""
 
     def spec(self, root: Path, like: DataSpec) -> DataSpec:
         """Return the data set with these places below a root."""
@@ -133,13 +140,15 @@ def _template(folder: Path) -> tuple[str, str]:
 
 
 def _candidates(places: Sequence[_Place]) -> Iterator[_Candidate]:
+    looks = cache(_looks_like_mask)  # a folder is held against all others: its files are read once
     for images in places:
         for masks in places:
             if images.whole != masks.whole:
                 continue
             for ends, pairs in _ends(images, masks):
-                score = _score(images, masks, ends)
-                yield _Candidate(images, masks, ends, pairs, score)
+                score = _score(images, masks, ends, looks)
+                if pairs or score > 0:  # else any two folders of as many photos would be a pair
+                    yield _Candidate(images, masks, ends, pairs, score)
 
 
 def _ends(images: _Place, masks: _Place) -> Iterator[tuple[tuple[str, str], int]]:
@@ -178,21 +187,22 @@ def _common_end(stems: Sequence[str]) -> str:
     return end if end[:1] in ("_", "-", ".") else ""
 
 
-def _score(images: _Place, masks: _Place, ends: tuple[str, str]) -> float:
+def _score(images: _Place, masks: _Place, ends: tuple[str, str], looks: Looks) -> float:
     """Return how well names and contents say that the one are images and the other masks."""
     mask_names = [f"{masks.template}/{ends[1]}", f"{images.template}/{ends[0]}"]
     mask_word, image_is_mask = (bool(MASK_WORDS.search(name)) for name in mask_names)
     named = 2.0 * (mask_word - image_is_mask)
     named += bool(IMAGE_WORDS.search(images.template)) - bool(IMAGE_WORDS.search(masks.template))
-    return named + 2 * (_mask_share(masks, ends[1], last=True) - _mask_share(images, ends[0]))
+    shares = _mask_share(masks, ends[1], looks, last=True), _mask_share(images, ends[0], looks)
+    return named + 2 * (shares[0] - shares[1])
 
 
-def _mask_share(place: _Place, end: str, last: bool = False) -> float:
+def _mask_share(place: _Place, end: str, looks: Looks, last: bool = False) -> float:
     """Return the share of some files of a folder that look like masks; `last` of one stem."""
     ending = [paths for stem, paths in place.of(place.whole).items() if stem.endswith(end)]
     chosen = ending[:: max(1, len(ending) // LOOKED_AT)][:LOOKED_AT]
     files = [sorted(paths, key=_mask_suffix)[-1 if last else 0] for paths in chosen]
-    return sum(map(_looks_like_mask, files)) / max(1, len(files))
+    return sum(map(looks, files)) / max(1, len(files))
 
 
 def _mask_suffix(path: Path) -> bool:
@@ -211,8 +221,8 @@ def _looks_like_mask(path: Path) -> float:
         return 0.0
     if pixels.ndim == 2:
         return float(len(np.unique(pixels)) <= FEW_COLOURS)
-    colours = np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)
-    return 0.5 * (len(colours) <= FEW_COLOURS)
+    codes = sum(pixels[..., i].astype(np.int32) << 8 * i for i in range(min(3, pixels.shape[2])))
+    return 0.5 * (len(np.unique(codes)) <= FEW_COLOURS)
 
 
 def _layouts(root: Path, found: _Candidate) -> Iterator[Layout]:
@@ -220,21 +230,24 @@ def _layouts(root: Path, found: _Candidate) -> Iterator[Layout]:
     images, masks = _without_shared_tail(found.images.template, found.masks.template)
 
     def split(name: str, listed: str = "") -> Split:
-        places = [(part.replace("{}", _word(found, name)) or ".") for part in (images, masks)]
+        parts = (images, found.images), (masks, found.masks)
+        places = [(part.replace("{}", _word(place, name)) or ".") for part, place in parts]
         return Split(places[0], places[1], listed)
 
     if found.images.whole:
-        both = "val" in found.images.stems and "val" in found.masks.stems
-        yield Layout(split("train"), split("val") if both else None, found.ends, found.pairs)
+        others = {"val", "test"} & found.images.stems.keys() & found.masks.stems.keys()
+        judged = split("val") if "val" in others else None
+        aside = _word(found.images, "test") if "test" in others else ""
+        yield Layout(split("train"), judged, found.ends, found.pairs, aside)
         return
     for train, val in _lists(root):
         yield Layout(split("", train), split("", val), found.ends, found.pairs)
     yield Layout(split(""), None, found.ends, found.pairs)
 
 
-def _word(found: _Candidate, split: str) -> str:
-    """Return how the folders of a candidate spell a split."""
-    for paths in found.images.of(split).values() if split else ():
+def _word(place: _Place, split: str) -> str:
+    """Return how the folders of a place spell a split."""
+    for paths in place.of(split).values() if split else ():
         for part in paths[0].parent.parts[::-1]:
             if match := SPLIT_WORDS[split].search(part):
                 return match[0]

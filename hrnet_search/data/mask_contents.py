@@ -11,7 +11,7 @@ from pathlib import Path
 from hrnet_search.data.decode import read_mask, read_size
 from hrnet_search.data.labels import held_by, palette_of
 from hrnet_search.data.places import Pair
-from hrnet_search.errors import DataError
+from hrnet_search.errors import DataError, Fault
 from hrnet_search.records.data_spec import IGNORED, MAX_PIXELS
 
 MOST_COLOURS = 64
@@ -25,14 +25,18 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What all masks hold together: numbers, colours of those that show some, and files that
-    could not be read. `two_palettes` says that one index has two colours."""
+    """What all masks hold together: numbers, colours of those that show some, and why files could
+    not be read. `greys` are the numbers of masks that show no colour, `two_palettes` says
+    that one index has two colours, `drawn` that some masks have colours and no numbers, `jpeg`
+    that some are JPEG."""
 
     ids: frozenset[int]
     colours: frozenset[Colour]
-    grey: bool
+    greys: frozenset[int]
     two_palettes: bool
-    unread: tuple[Path, ...]
+    drawn: bool
+    jpeg: bool
+    unread: tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class _Look:
     ids: frozenset[int] = frozenset()
     colours: frozenset[Colour] = frozenset()
     palette: tuple[tuple[int, Colour], ...] = ()
-    path: Path | None = None
+    jpeg: bool = False
+    faults: tuple[Fault, ...] = ()
 
 
 def contents_of(pairs: Sequence[Pair]) -> Contents:
@@ -68,9 +73,11 @@ def contents_of(pairs: Sequence[Pair]) -> Contents:
     return Contents(
         ids=frozenset().union(*(look.ids for look in looks)),
         colours=frozenset().union(*(look.colours for look in looks)),
-        grey=any(look.ids and not look.colours for look in looks),
+        greys=frozenset().union(*(look.ids for look in looks if not look.colours)),
         two_palettes=clash,
-        unread=tuple(look.path for look in looks if look.path is not None),
+        drawn=any(look.colours and not look.ids for look in looks),
+        jpeg=any(look.jpeg for look in looks),
+        unread=tuple(fault for look in looks for fault in look.faults),
     )
 
 
@@ -87,7 +94,7 @@ def sizes_of(pairs: Sequence[Pair]) -> list[Size]:
 
 def classes_of(found: Contents) -> Classes | str:
     """Return the classes that masks hold, or why that cannot be said."""
-    if found.colours and (found.two_palettes or not found.ids):
+    if found.drawn or (found.colours and found.two_palettes):
         return _by_colour(found)
     rest = sorted(found.ids - {IGNORED})
     if len(rest) == 1 and IGNORED in found.ids:
@@ -98,12 +105,17 @@ def classes_of(found: Contents) -> Classes | str:
         return f"the masks {held}: two classes or more are needed"
     if len(rest) > MOST_COLOURS and not _is_dense(rest):
         return f"the masks hold {len(rest)} numbers with gaps, which are hardly class ids"
+    if found.jpeg and not _is_dense(rest):
+        changed = "some are JPEG, which changes labels at edges: PNG keeps them as they were drawn"
+        return f"the masks hold {len(rest)} numbers with gaps, and {changed}"
     return _by_id(rest, IGNORED in found.ids)
 
 
 def _by_id(ids: Sequence[int], ignored: bool) -> Classes:
     notes = ["255 in masks is taken for not labelled"] if ignored else []
     if _is_dense(ids):
+        if len(ids) > MOST_COLOURS:
+            notes.append(f"{len(ids)} are many: the levels of soft edges are such numbers too")
         never = sorted(set(range(ids[-1] + 1)) - set(ids))
         if never:
             notes.append(f"classes that occur in no mask: {', '.join(map(str, never))}")
@@ -119,8 +131,7 @@ def _is_dense(ids: Sequence[int]) -> bool:
 
 
 def _by_colour(found: Contents) -> Classes | str:
-    greys = {(level, level, level) for level in found.ids} if found.grey else set()
-    colours = sorted(found.colours | greys)
+    colours = sorted(found.colours | {(level, level, level) for level in found.greys})
     if not 2 <= len(colours) <= MOST_COLOURS:
         return (
             f"the masks hold {len(colours)} colours, which are hardly 2 to {MOST_COLOURS} classes"
@@ -135,6 +146,7 @@ def _look(path: Path) -> _Look:
     try:
         mask = read_mask(path, KEY, MAX_PIXELS)
         ids, colours = held_by(mask, path, KEY)
-        return _Look(frozenset(ids), frozenset(colours), tuple(palette_of(mask).items()))
-    except DataError:  # `check` names it
-        return _Look(path=path)
+        palette, jpeg = tuple(palette_of(mask).items()), mask.format in ("JPEG", "MPO")
+        return _Look(frozenset(ids), frozenset(colours), palette, jpeg)
+    except DataError as error:
+        return _Look(faults=tuple(error.faults))

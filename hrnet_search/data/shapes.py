@@ -7,6 +7,7 @@ inside looks like the ground, or discs that only their place tells apart, need c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def preflight(spec: DataSpec) -> list[Fault]:
     ]
 
 
-def inspect(spec: DataSpec) -> tuple[Inventory, list[Fault]]:
+def inspect(spec: DataSpec, _splits: Sequence[str] = ()) -> tuple[Inventory, list[Fault]]:
     """Return how many images are drawn, and every option that cannot be."""
     train, val = (SplitInventory(count, count) for count in (spec.train_images, spec.val_images))
     return Inventory(train, val), preflight(spec)
@@ -94,7 +95,7 @@ def identity(spec: DataSpec) -> object:
     return ("shapes", *options)
 
 
-def contents(_spec: DataSpec) -> Contents:
+def contents(_spec: DataSpec, _splits: Sequence[str] = ()) -> Contents:
     """Return that no file is read."""
     return ()
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from hrnet_search import heartbeat
 from hrnet_search.data.batches import ImageStore, validation_batches
+from hrnet_search.data.dataset import Dataset
 from hrnet_search.errors import DataError, Fault
 from hrnet_search.evaluate.boundary import boundary_scores
-from hrnet_search.evaluate.inference import Inference, NotFiniteError
+from hrnet_search.evaluate.inference import Inference, NotFiniteError, room_for
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.previews import Previews, chosen
 from hrnet_search.records.data_spec import DataSpec
@@ -41,7 +42,7 @@ class Evaluation:
 
 def evaluate(
     inference: Inference,
-    images: ImageStore,
+    images: Dataset | ImageStore,
     spec: DataSpec,
     device: torch.device,
     batch: int,
@@ -50,7 +51,8 @@ def evaluate(
 ) -> Evaluation:
     """Judge a network on all images, at most `batch` at once; `told` hears how many are done.
 
-    Raise DataError if there is no image, WeightsError for scores that are not finite.
+    Raise DataError if there is no image, WeightsError for scores that are not finite, InputError
+    where there is no memory for them.
     """
     count, classes = len(images), spec.classes
     if not count:
@@ -60,7 +62,8 @@ def evaluate(
     previews = Previews(spec, chosen(count))
     for pixels, labels, indices in validation_batches(images, spec, batch, device):
         try:
-            predicted = inference.scores(pixels).argmax(dim=1)
+            with room_for(images.name(indices[0])):
+                predicted = inference.scores(pixels).argmax(dim=1)
         except NotFiniteError as error:
             raise error.of(images.name(indices[error.place])) from error
         confusions[list(indices)] = metrics.confusions(predicted, labels, classes).cpu().numpy()

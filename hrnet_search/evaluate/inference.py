@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrnet_search.errors import Fault, WeightsError, shown
+from hrnet_search.errors import Fault, InputError, WeightsError, one_line, shown
+from hrnet_search.evaluate.machine.allocator import out_of_memory
 
 Size = tuple[int, int]
 Network = Callable[[Tensor], Tensor]
@@ -70,6 +72,21 @@ class NotFiniteError(ArithmeticError):
         )
 
 
+IN_PARTS = "--window H W decides in parts, a smaller --batch on fewer images at once"
+
+
+@contextmanager
+def room_for(file: str, less: str = IN_PARTS) -> Iterator[None]:
+    """Raise InputError where there is no memory for a file, with its name and what needs less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        wrong = f"there is no memory for it: {one_line(error, 200)}"
+        raise InputError(Fault("", file, wrong, file=file, instead=less)) from error
+
+
 class Inference:
     """Decides on images by a protocol.
 
@@ -99,10 +116,8 @@ class Inference:
             return self._logits(images)
         return self._finite(torch.stack(list(self._by_scale(images))).sum(dim=0))
 
-    @torch.no_grad()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Return probabilities [N, K, H, W]. Raise NotFiniteError."""
-        scores = self.scores(images)
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Return the probabilities [N, K, H, W] that scores of images stand for, of any size."""
         if self._protocol.is_plain:
             return scores.softmax(dim=1)
         return scores / scores.sum(dim=1, keepdim=True)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hrnet_search.errors import ClusterLostError, HrnetSearchError, TrainingError
 from hrnet_search.records.trial import TrialProgress
 
-SMALLER = "--accumulate N takes each batch in N parts, --batch and --crop make it smaller"
+SMALLER = (
+    "the same command goes on where there is more room; in another folder (-o) --accumulate N takes"
+    " each batch in N parts, --batch and --crop make it smaller"
+)
 
 MOST_DEATHS = 3
 """A training ends when its workers died so often in a row and came no further in between."""
 
 NOWHERE = -1
 """Before the first step is reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How workers start: in how many parts they take a batch, and whether from the beginning."""
-
-    parts: int
-    anew: bool
 
 
 class Desk:
@@ -31,11 +24,14 @@ class Desk:
         self._parts, self._most_parts = parts, most_parts
         self._said: list[TrialProgress] = []
         self._furthest, self._before, self._idle = NOWHERE, NOWHERE - 1, 0
-        self._leaving = self._left = self._anew = False
+        self._leaving = self._left = False
         self._error: HrnetSearchError | None = None
 
-    def begin(self) -> Start | None:
-        """Let workers start, for the first time or after one of them died; None: it is over."""
+    def begin(self) -> int | None:
+        """Let workers start, for the first time or after one of them died.
+
+        Return in how many parts they take a batch; None: it is over.
+        """
         if self._error or self._left:
             return None
         self._idle = 0 if self._furthest > self._before else self._idle + 1
@@ -45,9 +41,7 @@ class Desk:
             why = "logs/ray and logs/train.log may say why; run the same command again"
             self._error = ClusterLostError(f"a worker died {far}: {why}")
             return None
-        start = Start(self._parts, self._anew)
-        self._anew = False
-        return start
+        return self._parts
 
     def say(self, progress: TrialProgress) -> bool:
         """Take in how far it is; return whether to leave."""
@@ -77,7 +71,7 @@ class Desk:
         if 2 * self._parts > self._most_parts:
             self.failed(TrainingError(f"{why}; {SMALLER}"))
             return
-        self._parts, self._most_parts, self._anew = 2 * self._parts, 2 * self._parts, True
+        self._parts = self._most_parts = 2 * self._parts
         self._furthest, self._before, self._idle = NOWHERE, NOWHERE - 1, 0
 
     def ending(self) -> tuple[HrnetSearchError | None, bool]:

@@ -14,6 +14,7 @@ import numpy as np
 from hrnet_search.data.batches import ImageStore
 from hrnet_search.data.contents import Contents, differences
 from hrnet_search.data.dataset import contents_of, inventory_of, open_dataset
+from hrnet_search.data.decoded import bytes_of, sizes_of
 from hrnet_search.errors import InputError
 from hrnet_search.evaluate.evaluation import Evaluation, evaluate
 from hrnet_search.evaluate.inference import Protocol
@@ -31,6 +32,9 @@ LABELS = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
 }
+IN_MEMORY = 4 << 30
+"""Bytes of decoded images up to which all are kept in memory; each is looked at once."""
+
 BOUNDARY = "boundary F-score"
 VAL = "val"
 
@@ -157,15 +161,17 @@ def judge(
     """Judge a model on the validation images of a schedule's data.
 
     `begun` is what the files held that it was trained and judged on, if that is known, `notes` what
-    there is to say of how it is judged. Raise
+    there is to say of how it is judged. Training images need not be there. Raise
     DataError for data that are wrong, InputError for a model of other classes.
     """
     data = schedule.data
     if model.data.classes != data.classes:
         wrong = f"{model.what} tells {model.data.classes} classes apart, the data {data.classes}"
         raise InputError(wrong)
-    inventory_of(data)
-    images = ImageStore(open_dataset(data, "val"), model.device)
+    inventory_of(data, (VAL,))
+    dataset = open_dataset(data, VAL)
+    small = bytes_of(sizes_of(dataset)) <= IN_MEMORY
+    images = ImageStore(dataset, model.device) if small else dataset
     found = evaluate(
         model.inference(protocol),
         images,
@@ -184,6 +190,5 @@ def _other_images(begun: Contents, data: DataSpec) -> Iterator[str]:
     before = tuple(file for file in begun if file.split == VAL)
     if not before:
         return
-    now = tuple(file for file in contents_of(data) if file.split == VAL)
-    if which := differences(before, now):
+    if which := differences(before, contents_of(data, (VAL,))):
         yield f"not the validation images of its training: {which}"

@@ -20,7 +20,7 @@ from hrnet_search.data.decode import read_image
 from hrnet_search.data.palette import indexed, overlaid
 from hrnet_search.data.places import is_image_name
 from hrnet_search.errors import DataError, Fault, InputError, WeightsError, shown
-from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol
+from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol, room_for
 from hrnet_search.files import write_file
 from hrnet_search.records.data_spec import MAX_PIXELS
 from hrnet_search.trainings.models import Model
@@ -109,7 +109,8 @@ def write_masks(
 ) -> list[Written]:
     """Write the masks of images, and what else is wanted of them, into a folder.
 
-    Raise InputError, before anything is written, where that would replace an image, WeightsError
+    Raise InputError, before anything is written, where that would replace an image, and for an
+    image that there is no memory for, WeightsError
     for scores that are not finite and for more classes than a mask of bytes holds,
     StorageLostError; once all others are written, DataError for images that cannot be read.
     """
@@ -123,11 +124,14 @@ def write_masks(
     unread: list[Fault] = []
     for group in _groups(_opened(files, unread), wanted.batch):
         try:
-            found = _decided(inference, model, [image for _, image in group], wanted)
+            with room_for(str(group[0][0])):
+                found = _decided(inference, model, [image for _, image in group], wanted)
         except NotFiniteError as error:
             raise error.of(str(group[error.place][0])) from error
         for (path, image), scores in zip(group, found, strict=True):
-            written.append(_write(path, image, scores, folder, wanted))
+            # Of scores at the image's size: a mask is the same whether or not they are wanted.
+            probable = inference.probabilities(scores[None])[0] if wanted.probabilities else None
+            written.append(_write(path, image, scores, probable, folder, wanted))
     if unread:
         raise DataError(unread)
     return written
@@ -160,12 +164,12 @@ def _groups(images: Iterable[Opened], batch: int) -> Iterator[list[Opened]]:
 def _decided(
     inference: Inference, model: Model, images: Sequence[Image.Image], wanted: Wanted
 ) -> Tensor:
-    """Return scores, or probabilities if they are wanted, [N, K, H, W] at the images' size."""
+    """Return scores [N, K, H, W] at the images' size."""
     size = images[0].height, images[0].width
     small = [_resized(image, wanted.size) for image in images]
     pixels = torch.stack([torch.from_numpy(np.array(one)).permute(2, 0, 1) for one in small])
     given = normalised(pixels.to(model.device), model.data)
-    found = inference.probabilities(given) if wanted.probabilities else inference.scores(given)
+    found = inference.scores(given)
     if found.shape[-2:] != size:
         found = F.interpolate(found, size, mode="bilinear", align_corners=model.align_corners)
     return found.cpu()
@@ -177,15 +181,22 @@ def _resized(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     return image.resize(size[::-1], Image.Resampling.BILINEAR)  # as for the training
 
 
-def _write(path: Path, image: Image.Image, scores: Tensor, folder: Path, wanted: Wanted) -> Written:
+def _write(
+    path: Path,
+    image: Image.Image,
+    scores: Tensor,
+    probable: Tensor | None,
+    folder: Path,
+    wanted: Wanted,
+) -> Written:
     labels = scores.argmax(dim=0).to(torch.uint8).numpy()
     mask, overlay, probabilities = _places(path, folder, wanted)
     write_file(mask, _png(indexed(labels)))
     if overlay:
         write_file(overlay, _png(overlaid(image, labels)))
-    if probabilities:
+    if probabilities and probable is not None:
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, probabilities=scores.numpy().astype(np.float16))
+        np.savez_compressed(buffer, probabilities=probable.numpy().astype(np.float16))
         write_file(probabilities, buffer.getvalue())
     return path, mask, overlay, probabilities
 

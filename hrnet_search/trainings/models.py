@@ -12,9 +12,9 @@ from torch import Tensor
 
 from hrnet_search.arch.architecture import OCR, PLAIN, Architecture
 from hrnet_search.arch.hrnet_yaml import Config, class_count, parse_config, read_config
-from hrnet_search.errors import ArchitectureError, Fault, WeightsError, shown
+from hrnet_search.errors import ArchitectureError, Fault, InputError, WeightsError, shown
 from hrnet_search.evaluate.forward import logits_of
-from hrnet_search.evaluate.inference import Inference, Protocol
+from hrnet_search.evaluate.inference import Inference, Protocol, room_for
 from hrnet_search.evaluate.machine.devices import resolve_device
 from hrnet_search.net.file_kind import SAFETENSORS, NotWeightsError, kind_of
 from hrnet_search.net.hrnet import HighResolutionNet, build
@@ -63,8 +63,15 @@ class Model:
         return self.schedule.data
 
     def inference(self, protocol: Protocol) -> Inference:
-        """Return what decides by a protocol; one size alone is looked at in windows of it."""
+        """Return what decides by a protocol; one size alone is looked at in windows of it.
+
+        Raise InputError for windows of another size than the only one.
+        """
         if self.window is not None:
+            if protocol.window not in (None, self.window):
+                wrong = f"{shown(self.what, 300)} takes images of {list(self.window)} alone"
+                allowed = "windows of that size, which are taken without it too"
+                raise InputError(Fault("--window", protocol.window, wrong, allowed))
             protocol = replace(protocol, window=self.window, whole_up_to=0.0, shifted=False)
         mean, std = (torch.tensor(part) for part in (self.data.mean, self.data.std))
         black = (-mean / std).to(self.device)
@@ -192,7 +199,8 @@ def _other_data(path: Path, data: DataSpec) -> list[Fault]:
 def _model(
     network: HighResolutionNet, schedule: Schedule, path: Path, device: torch.device
 ) -> Model:
-    network = network.to(device).eval().requires_grad_(False)
+    with room_for(str(path), f"another --device than {device}, or later"):
+        network = network.to(device).eval().requires_grad_(False)
     aligned = network.architecture.align_corners
 
     def forward(images: Tensor) -> Tensor:

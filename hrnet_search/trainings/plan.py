@@ -37,7 +37,7 @@ from hrnet_search.space.sections import INHERITED, RATES, SEED, bounds_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import TrainingRecord
 from hrnet_search.trainings.defaults import JUDGED, TEACHER_WEIGHT, TEMPERATURE
-from hrnet_search.trainings.starts import Start
+from hrnet_search.trainings.starts import STUDY, Start
 from hrnet_search.trainings.teacher import line_of, noted_teacher
 
 MOST_TEMPERATURE = 100.0
@@ -154,7 +154,7 @@ def plan_of(
     contents = contents_of(schedule.data)
     schedule = replace(schedule, fingerprint=fingerprint(schedule.data, contents))
     schedule, lines = _with_asked(schedule, start, asked)
-    epoch = _epoch(inventory.train.length, schedule.batch)
+    epoch = _epoch(inventory.train.length, schedule.batch, start.source)
     steps = asked.steps or (asked.epochs or start.epochs) * epoch
     if faults := list(beyond(f"steps ({_length(asked)})", steps, bounds_of("steps"))):
         raise InputError(faults)
@@ -266,12 +266,15 @@ def _on_this_machine(
     return replace(schedule, precision=probe.precision, memory_format=probe.memory_format)
 
 
-def _epoch(images: int, batch: int) -> int:
-    """Return the steps of an epoch: whole batches, as the official loader drops the rest."""
-    if images < batch:
+def _epoch(images: int, batch: int, source: str) -> int:
+    """Return the steps of an epoch: whole batches, as the official loader drops the rest.
+
+    With fewer images it has none; a study trains on them all the same.
+    """
+    if images < batch and source != STUDY:
         wrong = f"a batch of {batch} is more than the {images} training images"
         raise InputError(Fault("--batch", batch, wrong, f"at most {images}"))
-    return images // batch
+    return max(1, images // batch)
 
 
 def _stretched(schedule: Schedule, steps: int) -> Schedule:

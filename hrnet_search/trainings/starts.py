@@ -28,6 +28,9 @@ from hrnet_search.store.study import Study, named_trial, open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.trial_rows import BASE
 
+CONFIG, STUDY = "config", "study"
+"""The words for where values come from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -87,7 +90,7 @@ def of_config(path: str, data_file: str | None, data_root: str | None) -> Start:
     text = config_text(config.architecture, config)
     name = Path(path).stem
     return Start(
-        name, config.architecture, text, config, schedule, asked.epochs, origin, "config",
+        name, config.architecture, text, config, schedule, asked.epochs, origin, CONFIG,
         tuple(notes),
     )  # fmt: skip
 
@@ -124,7 +127,7 @@ def of_study(
     epochs = Values(base)["TRAIN.END_EPOCH"]
     epochs = epochs if type(epochs) is int and epochs > 0 else 1
     return Start(
-        name, ask.architecture, text, base, schedule, epochs, origin, "study", first=_first(study)
+        name, ask.architecture, text, base, schedule, epochs, origin, STUDY, first=_first(study)
     )
 
 

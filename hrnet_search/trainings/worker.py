@@ -13,12 +13,10 @@ import ray
 from ray.train.torch import get_device
 
 from hrnet_search.errors import HrnetSearchError
-from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.ranks import Ranks
 from hrnet_search.records.trial import TrialProgress
-from hrnet_search.trainings.desk import Start
 from hrnet_search.trainings.plan import Plan
-from hrnet_search.trainings.process import CHECKPOINTS, OutOfMemoryError, train_share
+from hrnet_search.trainings.process import OutOfMemoryError, train_share
 from hrnet_search.trainings.run import WRITER, held
 
 JOB = "job"
@@ -41,15 +39,15 @@ def work(config: dict[str, Job]) -> None:
     job, ranks = config[JOB], Ranks.here()
     with suppress(OSError):  # it leads a group already
         os.setpgid(0, 0)  # Ctrl-C in a terminal is the driver's
-    start = ranks.of_first(ray.get(job.desk.begin.remote()) if ranks.rank == 0 else None)
-    if start is None:
+    parts = ranks.of_first(ray.get(job.desk.begin.remote()) if ranks.rank == 0 else None)
+    if parts is None:
         return
     try:
         if ranks.rank == 0:
             with held(job.folder / WRITER, wait=True):  # one that was left behind may still write
-                _train(job, ranks, start)
+                _train(job, ranks, parts)
         else:
-            _train(job, ranks, start)
+            _train(job, ranks, parts)
     except KeyboardInterrupt:
         ray.get(job.desk.left.remote())
     except HrnetSearchError as error:
@@ -60,9 +58,7 @@ def work(config: dict[str, Job]) -> None:
         raise
 
 
-def _train(job: Job, ranks: Ranks, start: Start) -> None:
-    if start.anew and ranks.rank == 0:
-        Checkpoints(job.folder / CHECKPOINTS).path.unlink(missing_ok=True)
+def _train(job: Job, ranks: Ranks, parts: int) -> None:
     first_here = ray.train.get_context().get_local_rank() == 0
     train_share(
         job.plan,
@@ -71,7 +67,7 @@ def _train(job: Job, ranks: Ranks, start: Start) -> None:
         Messenger(job.desk, ranks),
         ranks,
         first_here,
-        start.parts,
+        parts,
         job.checkpoint_s,
     )
 

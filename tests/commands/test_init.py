@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hrnet_search.cli import main
+from hrnet_search.data import layout as layout_module
 from hrnet_search.data.layout import find_layout
 from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import DataSpec, Split
@@ -92,6 +94,20 @@ def cities(root: Path) -> None:
             mask(root / "gt" / split / city / f"{name}_gt.png")
 
 
+def sets(root: Path) -> None:
+    for split in ("trainset", "valset"):
+        for name in names():
+            image(root / split / "images" / f"{name}.png")
+            mask(root / split / "masks" / f"{name}.png")
+
+
+def words_of_their_own(root: Path) -> None:
+    for one, other in (("training", "train"), ("val", "validation")):
+        for name in names():
+            image(root / f"{one}_images" / f"{name}.png")
+            mask(root / "labels" / other / f"{name}.png")
+
+
 def other_names(root: Path) -> None:
     for number in range(5):
         image(root / "a" / f"img_{number}.png")
@@ -119,6 +135,12 @@ LAYOUTS: dict[Callable[[Path], None], tuple[Split, Split | None, tuple[str, str]
     cities: (
         Split("photos/train", "gt/train"), Split("photos/val", "gt/val"), ("_photo", "_gt")
     ),
+    sets: (
+        Split("trainset/images", "trainset/masks"), Split("valset/images", "valset/masks"), ("", "")
+    ),
+    words_of_their_own: (
+        Split("training_images", "labels/train"), Split("val_images", "labels/validation"), ("", "")
+    ),
     other_names: (Split("a", "b"), None, ("", "")),
 }  # fmt: skip
 
@@ -142,6 +164,39 @@ def test_a_layout_is_found_and_what_is_written_passes_check(
     file = load_space_file(folder / "space.yaml")
     assert (file.schedule.data.classes, file.latency.size) == (3, (48, 64))
     assert file.schedule.crop == (32, 64)
+
+
+def test_a_file_is_read_once_however_many_folders_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of videos, each in a folder of its own, with frames of the same names."""
+    for number in range(6):
+        for frame in ("00000", "00001"):
+            image(tmp_path / "JPEGImages" / f"video{number}" / f"{frame}.png")
+            mask(tmp_path / "Annotations" / f"video{number}" / f"{frame}.png")
+    read: list[Path] = []
+    looks = layout_module._looks_like_mask
+
+    def noted(path: Path) -> float:
+        read.append(path)
+        return looks(path)
+
+    monkeypatch.setattr(layout_module, "_looks_like_mask", noted)
+    found = find_layout(tmp_path, DataSpec("folder", 2))
+    assert found is not None
+    assert (found.train, found.pairs) == (Split("JPEGImages", "Annotations"), 10)
+    assert len(read) == len(set(read)) == 24
+
+
+def test_a_test_split_is_said_to_be_left_out_where_nothing_is_for_validation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits_outside(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "valid")
+    assert main(["init", str(tmp_path / "out"), "--data-root", str(tmp_path / "data")]) == 0
+    out = capsys.readouterr().out
+    assert "none of the splits is for it, so a fifth is for validation" in out
+    assert "data.val: test has masks too, and is left out" in out
 
 
 def test_without_data_the_shapes_are_searched(
@@ -284,9 +339,13 @@ def masks_of(root: Path, *contents: np.ndarray) -> None:
         ([IDS * 100], 3, "numbered in their order (mapping)"),
         ([IDS + (IDS == 2)], 4, "classes that occur in no mask: 2"),
         ([COLOURS_OF_IDS], 3, "which class each colour is could not be found out"),
+        # One that shows the background alone is grey.
+        ([COLOURS_OF_IDS, COLOURS_OF_IDS * 0], 3, "which class each colour is could not be found"),
+        ([COLOURS_OF_IDS, IDS * 0], 3, "which class each colour is could not be found out"),
         ([IDS, IDS[:32]], 3, "data.size: images differ, 32 x 64 to 48 x 64"),
+        ([np.arange(48 * 64).reshape(48, 64) % 256], 255, "255 are many: the levels of soft"),
     ],
-    ids=["binary", "ignored", "gaps", "one-missing", "colours", "sizes"],
+    ids=["binary", "ignored", "gaps", "one-missing", "colours", "black", "grey", "sizes", "soft"],
 )
 def test_classes_are_those_that_masks_hold(
     contents: list[np.ndarray],
@@ -318,14 +377,37 @@ def photos(root: Path) -> None:
         image(root / "masks" / f"{number}.png")
 
 
+def kinds_of_photos(root: Path) -> None:
+    """As of a data set for classification: a folder a class."""
+    for number in range(3):
+        image(root / "cats" / f"cat_{number}.jpg")
+        image(root / "dogs" / f"dog_{number}.jpg")
+
+
+def sixteen_bits(root: Path) -> None:
+    for number in range(2):
+        image(root / "images" / f"{number}.png")
+        mask(root / "masks" / f"{number}.png", IDS.astype(np.uint16))
+
+
+def jpegs(root: Path) -> None:
+    for number in range(2):
+        image(root / "images" / f"{number}.png")
+        content = np.roll(np.where(IDS == 2, 255, 0).astype(np.uint8), 3, axis=1)
+        mask(root / "masks" / f"{number}.jpg", content)
+
+
 @pytest.mark.parametrize(
     ("draw", "said"),
     [
         (lambda root: root.mkdir(), "no images with masks were found"),
+        (kinds_of_photos, "no images with masks were found"),
+        (sixteen_bits, "0.png is a mask of mode I;16 (and 1 more: "),
+        (jpegs, "numbers with gaps, and some are JPEG, which changes labels at edges"),
         (lambda root: masks_of(root, IDS * 0 + 1), "the masks hold 1 alone"),
         (photos, "colours, which are hardly 2 to 64 classes"),
     ],
-    ids=["empty", "one-class", "photos"],
+    ids=["empty", "classes", "16-bits", "jpeg", "one-class", "photos"],
 )  # fmt: skip
 def test_what_cannot_be_found_out_is_said_and_left_in_comments(
     draw: Callable[[Path], None],

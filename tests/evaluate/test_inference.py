@@ -154,7 +154,8 @@ def test_whole_images_decided_on_once_have_their_logits() -> None:
 def test_probabilities_add_up_to_one() -> None:
     images = drawn((20, 24), count=2)
     for protocol in (Protocol(), Protocol((1.0, 2.0), True, (16, 16), (7, 5))):
-        found = Inference(NETWORK, protocol, False, BLACK).probabilities(images)
+        inference = Inference(NETWORK, protocol, False, BLACK)
+        found = inference.probabilities(inference.scores(images))
         assert float((found.sum(dim=1) - 1).abs().max()) < 1e-5
 
 

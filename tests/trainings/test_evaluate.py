@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import miniature
 import pytest
 import yaml
 from made_up import network
 from safetensors.torch import load_file
-from small_configs import write_files
+from small_configs import BRIEF, write_files
 
 import hrnet_search
 from hrnet_search.cli import main
@@ -24,6 +26,7 @@ from hrnet_search.store.trainings import (
     read_results,
     weights_file,
 )
+from hrnet_search.trainings import judged as judged_module
 from hrnet_search.trainings.judged import protocol_of
 from hrnet_search.trainings.keeper import described
 
@@ -128,6 +131,37 @@ def test_the_protocol_of_a_config_is_that_of_its_reader() -> None:
     )
     other = protocol_of(OfficialRule((1.0,), False, (480, 480), 520, cityscapes=False))
     assert (other.window, other.steps, other.shifted) == ((480, 480), (320, 320), False)
+
+
+def test_images_that_were_trained_on_need_not_be_there(tmp_path: Path) -> None:
+    """As of a machine that has the validation images alone; nor are they decoded where they are."""
+    config, _ = write_files(tmp_path)
+    root, folder, space = tmp_path / "data", tmp_path / "t", tmp_path / "camvid.yaml"
+    miniature.make("camvid", root, size=(64, 64))
+    space.write_text(
+        f"name: x\nbase: {config}\nvary: {{width: [4, 8]}}\nobjectives: {{miou: max, macs: min}}\n"
+        f"data: {{kind: camvid, root: {root}}}\nschedule: {{steps: 1, batch: 2}}\n"
+    )
+    given = ["--data", str(space), "--steps", "1", *BRIEF]
+    assert main(["train", str(config), "-o", str(folder), *given]) == 0
+    for name in ("train", "trainannot"):
+        shutil.rmtree(root / "CamVid" / name)
+    for source, weights in ((folder, None), (config, weights_file(folder, "last"))):
+        data = None if weights is None else space
+        found = hrnet_search.evaluate(source, weights, data=data, boundary=False)
+        assert found.figures.miou == read_results(folder).rungs[-1].miou
+        assert not any("not the validation images" in note for note in found.notes)
+    (next((root / "CamVid" / "val").iterdir())).unlink()
+    assert main(["evaluate", str(folder)]) == 2
+
+
+def test_more_images_than_memory_holds_are_decoded_one_by_one(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = hrnet_search.evaluate(trained)
+    monkeypatch.setattr(judged_module, "IN_MEMORY", 5 * 4 * 64 * 64 - 1)
+    monkeypatch.setattr(judged_module, "ImageStore", None)
+    assert hrnet_search.evaluate(trained).plain() == found.plain()
 
 
 def test_scores_that_are_not_finite_are_not_judged(

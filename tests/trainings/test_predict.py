@@ -12,12 +12,13 @@ import torch
 from made_up import TINY, network
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 import hrnet_search
 from hrnet_search.arch.architecture import OCR, PLAIN
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
-from hrnet_search.net.hrnet import build
+from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.onnx_model import to_onnx
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records.data_spec import DataSpec, facts_of, of_facts
@@ -222,6 +223,35 @@ def test_an_onnx_file_decides_too(
     assert (masks(out)[3] == logits[0].argmax(dim=0).numpy()).mean() > 0.999
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_mask_is_the_same_with_probabilities_and_without(
+    images: Path, tmp_path: Path, flip: bool
+) -> None:
+    """Also where what is decided on has another size, and scores are resized."""
+    one_convolution(tmp_path / "one.onnx", ["N", 3, "H", "W"])
+    for wanted in (False, True):
+        hrnet_search.predict(
+            tmp_path / "one.onnx", images, tmp_path / f"{wanted}", size=(9, 11), flip=flip,
+            probabilities=wanted,
+        )  # fmt: skip
+    for one, other in zip(masks(tmp_path / "False"), masks(tmp_path / "True"), strict=True):
+        assert (one == other).all()
+    found = np.load(tmp_path / "True" / "im0_probabilities.npz")["probabilities"]
+    assert np.abs(found.astype(float).sum(axis=0) - 1).max() < 5e-3  # float16
+
+
+def test_windows_of_another_size_than_an_onnx_file_takes_are_refused(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_convolution(tmp_path / "one.onnx", [2, 3, 32, 32])
+    given = [str(tmp_path / "one.onnx"), str(images), "-o", str(tmp_path / "out"), "--window"]
+    assert main(["predict", *given, "16", "32"]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "--window: " in one]
+    assert "one.onnx takes images of [32, 32] alone" in line
+    assert not (tmp_path / "out").exists()
+    assert main(["predict", *given, "32", "32"]) == 0
+
+
 def of_scores(path: Path, last: str, **more: Any) -> None:
     """Write an ONNX file of a convolution to four classes, and one operation more."""
     from onnx import TensorProto, helper, numpy_helper, save
@@ -387,6 +417,31 @@ def test_all_images_but_those_that_cannot_be_read_have_masks(
     assert all(str(images / f"im{n}.png") in line for n, line in zip((1, 3), lines, strict=True))
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {f"im{n}{end}.png" for n in (0, 2) for end in ("", "_overlay")}
+
+
+def test_an_image_that_there_is_no_memory_for_is_one_line_that_says_what_needs_less(
+    trained: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 80 GiB")
+
+    monkeypatch.setattr(HighResolutionNet, "forward", full)
+    given = ["predict", str(trained), str(images / "im0.png"), "-o", str(tmp_path / "out")]
+    for command in (given, ["evaluate", str(trained)]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "there is no memory for it: OutOfMemoryError: CUDA out of memory" in line
+        assert "--window H W" in line
+        assert line.startswith(str(images / "im0.png")) == (command is given)
+    monkeypatch.setattr(HighResolutionNet, "to", full)
+    assert main(given) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{weights_file(trained, 'best')}: there is no memory for it: ")
+    assert line.endswith("another --device than cpu, or later")
 
 
 def kept(folder: Path) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from made_up import NOTES, TINY, network, result
 from PIL import Image
 from safetensors.numpy import load_file
 from small_configs import BRIEF, tiny_command
+from torch import Tensor
 
 import hrnet_search
 from hrnet_search.arch.hrnet_yaml import config_text, parse_config
@@ -31,7 +32,7 @@ from hrnet_search.errors import InputError
 from hrnet_search.evaluate.training.attempts import start_network
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.metrics import confusion, miou
-from hrnet_search.net.hrnet import build
+from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.net.weights import load_weights, save_weights
 from hrnet_search.records.data_spec import DataSpec
@@ -557,6 +558,12 @@ def test_a_trial_of_a_study_is_trained_with_its_data_and_its_schedule_stretched(
     assert record.came_from["batch"] == "study"
 
 
+def test_a_batch_of_more_images_than_there_are_is_trained_as_its_study_trains(study: Path) -> None:
+    images = SHORT.data.train_images
+    plan = plan_of(of_study(str(study), 1, None), Overrides(batch=images + 1, epochs=3))
+    assert (plan.record.epoch, plan.record.rungs) == (1, (1, 2, 3))
+
+
 @pytest.fixture
 def sharing(study: Path) -> tuple[Path, SharedNetwork]:
     """Return the study with weights that its networks share, as its last trial left them."""
@@ -710,6 +717,56 @@ def cut_off(config: Path, space: Path, folder: Path, at: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Keeper, "stepped", interrupted)
         assert main(tiny_command(config, space, folder)) == 130
+
+
+def without_room(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Let no more than `most` images through a network in training at once."""
+    forward = HighResolutionNet.forward
+
+    def limited(self: HighResolutionNet, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        if self.training and len(images) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, images)
+
+    monkeypatch.setattr(HighResolutionNet, "forward", limited)
+
+
+def test_out_of_memory_a_training_goes_on_from_its_checkpoint_in_more_parts(
+    config: Path, space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "training"
+    cut_off(config, space, folder, at=5)
+    judged, curve = read_results(folder).rungs, read_curve(folder)
+    without_room(monkeypatch, most=2)
+    assert main(tiny_command(config, space, folder)) == 0
+    results = read_results(folder)
+    assert (results.rungs[:1], results.sessions[-1].step) == (judged, 5)
+    assert read_curve(folder)[:5] == curve[:5]
+    assert any("was taken in 2 parts" in note for note in results.sessions[-1].notes)
+
+
+def test_a_training_that_finds_no_room_when_it_goes_on_loses_nothing(
+    trained: Path,
+    config: Path,
+    space: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As where another program has filled the GPU meanwhile."""
+    folder = tmp_path / "training"
+    cut_off(config, space, folder, at=5)
+    judged = read_results(folder).rungs
+    without_room(monkeypatch, most=0)
+    capsys.readouterr()
+    assert main(tiny_command(config, space, folder)) == 1
+    assert "the same command goes on where there is more room" in capsys.readouterr().err
+    assert read_results(folder).rungs == judged
+    monkeypatch.undo()
+    assert main(tiny_command(config, space, folder)) == 0
+    for which in ("best", "last"):
+        name = f"weights/{which}.safetensors"
+        assert tensors(folder / name) == tensors(trained / name)
 
 
 def flip(path: Path) -> None:

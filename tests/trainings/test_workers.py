@@ -20,7 +20,7 @@ from hrnet_search.errors import InputError, TrainingError
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.records.trial import TrialProgress
 from hrnet_search.store.trainings import read_curve, read_results
-from hrnet_search.trainings.desk import MOST_DEATHS, Desk, Start
+from hrnet_search.trainings.desk import MOST_DEATHS, Desk
 from hrnet_search.trainings.plan import Overrides, plan_of
 from hrnet_search.trainings.starts import of_config
 from hrnet_search.trainings.together import Workers, least_part
@@ -171,7 +171,7 @@ def at(step: int) -> TrialProgress:
 
 def test_workers_that_come_no_further_do_not_start_for_ever() -> None:
     desk = Desk(1, 2)
-    assert desk.begin() == Start(1, anew=False)
+    assert desk.begin() == 1
     for step in (2, 5):
         desk.say(at(step))
         assert desk.begin() is not None
@@ -188,8 +188,7 @@ def test_out_of_memory_each_batch_is_taken_in_twice_as_many_parts_once() -> None
     desk = Desk(1, 2)
     desk.begin()
     desk.out_of_memory("CUDA out of memory")
-    assert desk.begin() == Start(2, anew=True)
-    assert desk.begin() == Start(2, anew=False)
+    assert desk.begin() == 2
     desk.out_of_memory("CUDA out of memory")
     assert desk.begin() is None
     assert "--accumulate N" in str(desk.ending()[0])

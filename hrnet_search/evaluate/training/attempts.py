@@ -106,7 +106,7 @@ class Attempts:
                 attempt.error = ""
                 return True
             # Here the error is gone, and with it the frames that held the first attempt.
-            if checkpoints:
+            if checkpoints and not book:  # a training in full goes on from its checkpoint
                 checkpoints.remove()
             gc.collect()
             empty_cache()

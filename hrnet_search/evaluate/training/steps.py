@@ -124,7 +124,8 @@ class Steps(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         self.weights.load_state_dict(state["network"])
         self._descent.restore(state)
-        self.step, self.parts = state["step"], state["parts"]
+        # More parts are asked for where those of the checkpoint did not fit into memory.
+        self.step, self.parts = state["step"], max(self.parts, state["parts"])
         # A checkpoint from before losses were kept: their sum is not known.
         self._losses = state.get("losses", math.nan)
 
