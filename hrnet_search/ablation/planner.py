@@ -34,6 +34,9 @@ CELLS = 1 << 24
 MOST_FLIPS = 512
 """Flips that the planner counts: beyond, a draw of them."""
 
+LEAST_EXTREME = 5
+"""Flips as extreme as the result that may be among those of a draw while p is at most alpha."""
+
 POWER = 0.8
 ASSUMED_NOISE = 0.01
 """Standard deviation over seeds of a paired mIoU difference where nothing is known.
@@ -246,9 +249,10 @@ def _noise(weights: Floats, seeds: int, draws: int, seed: int) -> Floats:
 
 def _share(noise: Floats, seeds: int, effect: float, alpha: float) -> float:
     signs = flips(seeds)
-    if len(signs) > MOST_FLIPS:
+    most = max(MOST_FLIPS, math.ceil(LEAST_EXTREME / alpha))  # of 512 no p is below .002
+    if len(signs) > most:
         rng = np.random.default_rng(1)
-        signs = np.concatenate([signs[:1], signs[rng.integers(1, len(signs), MOST_FLIPS - 1)]])
+        signs = np.concatenate([signs[:1], signs[rng.integers(1, len(signs), most - 1)]])
     shifted = noise.copy()
     shifted[:, 0] += effect
     step = max(1, CELLS // (len(signs) * noise.shape[1]))

@@ -39,6 +39,12 @@ def test_power_grows_with_the_effect_and_is_the_error_without_one() -> None:
     assert power(arms(3), 8, 1.0, draws=500) == at[1]
 
 
+def test_a_small_alpha_is_within_reach_of_the_flips_that_are_counted() -> None:
+    """Twelve seeds have 2,048 flips and a least p of .0005; of 512 flips it would be .002."""
+    assert power(arms(1), 12, 4.0, alpha=0.001, draws=100) > 0.9
+    assert power(arms(1), 14, 4.0, alpha=0.0002, draws=100) > 0.9
+
+
 def test_power_of_one_comparison_is_that_of_the_literature() -> None:
     """Sign-flip and t test nearly agree: paired t of 2 sd has a power of .97 with 6 seeds."""
     assert power(arms(1), 6, 2.0, draws=4000) == pytest.approx(0.92, abs=0.06)
