@@ -55,8 +55,9 @@ class Forecast:
 
     `source` is where that is from.
 
-    `detectable` is the mIoU difference of an arm (in a factorial of a main effect) that is found
-    with a power of 80% while the others are nothing, None where even 64 times the noise is not.
+    `detectable` is the mIoU difference of an arm (in a factorial of the least sure main effect)
+    that is found with a power of 80% while the others are nothing, None where even 64 times the
+    noise is not.
     `p_equivalent` is how often an arm that does not differ is found equivalent, None without a
     margin. `seeds_needed` would find what `detect` asks for, 0 where 64 would not.
     """
@@ -105,10 +106,15 @@ def refusal(ablation: Ablation, found: Forecast) -> Fault | None:
 
 
 def main_weights(ablation: Ablation) -> Floats:
-    """Return the contrasts of arms, or of main effects in a factorial, [m, arms]."""
+    """Return the contrasts of arms, or of main effects in a factorial, [m, arms].
+
+    Power is that of the first: in front is one that is over the fewest trainings, as of a factor
+    with the most levels. What is found of it is found of the others.
+    """
     families = ablation.families()
     family = families[0] if families else ()
-    return matrix([d.weights for d in family], len(ablation.arms))
+    rows = matrix([d.weights for d in family], len(ablation.arms))
+    return rows[np.argsort(-(rows**2).sum(axis=1), kind="stable")]
 
 
 def plan_lines(

@@ -85,6 +85,22 @@ def test_the_plan_is_said_in_lines(tmp_path: Path) -> None:
     assert not any(line.startswith("time: ") for line in unknown)
 
 
+def test_what_is_promised_does_not_depend_on_which_factor_stands_first(tmp_path: Path) -> None:
+    """A main effect of four levels is over half as many trainings as one of two."""
+    two = "    fuse:   {path: STAGE4.FUSE_METHOD, levels: [SUM, CAT]}\n"
+    four = "    mods:   {path: STAGE3.NUM_MODULES, levels: [1, 2, 3, 4]}\n"
+    start, end = TEXT.index("    fuse:"), TEXT.index("  match:")
+    found = []
+    for factors in (two + four, four + two):
+        text = f"{TEXT[:start]}{factors}  design: factorial\n{TEXT[end:]}"
+        ablation = settled(space_file(tmp_path, text.replace("[none, macs]", "[none]")))
+        found.append(forecast(ablation, 0.01).detectable)
+    assert found[0] == pytest.approx(found[1], rel=0.04)
+    alone = detectable(np.array([[-0.5, -0.5, 0, 0, 0.5, 0.5, 0, 0]]), 6)
+    assert found[0] is not None and alone is not None
+    assert found[0] > 0.01 * alone
+
+
 def test_a_fraction_names_what_it_cannot_tell_apart(tmp_path: Path) -> None:
     text = TEXT.replace("  match: [none, macs]", "  design: fractional\n  resolution: 3")
     ablation = settled(space_file(tmp_path, text))
