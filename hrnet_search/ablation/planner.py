@@ -129,7 +129,7 @@ def plan_lines(
         *(f"  {note}" for note in ablation.notes),
         *_alias_lines(ablation),
     ]
-    if seconds is not None:
+    if seconds is not None and left:
         lines.append(f"time: about {left * seconds / 60:.0f} min at {seconds:.0f} s a training")
     sizes = ", ".join(f"{len(f)} ({f[0].kind}s)" for f in ablation.families())
     lines.append(

@@ -80,6 +80,8 @@ def test_the_plan_is_said_in_lines(tmp_path: Path) -> None:
         "found equivalent (within 0.01)",
     ):
         assert part in text
+    ended = plan_lines(ablation, forecast(ablation, 0.004), done=30, seconds=60)
+    assert not any(line.startswith("time: ") for line in ended)
     unknown = plan_lines(ablation, forecast(ablation, None))
     assert any("assumed" in line for line in unknown)
     assert not any(line.startswith("time: ") for line in unknown)
