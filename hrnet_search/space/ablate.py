@@ -296,7 +296,8 @@ def _schedule_levels(
         checked = Reader(reader.file)
         checked.distinct(node, path, values)
         own = checked.faults
-    reader.faults += [replace(fault, path=inner.path) for fault in own]
+    # What is wrong with the factor is wrong with each level: it is said once.
+    reader.faults += dict.fromkeys(replace(fault, path=inner.path) for fault in own)
     return () if own else tuple(values)
 
 

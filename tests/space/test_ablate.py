@@ -309,6 +309,12 @@ def test_a_word_that_is_settled_once_is_no_level(tmp_path: Path) -> None:
             jsonschema.validate("auto", level_schema(f"schedule.{key}"))
 
 
+def test_what_is_wrong_with_a_factor_is_said_once_for_all_its_levels(tmp_path: Path) -> None:
+    factor = "    keep: {path: schedule.ohem_keep, levels: [10, 20, 30]}\n"
+    (line,) = faults_of(tmp_path, GOOD.replace("  design:", factor + "  design:"))
+    assert "ablate.factors.keep: is not used with loss: cross_entropy" in line
+
+
 def test_factors_may_all_be_of_the_schedule(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     start, _, rest = GOOD.partition("    stage4_fuse")
