@@ -89,8 +89,7 @@ def analyse(
         for i, (difference, row, found) in enumerate(zip(family, differences, judged, strict=True)):
             effect = _effect(ablation, difference, row, found, values, names)
             effects.append(replace(effect, soft=soft[i], others=tuple(o[i] for o in others)))
-    to_reference = values.miou[1:] - values.miou[:1]
-    noise = pooled_noise(to_reference)
+    noise = _noise(ablation, values)
     return AblationRecord(
         name=name,
         design=spec.design,
@@ -112,7 +111,7 @@ def analyse(
         notes=(
             *ablation.notes,
             *ablation.data.warnings,
-            *((NOTHING_DIFFERED,) if nothing_differs(to_reference) else ()),
+            *((NOTHING_DIFFERED,) if nothing_differs(values.miou[1:] - values.miou[:1]) else ()),
         ),
         margins=tuple(
             Margin(class_iou.spelt(key, names), class_iou.label_of(class_iou.ids_of(key), names), m)
@@ -123,8 +122,23 @@ def analyse(
 
 def paired_noise(ablation: Ablation, results: Results) -> float | None:
     """Return the sd over seeds of arms' differences to the reference, None if nothing tells."""
-    miou = _values(ablation, results, "").miou
-    return pooled_noise(miou[1:] - miou[:1])
+    return _noise(ablation, _values(ablation, results, ""))
+
+
+def _noise(ablation: Ablation, values: _Values) -> float | None:
+    """Return the sd of arms' differences to the reference, of arms that have noise to show.
+
+    One that learned nothing may have none, and the reference again under another name has none.
+    """
+    if 0 in values.unlearned:
+        return None
+    reference = ablation.arms[0].identity
+    told = [
+        i
+        for i, arm in enumerate(ablation.arms)
+        if i not in values.unlearned and arm.identity != reference
+    ]
+    return pooled_noise(values.miou[told] - values.miou[0])
 
 
 def _values(ablation: Ablation, results: Results, folder: str) -> _Values:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hrnet_search.ablation.design import ARM, INTERACTION, MAIN, Contrast, Design, design
+from hrnet_search.ablation.design import (
+    ARM,
+    INTERACTION,
+    LEAVE_ONE_OUT,
+    MAIN,
+    Contrast,
+    Design,
+    design,
+)
 from hrnet_search.ablation.fraction import Run
 from hrnet_search.ablation.matching import TOLERANCE, match_macs
 from hrnet_search.arch.architecture import Architecture
@@ -118,7 +126,7 @@ def settle(
     planned = design(spec.design, spec.shape, spec.resolution)
     maker = _Maker(file, schedule, finish, planned.runs[0])
     plain = [maker.plain(run) for run in planned.runs]
-    arms, notes = [plain[0]], list[str]()
+    arms, notes = [plain[0]], _left_out(spec)
     differences: list[Difference] = []
     for match in spec.match:
         chosen = plain if match == NONE else [plain[0], *map(maker.matched, plain[1:])]
@@ -239,6 +247,18 @@ class _Maker:
         if self.spec.lr:
             changes.setdefault("lr", self.schedule.lr)
         return self.finish(trained_by(self.schedule, changes))
+
+
+def _left_out(spec: AblateSpec) -> list[str]:
+    """Return which levels a design that takes back its changes never trains."""
+    if spec.design != LEAVE_ONE_OUT:
+        return []
+    return [
+        f"{factor.name}: {', '.join(map(spelt, between))} not trained, {LEAVE_ONE_OUT} takes the"
+        " last level back to the first"
+        for factor in spec.factors
+        if (between := factor.levels[1:-1])
+    ]
 
 
 def widths(architecture: Architecture) -> str:

@@ -14,6 +14,7 @@ from itertools import combinations, product
 from hrnet_search.ablation.fraction import FULL, Run, aliases, fraction
 
 ARM, MAIN, INTERACTION = "arm", "main effect", "interaction"
+LEAVE_ONE_OUT = "leave-one-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _leave_one_out(shape: tuple[int, ...], _: int) -> Design:
     last = tuple(levels - 1 for levels in shape)
     changed = [(f, 0) for f in range(len(shape))]
     runs = (last, *(_with(last, [one]) for one in changed))
-    return Design("leave-one-out", shape, runs, _arms(changed))
+    return Design(LEAVE_ONE_OUT, shape, runs, _arms(changed))
 
 
 def _factorial(shape: tuple[int, ...], _: int) -> Design:
@@ -83,7 +84,7 @@ def _fractional(shape: tuple[int, ...], resolution: int) -> Design:
 
 _DESIGNS: dict[str, Callable[[tuple[int, ...], int], Design]] = {
     "one-factor": _one_factor,
-    "leave-one-out": _leave_one_out,
+    LEAVE_ONE_OUT: _leave_one_out,
     "factorial": _factorial,
     "fractional": _fractional,
 }

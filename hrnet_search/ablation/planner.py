@@ -34,6 +34,9 @@ CELLS = 1 << 24
 MOST_FLIPS = 512
 """Flips that the planner counts: beyond, a draw of them."""
 
+LEAST_EXTREME = 5
+"""Flips as extreme as the result that may be among those of a draw while p is at most alpha."""
+
 POWER = 0.8
 ASSUMED_NOISE = 0.01
 """Standard deviation over seeds of a paired mIoU difference where nothing is known.
@@ -52,8 +55,9 @@ class Forecast:
 
     `source` is where that is from.
 
-    `detectable` is the mIoU difference of an arm (in a factorial of a main effect) that is found
-    with a power of 80% while the others are nothing, None where even 64 times the noise is not.
+    `detectable` is the mIoU difference of an arm (in a factorial of the least sure main effect)
+    that is found with a power of 80% while the others are nothing, None where even 64 times the
+    noise is not.
     `p_equivalent` is how often an arm that does not differ is found equivalent, None without a
     margin. `seeds_needed` would find what `detect` asks for, 0 where 64 would not.
     """
@@ -102,10 +106,15 @@ def refusal(ablation: Ablation, found: Forecast) -> Fault | None:
 
 
 def main_weights(ablation: Ablation) -> Floats:
-    """Return the contrasts of arms, or of main effects in a factorial, [m, arms]."""
+    """Return the contrasts of arms, or of main effects in a factorial, [m, arms].
+
+    Power is that of the first: in front is one that is over the fewest trainings, as of a factor
+    with the most levels. What is found of it is found of the others.
+    """
     families = ablation.families()
     family = families[0] if families else ()
-    return matrix([d.weights for d in family], len(ablation.arms))
+    rows = matrix([d.weights for d in family], len(ablation.arms))
+    return rows[np.argsort(-(rows**2).sum(axis=1), kind="stable")]
 
 
 def plan_lines(
@@ -120,7 +129,7 @@ def plan_lines(
         *(f"  {note}" for note in ablation.notes),
         *_alias_lines(ablation),
     ]
-    if seconds is not None:
+    if seconds is not None and left:
         lines.append(f"time: about {left * seconds / 60:.0f} min at {seconds:.0f} s a training")
     sizes = ", ".join(f"{len(f)} ({f[0].kind}s)" for f in ablation.families())
     lines.append(
@@ -246,9 +255,10 @@ def _noise(weights: Floats, seeds: int, draws: int, seed: int) -> Floats:
 
 def _share(noise: Floats, seeds: int, effect: float, alpha: float) -> float:
     signs = flips(seeds)
-    if len(signs) > MOST_FLIPS:
+    most = max(MOST_FLIPS, math.ceil(LEAST_EXTREME / alpha))  # of 512 no p is below .002
+    if len(signs) > most:
         rng = np.random.default_rng(1)
-        signs = np.concatenate([signs[:1], signs[rng.integers(1, len(signs), MOST_FLIPS - 1)]])
+        signs = np.concatenate([signs[:1], signs[rng.integers(1, len(signs), most - 1)]])
     shifted = noise.copy()
     shifted[:, 0] += effect
     step = max(1, CELLS // (len(signs) * noise.shape[1]))

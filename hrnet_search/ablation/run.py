@@ -15,7 +15,7 @@ from hrnet_search.ablation.arms import MACS, NONE, Ablation, settle
 from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
 from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
-from hrnet_search.errors import SpaceError
+from hrnet_search.errors import SpaceError, counted
 from hrnet_search.inventory import Inventory
 from hrnet_search.paths import absolute
 from hrnet_search.records.trial import (
@@ -128,7 +128,7 @@ def ablate(
     reference = reference_of(file.latency, classes, store, say, driver)
     for study in reuse:
         taken = take_over(ablation, store, study)
-        say(f"{taken} finished trials taken over from {study.folder}")
+        say(f"{counted(taken, 'finished trial')} taken over from {study.folder}")
     conditions = Conditions(file.latency, file.latency.device, str(store.folder))
     brain = AblationBrain(ablation, store, conditions, reference)
     recorder = _Recorder(lambda: write_record(file, ablation, store))

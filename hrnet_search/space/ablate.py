@@ -28,6 +28,7 @@ from hrnet_search.space.ablate_keys import (
     SCHEDULE_FACTORS,
     AnyLevels,
 )
+from hrnet_search.space.agreement import NO_AUXILIARY
 from hrnet_search.space.choice import Choice
 from hrnet_search.space.objectives import known_objectives
 from hrnet_search.space.reader import Reader, Section
@@ -154,7 +155,29 @@ def read_ablation(
     if base is not None and factors:
         space = SearchSpace(base.architecture, choices)
         _check_networks(reader, spec, space, nodes, section, readable)
+        _check_read(reader, spec, space, nodes)
     return spec, choices
+
+
+def _check_read(
+    reader: Reader, spec: AblateSpec, space: SearchSpace, nodes: dict[str, Section]
+) -> None:
+    """Add a fault for each factor of the schedule that no training, or one loss alone, reads.
+
+    Its arm would be the reference again, trained as often as there are seeds.
+    """
+    place_of = {"one-factor": 0, "leave-one-out": -1}.get(spec.design)
+    losses = [f for f in spec.factors if f.schedule_key == "loss" and place_of is not None]
+    for factor in spec.factors:
+        node, where = nodes[factor.name].node_of("path"), nodes[factor.name].path
+        if factor.schedule_key == "aux_weight" and not space.has_ocr:
+            allowed = "a base with an OCR head, or a factor HEAD with ocr"
+            reader.fault(node, where, NO_AUXILIARY, allowed)
+        elif factor.schedule_key in ("ohem_threshold", "ohem_keep"):
+            for loss in losses:
+                if (of_reference := loss.levels[place_of or 0]) != "ohem":
+                    wrong = f"is not used with loss: {of_reference}, which the reference has"
+                    reader.fault(node, where, wrong, f"{loss.name}=ohem in the reference")
 
 
 def _check_rate(
@@ -296,7 +319,8 @@ def _schedule_levels(
         checked = Reader(reader.file)
         checked.distinct(node, path, values)
         own = checked.faults
-    reader.faults += [replace(fault, path=inner.path) for fault in own]
+    # What is wrong with the factor is wrong with each level: it is said once.
+    reader.faults += dict.fromkeys(replace(fault, path=inner.path) for fault in own)
     return () if own else tuple(values)
 
 

@@ -54,9 +54,12 @@ def check_limits(reader: Reader, space: SearchSpace, limits: Section) -> None:
         reader.fault(limits.node, "limits", wrong, "higher ones, or smaller counts")
 
 
+NO_AUXILIARY = "is not used by a plain head, which has no auxiliary output"
+
+
 def check_aux_weight(reader: Reader, section: Section, space: SearchSpace) -> None:
     if "aux_weight" in section and not space.has_ocr:
-        wrong = "is not used by a plain head, which has no auxiliary output"
+        wrong = NO_AUXILIARY
         allowed = "a base with an OCR head, or vary.HEAD with ocr"
         reader.fault(section.key_node("aux_weight"), section.where("aux_weight"), wrong, allowed)
 

@@ -100,6 +100,29 @@ def test_an_arm_that_learned_nothing_beside_one_that_did_is_worse_and_says_why(
     assert "nothing was learned" in found.note
 
 
+def test_seed_noise_is_that_of_arms_that_learned(tmp_path: Path) -> None:
+    """The difference to an arm at chance has all that a seed does to every arm, or nothing."""
+
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        if task.architecture.stages[3].fuse == "CAT":
+            return made(task, report, 0.02)
+        return run_made_up(task, report)
+
+    record = record_of(tmp_path, run)
+    squares = [e.sd**2 for e in record.effects if e.name != "fuse=CAT" and e.sd is not None]
+    assert record.noise == pytest.approx((sum(squares) / len(squares)) ** 0.5)
+    assert len(squares) == 3
+
+
+def test_no_noise_is_told_against_a_reference_that_learned_nothing(tmp_path: Path) -> None:
+    def run(task: TrialTask, report: Report) -> TrialResult:
+        learned = task.architecture.stages[3].branches == 3
+        return made(task, report, 0.02 + (0.0001 * task.key.seed if learned else 0.0))
+
+    record = record_of(tmp_path, run)
+    assert (record.noise, record.detectable) == (None, None)
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_an_arm_that_failed_at_a_seed_is_not_called_equivalent(tmp_path: Path, fails: bool) -> None:
     def run(task: TrialTask, report: Report) -> TrialResult:

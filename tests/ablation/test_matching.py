@@ -103,6 +103,16 @@ def test_a_width_rescaled_to_equal_macs_is_the_reference_again(tmp_path: Path) -
     assert len({arm.identity for arm in found.arms}) == len(found.arms)
 
 
+def test_levels_that_leave_one_out_never_trains_are_named(tmp_path: Path) -> None:
+    text = TEXT.replace(
+        "STAGE4.NUM_BRANCHES, levels: [4, 3]", "STAGE3.NUM_MODULES, levels: [1, 2, 3]"
+    )
+    text = text.replace("seeds: 6", "seeds: 6\n  design: leave-one-out")
+    found = settled(space_file(tmp_path, text))
+    said = "branch: 2 not trained, leave-one-out takes the last level back to the first"
+    assert [note for note in found.notes if "not trained" in note] == [said]
+
+
 @pytest.mark.parametrize("design", ["factorial", "fractional", "leave-one-out"])
 def test_what_rescaling_undoes_is_not_judged_by_what_rounding_leaves(
     design: str, tmp_path: Path

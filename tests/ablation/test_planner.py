@@ -39,6 +39,12 @@ def test_power_grows_with_the_effect_and_is_the_error_without_one() -> None:
     assert power(arms(3), 8, 1.0, draws=500) == at[1]
 
 
+def test_a_small_alpha_is_within_reach_of_the_flips_that_are_counted() -> None:
+    """Twelve seeds have 2,048 flips and a least p of .0005; of 512 flips it would be .002."""
+    assert power(arms(1), 12, 4.0, alpha=0.001, draws=100) > 0.9
+    assert power(arms(1), 14, 4.0, alpha=0.0002, draws=100) > 0.9
+
+
 def test_power_of_one_comparison_is_that_of_the_literature() -> None:
     """Sign-flip and t test nearly agree: paired t of 2 sd has a power of .97 with 6 seeds."""
     assert power(arms(1), 6, 2.0, draws=4000) == pytest.approx(0.92, abs=0.06)
@@ -74,9 +80,24 @@ def test_the_plan_is_said_in_lines(tmp_path: Path) -> None:
         "found equivalent (within 0.01)",
     ):
         assert part in text
+    ended = plan_lines(ablation, forecast(ablation, 0.004), done=30, seconds=60)
+    assert not any(line.startswith("time: ") for line in ended)
     unknown = plan_lines(ablation, forecast(ablation, None))
     assert any("assumed" in line for line in unknown)
     assert not any(line.startswith("time: ") for line in unknown)
+
+
+def test_what_is_promised_does_not_depend_on_which_factor_stands_first(tmp_path: Path) -> None:
+    """A main effect of four levels is over half as many trainings as one of two."""
+    two = "    fuse:   {path: STAGE4.FUSE_METHOD, levels: [SUM, CAT]}\n"
+    four = "    mods:   {path: STAGE3.NUM_MODULES, levels: [1, 2, 3, 4]}\n"
+    start, end = TEXT.index("    fuse:"), TEXT.index("  match:")
+    found = []
+    for factors in (two + four, four + two):
+        text = f"{TEXT[:start]}{factors}  design: factorial\n{TEXT[end:]}"
+        ablation = settled(space_file(tmp_path, text.replace("[none, macs]", "[none]")))
+        found.append(forecast(ablation, 0.01).detectable)
+    assert found[0] == pytest.approx(found[1], rel=0.04)
 
 
 def test_a_fraction_names_what_it_cannot_tell_apart(tmp_path: Path) -> None:

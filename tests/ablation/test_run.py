@@ -484,8 +484,9 @@ def test_the_plan_counts_what_another_study_has_completed_and_not_its_time(
     assert sum(result.status == FAILED for result in own.values()) == ARMS * 6 - len(failed)
     taken = finished_trials(settled(file), tmp_path / "none", [finished])
     assert not any(line.startswith("time:") for line in prepare(file, settled(file), taken))
+    some = dict(list(own.items())[:9])  # what has ended takes no time
     (one, two) = (
-        next(x for x in prepare(file, settled(file), own, True, n) if x.startswith("time:"))
+        next(x for x in prepare(file, settled(file), some, True, n) if x.startswith("time:"))
         for n in (1, 2)
     )
     assert one.endswith("a training")

@@ -134,6 +134,10 @@ def test_every_table_and_the_picture_have_both(with_soft: Path, tmp_path: Path) 
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
     drawn = [float(line.get_xdata()[0]) for line in hollow]  # type: ignore[index, arg-type]
     assert drawn == pytest.approx([100 * (e.soft.mean or 0) for e in record.effects if e.soft])
+    alone = [e for e in record.effects if e.verdict == "better"]  # and worse by soft IoU
+    legend = forest(replace(record, effects=tuple(alone)), alone).axes[0].get_legend()
+    assert legend is not None
+    assert {"better", "worse"} <= {text.get_text() for text in legend.get_texts()}
 
 
 def test_a_seed_without_it_is_left_out_of_it_alone(with_soft: Path) -> None:

@@ -309,6 +309,47 @@ def test_a_word_that_is_settled_once_is_no_level(tmp_path: Path) -> None:
             jsonschema.validate("auto", level_schema(f"schedule.{key}"))
 
 
+def test_what_is_wrong_with_a_factor_is_said_once_for_all_its_levels(tmp_path: Path) -> None:
+    factor = "    keep: {path: schedule.ohem_keep, levels: [10, 20, 30]}\n"
+    (line,) = faults_of(tmp_path, GOOD.replace("  design:", factor + "  design:"))
+    assert "ablate.factors.keep: is not used with loss: cross_entropy" in line
+
+
+def test_a_factor_that_no_training_reads_is_refused(tmp_path: Path) -> None:
+    factor = "    aux: {path: schedule.aux_weight, levels: [0.4, 0.1]}\n"
+    (line,) = faults_of(tmp_path, GOOD.replace("  design:", factor + "  design:"))
+    assert "ablate.factors.aux: is not used by a plain head" in line
+
+
+@pytest.mark.parametrize(
+    ("losses", "design", "refused"),
+    [
+        ("cross_entropy, ohem", "one-factor", True),  # keep=20 would be the reference again
+        ("ohem, cross_entropy", "one-factor", False),
+        ("cross_entropy, ohem", "leave-one-out", False),
+        ("ohem, cross_entropy", "leave-one-out", True),
+        ("cross_entropy, ohem", "factorial", False),
+    ],
+)
+def test_a_factor_that_the_loss_of_the_reference_never_reads_is_refused(
+    losses: str, design: str, refused: bool, tmp_path: Path
+) -> None:
+    start, _, rest = GOOD.partition("    stage4_fuse")
+    factors = (
+        f"    loss: {{path: schedule.loss, levels: [{losses}]}}\n"
+        "    keep: {path: schedule.ohem_keep, levels: [10, 20]}\n"
+    )
+    text = start + factors + rest[rest.index("  design:") :].replace("one-factor", design)
+    text = text.replace("steps: 300", "steps: 300, loss: ohem")
+    if refused:
+        (line,) = faults_of(tmp_path, text)
+        assert "keep: is not used with loss: cross_entropy, which the reference has" in line
+        return
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    assert load_space_file(path).ablation
+
+
 def test_factors_may_all_be_of_the_schedule(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     start, _, rest = GOOD.partition("    stage4_fuse")

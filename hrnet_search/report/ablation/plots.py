@@ -202,7 +202,8 @@ def _soft_row(axes: Axes, height: float, soft: OtherDifference) -> None:
 
 def _legend(axes: Axes, record: AblationRecord) -> int:
     """Draw the legend above the axes; return how many lines it has."""
-    used = {e.verdict for e in record.effects if e.mean is not None}
+    drawn = [e for e in record.effects if e.mean is not None]
+    used = {e.verdict for e in drawn} | {e.soft.verdict for e in drawn if e.soft is not None}
     for verdict, colour in _colours().items():
         if verdict in used:
             axes.plot([], [], MARKERS[verdict], color=colour, label=verdict)
