@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from hrnet_search.errors import Fault, InputError, StudyError, shown
+from hrnet_search.errors import Fault, InputError, ReaderLeftError, StudyError, shown
 from hrnet_search.paths import absolute
 from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.redaction import is_redacted, redacted, secrets_of
@@ -293,7 +293,7 @@ class Outbox:
 
 def outcome_of(kind: type[BaseException]) -> str:
     """Return how a run stands that ended with an exception, as where nobody reads it any more."""
-    return INTERRUPTED if issubclass(kind, KeyboardInterrupt | BrokenPipeError) else BROKEN
+    return INTERRUPTED if issubclass(kind, KeyboardInterrupt | ReaderLeftError) else BROKEN
 
 
 def show_report(folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None) -> None:
