@@ -181,7 +181,7 @@ def test_what_cannot_be_asked_for_is_an_error_of_the_family(tmp_path: Path) -> N
         lambda: hrnet_search.costs(space, first + 99),
         lambda: hrnet_search.costs(space, first[:, 1:]),
         lambda: hrnet_search.costs(space, np.hstack([first, first])),
-        lambda: hrnet_search.costs(space, first + 0.5),
+        lambda: hrnet_search.costs(space, first + 0.5),  # type: ignore[arg-type]
         lambda: hrnet_search.costs(space, first, classes=0),
         lambda: hrnet_search.costs(space, first, size=()),  # type: ignore[arg-type]
         lambda: hrnet_search.cost(network, (3, 64, 64)),  # type: ignore[arg-type]
