@@ -43,7 +43,7 @@ from hrnet_search.commands.outcome import (
     forget_output,
     open_closed_outputs,
 )
-from hrnet_search.errors import HrnetSearchError, StorageLostError, shown
+from hrnet_search.errors import HrnetSearchError, ReaderLeftError, StorageLostError, shown
 
 STORAGE_LOST = StorageLostError.exit_code
 UNREACHABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP)
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         text = "interrupted; run the same command again to go on"
         return fail(error, text, INTERRUPTED, debug=False)
-    except BrokenPipeError as error:  # whoever read us has left
+    except ReaderLeftError as error:
         forget_output()
         text = "whoever read the output has left; run the same command again to go on"
         return fail(error, text, INTERRUPTED, debug=False) if options.goes_on else DONE

@@ -140,6 +140,10 @@ class ReportError(HrnetSearchError):
     exit_code = 1
 
 
+class ReaderLeftError(BrokenPipeError):
+    """Whoever read standard output has left; a socket or a child that breaks off is another."""
+
+
 class TrainingError(HrnetSearchError):
     """A trial cannot go on: a loss that is not finite, an empty validation set."""
 

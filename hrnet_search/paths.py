@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -26,6 +27,11 @@ def is_file(path: str | Path) -> bool:
 def expanded(path: str) -> str:
     """Return a path with the user's home for `~`; that of an unknown user stays as it is."""
     return os.path.expanduser(path)  # noqa: PTH111 -- Path.expanduser raises there
+
+
+def several(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    """Return paths as a list, of one that is given alone: a text would be taken apart."""
+    return [paths] if isinstance(paths, str | Path) else paths
 
 
 def why_not_written(folder: str) -> str:

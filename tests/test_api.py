@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hrnet_search
@@ -164,6 +166,74 @@ def test_what_is_wrong_is_an_error_of_the_family(tmp_path: Path) -> None:
         assert isinstance(caught.value, hrnet_search.HrnetSearchError)
         assert caught.value.faults
     assert not (tmp_path / "study").exists()
+
+
+def test_what_cannot_be_asked_for_is_an_error_of_the_family(tmp_path: Path) -> None:
+    """NumPy would count a level below 0 from the end: the cost of another network."""
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    space = hrnet_search.load_space(path)
+    first = np.zeros((1, len(space.choices)), dtype=np.int64)
+    assert hrnet_search.costs(space, first).tolist() == hrnet_search.costs(space, first[0]).tolist()
+    network = hrnet_search.generate(space, 1)[0]
+    calls: list[Callable[[], object]] = [
+        lambda: hrnet_search.costs(space, first - 1),
+        lambda: hrnet_search.costs(space, first + 99),
+        lambda: hrnet_search.costs(space, first[:, 1:]),
+        lambda: hrnet_search.costs(space, np.hstack([first, first])),
+        lambda: hrnet_search.costs(space, first + 0.5),  # type: ignore[arg-type]
+        lambda: hrnet_search.costs(space, first, classes=0),
+        lambda: hrnet_search.costs(space, first, size=()),  # type: ignore[arg-type]
+        lambda: hrnet_search.cost(network, (3, 64, 64)),  # type: ignore[arg-type]
+        lambda: hrnet_search.cost(network, 64),  # type: ignore[arg-type]
+        lambda: hrnet_search.generate(space, -1),
+        lambda: hrnet_search.generate(space, 2.5),  # type: ignore[arg-type]
+        lambda: hrnet_search.generate(space, 1, seed=-1),
+        lambda: hrnet_search.generate(space, 1, seed=None),  # type: ignore[arg-type]
+        lambda: hrnet_search.run(path, tmp_path / "study", workers=1, gpus_per_trial=-1),
+        lambda: hrnet_search.run(path, tmp_path / "study", workers=1, memory_per_trial=math.nan),
+        lambda: hrnet_search.run(path, path),
+        lambda: hrnet_search.run(path, ""),
+        lambda: hrnet_search.ablate(path, path),
+    ]
+    for call in calls:
+        with pytest.raises(hrnet_search.InputError) as caught:
+            call()
+        assert caught.value.faults
+    with pytest.raises(hrnet_search.StorageLostError, match="cannot be written"):
+        network.to_yaml(tmp_path / "absent" / "variant.yaml")
+    with pytest.raises(hrnet_search.StorageLostError, match="cannot be written"):
+        network.to_yaml(tmp_path)
+
+
+def test_paths_may_begin_with_the_home_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    network = hrnet_search.generate(hrnet_search.load_space("~/space.yaml"), 1)[0]
+    network.to_yaml("~/variant.yaml")
+    network.to_yaml("~/again.yaml", like="~/variant.yaml")
+    assert (tmp_path / "variant.yaml").is_file()
+    assert hrnet_search.Architecture.from_yaml("~/again.yaml") == network
+    assert hrnet_search.HRNet("~/variant.yaml").architecture == network
+
+
+def test_one_study_may_be_named_where_several_may(tmp_path: Path) -> None:
+    """A text would be taken apart into letters."""
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    (ablation := tmp_path / "ablation.yaml").write_text(ABLATION)
+    study = tmp_path / "study"
+    for named in ("absent", Path("absent")):
+        calls: list[Callable[[], object]] = [
+            lambda named=named: hrnet_search.run(path, study, reuse=named),  # type: ignore[misc]
+            lambda named=named: hrnet_search.ablate(ablation, study, named),  # type: ignore[misc]
+        ]
+        for call in calls:
+            with pytest.raises(hrnet_search.StudyError) as caught:
+                call()
+            assert str(caught.value).startswith(f"{Path.cwd() / 'absent'}: is not a study")
 
 
 def test_profile_from_python_counts_what_the_command_counts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
 import shlex
 import subprocess
 import sys
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_search.errors import StorageLostError
+from hrnet_search.cli import COMMANDS, main
+from hrnet_search.errors import ReaderLeftError, StorageLostError
+from hrnet_search.search.mirrors.outbox import outcome_of
 from hrnet_search.store.study import open_study
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +91,22 @@ def test_a_search_that_can_say_nothing_keeps_its_trials(tmp_path: Path) -> None:
     done = run(words, out=True, err=False)
     assert done.returncode == 0
     assert list((tmp_path / "study" / "weights").iterdir())
+
+
+def test_a_pipe_that_is_not_our_output_is_not_said_to_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That of a child process, or a socket: nobody has left, and the work is not done."""
+
+    def broken(_: argparse.Namespace) -> int:
+        """Break."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setitem(COMMANDS, "schema", (COMMANDS["schema"][0], broken))
+    assert main(["schema"]) == 1
+    assert "BrokenPipeError" in capsys.readouterr().err
+    assert outcome_of(BrokenPipeError) == "failed"
+    assert outcome_of(ReaderLeftError) == "interrupted"
 
 
 @pytest.mark.parametrize("how", [["--plain"], ["--progress", "json"]], ids=" ".join)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import ArchitectureError, Fault, shown
+from hrnet_search.paths import expanded
 
 EXPANSION = {"BASIC": 1, "BOTTLENECK": 4}
 """Output channels of a block over its channel count, by block kind."""
@@ -82,17 +83,18 @@ class Architecture:
         # The dialect builds on this module, so it can only be met here.
         from hrnet_search.arch.hrnet_yaml import read_config
 
-        return read_config(path).architecture
+        return read_config(expanded(str(path))).architecture
 
     def to_yaml(self, path: str | Path, like: str | Path | None = None) -> None:
         """Write a complete HRNet-library config.
 
         The sections that are not architecture are those of the yaml `like`, or Cityscapes
-        defaults. Raise ArchitectureError if this architecture or `like` is not valid.
+        defaults. Raise ArchitectureError if this architecture or `like` is not valid,
+        StorageLostError where the file cannot be written.
         """
         from hrnet_search.arch.hrnet_yaml import write_config
 
-        write_config(self, path, like)
+        write_config(self, expanded(str(path)), None if like is None else expanded(str(like)))
 
     @property
     def id(self) -> str:

@@ -9,7 +9,7 @@ sees, are counted apart (`attention_macs`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -160,7 +160,9 @@ def fit_64_bits(batch: ArchitectureBatch, size: Size, classes: int) -> bool:
 
 
 def check_input(size: Size, classes: int) -> None:
-    """Raise InputError unless size and class count are positive integers."""
+    """Raise InputError unless size is two positive integers, and class count is one."""
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise InputError(Fault("size", size, f"{shown(size)} is no size", "(height, width)"))
     for key, value in (("size", size[0]), ("size", size[1]), ("classes", classes)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             wrong = f"{shown(value)} is not a {'number of pixels' if key == 'size' else 'count'}"

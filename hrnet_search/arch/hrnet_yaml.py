@@ -20,7 +20,7 @@ from hrnet_search.arch.architecture import MAX_COUNT, Architecture
 from hrnet_search.arch.config_reader import ConfigReader, python_config
 from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.arch.yaml_nodes import compose, decoded, read_text
-from hrnet_search.errors import ArchitectureError, Fault, InputError, shown
+from hrnet_search.errors import ArchitectureError, Fault, InputError, StorageLostError, shown
 
 DEFAULT_CLASSES = 19
 """Cityscapes, and the official default where a yaml has no DATASET.NUM_CLASSES."""
@@ -87,7 +87,10 @@ def check_classes(key: str, classes: object, file: str = "") -> None:
 
 
 def write_config(architecture: Architecture, path: str | Path, like: str | Path | None) -> None:
-    """Write a complete config; the other sections are those of `like` or Cityscapes defaults."""
+    """Write a complete config; the other sections are those of `like` or Cityscapes defaults.
+
+    Raise StorageLostError where it cannot be written.
+    """
     source = read_config(like) if like is not None else None
     text = config_text(architecture, source)
     target = Path(path)
@@ -97,6 +100,8 @@ def write_config(architecture: Architecture, path: str | Path, like: str | Path 
         with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
         temporary.replace(target)
+    except OSError as error:
+        raise StorageLostError(f"{target}: cannot be written: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

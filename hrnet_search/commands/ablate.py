@@ -23,6 +23,7 @@ from hrnet_search.commands.driver import (
 from hrnet_search.commands.forecasting import forecast_of_arms, room_line
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, warn
 from hrnet_search.commands.space_file import data_lines, load_ablation, study_folder
+from hrnet_search.paths import several
 
 if TYPE_CHECKING:
     from hrnet_search.ablation.arms import Ablation
@@ -64,7 +65,7 @@ def command(options: argparse.Namespace) -> int:
 def ablate(
     space: str | Path,
     folder: str | Path,
-    reuse: Sequence[str | Path] = (),
+    reuse: str | Path | Sequence[str | Path] = (),
     *,
     data_root: str | Path | None = None,
     workers: int | None = None,
@@ -89,8 +90,9 @@ def ablate(
     file = load_ablation(space, data_root, terminal.warn)
     place = study_folder(file, folder)
     require_device(file, how)
-    ablation, _ = _planned(file, place, reuse, workers or 1, terminal)
-    _ablate(file, ablation, place, reuse, how, terminal)
+    others = several(reuse)
+    ablation, _ = _planned(file, place, others, workers or 1, terminal)
+    _ablate(file, ablation, place, others, how, terminal)
     study = reported_study(place, terminal)
     show_in_mirrors(place, file, terminal)
     return study

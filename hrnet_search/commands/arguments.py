@@ -15,6 +15,8 @@ from hrnet_search.paths import expanded, why_not_written
 MOST_HOURS = 1e6
 """Device-hours of a study at most, as the space file has it."""
 
+SHARE = "0 or more, below 1e6"
+
 N = TypeVar("N", int, float)
 
 
@@ -84,7 +86,22 @@ def number(text: str) -> float:
 
 def share(text: str) -> float:
     """Read a number of at least 0."""
-    return _read(float, text, lambda n: 0 <= n < 1e6, "is not allowed", "0 or more, below 1e6")
+    return _read(float, text, _is_share, "is not allowed", SHARE)
+
+
+def _is_share(number: float) -> bool:
+    return 0 <= number < 1e6
+
+
+def require_shares(*shares: tuple[str, float | None]) -> None:
+    """Raise InputError for shares, by name, that `share` would not read; None passes."""
+    faults = [
+        Fault(name, given, f"{shown(given)} is not allowed", SHARE)
+        for name, given in shares
+        if given is not None and not _is_share(given)
+    ]
+    if faults:
+        raise InputError(faults)
 
 
 def hours(text: str) -> float:

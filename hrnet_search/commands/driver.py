@@ -17,6 +17,7 @@ from hrnet_search.commands.arguments import (
     output,
     positive,
     require_positive,
+    require_shares,
     share,
 )
 from hrnet_search.commands.outcome import unless_failed
@@ -51,6 +52,9 @@ class Driving:
 
     def __post_init__(self) -> None:
         require_positive(("workers", self.workers))
+        require_shares(
+            ("gpus_per_trial", self.gpus_per_trial), ("memory_per_trial", self.memory_per_trial)
+        )
 
     @staticmethod
     def of(options: argparse.Namespace) -> Driving:

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from hrnet_search.errors import ReportError, StorageLostError, briefly, clean, warn_on_stderr
+from hrnet_search.errors import (
+    ReaderLeftError,
+    ReportError,
+    StorageLostError,
+    briefly,
+    clean,
+    warn_on_stderr,
+)
 
 DONE, TRIALS_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DIFFERS = 1
@@ -33,12 +40,15 @@ def say_as_it_is(text: str, out: TextIO | None = None) -> None:
 
 @contextmanager
 def writing_output(out: TextIO | None = None) -> Iterator[None]:
-    """Say what it is that cannot be written: the system names no file in such an error."""
+    """Say what it is that cannot be written: the system names no file in such an error.
+
+    Raise ReaderLeftError where nobody reads it any more.
+    """
     try:
         yield
         (out or sys.stdout).flush()
-    except BrokenPipeError:  # whoever read us has left
-        raise
+    except BrokenPipeError as error:
+        raise ReaderLeftError from error
     except OSError as error:
         forget_output(out)
         raise StorageLostError(f"standard output cannot be written: {error.strerror}") from error

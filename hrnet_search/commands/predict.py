@@ -21,7 +21,7 @@ from hrnet_search.commands.evaluate import WHICH
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, counted
-from hrnet_search.paths import absolute, expanded
+from hrnet_search.paths import absolute, expanded, several
 
 if TYPE_CHECKING:
     from hrnet_search.trainings.models import Model
@@ -120,8 +120,7 @@ def predict(
     protocol = protocol_with({"flip": flip, "scales": scales, "window": window})
     if faults := list(beyond("--size", size, Size(1))):
         raise InputError(faults)
-    given = [images] if isinstance(images, str | Path) else images
-    paths = [Path(expanded(str(path))) for path in given]
+    paths = [Path(expanded(str(path))) for path in several(images)]
     files = found_images(paths)
     if left := below(paths):
         where = "in folders of these folders not taken: name these folders"

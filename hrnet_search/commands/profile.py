@@ -21,7 +21,7 @@ from hrnet_search.commands.driver import spin_less
 from hrnet_search.commands.outcome import BAD_INPUT, DIFFERS, DONE, say, say_as_it_is, warn
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, briefly
-from hrnet_search.paths import expanded
+from hrnet_search.paths import expanded, several
 
 if TYPE_CHECKING:
     from hrnet_search.commands.profile_table import Profile
@@ -118,12 +118,11 @@ def profile(
 
     spin_less()
     require_positive(("classes", classes))
-    paths = [configs] if isinstance(configs, str | Path) else configs
     asked = Asked(
         size, classes, by_stage, verify, batch, train_batch, latency, device, mode, runtime,
         command, precision, threads, seconds, throughput, again,
     )  # fmt: skip
-    profiles, lines = profiled([expanded(str(path)) for path in paths], asked)
+    profiles, lines = profiled([expanded(str(path)) for path in several(configs)], asked)
     if lines:
         raise InputError(Fault("", None, line) for line in lines)
     return profiles

@@ -24,7 +24,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--pick", metavar="BUDGET", help=budget)
     sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
     sub.add_argument(
-        "--style", type=Path, metavar="FILE", help="a matplotlib style file for the figures"
+        "--style", type=expanded, metavar="FILE", help="a matplotlib style file for the figures"
     )
 
 
@@ -42,10 +42,11 @@ def command(options: argparse.Namespace) -> int:
         budgets_of(options.pick)  # before anything is written
     trainings = [] if options.compare else [f for f in options.study if is_training(f)]
     studies, code = [open_study(f) for f in options.study if f not in trainings], DONE
+    style = Path(options.style) if options.style else None
     for folder in trainings:
         _report_training(Path(folder))
     for study in studies:
-        text, failed = report_and_summary(study, options.style)
+        text, failed = report_and_summary(study, style)
         say(text)
         code = unless_failed(failed, code, options.debug)
         for line in pick_lines(study, options.pick) if options.pick is not None else ():
@@ -75,7 +76,7 @@ def report(study: str | Path | Study, style: str | Path | None = None) -> Report
     """
     from hrnet_search.report.report import write_report
 
-    return write_report(opened(study), Path(style) if style else None)
+    return write_report(opened(study), Path(expanded(str(style))) if style else None)
 
 
 def opened(study: str | Path | Study) -> Study:

@@ -31,7 +31,7 @@ from hrnet_search.commands.space_file import (
     study_folder,
 )
 from hrnet_search.errors import Fault, InputError
-from hrnet_search.paths import expanded
+from hrnet_search.paths import expanded, several
 
 if TYPE_CHECKING:
     from hrnet_search.arch.cost import Cost
@@ -116,8 +116,8 @@ def run(
     storage: str | None = None,
     take_over: bool = False,
     retry_failed: bool = False,
-    learn_from: Sequence[str | Path] = (),
-    reuse: Sequence[str | Path] = (),
+    learn_from: str | Path | Sequence[str | Path] = (),
+    reuse: str | Path | Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Study:
     """Search the space of a space file, write the report, and return the study in `folder`.
@@ -137,7 +137,7 @@ def run(
     terminal = Terminal() if progress else Quiet()
     file = learning_from(load_search(space, data_root, terminal.warn), learn_from)
     place = study_folder(file, folder)
-    _search(file, place, budget, reuse, how, terminal)
+    _search(file, place, budget, several(reuse), how, terminal)
     study = reported_study(place, terminal)
     show_in_mirrors(place, file, terminal)
     return study

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_search.errors import Fault, InputError
-from hrnet_search.paths import absolute, expanded
+from hrnet_search.paths import absolute, expanded, several, why_not_written
 
 if TYPE_CHECKING:
     from hrnet_search.inventory import Inventory
@@ -41,12 +41,12 @@ def load_search(
     return file
 
 
-def learning_from(file: SpaceFile, studies: Sequence[str | Path]) -> SpaceFile:
+def learning_from(file: SpaceFile, studies: str | Path | Sequence[str | Path]) -> SpaceFile:
     """Return a space file that learns from other studies than it says, if any are given.
 
     What is kept of it says so too, so that it begins the same study again.
     """
-    if not studies:
+    if not (named := several(studies)):
         return file
     from hrnet_search.records.search_options import ALONE, SHARED
     from hrnet_search.space.rewrite import with_entry
@@ -57,7 +57,7 @@ def learning_from(file: SpaceFile, studies: Sequence[str | Path]) -> SpaceFile:
         raise InputError(Fault("--learn-from", None, wrong, f"evaluator: {ALONE}"))
     if why := why_not_learning(file.search.sampler):
         raise InputError(Fault("--learn-from", None, why, f"{LEARNING}"))
-    places = tuple(str(absolute(study)) for study in studies)
+    places = tuple(str(absolute(study)) for study in named)
     text = with_entry(file.text, "search", "learn_from", list(places))
     return replace(file, text=text, search=replace(file.search, learn_from=places))
 
@@ -75,8 +75,17 @@ def load_ablation(
 
 
 def study_folder(file: SpaceFile, folder: str | Path | None) -> Path:
-    """Return where the study is, for this process and all others."""
-    return absolute(folder or RESULTS / file.name)
+    """Return where the study is, for this process and all others.
+
+    Raise InputError for a folder that can be neither written to nor made.
+    """
+    if folder is None:
+        return absolute(RESULTS / file.name)
+    place = absolute(folder)
+    if not str(folder) or (why := why_not_written(str(place))):
+        wrong = why if str(folder) else "'' names nothing"
+        raise InputError(Fault("", folder, wrong, "the name of a folder", str(folder)))
+    return place
 
 
 def look_at_data(file: SpaceFile) -> Inventory | None:

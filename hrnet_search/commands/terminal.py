@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from hrnet_search.commands.outcome import say, say_as_it_is, warn, writing_output
-from hrnet_search.errors import clean
+from hrnet_search.errors import ReaderLeftError, clean
 from hrnet_search.events import TrialEvents, event_line
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Output(Console):
 
     def on_broken_pipe(self) -> None:
         """Let the command say what that means: rich would end the process without a word."""
-        raise BrokenPipeError
+        raise ReaderLeftError
 
 
 class Terminal:

@@ -32,6 +32,7 @@ from hrnet_search.arch.hrnet_yaml import (
 from hrnet_search.net.layers import conv, norm
 from hrnet_search.net.ocr import DistributeHead, GatherHead, pixel_features
 from hrnet_search.net.weights import load_pretrained
+from hrnet_search.paths import expanded
 
 INIT_STD = 0.001
 OWN_START = ("cls", "aux", "ocr", "fuse_projections")
@@ -64,7 +65,7 @@ def HRNet(  # noqa: N802 (the name that HRNet users know)
     WeightsError if the weight file is missing, or leaves any tensor outside the head
     and CAT's projections at its start.
     """
-    config = read_config(cfg_path)
+    config = read_config(expanded(str(cfg_path)))
     architecture = config.architecture
     if align_corners is not None:
         architecture = replace(architecture, align_corners=align_corners)

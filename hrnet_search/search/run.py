@@ -28,7 +28,7 @@ from hrnet_search.search.space_problem import latency_matters
 from hrnet_search.search.time_budget import TimeBudget
 from hrnet_search.search.watchdog import Watchdog
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.study import Study
+from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.writer import StudyStore
 
 T = TypeVar("T")
@@ -66,10 +66,11 @@ def search(
 
 def budget_of(plan: Plan, store: StudyStore) -> TimeBudget:
     """Return the device time of a study, which begins to pass now; what was spent counts."""
-    spent = spent_of((result for _, result in store.finished()), store.notes())
+    study = open_study(store.folder)  # which reads a trial once, where the store reads all anew
+    spent = spent_of((result for _, result in study.ended()), store.notes())
 
     def note(seconds: float) -> None:
-        trained = _trained_s(result for _, result in store.finished())
+        trained = _trained_s(result for _, result in study.ended())
         store.note(Notes(spent_s=seconds, trained_s=trained))
 
     return TimeBudget(plan.hours, spent, note)

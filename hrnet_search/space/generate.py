@@ -9,6 +9,7 @@ import numpy as np
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import COST_NAMES
+from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.records.point import Point
 from hrnet_search.space.space import Points, SearchSpace, costs, exact_limits
 
@@ -25,8 +26,13 @@ def generate(space: SearchSpace, count: int, seed: int = 0) -> list[Architecture
 
     Every distinct computation is equally likely. Fewer come back only where the space has no
     more, or where less than one point in 800,000 is within the limits. The same seed gives the
-    same list, and a longer list begins with the shorter one.
+    same list, and a longer list begins with the shorter one. Raise InputError for a count or a
+    seed that is not one.
     """
+    for name, number in (("count", count), ("seed", seed)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+            wrong = f"{shown(number)} is not allowed"
+            raise InputError(Fault(name, number, wrong, "an integer of at least 0"))
     return [architecture for architecture, _ in generate_points(space.networks, count, seed)]
 
 

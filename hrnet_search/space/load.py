@@ -16,6 +16,7 @@ from hrnet_search.arch.yaml_nodes import compose, entries, place, read_text
 from hrnet_search.class_iou import IOU, SPELT
 from hrnet_search.errors import ArchitectureError, Fault, SpaceError, shown
 from hrnet_search.goals import Goals
+from hrnet_search.paths import expanded
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.latency import LatencySpec
 from hrnet_search.records.schedule import Schedule
@@ -111,7 +112,7 @@ class SpaceFile:
 
 def load_space(path: str | Path) -> SearchSpace:
     """Return the space of a space file; raise SpaceError with every problem of the file."""
-    return load_space_file(path).space
+    return load_space_file(expanded(str(path))).space
 
 
 def is_space_file(path: str | Path) -> bool:

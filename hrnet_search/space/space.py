@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from hrnet_search.arch.architecture import HEAD_WORDS, MAX_BRANCHES, MAX_COUNT, OCR, Architecture
 from hrnet_search.arch.batch import ARRAYS, ArchitectureBatch
-from hrnet_search.arch.cost import COST_NAMES, batch_costs, fit_64_bits
+from hrnet_search.arch.cost import COST_NAMES, batch_costs, check_input, fit_64_bits
 from hrnet_search.arch.targets import ANY, TARGETS
+from hrnet_search.errors import Fault, InputError
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.records.point import Point
 from hrnet_search.space.choice import OF_HEADS, OF_STAGES, Choice, Write
@@ -325,12 +326,28 @@ def costs(
     """Return parameters, MACs and activations of points [n, d], int64 [n, 3].
 
     For images of `size` = (height, width) and `classes` classes; the space's own if not given.
-    Points that are not valid give numbers without meaning.
+    Points that are not valid give numbers without meaning; raise InputError for what are none.
     """
-    size, classes = size or space.input_size, classes or space.classes
+    points = _points(space, points)
+    size = space.input_size if size is None else size
+    classes = space.classes if classes is None else classes
+    check_input(size, classes)
     safe = space.all_fit_64_bits(size, classes)
     parts = [batch_costs(space.batch(chunk), size, classes, safe) for chunk in _chunks(points)]
     return np.concatenate([np.zeros((0, 3), dtype=np.int64), *parts])
+
+
+def _points(space: SearchSpace, points: Points) -> Points:
+    """Return points as an array. A level below 0 would be counted from the end of its choice."""
+    rows = np.asarray(points)
+    if rows.shape[-1:] != (len(space.choices),) or not np.issubdtype(rows.dtype, np.integer):
+        wrong = f"are {rows.dtype} of the shape {list(rows.shape)}"
+        allowed = f"integers [n, {len(space.choices)}], a level of each choice"
+        raise InputError(Fault("points", None, wrong, allowed))
+    if ((rows < 0) | (rows >= np.array(space.shape))).any():
+        wrong, allowed = "have a level that their choice has not", f"0 to below {space.shape}"
+        raise InputError(Fault("points", None, wrong, allowed))
+    return rows
 
 
 def exact_limits(space: SearchSpace) -> tuple[Limit, ...]:

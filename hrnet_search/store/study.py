@@ -166,13 +166,14 @@ class Study:
         rows["seeds"] = groups.size()
         return rows.reset_index(drop=True)
 
-    def front(self, objectives: Sequence[str] | None = None) -> pd.DataFrame:
+    def front(self, objectives: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return the variants within the limits that no other beats, cheapest first.
 
         `objectives` are names of the objectives table, of which `iou[CLASS,...]` is known of any
         study, or the study's own if not given. Raises InputError for others.
         """
-        found = self._objectives(objectives or self.objectives)
+        asked = [objectives] if isinstance(objectives, str) else objectives
+        found = self._objectives(asked or self.objectives)
         table = within_limits(self.variants(), self.notes.goals)
         for one in found:
             if one.name not in table:
@@ -208,7 +209,7 @@ class Study:
                 faults.append(Fault("objectives", name, f"{name} is not known", allowed))
         if faults:
             raise InputError(faults)
-        return found
+        return list({one.key: one for one in found}.values())  # one that is named twice is one
 
     def _classes(self) -> tuple[int, Sequence[str]]:
         """Return how many classes there are, as noted or else as a trial has them, and names."""

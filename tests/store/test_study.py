@@ -65,6 +65,14 @@ def test_an_empty_study_has_an_empty_table_and_front(study: Path) -> None:
     assert len(open_study(study).front(["miou", "macs"])) == 0
 
 
+def test_a_front_by_one_name_or_by_one_named_twice(study: Path) -> None:
+    opened = open_study(study)
+    for asked_for in ("macs", ["macs", "macs"]):
+        assert opened.front(asked_for).equals(opened.front(["macs"]))
+    with pytest.raises(InputError, match=r"^objectives: mious is not known"):
+        opened.front("mious")
+
+
 def test_only_completed_trials_are_on_the_front_cheapest_first(study: Path) -> None:
     fill(
         study,

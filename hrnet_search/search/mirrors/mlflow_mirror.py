@@ -26,9 +26,11 @@ from hrnet_search.search.mirrors.address_faults import (
 )
 from hrnet_search.search.mirrors.mlflow_rows import (
     HYPERVOLUME,
+    LONGEST_ERROR,
     Row,
     ending_metrics,
     front_growth,
+    how_ended,
     study_params,
     trial_metrics,
     trial_params,
@@ -73,17 +75,20 @@ class MlflowMirror:
         self._client: Any = None
         self._experiment = self._parent = ""
         self._runs: dict[str, str] = {}
+        self._whole: set[str] = set()
 
     def known(self) -> dict[str, str]:
-        """Return the statuses of the trials that were sent to their end, by key."""
+        """Return how the trials ended that were sent to their end, by key."""
         with quiet():
             self._open()
             whole = {}
             for run in self._children():
-                key = run.data.tags[TRIAL_TAG]
-                self._runs[key] = run.info.run_id
-                if run.data.tags.get(WHOLE_TAG) == "yes":
-                    whole[key] = run.data.tags.get("status", "")
+                tags = run.data.tags
+                self._runs[tags[TRIAL_TAG]] = run.info.run_id
+                if tags.get(WHOLE_TAG) == "yes":
+                    how = how_ended(tags.get("status", ""), tags.get("error", ""))
+                    whole[tags[TRIAL_TAG]] = how
+            self._whole = set(whole)
             return whole
 
     def send(self, ask: Ask, result: TrialResult) -> None:
@@ -100,6 +105,10 @@ class MlflowMirror:
         client, key = self._client, str(ask.key)
         began, ended = _times(result)
         run = self._runs.get(key)
+        if key in self._whole:  # it ran again: its times and curve are others
+            client.delete_run(run)
+            self._whole.discard(key)
+            run = None
         if run is None:
             name = ask.architecture.id
             tags = {TRIAL_TAG: key, PARENT_TAG: self._parent, "mlflow.runName": name}
@@ -113,11 +122,12 @@ class MlflowMirror:
         client.log_text(run, config.text, "config.yaml")
         noisy = "yes" if result.latency and result.latency.noisy else "no"
         tags = {
-            "purpose": ask.purpose, "status": result.status, "error": result.error[:500],
+            "purpose": ask.purpose, "status": result.status, "error": result.error[:LONGEST_ERROR],
             "noisy": noisy, FRONT_TAG: "no", WHOLE_TAG: "yes",
         }  # fmt: skip
         client.log_batch(run, tags=[RunTag(*tag) for tag in tags.items()])
         client.set_terminated(run, RUN_STATUS[result.status], end_time=ended)
+        self._whole.add(key)
 
     def conclude(self, outcome: str) -> None:
         """Show on the parent run what the study is, and how it stands."""
@@ -142,7 +152,8 @@ class MlflowMirror:
         for start in range(0, len(new), PARAMS_AT_ONCE):
             client.log_batch(parent, params=new[start : start + PARAMS_AT_ONCE])
         now = int(time.time() * 1000)
-        rows = [*self._growth(study, known.tags), *ending_metrics(study.trials())]
+        counts = ending_metrics(study.trials(), known.metrics)
+        rows = [*self._growth(study, known.tags), *counts]
         metrics = [Metric(name, value, now, step) for name, value, step in rows]
         for start in range(0, len(metrics), METRICS_AT_ONCE):
             client.log_batch(parent, metrics=metrics[start : start + METRICS_AT_ONCE])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 
 from hrnet_search.arch.architecture import Architecture
@@ -34,7 +34,17 @@ LONGEST_NAME = 250
 LONGEST = 500
 """Characters of a parameter."""
 
+LONGEST_ERROR = 500
+"""Characters of the reason of a failure."""
+
 HYPERVOLUME = "hypervolume"
+TRIALS = "trials."
+"""What the counts of trials that ended in one way begin with."""
+
+
+def how_ended(status: str, error: str) -> str:
+    """Return by what a mirror knows that a trial has ended otherwise since: it ran again."""
+    return f"{status} {error[:LONGEST_ERROR]}".strip()
 
 
 def trial_metrics(
@@ -168,13 +178,18 @@ def front_growth(study: Study, reference: Reference | None) -> Growth | None:
     return growth(study.trials(), notes.goals, search_ids(notes), reference)
 
 
-def ending_metrics(trials: Sequence[Trial]) -> Iterator[Row]:
-    """Yield how many trials ended how, without those that are judged by slices."""
-    counts: dict[str, int] = {}
+def ending_metrics(trials: Sequence[Trial], before: Collection[str] = ()) -> Iterator[Row]:
+    """Yield how many trials ended how, without those that are judged by slices.
+
+    `before` are the names of metrics that a mirror has: a count in it may be none any more, as of
+    failures that ran again.
+    """
+    counts = {name: 0 for name in before if name.startswith(TRIALS)}
     for ask, result in trials:
         if result is not None and ask.purpose != SLICES:
-            counts[result.status] = counts.get(result.status, 0) + 1
-    yield from ((f"trials.{status}", float(count), 0) for status, count in counts.items())
+            name = f"{TRIALS}{result.status}"
+            counts[name] = counts.get(name, 0) + 1
+    yield from ((name, float(count), 0) for name, count in counts.items())
 
 
 def _texts(found: dict[str, object]) -> dict[str, str]:

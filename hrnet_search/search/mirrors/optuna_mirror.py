@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hrnet_search.records.objective import PLAIN
 from hrnet_search.records.trial import COMPLETED, FAILED, TrialResult
 from hrnet_search.search.mirrors.address_faults import make_folder_of
+from hrnet_search.search.mirrors.mlflow_rows import how_ended
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
 from hrnet_search.store.schedules import search_ids
 from hrnet_search.store.study import Study
@@ -49,13 +50,13 @@ class OptunaMirror:
         self._storage: Any = None
 
     def known(self) -> dict[str, str]:
-        """Return the statuses of the trials that are there, by key: the last if one ran twice."""
+        """Return how the trials that are there ended, by key: the last if one ran twice."""
         self.close()  # connections to a server that went away
         with _quiet():
             self._study = self._open()
             trials = self._study.get_trials(deepcopy=False)
         told = [trial.user_attrs for trial in trials if KEY in trial.user_attrs]
-        return {told_of[KEY]: told_of.get("status", "") for told_of in told}
+        return {one[KEY]: how_ended(one.get("status", ""), one.get("error", "")) for one in told}
 
     def send(self, ask: Ask, result: TrialResult) -> None:
         """Add one trial, in one transaction."""

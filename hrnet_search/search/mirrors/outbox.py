@@ -15,11 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from hrnet_search.errors import Fault, InputError, StudyError, shown
+from hrnet_search.errors import Fault, InputError, ReaderLeftError, StudyError, shown
 from hrnet_search.paths import absolute
 from hrnet_search.records.trial import TrialProgress, TrialResult, TrialTask
 from hrnet_search.redaction import is_redacted, redacted, secrets_of
 from hrnet_search.search.mirrors.mlflow_mirror import MlflowMirror
+from hrnet_search.search.mirrors.mlflow_rows import how_ended
 from hrnet_search.search.mirrors.optuna_mirror import OptunaMirror
 from hrnet_search.search.mirrors.tensorboard_mirror import TensorBoardMirror
 from hrnet_search.search.mirrors.tracking_uri import (
@@ -53,7 +54,7 @@ class Mirror(Protocol):
     """One place where trials that ended are shown. Methods raise whatever goes wrong."""
 
     def known(self) -> dict[str, str]:
-        """Return the statuses of the trials that are there whole, by key; called before `send`."""
+        """Return how the trials ended that are there whole, by key; called before `send`."""
         ...
 
     def send(self, ask: Ask, result: TrialResult) -> None:
@@ -167,9 +168,10 @@ class Line:
             while self.waiting and time.monotonic() < deadline:
                 ask, result = self.waiting[0]
                 # A trial that failed may have run again since it was sent.
-                if self._known.get(str(ask.key)) != result.status:
+                how = how_ended(result.status, result.error)
+                if self._known.get(str(ask.key)) != how:
                     self._mirror.send(ask, result)
-                    self._known[str(ask.key)] = result.status
+                    self._known[str(ask.key)] = how
                     self.sent += 1
                 self.waiting.popleft()
         except Exception as error:  # whatever a server, its database or the network come up with
@@ -293,7 +295,7 @@ class Outbox:
 
 def outcome_of(kind: type[BaseException]) -> str:
     """Return how a run stands that ended with an exception, as where nobody reads it any more."""
-    return INTERRUPTED if issubclass(kind, KeyboardInterrupt | BrokenPipeError) else BROKEN
+    return INTERRUPTED if issubclass(kind, KeyboardInterrupt | ReaderLeftError) else BROKEN
 
 
 def show_report(folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None) -> None:

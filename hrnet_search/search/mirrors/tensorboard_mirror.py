@@ -22,6 +22,7 @@ from hrnet_search.search.mirrors.mlflow_rows import (
     chosen,
     ending_metrics,
     front_growth,
+    how_ended,
     trial_curves,
 )
 from hrnet_search.search.mirrors.tracking_uri import not_installed
@@ -33,7 +34,7 @@ STUDY, FRONT, TRIAL = "study", "front", "trial-{:04}"
 """Runs: of the study, of the pictures of its report, and of each trial."""
 
 WHOLE = "whole.json"
-"""Written into the run of a trial last: its key and status. A run without it is made again."""
+"""Written into the run of a trial last: its key, how it ended. A run without it is made again."""
 
 
 class TensorBoardMirror:
@@ -45,14 +46,14 @@ class TensorBoardMirror:
         self._classes = study.notes.schedule.schedule.data.names if study.notes.schedule else ()
 
     def known(self) -> dict[str, str]:
-        """Return the statuses of the trials that are there whole, by key.
+        """Return how the trials ended that are there whole, by key.
 
         Raise InputError where TensorBoard is not installed.
         """
         if (fault := not_installed(NAME)) is not None:
             raise InputError(fault)
         found = (json.loads(file.read_text()) for file in self._folder.glob(f"*/{WHOLE}"))
-        return {one["key"]: one["status"] for one in found}
+        return {one["key"]: how_ended(one["status"], one.get("error", "")) for one in found}
 
     def send(self, ask: Ask, result: TrialResult) -> None:
         """Write the run of one trial, in place of what is there of it."""
@@ -64,7 +65,7 @@ class TensorBoardMirror:
             told = {name: _told(value) for name, value in self._choices(ask, result).items()}
             # In the same run: without a name it would make one of its own below this one.
             writer.add_hparams(told, self._results(result), run_name=".")
-        whole = {"key": str(ask.key), "status": result.status}
+        whole = {"key": str(ask.key), "status": result.status, "error": result.error}
         write_whole(folder / WHOLE, json.dumps(whole).encode())
 
     def conclude(self, outcome: str) -> None:

@@ -135,6 +135,44 @@ def test_mlflow_shows_the_front_and_how_it_grew_when_more_trials_follow(folder: 
     assert len(grown) <= len(whole.volume) + 1
 
 
+def test_mlflow_shows_a_trial_that_ran_again_without_its_failure(folder: Path) -> None:
+    """It would seem to have run from its first beginning, with a curve of both times."""
+    broken = replace(found(2), status=FAILED, miou=None, error="boom", rungs=found(2).rungs[:1])
+    with StudyStore(folder) as store:
+        store.ask(asked(2))
+        store.finish(2, broken)
+    sync(folder, print)
+    _, parent, _ = runs(folder)
+    assert parent.data.metrics["trials.failed"] == 1
+    began = BEGAN + 90_000
+    with StudyStore(folder) as store:
+        store.retry_failed()
+        store.finish(2, replace(found(2), began=began))
+    sync(folder, print)
+    client, parent, (*_, last) = runs(folder)
+    counts = {n: v for n, v in parent.data.metrics.items() if n.startswith("trials.")}
+    assert counts == {"trials.completed": 3, "trials.failed": 0}
+    times = last.info.start_time, last.info.end_time
+    assert times == (began * 1000, began * 1000 + 120_000)
+    assert last.data.tags["error"] == ""
+    history = client.get_metric_history(last.info.run_id, "miou")
+    assert [metric.step for metric in history] == [5, 10]
+
+
+def test_a_trial_that_failed_again_is_shown_with_its_last_reason(folder: Path) -> None:
+    for number, reason in enumerate(("boom", "boom", "another")):
+        with StudyStore(folder) as store:
+            if number:
+                store.retry_failed()
+            else:
+                store.ask(asked(2))
+            store.finish(2, replace(found(2), status=FAILED, miou=None, error=reason))
+        sent = sync(folder, print)
+    assert sent == {"mlflow": (1, 0), "optuna": (1, 0)}
+    assert runs(folder)[2][-1].data.tags["error"] == "another"
+    assert sync(folder, print) == {"mlflow": (0, 0), "optuna": (0, 0)}
+
+
 def test_mlflow_has_the_files_of_the_report(folder: Path) -> None:
     sync(folder, print)
     client, parent, _ = runs(folder)
