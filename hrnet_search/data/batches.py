@@ -89,6 +89,25 @@ class ImageStore:
             return self._pair(index)
 
 
+class Some:
+    """At most so many images of a store, spread evenly over all: the same for every network."""
+
+    def __init__(self, store: ImageStore, most: int) -> None:
+        self._store, self._kept = store, min(most, len(store))
+
+    def __len__(self) -> int:
+        return self._kept
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self._store[self._of(index)]
+
+    def name(self, index: int) -> str:
+        return self._store.name(self._of(index))
+
+    def _of(self, index: int) -> int:
+        return index * len(self._store) // self._kept
+
+
 class Batches:
     """Training batches, each a pure function of (data, schedule, seed, step)."""
 
@@ -130,7 +149,7 @@ class Batches:
 
 
 def validation_batches(
-    images: Dataset | ImageStore,
+    images: Dataset | ImageStore | Some,
     spec: DataSpec,
     batch: int,
     device: torch.device | str,
@@ -163,8 +182,8 @@ def _together(
     )
 
 
-def _pair(images: Dataset | ImageStore, index: int) -> tuple[Tensor, Tensor]:
-    if isinstance(images, ImageStore):
+def _pair(images: Dataset | ImageStore | Some, index: int) -> tuple[Tensor, Tensor]:
+    if isinstance(images, ImageStore | Some):
         return images[index]
     image, mask = images[index]
     return _planes(image), torch.from_numpy(mask)

@@ -16,7 +16,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.errors import counted
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS
-from hrnet_search.evaluate.training.train import RECALIBRATION_IMAGES
+from hrnet_search.evaluate.training.train import RECALIBRATION_IMAGES, SLICES_IMAGES
 from hrnet_search.records.search_options import GATE, THAW
 from hrnet_search.records.trial import COMPLETED, INFEASIBLE, PAUSED, TrialResult
 from hrnet_search.search.confirm.phase import SEARCHED_FROM
@@ -165,11 +165,12 @@ def forecast(
 
 
 def _judging(plan: Plan, step: float) -> float:
-    """Return the seconds of a judgement by slices, by those of a step: statistics, and all images.
+    """Return the seconds of a judgement by slices, by those of a step: statistics, and some images.
 
     It takes a share of what a trial takes besides its steps, as a step does here.
     """
-    return step * in_steps(RECALIBRATION_IMAGES + plan.data.val.length, plan.schedule)
+    judged = min(SLICES_IMAGES, plan.data.val.length)
+    return step * in_steps(RECALIBRATION_IMAGES + judged, plan.schedule)
 
 
 def _of_trials(

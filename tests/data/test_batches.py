@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from hrnet_search.data.augment import trade_places
-from hrnet_search.data.batches import Batches, ImageStore, fits, validation_batches
+from hrnet_search.data.batches import Batches, ImageStore, Some, fits, validation_batches
 from hrnet_search.data.dataset import Array, open_dataset
 from hrnet_search.errors import DataError
 from hrnet_search.records.data_spec import IGNORED, DataSpec
@@ -235,3 +236,17 @@ def test_some_of_the_validation_images_are_those_among_all() -> None:
         for k, i in enumerate(indices)
     ]
     assert found == [(i, i) for i in range(2, 6)]
+
+
+@pytest.mark.parametrize(("most", "kept"), [(3, (0, 2, 4)), (7, range(7)), (9, range(7))])
+def test_some_images_are_spread_over_all(most: int, kept: Sequence[int]) -> None:
+    store = ImageStore(Numbered([(8, 8)] * 7), "cpu")
+    some = Some(store, most)
+    assert len(some) == len(kept)
+    assert [some.name(i) for i in range(len(some))] == [store.name(i) for i in kept]
+    found = [
+        (i, int(labels[k, 0, 0]))
+        for _, labels, indices in validation_batches(some, replace(SPEC, size=None), 2, "cpu")
+        for k, i in enumerate(indices)
+    ]
+    assert found == list(enumerate(kept))

@@ -10,7 +10,7 @@ import pytest
 from search.tabulated import SPACE, drive, plan, with_latency
 
 from hrnet_search.arch.cost import Cost, cost
-from hrnet_search.evaluate.training.train import Report
+from hrnet_search.evaluate.training.train import SLICES_IMAGES, Report
 from hrnet_search.inventory import Inventory, SplitInventory
 from hrnet_search.records.search_options import GATE, KEEP_FRONT, SHORT_FIRST, STOP_EARLY, THAW
 from hrnet_search.records.trial import RungResult, TrialProgress, TrialTask
@@ -252,6 +252,11 @@ def test_networks_that_slices_judge_take_what_goes_forward_of_them() -> None:
     assert together.alone == pytest.approx(120), "which one worker trains, before all others"
     wall = spelt(120 + (together.seconds[1] - 120) / 8)
     assert together.lines()[0].split(", ")[-1].startswith(f"about {wall} with 8 workers")
+    by_many, by_some = (
+        replace(by_slices, data=replace(data, val=SplitInventory(count, count)))
+        for count in (10_000, SLICES_IMAGES)
+    )
+    assert forecast(by_many, known, "", 1) == forecast(by_some, known, "", 1)
     half = forecast(by_slices, known, "", 1, Done(judged=there_are // 2))
     assert half.judged == there_are - there_are // 2
     assert f" after {there_are} networks by slices: about " in judged.lines()[0]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.data.augment import normalised
-from hrnet_search.data.batches import Batches, ImageStore, validation_batches
+from hrnet_search.data.batches import Batches, ImageStore, Some, validation_batches
 from hrnet_search.data.dataset import open_dataset
 from hrnet_search.errors import Fault, InputError, StudyDamagedError, one_line
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory, out_of_memory
@@ -25,7 +25,14 @@ from hrnet_search.evaluate.training.loss import balanced_weights
 from hrnet_search.evaluate.training.ranks import ALONE, Ranks
 from hrnet_search.evaluate.training.shared import SharedTrainer, Strata
 from hrnet_search.evaluate.training.steps import Steps, TrainingData
-from hrnet_search.evaluate.training.train import Book, Report, Trainer, Training, train
+from hrnet_search.evaluate.training.train import (
+    SLICES_IMAGES,
+    Book,
+    Report,
+    Trainer,
+    Training,
+    train,
+)
 from hrnet_search.net.hrnet import HighResolutionNet, build
 from hrnet_search.net.inherit import Inheritance, inherit_from
 from hrnet_search.net.shared import SharedNetwork, start_from
@@ -154,7 +161,8 @@ class Attempts:
         schedule = task.schedule
         spec = schedule.data
         ranks = self._ranks
-        training, validation = ranks.first_alone(lambda: self._splits(task, device))
+        training, whole = ranks.first_alone(lambda: self._splits(task, device))
+        validation = whole if schedule.steps else Some(whole, SLICES_IMAGES)
         weights = self._class_weights(schedule, training) if ranks.rank == 0 else None
         weights = ranks.of_first(weights)
         batches = Batches(training, schedule, task.key.seed, device)

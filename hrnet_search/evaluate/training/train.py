@@ -30,6 +30,10 @@ from hrnet_search.records.trial import RungResult, TrialProgress
 RECALIBRATION_IMAGES = 64
 """Training images whose statistics batch norm uses when it is judged, in batches as trained."""
 
+SLICES_IMAGES = 128
+"""Validation images by which slices of shared weights are judged, spread over all: by soft IoU they
+put networks in the order of four times as many (docs/LOG.md), and what is judged is thousands."""
+
 Report = Callable[[TrialProgress], bool]
 """Told every step and every rung; False stops the trial."""
 

@@ -17,6 +17,7 @@ from evaluate.training.test_trial import SCHEDULE, always
 from made_up import TINY
 
 from hrnet_search.errors import WeightsError
+from hrnet_search.evaluate.training import attempts
 from hrnet_search.evaluate.training.attempts import Attempts, start_network
 from hrnet_search.evaluate.training.shared import judged_by_slices
 from hrnet_search.evaluate.training.trial import Worker
@@ -108,6 +109,22 @@ def test_shared_weights_killed_and_gone_on_with_are_the_same(
     result = Worker().run(task, always)
     assert result.rungs == trained[1].rungs
     assert equal_states(read_shared(path_of(task)), read_shared(path_of(trained[0])))
+
+
+def test_slices_are_judged_by_some_of_the_validation_images(
+    trained: tuple[TrialTask, TrialResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are thousands of networks; those that are trained are judged by all images."""
+    monkeypatch.setattr(attempts, "SLICES_IMAGES", 2)
+    there_are = SCHEDULE.data.val_images
+    assert there_are > 2
+    judged = replace(SCHEDULE, init="shared", init_path=str(path_of(trained[0])), steps=0)
+    device = torch.device("cpu")
+    for schedule, images in ((judged, 2), (SCHEDULE, there_are)):
+        task = replace(trained[0], schedule=schedule)
+        data = Attempts().data(task, device)
+        seen = [i for _, _, indices in data.validation() for i in indices]
+        assert (data.images, seen) == (images, list(range(images)))
 
 
 def test_a_trial_of_no_steps_is_judged_by_its_slices_and_keeps_nothing(
