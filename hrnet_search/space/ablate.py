@@ -319,6 +319,12 @@ def _schedule_levels(
         checked = Reader(reader.file)
         checked.distinct(node, path, values)
         own = checked.faults
+    if key in schedule and not own:
+        alone = getattr(read_schedule(Reader(reader.file), schedule, data, crop, base)[0], key)
+        if alone not in values:
+            wrong = f"{shown(alone)} is never trained by: {inner.path} sets it"
+            allowed = f"no {key} beside the factor, or one of its levels"
+            reader.fault(schedule.key_node(key), path, wrong, allowed)
     # What is wrong with the factor is wrong with each level: it is said once.
     reader.faults += dict.fromkeys(replace(fault, path=inner.path) for fault in own)
     return () if own else tuple(values)

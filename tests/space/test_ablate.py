@@ -315,6 +315,18 @@ def test_what_is_wrong_with_a_factor_is_said_once_for_all_its_levels(tmp_path: P
     assert "ablate.factors.keep: is not used with loss: cross_entropy" in line
 
 
+def test_a_value_that_a_factor_never_sets_is_refused(tmp_path: Path) -> None:
+    """The schedule would say one thing, and every arm be trained by another."""
+    factor = "    decay: {path: schedule.weight_decay, levels: [0.001, 0.0]}\n"
+    text = GOOD.replace("  design:", factor + "  design:")
+    (line,) = faults_of(tmp_path, text.replace("schedule: {", "schedule: {weight_decay: 0.1, "))
+    assert "schedule.weight_decay: 0.1 is never trained by: ablate.factors.decay sets it" in line
+    (tmp_path / "space.yaml").write_text(
+        text.replace("schedule: {", "schedule: {weight_decay: 0.001, ")
+    )
+    assert load_space_file(tmp_path / "space.yaml").ablation
+
+
 def test_a_factor_that_no_training_reads_is_refused(tmp_path: Path) -> None:
     factor = "    aux: {path: schedule.aux_weight, levels: [0.4, 0.1]}\n"
     (line,) = faults_of(tmp_path, GOOD.replace("  design:", factor + "  design:"))
