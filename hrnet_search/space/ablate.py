@@ -319,7 +319,7 @@ def _schedule_levels(
         checked = Reader(reader.file)
         checked.distinct(node, path, values)
         own = checked.faults
-    if key in schedule and not own:
+    if key in schedule and key != "init" and not own:  # init is refused for itself
         alone = getattr(read_schedule(Reader(reader.file), schedule, data, crop, base)[0], key)
         if alone not in values:
             wrong = f"{shown(alone)} is never trained by: {inner.path} sets it"
