@@ -82,8 +82,7 @@ def study_folder(file: SpaceFile, folder: str | Path | None) -> Path:
     if folder is None:
         return absolute(RESULTS / file.name)
     place = absolute(folder)
-    if not str(folder) or (why := why_not_written(str(place))):
-        wrong = why if str(folder) else "'' names nothing"
+    if wrong := why_not_written(str(place)) if str(folder) else "'' names nothing":
         raise InputError(Fault("", folder, wrong, "the name of a folder", str(folder)))
     return place
 

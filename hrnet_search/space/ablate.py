@@ -32,7 +32,7 @@ from hrnet_search.space.agreement import NO_AUXILIARY
 from hrnet_search.space.choice import Choice
 from hrnet_search.space.objectives import known_objectives
 from hrnet_search.space.reader import Reader, Section
-from hrnet_search.space.sections import read_schedule
+from hrnet_search.space.sections import OHEM_KEYS, read_schedule
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.vary import SAID, read_choices
 
@@ -166,18 +166,18 @@ def _check_read(
 
     Its arm would be the reference again, trained as often as there are seeds.
     """
-    place_of = {"one-factor": 0, "leave-one-out": -1}.get(spec.design)
-    losses = [f for f in spec.factors if f.schedule_key == "loss" and place_of is not None]
+    # Of one reference: the others train every level with every other.
+    level = {"one-factor": 0, "leave-one-out": -1}.get(spec.design)
+    loss = next((f for f in spec.factors if f.schedule_key == "loss"), None)
+    said = loss.levels[level] if loss and level is not None else "ohem"
     for factor in spec.factors:
         node, where = nodes[factor.name].node_of("path"), nodes[factor.name].path
         if factor.schedule_key == "aux_weight" and not space.has_ocr:
             allowed = "a base with an OCR head, or a factor HEAD with ocr"
             reader.fault(node, where, NO_AUXILIARY, allowed)
-        elif factor.schedule_key in ("ohem_threshold", "ohem_keep"):
-            for loss in losses:
-                if (of_reference := loss.levels[place_of or 0]) != "ohem":
-                    wrong = f"is not used with loss: {of_reference}, which the reference has"
-                    reader.fault(node, where, wrong, f"{loss.name}=ohem in the reference")
+        elif loss and factor.schedule_key in OHEM_KEYS and said != "ohem":
+            wrong = f"is not used with loss: {said}, which the reference has"
+            reader.fault(node, where, wrong, f"{loss.name}=ohem in the reference")
 
 
 def _check_rate(

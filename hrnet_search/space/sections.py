@@ -210,6 +210,9 @@ def bounds_of(key: str) -> Bounds:
     return kind
 
 
+OHEM_KEYS = ("ohem_threshold", "ohem_keep")
+"""Keys of the schedule that are read with `loss: ohem` alone."""
+
 PLAIN = (
     "momentum", "weight_decay", "power", "scale", "flip", "photometric", "ema", "precision",
     "memory_format", "compile", "aux_weight",
@@ -328,14 +331,11 @@ def read_hang_s(section: Section) -> float:
 def _loss(reader: Reader, section: Section, classes: int) -> dict[str, Any]:
     """Return the fields of the loss; a key that it never reads is a fault."""
     loss = section.take("loss", SCHEDULE["loss"], DEFAULTS.loss)
-    for key in ("ohem_threshold", "ohem_keep"):
+    for key in OHEM_KEYS:
         if key in section and loss != "ohem":
             wrong = f"is not used with loss: {loss}"
             reader.fault(section.key_node(key), section.where(key), wrong, "loss: ohem")
-    found = {
-        key: section.take(key, SCHEDULE[key], getattr(DEFAULTS, key))
-        for key in ("ohem_threshold", "ohem_keep")
-    }
+    found = {key: section.take(key, SCHEDULE[key], getattr(DEFAULTS, key)) for key in OHEM_KEYS}
     weights = section.take("class_weights", ClassWeights(classes), DEFAULTS.class_weights)
     return {"loss": loss, "class_weights": weights, **found}
 

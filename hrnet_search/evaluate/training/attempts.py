@@ -178,11 +178,9 @@ class Attempts:
 
     def calibration(self, task: TrialTask, count: int) -> Iterator[Tensor]:
         """Yield at most `count` training images [1, 3, H, W], spread over all, not augmented."""
-        store = self._store(task, "train", torch.device("cpu"))
-        kept = min(count, len(store))
-        for number in range(kept):
-            image = store[number * len(store) // kept][0]
-            yield normalised(image[None], task.schedule.data)
+        some = Some(self._store(task, "train", torch.device("cpu")), count)
+        for number in range(len(some)):
+            yield normalised(some[number][0][None], task.schedule.data)
 
     def _class_weights(self, schedule: Schedule, training: ImageStore) -> Tensor | None:
         match schedule.class_weights:

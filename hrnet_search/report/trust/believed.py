@@ -136,7 +136,7 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     Trainings in full count for nothing here: each has a schedule of its own, and the pick would
     change with every one that ends.
     """
-    if long_inherits(notes) or len(long_ids(notes)) > 1 or slices_ids(trials):
+    if long_inherits(notes) or _of_many_kinds(trials, notes):
         return None
     seen = _seen(trials, notes)
     long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
@@ -156,12 +156,17 @@ def order_of(study: Study, found: Believed | None) -> dict[str, int]:
     notes = study.notes
     trials = as_they_count(study.trials(), notes)
     inherits = notes.schedule is not None and notes.schedule.schedule.init != NO_INIT
-    if inherits or len(long_ids(notes)) > 1 or slices_ids(trials):
+    if inherits or _of_many_kinds(trials, notes):
         return {}
     seen = _seen(trials, notes)
     if not seen.networks:
         return {}
     return _places(seen.networks, expected(columns_of(seen.short, seen.costs)))
+
+
+def _of_many_kinds(trials: Sequence[Trial], notes: Notes) -> bool:
+    """Whether networks count by several schedules, or were judged by slices beside trainings."""
+    return len(long_ids(notes)) > 1 or bool(slices_ids(trials))
 
 
 def _places(networks: Sequence[str], scores: Floats) -> dict[str, int]:

@@ -105,9 +105,9 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     judged = seeds_of(trials, slices_ids(trials), notes.signal)
     short, long, costs = _both_schedules(trials, notes, full)
     ranking = rank_agreement(short, long, costs)
-    with_size = None
+    together = None
     if ranking and not judged:
-        with_size = bca(tau_b, (expected(columns_of(short, costs)), long))
+        together = bca(tau_b, (expected(columns_of(short, costs)), long))
     believed = believed_of_study(study)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
@@ -132,7 +132,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         judged=len(judged),
         unlearned=unlearned_warning(trials, set(front["architecture"])),
         believed=believed,
-        together=with_size,
+        together=together,
     )
 
 
