@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hrnet_search.commands.arguments import add_study
 from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
 from hrnet_search.commands.space_file import load
 from hrnet_search.errors import counted
 from hrnet_search.paths import expanded
+
+if TYPE_CHECKING:
+    from hrnet_search.search.mirrors.outbox import Synced
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -25,15 +29,15 @@ def command(options: argparse.Namespace) -> int:
     found = sync(options.study, options.space, warn)
     if not found:
         say("tracking is off: there is nothing to sync")
-    for name, (sent, waiting) in found.items():
-        say(f"{name}: {counted(sent, 'trial')} sent, {waiting} waiting")
-    return TRIALS_FAILED if any(waiting for _, waiting in found.values()) else DONE
+    for name, mirror in found.items():
+        say(f"{name}: {counted(mirror.sent, 'trial')} sent, {mirror.waiting} waiting")
+    return DONE if all(mirror.shown for mirror in found.values()) else TRIALS_FAILED
 
 
 def sync(
     study: str | Path, space: str | Path | None, warn: Callable[[str], None]
-) -> dict[str, tuple[int, int]]:
-    """Send what waits; return by mirror how many trials were sent, and how many still wait.
+) -> dict[str, Synced]:
+    """Send what waits; return by mirror what was sent, and what still waits.
 
     Raise StudyError for what is not a study, or a space file that is not its own.
     """

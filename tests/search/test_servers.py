@@ -99,13 +99,13 @@ def test_servers_killed_in_mid_run_change_nothing(
     assert len(said) == 2
     postgres.start()
     mlflow.start()
-    sent, waiting = sync(tmp_path / "killed", said.append)["mlflow"]
+    sent, waiting, _ = sync(tmp_path / "killed", said.append)["mlflow"]
     assert sent > 0
     assert waiting == 0
     counts = runs(mlflow.url, "killed")
     assert len(counts) == 25
     assert set(counts.values()) == {1}, "one run a trial, one parent"
-    assert sync(tmp_path / "killed", said.append) == {"mlflow": (0, 0)}
+    assert sync(tmp_path / "killed", said.append) == {"mlflow": (0, 0, True)}
 
 
 def test_a_database_that_comes_back_gets_every_trial_once(

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hrnet_search.errors import Fault, InputError, ReaderLeftError, StudyError, shown
 from hrnet_search.paths import absolute
@@ -135,6 +135,14 @@ class Nowhere:
         """Do nothing."""
 
 
+class Synced(NamedTuple):
+    """What `sync` did for a mirror: trials sent, trials that wait, whether the study is shown."""
+
+    sent: int
+    waiting: int
+    shown: bool
+
+
 class Line:
     """What waits for one mirror, in order; after a failure nothing is sent for a while."""
 
@@ -177,10 +185,13 @@ class Line:
         except Exception as error:  # whatever a server, its database or the network come up with
             self._failed(error)
 
-    def conclude(self, outcome: str, attach: bool = False) -> None:
-        """Show how the study stands, `attach` with its report; `sync` shows what cannot be now."""
+    def conclude(self, outcome: str, attach: bool = False) -> bool:
+        """Show how the study stands, `attach` with its report; return whether it is shown.
+
+        `sync` shows what cannot be now.
+        """
         if self.waiting:
-            return  # it does not answer
+            return False  # it does not answer
         try:
             if self._known is None:
                 self._known = self._mirror.known()
@@ -189,6 +200,8 @@ class Line:
                 self._mirror.attach()
         except Exception as error:
             self._failed(error)
+            return False
+        return True
 
     def close(self) -> None:
         """Let go of the mirror, whatever it says."""
@@ -308,8 +321,8 @@ def show_report(folder: Path, warn: Callable[[str], None], file: SpaceFile | Non
 
 def sync(
     folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None
-) -> dict[str, tuple[int, int]]:
-    """Bring the mirrors of a study up to date; return how many trials were sent and wait.
+) -> dict[str, Synced]:
+    """Bring the mirrors of a study up to date; return what was done for each.
 
     `file` says where they are, and their passwords, instead of the study. Raise StudyError if
     it is another study's.
@@ -322,7 +335,7 @@ def sync(
     for name, line in lines_of(study, warn, file).items():
         line.waiting.extend(mirrored(study.ended(0)))
         line.push(float("inf"), again=True)
-        line.conclude(study.outcome, attach=True)
+        shown_there = line.conclude(study.outcome, attach=True)
         line.close()
-        found[name] = (line.sent, len(line.waiting))
+        found[name] = Synced(line.sent, len(line.waiting), shown_there)
     return found

@@ -13,6 +13,7 @@ from made_up import NOTES, ask, result
 from search.mirrors.tensorboard_reader import INSTALLED, hparams_of
 
 from hrnet_search.arch.hrnet_yaml import parse_config
+from hrnet_search.cli import main
 from hrnet_search.errors import StorageLostError
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
@@ -116,8 +117,8 @@ def test_every_mirror_shows_each_trial_once(name: str, tmp_path: Path) -> None:
     assert first.known() == {}
     first.send(asked(0), RESULTS[0])
     first.close()
-    assert sync(folder, warnings.append) == {name: (3, 0)}
-    assert sync(folder, warnings.append) == {name: (0, 0)}
+    assert sync(folder, warnings.append) == {name: (3, 0, True)}
+    assert sync(folder, warnings.append) == {name: (0, 0, True)}
     look, states = SEEN[name]
     expected = sorted((str(r.key), s) for r, s in zip(RESULTS, states, strict=True))
     assert look(folder) == expected
@@ -131,12 +132,12 @@ def test_a_trial_that_failed_and_ran_again_is_shown_as_it_ended_last(
 ) -> None:
     failed = replace(RESULTS[0], status=FAILED, error="broken", miou=None, rungs=())
     folder = make_study(tmp_path / "study", {name: "auto"}, [failed])
-    assert sync(folder, print) == {name: (1, 0)}
+    assert sync(folder, print) == {name: (1, 0, True)}
     with StudyStore(folder) as store:
         assert store.retry_failed() == 1
         store.finish(0, RESULTS[0])
-    assert sync(folder, print) == {name: (1, 0)}
-    assert sync(folder, print) == {name: (0, 0)}
+    assert sync(folder, print) == {name: (1, 0, True)}
+    assert sync(folder, print) == {name: (0, 0, True)}
     look, states = SEEN[name]
     assert (str(RESULTS[0].key), states[0]) in look(folder)
 
@@ -149,7 +150,7 @@ def test_a_run_of_mlflow_that_was_cut_off_is_completed(tmp_path: Path) -> None:
         patch.setattr("mlflow.MlflowClient.log_text", _raise)
         with pytest.raises(OSError, match="cut off"):
             first.send(asked(0), RESULTS[0])
-    assert sync(folder, print) == {"mlflow": (1, 0)}
+    assert sync(folder, print) == {"mlflow": (1, 0, True)}
     assert seen_in_mlflow(folder) == [(str(RESULTS[0].key), "FINISHED")]
 
 
@@ -353,6 +354,22 @@ def test_a_mirror_that_is_down_for_good_says_what_waits(tmp_path: Path) -> None:
     command = f"hrnet-search sync {folder}"
     assert warnings[1:] == [f"3 trials wait for mlflow: {command} sends them"]
     assert len(open_study(folder).ended()) == 3
+
+
+def test_sync_ends_with_1_where_the_study_itself_cannot_be_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All its trials were sent, and its own run still says that it runs."""
+
+    class Half(Flaky):
+        def conclude(self, outcome: str) -> None:
+            raise ConnectionError("no route")
+
+    folder = make_study(tmp_path / "study", {"mlflow": "x"}, RESULTS)
+    for mirror, code in ((Half(), 1), (Flaky(), 0)):
+        monkeypatch.setitem(MIRRORS, "mlflow", lambda uri, study, mirror=mirror: mirror)
+        assert main(["sync", str(folder)]) == code
+        assert "4 trials sent, 0 waiting" in capsys.readouterr().out
 
 
 def test_whoever_is_interrupted_does_not_wait_for_a_mirror(tmp_path: Path) -> None:
