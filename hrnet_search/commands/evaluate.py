@@ -40,7 +40,9 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("--which", choices=WHICH, help=which)
     one = sub.add_mutually_exclusive_group()
     one.add_argument("--trial", type=whole, metavar="N", help="which trial of a study")
-    one.add_argument("--pick", metavar="BUDGET", help="the best within one, as latency_ms<=20")
+    one.add_argument(
+        "--pick", metavar="BUDGET", help="the best within a budget, as 'latency_ms<=20'"
+    )
     space = "space file whose data section says on what a config is judged"
     add("--data", type=named, metavar="SPACE", help=space)
     add("--data-root", type=named, metavar="DIR", help="where the images and masks are")

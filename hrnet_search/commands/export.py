@@ -38,13 +38,17 @@ def add(sub: argparse.ArgumentParser) -> None:
     )
     one = sub.add_mutually_exclusive_group()
     one.add_argument("--trial", type=whole, metavar="N", help="the network of this trial alone")
-    budget = "the best network within a budget alone, as latency_ms<=20 or macs<=2.5G"
+    budget = "the best network within a budget alone, as 'latency_ms<=20' or 'macs<=2.5G'"
     one.add_argument("--pick", metavar="BUDGET", help=budget)
     formats = "hrnet, mmseg, onnx, safetensors; with commas between (hrnet)"
     offer(sub.add_argument("--format", default="hrnet", help=formats), _formats)
     sub.add_argument("--latency", action="store_true", help="measure ONNX files in onnxruntime")
     sub.add_argument("--weights", action="store_true", help="trained weights beside the configs")
-    sub.add_argument("--as-is", action="store_true", help="also what the target would change")
+    sub.add_argument(
+        "--as-is",
+        action="store_true",
+        help="also what the target would change, with the reasons in it",
+    )
     size = {"nargs": 2, "type": positive, "metavar": ("H", "W")}
     sub.add_argument("--size", help="fix the image size of ONNX files (open)", **size)  # type: ignore[arg-type]
     sub.add_argument("--batch", type=positive, metavar="N", help="fix their batch (open)")

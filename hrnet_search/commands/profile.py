@@ -54,7 +54,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("--seconds", type=number, default=5.0, help="cap on one measurement (5)")
     throughput = "images a second at this batch too"
     add("--throughput", type=positive, default=0, metavar="N", help=throughput)
-    add("--again", action="store_true", help="measure what was measured before")
+    add("--again", action="store_true", help="measure anew, whatever is kept")
     add("--json", action="store_true", help="for programs to read")
 
 

@@ -22,7 +22,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     )
     budget = "say what each study would take within a budget, as 'latency_ms<=20, params<=3M'"
     sub.add_argument("--pick", metavar="BUDGET", help=budget)
-    sub.add_argument("--compare", action="store_true", help="lay the fronts of two studies over")
+    sub.add_argument("--compare", action="store_true", help="compare the fronts of two studies")
     sub.add_argument(
         "--style", type=expanded, metavar="FILE", help="a matplotlib style file for the figures"
     )

@@ -74,10 +74,16 @@ def add(sub: argparse.ArgumentParser) -> None:
     add = sub.add_argument
     what = "HRNet-library yaml, or the folder of a study"
     add("source", type=named, metavar="CONFIG|STUDY", help=what)
-    add("-o", "--output", type=output, metavar="DIR", help="the training's folder (results/NAME)")
+    add(
+        "-o",
+        "--output",
+        type=output,
+        metavar="DIR",
+        help="the training's folder (results/NAME, of a study results/STUDY-trialN)",
+    )
     one = sub.add_mutually_exclusive_group()
     one.add_argument("--trial", type=whole, metavar="N", help="which trial of a study")
-    budget = "the best network of a study within a budget, as latency_ms<=20 or macs<=2.5G"
+    budget = "the best network of a study within a budget, as 'latency_ms<=20' or 'macs<=2.5G'"
     one.add_argument("--pick", metavar="BUDGET", help=f"{budget} (the best of all)")
     space = "space file whose data section says what a config is trained on"
     add("--data", type=named, metavar="SPACE", help=space)

@@ -14,10 +14,14 @@ from hrnet_search.report.duels import fought, part_in
 from hrnet_search.report.standing import statuses_of
 from hrnet_search.report.trust.believed import believed_of_study, order_of
 from hrnet_search.report.trust.trials import slices_ids
+from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.study import Study
 from hrnet_search.version_rule import spelt
 
 TRIALS, FRONT = "trials.csv", "front.csv"
+
+NOISY = "noisy"
+"""Which column says of a latency that its interval did not close."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 """What makes a spreadsheet run a cell, or hides such a start from the eye."""
@@ -37,6 +41,9 @@ def trials_csv(study: Study) -> bytes:
     """Return the content of trials.csv."""
     table, trials = study.results(), study.trials()
     table["status"] = table["number"].map(statuses_of(study, table))
+    _put_after(table, "seed", "purpose", {ask.number: ask.purpose for ask, _ in trials})
+    timed = {a.number: r.latency.noisy for a, r in trials if r is not None and r.latency}
+    _put_after(table, "latency_ms", NOISY, timed)
     ran = ((ask.number, result.versions) for ask, result in trials if result is not None)
     if parts := part_in(study.notes, trials):
         table["duel"] = table["number"].map(parts)
@@ -50,7 +57,10 @@ def trials_csv(study: Study) -> bytes:
 
 def front_csv(study: Study) -> bytes:
     """Return the content of front.csv."""
-    return csv_bytes(_with_beliefs(study.front(), study))
+    front, latencies = study.front(), latencies_of(study.trials(), study.notes)
+    timed = {number: latency.noisy for number, latency in latencies.items()}
+    _put_after(front, "latency_ms", NOISY, timed)
+    return csv_bytes(_with_beliefs(front, study))
 
 
 def write_duels(study: Study, folder: Path) -> Path | None:
@@ -102,6 +112,12 @@ def _with_beliefs(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     of_each = [beliefs.get(name, (None, None)) for name in table["architecture"]]
     mean, half = zip(*of_each, strict=True) if of_each else ((), ())
     return table.assign(believed=mean, believed_half=half)
+
+
+def _put_after(table: pd.DataFrame, column: str, name: str, values: dict[int, Any]) -> None:
+    """Put a column behind another, by the numbers of its trials; empty where there is none."""
+    found = [values.get(number) for number in table["number"]]
+    table.insert(table.columns.get_loc(column) + 1, name, pd.Series(found, table.index, object))
 
 
 def _finite(value: float) -> float | None:

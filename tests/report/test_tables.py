@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,15 @@ import pandas as pd
 import pytest
 from made_up import network, result
 
+from hrnet_search.ablation.brain import PURPOSE
+from hrnet_search.duel_rule import BETTER, NOT_SHOWN, OPEN, WORSE
 from hrnet_search.errors import StorageLostError
 from hrnet_search.files import write_file
-from hrnet_search.records.trial import FAILED
-from hrnet_search.report.tables import csv_bytes, write_front, write_trials
+from hrnet_search.records.trial import FAILED, STATES
+from hrnet_search.report.standing import INTERRUPTED
+from hrnet_search.report.tables import csv_bytes, write_duels, write_front, write_trials
 from hrnet_search.store.study import COLUMNS, Study
+from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SHORT, SLICES
 
 
 def cells(path: Path) -> list[dict[str, str]]:
@@ -51,7 +58,10 @@ def test_trials_lists_every_trial_and_front_the_best(make_study: Callable[..., S
         (network(12), None),
     )
     trials = cells(write_trials(study, study.folder / "report"))
-    assert list(trials[0]) == [*COLUMNS, "order", "versions"]
+    fixed = list(COLUMNS)
+    fixed.insert(fixed.index("seed") + 1, "purpose")
+    fixed.insert(fixed.index("latency_ms") + 1, "noisy")
+    assert list(trials[0]) == [*fixed, "order", "versions"]
     assert [row["order"] for row in trials] == ["2", "3", "1", "", ""]
     assert [row["status"] for row in trials] == ["completed"] * 3 + ["failed", "interrupted"]
     assert trials[3]["error"] == f"'{hostile}"
@@ -66,3 +76,31 @@ def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Pat
     with pytest.raises(StorageLostError, match=r"trials\.csv: cannot be written"):
         write_file(tmp_path / "trials.csv", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]
+
+
+def test_tables_say_which_latencies_are_noisy_and_what_a_trial_was_for(
+    make_study: Callable[..., Study],
+) -> None:
+    steady, loud = result(0, miou=0.5), result(1, miou=0.6)
+    assert loud.latency is not None
+    loud = replace(loud, latency=replace(loud.latency, noisy=True))
+    study = make_study((network(8), steady), (network(9), loud), (network(10), None))
+    trials = cells(write_trials(study, study.folder / "report"))
+    assert [row["noisy"] for row in trials] == ["False", "True", ""]
+    assert [row["purpose"] for row in trials] == ["search"] * 3
+    front = {row["number"]: row["noisy"] for row in cells(write_front(study, study.folder))}
+    assert front == {"0": "False", "1": "True"}
+
+
+def test_the_document_has_every_column_and_every_word_of_status_and_purpose() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    section = text.split("## The tables")[1].split("\n## ")[0]
+    duels = inspect.getsource(write_duels)
+    words = {
+        *COLUMNS, *re.findall(r'^ +"(\w+)": ', duels, re.M), *STATES, INTERRUPTED,
+        SEARCH, CONFIRM, BASE, SHORT, SLICES, BETTER, WORSE, NOT_SHOWN, OPEN,
+        PURPOSE, "noisy", "purpose", "duel", "seeds", "order", "believed", "believed_half",
+        "judged", "versions",
+    }  # fmt: skip
+    assert "pick_now_trial" in words
+    assert [word for word in words if f"`{word}`" not in section] == []
