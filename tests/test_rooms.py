@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 
 # In order: a room imports only rooms before it.
 ROOMS = (
-    "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "content_hash",
+    "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "told", "content_hash",
     "arch", "class_iou", "records", "goals", "files", "pareto", "parts", "inventory",
     "latency_rule", "version_rule", "duel_rule", "learned_rule",
     "presets", "space", "store", "library", "net",

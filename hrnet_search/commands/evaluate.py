@@ -16,6 +16,7 @@ from hrnet_search.commands.train import Asked, start_of
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.paths import absolute, expanded
+from hrnet_search.told import Told, nobody
 
 if TYPE_CHECKING:
     from hrnet_search.evaluate.inference import Protocol
@@ -52,6 +53,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("--no-boundary", action="store_true", help="leave the boundary F-score out")
     add("-o", "--output", type=output, metavar="DIR", help="write tables and decisions there")
     add("--json", action="store_true", help="for programs to read")
+    add("--plain", action="store_true", help="plain lines on a terminal too")
 
 
 def _add_protocol(sub: argparse.ArgumentParser) -> None:
@@ -85,7 +87,12 @@ def command(options: argparse.Namespace) -> int:
     boundary = not options.no_boundary
     if options.output:
         _require_own(absolute(options.output))
-    found = _judged(asked, options.weights, options.which, how, options.batch, boundary)
+    from hrnet_search.commands.terminal import Quiet, Terminal
+    from hrnet_search.commands.working import working
+
+    terminal = Quiet() if options.json else Terminal(options.plain)
+    with working(terminal) as told:
+        found = _judged(asked, options.weights, options.which, how, options.batch, boundary, told)
     if options.output:
         _write(found, absolute(options.output))
     if options.json:
@@ -142,6 +149,7 @@ def _judged(
     how: dict[str, Any],
     batch: int | None,
     boundary: bool,
+    told: Told = nobody,
 ) -> Judged:
     spin_less()
     from hrnet_search.trainings.judged import judge
@@ -152,7 +160,8 @@ def _judged(
     model, schedule, protocol, notes = _opened(asked, weights, which)
     own = Path(asked.source).is_dir()
     begun = kept_contents(Path(asked.source)) if own else ()
-    return judge(model, schedule, protocol_with(how, protocol), batch, boundary, begun, notes)
+    how_judged = protocol_with(how, protocol)
+    return judge(model, schedule, how_judged, batch, boundary, begun, notes, told)
 
 
 def require_batch(batch: int | None) -> None:

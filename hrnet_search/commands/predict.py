@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrnet_search.commands.arguments import (
     device,
@@ -22,6 +22,7 @@ from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.paths import absolute, expanded, several
+from hrnet_search.told import Told, nobody
 
 if TYPE_CHECKING:
     from hrnet_search.trainings.models import Model
@@ -35,6 +36,23 @@ class Predicted:
     mask: Path
     overlay: Path | None
     probabilities: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of every image: the arguments of `predict`, in their order."""
+
+    source: str | Path
+    images: str | Path | Sequence[str | Path]
+    folder: str | Path
+    which: str | None
+    config: str | Path | None
+    overlay: bool
+    probabilities: bool
+    protocol: dict[str, Any]
+    size: tuple[int, int] | None
+    batch: int
+    device: str
 
 
 def add(sub: argparse.ArgumentParser) -> None:
@@ -61,26 +79,31 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("--size", help=working, **size)  # type: ignore[arg-type]
     add("--batch", type=positive, default=1, metavar="N", help="images of one size at once (1)")
     offer(add("--device", type=device, default="auto", help=DEVICES), lambda: DEVICE_WORDS)
+    add("--plain", action="store_true", help="plain lines on a terminal too")
 
 
 def command(options: argparse.Namespace) -> int:
     """Write the masks of images: class ids with a palette, and overlays."""
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.commands.working import working
+
     sizes = {n: tuple(v) if (v := getattr(options, n)) else None for n in ("window", "size")}
-    found = predict(
+    protocol = {"flip": options.flip, "scales": options.scales, "window": sizes["window"]}
+    asked = Asked(
         options.source,
         options.images,
         options.output,
-        which=options.which,
-        config=options.config,
-        overlay=not options.no_overlay,
-        probabilities=options.probabilities,
-        flip=options.flip,
-        scales=options.scales,
-        window=sizes["window"],
-        size=sizes["size"],
-        batch=options.batch,
-        device=options.device,
+        options.which,
+        options.config,
+        not options.no_overlay,
+        options.probabilities,
+        protocol,
+        sizes["size"],
+        options.batch,
+        options.device,
     )
+    with working(Terminal(options.plain)) as told:
+        found = _predicted(asked, told)
     say(f"{counted(len(found), 'mask')} in {absolute(options.output)}")
     return DONE
 
@@ -111,26 +134,35 @@ def predict(
     one name or would be replaced by what is written, DataError for one that cannot be read,
     WeightsError for weights that decide nothing, StorageLostError.
     """
+    protocol = {"flip": flip, "scales": scales, "window": window}
+    asked = Asked(
+        source, images, folder, which, config, overlay, probabilities, protocol, size, batch, device
+    )
+    return _predicted(asked)
+
+
+def _predicted(asked: Asked, told: Told = nobody) -> list[Predicted]:
     spin_less()
     from hrnet_search.commands.evaluate import chosen, protocol_with, require_batch
     from hrnet_search.space.kinds import Size, beyond
     from hrnet_search.trainings.masks import Wanted, below, found_images, write_masks
 
-    require_batch(batch)
-    protocol = protocol_with({"flip": flip, "scales": scales, "window": window})
-    if faults := list(beyond("--size", size, Size(1))):
+    require_batch(asked.batch)
+    protocol = protocol_with(asked.protocol)
+    if faults := list(beyond("--size", asked.size, Size(1))):
         raise InputError(faults)
-    paths = [Path(expanded(str(path))) for path in several(images)]
+    paths = [Path(expanded(str(path))) for path in several(asked.images)]
     files = found_images(paths)
     if left := below(paths):
         where = "in folders of these folders not taken: name these folders"
         warn(f"note: {counted(left, 'image')} {where}")
-    place = expanded(str(source))
-    model = _model(place, chosen(which, place), device, config)
+    place = expanded(str(asked.source))
+    model = _model(place, chosen(asked.which, place), asked.device, asked.config)
     if model.guessed:
         warn(f"note: {model.guessed} (--config YAML: as that has it)")
-    wanted = Wanted(overlay, probabilities, size or model.data.size, batch)
-    written = write_masks(model, protocol, files, absolute(folder), wanted)
+    size = asked.size or model.data.size
+    wanted = Wanted(asked.overlay, asked.probabilities, size, asked.batch)
+    written = write_masks(model, protocol, files, absolute(asked.folder), wanted, told)
     return [Predicted(*paths) for paths in written]
 
 

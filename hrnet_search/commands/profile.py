@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from hrnet_search.commands.outcome import BAD_INPUT, DIFFERS, DONE, say, say_as_
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, briefly
 from hrnet_search.paths import expanded, several
+from hrnet_search.told import Told, nobody
 
 if TYPE_CHECKING:
     from hrnet_search.commands.profile_table import Profile
@@ -56,6 +58,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     add("--throughput", type=positive, default=0, metavar="N", help=throughput)
     add("--again", action="store_true", help="measure anew, whatever is kept")
     add("--json", action="store_true", help="for programs to read")
+    add("--plain", action="store_true", help="plain lines on a terminal too")
 
 
 def _words(key: str) -> Sequence[str]:
@@ -74,7 +77,8 @@ def command(options: argparse.Namespace) -> int:
     given = vars(options) | {"command": options.program}
     given = {name: given[name] for name in Asked.__slots__}
     asked = Asked(**{**given, "size": (options.size[0], options.size[1])})
-    profiles, lines = profiled(options.config, asked, "--")
+    with _telling(options) as told:
+        profiles, lines = profiled(options.config, asked, "--", told)
     if options.json:
         say_as_it_is(json.dumps(as_json(profiles)))
     elif profiles:
@@ -84,6 +88,16 @@ def command(options: argparse.Namespace) -> int:
     if lines:
         return BAD_INPUT
     return DIFFERS if any(p.differs for p in profiles) else DONE
+
+
+def _telling(options: argparse.Namespace) -> AbstractContextManager[Told]:
+    """Return what shows how far it is, where that takes long: counting is done at once."""
+    if options.json or not (options.latency or options.verify):
+        return nullcontext(nobody)
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.commands.working import working
+
+    return working(Terminal(options.plain))
 
 
 def profile(

@@ -14,6 +14,7 @@ from hrnet_search.commands.arguments import require_positive
 from hrnet_search.commands.profile_table import Profile
 from hrnet_search.errors import Fault, HrnetSearchError, InputError
 from hrnet_search.records.latency import COMMAND, TORCH, LatencySpec
+from hrnet_search.told import Told, nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +40,31 @@ class Asked:
 
 
 def profiled(
-    configs: Sequence[str | Path], asked: Asked, option: str = ""
+    configs: Sequence[str | Path], asked: Asked, option: str = "", told: Told = nobody
 ) -> tuple[list[Profile], list[str]]:
     """Return what is known of configs, and a line for each problem.
 
-    `option` is what stands before the names of arguments in messages. Raise InputError for
-    counts that are not positive.
+    `option` is what stands before the names of arguments in messages; `told` hears how far it is.
+    Raise InputError for counts that are not positive.
     """
     sides = [("size", side) for side in asked.size]
     counts = [*sides, ("batch", asked.batch), ("train-batch", asked.train_batch)]
     require_positive(*((f"{option}{name}", count) for name, count in counts))
     lines: list[str] = []
     spec = _spec(asked, lines, option)
-    profiles = list(_profiles(configs, asked, spec, lines))
+    profiles = list(_profiles(configs, asked, spec, lines, told))
     return profiles, lines
 
 
 def _profiles(
-    configs: Sequence[str | Path], asked: Asked, spec: LatencySpec | None, faults: list[str]
+    configs: Sequence[str | Path],
+    asked: Asked,
+    spec: LatencySpec | None,
+    faults: list[str],
+    told: Told,
 ) -> Iterator[Profile]:
-    for path in configs:
+    for place, path in enumerate(configs):
+        told(place, len(configs), Path(path).stem)
         found: Profile | None = None
         try:
             config = read_config(path)

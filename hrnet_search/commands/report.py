@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def command(options: argparse.Namespace) -> int:
     if options.pick is not None:
         budgets_of(options.pick)  # before anything is written
     trainings = [] if options.compare else [f for f in options.study if is_training(f)]
+    _require_studies(trainings, options)
     studies, code = [open_study(f) for f in options.study if f not in trainings], DONE
     style = Path(options.style) if options.style else None
     for folder in trainings:
@@ -54,6 +56,15 @@ def command(options: argparse.Namespace) -> int:
     if options.compare:
         _compare(*studies)
     return code
+
+
+def _require_studies(trainings: Sequence[str], options: argparse.Namespace) -> None:
+    """Raise InputError for an option of a study's report where there is a training too."""
+    given = {"--pick": options.pick is not None, "--style": bool(options.style)}
+    for name, is_given in given.items():
+        if trainings and is_given:
+            wrong = f"is for studies, and {trainings[0]} is a training"
+            raise InputError(Fault(name, "", wrong, "folders of studies alone"))
 
 
 def _report_training(folder: Path) -> None:

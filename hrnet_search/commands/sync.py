@@ -12,6 +12,7 @@ from hrnet_search.commands.outcome import DONE, TRIALS_FAILED, say, warn
 from hrnet_search.commands.space_file import load
 from hrnet_search.errors import counted
 from hrnet_search.paths import expanded
+from hrnet_search.told import Told, nobody
 
 if TYPE_CHECKING:
     from hrnet_search.search.mirrors.outbox import Synced
@@ -22,11 +23,16 @@ def add(sub: argparse.ArgumentParser) -> None:
     add_study(sub)
     space = "its space file, for the passwords in it, which the study does not keep"
     sub.add_argument("--space", type=expanded, metavar="SPACE", help=space)
+    sub.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
 
 
 def command(options: argparse.Namespace) -> int:
     """Bring the mirrors of a study up to date."""
-    found = sync(options.study, options.space, warn)
+    from hrnet_search.commands.terminal import Terminal
+    from hrnet_search.commands.working import working
+
+    with working(Terminal(options.plain)) as told:
+        found = sync(options.study, options.space, warn, told)
     if not found:
         say("tracking is off: there is nothing to sync")
     for name, mirror in found.items():
@@ -35,7 +41,10 @@ def command(options: argparse.Namespace) -> int:
 
 
 def sync(
-    study: str | Path, space: str | Path | None, warn: Callable[[str], None]
+    study: str | Path,
+    space: str | Path | None,
+    warn: Callable[[str], None],
+    told: Told = nobody,
 ) -> dict[str, Synced]:
     """Send what waits; return by mirror what was sent, and what still waits.
 
@@ -44,4 +53,4 @@ def sync(
     from hrnet_search.search.mirrors.outbox import sync as sync_mirrors
 
     file = None if space is None else load(space, None, warn)
-    return sync_mirrors(Path(expanded(str(study))), warn, file)
+    return sync_mirrors(Path(expanded(str(study))), warn, file, told)

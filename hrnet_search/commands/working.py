@@ -12,12 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from hrnet_search.commands.terminal import Terminal
 from hrnet_search.errors import clean
 from hrnet_search.progress import duration
+from hrnet_search.told import Told
 
 LINE_S = 10.0
 """Seconds without a line after which a plain one says how far it is."""
-
-Told = Callable[[int, int, str], None]
-"""Told before each part how many are done, how many there are, and which one it is."""
 
 
 class Pace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from hrnet_search.evaluate.inference import Inference, NotFiniteError, room_for
 from hrnet_search.evaluate.training import metrics
 from hrnet_search.evaluate.training.previews import Previews, chosen
 from hrnet_search.records.data_spec import DataSpec
+from hrnet_search.told import Told, nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ def evaluate(
     device: torch.device,
     batch: int,
     boundary: bool = True,
-    told: Callable[[int, int], None] = lambda _done, _all: None,
+    told: Told = nobody,
 ) -> Evaluation:
-    """Judge a network on all images, at most `batch` at once; `told` hears how many are done.
+    """Judge a network on all images, at most `batch` at once; `told` hears how far it is.
 
     Raise DataError if there is no image, WeightsError for scores that are not finite, InputError
     where there is no memory for them.
@@ -61,6 +61,7 @@ def evaluate(
     boundaries = np.full((count, classes), np.nan) if boundary else None
     previews = Previews(spec, chosen(count))
     for pixels, labels, indices in validation_batches(images, spec, batch, device):
+        told(min(indices), count, images.name(indices[0]))
         try:
             with room_for(images.name(indices[0])):
                 predicted = inference.scores(pixels).argmax(dim=1)
@@ -73,5 +74,4 @@ def evaluate(
                 pair = (predicted[place].cpu().numpy(), labels[place].cpu().numpy())
                 boundaries[index] = boundary_scores(*pair, classes)
         heartbeat.beat()
-        told(max(indices) + 1, count)
     return Evaluation(confusions, boundaries, previews)

@@ -16,10 +16,10 @@ from hrnet_search.export.result import ExportOptions, ExportResult
 from hrnet_search.export.safetensors_file import export_safetensors
 from hrnet_search.records.latency import Latency
 from hrnet_search.store.study import Study
+from hrnet_search.told import Told, nobody
 
 Exporter = Callable[[Member, Path, ExportOptions], ExportResult]
 Measure = Callable[[Path, Member], Latency]
-Told = Callable[[int, int, str], None]
 
 EXPORTERS: dict[str, Exporter] = {
     "hrnet": export_hrnet,
@@ -39,7 +39,7 @@ def export_front(
     formats: Sequence[str],
     options: ExportOptions,
     measure: Measure | None = None,
-    told: Told = lambda *_: None,
+    told: Told = nobody,
     trial: int | None = None,
 ) -> dict[str, ExportResult]:
     """Write the front in every format, and a card a member; return what was written by format.

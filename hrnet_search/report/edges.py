@@ -7,7 +7,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hrnet_search.errors import InputError, shown
 from hrnet_search.files import write_file
 from hrnet_search.report.commands import run_again
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
+from hrnet_search.report.trust.statistics import by_chance
 from hrnet_search.space.choice import PATH, Choice
 from hrnet_search.space.load import read_space
 from hrnet_search.space.rewrite import with_entry
@@ -156,12 +156,6 @@ def _signed(text: str) -> str:
 
 def _as_written(text: str) -> bool:
     return text == _signed(text.partition("\n")[2])
-
-
-def by_chance(has: int, networks: int, share: float) -> float:
-    """Return the chance that `has` of `networks` or more have what each has by a `share`."""
-    some = range(has, networks + 1)
-    return sum(comb(networks, k) * share**k * (1 - share) ** (networks - k) for k in some)
 
 
 def is_read(choice: Choice, network: Architecture) -> bool:

@@ -117,7 +117,8 @@ def _with_beliefs(table: pd.DataFrame, study: Study) -> pd.DataFrame:
 def _put_after(table: pd.DataFrame, column: str, name: str, values: dict[int, Any]) -> None:
     """Put a column behind another, by the numbers of its trials; empty where there is none."""
     found = [values.get(number) for number in table["number"]]
-    table.insert(table.columns.get_loc(column) + 1, name, pd.Series(found, table.index, object))
+    place = list(table.columns).index(column) + 1
+    table.insert(place, name, pd.Series(found, table.index, object))
 
 
 def _finite(value: float) -> float | None:

@@ -127,12 +127,13 @@ class Study:
             table[name] = table[name].astype("float64")
         for name in COST_NAMES:
             table[name] = table[name].astype("Int64")
-        levels = notes.levels or ()
         points = [ask.point for ask, _ in pairs]
-        for i, path in enumerate(notes.choices or ()):
+        # A note that cannot be read is as none: there are no levels to show then.
+        choices = zip(notes.choices or (), notes.levels or (), strict=False)
+        for i, (path, levels) in enumerate(choices):
             if path in COLUMNS:  # the choice of width is the column that is there
                 continue
-            table[path] = [_shown(levels[i][point[i]]) if point else None for point in points]
+            table[path] = [_shown(levels[point[i]]) if point else None for point in points]
         return table
 
     def variants(self) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from hrnet_search.library.schedule import OfficialRule
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.store.figures import OVER_CLASSES, Figures, Interval, figures_of, intervals_of
+from hrnet_search.told import Told, nobody
 from hrnet_search.trainings.models import Model
 
 LABELS = {
@@ -157,6 +158,7 @@ def judge(
     boundary: bool,
     begun: Contents = (),
     notes: Sequence[str] = (),
+    told: Told = nobody,
 ) -> Judged:
     """Judge a model on the validation images of a schedule's data.
 
@@ -179,6 +181,7 @@ def judge(
         model.device,
         batch or validation_batch(schedule),
         boundary,
+        told,
     )
     figures, intervals = figures_of(found.confusions), intervals_of(found.confusions)
     said = (*notes, *_other_images(begun, data))

@@ -23,6 +23,7 @@ from hrnet_search.errors import DataError, Fault, InputError, WeightsError, show
 from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol, room_for
 from hrnet_search.files import write_file
 from hrnet_search.records.data_spec import MAX_PIXELS
+from hrnet_search.told import Told, nobody
 from hrnet_search.trainings.models import Model
 
 KEY = "IMAGE"
@@ -105,14 +106,19 @@ def require_apart(files: Sequence[Path], folder: Path, wanted: Wanted) -> None:
 
 
 def write_masks(
-    model: Model, protocol: Protocol, files: Sequence[Path], folder: Path, wanted: Wanted
+    model: Model,
+    protocol: Protocol,
+    files: Sequence[Path],
+    folder: Path,
+    wanted: Wanted,
+    told: Told = nobody,
 ) -> list[Written]:
     """Write the masks of images, and what else is wanted of them, into a folder.
 
-    Raise InputError, before anything is written, where that would replace an image, and for an
-    image that there is no memory for, WeightsError
-    for scores that are not finite and for more classes than a mask of bytes holds,
-    StorageLostError; once all others are written, DataError for images that cannot be read.
+    `told` hears how far it is. Raise InputError, before anything is written, where that would
+    replace an image, and for an image that there is no memory for, WeightsError for scores that
+    are not finite and for more classes than a mask of bytes holds, StorageLostError; once all
+    others are written, DataError for images that cannot be read.
     """
     if model.data.classes > MOST_IN_MASKS:
         wrong = f"tells {model.data.classes} classes apart, and masks hold {MOST_IN_MASKS}"
@@ -123,6 +129,7 @@ def write_masks(
     written: list[Written] = []
     unread: list[Fault] = []
     for group in _groups(_opened(files, unread), wanted.batch):
+        told(len(written) + len(unread), len(files), group[0][0].name)
         try:
             with room_for(str(group[0][0])):
                 found = _decided(inference, model, [image for _, image in group], wanted)

@@ -19,10 +19,11 @@ from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.evaluate.training import trial
 from hrnet_search.records.trial import COMPLETED, RungResult, TrialKey, TrialResult, TrialTask
-from hrnet_search.report.edges import FILE, Edges, beyond, by_chance, edges_of, is_read
+from hrnet_search.report.edges import FILE, Edges, beyond, edges_of, is_read
 from hrnet_search.report.report import write_report
 from hrnet_search.report.summary import summary
 from hrnet_search.report.trust.evidence import evidence_of
+from hrnet_search.report.trust.statistics import by_chance
 from hrnet_search.space.choice import Choice
 from hrnet_search.store.study import open_study
 from hrnet_search.store.trial_rows import Ask
@@ -154,7 +155,9 @@ def test_levels_go_on_by_the_last_step_and_end_at_one() -> None:
 
 
 def test_the_chance_of_so_many_is_that_of_the_binomial_distribution() -> None:
-    for has, networks, share in ((5, 7, 0.25), (3, 3, 0.5), (1, 12, 0.2), (0, 4, 0.3)):
+    for has, networks, share in (
+        (5, 7, 0.25), (3, 3, 0.5), (1, 12, 0.2), (0, 4, 0.3), (1, 1030, 0.5), (900, 5000, 0.2),
+    ):  # fmt: skip
         assert by_chance(has, networks, share) == pytest.approx(
             binom.sf(has - 1, networks, share), rel=1e-9
         )

@@ -217,17 +217,6 @@ def test_measured_costs_of_another_unit_are_understood() -> None:
     assert share(problem, points) > 0.95
 
 
-def test_long_trainings_count_against_a_point_where_time_is_the_budget() -> None:
-    def hours(points: Points) -> Floats:
-        return np.asarray(1.0 + 9.0 * (points[:, 3] > 2), dtype=np.float64)
-
-    asked = {}
-    for name, option in (("trials", {}), ("time", {"hours": hours})):
-        sampler = SAMPLERS["pareto"](grid(objectives=0), seed=0, trials=45, **option)
-        asked[name] = np.array(search(sampler, 45)[15:])
-    assert hours(asked["time"]).mean() < hours(asked["trials"]).mean()
-
-
 def test_of_many_observations_the_best_of_every_cost_are_kept() -> None:
     rng = np.random.default_rng(0)
     costs = rng.uniform(1, 100, size=(2000, 1))

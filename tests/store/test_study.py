@@ -60,6 +60,13 @@ def test_results_have_the_promised_columns(study: Path) -> None:
     assert table["architecture"].tolist() == [ask(0).key.architecture, ask(1).key.architecture]
 
 
+def test_levels_that_cannot_be_read_are_no_columns(study: Path) -> None:
+    with StudyStore(study) as store:
+        store.note(Notes(choices=("STAGE2.NUM_BLOCKS",)))
+        store.ask(replace(ask(0), point=(1,)))
+    assert list(open_study(study).results().columns) == [*COLUMNS]
+
+
 def test_an_empty_study_has_an_empty_table_and_front(study: Path) -> None:
     assert len(open_study(study).results()) == 0
     assert len(open_study(study).front(["miou", "macs"])) == 0

@@ -76,6 +76,18 @@ def test_windows_flips_and_scales_are_taken_and_tables_written(
     assert lines[-1].startswith("weights: ")
 
 
+def test_how_far_it_is_is_said_to_people_and_not_to_programs(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hrnet_search.commands.working.LINE_S", 0.0)
+    words = ["evaluate", str(trained), "--batch", "2", "--no-boundary"]
+    assert main(words) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert [line.partition("]")[0] for line in said] == ["[0/5", "[2/5", "[4/5"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 5
+
+
 def test_tables_of_somebody_are_not_written_over(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,14 @@ def test_the_page_shows_what_the_folder_holds_and_loads_nothing(
     assert page.confusion.sum() == 5 * 64 * 64
 
 
+@pytest.mark.parametrize("words", [["--pick", "macs<=1G"], ["--style", "x.mplstyle"]])
+def test_what_only_a_study_can_answer_is_not_passed_over(
+    trained: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(trained), *words]) == 2
+    assert f"{words[0]}: is for studies, and {trained} is a training" in capsys.readouterr().err
+
+
 def test_the_command_on_the_page_trains_the_same_again(trained: Path, tmp_path: Path) -> None:
     again = shlex.split(training_commands(read_record(trained), trained)[0])
     assert again[0] == "hrnet-search"

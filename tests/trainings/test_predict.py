@@ -66,6 +66,23 @@ def test_masks_have_the_size_of_their_images_and_hold_class_ids(
         assert (found.argmax(axis=0) == mask).mean() > 0.99  # float16 ties
 
 
+def test_how_far_it_is_is_said(
+    trained: Path,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hrnet_search.commands.working.LINE_S", 0.0)
+    (images / "broken.png").write_bytes(b"no image")
+    assert main(["predict", str(trained), str(images), "-o", str(tmp_path / "out")]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        "[1/5] im0.png", "[2/5] im1.png", "[3/5] im2.png", "[4/5] im3.png",
+    ]  # fmt: skip
+    assert all(line.endswith(" left") for line in lines)
+
+
 def test_a_mask_is_what_the_network_decides(trained: Path, images: Path, tmp_path: Path) -> None:
     """Images were resized to 64 x 64 for the training; one of that size is taken as it is."""
     (found,) = hrnet_search.predict(trained, images / "im0.png", tmp_path / "o", overlay=False)

@@ -262,6 +262,11 @@ def stamp(
     return Stamp(verdict, f"{_why(ranking, who)}{doubt}", better)
 
 
+def by_chance(has: int, networks: int, share: float) -> float:
+    """Return the chance that `has` of `networks` or more have what each has by a `share`."""
+    return float(scipy.special.bdtrc(has - 1, networks, share))
+
+
 def _verdict(ranking: Ranking, longer: str) -> tuple[str, str]:
     """Return what a ranking is called, and what would change it: more of something `longer`."""
     low = ranking.partial.low

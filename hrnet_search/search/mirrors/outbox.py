@@ -34,6 +34,7 @@ from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.notes import BROKEN, DONE, INTERRUPTED, RUNNING
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import SLICES, Ask
+from hrnet_search.told import Told, nobody
 
 Trial = tuple[Ask, TrialResult]
 
@@ -100,10 +101,11 @@ def lines_of(
     warn: Callable[[str], None],
     file: SpaceFile | None = None,
     meanwhile: str = "",
+    told: Told = nobody,
 ) -> dict[str, Line]:
     """Return a line to every mirror of a study; `meanwhile` goes on where one does not answer."""
     return {
-        name: Line(name, _mirror(name, uri, study), warn, uri, meanwhile)
+        name: Line(name, _mirror(name, uri, study), warn, uri, meanwhile, told)
         for name, uri in places_of(study, file).items()
     }
 
@@ -153,8 +155,9 @@ class Line:
         warn: Callable[[str], None],
         uri: str = "",
         meanwhile: str = "",
+        told: Told = nobody,
     ) -> None:
-        """`meanwhile` is what goes on where the mirror does not answer."""
+        """`meanwhile` is what goes on where the mirror does not answer; `told` hears of trials."""
         self._secrets = secrets_of(uri)
         self.waiting: deque[Trial] = deque()
         self.sent = 0
@@ -164,6 +167,7 @@ class Line:
         self._not_before = float("-inf")
         self._warned = False
         self._meanwhile = f", {meanwhile}" if meanwhile else ""
+        self._told = told
 
     def push(self, deadline: float, again: bool = False) -> None:
         """Send what waits until `deadline` (monotonic); `again` tries whatever happened before."""
@@ -178,6 +182,8 @@ class Line:
                 # A trial that failed may have run again since it was sent.
                 how = how_ended(result.status, result.error)
                 if self._known.get(str(ask.key)) != how:
+                    whole = self.sent + len(self.waiting)
+                    self._told(self.sent, whole, f"{self._name}: trial {ask.number}")
                     self._mirror.send(ask, result)
                     self._known[str(ask.key)] = how
                     self.sent += 1
@@ -320,7 +326,10 @@ def show_report(folder: Path, warn: Callable[[str], None], file: SpaceFile | Non
 
 
 def sync(
-    folder: Path, warn: Callable[[str], None], file: SpaceFile | None = None
+    folder: Path,
+    warn: Callable[[str], None],
+    file: SpaceFile | None = None,
+    told: Told = nobody,
 ) -> dict[str, Synced]:
     """Bring the mirrors of a study up to date; return what was done for each.
 
@@ -332,7 +341,7 @@ def sync(
         wrong = f"is the space of {shown(file.name)}, the study is {shown(study.name)}"
         raise StudyError(Fault("--space", file.path, wrong, "its own", file.path))
     found = {}
-    for name, line in lines_of(study, warn, file).items():
+    for name, line in lines_of(study, warn, file, told=told).items():
         line.waiting.extend(mirrored(study.ended(0)))
         line.push(float("inf"), again=True)
         shown_there = line.conclude(study.outcome, attach=True)

@@ -1,8 +1,8 @@
 """The samplers by name: `SAMPLERS[name](problem, seed=0, **options)`, and those of one's own.
 
 Every one takes the planned number of `trials` and the `anchors`, points that are known to be
-good designs, as options that may mean nothing to it; `pareto` also takes `hours`. They raise
-TypeError for an option that they do not have.
+good designs, as options that may mean nothing to it. They raise TypeError for an option that they
+do not have.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hrnet_search.records.point import Point
-from hrnet_search.search.problem import Floats, Points, Problem
+from hrnet_search.search.problem import Problem
 from hrnet_search.search.samplers.grid import Grid
 from hrnet_search.search.samplers.local import Local
 from hrnet_search.search.samplers.own import load_factory, sampler_from
@@ -47,12 +47,11 @@ def _pareto(
     *,
     trials: int | None = None,
     anchors: Sequence[Point] = (),
-    hours: Callable[[Points], Floats] | None = None,
 ) -> Sampler:
     # Imported here: the other samplers do without scikit-learn's second.
     from hrnet_search.search.samplers.pareto import Pareto
 
-    return Sampler(problem, Pareto(problem, int(seed), trials, anchors, hours), seed)
+    return Sampler(problem, Pareto(problem, int(seed), trials, anchors), seed)
 
 
 SAMPLERS: dict[str, MakeSampler] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,11 +18,6 @@ from hrnet_search.search.samplers.training_rows import array
 
 LEAST_SUCCESS = 1e-6
 """A point is never held to be more hopeless: failures far and wide still leave an order."""
-
-TIME_POWER = 0.5
-"""How strongly a long training counts against a point where the budget is time."""
-
-Hours = Callable[[Points], Floats]
 
 
 class Model:
@@ -42,10 +37,9 @@ class Model:
         theta: Floats,
         success: Belief | None,
         most: Floats,
-        hours: Hours | None = None,
     ) -> None:
         self._problem, self._features = history.problem, features
-        self._success, self._hours = success, hours
+        self._success = success
         points = array(self._problem, [*(o.point for o in rows), *history.pending])
         predicted = log_costs(self._problem, points)
         known = self._features_of(points, predicted)
@@ -71,8 +65,6 @@ class Model:
         gain = self._front.expected_gain(mean, deviation, self._calibrated(predicted))
         if self._success is not None:
             gain = gain * np.maximum(self._success.chance_above(0.5, features), LEAST_SUCCESS)
-        if self._hours is not None:
-            gain = gain / np.asarray(self._hours(points), dtype=np.float64) ** TIME_POWER
         return gain
 
     def _features_of(self, points: Points, predicted: Floats) -> Floats:

@@ -18,7 +18,7 @@ from hrnet_search.search.samplers.columns import log_costs
 from hrnet_search.search.samplers.features import Features
 from hrnet_search.search.samplers.fits import Fits
 from hrnet_search.search.samplers.history import History
-from hrnet_search.search.samplers.model import Hours, Model
+from hrnet_search.search.samplers.model import Model
 from hrnet_search.search.samplers.one_thread import one_thread
 from hrnet_search.search.samplers.start_sample import Start, start_sample
 from hrnet_search.search.samplers.surrogate import Belief, shares
@@ -42,8 +42,7 @@ OFFERED = 8
 class Pareto:
     """Offers the candidates with the largest expected gain, after a start sample.
 
-    `anchors` are known good designs; `hours(points) -> float[n]` predicts what trainings take
-    (in any unit), and is given where the budget is time.
+    `anchors` are known good designs.
     """
 
     def __init__(
@@ -52,14 +51,12 @@ class Pareto:
         seed: int,
         trials: int | None = None,
         anchors: Sequence[Point] = (),
-        hours: Hours | None = None,
     ) -> None:
         self._problem = problem
         self._seed = seed
         most = KNOWING_START if problem.earlier else START
         self._count = most if trials is None else max(1, min(most, trials // 3))
         self._anchors = [problem.point(a) for a in anchors]
-        self._hours = hours
 
     def __call__(self, history: History, rng: np.random.Generator) -> Iterator[Points]:
         """Offer what is left of the start sample, then the best candidates."""
@@ -79,7 +76,7 @@ class Pareto:
             return None
         success = self._success(history)
         most = log_costs(self._problem, self._start.costliest).max(axis=0)
-        return Model(history, self._features, rows, data, theta, success, most, self._hours)
+        return Model(history, self._features, rows, data, theta, success, most)
 
     def weights(self, history: History) -> tuple[float, ...]:
         """Return how much each earlier study weighs in the model of accuracy, as a share of all.

@@ -182,20 +182,20 @@ def test_artifacts_lie_beside_the_database_wherever_the_command_is_started(
     monkeypatch.chdir(tmp_path / "elsewhere")
     uri = f"sqlite+pysqlite:///{tmp_path}/new/t.db"
     folder = make_study(tmp_path / "study", {"mlflow": uri}, RESULTS[:1])
-    assert sync(folder, print) == {"mlflow": (1, 0)}
+    assert sync(folder, print) == {"mlflow": (1, 0, True)}
     assert len(list((tmp_path / "new" / "mlflow-artifacts").rglob("config.yaml"))) == 1
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_study_that_was_moved_has_its_artifacts_with_it(tmp_path: Path) -> None:
     old = make_study(tmp_path / "old" / "study", {"mlflow": "auto"}, RESULTS[:1])
-    assert sync(old, print) == {"mlflow": (1, 0)}
+    assert sync(old, print) == {"mlflow": (1, 0, True)}
     new = tmp_path / "new" / "study"
     (tmp_path / "old").rename(tmp_path / "new")
     with StudyStore(new) as store:
         store.ask(asked(2))
         store.finish(2, RESULTS[2])
-    assert sync(new, print) == {"mlflow": (1, 0)}
+    assert sync(new, print) == {"mlflow": (1, 0, True)}
     assert not (tmp_path / "old").exists()
     assert len(list((new / "mlflow-artifacts").rglob("config.yaml"))) == 2
     from mlflow import MlflowClient

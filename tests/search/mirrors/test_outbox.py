@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from hrnet_search.search.mirrors.outbox import MIRRORS, Line, Mirror, Outbox, pl
 from hrnet_search.search.mirrors.tracking_uri import sqlite_url
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.study import open_study
+from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import Ask
 from hrnet_search.store.writer import StudyStore
 
@@ -365,9 +366,12 @@ def test_sync_ends_with_1_where_the_study_itself_cannot_be_shown(
         def conclude(self, outcome: str) -> None:
             raise ConnectionError("no route")
 
+    def given(mirror: Mirror, uri: str, study: Study) -> Mirror:
+        return mirror
+
     folder = make_study(tmp_path / "study", {"mlflow": "x"}, RESULTS)
     for mirror, code in ((Half(), 1), (Flaky(), 0)):
-        monkeypatch.setitem(MIRRORS, "mlflow", lambda uri, study, mirror=mirror: mirror)
+        monkeypatch.setitem(MIRRORS, "mlflow", partial(given, mirror))
         assert main(["sync", str(folder)]) == code
         assert "4 trials sent, 0 waiting" in capsys.readouterr().out
 

@@ -89,7 +89,7 @@ def runs(folder: Path) -> tuple[Any, Any, list[Any]]:
 
 
 def test_mlflow_shows_when_trials_ran_by_what_and_what_they_found(folder: Path) -> None:
-    assert sync(folder, print) == {"mlflow": (2, 0), "optuna": (2, 0)}
+    assert sync(folder, print) == {"mlflow": (2, 0, True), "optuna": (2, 0, True)}
     _, parent, (first, second) = runs(folder)
     times = [(run.info.start_time, run.info.end_time) for run in (first, second)]
     began = int(BEGAN * 1000)
@@ -168,9 +168,9 @@ def test_a_trial_that_failed_again_is_shown_with_its_last_reason(folder: Path) -
                 store.ask(asked(2))
             store.finish(2, replace(found(2), status=FAILED, miou=None, error=reason))
         sent = sync(folder, print)
-    assert sent == {"mlflow": (1, 0), "optuna": (1, 0)}
+    assert sent == {"mlflow": (1, 0, True), "optuna": (1, 0, True)}
     assert runs(folder)[2][-1].data.tags["error"] == "another"
-    assert sync(folder, print) == {"mlflow": (0, 0), "optuna": (0, 0)}
+    assert sync(folder, print) == {"mlflow": (0, 0, True), "optuna": (0, 0, True)}
 
 
 def test_mlflow_has_the_files_of_the_report(folder: Path) -> None:

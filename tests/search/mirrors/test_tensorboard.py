@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 @INSTALLED
 def test_a_trial_has_its_curves_and_a_row_in_the_table(folder: Path) -> None:
-    assert sync(folder, print) == {"tensorboard": (2, 0)}
+    assert sync(folder, print) == {"tensorboard": (2, 0, True)}
     run = folder / "tensorboard" / "trial-0001"
     events = read(run)
     curve = [(one.step, round(one.value, 3), one.wall_time) for one in events.Scalars("miou")]
@@ -101,10 +101,10 @@ def test_a_run_that_was_cut_off_or_removed_is_made_again(folder: Path) -> None:
             mirror.send(asked(0), found(0))
     assert (folder / "tensorboard" / "trial-0000").is_dir()
     assert mirror.known() == {}
-    assert sync(folder, print) == {"tensorboard": (2, 0)}
+    assert sync(folder, print) == {"tensorboard": (2, 0, True)}
     assert len(read(folder / "tensorboard" / "trial-0000").Scalars("miou")) == 2
     (folder / "tensorboard" / "trial-0001" / "whole.json").unlink()
-    assert sync(folder, print) == {"tensorboard": (1, 0)}
+    assert sync(folder, print) == {"tensorboard": (1, 0, True)}
 
 
 @INSTALLED
@@ -123,7 +123,7 @@ def test_a_link_is_not_followed_to_folders_of_others(folder: Path, tmp_path: Pat
     (others / "study").mkdir(parents=True)
     (folder / "tensorboard").symlink_to(others)
     said: list[str] = []
-    assert sync(folder, said.append) == {"tensorboard": (0, 2)}
+    assert sync(folder, said.append) == {"tensorboard": (0, 2, False)}
     assert "link" in said[0]
     assert (others / "study").is_dir()
 
@@ -216,7 +216,7 @@ def test_where_it_is_not_installed_a_line_says_what_installs_it(
     out = capsys.readouterr()
     assert line in out.out + out.err
     said: list[str] = []
-    assert sync(folder, said.append) == {"tensorboard": (0, 2)}
+    assert sync(folder, said.append) == {"tensorboard": (0, 2, False)}
     assert said == [f"{line}, to install: {install}"] or install in said[0]
     path.write_text(SPACE.replace("VALUE", "false"))
     assert tracking_of(load_space_file(path), folder)["tensorboard"] == "off"

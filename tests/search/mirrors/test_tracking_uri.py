@@ -40,7 +40,7 @@ def test_mirrors_of_studies_whose_names_differ_only_behind_a_sign(tmp_path: Path
     asked = {"study?a=%20#1": ("mlflow", "optuna"), "study?a=%20#2": ("optuna",)}
     for name, mirrors in asked.items():
         folder = make_study(tmp_path / name, dict.fromkeys(mirrors, "auto"), RESULTS[:1])
-        assert sync(folder, print) == dict.fromkeys(mirrors, (1, 0))
+        assert sync(folder, print) == dict.fromkeys(mirrors, (1, 0, True))
         assert [len(SEEN[mirror][0](folder)) for mirror in mirrors] == [1] * len(mirrors)
         assert open_study(folder).results()["status"].tolist() == ["completed"]
         assert len(list(folder.rglob("mlflow-artifacts/*/*/config.yaml"))) == len(mirrors) - 1
