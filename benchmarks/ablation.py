@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ablation_simulation import NOISES, Held, simulate
 from hrnet_search.ablation.design import ARM, MAIN, design
-from hrnet_search.ablation.simulation import NOISES, Held, simulate
 from hrnet_search.ablation.statistics import flips, max_t
 
 DESIGNS = {

@@ -12,15 +12,20 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
-from hrnet_search.evaluate.machine.live_tensors import held_in_inference, held_in_training
+from hrnet_search.evaluate.machine.live_tensors import live_peak
+from hrnet_search.net.hrnet import build
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space
 
 ROOT = Path(__file__).parents[1]
+Size = tuple[int, int]
 
 
 def main() -> None:
@@ -35,6 +40,46 @@ def main() -> None:
     for name, column in zip(("inference", "training"), np.array(errors).T, strict=True):
         middle, most = np.median(column), column.max()
         print(f"{name} of {len(variants)} variants: median error {middle:.1%}, most {most:.1%}")
+
+
+def held_in_inference(architecture: Architecture, size: Size, classes: int, batch: int) -> int:
+    """Return the most bytes alive in a forward pass, weights and images included."""
+    with torch.device("meta"):
+        network = build(architecture, classes).eval().requires_grad_(False)
+        images = torch.empty(batch, 3, *size)
+    with torch.inference_mode():
+        peak = live_peak(lambda: network(images))
+    return peak + 4 * (_weights(network) + images.numel())
+
+
+def held_in_training(architecture: Architecture, size: Size, classes: int, batch: int) -> int:
+    """Return the most bytes alive in two training steps, weights and images included."""
+    with torch.device("meta"):
+        network = build(architecture, classes).train()
+        images = torch.empty(batch, 3, *size)
+        labels = torch.zeros(batch, *size, dtype=torch.long)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+
+    def steps() -> None:
+        for _ in range(2):
+            found = network(images)
+            outputs = found if isinstance(found, tuple) else (found,)
+            loss = torch.stack([_loss(scores, labels) for scores in outputs]).sum()
+            del found, outputs
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+    return live_peak(steps) + 4 * (_weights(network) + images.numel())
+
+
+def _loss(scores: Tensor, labels: Tensor) -> Tensor:
+    scores = F.interpolate(scores, labels.shape[-2:], mode="bilinear")
+    return F.cross_entropy(scores, labels, reduction="sum")
+
+
+def _weights(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
 
 
 def parse() -> argparse.Namespace:

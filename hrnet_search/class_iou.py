@@ -40,7 +40,7 @@ def class_ids(name: str, classes: int, names: Sequence[str] = ()) -> tuple[int, 
     found = [_class_id(part, classes, names) for part in _parts(name)]
     twice = next((one for one in found if found.count(one) > 1), None)
     if twice is not None:
-        raise UnknownClassError(f"{_named(twice, names)} is named twice", "each class once")
+        raise UnknownClassError(f"{class_name(twice, names)} is named twice", "each class once")
     return tuple(sorted(found))
 
 
@@ -63,7 +63,7 @@ def spelt(key: str, names: Sequence[str] = ()) -> str:
 
 def label_of(ids: Sequence[int], names: Sequence[str] = ()) -> str:
     """Return what people call it: IoU of pedestrian, bicyclist."""
-    return f"IoU of {', '.join(_named(one, names) for one in ids)}"
+    return f"IoU of {', '.join(class_name(one, names) for one in ids)}"
 
 
 def mean_iou(iou: Sequence[float], ids: Sequence[int]) -> float | None:
@@ -90,5 +90,6 @@ def _class_id(part: str, classes: int, names: Sequence[str]) -> int:
     raise UnknownClassError(wrong, f"{known} from 0 to {classes - 1}")
 
 
-def _named(one: int, names: Sequence[str]) -> str:
+def class_name(one: int, names: Sequence[str]) -> str:
+    """Return what a class is called: by its name, or by its id where it has none."""
     return names[one] if one < len(names) else f"class {one}"

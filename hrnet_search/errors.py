@@ -24,6 +24,9 @@ MOST_HINTS = 100
 MOST_LINES = 50
 """Lines of problems that one command prints."""
 
+LONGEST_FILE = 1000
+"""Characters at most of a file's name in a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -48,7 +51,8 @@ class Fault:
         return replace(self, file=file, line=line, column=column)
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        file = shown(self.file, LONGEST_FILE)
+        place = ":".join(str(part) for part in (file, self.line, self.column) if part)
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
         what = ", ".join(part for part in (self.wrong, allowed, self.instead) if part)
         text = ": ".join(part for part in (place, self.path, what) if part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from hrnet_search.class_iou import class_name
 from hrnet_search.errors import Fault, counted, shown
 from hrnet_search.goals import Goals
 from hrnet_search.records.data_spec import DataSpec
@@ -102,4 +103,4 @@ def _occurring(classes: tuple[int, ...], spec: DataSpec) -> str:
 
 
 def _class(index: int, spec: DataSpec) -> str:
-    return shown(spec.names[index]) if index < len(spec.names) else f"class {index}"
+    return shown(class_name(index, spec.names))

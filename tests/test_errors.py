@@ -9,26 +9,26 @@ import pytest
 
 import hrnet_search
 from hrnet_search.errors import Fault, nearest
-from hrnet_search.space.sections import SCHEDULE_KEYS
+from hrnet_search.space.sections import SCHEDULE
 
 
 @pytest.mark.parametrize(
     ("key", "known", "meant"),
     [
         # Keys of mmsegmentation's and the HRNet library's configs.
-        ("crop_size", SCHEDULE_KEYS, "crop"),
-        ("batch_size", SCHEDULE_KEYS, "batch"),
-        ("optimizer", SCHEDULE_KEYS, "optimiser"),
-        ("class_weight", SCHEDULE_KEYS, "class_weights"),
-        ("CROP", SCHEDULE_KEYS, "crop"),
-        ("epochs", SCHEDULE_KEYS, ""),
-        ("max_iters", SCHEDULE_KEYS, ""),
+        ("crop_size", tuple(SCHEDULE), "crop"),
+        ("batch_size", tuple(SCHEDULE), "batch"),
+        ("optimizer", tuple(SCHEDULE), "optimiser"),
+        ("class_weight", tuple(SCHEDULE), "class_weights"),
+        ("CROP", tuple(SCHEDULE), "crop"),
+        ("epochs", tuple(SCHEDULE), ""),
+        ("max_iters", tuple(SCHEDULE), ""),
         ("WITH_HEAD", ("FINAL_CONV_KERNEL", "STAGE1", "STAGE2", "STAGE3", "STAGE4"), ""),
         ("STAGE5", ("FINAL_CONV_KERNEL", "STAGE1", "STAGE2", "STAGE3", "STAGE4"), ""),
         ("NUM_RANCHES", ("NUM_BRANCHES", "NUM_BLOCKS"), "NUM_BRANCHES"),
-        ("x" * 10**6, SCHEDULE_KEYS, ""),
-        ("", SCHEDULE_KEYS, ""),
-        ("__", SCHEDULE_KEYS, ""),
+        ("x" * 10**6, tuple(SCHEDULE), ""),
+        ("", tuple(SCHEDULE), ""),
+        ("__", tuple(SCHEDULE), ""),
     ],
 )
 def test_a_hint_comes_only_where_it_helps(key: str, known: tuple[str, ...], meant: str) -> None:
@@ -39,6 +39,11 @@ def test_a_fault_says_what_is_allowed_and_what_to_do_instead() -> None:
     fault = Fault("a", 1, "is bad", "2", instead="to install: pip install two").at("f.yaml", 3, 4)
     assert str(fault) == "f.yaml:3:4: a: is bad, allowed: 2, to install: pip install two"
     assert str(Fault("a", 1, "is bad", instead="try again")) == "a: is bad, try again"
+
+
+def test_a_name_that_goes_on_for_ever_does_not() -> None:
+    fault = Fault("", None, "cannot be read", file="d/" * 2000)
+    assert str(fault) == "d/" * 498 + "d...: cannot be read"
 
 
 def test_what_is_allowed_is_a_field_and_never_typed_into_a_text() -> None:

@@ -28,6 +28,7 @@ from hrnet_search.ablation.statistics import (
     moments,
     nothing_differs,
 )
+from hrnet_search.class_iou import class_name
 from hrnet_search.errors import shown
 from hrnet_search.latency_rule import half_width_ms
 from hrnet_search.records.accuracy import SOFT_IOU
@@ -339,8 +340,7 @@ def _classes(
     found = []
     for k in range(iou.shape[-1]):
         mean, low, high = _interval(apply(difference.weights, iou[:, :, k]), alpha)
-        name = names[k] if k < len(names) else f"class {k}"
-        found.append(ClassDifference(name, mean, low, high))
+        found.append(ClassDifference(class_name(k, names), mean, low, high))
     return tuple(found)
 
 

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hrnet_search.ablation.arms import Ablation, Arm
 from hrnet_search.records.latency import LatencySpec
 from hrnet_search.records.trial import TrialKey, TrialProgress, TrialResult, TrialTask
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.deaths import Death
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import ABLATE, Ask
 from hrnet_search.store.writer import StudyStore
-
-PURPOSE = "ablate"
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What all trials share: how latency is measured, on which device, where files are kept."""
-
-    latency: LatencySpec | None
-    device: str = "auto"
-    folder: str = ""
 
 
 class AblationBrain:
@@ -32,11 +20,11 @@ class AblationBrain:
         self,
         ablation: Ablation,
         store: StudyStore,
-        conditions: Conditions,
+        latency: LatencySpec,
         reference_ms: float | None,
     ) -> None:
         self.why_ended = ""
-        self._store, self._conditions, self._reference_ms = store, conditions, reference_ms
+        self._store, self._latency, self._reference_ms = store, latency, reference_ms
         self._arms = dict(trials(ablation))
         self._left = iter(self._arms.items())
         self._book = AskBook(store, len(self._arms), len({key.seed for key in self._arms}))
@@ -77,22 +65,22 @@ class AblationBrain:
     def _new(self) -> Ask | None:
         """Return the next trial that was not asked for before, None if all were."""
         for key, arm in self._left:
-            if self._book.commit(key, arm.point, arm.architecture, PURPOSE):
+            if self._book.commit(key, arm.point, arm.architecture, ABLATE):
                 return self._book.waiting()
         return None
 
     def _task(self, ask: Ask) -> TrialTask:
-        arm, shared = self._arms[ask.key], self._conditions
+        arm = self._arms[ask.key]
         return TrialTask(
             number=ask.number,
             key=ask.key,
             architecture=ask.architecture,
             schedule=arm.schedule,
             rungs=arm.rungs,
-            latency=shared.latency,
+            latency=self._latency,
             reference_ms=self._reference_ms,
-            device=shared.device,
-            folder=shared.folder,
+            device=self._latency.device,
+            folder=str(self._store.folder),
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hrnet_search.ablation.analysis import analyse, paired_noise
 from hrnet_search.ablation.arms import MACS, NONE, Ablation, settle
-from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
+from hrnet_search.ablation.brain import AblationBrain, trials
 from hrnet_search.ablation.planner import forecast, plan_lines, refusal
 from hrnet_search.data.dataset import contents_of, fingerprint, inspect_data
 from hrnet_search.errors import SpaceError, counted
@@ -36,8 +36,8 @@ from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.ablation import AblationRecord
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
-from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.study import Study, begun_study, open_study
+from hrnet_search.store.trial_rows import ABLATE, Ask
 from hrnet_search.store.writer import StudyStore
 
 RECORDING = 0.05
@@ -67,7 +67,8 @@ def finished_trials(
     ablation: Ablation, folder: Path, reuse: Sequence[str | Path] = ()
 ) -> dict[TrialKey, TrialResult]:
     """Return what has ended of an ablation in its study, and what others would give it."""
-    own = {r.key: r for s in opened(folder) for _, r in s.trials() if r is not None}
+    begun = begun_study(folder)
+    own = {r.key: r for _, r in (begun.trials() if begun else ()) if r is not None}
     others, found = Reuse([open_study(other) for other in reuse]), dict[TrialKey, TrialResult]()
     for key, _ in trials(ablation):
         if key in own:
@@ -129,8 +130,7 @@ def ablate(
     for study in reuse:
         taken = take_over(ablation, store, study)
         say(f"{counted(taken, 'finished trial')} taken over from {study.folder}")
-    conditions = Conditions(file.latency, file.latency.device, str(store.folder))
-    brain = AblationBrain(ablation, store, conditions, reference)
+    brain = AblationBrain(ablation, store, file.latency, reference)
     recorder = _Recorder(lambda: write_record(file, ablation, store))
     recorder.write()
     try:
@@ -201,7 +201,7 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
             continue
         if number is None:
             number = next(new)
-            store.ask(Ask(number, key, arm.point, arm.architecture, PURPOSE))
+            store.ask(Ask(number, key, arm.point, arm.architecture, ABLATE))
         finished.copy_files(store.folder)
         found = finished.noted()
         latency = found.latency
@@ -215,11 +215,6 @@ def take_over(ablation: Ablation, store: StudyStore, study: Study) -> int:
 def _condition(notes: Notes) -> tuple[str | None, object]:
     """Return on what, and how, latencies of a study are measured."""
     return notes.device, (notes.identity or {}).get("latency")
-
-
-def opened(folder: Path) -> list[Study]:
-    """Return the study of a folder, none if it has not been begun."""
-    return [open_study(folder)] if (folder / "study.db").exists() else []
 
 
 def _notes(file: SpaceFile, ablation: Ablation) -> Notes:

@@ -119,7 +119,7 @@ def architecture_operations(
     return operations(_counted_exactly(architecture, size, classes), size, classes)
 
 
-def attention_macs(architecture: Architecture, size: Size = (1024, 2048), classes: int = 19) -> int:
+def attention_macs(architecture: Architecture, size: Size, classes: int) -> int:
     """Return the MACs of the three matrix products of an OCR head per image; 0 for a plain one.
 
     They are no convolutions, and part of no `Cost`. Raises what `cost` raises.

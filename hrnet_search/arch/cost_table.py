@@ -41,9 +41,7 @@ class CostRow:
 _counts = attrgetter(*CostRow.__slots__[3:])
 
 
-def cost_table(
-    architecture: Architecture, size: Size = (1024, 2048), classes: int = 19
-) -> tuple[CostRow, ...]:
+def cost_table(architecture: Architecture, size: Size, classes: int) -> tuple[CostRow, ...]:
     """Return a row for each stage, branch and kind that the network has, in its order.
 
     The rows add up to `cost` exactly, and their `attention` to `attention_macs`. Raises what

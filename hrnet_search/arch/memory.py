@@ -29,8 +29,8 @@ OF_EVERY_WEIGHT = 3
 
 def inference_memory(
     architecture: Architecture,
-    size: Size = (1024, 2048),
-    classes: int = 19,
+    size: Size,
+    classes: int,
     batch: int = 1,
     element: int = 4,
 ) -> int:
@@ -55,9 +55,7 @@ def inference_memory(
     return element * (_weights(operations) + batch * maps)
 
 
-def training_memory(
-    architecture: Architecture, size: Size = (512, 1024), classes: int = 19, batch: int = 1
-) -> int:
+def training_memory(architecture: Architecture, size: Size, classes: int, batch: int) -> int:
     """Estimate the peak of bytes of a training step in fp32 with SGD and momentum.
 
     `size` is (height, width) of the crops. Raises what `cost` raises.

@@ -109,14 +109,14 @@ def _planned(
     spin_less()
     from hrnet_search.ablation.run import ablation_of, finished_trials, prepare
     from hrnet_search.search.mirrors.tracking_uri import tracking_of
-    from hrnet_search.store.tables import FILE
+    from hrnet_search.store.study import begun_study
 
     tracking_of(file, folder)  # what is wrong there is said before the data are read
     ablation = ablation_of(file, folder)
     for line in data_lines(file, ablation.data):
         terminal.say(line)
     finished = finished_trials(ablation, folder, reuse)
-    begun = (folder / FILE).exists()
+    begun = begun_study(folder) is not None
     for line in prepare(file, ablation, finished, begun, workers):
         terminal.say(line)
     return ablation, len(finished)

@@ -44,13 +44,11 @@ def forecast_of(
     spin_less()
     from hrnet_search.search.forecast import NOTHING, done_of, forecast, of_probe, of_study
     from hrnet_search.search.settled_plan import plan_of
-    from hrnet_search.store.study import open_study
-    from hrnet_search.store.tables import FILE
+    from hrnet_search.store.study import begun_study
 
     plan = plan_of(file, folder, asked.trials, asked.hours, data)
     done, durations = NOTHING, None
-    if (folder / FILE).exists():
-        study = open_study(folder)
+    if study := begun_study(folder):
         done, durations = done_of(study), of_study(plan, study)
     if durations is not None and durations.known:
         basis = f"by {counted(durations.known, 'training')} of {folder}"

@@ -1,6 +1,6 @@
-"""Count convolutions by running a network: two witnesses that the exact cost is checked against.
+"""Count convolutions by running a network: a witness that the exact cost is checked against.
 
-Both count multiply-accumulates of `nn.Conv2d` for one image, without bias, batch norm,
+It counts multiply-accumulates of `nn.Conv2d` for one image, without bias, batch norm,
 upsampling or additions.
 """
 
@@ -8,36 +8,13 @@ from __future__ import annotations
 
 import copy
 import warnings
-from math import prod
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hrnet_search.arch.cost import Cost
 
 Size = tuple[int, int]
-
-
-def conv_macs_by_hooks(network: nn.Module, size: Size) -> tuple[int, int]:
-    """Return MACs and activations of one [1, 3, H, W] image, from hooks on a meta copy.
-
-    `size` is (height, width). Activations are the elements that convolutions put out. Only
-    convolutions that run as modules are seen. The network itself stays as it is.
-    """
-    counts: list[tuple[int, int]] = []
-
-    def count(convolution: nn.Module, _inputs: object, output: Tensor) -> None:
-        assert isinstance(convolution, nn.Conv2d)
-        # A weight is [out, in / groups, kh, kw]; each output element costs all but `out`.
-        counts.append((output.numel() * prod(convolution.weight.shape[1:]), output.numel()))
-
-    meta = copy.deepcopy(network).to("meta").eval()
-    for module in meta.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(count)
-    with torch.inference_mode():
-        meta(torch.empty(1, 3, *size, device="meta"))
-    return sum(macs for macs, _ in counts), sum(activations for _, activations in counts)
 
 
 def conv_macs_by_fvcore(network: nn.Module, size: Size) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hrnet_search.arch.targets import MMSEG, target_problems
+from hrnet_search.class_iou import class_name
 from hrnet_search.data.palette import class_colour
 from hrnet_search.errors import WeightsError
 from hrnet_search.export.member import Member
@@ -193,7 +194,7 @@ def _preprocessor(member: Member) -> dict[str, Any]:
 
 def _meta(member: Member) -> dict[str, Any]:
     count = member.classes
-    names = list(member.data.names or [f"class {index}" for index in range(count)])
+    names = [class_name(index, member.data.names) for index in range(count)]
     palette = [list(class_colour(index)) for index in range(count)]
     return {"dataset_meta": {"classes": names, "palette": palette}}
 

@@ -17,9 +17,9 @@ def commands(study: Study) -> tuple[str, ...]:
     """Return what begins a study again beside it, reports on it, and makes use of its front."""
     folder = str(absolute(study.folder))
     return (
-        _shell(*run_again(study), "-o", f"{folder}-again"),
-        _shell("report", folder),
-        _shell("export", folder, "--format", "hrnet,mmseg,onnx", "--weights"),
+        shell(*run_again(study), "-o", f"{folder}-again"),
+        shell("report", folder),
+        shell("export", folder, "--format", "hrnet,mmseg,onnx", "--weights"),
         *training_in_full(study),
     )
 
@@ -29,20 +29,20 @@ def training_in_full(study: Study) -> tuple[str, ...]:
     folder = str(absolute(study.folder))
     budgets = dict.fromkeys((duel.cost, duel.budget) for duel in fought_for(study.notes))
     if not budgets:
-        return (_shell("train", folder, "-o", f"{folder}-trained"),)
+        return (shell("train", folder, "-o", f"{folder}-trained"),)
     names = [budget_in_words(cost, budget) for cost, budget in budgets]
     places = [f"{folder}-{name.replace('<=', '-')}" for name in names]
     both = zip(names, places, strict=True)
-    return tuple(_shell("train", folder, "--pick", name, "-o", place) for name, place in both)
+    return tuple(shell("train", folder, "--pick", name, "-o", place) for name, place in both)
 
 
 def training_commands(record: TrainingRecord, folder: Path) -> tuple[str, ...]:
     """Return what trains the same again beside a training, judges its weights, and uses them."""
     place = str(absolute(folder))
     return (
-        _shell(*_train_again(record), "-o", f"{place}-again"),
-        _shell("evaluate", place),
-        _shell("predict", place, "IMAGES", "-o", f"{place}-masks"),
+        shell(*_train_again(record), "-o", f"{place}-again"),
+        shell("evaluate", place),
+        shell("predict", place, "IMAGES", "-o", f"{place}-masks"),
     )
 
 
@@ -91,5 +91,6 @@ def run_again(study: Study, space: Path | None = None) -> list[str]:
     return words
 
 
-def _shell(*words: str) -> str:
+def shell(*words: str) -> str:
+    """Return a command of this program as a shell takes it."""
     return shlex.join(["hrnet-search", *words])

@@ -98,7 +98,7 @@ def compare(first: Study, second: Study) -> Comparison:
     comparable = _same_schedule(first, second) and _same_data(first, second)
     comparable = comparable and _same_limits(first, second)
     # Of the same images alone there is next to no chance left: a seed moves networks by more.
-    known = comparable and all(side.known and side.by_seeds for side in sides)
+    known = comparable and all(side.by_seeds for side in sides)
     drawn = [_volumes(s, c, reference) for s, c in zip(sides, costs, strict=True)]
     gain = drawn[1] - drawn[0]
     larger = measured[1] - measured[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import InputError, shown
 from hrnet_search.files import write_file
-from hrnet_search.report.commands import run_again
+from hrnet_search.report.commands import run_again, shell
 from hrnet_search.report.trust.evidence import MAY_BELONG, Evidence
 from hrnet_search.report.trust.statistics import by_chance
 from hrnet_search.space.choice import PATH, Choice
@@ -327,7 +326,7 @@ def _text_of(path: Path) -> str:
 def _command(study: Study) -> str:
     words = run_again(study, study.folder / FILE)
     folder = str(study.folder)
-    return shlex.join(["hrnet-search", *words, "-o", f"{folder}-wider", "--reuse", folder])
+    return shell(*words, "-o", f"{folder}-wider", "--reuse", folder)
 
 
 def _level(value: Any) -> Any:

@@ -14,6 +14,7 @@ from hrnet_search.files import write_file
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
+from hrnet_search.report.commands import shell
 from hrnet_search.report.summary import ONLY_WIDTH, differences
 from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
 from hrnet_search.store.study import Study, named_trial
@@ -128,7 +129,7 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
         differs=tuple(_differs(n, base.architecture) if base else n.id for n in of_each),
         train=_train(study),
         export=(
-            f"{_shell('export', str(study.folder))} --trial ",
+            f"{shell('export', str(study.folder))} --trial ",
             " --format hrnet,mmseg,onnx --weights",
         ),
     )
@@ -226,11 +227,7 @@ def _train(study: Study) -> tuple[str, ...]:
     place = shlex.quote(f"{folder}-trial0")
     end = "'" if place.endswith("'") else ""
     opened = place.removesuffix(end).removesuffix("0")
-    return (f"{_shell('train', folder)} --trial ", f" -o {opened}", end)
-
-
-def _shell(*words: str) -> str:
-    return shlex.join(["hrnet-search", *words])
+    return (f"{shell('train', folder)} --trial ", f" -o {opened}", end)
 
 
 def _write_config(study: Study, number: int) -> Path:

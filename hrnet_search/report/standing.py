@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from hrnet_search.errors import counted
-from hrnet_search.records.schedule import SHARED_INIT
 from hrnet_search.records.trial import COMPLETED, PAUSED, RUNNING, STATES
 from hrnet_search.store.notes import RUNNING as DRIVEN
-from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import shares_weights
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import BASE, SHORT, SLICES
 
@@ -21,9 +20,6 @@ INTERRUPTED = "interrupted"
 
 BESIDE = (BASE, SHORT, SLICES)
 """What trials are for that are none of those that a budget counts."""
-
-SHARED_WEIGHTS = "schedule.shared"
-"""What the identity of a study has that judges by shared weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ def _beside(study: Study, found: Counter[tuple[str, str]]) -> Iterator[str]:
     """Yield what was done beside the trials that count, a phrase each."""
     base, short, slices = (_sum(found, purpose.__eq__) for purpose in BESIDE)
     if base:
-        shares = bool(slices) or _shares(study.notes)
+        shares = bool(slices) or shares_weights(study.notes)
         name = "the shared weights" if shares else "the base"
         (status,) = {status for status, count in base.items() if count} or {COMPLETED}
         yield f"{name} trained first" if status == COMPLETED else f"{name}, {status}"
@@ -87,9 +83,3 @@ def _beside(study: Study, found: Counter[tuple[str, str]]) -> Iterator[str]:
     yield from (f"{counted(count, 'short training')} {name}" for name, count in short.items())
     if slices:
         yield f"{counted(slices.total(), 'network')} judged by slices"
-
-
-def _shares(notes: Notes) -> bool:
-    """Return whether what is trained first are weights that all variants share."""
-    init = notes.schedule.schedule.init if notes.schedule else ""
-    return init == SHARED_INIT or SHARED_WEIGHTS in (notes.identity or {})

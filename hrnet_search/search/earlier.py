@@ -32,8 +32,7 @@ from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.findings import Learned
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, search_ids
-from hrnet_search.store.study import open_study
-from hrnet_search.store.tables import FILE
+from hrnet_search.store.study import begun_study, open_study
 
 WORDS = {MIOU: "mIoU", SOFT_IOU: "soft IoU"}
 
@@ -55,7 +54,8 @@ def settled_earlier(file: SpaceFile, folder: Path, signal: str) -> tuple[Learned
 
     Raise SpaceError for a study that is not there, or has nothing to learn from.
     """
-    known = open_study(folder).notes.learned_from or () if (folder / FILE).exists() else ()
+    begun = begun_study(folder)
+    known = (begun.notes.learned_from or ()) if begun else ()
     if tuple(study.folder for study in known) == file.search.learn_from:
         return known
     noted = {study.study: study for study in known}

@@ -13,7 +13,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hrnet_search.records.accuracy import MIOU
 from hrnet_search.records.trial import COMPLETED, STOPPED, RungResult, TrialKey, TrialResult
@@ -34,8 +33,6 @@ SMALLEST_ERROR = 0.005
 
 AUDITED = 10
 """One trial in N runs to its end whatever the rule says, so that the rule can be judged."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

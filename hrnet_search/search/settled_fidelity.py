@@ -9,8 +9,7 @@ from hrnet_search.records.schedule import AUTO
 from hrnet_search.records.search_options import FIDELITY, STOP_EARLY, THAW
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.search_section import DEFAULT_SAMPLER, part_first_misfits
-from hrnet_search.store.study import open_study
-from hrnet_search.store.tables import FILE
+from hrnet_search.store.study import begun_study
 
 
 def settled_fidelity(file: SpaceFile, folder: Path, trials: int, hours: float | None) -> str:
@@ -23,9 +22,8 @@ def settled_fidelity(file: SpaceFile, folder: Path, trials: int, hours: float | 
     search = replace(file.search, trials=trials)
     if search.fidelity != AUTO:
         return search.fidelity
-    if (folder / FILE).exists():
-        began = open_study(folder).notes.identity or {}
-        return str(began.get(FIDELITY, STOP_EARLY))
+    if begun := begun_study(folder):
+        return str((begun.notes.identity or {}).get(FIDELITY, STOP_EARLY))
     varied = any(choice.training for choice in file.space.choices)
     fits = search.sampler == DEFAULT_SAMPLER and not any(part_first_misfits(search))
     return THAW if fits and len(file.rungs) > 1 and not hours and not varied else STOP_EARLY

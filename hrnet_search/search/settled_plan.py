@@ -27,8 +27,7 @@ from hrnet_search.search.settled_fidelity import settled_fidelity
 from hrnet_search.search.settled_signal import settled_signal
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.store.findings import Probe
-from hrnet_search.store.study import open_study
-from hrnet_search.store.tables import FILE
+from hrnet_search.store.study import begun_study
 
 
 def plan_of(
@@ -108,7 +107,7 @@ def _base_schedule(slices: Schedule | None, schedule: Schedule) -> Schedule | No
 
 
 def _check_budgets(file: SpaceFile, folder: Path, fidelity: str, trials: int, hours: float) -> None:
-    if fidelity in PART_FIRST and (hours or not (folder / FILE).exists()):
+    if fidelity in PART_FIRST and (hours or begun_study(folder) is None):
         began = " (auto, by schedule.rungs)" if file.search.fidelity == AUTO else ""
         check_budget(trials, hours, f"{FIDELITY}: {fidelity}{began}")
     if file.slices is not None:
@@ -133,7 +132,8 @@ def check_device(file: SpaceFile, folder: Path) -> None:
 
 
 def _noted_probe(folder: Path) -> Probe | None:
-    return open_study(folder).notes.probe if (folder / FILE).exists() else None
+    begun = begun_study(folder)
+    return begun.notes.probe if begun else None
 
 
 def on_this_machine(

@@ -7,8 +7,7 @@ from pathlib import Path
 from hrnet_search.records.accuracy import MIOU, SOFT_IOU
 from hrnet_search.records.schedule import AUTO
 from hrnet_search.space.load import SpaceFile
-from hrnet_search.store.study import open_study
-from hrnet_search.store.tables import FILE
+from hrnet_search.store.study import begun_study
 
 
 def settled_signal(file: SpaceFile, folder: Path) -> str:
@@ -21,4 +20,5 @@ def settled_signal(file: SpaceFile, folder: Path) -> str:
         return accuracy.key
     if file.search.signal != AUTO:
         return file.search.signal
-    return open_study(folder).notes.signal if (folder / FILE).exists() else SOFT_IOU
+    begun = begun_study(folder)
+    return begun.notes.signal if begun else SOFT_IOU

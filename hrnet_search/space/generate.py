@@ -8,10 +8,9 @@ from math import prod
 import numpy as np
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.arch.cost import COST_NAMES
 from hrnet_search.errors import Fault, InputError, shown
 from hrnet_search.records.point import Point
-from hrnet_search.space.space import Points, SearchSpace, costs, exact_limits
+from hrnet_search.space.space import Points, SearchSpace
 
 SMALL = 200_000
 """Points up to which a space is enumerated, so that its end is known."""
@@ -54,24 +53,6 @@ def generate_points(
             variant = architecture.id, tuple(point[column] for column in training)
             found.setdefault(variant, (architecture, point))
     return list(found.values())
-
-
-def reasons(space: SearchSpace, point: Point) -> list[str]:
-    """Return why a point is not generated; empty if it is."""
-    row = np.array([point], dtype=np.int64)
-    architecture = space.decode(point)
-    if faults := architecture.problems():
-        return [f"not valid: {fault}" for fault in faults]
-    found = [rule for rule, broken in space.broken(row).items() if broken[0]]
-    values = dict(zip(COST_NAMES, costs(space, row)[0].tolist(), strict=True))
-    for limit in exact_limits(space):
-        value = values[limit.objective]
-        if value > limit.at_most:
-            found.append(f"{limit.objective} {value} is over the limit of {limit.at_most:g}")
-    stands_for = tuple(int(v) for v in space.canonical(row)[0])
-    if stands_for != tuple(point):
-        found.append(f"computes the same as point {stands_for}, {architecture.id}")
-    return found
 
 
 def _candidates(space: SearchSpace, seed: int) -> Iterator[Points]:

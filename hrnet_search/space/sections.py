@@ -198,7 +198,6 @@ SCHEDULE: dict[str, Kind[Any]] = {
     "init_lr": Number(0, 100, open_=True),
     "hang_s": Number(1, 10**6),
 }
-SCHEDULE_KEYS = tuple(SCHEDULE)
 
 
 def bounds_of(key: str) -> Bounds:
@@ -230,7 +229,6 @@ LATENCY: dict[str, Kind[Any]] = {
     "runtime": OneOf(tuple(RUNTIMES)),
     "command": ListOf(Text(), allowed="a list of the program and its arguments"),
 }
-LATENCY_KEYS = tuple(LATENCY)
 
 
 @dataclass(frozen=True)

@@ -237,21 +237,6 @@ class SearchSpace:
             columns = np.unravel_index(numbers, self.shape) if self.shape else ()
             yield np.stack([*columns], axis=1) if columns else np.zeros((1, 0), dtype=np.int64)
 
-    def neighbours(self, point: Sequence[int]) -> list[Point]:
-        """Return the valid points one choice away: the next level of a number, else any other."""
-        found = []
-        for column, choice in enumerate(self.choices):
-            here = point[column]
-            levels = range(len(choice.values))
-            near = (here - 1, here + 1) if choice.ordered else levels
-            found += [
-                (*point[:column], level, *point[column + 1 :])
-                for level in near
-                if level in levels and level != here
-            ]
-        kept = self.valid(np.array(found, dtype=np.int64).reshape(len(found), len(self.choices)))
-        return [tuple(map(int, p)) for p, good in zip(found, kept, strict=True) if good]
-
     @cached_property
     def _writes(self) -> tuple[Write, ...]:
         choices = enumerate(self.choices)

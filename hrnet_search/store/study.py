@@ -50,6 +50,11 @@ def open_study(folder: str | Path) -> Study:
     return Study(folder)
 
 
+def begun_study(folder: str | Path) -> Study | None:
+    """Open the study in a folder, if one was begun there; raise StudyError for a damaged one."""
+    return open_study(folder) if Path(folder, FILE).exists() else None
+
+
 class Study:
     """One study, read only: no lock is taken, nothing is created, no transaction stays open."""
 

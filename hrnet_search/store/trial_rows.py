@@ -16,6 +16,7 @@ from hrnet_search.store.rows import from_json, to_json
 from hrnet_search.store.tables import TRIALS, Row, damage
 
 SEARCH, CONFIRM, BASE, SHORT, SLICES = "search", "confirm", "base", "short", "slices"
+ABLATE = "ablate"
 """What a trial is for.
 
 BASE is trained before all others, so that they start from it; those of SHORT are trained in part

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_search.class_iou import class_name
 from hrnet_search.data.batches import ImageStore
 from hrnet_search.data.contents import Contents, differences
 from hrnet_search.data.dataset import contents_of, inventory_of, open_dataset
@@ -60,8 +61,7 @@ class Judged:
     @property
     def names(self) -> list[str]:
         """The names of all classes."""
-        own = self.data.names
-        return [*own, *(f"class {k}" for k in range(len(own), self.data.classes))]
+        return [class_name(k, self.data.names) for k in range(self.data.classes)]
 
     @property
     def boundary(self) -> float | None:

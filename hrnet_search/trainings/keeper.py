@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hrnet_search.class_iou import class_name
 from hrnet_search.evaluate.training.artifacts import evaluation_bytes
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.descent import rate
@@ -148,7 +149,7 @@ class Keeper:
         """Write the figures of each class, and the confusion matrix, as tables."""
         data = self._record.schedule.schedule.data
         matrix = judgement.confusions.sum(axis=0)
-        names = [*data.names, *(f"class {k}" for k in range(len(data.names), data.classes))]
+        names = [class_name(k, data.names) for k in range(data.classes)]
         found = figures_of(judgement.confusions)
         rows: list[list[object]] = [["class", "name", "iou", "f1", "accuracy", "pixels"]]
         rows += [

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hrnet_search.ablation.arms import Ablation, settle
-from hrnet_search.ablation.brain import AblationBrain, Conditions
+from hrnet_search.ablation.brain import AblationBrain
 from hrnet_search.ablation.run import open_ablation, write_record
 from hrnet_search.arch.cost import cost
 from hrnet_search.records.latency import Latency, LatencyCondition
@@ -92,8 +92,7 @@ def settled(file: SpaceFile) -> Ablation:
 def drive(file: SpaceFile, folder: Path, run: Run = run_made_up) -> AblationBrain:
     ablation = settled(file)
     with open_ablation(file, ablation, folder) as store:
-        conditions = Conditions(file.latency, folder=str(folder))
-        brain = AblationBrain(ablation, store, conditions, 1.0)
+        brain = AblationBrain(ablation, store, file.latency, 1.0)
         run_inline(brain, run)
         write_record(file, ablation, store)
     return brain

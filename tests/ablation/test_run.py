@@ -17,7 +17,7 @@ from forked import Forked
 from search.made_up_trials import KilledError, killed_after
 
 from hrnet_search.ablation import run as module
-from hrnet_search.ablation.brain import PURPOSE, AblationBrain, Conditions, trials
+from hrnet_search.ablation.brain import AblationBrain, trials
 from hrnet_search.ablation.run import (
     ablate,
     finished_trials,
@@ -38,7 +38,7 @@ from hrnet_search.store.ablation import AblationRecord, EffectRow
 from hrnet_search.store.evaluations import evaluation_path
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import ABLATE, Ask
 from hrnet_search.store.writer import StudyStore
 
 T = TypeVar("T")
@@ -250,7 +250,7 @@ def brain_of(tmp_path: Path, then: Callable[[AblationBrain], None]) -> None:
     file = space_file(tmp_path)
     ablation = settled(file)
     with open_ablation(file, ablation, tmp_path / "study") as store:
-        then(AblationBrain(ablation, store, Conditions(file.latency), 1.0))
+        then(AblationBrain(ablation, store, file.latency, 1.0))
 
 
 def test_a_trial_whose_worker_died_comes_back_twice(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_a_trial_that_was_cut_off_is_taken_over_too(tmp_path: Path, finished: Pa
     ablation = settled(file)
     key, arm = next(iter(trials(ablation)))
     with open_ablation(file, ablation, tmp_path / "second") as store:
-        store.ask(Ask(0, key, arm.point, arm.architecture, PURPOSE))
+        store.ask(Ask(0, key, arm.point, arm.architecture, ABLATE))
         assert take_over(ablation, store, open_study(finished)) == ARMS * 6
     drive(file, tmp_path / "second", failing(0))
     assert all(result for _, result in open_study(tmp_path / "second").trials())

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.ablation_simulation import NOISES, Held, simulate
 from hrnet_search.ablation.design import ARM, MAIN, design
-from hrnet_search.ablation.simulation import NOISES, Held, simulate
 from hrnet_search.ablation.statistics import (
     BETTER,
     EQUIVALENT,

@@ -12,11 +12,11 @@ import pytest
 import torch
 from random_networks import with_either_head
 
+from benchmarks.memory import held_in_inference, held_in_training
 from hrnet_search.arch.architecture import OCR, Architecture
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.arch.memory import inference_memory, training_memory
 from hrnet_search.errors import InputError
-from hrnet_search.evaluate.machine.live_tensors import held_in_inference, held_in_training
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 PLAIN = [path for path in CONFIGS if "_ocr_" not in path.name]
@@ -65,5 +65,5 @@ def test_a_wrong_size_is_refused() -> None:
     architecture = read_config(PLAIN[1]).architecture
     for estimate in (inference_memory, training_memory):
         with pytest.raises(InputError, match="positive integer"):
-            estimate(architecture, (64, 0), 19)
+            estimate(architecture, (64, 0), 19, 1)
     assert torch.get_default_device() == torch.device("cpu")

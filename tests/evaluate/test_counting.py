@@ -1,19 +1,43 @@
-"""Two witnesses of convolutions: they agree with arithmetic, with each other, with the cost."""
+"""Two witnesses of convolutions, fvcore and hooks, agree with arithmetic and with the cost."""
 
 from __future__ import annotations
 
+import copy
+from math import prod
+
 import torch
 from made_up import network as architecture_of
-from torch import nn
+from torch import Tensor, nn
 
 from hrnet_search.arch.cost import cost
 from hrnet_search.evaluate.counting import (
     conv_activations_by_fvcore,
     conv_macs_by_fvcore,
-    conv_macs_by_hooks,
     cost_by_fvcore,
 )
 from hrnet_search.net.hrnet import build
+
+
+def conv_macs_by_hooks(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
+    """Return MACs and activations of one [1, 3, H, W] image, from hooks on a meta copy.
+
+    `size` is (height, width). Activations are the elements that convolutions put out. Only
+    convolutions that run as modules are seen. The network itself stays as it is.
+    """
+    counts: list[tuple[int, int]] = []
+
+    def count(convolution: nn.Module, _inputs: object, output: Tensor) -> None:
+        assert isinstance(convolution, nn.Conv2d)
+        # A weight is [out, in / groups, kh, kw]; each output element costs all but `out`.
+        counts.append((output.numel() * prod(convolution.weight.shape[1:]), output.numel()))
+
+    meta = copy.deepcopy(network).to("meta").eval()
+    for module in meta.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        meta(torch.empty(1, 3, *size, device="meta"))
+    return sum(macs for macs, _ in counts), sum(activations for _, activations in counts)
 
 
 def grouped() -> nn.Sequential:

@@ -22,7 +22,7 @@ from hrnet_search.net.hrnet import build
 from hrnet_search.space import ablate_keys, load, vary
 from hrnet_search.space.data_section import DATA_KEYS
 from hrnet_search.space.load import SpaceFile, load_space_file
-from hrnet_search.space.sections import LATENCY_KEYS, SCHEDULE_KEYS
+from hrnet_search.space.sections import LATENCY, SCHEDULE
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [path.read_text() for path in sorted((ROOT / "search_spaces").glob("*.yaml"))]
@@ -34,8 +34,8 @@ KEYS = sorted(
         *load.KEYS,
         *ablate_keys.KINDS,
         *vary.KNOWN,
-        *SCHEDULE_KEYS,
-        *LATENCY_KEYS,
+        *SCHEDULE,
+        *LATENCY,
         "miou",
         "macs",
         "mlflow",

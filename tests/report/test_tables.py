@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from made_up import network, result
 
-from hrnet_search.ablation.brain import PURPOSE
 from hrnet_search.duel_rule import BETTER, NOT_SHOWN, OPEN, WORSE
 from hrnet_search.errors import StorageLostError
 from hrnet_search.files import write_file
@@ -23,7 +22,7 @@ from hrnet_search.records.trial import FAILED, STATES
 from hrnet_search.report.standing import INTERRUPTED
 from hrnet_search.report.tables import csv_bytes, write_duels, write_front, write_trials
 from hrnet_search.store.study import COLUMNS, Study
-from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SHORT, SLICES
+from hrnet_search.store.trial_rows import ABLATE, BASE, CONFIRM, SEARCH, SHORT, SLICES
 
 
 def cells(path: Path) -> list[dict[str, str]]:
@@ -99,7 +98,7 @@ def test_the_document_has_every_column_and_every_word_of_status_and_purpose() ->
     words = {
         *COLUMNS, *re.findall(r'^ +"(\w+)": ', duels, re.M), *STATES, INTERRUPTED,
         SEARCH, CONFIRM, BASE, SHORT, SLICES, BETTER, WORSE, NOT_SHOWN, OPEN,
-        PURPOSE, "noisy", "purpose", "duel", "seeds", "order", "believed", "believed_half",
+        ABLATE, "noisy", "purpose", "duel", "seeds", "order", "believed", "believed_half",
         "judged", "versions",
     }  # fmt: skip
     assert "pick_now_trial" in words

@@ -11,7 +11,7 @@ import pytest
 from ablation import made_up_ablation
 from search import tabulated
 
-from hrnet_search.ablation.brain import AblationBrain, Conditions
+from hrnet_search.ablation.brain import AblationBrain
 from hrnet_search.ablation.run import open_ablation
 from hrnet_search.records.search_options import THAW
 from hrnet_search.records.trial import COMPLETED, FAILED, STOPPED, TrialResult, TrialTask
@@ -39,7 +39,7 @@ def ablating(folder: Path) -> Iterator[Asking]:
     file = made_up_ablation.space_file(folder)
     ablation = made_up_ablation.settled(file)
     with open_ablation(file, ablation, folder) as store:
-        yield AblationBrain(ablation, store, Conditions(file.latency), 1.0)
+        yield AblationBrain(ablation, store, file.latency, 1.0)
 
 
 Brains = Callable[[Path], AbstractContextManager[Asking]]

@@ -16,7 +16,6 @@ from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.errors import InputError
 from hrnet_search.net.hrnet import build
 from hrnet_search.space.choice import Choice
-from hrnet_search.space.generate import reasons
 from hrnet_search.space.space import Limit, SearchSpace
 from hrnet_search.space.survey import least_costs, survey
 
@@ -144,20 +143,6 @@ def test_a_space_knows_whether_64_bits_hold_all_of_it() -> None:
         costs(huge, np.array([[0], [1]]))
 
 
-def test_neighbours_are_valid_points_one_choice_away() -> None:
-    points = random_points(WIDE, 60, 4)
-    for point in points[WIDE.valid(points)].tolist():
-        near = WIDE.neighbours(point)
-        assert len(set(near)) == len(near)
-        for other in near:
-            differing = [i for i, (a, b) in enumerate(zip(point, other, strict=True)) if a != b]
-            assert len(differing) == 1
-            i = differing[0]
-            if WIDE.choices[i].path == "STAGE3.NUM_MODULES":
-                assert abs(point[i] - other[i]) == 1
-        assert WIDE.valid(np.array(near)).all()
-
-
 def test_costs_are_those_of_the_architectures() -> None:
     points = random_points(WIDE, 300, 5)
     points = points[WIDE.valid(points)]
@@ -222,18 +207,6 @@ def test_a_thousand_generated_variants_build_and_survive_yaml(tmp_path: Path) ->
 
 def test_a_large_space_without_room_ends() -> None:
     assert generate(replace(WIDE, limits=(Limit("params", 1.0),)), 5) == []
-
-
-def test_reasons_say_why_a_point_is_not_generated() -> None:
-    space = limited(TINY, 0.5)
-    kept = {a.id for a in generate(space, 1000)}
-    for point in space.points():
-        why = reasons(space, point)
-        if not why:
-            assert space.decode(point).id in kept
-    assert "computes the same as point (0, 0, 0, 0)" in reasons(TINY, (0, 1, 0, 2))[0]
-    assert "over the limit of" in reasons(space, (1, 1, 1, 2))[0]
-    assert "branches never decrease" in reasons(WIDE, (0, 0, 1, 3, 0, *[0] * 8))[0]
 
 
 def test_a_survey_of_a_small_space_counts_all_of_it() -> None:

@@ -10,16 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from hrnet_search.arch.architecture import Architecture
-from hrnet_search.net.hrnet import build
-
-Size = tuple[int, int]
 
 
 def live_peak(run: Callable[[], object]) -> int:
@@ -28,46 +21,6 @@ def live_peak(run: Callable[[], object]) -> int:
         run()
     peak: int = watch.peak
     return peak
-
-
-def held_in_inference(architecture: Architecture, size: Size, classes: int, batch: int) -> int:
-    """Return the most bytes alive in a forward pass, weights and images included."""
-    with torch.device("meta"):
-        network = build(architecture, classes).eval().requires_grad_(False)
-        images = torch.empty(batch, 3, *size)
-    with torch.inference_mode():
-        peak = live_peak(lambda: network(images))
-    return peak + 4 * (_weights(network) + images.numel())
-
-
-def held_in_training(architecture: Architecture, size: Size, classes: int, batch: int) -> int:
-    """Return the most bytes alive in two training steps, weights and images included."""
-    with torch.device("meta"):
-        network = build(architecture, classes).train()
-        images = torch.empty(batch, 3, *size)
-        labels = torch.zeros(batch, *size, dtype=torch.long)
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-
-    def steps() -> None:
-        for _ in range(2):
-            found = network(images)
-            outputs = found if isinstance(found, tuple) else (found,)
-            loss = torch.stack([_loss(scores, labels) for scores in outputs]).sum()
-            del found, outputs
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-
-    return live_peak(steps) + 4 * (_weights(network) + images.numel())
-
-
-def _loss(scores: Tensor, labels: Tensor) -> Tensor:
-    scores = F.interpolate(scores, labels.shape[-2:], mode="bilinear")
-    return F.cross_entropy(scores, labels, reduction="sum")
-
-
-def _weights(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]

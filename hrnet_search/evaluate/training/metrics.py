@@ -55,16 +55,6 @@ def miou_present(matrix: Tensor) -> float:
     return float(iou(matrix)[present].mean()) if present.any() else 0.0
 
 
-def pixel_accuracy(matrix: Tensor) -> float:
-    """Return the share of pixels that are right; 0 of none."""
-    return float(matrix.diagonal().sum().double() / matrix.sum().clamp(min=1))
-
-
-def mean_accuracy(matrix: Tensor) -> float:
-    """Return the mean over all classes of the share of their pixels that are right."""
-    return float((matrix.diagonal().double() / matrix.sum(dim=1).clamp(min=1)).mean())
-
-
 def upsampled(logits: Tensor, labels: Tensor, align_corners: bool) -> Tensor:
     """Return logits [N, K, h, w] bilinearly at the size of labels [N, H, W]."""
     size = labels.shape[-2:]

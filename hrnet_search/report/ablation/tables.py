@@ -158,7 +158,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 def ablation_lines(record: AblationRecord, beside: Sequence[str] = ()) -> list[str]:
     """Return the answer for a terminal: what is known of each difference, and what is missing.
 
-    `doubts` are what speaks against its latencies.
+    `beside` are what speaks against its latencies.
     """
     rows = [_header(record), *(_cells(record, e) for e in record.effects)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

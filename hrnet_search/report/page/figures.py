@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hrnet_search.class_iou import class_name
 from hrnet_search.errors import shown
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.records.trial import STOPPED
@@ -281,7 +282,7 @@ def _classes(page: Page) -> Figure | None:
     if not members:
         return None
     count = len(ious[members[0].number])
-    names = [page.classes[k] if k < len(page.classes) else f"class {k}" for k in range(count)]
+    names = [class_name(k, page.classes) for k in range(count)]
     return {
         "data": [{
             "type": "heatmap", "colorscale": "Viridis", "zmin": 0, "zmax": 1,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search import __version__
+from hrnet_search.class_iou import class_name
 from hrnet_search.data.palette import colour_keys
 from hrnet_search.errors import shown
 from hrnet_search.files import refuse_links, write_file
@@ -80,7 +81,7 @@ def gather_training(folder: Path) -> TrainingPage:
     path = evaluation_file(folder, BEST)
     found = read_confusions(path)
     data = record.schedule.schedule.data
-    names = [*data.names, *(f"class {k}" for k in range(len(data.names), data.classes))]
+    names = [class_name(k, data.names) for k in range(data.classes)]
     fits = found is not None and found.shape[1] == data.classes
     return TrainingPage(
         name=folder.resolve().name,

@@ -49,7 +49,6 @@ Budget = Mapping[str, float]
 class Step:
     """The cheapest network that is better for more of one cost, and the chance that it is."""
 
-    cost: str
     index: int
     chance: float | None
 
@@ -111,7 +110,7 @@ class Candidates:
         found = min(better, key=lambda i: self.costs[cost][i])
         own, dearer = self.ranks[:, pick], self.ranks[:, found]
         ahead = (dearer > own) + (dearer == own) / 2
-        return Step(cost, found, float(ahead.mean()) if len(ahead) else None)
+        return Step(found, float(ahead.mean()) if len(ahead) else None)
 
 
 def candidates_of(study: Study, ranked: bool = True) -> Candidates:

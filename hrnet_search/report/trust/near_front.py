@@ -49,7 +49,6 @@ class Pair:
     first: int
     second: int
     better: Interval
-    paired: bool
 
     @property
     def apart(self) -> bool:
@@ -73,9 +72,7 @@ class FrontAccuracy:
     """A front over one cost: columns [n], and accuracies as they might have been [draws, n].
 
     `images` is how many images the draws are over, 0 if none were kept; draws of two studies
-    with as many images use the same ones. `known` says that seeds or images say anything,
-    `by_seeds` that seeds do.
-    `by_seeds` that seeds do.
+    with as many images use the same ones. `by_seeds` says that seeds are in them.
     """
 
     numbers: tuple[int, ...]
@@ -83,7 +80,6 @@ class FrontAccuracy:
     costs: Floats
     drawn: Floats
     images: int
-    known: bool
     by_seeds: bool
 
 
@@ -110,7 +106,6 @@ def front_accuracy(
         costs=np.array([one.costs[0] for one in near]),
         drawn=draws.accuracies(seed),
         images=draws.images,
-        known=draws.known,
         by_seeds=noise is not None,
     )
 
@@ -148,7 +143,7 @@ class Draws:
         sd = float((self._by_images[second] - self._by_images[first]).std())
         share = 1 / a.seeds + 1 / b.seeds
         better = combined(b.accuracy - a.accuracy, sd, self.images, self.noise, share)
-        return Pair(a.number, b.number, better, bool(a.counts and b.counts))
+        return Pair(a.number, b.number, better)
 
     def accuracies(self, seed: int = 0) -> Floats:
         """Return mean accuracies [draws, n] with other images and other seeds."""

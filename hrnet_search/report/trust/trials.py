@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from statistics import fmean
 
-import pandas as pd
-
 from hrnet_search.latency_rule import mean_ms
 from hrnet_search.records.accuracy import MIOU, SOFT_IOU
 from hrnet_search.records.objective import OBJECTIVES
@@ -153,11 +151,6 @@ def keys_of(trials: Sequence[Trial], notes: Notes) -> dict[str, list[TrialKey]]:
 def slices_ids(trials: Sequence[Trial]) -> frozenset[str]:
     """Return the id of the schedule that judges by slices of shared weights, if there is one."""
     return frozenset(ask.key.schedule for ask, _ in trials if ask.purpose == SLICES)
-
-
-def trained(table: pd.DataFrame, trials: Sequence[Trial]) -> pd.DataFrame:
-    """Return the rows of a table of results without those that were judged by slices."""
-    return table[~table["schedule"].isin(list(slices_ids(trials)))]
 
 
 def learned_from(notes: Notes) -> str:

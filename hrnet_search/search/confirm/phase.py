@@ -1,4 +1,4 @@
-"""The last part of a study: duels first, then what `confirm.py` makes of the time they leave."""
+"""The last part of a study: duels first, then what `choice.py` makes of the time they leave."""
 
 from __future__ import annotations
 

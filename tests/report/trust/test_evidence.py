@@ -119,7 +119,7 @@ def test_repeats_give_intervals_chances_and_rivals(make_study: MakeStudy) -> Non
     assert found.chances[0] == 1
     assert 0.05 < found.chances[2] < 0.7
     (pair,) = found.pairs
-    assert (pair.first, pair.second, pair.paired) == (0, 1, False)
+    assert (pair.first, pair.second) == (0, 1)
     assert pair.better.value == pytest.approx(0.09)
 
 
@@ -151,7 +151,7 @@ def test_who_fresh_seeds_take_off_the_front_is_part_of_its_optimism(make_study: 
 def test_images_pair_networks(tmp_path: Path) -> None:
     found = evidence_of(large_study(tmp_path / "s", 60))
     assert found.images == 24
-    pair = next(p for p in found.pairs if p.paired)
+    pair = found.pairs[0]
     own = found.accuracies[pair.second]
     # Hard images are hard for both: the difference is surer than either alone.
     assert pair.better.high - pair.better.low < own.high - own.low
@@ -171,7 +171,6 @@ def test_evaluations_of_other_images_or_torn_ones_are_left_out(tmp_path: Path) -
 
 def test_draws_of_a_front_lie_around_what_was_measured(tmp_path: Path) -> None:
     found = front_accuracy(large_study(tmp_path / "s", 60), "macs")
-    assert found.known
     assert found.drawn.shape == (1000, len(found.numbers))
     assert found.drawn.mean(axis=0) == pytest.approx(found.accuracies, abs=2e-3)
     assert (np.diff(found.costs) > 0).all()
