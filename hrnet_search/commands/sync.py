@@ -37,7 +37,7 @@ def command(options: argparse.Namespace) -> int:
         say("tracking is off: there is nothing to sync")
     for name, mirror in found.items():
         say(f"{name}: {counted(mirror.sent, 'trial')} sent, {mirror.waiting} waiting")
-    return DONE if all(mirror.shown for mirror in found.values()) else TRIALS_FAILED
+    return DONE if all(mirror.up_to_date for mirror in found.values()) else TRIALS_FAILED
 
 
 def sync(

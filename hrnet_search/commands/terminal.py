@@ -49,6 +49,10 @@ class Terminal:
         """Print a line beside the output."""
         warn(text)
 
+    def aside(self, text: str) -> None:
+        """Print how far something is beside the output, which may be read by a program."""
+        warn(text)
+
     def listeners(self) -> list[TrialEvents]:
         """Return what tells of trials here beside the table or the lines."""
         return []
@@ -127,6 +131,10 @@ class Quiet(Terminal):
     def say(self, text: str) -> None:
         """Log a line that Python shows to those who ask for it."""
         LOG.info("%s", clean(text))
+
+    def aside(self, text: str) -> None:
+        """Log how far something is."""
+        self.say(text)
 
     def warn(self, text: str) -> None:
         """Log a line that Python shows if it is not told otherwise."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from hrnet_search.commands.terminal import Terminal
-from hrnet_search.errors import clean
-from hrnet_search.progress import duration
+from hrnet_search.errors import shown
+from hrnet_search.progress import REFRESH_HZ, duration
 from hrnet_search.told import Told
 
 LINE_S = 10.0
 """Seconds without a line after which a plain one says how far it is."""
+
+LONGEST_NAME = 40
+"""Characters of a part's name beside a bar."""
 
 
 class Pace:
@@ -27,6 +32,8 @@ class Pace:
 
     def left(self, done: int, parts: int) -> str:
         """Return it in words; nothing before the first round is done."""
+        if not done:  # work begins here, whatever had to be read before; or begins anew
+            self._start, self._each = self._clock(), 0.0
         rounds, within = divmod(done, self._round)
         if rounds and not within:
             self._each = (self._clock() - self._start) / rounds
@@ -52,12 +59,17 @@ def plain_lines(
 def bar(console: Console, pace: Pace) -> Iterator[Told]:
     """Yield what moves a bar; it is gone when all is done."""
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task("", total=None)
+    how: dict[str, Any] = {
+        "console": console, "transient": True, "refresh_per_second": REFRESH_HZ,
+        # What goes to a file of its own is to arrive there.
+        "redirect_stdout": False, "redirect_stderr": sys.stderr.isatty(),
+    }  # fmt: skip
+    with Progress(*columns, **how) as progress:
+        task = progress.add_task("", total=None)
 
         def told(done: int, parts: int, name: str) -> None:
-            text = clean(f"{name}{pace.left(done, parts)}")
-            shown.update(task, completed=done, total=parts, description=text)
+            text = f"{shown(name, LONGEST_NAME)}{pace.left(done, parts)}"
+            progress.update(task, completed=done, total=parts, description=text)
 
         yield told
 
@@ -73,4 +85,4 @@ def working(terminal: Terminal, round_of: int = 1) -> Iterator[Told]:
         with bar(terminal.console, pace) as told:
             yield told
     else:
-        yield plain_lines(terminal.say, pace)
+        yield plain_lines(terminal.aside, pace)

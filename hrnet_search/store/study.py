@@ -51,7 +51,7 @@ def open_study(folder: str | Path) -> Study:
 
 
 def begun_study(folder: str | Path) -> Study | None:
-    """Open the study in a folder, if one was begun there; raise StudyError for a damaged one."""
+    """Open the study in a folder; None where none was begun. Raise as `open_study` does."""
     return open_study(folder) if Path(folder, FILE).exists() else None
 
 

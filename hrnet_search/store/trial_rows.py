@@ -15,9 +15,9 @@ from hrnet_search.records.trial import PAUSED, RUNNING, TrialKey, TrialResult
 from hrnet_search.store.rows import from_json, to_json
 from hrnet_search.store.tables import TRIALS, Row, damage
 
-SEARCH, CONFIRM, BASE, SHORT, SLICES = "search", "confirm", "base", "short", "slices"
-ABLATE = "ablate"
-"""What a trial is for.
+SEARCH, CONFIRM, ABLATE = "search", "confirm", "ablate"
+BASE, SHORT, SLICES = "base", "short", "slices"
+"""What a trial is for, all six.
 
 BASE is trained before all others, so that they start from it; those of SHORT are trained in part
 before all others of a search; those of SLICES are judged by slices of shared weights.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import hrnet_search
+from hrnet_search.arch.cost import Cost
 from hrnet_search.cli import main
 from hrnet_search.evaluate.counting import cost_by_fvcore
 from hrnet_search.evaluate.latency import one_network as evaluated
@@ -58,3 +59,16 @@ def test_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_groups, "free_bytes", lambda: 1000)
     with pytest.raises(hrnet_search.InputError, match="verify: out of memory: about"):
         hrnet_search.profile(CONFIGS[0], verify=True)
+
+
+def test_it_says_how_far_it_is_beside_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hrnet_search.commands.working.LINE_S", 0.0)
+    monkeypatch.setattr(evaluated, "cost_by_fvcore", lambda *_: Cost(1, 1, 1))
+    assert main(WORDS) == 1
+    said = capsys.readouterr()
+    count = len(CONFIGS)
+    starts = [f"[{n}/{count}] {path.stem}" for n, path in enumerate(CONFIGS)]
+    assert [line.partition(",")[0] for line in said.err.splitlines()] == starts
+    assert "[" not in said.out

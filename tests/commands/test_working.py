@@ -52,3 +52,16 @@ def test_the_time_left_counts_whole_rounds_where_parts_are_unlike() -> None:
         clock.now += 59 if done % 2 else 1
     assert said == ["", "", ", 3 min left", ", 2 min left", ", 2 min left", ", 2 min left",
                     ", 60 s left", ", 30 s left"]  # fmt: skip
+
+
+def test_what_begins_anew_is_at_its_own_pace() -> None:
+    """A hundred trials of six seconds to one mirror, then as many of a tenth to another."""
+    clock = Clock()
+    pace = Pace(1, clock)
+    clock.now += 1000  # whatever was read before the first part
+    for done in range(100):
+        pace.left(done, 100)
+        clock.now += 6
+    assert pace.left(0, 100) == ""
+    clock.now += 0.1
+    assert pace.left(1, 100) == ", 10 s left"

@@ -82,10 +82,14 @@ def test_how_far_it_is_is_said_to_people_and_not_to_programs(
     monkeypatch.setattr("hrnet_search.commands.working.LINE_S", 0.0)
     words = ["evaluate", str(trained), "--batch", "2", "--no-boundary"]
     assert main(words) == 0
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
-    assert [line.partition("]")[0] for line in said] == ["[0/5", "[2/5", "[4/5"]
+    said = capsys.readouterr()
+    lines = [line.partition("]")[0] for line in said.err.splitlines() if line.startswith("[")]
+    assert lines == ["[0/5", "[2/5", "[4/5"]
+    assert said.out.startswith("mIoU: ")
     assert main([*words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["images"] == 5
+    said = capsys.readouterr()
+    assert json.loads(said.out)["images"] == 5
+    assert not [line for line in said.err.splitlines() if line.startswith("[")]
 
 
 def test_tables_of_somebody_are_not_written_over(

@@ -76,11 +76,13 @@ def test_how_far_it_is_is_said(
     monkeypatch.setattr("hrnet_search.commands.working.LINE_S", 0.0)
     (images / "broken.png").write_bytes(b"no image")
     assert main(["predict", str(trained), str(images), "-o", str(tmp_path / "out")]) == 2
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    lines = [line for line in said.err.splitlines() if line.startswith("[")]
     assert [line.partition(",")[0] for line in lines] == [
         "[1/5] im0.png", "[2/5] im1.png", "[3/5] im2.png", "[4/5] im3.png",
     ]  # fmt: skip
     assert all(line.endswith(" left") for line in lines)
+    assert said.out == "", "that is for what was written, and nothing was said of it"
 
 
 def test_a_mask_is_what_the_network_decides(trained: Path, images: Path, tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def stamp(
 
 
 def by_chance(has: int, networks: int, share: float) -> float:
-    """Return the chance that `has` of `networks` or more have what each has by a `share`."""
+    """Return the chance, binomial, that `has` of `networks` or more have what a `share` has."""
     return float(scipy.special.bdtrc(has - 1, networks, share))
 
 

@@ -138,11 +138,11 @@ class Nowhere:
 
 
 class Synced(NamedTuple):
-    """What `sync` did for a mirror: trials sent, trials that wait, whether the study is shown."""
+    """What `sync` did for a mirror: trials sent, trials that wait, whether it shows the study."""
 
     sent: int
     waiting: int
-    shown: bool
+    up_to_date: bool
 
 
 class Line:
@@ -182,8 +182,8 @@ class Line:
                 # A trial that failed may have run again since it was sent.
                 how = how_ended(result.status, result.error)
                 if self._known.get(str(ask.key)) != how:
-                    whole = self.sent + len(self.waiting)
-                    self._told(self.sent, whole, f"{self._name}: trial {ask.number}")
+                    parts = self.sent + len(self.waiting)
+                    self._told(self.sent, parts, f"{self._name}: trial {ask.number}")
                     self._mirror.send(ask, result)
                     self._known[str(ask.key)] = how
                     self.sent += 1
@@ -344,7 +344,7 @@ def sync(
     for name, line in lines_of(study, warn, file, told=told).items():
         line.waiting.extend(mirrored(study.ended(0)))
         line.push(float("inf"), again=True)
-        shown_there = line.conclude(study.outcome, attach=True)
+        up_to_date = line.conclude(study.outcome, attach=True)
         line.close()
-        found[name] = Synced(line.sent, len(line.waiting), shown_there)
+        found[name] = Synced(line.sent, len(line.waiting), up_to_date)
     return found

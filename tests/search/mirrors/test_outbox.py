@@ -376,6 +376,17 @@ def test_sync_ends_with_1_where_the_study_itself_cannot_be_shown(
         assert "4 trials sent, 0 waiting" in capsys.readouterr().out
 
 
+def test_sync_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_study(tmp_path / "study", {"mlflow": "x"}, RESULTS)
+    monkeypatch.setitem(MIRRORS, "mlflow", lambda _uri, _study: Flaky())
+    monkeypatch.setattr("hrnet_search.commands.working.LINE_S", 0.0)
+    assert main(["sync", str(folder)]) == 0
+    said = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert said == [f"[{n}/4] mlflow: trial {n}" for n in range(4)]
+
+
 def test_whoever_is_interrupted_does_not_wait_for_a_mirror(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", {"mlflow": "x"}, RESULTS)
     mirror = Flaky()
