@@ -129,6 +129,10 @@ CHANGES = {
         "batch: 4", "batch: 4, hang_s: 60",
         lambda _, s: load_space_file(s.folder / "space.yaml").hang_s, 60,
     ),
+    "latency.seconds": Change(
+        "device: cpu", "device: cpu, seconds: 2", lambda p, _: p.latency.seconds, 2
+    ),
+    "latency.device": Change("device: cpu", "device: auto", lambda p, _: p.device, "auto"),
     "data.root": Change(
         "root: data", "root: moved", lambda _, s: Path(data_of(s).root).name, "moved"
     ),
