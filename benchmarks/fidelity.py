@@ -62,7 +62,10 @@ def ranks(table: Table) -> Figure:
 
 def _taus(table: Table) -> Iterator[tuple[str, int, Interval]]:
     """Yield what is free, and short trainings by one seed and by the mean of two."""
-    names = {"free": "", str(SHORT_STEPS): "one seed", f"2 x {SHORT_STEPS}": "mean of two seeds"}
+    names = {"free": ""}
+    for steps in (SHORT_STEPS, 2 * SHORT_STEPS):
+        names |= {str(steps): f"{steps} steps, {{}}, one seed"}
+        names |= {f"2 x {steps}": f"{steps} steps, {{}}, mean of two seeds"}
     labels = {"miou": "mIoU", "soft_iou": "soft IoU"}
     for one in candidates(table):
         if one.name not in names or one.signal not in SHOWN_SIGNALS:
@@ -70,8 +73,7 @@ def _taus(table: Table) -> Iterator[tuple[str, int, Interval]]:
         there = one.known()
         tau = tau_with_truth(one.scores[:, there], one.truths[:, there])
         label = labels.get(one.signal, one.signal)
-        if names[one.name]:
-            label = f"{SHORT_STEPS} steps, {label}, {names[one.name]}"
+        label = (names[one.name] or "{}").format(label)
         yield label, int(there.sum()), tau
 
 
