@@ -397,5 +397,5 @@ def _cells(task: TrialTask, result: TrialResult, accuracy: Objective) -> list[st
         short(cost.macs) if cost else "",
         f"{latency:.2f} ms" if latency is not None else "",
         _share(accuracy.of(result)),
-        result.status + (f": {result.error}" if result.error else ""),
+        escape(result.status + (f": {result.error}" if result.error else "")),
     ]

@@ -9,13 +9,13 @@ COUNTS = (0, 7, 999, 1000, 403_610, 999_999, 31_290_000, 2 * 10**12)
 
 def test_a_count_at_three_digits() -> None:
     assert [short(count) for count in COUNTS] == [
-        "0", "7", "999", "1k", "404k", "1e+03k", "31.3M", "2e+03G",
+        "0", "7", "999", "1k", "404k", "1M", "31.3M", "2000G",
     ]  # fmt: skip
 
 
 def test_a_count_in_a_column() -> None:
     assert [aligned(count) for count in COUNTS] == [
-        "0", "7", "999", "1.00 k", "403.61 k", "1000.00 k", "31.29 M", "2000.00 G",
+        "0", "7", "999", "1.00 k", "403.61 k", "1.00 M", "31.29 M", "2000.00 G",
     ]  # fmt: skip
 
 

@@ -99,3 +99,13 @@ def test_judgements_by_slices_are_counted_beside_the_trials(tmp_path: Path) -> N
         standing.take(one)
     assert (standing.done, standing.best, standing.judged) == (1, 0.4, 1)
     assert describe(judged).startswith("judged by slices, mIoU 90.0%")
+
+
+@pytest.mark.parametrize("error", ["no mask for [/data/a.png]", "[enforce fail] err == 0"])
+def test_an_error_is_shown_as_it_is_in_the_live_table(tmp_path: Path, error: str) -> None:
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    task = TrialTask(0, result(0).key, TINY, Schedule(DataSpec("shapes", 3), steps=4), (4,))
+    with watching(tmp_path, 4, Goals.of(["miou"]), [], console, live=True) as (view, *_):
+        view.started(task)
+        view.ended(task, replace(result(0, miou=None, cost=None), status=FAILED, error=error))
+    assert error in console.file.getvalue()  # type: ignore[attr-defined]

@@ -47,14 +47,20 @@ def command(options: argparse.Namespace) -> int:
     style = Path(options.style) if options.style else None
     for folder in trainings:
         _report_training(Path(folder))
+    unpicked: list[Fault] = []
     for study in studies:
         text, failed = report_and_summary(study, style)
         say(text)
         code = unless_failed(failed, code, options.debug)
-        for line in pick_lines(study, options.pick) if options.pick is not None else ():
-            say(line)
+        try:
+            for line in pick_lines(study, options.pick) if options.pick is not None else ():
+                say(line)
+        except InputError as error:  # the others have their answers first
+            unpicked += error.faults
     if options.compare:
         _compare(*studies)
+    if unpicked:
+        raise InputError(unpicked)
     return code
 
 

@@ -14,6 +14,7 @@ from hrnet_search.records.accuracy import MIOU
 from hrnet_search.records.data_spec import NO_IDENTITY, DataSpec
 from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.report.page.points import condition_line
+from hrnet_search.report.standing import nothing_there
 from hrnet_search.report.trust.latency_doubt import front_doubt, latency_doubts
 from hrnet_search.report.trust.near_front import DRAWS, FrontAccuracy, front_accuracy
 from hrnet_search.report.trust.statistics import Floats, Interval
@@ -90,7 +91,8 @@ def compare(first: Study, second: Study) -> Comparison:
     sides = [front_accuracy(study, cost, order.index(study), accuracy) for study in (first, second)]
     for study, side in zip((first, second), sides, strict=True):
         if not side.numbers:
-            wrong = "has no front yet: no trial has completed"
+            why = nothing_there(study)
+            wrong = f"has no front yet: {why}"
             raise InputError(Fault("", None, wrong, file=str(study.folder)))
     costs = [np.log(side.costs) for side in sides]
     reference = _reference(sides, costs)

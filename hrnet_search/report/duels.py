@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from hrnet_search.counts import in_units
+from hrnet_search.counts import digits, in_units
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, verdicts
 from hrnet_search.errors import shown
 from hrnet_search.records.objective import OBJECTIVES, Objective
@@ -99,9 +99,9 @@ def budget_of(duel: Duel) -> str:
     """Return a budget as people write it: 5 ms, 160 M MACs."""
     cost = OBJECTIVES[duel.cost]
     if cost.unit:
-        return f"{duel.budget:.3g} {cost.unit}"
+        return f"{digits(duel.budget)} {cost.unit}"
     number, letter = in_units(duel.budget)
-    return f"{number:.3g} {letter} {cost.label}" if letter else f"{number:g} {cost.label}"
+    return f"{digits(number)} {letter} {cost.label}" if letter else f"{number:g} {cost.label}"
 
 
 def _verdicts(
@@ -164,10 +164,11 @@ def _line(one: Fought) -> str:
     if said.called == WORSE:
         worse = f"{-100 * said.mean:.1f} points worse than {duel.name} [{-high:z.1f}, {-low:z.1f}]"
         return f"{pick} is {worse}, {how}"
+    interval = f" [{low:z.1f}, {high:z.1f}]" if math.isfinite(low) else ", no interval"
     yet = " yet" if said.called == OPEN and not duel.why else ""
     return (
         f"{pick} is not shown to be better than {duel.name}{yet}:"
-        f" {100 * said.mean:+z.1f} points [{low:z.1f}, {high:z.1f}], {how}{why}"
+        f" {100 * said.mean:+z.1f} points{interval}, {how}{why}"
     )
 
 

@@ -139,7 +139,8 @@ def points(name: str) -> float:
 
 def two_colours() -> tuple[str, str]:
     """Return the first two colours of the style in force: of trials, and of the front."""
-    cycle = [entry["color"] for entry in mpl.rcParams["axes.prop_cycle"]]
+    # A cycle may be of markers alone.
+    cycle = [entry.get("color", "black") for entry in mpl.rcParams["axes.prop_cycle"]]
     return cycle[0], cycle[1 % len(cycle)]
 
 
@@ -160,7 +161,8 @@ def _frame(axes: Axes, picture: Picture) -> None:
     figure, size = axes.get_figure(root=True), points("axes.labelsize")
     assert figure is not None, "axes are made in a figure"
     # Above the legend, which has a line of its own.
-    axes.set_title(picture.title, pad=LEGEND_LINE * points("legend.fontsize"), parse_math=False)
+    title = broken(picture.title, figure, points("axes.titlesize"))
+    axes.set_title(title, pad=LEGEND_LINE * points("legend.fontsize"), parse_math=False)
     axes.set_xlabel(broken(picture.label, figure, size, 0.85), parse_math=False)
     axes.set_ylabel(f"{picture.accuracy} (%)", parse_math=False)
     low, high = 100 * float(picture.y.min()), 100 * float(picture.y.max())

@@ -9,12 +9,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from hrnet_search.arch.architecture import Architecture
-from hrnet_search.errors import Fault, InputError, shown
+from hrnet_search.errors import Fault, InputError, StorageLostError, shown
 from hrnet_search.files import write_file
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
 from hrnet_search.report.commands import shell
+from hrnet_search.report.standing import nothing_there
 from hrnet_search.report.summary import ONLY_WIDTH, differences
 from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
 from hrnet_search.store.study import Study, named_trial
@@ -73,7 +74,7 @@ def picked(study: Study, candidates: Candidates, text: str | None) -> int:
     """
     place = str(study.folder)
     if not candidates.numbers:
-        wrong = "no trial has completed, there is nothing to pick from"
+        wrong = f"{nothing_there(study)}, there is nothing to pick from"
         raise InputError(Fault("--pick", text, wrong, "a config", place))
     budget = budgets_of(text) if text is not None else {}
     found = candidates.pick(budget)
@@ -157,16 +158,20 @@ def answer(picker: Picker, candidates: Candidates, pick: int, budget: Budget) ->
 def pick_lines(study: Study, text: str) -> tuple[str, ...]:
     """Return what a study would take within a budget in words; its config is written.
 
-    Raise InputError for what is not a budget, or one that no network keeps, StorageLostError.
+    Raise InputError for what is not a budget, or one that no network keeps. A config that cannot be
+    written is a line.
     """
     budget = budgets_of(text)
     candidates = candidates_of(study)
     found = picked(study, candidates, text)
     picker, number = picker_of(study, candidates), candidates.numbers[found]
     first, *rest = answer(picker, candidates, found, budget)
-    config = _write_config(study, number)
+    try:
+        config = f"config: {_write_config(study, number)}"
+    except StorageLostError as error:  # the answer is worth more than the file
+        config = str(error)
     lines = [f"pick for {shown(text)}: {first}", *(f"  {line}" for line in rest)]
-    return (*lines, f"  config: {config}", *(f"  {command}" for command in picker.commands(found)))
+    return (*lines, f"  {config}", *(f"  {command}" for command in picker.commands(found)))
 
 
 def fixed(number: float, digits: int = 2) -> str:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import ReportError
 from hrnet_search.export.hrnet import write_front_configs
 from hrnet_search.files import refuse_links
@@ -26,6 +27,9 @@ from hrnet_search.report.trust.statistics import Stamp
 from hrnet_search.store.study import Snapshot, Study
 
 FOLDER = "report"
+
+LONGEST_NAME = 100
+"""Characters of a study's name in that of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +104,8 @@ def write_compared(first: Study, second: Study) -> tuple[Comparison, Path]:
     found = compare(first, second)
     # Beside the first it is called by its folder alone, and elsewhere by the way to it from there.
     way = os.path.relpath(second.folder.resolve(), first.folder.resolve().parent)
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", re.sub(r"^(\.\./)+", "", way))
+    plain = re.sub(r"^(\.\./)+", "", way).replace("/", "_")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", plain)
+    if name != plain or len(name) > LONGEST_NAME:  # others would have the same one
+        name = f"{name[:LONGEST_NAME]}_{hash_of(way)[:6]}"
     return found, write_comparison(found, first.folder / FOLDER / f"compare_{name}.html")

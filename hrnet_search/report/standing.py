@@ -83,3 +83,8 @@ def _beside(study: Study, found: Counter[tuple[str, str]]) -> Iterator[str]:
     yield from (f"{counted(count, 'short training')} {name}" for name, count in short.items())
     if slices:
         yield f"{counted(slices.total(), 'network')} judged by slices"
+
+
+def nothing_there(study: Study) -> str:
+    """Return why a study has no network to show: none has completed, or none is within limits."""
+    return "no variant is within the limits" if len(study.variants()) else "no trial has completed"

@@ -52,6 +52,7 @@ def _own(path: Path) -> Style:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.simplefilter("ignore", DeprecationWarning)  # it can be used
             found = _read(path)
     except (OSError, ValueError, KeyError, UserWarning) as error:
         said.append(getattr(error, "strerror", None) or str(error))

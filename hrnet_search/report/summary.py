@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from hrnet_search.arch.architecture import KEY_CHANNELS, MID_CHANNELS, Architecture
+from hrnet_search.arch.architecture import FUSE_METHODS, KEY_CHANNELS, MID_CHANNELS, Architecture
 from hrnet_search.counts import aligned
 from hrnet_search.errors import counted, shown
 from hrnet_search.goals import Goals
@@ -146,8 +146,12 @@ def _differences(architecture: Architecture, base: Architecture) -> str:
     if architecture.id == base.id:
         return "(the base)"
     own, old = _settings(architecture), _settings(base)
-    old = USUAL | old  # of a head that the base does not have
-    found = [f"{key} {_spelt(own[key])}" for key in own if _differ(own[key], old[key])]
+    old = USUAL | old  # of a head that the base does not have; stages of one branch fuse nothing
+    found = [
+        f"{key} {_spelt(own[key])}"
+        for key in own
+        if _differ(own[key], old.get(key, FUSE_METHODS[0]))
+    ]
     return ", ".join(found) or ONLY_WIDTH
 
 

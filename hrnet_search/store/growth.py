@@ -68,7 +68,8 @@ def growth(
             own = seen.setdefault((result.key.architecture, result.key.schedule), [])
             own.append(point)
             # By the mean of its seeds so far a network may lose its place, and others have it.
-            front = _front([_mean(one) for one in seen.values()] if own[1:] else [*front, point])
+            means = [_mean(one) for one in seen.values()] if own[1:] else []
+            front = _front(means) if means else _joined(front, point)
         if front != before:
             volume = hypervolume([p[0] for p in front], [p[1] for p in front], reference)
         if front != before or any(result is end for end in ends):
@@ -82,6 +83,14 @@ def growth(
 def worst(points: Sequence[Reference]) -> Reference:
     """Return the worst accuracy and a little more than the worst cost of points."""
     return min(p[0] for p in points), max(p[1] for p in points) + 0.05
+
+
+def _joined(front: list[Reference], point: Reference) -> list[Reference]:
+    """Return a front with one point more, if none of it is as good and as cheap."""
+    if any(other[0] >= point[0] and other[1] <= point[1] for other in front):
+        return front
+    left = [p for p in front if not (point[0] >= p[0] and point[1] <= p[1])]
+    return sorted([*left, point])
 
 
 def _front(points: Sequence[Reference]) -> list[Reference]:

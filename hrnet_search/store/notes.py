@@ -10,10 +10,11 @@ from functools import cache
 from typing import Any
 
 from hrnet_search.class_iou import is_class_iou, spelt
-from hrnet_search.goals import AT_LEAST, Goals
+from hrnet_search.goals import AT_LEAST, Goals, known
 from hrnet_search.inventory import Inventory
 from hrnet_search.latency_rule import AACheck
 from hrnet_search.records.accuracy import MIOU, SIGNAL
+from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.point import Point
 from hrnet_search.redaction import redacted, redacted_address
 from hrnet_search.space.rewrite import without_secrets
@@ -206,9 +207,8 @@ class Notes:
     def goals(self) -> Goals:
         """What it is to reach; mIoU, where nothing was noted."""
         data = self.schedule.data if self.schedule else None
-        names = data.names if data else ()
         floors = [
-            (spelt(name, names) if is_class_iou(name) else name, bound[AT_LEAST])
+            (_spelt(name, data) if is_class_iou(name) else name, bound[AT_LEAST])
             for name, bound in (self.identity or {}).get("limits", ())
             if isinstance(bound, Mapping)
         ]
@@ -253,3 +253,10 @@ def redacted_note(name: str, text: str) -> str:
 def redacted_notes(notes: Mapping[str, str]) -> dict[str, str]:
     """Return texts of notes by name without secrets."""
     return {name: redacted_note(name, text) for name, text in notes.items()}
+
+
+def _spelt(key: str, data: DataSpec | None) -> str:
+    """Return a class IoU by the names of its classes, where those say which they are."""
+    name = spelt(key, data.names if data else ())
+    found = known(name, data)
+    return name if found is not None and found.key == key else key

@@ -107,7 +107,10 @@ class TrainingResults:
 
 def is_training(folder: str | Path) -> bool:
     """Return whether a folder holds a training."""
-    return Path(folder, RECORD).is_file()
+    try:
+        return Path(folder, RECORD).is_file()
+    except PermissionError:  # of a folder that is another user's
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +122,21 @@ class FullTraining:
     results: TrainingResults
 
 
+def _beside(study: Path) -> list[Path]:
+    """Return what lies beside a study; nothing where that is not for this user to see."""
+    try:
+        return sorted(study.parent.iterdir())
+    except OSError:
+        return []
+
+
 def trainings_of(study: Path, study_id: str | None) -> list[FullTraining]:
     """Return the trainings of a study's trials that lie in folders beside it, by their names.
 
     Those that cannot be read are left out: whoever opens one says why.
     """
     found = []
-    for folder in sorted(study.parent.iterdir()) if study.parent.is_dir() else ():
+    for folder in _beside(study):
         if not is_training(folder):
             continue
         try:

@@ -294,6 +294,15 @@ def test_comparisons_with_studies_of_one_name_have_a_page_each(tmp_path: Path) -
     assert pages == ["compare_b_study.html", "compare_c_study.html"]
 
 
+def test_names_that_a_file_cannot_have_stay_apart(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    first = front(tmp_path / "a", rng)
+    names = ("航拍", "街景", "x" * 200)
+    pages = [write_compared(first, front(tmp_path / name, rng))[1].name for name in names]
+    assert len(set(pages)) == 3
+    assert all(page.isascii() and len(page) < 130 for page in pages)
+
+
 @pytest.mark.slow
 def test_the_command_compares_exactly_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

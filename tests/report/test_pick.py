@@ -17,13 +17,16 @@ from small_studies import MakeStudy
 from hrnet_search.arch.cost import Cost
 from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.cli import main
+from hrnet_search.errors import InputError
 from hrnet_search.report.budget_words import budget_in_words, budgets_of
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import write_page
 from hrnet_search.report.pick import answer, fixed, pick_lines, picked, picker_of
 from hrnet_search.report.trust.believed import believed_of_study
 from hrnet_search.report.trust.candidates import Candidates, candidates_of, ranks_of
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.writer import StudyStore
 
 BUDGETS = (
     "latency_ms<=10", "params<=20M", "latency_ms<=8, params<=12M", "macs<=2G, activations<=4M",
@@ -254,3 +257,26 @@ def test_the_page_says_word_for_word_what_the_command_line_does(
             assert name.startswith(f"#{candidates.numbers[pick]} hr-")
             assert "STAGE4:" in browser.value("document.getElementById('picked-yaml').textContent")
         assert browser.complaints() == []
+
+
+def test_one_study_without_a_pick_keeps_no_other_from_its_report(
+    tmp_path: Path, make_study: MakeStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = make_study((network(20), result(1, miou=0.5)))
+    other = large_study(tmp_path / "other", 40)
+    least = int(other.variants()["macs"].min())
+    few = f"macs<={least}"
+    assert main(["report", str(large.folder), str(other.folder), "--pick", f"params<=1,{few}"]) == 2
+    assert (other.folder / "report" / "report.html").is_file()
+    err = capsys.readouterr().err
+    assert f"{large.folder}: --pick" in err
+    assert f"{other.folder}: --pick" in err
+
+
+def test_what_is_not_within_the_limits_has_completed_all_the_same(make_study: MakeStudy) -> None:
+    study = make_study((network(20), result(1, miou=0.5)))
+    with StudyStore(study.folder) as store:
+        store.note(Notes(identity={"limits": [["miou", {"at_least": 0.9}]]}))
+    again = open_study(study.folder)
+    with pytest.raises(InputError, match="no variant is within the limits, there is nothing"):
+        pick_lines(again, "macs<=1T")

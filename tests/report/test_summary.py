@@ -115,6 +115,16 @@ def test_differences_name_settings_as_a_config_does() -> None:
     assert differences(network(24), BASE) == "only the width"
 
 
+def test_a_base_whose_stage_has_one_branch_fuses_nothing_there() -> None:
+    first, second, third, _ = BASE.stages
+    alone = replace(second, blocks=second.blocks[:1], channels=second.channels[:1])
+    base = Architecture((first, alone, second, third))
+    two = Architecture((first, second, second, third))
+    assert differences(two, base) == "STAGE2.NUM_BRANCHES 2"
+    cat = Architecture((first, replace(second, fuse="CAT"), second, third))
+    assert differences(cat, base) == "STAGE2.NUM_BRANCHES 2, STAGE2.FUSE_METHOD CAT"
+
+
 def test_a_report_of_an_unfinished_study_has_all_its_files(make_study: MakeStudy) -> None:
     empty = write_report(make_study((BASE, None)))
     assert (empty.plots, empty.configs) == ((), ())

@@ -162,3 +162,21 @@ def test_a_study_of_the_third_day_opens_and_has_its_report(tmp_path: Path) -> No
     page = page_html(gather(study)).decode()
     assert "the reference over its copy (0.937 to 1.536): it agrees" in page
     assert "The rule stopped 2 trials." in page
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("road", "sky"), "iou[sky]"),
+        (("road, paved", "a, b"), "iou[1]"),
+        (("road", "road"), "iou[1]"),
+        (("road", " sky "), "iou[1]"),
+    ],
+)
+def test_a_limit_of_a_class_stands_whatever_classes_are_called(
+    names: tuple[str, str], shown: str
+) -> None:
+    schedule = NotedSchedule("sc-1", Schedule(DataSpec("shapes", 2, names=names)))
+    notes = Notes(schedule=schedule, identity={"limits": [["iou[1]", {"at_least": 0.9}]]})
+    (floor,) = notes.goals.floors
+    assert (floor.objective.key, floor.objective.name) == ("iou[1]", shown)

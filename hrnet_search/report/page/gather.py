@@ -58,12 +58,14 @@ def gather(study: Study) -> Page:
     by_number = {ask.number: (ask, result) for ask, result in trials}
     front = front_of(study)
     evidence = evidence_of(study, trials)
+    goals = notes.goals
     variants = study.variants()
+    # One whose accuracy is not known, as of int8, has no place in a picture of it.
+    variants = variants[variants[goals.accuracy.name].notna()].reset_index(drop=True)
     numbers = [m.number for m in front]
     beliefs = evidence.believed.by_network() if evidence.believed else {}
     writer = ConfigWriter.of(notes)
     candidates = candidates_of(study)
-    goals = notes.goals
     rows = _by_number(variants)
     shown_members = front[:MOST_DRAWN]
     others = _others(goals, [rows[member.number] for member in shown_members])

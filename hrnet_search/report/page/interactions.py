@@ -31,6 +31,9 @@ TREES, DEPTH = 64, 64
 BACKGROUND = 256
 """Points of the grid that an average is taken over."""
 
+MOST_CELLS = 2500
+"""Of a pair of choices: beyond it a forest takes seconds, and memory by the hundred MB."""
+
 MOST_CHOICES = 6
 """Choices whose pairs are looked at: those with the largest parts of their own."""
 
@@ -105,6 +108,8 @@ def anova(
     largest = sorted(columns, key=lambda i: -float(own[i].var()))[:MOST_CHOICES]
     pairs = []
     for i, j in combinations(sorted(largest), 2):
+        if counts[i] * counts[j] > MOST_CELLS:
+            continue
         both = _means(model, background, (i, j), counts)
         beyond = both - own[i][:, None] - own[j][None, :] + both.mean()
         pairs.append(

@@ -157,7 +157,7 @@
   const percent = (value) => `${(100 * value).toFixed(2)}%`;
   // By draws: what they all say is not certain.
   const chance = (value) => (value > 0.99 ? "over 99%" : value < 0.01 ? "under 1%" : `${(100 * value).toFixed(0)}%`);
-  const short = (value) => Number(value).toPrecision(4).replace(/\.?0+$/, "");
+  const short = (value) => String(Number(Number(value).toPrecision(4)));
   const between = (low, high, show) => (low == null || high == null ? "" : ` (${show(low)} to ${show(high)})`);
 
   function lines(i) {
@@ -234,7 +234,9 @@
     for (let power = Math.floor(Math.log10(Math.min(...known))); 10 ** power <= Math.max(...known); power++) {
       for (const digit of [1, 2, 5]) found.push(Number((digit * 10 ** power).toPrecision(1)));
     }
-    return { tickvals: found, ticktext: found.map(String) };
+    const inside = found.filter((tick) => tick >= Math.min(...known) && tick <= Math.max(...known));
+    // Between two of them there is none: plotly's own are then better than nothing.
+    return inside.length > 1 ? { tickvals: found, ticktext: found.map(String) } : { tickformat: "~g", nticks: 6 };
   }
 
   function drawFront() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from made_up import ask, result
 
@@ -13,7 +14,7 @@ from hrnet_search.records.trial import COMPLETED, FAILED, STOPPED, RungResult, T
 from hrnet_search.report.page.history import audit_line, learning_curves, reasons, stops
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.findings import RungAudit
-from hrnet_search.store.growth import growth
+from hrnet_search.store.growth import _front, _joined, growth
 from hrnet_search.store.schedules import Every
 from hrnet_search.store.trial_rows import CONFIRM
 
@@ -48,6 +49,15 @@ def test_hypervolume_grows_with_the_front_and_time_with_every_trial() -> None:
     assert level.trainings == (1, 2)  # the last one says how long nothing changed
     assert growth(rows, Goals.of(["miou"]), Every()) is not None
     assert growth(rows[2:4], GOALS, Every()) is None
+
+
+def test_a_front_that_a_point_joins_is_what_it_would_be_anew() -> None:
+    rng = np.random.default_rng(0)
+    points = [(float(a), float(c)) for a, c in rng.integers(0, 12, (80, 2))]
+    front: list[tuple[float, float]] = []
+    for count, point in enumerate(points, start=1):
+        front = _joined(front, point)
+        assert front == _front(points[:count])
 
 
 def test_a_network_counts_by_the_mean_of_its_seeds_and_what_confirms_adds_none() -> None:

@@ -31,7 +31,9 @@ from hrnet_search.report.page.render import page_html, script_json
 from hrnet_search.report.report import write_report
 from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.store.findings import Learned
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
+from hrnet_search.store.writer import StudyStore
 
 MakeStudy = Callable[..., Study]
 
@@ -286,3 +288,16 @@ def test_a_hundred_thousand_trials_open_in_time_and_have_a_page(tmp_path: Path) 
     print(f"\n100,000 trials open in {taken:.1f} s of CPU, page {size:.1f} MB")
     assert taken < 20
     assert size < 5
+
+
+def test_a_network_without_the_accuracy_that_is_asked_for_costs_no_page(
+    make_study: MakeStudy,
+) -> None:
+    """Quantised it predicted what is not finite: it completed, and has no int8 accuracy."""
+    whole, none = result(1, miou=0.5, miou_int8=0.4), result(2, miou=0.6)
+    study = make_study((network(8), whole), (network(9), none))
+    with StudyStore(study.folder) as store:
+        store.note(Notes(objectives=("miou_int8", "macs")))
+    page = gather(open_study(study.folder))
+    assert page.points.accuracy == (0.4,)
+    assert page_html(page).startswith(b"<!doctype html>")
