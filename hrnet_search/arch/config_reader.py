@@ -58,6 +58,8 @@ _PYTHON = re.compile(r"^(_base_\s*=|model\s*=\s*dict\(|(from|import)\s+\w)", re.
 Entry = tuple[yaml.Node, yaml.Node]
 Keys = dict[str, Entry]
 
+NULL = "tag:yaml.org,2002:null"
+
 
 def python_config(text: str, file: str) -> Fault | None:
     """Return what to say of a config written in Python, None if a file is not one."""
@@ -279,7 +281,10 @@ class ConfigReader:
         if not isinstance(node, yaml.ScalarNode):
             self.fault(node, f"{path}.{key}", "is not a single value", "one value")
             return default
-        return self.scalar(node, f"{path}.{key}")
+        found = self.scalar(node, f"{path}.{key}")
+        if found is None and node.tag == NULL:
+            self.fault(node, f"{path}.{key}", "is empty", "a value")
+        return default if found is None else found
 
     def scalar(self, node: yaml.ScalarNode, path: str) -> Scalar:
         value = read_scalar(node)

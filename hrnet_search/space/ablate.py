@@ -361,9 +361,9 @@ def _check_networks(
     for column, factor in enumerate(factors):
         levels = nodes[factor.name].node_of("levels")
         assert isinstance(levels, yaml.SequenceNode)
-        for level in range(1, len(factor.levels)):
-            point = (*first[:column], level, *first[column + 1 :])
-            if problem := _level_problem(space, first, point):
+        points = [(*first[:column], n, *first[column + 1 :]) for n in range(len(factor.levels))]
+        for level, point in enumerate(points[1:], start=1):
+            if problem := _level_problem(space, points[:level], point):
                 where = f"ablate.factors.{factor.name}"
                 said = f"level {shown(factor.levels[level])} {problem[0]}"
                 reader.faults.append(_at(reader, levels.value[level], where, said, problem[1]))
@@ -374,12 +374,15 @@ def _check_networks(
 
 
 def _level_problem(
-    space: SearchSpace, first: Sequence[int], point: Sequence[int]
+    space: SearchSpace, before: Sequence[Sequence[int]], point: Sequence[int]
 ) -> tuple[str, str] | None:
     if fault := _invalid(space, point):
         return f"makes no valid network: {fault.path}: {fault.wrong}", fault.allowed
-    if space.decode(point).id == space.decode(first).id:
-        return "makes the same network as the first level", "levels that change something"
+    network = space.decode(point).id
+    for number, earlier in enumerate(before, start=1):
+        if space.decode(earlier).id == network:
+            which = "the first level" if number == 1 else f"level {number}"
+            return f"makes the same network as {which}", "levels that change something"
     return None
 
 

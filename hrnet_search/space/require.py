@@ -67,6 +67,8 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
 }
 PAIRWISE = {"min": np.minimum, "max": np.maximum}
 
+TOO_DEEP = "is nested too deeply"
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -97,7 +99,10 @@ class Requirement:
     def _truth(self) -> Truth:
         if len(self.text) > LONGEST:
             raise RuleError(0, f"is longer than {LONGEST} characters", "several rules")
-        part = _read(_parsed(self.text))
+        try:
+            part = _read(_parsed(self.text))
+        except RecursionError:
+            raise RuleError(0, TOO_DEEP) from None
         if not isinstance(part, Truth):
             raise RuleError(0, "is not a comparison", "a rule such as width % 8 == 0")
         return part
@@ -111,7 +116,7 @@ def _parsed(text: str) -> ast.expr:
     except SyntaxError as error:
         raise RuleError(max(0, (error.offset or 1) - 1), "cannot be read from here on") from None
     except (RecursionError, MemoryError, ValueError):
-        raise RuleError(0, "is nested too deeply") from None
+        raise RuleError(0, TOO_DEEP) from None
 
 
 def _read(node: ast.expr) -> Part:

@@ -21,6 +21,7 @@ from hrnet_search.arch.hrnet_yaml import (
     read_config,
 )
 from hrnet_search.arch.targets import HRNET, target_problems
+from hrnet_search.arch.yaml_nodes import decoded
 from hrnet_search.errors import ArchitectureError, InputError
 from hrnet_search.library.schedule import asked_by
 from hrnet_search.records.data_spec import DataSpec
@@ -457,3 +458,27 @@ def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     small.architecture.to_yaml(tmp_path / "a.yaml")
     small.architecture.to_yaml(tmp_path / "a.yaml")
     assert [p.name for p in tmp_path.iterdir()] == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "MODEL.NAME", "MODEL.EXTRA.FINAL_CONV_KERNEL", "MODEL.EXTRA.STAGE3.NUM_MODULES",
+        "MODEL.EXTRA.STAGE3.NUM_BRANCHES", "MODEL.EXTRA.STAGE4.BLOCK",
+        "MODEL.EXTRA.STAGE2.FUSE_METHOD",
+    ],
+)  # fmt: skip
+def test_an_empty_key_is_not_another_network(tmp_path: Path, key: str) -> None:
+    def empty(config: dict[str, Any]) -> None:
+        *sections, last = key.split(".")
+        for section in sections:
+            config = config[section]
+        config[last] = None
+
+    with pytest.raises(InputError, match=f"{key}: is empty, allowed: a value"):
+        read_config(changed(tmp_path, empty))
+
+
+@pytest.mark.parametrize("text", ["{[1]: 2}", "-" * 5000 + "1"])
+def test_text_that_is_no_literal_stays_text(text: str) -> None:
+    assert decoded(text) == text

@@ -206,7 +206,7 @@ def test_an_export_says_how_far_it_is(
     study = make_front(PLAIN, network(3))
     words = ["export", str(study.folder), "-o", str(tmp_path / "out")]
     assert main([*words, "--format", "hrnet,safetensors"]) == 0
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[")]
     assert [line.split(": ")[0] for line in said] == [
         "[0/4] hrnet", "[1/4] safetensors", "[2/4] hrnet", "[3/4] safetensors"
     ]  # fmt: skip

@@ -238,6 +238,9 @@ def test_a_level_that_changes_nothing_is_refused(tmp_path: Path) -> None:
     )
     lines = faults_of(tmp_path, text)
     assert any("makes the same network as the first level" in line for line in lines), lines
+    twice = text.replace("[[2, 2], [2, 2, 9]]", "[[2, 2], [4, 4], [4, 4, 1]]")
+    (line,) = (line for line in faults_of(tmp_path, twice) if "same network" in line)
+    assert "level (4, 4, 1) makes the same network as level 2" in line
 
 
 @pytest.mark.parametrize(

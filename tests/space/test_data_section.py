@@ -94,6 +94,12 @@ def test_colours_of_masks_have_classes_by_id_or_name() -> None:
     assert spec.max_pixels == 2_500_000_000
 
 
+@pytest.mark.parametrize("key", ["cache", "max_pixels"])
+def test_half_a_byte_is_none_that_was_meant(key: str) -> None:
+    _, faults = read(f"{{kind: folder, classes: 2, {key}: 0.5, {SPLITS}}}")
+    assert any("0.5 is not a whole number, allowed: one, like 500M" in line for line in faults)
+
+
 def read_palette(text: str, folder: Path) -> tuple[DataSpec, list[str]]:
     (folder / "palette.txt").write_text(text, encoding="utf-8-sig")
     section = (

@@ -5,6 +5,7 @@ The authority is `eval` on each network alone, with its keys as plain numbers an
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import random
 from dataclasses import replace
@@ -337,3 +338,9 @@ def test_a_million_points_are_ruled_in_five_seconds() -> None:
     taken = time.process_time() - start
     print(f"\na million points, three rules and a target: {taken:.1f} s of CPU")
     assert taken < 5
+
+
+def test_what_is_nested_too_deeply_is_a_fault_of_the_rule_at_most() -> None:
+    """How deep that is hangs on who calls."""
+    with contextlib.suppress(RuleError):
+        Requirement("-" * 490 + "width < 9")
