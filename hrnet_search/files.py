@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from hrnet_search import heartbeat
+from hrnet_search.counts import digits
 from hrnet_search.errors import Fault, StorageLostError, StudyError
 from hrnet_search.records.trial import TrialKey
 
@@ -192,7 +193,7 @@ def _nearest(path: Path) -> Path:
 
 
 def _amount(size: int) -> str:
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+    return f"{digits(size / 1e9)} GB" if size >= 1e9 else f"{digits(size / 1e6)} MB"
 
 
 def place_new(temporary: Path, path: Path) -> None:

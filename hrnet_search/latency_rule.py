@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from hrnet_search.counts import digits
 from hrnet_search.records.latency import Latency, LatencyCondition
 from hrnet_search.records.trial import TrialResult
 
@@ -64,7 +65,7 @@ class AACheck:
 
     def reference_line(self) -> str:
         """Return, for people, how sure the frozen latency is; empty where nothing is to be said."""
-        takes = f"the reference takes {self.reference_ms:.3g} ms"
+        takes = f"the reference takes {digits(self.reference_ms)} ms"
         if self.kept:
             return f"{takes}, the median of {self.kept} steady latencies kept for this device"
         if not self.noisy:

@@ -61,3 +61,16 @@ def _stat(place: Path) -> os.stat_result | None:
         return place.stat()
     except FileNotFoundError:
         return None
+
+
+def folders_beside(folder: Path) -> list[Path]:
+    """Return the folders that lie beside one, itself among them, by their names.
+
+    Those of other users that may not be looked into are left out.
+    """
+    try:
+        found = sorted(folder.parent.iterdir())
+    except OSError:  # not there, or not to be listed
+        return []
+    effective = os.access in os.supports_effective_ids
+    return [p for p in found if p.is_dir() and os.access(p, os.X_OK, effective_ids=effective)]

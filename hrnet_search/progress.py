@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.counts import short
+from hrnet_search.counts import digits, short
 from hrnet_search.errors import clean
 from hrnet_search.evaluate.latency.kept import is_reused
 from hrnet_search.files import log_descriptor, writing
@@ -121,7 +121,7 @@ class Whole:
         if self.budget is None:
             return f"{done}/{self.trials}"
         spent, total = self.budget.spent / 3600, self.budget.total / 3600
-        return f"{done}, {spent:.3g} of {total:.4g} h"
+        return f"{done}, {digits(spent)} of {total:.4g} h"
 
     def completed(self, done: int) -> tuple[float, float]:
         """Return how far it is, and how far it goes."""

@@ -21,6 +21,8 @@ from hrnet_search.cli import main
 from hrnet_search.errors import StudyError
 from hrnet_search.evaluate.training.artifacts import log_error
 from hrnet_search.files import OWN, open_log, write_file, write_whole
+from hrnet_search.paths import folders_beside
+from hrnet_search.store.trainings import trainings_of
 from hrnet_search.store.writer import StudyStore
 
 ROOT = Path(__file__).parents[1]
@@ -246,3 +248,17 @@ def test_a_value_in_the_place_of_a_section_is_one_line(
     path = tmp_path / "base.yaml" if command == "profile" else space
     said = said_of(reading(command, path), capsys)
     assert re.search(rf"base\.yaml:\d+:\d+: {section}: is not a mapping, allowed: keys with", said)
+
+
+def test_a_folder_beside_a_study_that_may_not_be_looked_into_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    """As lost+found, or a colleague's, in a folder that many share."""
+    study = tmp_path / "shared" / "study"
+    (tmp_path / "shared" / "private").mkdir(parents=True)
+    study.mkdir()
+    (tmp_path / "shared" / "private").chmod(0o700)
+    with as_somebody(tmp_path):
+        assert [path.name for path in folders_beside(study)] == ["study"]
+        assert trainings_of(study, "x") == []
+    assert folders_beside(tmp_path / "nowhere" / "study") == []

@@ -36,8 +36,15 @@ OCR_KEYS = ("MID_CHANNELS", "KEY_CHANNELS", "DROPOUT", "SCALE")
 MODEL_KEYS = ("NAME", "PRETRAINED", "ALIGN_CORNERS", "NUM_OUTPUTS", "EXTRA", "OCR")
 """Keys of MODEL that the library's segmentation branches know."""
 
-OCR_BRANCH = ("NUM_OUTPUTS", "OCR")
-"""Keys of MODEL that the library's branch HRNet-OCR alone knows, beside ALIGN_CORNERS."""
+OCR_BRANCH = (
+    "MODEL.NUM_OUTPUTS", "MODEL.OCR", "LOSS.BALANCE_WEIGHTS", "TRAIN.FREEZE_LAYERS",
+    "TRAIN.FREEZE_EPOCHS", "TRAIN.NONBACKBONE_KEYWORDS", "TRAIN.NONBACKBONE_MULT",
+    "TRAIN.RANDOM_BRIGHTNESS", "TRAIN.RANDOM_BRIGHTNESS_SHIFT_VALUE", "TEST.OUTPUT_INDEX",
+)  # fmt: skip
+"""Keys that the library's branch HRNet-OCR alone knows, beside MODEL.ALIGN_CORNERS."""
+
+OCR_READERS = ("ade20k", "cocostuff")
+"""Data readers (DATASET.DATASET) that it alone has."""
 
 EXTRA_KEYS = ("FINAL_CONV_KERNEL", "STAGE1", "STAGE2", "STAGE3", "STAGE4")
 
@@ -104,7 +111,7 @@ class ConfigReader:
                 self.unknown(node, "MODEL", key, MODEL_KEYS)
         head = self.head(found)
         widths = self.ocr(found, head)
-        usual = self.is_of_ocr_branch(top, found, head)
+        usual = self.is_of_ocr_branch(top, head)
         corners = self.value(found, "MODEL", "ALIGN_CORNERS", default=usual)
         corners = False if corners is None else corners
         self.judge(found, "MODEL", choice_problems("ALIGN_CORNERS", corners, (False, True)))
@@ -125,16 +132,21 @@ class ConfigReader:
             return None
         return Architecture(four, head, kernel, corners, *widths)  # type: ignore[arg-type]
 
-    def is_of_ocr_branch(self, top: Keys, model: Keys, head: Any) -> bool:
+    def is_of_ocr_branch(self, top: Keys, head: Any) -> bool:
         """Return whether a config is one that the library's branch HRNet-OCR alone can read.
 
         There a missing ALIGN_CORNERS is true; the other branches, which refuse keys that they do
         not know, compute as with false.
         """
-        loss = top["LOSS"][1] if "LOSS" in top else None
-        keys = loss.value if isinstance(loss, yaml.MappingNode) else ()
-        weighs = any(key.value == "BALANCE_WEIGHTS" for key, _ in keys)
-        return head == OCR or any(key in model for key in OCR_BRANCH) or weighs
+        sections = {name: node for name, (_, node) in top.items()}
+        keys = {
+            f"{name}.{key.value}": value.value
+            for name, node in sections.items()
+            if isinstance(node, yaml.MappingNode)
+            for key, value in node.value
+        }
+        own = not keys.keys().isdisjoint(OCR_BRANCH)
+        return head == OCR or own or keys.get("DATASET.DATASET") in OCR_READERS
 
     def ocr(self, model: Keys, head: Any) -> tuple[int, int]:
         """Return the widths of an OCR head, the official ones where none are given."""

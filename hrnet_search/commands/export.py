@@ -18,6 +18,7 @@ from hrnet_search.commands.arguments import (
 )
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.commands.report import opened
+from hrnet_search.counts import digits
 from hrnet_search.errors import Fault, InputError, counted
 from hrnet_search.export.result import ExportOptions
 from hrnet_search.paths import expanded
@@ -157,12 +158,12 @@ def _onnx_latency(
     from hrnet_search.records.latency import LatencySpec
 
     def measure(path: Path, member: Member) -> Latency:
-        timed = member.result.latency
-        at = timed.condition if timed else LatencySpec()
-        spec = LatencySpec(how.size or at.size, how.batch or at.batch)
+        timed, usual = member.result.latency, LatencySpec()
+        size = how.size or member.size or usual.size
+        spec = LatencySpec(size, how.batch or (timed.condition.batch if timed else usual.batch))
         found = measure_onnx(path, spec, classes=member.classes)
         noisy = ", noisy" if found.noisy else ""
-        say(f"{path.name}: {found.median_ms:.3g} ms in onnxruntime on the CPU{noisy}")
+        say(f"{path.name}: {digits(found.median_ms)} ms in onnxruntime on the CPU{noisy}")
         return found
 
     return measure

@@ -17,7 +17,7 @@ def add(sub: argparse.ArgumentParser) -> None:
     add = sub.add_argument
     add("folder", type=output, metavar="DIR", help="where space.yaml and base.yaml are written")
     add("--data-root", type=expanded, metavar="DIR", help="where the images and masks are")
-    kinds = "kind of data, as data.kind in a space file (as the folder looks; without one shapes)"
+    kinds = "kind of data, as data.kind in a space file (as the folder looks; else shapes)"
     offer(add("--kind", metavar="KIND", help=kinds), _kinds)
     bases = "published network to vary: w18-small-v1, w18-small-v2, w18, w30, w32, w40, w48"
     base = add("--base", default=DEFAULT_BASE, metavar="NAME", help=f"{bases} ({DEFAULT_BASE})")

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrnet_search.counts import digits
 from hrnet_search.errors import Fault, InputError
 from hrnet_search.paths import absolute, expanded, several, why_not_written
 
@@ -119,10 +120,10 @@ def initial_weights(file: SpaceFile) -> Initial:
 def decoded_line(taken: int, limit: int) -> str:
     """Return how large the decoded images are, and what that means for a study."""
     if taken > limit:
-        kept = f"more than data.cache allows ({limit / 1e9:.3g} GB): decoded on every access"
+        kept = f"more than data.cache allows ({digits(limit / 1e9)} GB): decoded on every access"
     else:
         kept = "kept in the study's folder"
-    size = f"{taken / 1e9:.3g} GB" if taken >= 1e9 else f"{taken / 1e6:.3g} MB"
+    size = f"{digits(taken / 1e9)} GB" if taken >= 1e9 else f"{digits(taken / 1e6)} MB"
     return f"decoded images: {size}, {kept}"
 
 

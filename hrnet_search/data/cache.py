@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_search import heartbeat
+from hrnet_search.counts import digits
 from hrnet_search.data.dataset import SPLITS, Array, Dataset, open_dataset
 from hrnet_search.data.decoded import (
     Decoded,
@@ -94,12 +95,12 @@ def _build(dataset: Dataset, path: Path, stamp: str, limit: int) -> Unkept | Non
     sizes = sizes_of(dataset)
     needed = _header_bytes(len(sizes)) + bytes_of(sizes)
     others = sum(p.stat().st_size for p in path.parent.glob("*" + SUFFIX) if p != path)
-    taken = f"decoded images take {(others + needed) / 1e9:.3g} GB"
+    taken = f"decoded images take {digits((others + needed) / 1e9)} GB"
     if others + needed > limit:
-        return Unkept(f"{taken}, data.cache allows {limit / 1e9:.3g} GB")
+        return Unkept(f"{taken}, data.cache allows {digits(limit / 1e9)} GB")
     free = shutil.disk_usage(path.parent).free
     if needed > free - LEFT_FREE:
-        return Unkept(f"{taken}, the disk has {free / 1e9:.3g} GB left")
+        return Unkept(f"{taken}, the disk has {digits(free / 1e9)} GB left")
     # Only the holder of the lock writes here, and what a dead one left is written over.
     temporary = path.with_suffix(".tmp")
     try:

@@ -9,6 +9,7 @@ from statistics import fmean
 from hrnet_search import __version__
 from hrnet_search.arch.hrnet_yaml import parse_config
 from hrnet_search.arch.targets import HRNET, target_problems
+from hrnet_search.counts import digits
 from hrnet_search.errors import shown
 from hrnet_search.export.member import Member
 from hrnet_search.export.official import branch_notes
@@ -121,8 +122,7 @@ def _accuracy(member: Member) -> Iterator[Row]:
 
 def _cost(member: Member) -> Iterator[Row]:
     cost, latency = member.result.cost, member.latency
-    size = latency.condition.size if latency else member.schedule and member.schedule.crop
-    where = f" of an image of {size[0]} x {size[1]}" if size else ""
+    where = f" of an image of {member.size[0]} x {member.size[1]}" if member.size else ""
     if cost:
         yield "parameters", f"{cost.params:,}"
         yield f"MACs of convolutions{where}", f"{cost.macs:,}"
@@ -139,8 +139,8 @@ def _latency(found: Latency) -> Row:
     )
     doubts = ("; noisy" if found.noisy else "") + ("; busy machine" if found.busy else "")
     value = (
-        f"{found.ms:.3g} ms; as measured {found.median_ms:.3g} ms, 95% interval"
-        f" {found.low_ms:.3g} to {found.high_ms:.3g} ms{doubts}"
+        f"{digits(found.ms)} ms; as measured {digits(found.median_ms)} ms, 95% interval"
+        f" {digits(found.low_ms)} to {digits(found.high_ms)} ms{doubts}"
     )
     return f"latency ({condition})", value
 

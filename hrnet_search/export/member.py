@@ -33,9 +33,10 @@ class Member:
     of several seeds would flatter it. `others` are its other completed trials; `schedule` is None
     where the study did not note it. `writer` writes its config, `number` is the trial's;
     `accuracies` are those that the study asks for beside mIoU, `latency` what all its trials
-    measured. `counts` says that its network counts by the schedule of this trial, `slices` that
-    nobody trained it: its mIoU is by slices of weights that many networks share. `by` is the id of
-    the schedule that trains it, which was its trial's if it was trained.
+    measured, `size` (height, width) what its costs are counted at. `counts` says that its network
+    counts by the schedule of this trial, `slices` that nobody trained it: its mIoU is by slices of
+    weights that many networks share. `by` is the id of the schedule that trains it, which was its
+    trial's if it was trained.
     """
 
     architecture: Architecture
@@ -49,6 +50,7 @@ class Member:
     number: int
     accuracies: tuple[Objective, ...] = ()
     latency: Latency | None = None
+    size: tuple[int, int] | None = None
     counts: bool = True
     slices: bool = False
     by: str = ""
@@ -149,6 +151,8 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
     latencies = latencies_of(study.trials(), study.notes)
     writer = ConfigWriter.of(study.notes)
     counting = set(study.variants()["number"])
+    noted = (study.notes.identity or {}).get("latency") or {}
+    counted = tuple(noted["size"]) if "size" in noted else None
     members = []
     for number, miou in rows:
         ask, first = trials[number]
@@ -159,8 +163,9 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
         schedule = writer.schedules.get(by)
         accuracies = study.notes.goals.accuracies
         latency = latencies.get(int(number)) or first.latency  # a long training has its own
+        size = latency.condition.size if latency else counted
         counts = number in counting
-        facts = (schedule, writer, study.name, study.folder, int(number), accuracies, latency)
+        facts = (schedule, writer, study.name, study.folder, int(number), accuracies, latency, size)
         slices = ask.purpose == SLICES or (ask.purpose == BASE and shares_weights(study.notes))
         told = (counts, slices, by)
         members.append(Member(ask.architecture, float(miou), first, others, *facts, *told))

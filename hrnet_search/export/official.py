@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hrnet_search.arch.architecture import Architecture
+from hrnet_search.arch.config_reader import OCR_BRANCH, OCR_READERS
 from hrnet_search.arch.targets import HRNET, crossed_transitions, target_problems
 from hrnet_search.arch.yaml_nodes import decoded
 from hrnet_search.library.keys import DEFAULTS
@@ -21,18 +22,12 @@ STRIPPED = 6
 
 Schema = dict[str, Any]
 
-ONLY_OCR = (
-    "MODEL.ALIGN_CORNERS", "MODEL.NUM_OUTPUTS", "MODEL.OCR", "LOSS.BALANCE_WEIGHTS",
-    "TRAIN.FREEZE_LAYERS", "TRAIN.FREEZE_EPOCHS", "TRAIN.NONBACKBONE_KEYWORDS",
-    "TRAIN.NONBACKBONE_MULT", "TRAIN.RANDOM_BRIGHTNESS", "TRAIN.RANDOM_BRIGHTNESS_SHIFT_VALUE",
-    "TEST.OUTPUT_INDEX",
-)  # fmt: skip
+ONLY_OCR = ("MODEL.ALIGN_CORNERS", *OCR_BRANCH)
 """Keys that the branches pytorch-v1.1 and master do not know, and stop on."""
 
 
 OLDER_READERS = {
-    "ade20k": "it has no reader ade20k",
-    "cocostuff": "it has no reader cocostuff",
+    **{reader: f"it has no reader {reader}" for reader in OCR_READERS},
     "pascal_ctx": "its pascal_ctx reads PASCAL-Context alone, through the Detail API",
 }
 """What the branches pytorch-v1.1 and master make of readers of HRNet-OCR."""

@@ -80,6 +80,11 @@ FLAG: Check = (lambda v: type(v) is bool, "true or false")
 TEXT: Check = (lambda v: isinstance(v, str), "text")
 
 CHECKS: dict[str, Check] = {
+    "GPUS": (
+        lambda v: isinstance(v, list | tuple) and bool(v) and all(_whole(n) for n in v),
+        "a list of GPUs, like (0,1)",
+    ),
+    "MODEL.PRETRAINED": (lambda v: v is None or isinstance(v, str), "text"),
     "DATASET.DATASET": TEXT, "DATASET.ROOT": TEXT, "DATASET.TRAIN_SET": TEXT,
     "DATASET.TEST_SET": TEXT, "DATASET.NUM_CLASSES": (
         lambda v: type(v) is int and 2 <= v <= IGNORED, f"an integer from 2 to {IGNORED}"
@@ -348,7 +353,7 @@ class OfficialRule:
 def official_rule(config: Config) -> OfficialRule:
     """Return how a config is tested; raise InputError for values that cannot be."""
     values = Values(config)
-    values.check(skipped=("DATASET.", "LOSS.", "MODEL.", "TRAIN."))
+    values.check(skipped=("DATASET.", "GPUS", "LOSS.", "MODEL.", "TRAIN."))
     height, width = width_height(values["TEST.IMAGE_SIZE"])
     return OfficialRule(
         scales=tuple(map(float, values["TEST.SCALE_LIST"])),

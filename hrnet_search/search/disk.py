@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.counts import digits
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.search_options import KEEP_ALL
 from hrnet_search.space.generate import generate
@@ -63,5 +64,5 @@ def sized(count: float) -> str:
     """Return bytes as people say them."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= size:
-            return f"{count / size:.3g} {unit}"
+            return f"{digits(count / size)} {unit}"
     return f"{count / 1e3:.3g} kB"

@@ -14,6 +14,7 @@ from statistics import fmean, pstdev
 
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import Cost, cost
+from hrnet_search.counts import digits
 from hrnet_search.errors import counted
 from hrnet_search.evaluate.latency.reference import MOST_CHECKS
 from hrnet_search.evaluate.training.train import RECALIBRATION_IMAGES, SLICES_IMAGES
@@ -112,7 +113,7 @@ class Forecast:
         least, expected, most = self.seconds
         if self.hours:
             said = f"budget: {self.hours:g} device-hours, {self._in_hours()}"
-            wall = f"{self.hours / self.workers:.3g} hours"
+            wall = f"{digits(self.hours / self.workers)} hours"
         else:
             said = counted(self.trials, "trial")
             said += f" after {counted(self.short, 'short one')}" if self.short else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.content_hash import hash_of
 from hrnet_search.errors import Fault, SpaceError
+from hrnet_search.paths import folders_beside
 from hrnet_search.records.schedule import NO_INIT, SHARED_INIT, TRAINED_FIRST, TRIAL_INIT, Schedule
 from hrnet_search.records.search_options import EVALUATOR, GATE, SHARED
 from hrnet_search.records.trial import FAILED, TrialKey, TrialResult
@@ -149,8 +150,7 @@ def _of_trial(schedule: Schedule, file: SpaceFile, folder: Path) -> Path:
 
 def _studies(folder: Path) -> Iterator[Path]:
     yield folder
-    if folder.parent.is_dir():
-        yield from sorted(path for path in folder.parent.iterdir() if path.is_dir())
+    yield from folders_beside(folder)
 
 
 def fingerprint_of(path: Path) -> str:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hrnet_search.counts import digits
+
 HOUR = 3600.0
 OVER = 1.05
 """Times a budget that a study may have taken by its last step alone."""
@@ -147,7 +149,9 @@ class TimeBudget:
 
     def __str__(self) -> str:
         if self.spent > OVER * self.total:  # fewer are asked for now than were before
-            return f"{self.spent / HOUR:.3g} device-hours, more than the {self.hours:g} asked for"
+            return (
+                f"{digits(self.spent / HOUR)} device-hours, more than the {self.hours:g} asked for"
+            )
         left = max(0.0, self.total - self.spent)
         rest = f"nothing more would end in the {spelt(left)} that are left" if left else "all spent"
         return f"{self.hours:g} device-hours, {rest}"

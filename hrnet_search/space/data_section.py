@@ -44,7 +44,9 @@ class Count(Kind[int]):
     def read(self, reader: Reader, node: yaml.Node, path: str) -> int | None:
         amount = reader.amount(node, path)
         if amount is not None and (amount < 1 or amount != int(amount)):
-            reader.fault(node, path, f"{node.value} is not a whole number", "one, like 500M")
+            reader.fault(
+                node, path, f"{shown(amount)} is not a whole number", "a whole number, like 500M"
+            )
             return None
         return None if amount is None else int(amount)
 

@@ -15,6 +15,7 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.errors import Fault, StudyDamagedError, StudyError, shown
 from hrnet_search.files import write_whole
 from hrnet_search.inventory import Inventory
+from hrnet_search.paths import folders_beside
 from hrnet_search.records.trial import RungResult
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import noted_schedule, plain_schedule
@@ -107,10 +108,7 @@ class TrainingResults:
 
 def is_training(folder: str | Path) -> bool:
     """Return whether a folder holds a training."""
-    try:
-        return Path(folder, RECORD).is_file()
-    except PermissionError:  # of a folder that is another user's
-        return False
+    return Path(folder, RECORD).is_file()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +120,13 @@ class FullTraining:
     results: TrainingResults
 
 
-def _beside(study: Path) -> list[Path]:
-    """Return what lies beside a study; nothing where that is not for this user to see."""
-    try:
-        return sorted(study.parent.iterdir())
-    except OSError:
-        return []
-
-
 def trainings_of(study: Path, study_id: str | None) -> list[FullTraining]:
     """Return the trainings of a study's trials that lie in folders beside it, by their names.
 
     Those that cannot be read are left out: whoever opens one says why.
     """
     found = []
-    for folder in _beside(study):
+    for folder in folders_beside(study):
         if not is_training(folder):
             continue
         try:

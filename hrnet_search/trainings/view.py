@@ -13,6 +13,7 @@ from typing import IO, Protocol, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from hrnet_search.counts import digits
 from hrnet_search.errors import clean
 from hrnet_search.events import Emit
 from hrnet_search.progress import LogFile, duration
@@ -121,7 +122,7 @@ class Watch:
             text += f"mIoU {rung.miou:.2%}, best {best.miou:.2%} at step {best.step}"
             text += f", validation loss {rung.loss:.3f}"
         if images_s is not None and left_s is not None:
-            text += f", {images_s:.3g} images/s, {duration(left_s)} left"
+            text += f", {digits(images_s)} images/s, {duration(left_s)} left"
         known = (best.miou, best.step) if best else (None, None)
         place = (text, step, self._steps, epoch, progress.loss)
         return Moment(*place, images_s, left_s, rung, *known)

@@ -156,6 +156,25 @@ def test_a_missing_align_corners_is_false_and_written(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "out.yaml").read_text())["MODEL"]["ALIGN_CORNERS"] is False
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("TRAIN.RANDOM_BRIGHTNESS", True), ("TRAIN.NONBACKBONE_KEYWORDS", ["cls_head"]),
+        ("TEST.OUTPUT_INDEX", 0), ("DATASET.DATASET", "ade20k"), ("DATASET.DATASET", "cocostuff"),
+    ],
+)  # fmt: skip
+def test_other_sections_say_of_which_branch_a_config_is_too(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    section, _, name = key.partition(".")
+
+    def change(sections: dict[str, Any]) -> None:
+        sections["MODEL"].pop("ALIGN_CORNERS")
+        sections.setdefault(section, {})[name] = value
+
+    assert Architecture.from_yaml(changed(tmp_path, change)).align_corners is True
+
+
 @pytest.mark.parametrize("key", ["MODEL.NUM_OUTPUTS", "LOSS.BALANCE_WEIGHTS", "MODEL.NAME"])
 def test_a_missing_align_corners_is_true_in_what_the_ocr_branch_alone_can_read(
     tmp_path: Path, key: str

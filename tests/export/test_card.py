@@ -25,8 +25,9 @@ from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.latency import Latency, LatencyCondition
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import TrialKey
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.trial_rows import SLICES, Ask
+from hrnet_search.store.trial_rows import BASE, SLICES, Ask
 from hrnet_search.store.writer import StudyStore
 
 MakeMember = Callable[..., Member]
@@ -131,6 +132,21 @@ def test_other_seeds_and_schedules_stand_beside_it(
     found = rows(card_text(replace(member, others=(other,)), NONE))
     assert found["mIoU by schedule sc-long, seed 1"] == "60.00%"
     assert found["seeds"].startswith("one: ")
+
+
+def test_costs_of_what_was_not_timed_are_of_the_size_that_they_are_counted_at(
+    make_front: Callable[..., Study],
+) -> None:
+    """As of a base that is trained first: all of a study are counted at one size."""
+    folder = make_front(PLAIN).folder
+    with StudyStore(folder) as store:
+        store.note(Notes(identity={"latency": {"size": [512, 1024]}}))
+        key = TrialKey(network(9).id, "sc-0000000000ff", 0)
+        store.ask(Ask(1, key, (), network(9), BASE))
+        store.finish(1, replace(result(1, miou=0.3, latency=None), key=key))
+    found = rows(card_text(network_of_trial(open_study(folder), 1), NONE))
+    assert found["latency"] == "not measured"
+    assert found["MACs of convolutions of an image of 512 x 1024"] == "2,001"
 
 
 def test_what_slices_alone_judged_is_said_to_be_untrained_and_has_the_studys_config(

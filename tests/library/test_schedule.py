@@ -266,6 +266,17 @@ def test_nesterov_needs_a_momentum() -> None:
     assert asked({"TRAIN.NESTEROV": True}, OWN).schedule.nesterov
 
 
+@pytest.mark.parametrize("gpus", [4, "4", "0-3", "()", [], [True]])
+def test_gpus_that_are_no_list_are_not_one_gpu(gpus: object) -> None:
+    with pytest.raises(InputError, match=r"GPUS: .* is not trained here, allowed: a list of GPUs"):
+        asked({"GPUS": gpus}, OWN)
+
+
+def test_weights_that_are_no_text_are_not_none() -> None:
+    with pytest.raises(InputError, match=r"MODEL\.PRETRAINED: .* is not trained here, allowed: te"):
+        asked({"MODEL.PRETRAINED": ["a.pth"]}, OWN)
+
+
 def test_a_batch_on_all_gpus_is_no_larger_than_one_of_a_space_file() -> None:
     with pytest.raises(InputError, match=r"BATCH_SIZE_PER_GPU: 2049 on each of 2 GPUs .* 4096 on"):
         asked({"TRAIN.BATCH_SIZE_PER_GPU": 2049, "GPUS": "(0, 1)"}, OWN)

@@ -97,7 +97,8 @@ def test_colours_of_masks_have_classes_by_id_or_name() -> None:
 @pytest.mark.parametrize("key", ["cache", "max_pixels"])
 def test_half_a_byte_is_none_that_was_meant(key: str) -> None:
     _, faults = read(f"{{kind: folder, classes: 2, {key}: 0.5, {SPLITS}}}")
-    assert any("0.5 is not a whole number, allowed: one, like 500M" in line for line in faults)
+    said = "0.5 is not a whole number, allowed: a whole number, like 500M"
+    assert any(said in line for line in faults)
 
 
 def read_palette(text: str, folder: Path) -> tuple[DataSpec, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Iterator, Sequence
 
+from hrnet_search.counts import digits
 from hrnet_search.latency_rule import AACheck, noisy_doubt
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.latencies import latencies_of
@@ -55,9 +56,9 @@ def ms_doubt(check: AACheck | None, trials: Sequence[Trial]) -> str:
     middle = statistics.median(beside) if beside else frozen
     noisy = check.noisy and not check.kept
     loud = " (noisy)" if noisy else ""
-    took = f"the reference network took {frozen:.3g} ms{loud} when its latency was frozen"
+    took = f"the reference network took {digits(frozen)} ms{loud} when its latency was frozen"
     if beside:
-        took += f", {middle:.3g} ms beside the trials (median of {len(beside)})"
+        took += f", {digits(middle)} ms beside the trials (median of {len(beside)})"
     if frozen > OFF * middle:
         return f"{took}: absolute ms, and limits on them, are about {frozen / middle:.1f}x too high"
     if middle > OFF * frozen:

@@ -85,3 +85,14 @@ def test_few_variants_or_all_alike_say_nothing() -> None:
     assert anova(few.tolist(), few[:, 0].tolist(), PATHS, LEVELS) is None
     assert anova(GRID.tolist(), [0.5] * len(GRID), PATHS, LEVELS) is None
     assert anova([(0,)] * 30, [float(n) for n in range(30)], PATHS, LEVELS) is None
+
+
+def test_pairs_of_more_levels_than_can_be_looked_at_are_left_out() -> None:
+    levels = [[str(n) for n in range(60)], [str(n) for n in range(60)], ["0", "1"]]
+    points = np.random.default_rng(0).integers(0, (60, 60, 2), (80, 3))
+    y = points[:, 0] * points[:, 1] * (1.0 + points[:, 2])
+    result = anova(points.tolist(), y.tolist(), PATHS, levels)
+    assert result is not None
+    assert {part.path for part in result.parts} == set(PATHS)
+    assert result.pairs
+    assert ("first", "second") not in {pair.paths for pair in result.pairs}
