@@ -4,13 +4,14 @@
     python benchmarks/shared.py judge --steps 1500 --seed 4 --folder WEIGHTS [--tune 75]
     python benchmarks/shared.py train --teacher-weight 0 --steps 1500 --seed 4 --folder WEIGHTS
     python benchmarks/shared.py table
+    python benchmarks/shared.py train --data camvid --data-root CAMVID --folder WEIGHTS
 
 `train` teaches one set of weights for the grid of `benchmarks/tables/variants.py`: 512 networks
 drawn from it, none of them in the table of equal MACs, by the table's schedule and images. It
 goes on where it was stopped; `--teacher-weight` is `schedule.shared.teacher_weight`. `judge` judges
 by their slices the variants that have a truth in that table, after some steps of fine-tuning if
 asked, and adds rows to `tables/shared.csv`. `table` says how well all of that ranks, and what it
-costs.
+costs. With `--data camvid` all three are of CamVid's table, and of `tables/camvid_shared.csv`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +28,7 @@ import numpy as np
 import torch
 
 from benchmarks.fp32 import FP32, set_fp32
+from benchmarks.tables import camvid
 from benchmarks.tables.fill import (
     SHORT_SEEDS,
     SPEC,
@@ -42,9 +44,11 @@ from benchmarks.tables.judge import SIGNALS, Candidate, Table, judged, table_of
 from benchmarks.tables.ranking import Floats
 from benchmarks.tables.variants import (
     BINS,
-    CLASSES,
+    CAMVID_BINS,
+    CAMVID_VARIANTS,
     MOST_CONVOLUTIONS,
     SIZE,
+    VARIANTS,
     WITHIN,
     Variant,
     forms,
@@ -61,10 +65,12 @@ from hrnet_search.evaluate.training.shared import SharedTrainer, Strata, with_sl
 from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.report.trust.statistics import Bools
 from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 
-ROWS = Path(__file__).parent / "tables" / "shared.csv"
+HERE = Path(__file__).parent / "tables"
 COLUMNS = (
     "version", "variant", "bin", "params", "macs", "shared_steps", "shared_seed", "teacher_weight",
     "shared_cpu_s", "tuned_steps", "tuned_lr", "miou", "soft_iou", "cross_entropy",
@@ -77,36 +83,80 @@ SIGNAL_COLUMNS = [name for name in SIGNALS if name in COLUMNS]
 POOL, STRATA = 512, 4
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A table of trainings alone, of `truth` and of fewer steps, and where judgements stand."""
+
+    version: str
+    table: Path
+    rows: Path
+    listed: Path
+    spec: DataSpec
+    bins: tuple[float, ...]
+    truth: int
+    alone: tuple[int, ...]
+
+    def variants(self) -> list[Variant]:
+        return read_variants(self.listed)
+
+
+SHAPES = Ground(
+    str(VERSION), TABLE, HERE / "shared.csv", VARIANTS, SPEC, BINS, TRUTH, (150, 300, 600)
+)
+CAMVID = Ground(
+    camvid.VERSION,
+    camvid.TABLE,
+    HERE / "camvid_shared.csv",
+    CAMVID_VARIANTS,
+    camvid.SPEC,
+    CAMVID_BINS,
+    camvid.TRUTH,
+    camvid.SHORT,
+)
+GROUNDS = {"shapes": SHAPES, "camvid": CAMVID}
+
+
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     keep_freed_memory()
     set_fp32(FP32)
+    ground = GROUNDS[options.data]
     if options.what == "table":
-        print("\n".join(about(read_table(options.table), read_table(options.rows))))
+        print("\n".join(about(ground, read_table(ground.table), read_table(ground.rows))))
         return
-    trainer, seconds = trained(options.steps, options.seed, options.teacher_weight, options.folder)
+    if options.data_root:
+        ground = replace(ground, spec=replace(ground.spec, root=str(options.data_root)))
+    trainer, seconds = trained(ground, options)
     if options.what == "judge":
-        judge(trainer, seconds, options)
+        judge(trainer, ground, seconds, options)
 
 
-def judge(trainer: SharedTrainer, seconds: float, options: argparse.Namespace) -> None:
+def judge(
+    trainer: SharedTrainer, ground: Ground, seconds: float, options: argparse.Namespace
+) -> None:
     """Judge every variant with a truth that has no such row yet."""
-    known = {row["variant"] for row in read_table(options.table) if int(row["steps"]) == TRUTH}
-    done = read_table(options.rows) if options.rows.exists() else []
-    there = {_key(row) for row in done if row["version"] == str(VERSION)}
+    known = {
+        row["variant"] for row in read_table(ground.table) if int(row["steps"]) == ground.truth
+    }
+    done = read_table(ground.rows) if ground.rows.exists() else []
+    there = {_key(row) for row in done if row["version"] == ground.version}
     way = f"{options.teacher_weight:g}", str(options.steps), str(options.tune)
-    for variant in read_variants():
+    for variant in ground.variants():
         if variant.id in known and (variant.id, str(options.seed), *way) not in there:
-            _append(options.rows, row_of(trainer, variant, seconds, options))
+            _append(ground.rows, row_of(trainer, variant, ground, seconds, options))
 
 
 def row_of(
-    trainer: SharedTrainer, variant: Variant, seconds: float, options: argparse.Namespace
+    trainer: SharedTrainer,
+    variant: Variant,
+    ground: Ground,
+    seconds: float,
+    options: argparse.Namespace,
 ) -> Row:
     """Judge one variant by its slices, after `tune` steps by a schedule of their own."""
     start = time.process_time()
-    tuned = replace(schedule_of(max(1, options.tune)), lr=options.lr, warmup=0)
+    tuned = replace(schedule_of(max(1, options.tune), ground.spec), lr=options.lr, warmup=0)
     network = with_slices(trainer.shared, variant.architecture)
     learner = Trainer(network, data(tuned, options.seed), tuned)
     while learner.step < options.tune:
@@ -115,7 +165,7 @@ def row_of(
     judge = Trainer(network, data(trainer.schedule, options.seed), trainer.schedule)
     found = judge.judge()
     values = (
-        VERSION, variant.id, variant.bin, variant.params, variant.macs, options.steps,
+        ground.version, variant.id, variant.bin, variant.params, variant.macs, options.steps,
         options.seed, f"{options.teacher_weight:g}", f"{seconds:.0f}", options.tune,
         options.lr if options.tune else 0,
         f"{found.rung.miou:.5f}", f"{found.signals.soft_iou:.5f}",
@@ -127,18 +177,18 @@ def row_of(
     return row
 
 
-def trained(
-    steps: int, seed: int, teacher_weight: float, folder: Path
-) -> tuple[SharedTrainer, float]:
+def trained(ground: Ground, options: argparse.Namespace) -> tuple[SharedTrainer, float]:
     """Return shared weights at the end of their schedule, and the processor's seconds for them."""
-    networks, macs = pool()
+    steps, seed, teacher_weight = options.steps, options.seed, options.teacher_weight
+    networks, macs = pool(ground)
     torch.manual_seed(seed)
-    table = [variant.architecture for variant in read_variants()]
-    shared = SharedNetwork.of([*networks, *table], CLASSES)
-    schedule = replace(schedule_of(steps), teacher_weight=teacher_weight)
+    table = [variant.architecture for variant in ground.variants()]
+    shared = SharedNetwork.of([*networks, *table], ground.spec.classes)
+    schedule = replace(schedule_of(steps, ground.spec), teacher_weight=teacher_weight)
     strata = Strata(networks, macs, STRATA, seed, bool(teacher_weight))
     trainer = SharedTrainer(shared, strata, table[0], data(schedule, seed), schedule)
-    checkpoints = Checkpoints(folder / f"shared-{steps}-{seed}-{teacher_weight:g}", every_s=60)
+    name = f"shared-{options.data}-{steps}-{seed}-{teacher_weight:g}"
+    checkpoints = Checkpoints(options.folder / name, every_s=60)
     before, start = 0.0, time.process_time()
     if found := checkpoints.load():
         before = found["cpu_s"]
@@ -163,14 +213,15 @@ def trained(
 
 
 @cache
-def pool() -> tuple[list[Architecture], list[int]]:
+def pool(ground: Ground) -> tuple[list[Architecture], list[int]]:
     """Return the networks that are drawn, and their MACs: none of the table's."""
     grid = list(forms())
     batch = ArchitectureBatch.of(grid)
-    macs = batch_costs(batch, SIZE, CLASSES)[:, 1]
-    convolutions = sum(op.count for op in operations(batch, SIZE, CLASSES))
-    known = {variant.id for variant in read_variants()}
-    low, high = BINS[0] * (1 - WITHIN), BINS[-1] * (1 + WITHIN)
+    images = ground.spec.size or SIZE, ground.spec.classes
+    macs = batch_costs(batch, *images)[:, 1]
+    convolutions = sum(op.count for op in operations(batch, *images))
+    known = {variant.id for variant in ground.variants()}
+    low, high = ground.bins[0] * (1 - WITHIN), ground.bins[-1] * (1 + WITHIN)
     there = np.flatnonzero((macs >= low) & (macs <= high) & (convolutions <= MOST_CONVOLUTIONS))
     others = [i for i in there if grid[i].id not in known]
     drawn = np.random.default_rng(0).permutation(others)[:POOL]
@@ -178,39 +229,49 @@ def pool() -> tuple[list[Architecture], list[int]]:
 
 
 def data(schedule: Schedule, seed: int) -> TrainingData:
-    training, validation = stores(SPEC)
+    spec = schedule.data
+    training, validation = stores(spec)
     return TrainingData(
         Batches(training, schedule, seed).batch,
-        lambda: validation_batches(validation, SPEC, VALIDATION_BATCH, "cpu"),
+        lambda: validation_batches(validation, spec, VALIDATION_BATCH, "cpu"),
         len(validation),
     )
 
 
-def about(table: list[Row], rows: list[Row]) -> Iterator[str]:
-    """Yield a Markdown table over the networks that have all of its numbers.
+def about(ground: Ground, table: list[Row], rows: list[Row]) -> Iterator[str]:
+    """Yield Markdown tables: of all networks that slices have judged by one way, and by every way.
 
     Seconds are a network's own; those of the shared weights, once for all, stand in the name.
     """
     version = max(int(row["version"]) for row in table)
     found = table_of([row for row in table if int(row["version"]) == version])
     variants = list({row["variant"]: None for row in table if int(row["version"]) == version})
-    ways = [*alone(found), *by_slices(found, variants, rows)]
+    truth = found.truth(steps=ground.truth)
+    slices = list(by_slices(truth, variants, rows))
+    ways = [*alone(found, truth, ground.alone), *slices]
     ways += together(ways[2:])
-    there = np.all([way.known() for way in ways], axis=0)
+    most = max((way.known() for way in slices), key=np.sum)
+    every = np.all([way.known() for way in ways], axis=0)
+    for there in (most, every) if every.sum() < most.sum() else (most,):
+        yield ""
+        yield from compared([way for way in ways if way.known()[there].all()], there, found)
+
+
+def compared(ways: list[Candidate], there: Bools, table: Table) -> Iterator[str]:
+    """Yield a Markdown table of ways over the same networks."""
     yield "| ranked by | signal | n | s | noise | noise in bins | tau [95%] | partial [95%] | equal MACs | regret | mIoU |"  # noqa: E501
     yield "| --- | --- | --: | --: | --: | --: | --- | --- | --: | --: | --- |"
     for way in ways:
         scores = np.where(there, way.scores, np.nan)
-        if cells := judged(replace(way, scores=scores), found):
+        if cells := judged(replace(way, scores=scores), table):
             yield f"| {' | '.join([*cells, levels(way, scores[:, there])])} |"
 
 
-def alone(table: Table) -> Iterator[Candidate]:
+def alone(table: Table, truth: Floats, lengths: tuple[int, ...]) -> Iterator[Candidate]:
     """Yield what the table knows: free counts, and trainings of a network's own."""
-    truth = table.truth()
     for name, values in (("log MACs", table.macs), ("log parameters", table.params)):
         yield Candidate("free", name, np.log(values)[None], truth[None])
-    for steps in (150, 300, 600):
+    for steps in lengths:
         seconds = np.array([table.of(steps, seed, steps, "cpu_s") for seed in SHORT_SEEDS])
         for signal, sign in SIGNALS.items():
             scores = sign * np.array([table.of(steps, seed, steps, signal) for seed in SHORT_SEEDS])
@@ -221,9 +282,8 @@ def alone(table: Table) -> Iterator[Candidate]:
                 )
 
 
-def by_slices(table: Table, variants: list[str], rows: list[Row]) -> Iterator[Candidate]:
+def by_slices(truth: Floats, variants: list[str], rows: list[Row]) -> Iterator[Candidate]:
     """Yield each length of the shared weights, with each fine-tuning, over their seeds."""
-    truth = table.truth()
     ways = {(r["teacher_weight"], int(r["shared_steps"]), int(r["tuned_steps"])) for r in rows}
     for weight, steps, tuned in sorted(ways):
         way = weight, str(steps), str(tuned)
@@ -295,9 +355,14 @@ def _options() -> argparse.Namespace:
     add("--folder", type=Path, help="of their checkpoints")
     add("--tune", type=int, default=0, help="steps of fine-tuning of each network")
     add("--lr", type=float, default=0.002, help="at which it starts, and falls to zero")
-    add("--table", type=Path, default=TABLE, help="the trainings alone")
-    add("--rows", type=Path, default=ROWS, help="the judgements by slices")
-    return parser.parse_args()
+    add("--data", choices=GROUNDS, default="shapes", help="whose table of trainings alone")
+    add("--data-root", type=Path, help="of CamVid: images/ and annotations/")
+    options = parser.parse_args()
+    if options.what != "table" and options.data == "camvid" and options.data_root is None:
+        parser.error("CamVid needs --data-root CAMVID")
+    if options.what != "table" and options.folder is None:
+        parser.error(f"{options.what} needs --folder")
+    return options
 
 
 if __name__ == "__main__":

@@ -123,7 +123,9 @@ def equal_macs(table: Table) -> Iterator[Setting]:
 def slices(table: Table, names: list[str]) -> Iterator[Setting]:
     """Yield settings of the same networks, by name, that slices of shared weights have judged."""
     taught = f"{TEACHER_WEIGHT:g}", str(SHARED_STEPS), "0"
-    rows = [row for row in read_table(shared.ROWS) if tuple(row[c] for c in shared.WAY) == taught]
+    rows = [
+        row for row in read_table(shared.SHAPES.rows) if tuple(row[c] for c in shared.WAY) == taught
+    ]
     seen = [np.array(one) for one in shared.by_seed(rows, names, "soft_iou")]
     first, second = (table.of(MIDDLE, seed, MIDDLE) for seed in SHORT_SEEDS)
     yield _setting(table, (0, MIDDLE), [

@@ -62,9 +62,9 @@ class Table:
         missing = np.full(len(self.bins), np.nan)
         return self.values.get((steps, seed, step, column), missing)
 
-    def truth(self, seeds: tuple[int, ...] = TRUTH_SEEDS) -> Floats:
+    def truth(self, seeds: tuple[int, ...] = TRUTH_SEEDS, steps: int = TRUTH) -> Floats:
         """Return the mean mIoU of the long trainings that are there; nan without one."""
-        runs = np.array([self.of(TRUTH, seed, TRUTH) for seed in seeds])
+        runs = np.array([self.of(steps, seed, steps) for seed in seeds])
         there = ~np.isnan(runs)
         mean: Floats = np.where(there, runs, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
         return np.where(there.any(axis=0), mean, np.nan)
