@@ -298,16 +298,19 @@ def by_slices(truth: Floats, variants: list[str], rows: list[Row]) -> Iterator[C
 
 
 def together(ways: list[Candidate]) -> Iterator[Candidate]:
-    """Yield trainings alone with slices: soft IoU of both, each in its own deviations, added up."""
+    """Yield trainings alone with slices: soft IoU of both, each in its own deviations, added up.
+
+    The first seeds of both, as many as the one with fewer has.
+    """
     soft = [way for way in ways if way.signal == "soft_iou"]
     slices = [way for way in soft if way.name.startswith("slices")]
     for one in soft:
         for other in slices if one not in slices else ():
-            if len(other.scores) == len(one.scores):
-                scores = standard(one.scores) + standard(other.scores)
-                name = f"{one.name} and {other.name}"
-                seconds = one.seconds + other.seconds
-                yield Candidate(name, "soft_iou", scores, one.truths, seconds)
+            seeds = min(len(one.scores), len(other.scores))
+            scores = standard(one.scores[:seeds]) + standard(other.scores[:seeds])
+            name = f"{one.name} and {other.name}"
+            seconds = one.seconds + other.seconds
+            yield Candidate(name, "soft_iou", scores, one.truths[:seeds], seconds)
 
 
 def standard(scores: Floats) -> Floats:
