@@ -233,8 +233,8 @@ def _known(reader: Reader, section: Section, key: str) -> bool:
 def _most_branches(
     reader: Reader, section: Section, paths: list[str], base: Architecture | None
 ) -> list[int]:
-    """Return the most branches that each stage can have."""
-    most = [s.branches for s in base.stages] if base else [1, *[MAX_BRANCHES] * 3]
+    """Return the most branches that each stage can have; without a base, what it is known for."""
+    most = [s.branches for s in base.stages] if base else [1, 1, 1, 1]
     quiet = Reader(reader.file)  # the same faults come when the choice itself is read
     for path in paths:
         if path.endswith("NUM_BRANCHES"):

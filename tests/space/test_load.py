@@ -372,6 +372,14 @@ def test_a_base_that_is_not_there_is_named_where_it_was_looked_for(tmp_path: Pat
     assert line == f"{wrong}, allowed: an HRNet-library yaml, its path relative to this file"
 
 
+def test_without_a_base_no_number_of_branches_is_guessed(tmp_path: Path) -> None:
+    lists = "  STAGE2.NUM_BLOCKS: [[2, 2], [4, 4]]\n"
+    text = GOOD.replace(str(BASE), "x.yaml").replace("vary:\n", f"vary:\n{lists}", 1)
+    assert lists in text
+    (line,) = faults_of(tmp_path, text)
+    assert "x.yaml is not a file" in line
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "word\n", "[]\n", "12\n"])
 def test_a_file_that_is_no_mapping_is_one_fault(text: str, tmp_path: Path) -> None:
     (fault,) = faults_of(tmp_path, text)
