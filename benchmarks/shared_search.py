@@ -3,12 +3,14 @@
     python benchmarks/shared_search.py run --evaluator shared --seconds 3000 --folder FOLDER
     python benchmarks/shared_search.py truth --seconds 600 3000 --folder FOLDER
     python benchmarks/shared_search.py table --seconds 600 3000 --folder FOLDER
+    python benchmarks/shared_search.py run --data camvid --data-root CAMVID --folder FOLDER
 
 `run` searches the space below until its trials have taken so many seconds, shared weights and
 judgements by slices among them, and goes on where it was stopped: on a machine that does nothing
-else. `truth` trains what was on a front by then for 2,400 steps with a seed that no search had, and
-adds rows to FOLDER/truth.csv. `table` has the share of the best hypervolume, of true mIoU over log
-MACs, that each front has, and the true mIoU of what is the best by then, which is trained after it.
+else. `truth` trains what was on a front by then for 2,400 steps (of CamVid 3,000) with a seed that
+no search had, and adds rows to FOLDER/truth.csv. `table` has the share of the best hypervolume, of
+true mIoU over log MACs, that each front has, and the true mIoU of what is the best by then, which
+is trained after it.
 """
 
 from __future__ import annotations
@@ -20,14 +22,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
 
-from benchmarks.tables.fill import TRUTH, Job, read_table, trained
-from benchmarks.tables.variants import CLASSES, SIZE, Variant
+from benchmarks.shared import GROUNDS, Ground
+from benchmarks.tables.fill import Job, read_table, trained
+from benchmarks.tables.variants import SIZE, Variant
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
@@ -57,13 +61,24 @@ vary:
   STAGE4.NUM_BLOCKS: {{each_branch: [1, 2]}}
   "STAGE*.FUSE_METHOD": [SUM, CAT]
 objectives: {{miou: max, macs: min}}
-data: {{kind: shapes, size: [64, 64], train: 4096, val: 512}}
+data: {data}
 schedule:
-  {{steps: 150, batch: 8, crop: [64, 64], scale: [0.75, 1.5], optimiser: adamw, warmup: 10{more}}}
-latency: {{size: [64, 64], device: cpu, seconds: 0.2}}
+  {{steps: 150, batch: 8, crop: {size}, scale: [0.75, 1.5], optimiser: adamw, warmup: 10{more}}}
+latency: {{size: {size}, device: cpu, seconds: 0.2}}
 search: {{evaluator: {evaluator}, trials: {trials}, seed: {seed}{confirm}}}
 tracking: {{mlflow: "off"}}
 """
+DATA = {
+    "shapes": "{kind: shapes, size: [64, 64], train: 4096, val: 512}",
+    "folder": """
+  kind: folder
+  root: ROOT
+  train: {images: images/train, masks: annotations/train}
+  val: {images: images/val, masks: annotations/val}
+  classes: 11
+  ignore: 11
+  size: [96, 128]""",
+}
 TRIALS = {"alone": 1000, "shared": 64}
 """More than there is time for; what slices single out first is a share of theirs."""
 
@@ -72,8 +87,13 @@ Point = tuple[float, float]
 
 def main() -> None:
     options = _options()
+    ground = GROUNDS[options.data]
+    if options.data_root:
+        ground = replace(ground, spec=replace(ground.spec, root=str(options.data_root.resolve())))
     if options.what == "run":
-        search(options.folder, options.evaluator, options.seed, max(options.seconds))
+        text = space(ground, options.evaluator, options.seed)
+        place = options.folder / f"{options.evaluator}-{options.seed}"
+        search(place, text, max(options.seconds))
         return
     studies = dict(_studies(options.folder))
     if options.what == "truth":
@@ -81,16 +101,15 @@ def main() -> None:
         keep_freed_memory()
         for study in studies.values():
             for seconds in options.seconds:
-                learn(front_at(study, seconds), options.folder / "truth.csv")
+                learn(front_at(study, seconds), ground, options.folder / "truth.csv")
         return
     print("\n".join(about(studies, _truths(options.folder / "truth.csv"), options.seconds)))
 
 
-def search(folder: Path, evaluator: str, seed: int, seconds: float) -> None:
-    """Run a study until its trials have taken so many seconds."""
-    place = folder / f"{evaluator}-{seed}"
+def search(place: Path, text: str, seconds: float) -> None:
+    """Run the study of a space file until its trials have taken so many seconds."""
     place.mkdir(parents=True, exist_ok=True)
-    (place / "space.yaml").write_text(space(evaluator, seed))
+    (place / "space.yaml").write_text(text)
     words = [sys.executable, "-m", "hrnet_search", "run", str(place / "space.yaml")]
     process = subprocess.Popen([*words, "-o", str(place / "study"), "--plain"])
     while process.poll() is None:
@@ -101,12 +120,14 @@ def search(folder: Path, evaluator: str, seed: int, seconds: float) -> None:
             process.wait()
 
 
-def space(evaluator: str, seed: int) -> str:
+def space(ground: Ground, evaluator: str, seed: int) -> str:
     """Return the space file of one search; `alone` confirms nothing, so that all time searches."""
     base = sorted(CONFIGS.glob("*w18_small_v1*.yaml"))[0]
     alone = evaluator == EVALUATORS[0]
     return SPACE.format(
         base=base,
+        data=DATA[ground.spec.kind].replace("ROOT", ground.spec.root),
+        size=list(ground.spec.size or SIZE),
         evaluator=evaluator,
         seed=seed,
         trials=TRIALS[evaluator],
@@ -140,14 +161,14 @@ def front_at(study: Study, seconds: float) -> list[Architecture]:
     return [network for _, network in sorted(members, key=lambda one: -one[0])]
 
 
-def learn(networks: Sequence[Architecture], path: Path) -> None:
+def learn(networks: Sequence[Architecture], ground: Ground, path: Path) -> None:
     """Train networks for long whose truth is not known yet, and add a row for each."""
     for network in networks:
         if network.id in _truths(path):
             continue
-        counted = cost(network, SIZE, CLASSES)
+        counted = cost(network, ground.spec.size or SIZE, ground.spec.classes)
         variant = Variant(0, 0, network, counted.params, counted.macs)
-        last = trained(Job(variant, TRUTH, SEED))[-1]
+        last = trained(Job(variant, ground.truth, SEED), ground.spec)[-1]
         new = not path.exists()
         with path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -207,7 +228,12 @@ def _options() -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the sampler")
     add("--seconds", type=float, nargs="+", default=[600.0, 3000.0], help="of a search's trials")
     add("--folder", type=Path, required=True, help="of the searches")
-    return parser.parse_args()
+    add("--data", choices=GROUNDS, default="shapes", help="on which they train")
+    add("--data-root", type=Path, help="of CamVid: images/ and annotations/")
+    options = parser.parse_args()
+    if options.what != "table" and options.data == "camvid" and options.data_root is None:
+        parser.error("CamVid needs --data-root CAMVID")
+    return options
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from search.driven import drive
 from search.test_study_slices import made_up, plan
 
+from benchmarks.shared import GROUNDS
 from benchmarks.shared_search import COLUMNS, _truths, about, front_at, space, spent
 from hrnet_search.pareto import hypervolume
 from hrnet_search.records.search_options import EVALUATORS
@@ -68,11 +70,18 @@ def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> Non
     assert row.endswith("| 0.200 |"), "the truth of the pick"
 
 
+@pytest.mark.parametrize("data", GROUNDS)
 @pytest.mark.parametrize("evaluator", EVALUATORS)
-def test_both_search_the_same_space_by_the_same_schedule(evaluator: str, tmp_path: Path) -> None:
+def test_both_search_the_same_space_by_the_same_schedule(
+    evaluator: str, data: str, tmp_path: Path
+) -> None:
+    ground = GROUNDS[data]
+    spec = replace(ground.spec, root="" if data == "shapes" else str(tmp_path))
     path = tmp_path / "space.yaml"
-    path.write_text(space(evaluator, 3))
+    path.write_text(space(replace(ground, spec=spec), evaluator, 3))
     file = load_space_file(path)
+    assert replace(file.schedule.data, names=()) == spec
+    assert file.schedule.crop == file.latency.size == spec.size
     assert (file.schedule.steps, file.search.seed) == (150, 3)
     assert (file.slices is not None) == (evaluator == "shared")
     assert len(file.space.choices) == 14
