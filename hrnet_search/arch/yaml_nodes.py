@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import Reader, ReaderError
 
 from hrnet_search.errors import Fault, shown
 
@@ -94,7 +95,7 @@ def compose(text: str, file: str) -> tuple[yaml.Node | None, list[Fault]]:
     try:
         root = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
-        return None, [*faults, _syntax_fault(error, file)]
+        return None, [*faults, _syntax_fault(error, text, file)]
     return root, [*faults, *([] if root is None else _key_faults(root, file, ""))]
 
 
@@ -166,7 +167,7 @@ def _form_faults(text: str, file: str) -> tuple[list[Fault], bool]:
                 is_tree = False
                 break
     except (yaml.YAMLError, RecursionError) as error:
-        faults.append(_syntax_fault(error, file))
+        faults.append(_syntax_fault(error, text, file))
         is_tree = False
     return faults, is_tree
 
@@ -185,7 +186,13 @@ def _event_wrong(event: yaml.Event, depth: int, documents: int) -> tuple[str, st
     return None
 
 
-def _syntax_fault(error: Exception, file: str) -> Fault:
+def _syntax_fault(error: Exception, text: str, file: str) -> Fault:
+    if isinstance(error, ReaderError) and (found := Reader.NON_PRINTABLE.search(text)):
+        # It knows no line, for it stops before there are any.
+        before = text[: found.start()]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        wrong = f"holds {found.group()!r}, a control character"
+        return Fault("", None, wrong, "text", file, line, column)
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)

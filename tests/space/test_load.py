@@ -350,6 +350,7 @@ WRONG = [
     ),
     ("size: [512, 1024]", "size: " + "[" * 40 + "]" * 40, "nested deeper than 32"),
     ("size: [512, 1024]", "size: \0", "holds a NUL byte"),
+    ("name: test", "name: é\x01", "1:8: holds '\\x01', a control character, allowed: text"),
     ("size: [512, 1024]", "size: [", "not YAML"),
     ("vary:", "ablate: {}\nvary:", "vary: cannot be set together with ablate"),
 ]
