@@ -7,10 +7,10 @@
 
 `run` searches the space below until its trials have taken so many seconds, shared weights and
 judgements by slices among them, and goes on where it was stopped: on a machine that does nothing
-else. `truth` trains what was on a front by then for 2,400 steps (of CamVid 3,000) with a seed that
-no search had, and adds rows to FOLDER/truth.csv. `table` has the share of the best hypervolume, of
-true mIoU over log MACs, that each front has, and the true mIoU of what is the best by then, which
-is trained after it.
+else. `truth` trains what each would pick by then under twelve budgets for 2,400 steps (of CamVid
+3,000) with a seed that no search had, and adds rows to FOLDER/truth.csv. `table` has the share of
+the best hypervolume, of true mIoU over log MACs, that its picks have, and the true mIoU of the most
+accurate by then.
 """
 
 from __future__ import annotations
@@ -82,6 +82,11 @@ DATA = {
 TRIALS = {"alone": 1000, "shared": 400}
 """More than there is time for."""
 
+BUDGETS = 12
+"""However many networks a front has, so many budgets are what a user would train it for."""
+
+ROUNDING = 1 + 1e-9
+
 Point = tuple[float, float]
 
 
@@ -101,7 +106,7 @@ def main() -> None:
         keep_freed_memory()
         for study in studies.values():
             for seconds in options.seconds:
-                learn(front_at(study, seconds), ground, options.folder / "truth.csv")
+                learn(picks_at(study, seconds), ground, options.folder / "truth.csv")
         return
     print("\n".join(about(studies, _truths(options.folder / "truth.csv"), options.seconds)))
 
@@ -141,10 +146,11 @@ def spent(study: Study) -> float:
     return sum(result.wall_s for _, result in study.ended())
 
 
-def front_at(study: Study, seconds: float) -> list[Architecture]:
-    """Return the networks on the front of what a search had trained after so many seconds.
+def picks_at(study: Study, seconds: float) -> list[Architecture]:
+    """Return what a search would pick after so many seconds, the most accurate first.
 
-    The most accurate comes first: with no budget of MACs it is the pick.
+    That is the most accurate network on its front within each of `BUDGETS` budgets, which go from
+    the cheapest of the front to the most expensive, evenly by log MACs.
     """
     so_far, rows, networks = 0.0, [], []
     for ask, result in study.ended():
@@ -155,10 +161,17 @@ def front_at(study: Study, seconds: float) -> list[Architecture]:
             rows.append((result.miou or 0.0, result.cost.macs))
             networks.append(ask.architecture)
     kept = non_dominated(rows, ["max", "min"])
-    members = [
-        (row[0], network) for row, network, good in zip(rows, networks, kept, strict=True) if good
-    ]
-    return [network for _, network in sorted(members, key=lambda one: -one[0])]
+    members = sorted(
+        (row[1], row[0], network.id, network)
+        for row, network, good in zip(rows, networks, kept, strict=True)
+        if good
+    )
+    if not members:
+        return []
+    macs = [member[0] for member in members]
+    budgets = np.geomspace(macs[0], macs[-1], BUDGETS)
+    places = {int(place) for place in np.searchsorted(macs, budgets * ROUNDING, "right") - 1}
+    return [members[place][-1] for place in sorted(places, reverse=True)]
 
 
 def learn(networks: Sequence[Architecture], ground: Ground, path: Path) -> None:
@@ -188,7 +201,7 @@ def about(
     for evaluator in EVALUATORS:
         own = [study for (name, _), study in studies.items() if name == evaluator]
         for seconds in times:
-            fronts = [[truths[n.id] for n in front_at(study, seconds)] for study in own]
+            fronts = [[truths[n.id] for n in picks_at(study, seconds)] for study in own]
             shares = [_area(front, reference) / best for front in fronts]
             if shares:
                 each = ", ".join(f"{share:.3f}" for share in shares)

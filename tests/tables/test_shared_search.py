@@ -6,12 +6,13 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from search.driven import drive
 from search.test_study_slices import made_up, plan
 
 from benchmarks.shared import GROUNDS
-from benchmarks.shared_search import COLUMNS, _truths, about, front_at, space, spent
+from benchmarks.shared_search import BUDGETS, COLUMNS, _truths, about, picks_at, space, spent
 from hrnet_search.pareto import hypervolume
 from hrnet_search.records.search_options import EVALUATORS
 from hrnet_search.space.load import load_space_file
@@ -24,14 +25,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return drive(tmp_path_factory.mktemp("study"), plan(), made_up)[0]
 
 
-def test_a_front_is_of_trainings_that_had_ended(study: Study) -> None:
+def test_picks_are_of_trainings_that_had_ended(study: Study) -> None:
     ended = study.ended()
     searched = [place for place, (ask, _) in enumerate(ended) if ask.purpose == SEARCH]
     before = sum(result.wall_s for _, result in ended[: searched[0]])
-    assert front_at(study, before) == []
+    assert picks_at(study, before) == []
     first, result = ended[searched[0]]
-    assert front_at(study, before + result.wall_s + 1e-9) == [first.architecture]
-    found = {network.id for network in front_at(study, spent(study) + 1e-9)}
+    assert picks_at(study, before + result.wall_s + 1e-9) == [first.architecture]
+    found = {network.id for network in picks_at(study, spent(study) + 1e-9)}
     rows = {
         ask.architecture.id: (result.miou or 0.0, result.cost.macs)
         for ask, result in ended
@@ -42,12 +43,18 @@ def test_a_front_is_of_trainings_that_had_ended(study: Study) -> None:
         for one, (miou, macs) in rows.items()
         if not any(m >= miou and c <= macs and (m, c) != (miou, macs) for m, c in rows.values())
     }
-    assert found == unbeaten
+    assert found < unbeaten, "some budgets have the same network, and some networks no budget"
+    macs = [rows[name][1] for name in unbeaten]
+    of_budgets = set()
+    for budget in np.geomspace(min(macs), max(macs), BUDGETS):
+        within = [name for name in rows if rows[name][1] <= budget * (1 + 1e-9)]
+        of_budgets.add(max(within, key=lambda name: rows[name][0]))
+    assert found == of_budgets
 
 
 def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
-    networks = front_at(study, 1e9)
+    networks = picks_at(study, 1e9)
     with path.open("w") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
