@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,15 @@ from benchmarks.tables.fill import (
     schedule_of,
     stores,
 )
-from benchmarks.tables.judge import SIGNALS, Candidate, Table, judged, table_of
+from benchmarks.tables.judge import (
+    SIGNALS,
+    Candidate,
+    Table,
+    judged,
+    over_seeds,
+    spelt,
+    table_of,
+)
 from benchmarks.tables.ranking import Floats
 from benchmarks.tables.variants import (
     BINS,
@@ -67,7 +76,8 @@ from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
-from hrnet_search.report.trust.statistics import Bools
+from hrnet_search.report.trust.expected import columns_of, expected
+from hrnet_search.report.trust.statistics import Bools, Interval, bca, tau_b, tau_gain
 from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 
 HERE = Path(__file__).parent / "tables"
@@ -79,6 +89,7 @@ COLUMNS = (
 WAY = ("teacher_weight", "shared_steps", "tuned_steps")
 """Columns that say how a slice was learned, whatever the seed."""
 
+SOFT, SLICES, AND = "soft_iou", "slices", " and "
 SIGNAL_COLUMNS = [name for name in SIGNALS if name in COLUMNS]
 POOL, STRATA = 512, 4
 
@@ -118,13 +129,14 @@ GROUNDS = {"shapes": SHAPES, "camvid": CAMVID}
 
 def main() -> None:
     options = _options()
+    ground = GROUNDS[options.data]
+    if options.what == "table":
+        for line in about(ground, read_table(ground.table), read_table(ground.rows)):
+            print(line, flush=True)
+        return
     torch.set_num_threads(1)
     keep_freed_memory()
     set_fp32(FP32)
-    ground = GROUNDS[options.data]
-    if options.what == "table":
-        print("\n".join(about(ground, read_table(ground.table), read_table(ground.rows))))
-        return
     if options.data_root:
         ground = replace(ground, spec=replace(ground.spec, root=str(options.data_root)))
     trainer, seconds = trained(ground, options)
@@ -258,13 +270,48 @@ def about(ground: Ground, table: list[Row], rows: list[Row]) -> Iterator[str]:
 
 
 def compared(ways: list[Candidate], there: Bools, table: Table) -> Iterator[str]:
-    """Yield a Markdown table of ways over the same networks."""
-    yield "| ranked by | signal | n | s | noise | noise in bins | tau [95%] | partial [95%] | equal MACs | regret | mIoU |"  # noqa: E501
-    yield "| --- | --- | --: | --: | --: | --: | --- | --- | --: | --: | --- |"
+    """Yield a Markdown table of ways over the same networks, and what slices are ahead by."""
+    ways = [replace(way, scores=np.where(there, way.scores, np.nan)) for way in ways]
+    ways = [*ways, *sized(ways, there, table)]
+    free = [way.scores[0, there] for way in ways if way.name == "free"]
+    yield "| ranked by | signal | n | s | noise | noise in bins | tau [95%] | partial [95%] | equal MACs | regret | ahead of both counts | mIoU |"  # noqa: E501
+    yield "| --- | --- | --: | --: | --: | --: | --- | --- | --: | --: | --- | --- |"
     for way in ways:
-        scores = np.where(there, way.scores, np.nan)
-        if cells := judged(replace(way, scores=scores), table):
-            yield f"| {' | '.join([*cells, levels(way, scores[:, there])])} |"
+        if cells := judged(way, table):
+            scores, truths = way.scores[:, there], way.truths[:, there]
+            ahead = spelt(over_seeds(tau_gain, scores, truths, tuple(free)))
+            ahead = "" if way.name == "free" else ahead
+            yield f"| {' | '.join([*cells, ahead, levels(way, scores)])} |"
+    yield ""
+    soft = [way for way in ways if way.signal == SOFT]
+    own = [way for way in soft if SLICES not in way.name]
+    for one, other in product([way for way in soft if SLICES in way.name], own):
+        if one.name.startswith((SLICES, f"{other.name}{AND}")):
+            yield f"{one.name} less {other.name}: {spelt(difference(one, other, there))}"
+
+
+def sized(ways: list[Candidate], there: Bools, table: Table) -> Iterator[Candidate]:
+    """Yield what is expected by soft IoU and both counts, as a study orders its networks."""
+    for way in ways:
+        if way.signal == SOFT:
+            scores = np.full_like(way.scores, np.nan)
+            costs = table.macs[there], table.params[there]
+            scores[:, there] = [expected(columns_of(one, costs)) for one in way.scores[:, there]]
+            yield replace(way, name=f"{way.name}, with size", scores=scores)
+
+
+def difference(one: Candidate, other: Candidate, there: Bools) -> Interval:
+    """Return by how much one way ranks better than another; means over the seeds both have."""
+    seeds = min(len(one.scores), len(other.scores))
+    columns = (*one.scores[:seeds, there], *other.scores[:seeds, there], one.truths[0, there])
+
+    def gain(*columns: Floats) -> Floats:
+        *scores, truth = columns
+        taus = np.array([tau_b(score, truth) for score in scores])
+        found: Floats = taus[:seeds].mean(axis=0) - taus[seeds:].mean(axis=0)
+        return found
+
+    return bca(gain, columns)
 
 
 def alone(table: Table, truth: Floats, lengths: tuple[int, ...]) -> Iterator[Candidate]:
@@ -291,7 +338,7 @@ def by_slices(truth: Floats, variants: list[str], rows: list[Row]) -> Iterator[C
         once = np.mean([float(r["shared_cpu_s"]) for r in own])
         seconds = float(np.mean([float(r["cpu_s"]) for r in own]))
         taught = f", teacher {weight}" if weight != "0" else ""
-        name = f"slices of {steps} steps{taught} ({once:.0f} s), {tuned} of its own"
+        name = f"{SLICES} of {steps} steps{taught} ({once:.0f} s), {tuned} of its own"
         for signal in SIGNAL_COLUMNS:
             scores = np.array(list(by_seed(own, variants, signal))) * SIGNALS[signal]
             yield Candidate(name, signal, scores, np.broadcast_to(truth, scores.shape), seconds)
@@ -302,15 +349,15 @@ def together(ways: list[Candidate]) -> Iterator[Candidate]:
 
     The first seeds of both, as many as the one with fewer has.
     """
-    soft = [way for way in ways if way.signal == "soft_iou"]
-    slices = [way for way in soft if way.name.startswith("slices")]
+    soft = [way for way in ways if way.signal == SOFT]
+    slices = [way for way in soft if way.name.startswith(SLICES)]
     for one in soft:
         for other in slices if one not in slices else ():
             seeds = min(len(one.scores), len(other.scores))
             scores = standard(one.scores[:seeds]) + standard(other.scores[:seeds])
-            name = f"{one.name} and {other.name}"
+            name = f"{one.name}{AND}{other.name}"
             seconds = one.seconds + other.seconds
-            yield Candidate(name, "soft_iou", scores, one.truths[:seeds], seconds)
+            yield Candidate(name, SOFT, scores, one.truths[:seeds], seconds)
 
 
 def standard(scores: Floats) -> Floats:
