@@ -38,6 +38,8 @@ def test_rows_stand_at_their_networks_and_missing_ones_are_not_known() -> None:
 
 @every_ground
 def test_the_committed_rows_are_of_the_table(ground: Ground) -> None:
+    if ground is not SHAPES and not ground.rows.exists():
+        pytest.skip("nothing was judged there yet")
     rows = read_table(ground.rows)
     assert set(rows[0]) == set(COLUMNS)
     assert {row["variant"] for row in rows} <= {variant.id for variant in ground.variants()}
