@@ -35,11 +35,10 @@ from benchmarks.tables.fill import (
     SPEC,
     TABLE,
     TRUTH,
-    VALIDATION_BATCH,
     Row,
     read_table,
     schedule_of,
-    stores,
+    training_data,
 )
 from benchmarks.tables.judge import (
     SIGNALS,
@@ -66,16 +65,13 @@ from benchmarks.tables.variants import (
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.batch import ArchitectureBatch
 from hrnet_search.arch.cost import batch_costs, operations
-from hrnet_search.data.batches import Batches, validation_batches
 from hrnet_search.data.shapes import VERSION
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.shared import SharedTrainer, Strata, with_slices
-from hrnet_search.evaluate.training.steps import TrainingData
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.records.data_spec import DataSpec
-from hrnet_search.records.schedule import Schedule
 from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import Bools, Interval, bca, tau_b, tau_gain
 from hrnet_search.space.initial_weights import TEACHER_WEIGHT
@@ -107,6 +103,10 @@ class Ground:
     truth: int
     alone: tuple[int, ...]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.spec.size or SIZE
+
     def variants(self) -> list[Variant]:
         return read_variants(self.listed)
 
@@ -129,16 +129,17 @@ GROUNDS = {"shapes": SHAPES, "camvid": CAMVID}
 
 def main() -> None:
     options = _options()
-    ground = GROUNDS[options.data]
+    ground = options.ground
     if options.what == "table":
+        if not ground.rows.exists():
+            print("nothing was judged there yet")
+            return
         for line in about(ground, read_table(ground.table), read_table(ground.rows)):
             print(line, flush=True)
         return
     torch.set_num_threads(1)
     keep_freed_memory()
     set_fp32(FP32)
-    if options.data_root:
-        ground = replace(ground, spec=replace(ground.spec, root=str(options.data_root)))
     trainer, seconds = trained(ground, options)
     if options.what == "judge":
         judge(trainer, ground, seconds, options)
@@ -170,11 +171,11 @@ def row_of(
     start = time.process_time()
     tuned = replace(schedule_of(max(1, options.tune), ground.spec), lr=options.lr, warmup=0)
     network = with_slices(trainer.shared, variant.architecture)
-    learner = Trainer(network, data(tuned, options.seed), tuned)
+    learner = Trainer(network, training_data(tuned, options.seed), tuned)
     while learner.step < options.tune:
         learner.advance()
     # Statistics of as many batches as the table's own judgements take.
-    judge = Trainer(network, data(trainer.schedule, options.seed), trainer.schedule)
+    judge = Trainer(network, training_data(trainer.schedule, options.seed), trainer.schedule)
     found = judge.judge()
     values = (
         ground.version, variant.id, variant.bin, variant.params, variant.macs, options.steps,
@@ -198,7 +199,7 @@ def trained(ground: Ground, options: argparse.Namespace) -> tuple[SharedTrainer,
     shared = SharedNetwork.of([*networks, *table], ground.spec.classes)
     schedule = replace(schedule_of(steps, ground.spec), teacher_weight=teacher_weight)
     strata = Strata(networks, macs, STRATA, seed, bool(teacher_weight))
-    trainer = SharedTrainer(shared, strata, table[0], data(schedule, seed), schedule)
+    trainer = SharedTrainer(shared, strata, table[0], training_data(schedule, seed), schedule)
     name = f"shared-{options.data}-{steps}-{seed}-{teacher_weight:g}"
     checkpoints = Checkpoints(options.folder / name, every_s=60)
     before, start = 0.0, time.process_time()
@@ -229,7 +230,7 @@ def pool(ground: Ground) -> tuple[list[Architecture], list[int]]:
     """Return the networks that are drawn, and their MACs: none of the table's."""
     grid = list(forms())
     batch = ArchitectureBatch.of(grid)
-    images = ground.spec.size or SIZE, ground.spec.classes
+    images = ground.size, ground.spec.classes
     macs = batch_costs(batch, *images)[:, 1]
     convolutions = sum(op.count for op in operations(batch, *images))
     known = {variant.id for variant in ground.variants()}
@@ -238,16 +239,6 @@ def pool(ground: Ground) -> tuple[list[Architecture], list[int]]:
     others = [i for i in there if grid[i].id not in known]
     drawn = np.random.default_rng(0).permutation(others)[:POOL]
     return [grid[i] for i in drawn], [int(macs[i]) for i in drawn]
-
-
-def data(schedule: Schedule, seed: int) -> TrainingData:
-    spec = schedule.data
-    training, validation = stores(spec)
-    return TrainingData(
-        Batches(training, schedule, seed).batch,
-        lambda: validation_batches(validation, spec, VALIDATION_BATCH, "cpu"),
-        len(validation),
-    )
 
 
 def about(ground: Ground, table: list[Row], rows: list[Row]) -> Iterator[str]:
@@ -395,6 +386,22 @@ def _append(path: Path, row: Row) -> None:
         writer.writerow(row)
 
 
+def add_ground(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which data a benchmark is of."""
+    parser.add_argument("--data", choices=GROUNDS, default="shapes", help="of which data")
+    parser.add_argument("--data-root", type=Path, help="of CamVid: images/ and annotations/")
+
+
+def ground_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Ground:
+    """Return the data that were asked for, where they are; a table of results needs none."""
+    ground = GROUNDS[options.data]
+    if ground is CAMVID and options.what != "table" and options.data_root is None:
+        parser.error("CamVid needs --data-root CAMVID")
+    if options.data_root is None:
+        return ground
+    return replace(ground, spec=replace(ground.spec, root=str(options.data_root.resolve())))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add = parser.add_argument
@@ -405,11 +412,9 @@ def _options() -> argparse.Namespace:
     add("--folder", type=Path, help="of their checkpoints")
     add("--tune", type=int, default=0, help="steps of fine-tuning of each network")
     add("--lr", type=float, default=0.002, help="at which it starts, and falls to zero")
-    add("--data", choices=GROUNDS, default="shapes", help="whose table of trainings alone")
-    add("--data-root", type=Path, help="of CamVid: images/ and annotations/")
+    add_ground(parser)
     options = parser.parse_args()
-    if options.what != "table" and options.data == "camvid" and options.data_root is None:
-        parser.error("CamVid needs --data-root CAMVID")
+    options.ground = ground_of(parser, options)
     if options.what != "table" and options.folder is None:
         parser.error(f"{options.what} needs --folder")
     return options

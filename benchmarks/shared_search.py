@@ -22,16 +22,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
 
-from benchmarks.shared import GROUNDS, Ground
+from benchmarks.shared import Ground, add_ground, ground_of
 from benchmarks.tables.fill import Job, read_table, trained
-from benchmarks.tables.variants import SIZE, Variant
+from benchmarks.tables.variants import Variant
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
@@ -86,17 +85,15 @@ BUDGETS = 12
 """However many networks a front has, so many budgets are what a user would train it for."""
 
 ROUNDING = 1 + 1e-9
+"""So that a network is within a budget that is its own MACs."""
 
 Point = tuple[float, float]
 
 
 def main() -> None:
     options = _options()
-    ground = GROUNDS[options.data]
-    if options.data_root:
-        ground = replace(ground, spec=replace(ground.spec, root=str(options.data_root.resolve())))
     if options.what == "run":
-        text = space(ground, options.evaluator, options.seed)
+        text = space(options.ground, options.evaluator, options.seed)
         place = options.folder / f"{options.evaluator}-{options.seed}"
         search(place, text, max(options.seconds))
         return
@@ -106,7 +103,7 @@ def main() -> None:
         keep_freed_memory()
         for study in studies.values():
             for seconds in options.seconds:
-                learn(picks_at(study, seconds), ground, options.folder / "truth.csv")
+                learn(picks_at(study, seconds), options.ground, options.folder / "truth.csv")
         return
     print("\n".join(about(studies, _truths(options.folder / "truth.csv"), options.seconds)))
 
@@ -132,7 +129,7 @@ def space(ground: Ground, evaluator: str, seed: int) -> str:
     return SPACE.format(
         base=base,
         data=DATA[ground.spec.kind].replace("ROOT", ground.spec.root),
-        size=list(ground.spec.size or SIZE),
+        size=list(ground.size),
         evaluator=evaluator,
         seed=seed,
         trials=TRIALS[evaluator],
@@ -179,7 +176,7 @@ def learn(networks: Sequence[Architecture], ground: Ground, path: Path) -> None:
     for network in networks:
         if network.id in _truths(path):
             continue
-        counted = cost(network, ground.spec.size or SIZE, ground.spec.classes)
+        counted = cost(network, ground.size, ground.spec.classes)
         variant = Variant(0, 0, network, counted.params, counted.macs)
         last = trained(Job(variant, ground.truth, SEED), ground.spec)[-1]
         new = not path.exists()
@@ -201,11 +198,11 @@ def about(
     for evaluator in EVALUATORS:
         own = [study for (name, _), study in studies.items() if name == evaluator]
         for seconds in times:
-            fronts = [[truths[n.id] for n in picks_at(study, seconds)] for study in own]
-            shares = [_area(front, reference) / best for front in fronts]
+            picked = [[truths[n.id] for n in picks_at(study, seconds)] for study in own]
+            shares = [_area(points, reference) / best for points in picked]
             if shares:
                 each = ", ".join(f"{share:.3f}" for share in shares)
-                picks = ", ".join(f"{front[0][0]:.3f}" if front else "none" for front in fronts)
+                picks = ", ".join(f"{some[0][0]:.3f}" if some else "none" for some in picked)
                 cells = (
                     evaluator,
                     f"{seconds:g}",
@@ -241,11 +238,9 @@ def _options() -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the sampler")
     add("--seconds", type=float, nargs="+", default=[600.0, 3000.0], help="of a search's trials")
     add("--folder", type=Path, required=True, help="of the searches")
-    add("--data", choices=GROUNDS, default="shapes", help="on which they train")
-    add("--data-root", type=Path, help="of CamVid: images/ and annotations/")
+    add_ground(parser)
     options = parser.parse_args()
-    if options.what != "table" and options.data == "camvid" and options.data_root is None:
-        parser.error("CamVid needs --data-root CAMVID")
+    options.ground = ground_of(parser, options)
     return options
 
 

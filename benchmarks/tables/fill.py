@@ -176,18 +176,20 @@ def trained(
 def trainer_of(job: Job, schedule: Schedule, device: str = "cpu") -> Trainer:
     """Return the training of a job by a schedule, before its first step."""
     set_fp32(FP32)
+    data = training_data(schedule, job.seed, device)
+    torch.manual_seed(job.seed)
+    network = build(job.variant.architecture, schedule.data.classes).to(device)
+    return Trainer(network, data, schedule)
+
+
+def training_data(schedule: Schedule, seed: int, device: str = "cpu") -> TrainingData:
+    """Return what a training by a schedule sees, in the order of a seed."""
     data = schedule.data
     training, validation = stores(data, device)
-    torch.manual_seed(job.seed)
-    network = build(job.variant.architecture, data.classes).to(device)
-    return Trainer(
-        network,
-        TrainingData(
-            Batches(training, schedule, job.seed, device).batch,
-            lambda: validation_batches(validation, data, VALIDATION_BATCH, device),
-            len(validation),
-        ),
-        schedule,
+    return TrainingData(
+        Batches(training, schedule, seed, device).batch,
+        lambda: validation_batches(validation, data, VALIDATION_BATCH, device),
+        len(validation),
     )
 
 

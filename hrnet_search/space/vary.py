@@ -233,7 +233,7 @@ def _known(reader: Reader, section: Section, key: str) -> bool:
 def _most_branches(
     reader: Reader, section: Section, paths: list[str], base: Architecture | None
 ) -> list[int]:
-    """Return the most branches that each stage can have; without a base, what it is known for."""
+    """Return the most branches of each stage; without a base, those that `vary` names."""
     most = [s.branches for s in base.stages] if base else [1, 1, 1, 1]
     quiet = Reader(reader.file)  # the same faults come when the choice itself is read
     for path in paths:
