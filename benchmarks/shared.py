@@ -85,7 +85,10 @@ COLUMNS = (
 WAY = ("teacher_weight", "shared_steps", "tuned_steps")
 """Columns that say how a slice was learned, whatever the seed."""
 
-SOFT, SLICES, AND = "soft_iou", "slices", " and "
+SOFT = "soft_iou"
+SLICES, AND, SIZED = "slices", " and ", ", with size"
+"""What names of ways begin with, join and end with."""
+
 SIGNAL_COLUMNS = [name for name in SIGNALS if name in COLUMNS]
 POOL, STRATA = 512, 4
 
@@ -277,7 +280,8 @@ def compared(ways: list[Candidate], there: Bools, table: Table) -> Iterator[str]
     soft = [way for way in ways if way.signal == SOFT]
     own = [way for way in soft if SLICES not in way.name]
     for one, other in product([way for way in soft if SLICES in way.name], own):
-        if one.name.startswith((SLICES, f"{other.name}{AND}")):
+        alike = one.name.endswith(SIZED) == other.name.endswith(SIZED)
+        if alike and one.name.startswith((SLICES, f"{other.name.removesuffix(SIZED)}{AND}")):
             yield f"{one.name} less {other.name}: {spelt(difference(one, other, there))}"
 
 
@@ -288,7 +292,7 @@ def sized(ways: list[Candidate], there: Bools, table: Table) -> Iterator[Candida
             scores = np.full_like(way.scores, np.nan)
             costs = table.macs[there], table.params[there]
             scores[:, there] = [expected(columns_of(one, costs)) for one in way.scores[:, there]]
-            yield replace(way, name=f"{way.name}, with size", scores=scores)
+            yield replace(way, name=f"{way.name}{SIZED}", scores=scores)
 
 
 def difference(one: Candidate, other: Candidate, there: Bools) -> Interval:
