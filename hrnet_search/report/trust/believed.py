@@ -33,8 +33,9 @@ FEWEST_LONG = 6
 """Networks trained for long from which anything is believed (docs/LOG.md, "believed")."""
 
 SLOPE_SD = 0.3
-"""Prior deviation of the slope of what the search saw, around what is expected of it (`expected`).
-Without what is expected six long trainings may turn the order around."""
+"""Prior deviation of the slope of what the search saw, around what is expected of it (`expected`),
+and of that of what slices say. Without what is expected six long trainings may turn the order
+around."""
 
 COST_SLOPES_SD = (0.0, 0.1, 0.2)
 """Those of the slopes of costs: all are tried."""
@@ -75,12 +76,16 @@ class Believed:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters."""
+    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters.
+
+    `slices` is what slices of shared weights say of each, where they judged networks.
+    """
 
     networks: tuple[str, ...]
     short: Floats
     costs: tuple[Floats, Floats]
     repeats: list[int]
+    slices: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,41 +137,41 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
 
     `trials` are as they count. None also where long trainings are not of one schedule, since the
     space varies training; where they inherit weights, and would teach likeness to what they began
-    with; and where networks are judged by slices, which say less than the trainings that follow.
-    Trainings in full count for nothing here: each has a schedule of its own, and the pick would
-    change with every one that ends.
+    with; and where what the search saw began with the slices that judged it, for which that was
+    never measured. Trainings in full count for nothing here: each has a schedule of its own, and
+    the pick would change with every one that ends.
     """
-    if long_inherits(notes) or _of_many_kinds(trials, notes):
+    from_slices = bool(slices_ids(trials)) and _inherits(notes)
+    if long_inherits(notes) or from_slices or len(long_ids(notes)) > 1:
         return None
     seen = _seen(trials, notes)
     long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
     scores = [long.get(name, ()) for name in seen.networks]
-    return believe(seen.networks, seen.short, seen.costs, scores, seen.repeats)
+    return believe(seen.networks, seen.short, seen.costs, scores, seen.repeats, slices=seen.slices)
 
 
 def order_of(study: Study, found: Believed | None) -> dict[str, int]:
     """Return the place of each network of a study, 1 the best, by what is believed of it.
 
     Where nothing is, by what is expected of it before anything was trained for long; none where
-    scores are of weights that were trained for others, or of several schedules, for which that was
-    never measured.
+    trainings begin with weights of others, or are of several schedules, for which that was never
+    measured.
     """
     if found is not None:
         return _places(found.networks, found.mean)
     notes = study.notes
     trials = as_they_count(study.trials(), notes)
-    inherits = notes.schedule is not None and notes.schedule.schedule.init != NO_INIT
-    if inherits or _of_many_kinds(trials, notes):
+    if _inherits(notes) or len(long_ids(notes)) > 1:
         return {}
     seen = _seen(trials, notes)
     if not seen.networks:
         return {}
-    return _places(seen.networks, expected(columns_of(seen.short, seen.costs)))
+    return _places(seen.networks, expected(columns_of(seen.short, seen.costs, seen.slices)))
 
 
-def _of_many_kinds(trials: Sequence[Trial], notes: Notes) -> bool:
-    """Whether networks count by several schedules, or were judged by slices beside trainings."""
-    return len(long_ids(notes)) > 1 or bool(slices_ids(trials))
+def _inherits(notes: Notes) -> bool:
+    """Whether trainings of the search begin with weights that were trained for others."""
+    return notes.schedule is not None and notes.schedule.schedule.init != NO_INIT
 
 
 def _places(networks: Sequence[str], scores: Floats) -> dict[str, int]:
@@ -175,15 +180,22 @@ def _places(networks: Sequence[str], scores: Floats) -> dict[str, int]:
 
 
 def _seen(trials: Sequence[Trial], notes: Notes) -> _Seen:
-    """Return what the search saw of the networks whose costs are known."""
+    """Return what the search saw of the networks whose costs are known.
+
+    What slices say of them too, where they judged them all: never of some, as of signals.
+    """
     short = seen_by_search(trials, notes)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     known = tuple(name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0)
+    slices = {
+        name: fmean(one) for name, one in seeds_of(trials, slices_ids(trials), notes.signal).items()
+    }
     return _Seen(
         known,
         np.array([fmean(short[name]) for name in known]),
         (_column(macs, known), _column(params, known)),
         [len(short[name]) for name in known],
+        _column(slices, known) if known and slices.keys() >= set(known) else None,
     )
 
 
@@ -208,17 +220,19 @@ def believe(
     long: Sequence[Sequence[float]],
     repeats: Sequence[int] | None = None,
     seed: int = 0,
+    slices: Floats | None = None,
 ) -> Believed | None:
     """Return what is believed of networks [n]; None where too few were trained for long.
 
     `short` is what the search saw of each, the mean of so many `repeats` (one each); `costs` are
     MACs and parameters, positive, `long` the accuracies of each by the long schedule, one a seed,
-    of most none: where all are equal nothing is believed. `seed` is that of the draws.
+    of most none: where all are equal nothing is believed. `seed` is that of the draws, `slices` is
+    what slices of shared weights say of each, if anything.
     """
     trained = [i for i, scores in enumerate(long) if len(scores)]
     if len(trained) < FEWEST_LONG:
         return None
-    columns = columns_of(short, costs)
+    columns = columns_of(short, costs, slices)
     rows = np.array([i for i in trained for _ in long[i]])
     scores = np.array([score for i in trained for score in long[i]])
     centre, scale = scores.mean(), scores.std(ddof=1)
@@ -227,7 +241,7 @@ def believe(
     of_search = np.ones(len(short)) if repeats is None else np.array(repeats, dtype=np.float64)
     model = _Model(columns, of_search, rows, (scores - centre) / scale)
     rng = np.random.default_rng(seed)
-    mean, deviation, drawn = _averaged(model, list(_priors()), rng)
+    mean, deviation, drawn = _averaged(model, list(_priors(slices is not None)), rng)
     # How far long accuracies spread is itself known from the few that there are: Student's t.
     degrees = len(trained) - 1
     stretch = np.sqrt(degrees / rng.chisquare(degrees, (DRAWS, 1)))
@@ -317,8 +331,10 @@ class _Model:
         return across, scipy.linalg.cho_factor(across[self._rows] + seeds)
 
 
-def _priors() -> Iterator[_Prior]:
+def _priors(slices: bool) -> Iterator[_Prior]:
+    of_slices = [SLOPE_SD] if slices else []
     for *of_costs, deviation, share, lasting in itertools.product(
         COST_SLOPES_SD, COST_SLOPES_SD, DEVIATIONS, SEED_SHARES, LASTING
     ):
-        yield _Prior(np.array([1.0, SLOPE_SD, *of_costs]), deviation, share, lasting)
+        slopes = np.array([1.0, SLOPE_SD, *of_costs, *of_slices])
+        yield _Prior(slopes, deviation, share, lasting)

@@ -1,8 +1,9 @@
 """In which order a long schedule is expected to put networks, before any was trained by it.
 
 What the search saw counts most, but a short training is noisy, and shows less than a long one of
-what size is worth: so larger networks are expected to gain. How much better that ranks than either
-does, on made-up and on real images: docs/fidelity.md.
+what size is worth: so larger networks are expected to gain. Slices of shared weights, where a study
+has them, know what a short training does not, and count as much as it. How much better all that
+ranks than each does: docs/fidelity.md, docs/shared.md.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ COST_SLOPES = (0.05, 0.15)
 """Of log MACs and of log parameters, beside that."""
 
 
-def columns_of(short: Floats, costs: tuple[Floats, Floats]) -> Floats:
-    """Return what is known of networks as columns [n, 3], each in its own deviations.
+SLOPE_BESIDE_SLICES = 0.35
+"""Of what the search saw where slices say something too, and of what they say."""
 
-    `short` is what the search saw of each [n], `costs` are MACs and parameters, positive.
+
+def columns_of(short: Floats, costs: tuple[Floats, Floats], slices: Floats | None = None) -> Floats:
+    """Return what is known of networks as columns [n, 3 or 4], each in its own deviations.
+
+    `short` is what the search saw of each [n], `costs` are MACs and parameters, positive; `slices`
+    is what slices of shared weights say of each, the last column, if anything.
     """
-    return np.column_stack([_standard(one) for one in (short, *map(np.log, costs))])
+    seen = (short, *map(np.log, costs), *([] if slices is None else [slices]))
+    return np.column_stack([_standard(one) for one in seen])
 
 
 def expected(columns: Floats) -> Floats:
@@ -31,7 +38,10 @@ def expected(columns: Floats) -> Floats:
 
     `columns` are those of `columns_of`.
     """
-    found: Floats = columns @ np.array([SLOPE, *COST_SLOPES])
+    slopes = [SLOPE, *COST_SLOPES]
+    if columns.shape[1] > len(slopes):
+        slopes = [SLOPE_BESIDE_SLICES, *COST_SLOPES, SLOPE_BESIDE_SLICES]
+    found: Floats = columns @ np.array(slopes)
     return found
 
 
