@@ -22,6 +22,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from math import nan
 from pathlib import Path
 from statistics import fmean
 
@@ -101,9 +103,10 @@ def main() -> None:
     if options.what == "truth":
         torch.set_num_threads(1)
         keep_freed_memory()
-        for study in studies.values():
-            for seconds in options.seconds:
-                learn(picks_at(study, seconds), options.ground, options.folder / "truth.csv")
+        picked = [picks_at(one, s) for one in studies.values() for s in options.seconds]
+        # The most accurate of every search first: they are worth most where it is stopped.
+        for networks in zip_longest(*picked):
+            learn([one for one in networks if one], options.ground, options.folder / "truth.csv")
         return
     print("\n".join(about(studies, _truths(options.folder / "truth.csv"), options.seconds)))
 
@@ -198,20 +201,30 @@ def about(
     for evaluator in EVALUATORS:
         own = [study for (name, _), study in studies.items() if name == evaluator]
         for seconds in times:
-            picked = [[truths[n.id] for n in picks_at(study, seconds)] for study in own]
-            shares = [_area(points, reference) / best for points in picked]
+            picked = [[truths.get(n.id) for n in picks_at(study, seconds)] for study in own]
+            shares = [_share(points, reference, best) for points in picked]
             if shares:
-                each = ", ".join(f"{share:.3f}" for share in shares)
-                picks = ", ".join(f"{some[0][0]:.3f}" if some else "none" for some in picked)
                 cells = (
                     evaluator,
                     f"{seconds:g}",
                     str(len(own)),
                     f"{fmean(shares):.3f}",
-                    each,
-                    picks,
+                    ", ".join(f"{share:.3f}" for share in shares),
+                    ", ".join(_most_accurate(points) for points in picked),
                 )
                 yield f"| {' | '.join(cells)} |"
+
+
+def _share(points: Sequence[Point | None], reference: Point, best: float) -> float:
+    """Return the share of the best hypervolume; nan where the truth of a pick is not known yet."""
+    known = [point for point in points if point is not None]
+    return _area(known, reference) / best if len(known) == len(points) else nan
+
+
+def _most_accurate(points: Sequence[Point | None]) -> str:
+    if not points:
+        return "none"
+    return "unknown" if points[0] is None else f"{points[0][0]:.3f}"
 
 
 def _area(front: Sequence[Point], reference: Point) -> float:

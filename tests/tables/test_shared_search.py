@@ -75,6 +75,11 @@ def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> Non
     }
     assert networks[0].id == max(seen, key=lambda name: seen[name])
     assert row.endswith("| 0.200 |"), "the truth of the pick"
+    one = {networks[0].id: truths[networks[0].id]}
+    (_, _, row) = about({("shared", 0): study}, one, [1e9])
+    assert row.endswith("| 1 | nan | nan | 0.200 |"), "what is not known has no share"
+    (_, _, row) = about({("shared", 0): study}, {}, [1e9])
+    assert row.endswith("| nan | nan | unknown |")
 
 
 @pytest.mark.parametrize("data", GROUNDS)
