@@ -1,12 +1,13 @@
 """How often the pick within a budget is the best there, beside the chance that a report states.
 
-    python -m benchmarks.picks [--studies 400] [--long 12]
+    python -m benchmarks.picks [--studies 400] [--long 12 | --measured]
 
 Studies are made up: accuracy rises with log MACs and log parameters, networks differ from that
 line by a deviation of their own, and a training from its network by that of a seed. Six of the
-front get two more seeds, as the last part of a search gives them. With `--long` so many are trained
-by a long schedule too, half of them spread over parameters and half the best, and the pick is by
-what is believed. The budget is one that a random variant just keeps, of a random cost.
+front get two more seeds, as the last part of a search gives them. The pick is by what is expected,
+or as it was measured. With `--long` so many are trained by a long schedule too, half of them spread
+over parameters and half the best, and the pick is by what is believed. The budget is one that a
+random variant just keeps, of a random cost.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pandas as pd
 from benchmarks.tables.ranking import for_long
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.trust import candidates as rule
-from hrnet_search.report.trust.believed import believe
+from hrnet_search.report.trust.believed import Expected, believe, expect
 from hrnet_search.report.trust.statistics import Floats, SeedNoise, seed_noise
 
 ACCURACY = OBJECTIVES["miou"]
@@ -62,33 +63,33 @@ def made_up_study(
     return table, noise, true
 
 
-def trained_for_long(
+def foretold(
     table: pd.DataFrame, true: Floats, long: int, rng: np.random.Generator
 ) -> rule.Candidates:
-    """Return the candidates by what is believed, after so many trainings by a long schedule."""
-    chosen = for_long(table["params"].to_numpy(), table["miou"].to_numpy(), long, rng)
-    found = believe(
-        table["architecture"].tolist(),
-        table["miou"].to_numpy(),
-        (table["macs"].to_numpy(dtype=float), table["params"].to_numpy(dtype=float)),
-        [[one + rng.normal(0, SEED)] if i in chosen else [] for i, one in enumerate(true)],
-        table["seeds"].tolist(),
-    )
+    """Return the candidates by what is expected, or believed after so many long trainings."""
+    names, short = table["architecture"].tolist(), table["miou"].to_numpy()
+    costs = table["macs"].to_numpy(dtype=float), table["params"].to_numpy(dtype=float)
+    repeats = table["seeds"].tolist()
+    found: Expected | None = expect(names, short, costs)
+    if long:
+        chosen = for_long(costs[1], short, long, rng)
+        scores = [[one + rng.normal(0, SEED)] if i in chosen else [] for i, one in enumerate(true)]
+        found = believe(names, short, costs, scores, repeats)
     assert found is not None, f"{long} are too few"
-    return rule.believed_candidates(table, found)
+    return rule.foretold_candidates(table, found, ACCURACY.name)
 
 
-def stated(variants: int, spread: float, studies: int, long: int) -> Iterator[Said]:
+def stated(variants: int, spread: float, studies: int, long: int, measured: bool) -> Iterator[Said]:
     """Yield the chance that is stated of a pick, and whether it is the best within its budget."""
     rng = np.random.default_rng(1)
     for _ in range(studies):
         table, noise, true = made_up_study(variants, spread, rng)
-        if long:
-            found = trained_for_long(table, true, long, rng)
-        else:
+        if measured:
             found = rule.ranked_candidates(
                 table, ACCURACY, noise, lambda row: rule.unseen(row, ACCURACY.name)
             )
+        else:
+            found = foretold(table, true, long, rng)
         for _ in range(3):
             cost = str(rng.choice(rule.COSTS))
             budget = {cost: float(table[cost].iloc[rng.integers(variants)])}
@@ -121,11 +122,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=400, help="of each kind")
     parser.add_argument("--long", type=int, default=0, help="networks trained for long (none)")
+    parser.add_argument("--measured", action="store_true", help="picks by measured accuracies")
     options = parser.parse_args()
     everything: list[Said] = []
     for spread in SPREADS:
         for variants in SIZES:
-            rows = list(stated(variants, spread, options.studies, options.long))
+            given = options.studies, options.long, options.measured
+            rows = list(stated(variants, spread, *given))
             everything += rows
             said, was = (float(np.mean([row[i] for row in rows])) for i in (0, 1))
             print(f"{variants} variants, spread {spread}: said {said:.1%}, was {was:.1%}")

@@ -71,8 +71,8 @@ from hrnet_search.evaluate.training.checkpoint import Checkpoints
 from hrnet_search.evaluate.training.shared import SharedTrainer, Strata, with_slices
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.records.data_spec import DataSpec
-from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import Bools, Interval, bca, tau_b, tau_gain
 from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 

@@ -9,8 +9,8 @@
 judgements by slices among them, and goes on where it was stopped: on a machine that does nothing
 else. `truth` trains what each would pick by then under twelve budgets for 2,400 steps (of CamVid
 3,000) with a seed that no search had, and adds rows to FOLDER/truth.csv. `table` has the share of
-the best hypervolume, of true mIoU over log MACs, that its picks have, and the true mIoU of the most
-accurate by then.
+the best hypervolume, of true mIoU over log MACs, that its picks have, and the true mIoU of the best
+by then. Variants begin with random weights, or with `--init shared` with their slices.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
 from hrnet_search.pareto import hypervolume, non_dominated
+from hrnet_search.records.schedule import NO_INIT, SHARED_INIT
 from hrnet_search.records.search_options import EVALUATORS
 from hrnet_search.records.trial import COMPLETED
+from hrnet_search.report.trust.believed import expected_of
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
 from hrnet_search.store.trial_rows import SEARCH
@@ -95,7 +97,7 @@ Point = tuple[float, float]
 def main() -> None:
     options = _options()
     if options.what == "run":
-        text = space(options.ground, options.evaluator, options.seed)
+        text = space(options.ground, options.evaluator, options.seed, options.init)
         place = options.folder / f"{options.evaluator}-{options.seed}"
         search(place, text, max(options.seconds))
         return
@@ -125,7 +127,7 @@ def search(place: Path, text: str, seconds: float) -> None:
             process.wait()
 
 
-def space(ground: Ground, evaluator: str, seed: int) -> str:
+def space(ground: Ground, evaluator: str, seed: int, init: str = NO_INIT) -> str:
     """Return the space file of a search that confirms nothing but the gate of slices."""
     base = sorted(CONFIGS.glob("*w18_small_v1*.yaml"))[0]
     alone = evaluator == EVALUATORS[0]
@@ -137,7 +139,7 @@ def space(ground: Ground, evaluator: str, seed: int) -> str:
         seed=seed,
         trials=TRIALS[evaluator],
         confirm=f", confirm: {0 if alone else 0.01}",
-        more="" if alone else ", init: shared",
+        more="" if alone else f", init: {init}",
     )
 
 
@@ -147,19 +149,25 @@ def spent(study: Study) -> float:
 
 
 def picks_at(study: Study, seconds: float) -> list[Architecture]:
-    """Return what a search would pick after so many seconds, the most accurate first.
+    """Return what a search would pick after so many seconds, the best first.
 
-    That is the most accurate network on its front within each of `BUDGETS` budgets, which go from
-    the cheapest of the front to the most expensive, evenly by log MACs.
+    That is the best network within each of `BUDGETS` budgets, as a report picks it, which go from
+    the cheapest of those that no other beats to the most expensive, evenly by log MACs.
     """
-    so_far, rows, networks = 0.0, [], []
+    so_far, trials = 0.0, []
     for ask, result in study.ended():
         so_far += result.wall_s
         if so_far > seconds:
             break
         if ask.purpose == SEARCH and result.status == COMPLETED and result.cost:
-            rows.append((result.miou or 0.0, result.cost.macs))
-            networks.append(ask.architecture)
+            trials.append((ask, result))
+    found = expected_of(trials, study.notes)
+    scores = dict(zip(found.networks, found.mean.tolist(), strict=True)) if found else {}
+    networks = [ask.architecture for ask, _ in trials]
+    rows = [
+        (scores[n.id] if found else result.miou or 0.0, result.cost.macs if result.cost else 0)
+        for n, (_, result) in zip(networks, trials, strict=True)
+    ]
     kept = non_dominated(rows, ["max", "min"])
     members = sorted(
         (row[1], row[0], network.id, network)
@@ -250,6 +258,7 @@ def _options() -> argparse.Namespace:
     add("--evaluator", choices=EVALUATORS, default=EVALUATORS[0])
     add("--seed", type=int, default=0, help="of the sampler")
     add("--seconds", type=float, nargs="+", default=[600.0, 3000.0], help="of a search's trials")
+    add("--init", choices=(NO_INIT, SHARED_INIT), default=NO_INIT, help="of a search by slices")
     add("--folder", type=Path, required=True, help="of the searches")
     add_ground(parser)
     options = parser.parse_args()

@@ -110,13 +110,11 @@ def test_a_study_has_them_from_its_space_file_to_its_page(tmp_path: Path) -> Non
     assert IOU in (folder / "report" / "front.csv").read_text().splitlines()[0]
     page = (folder / "report" / "report.html").read_text()
     assert "Front of IoU of line, disc, MACs" in page
-    assert "its front and its pick are by IoU of" in page
+    by = "its front is by IoU of line, disc, its pick by IoU of line, disc and size together"
+    assert by in page
     assert "Limits: IoU of ground of at least 1%: " in page
     text = summary(study)
-    assert (
-        "signal:  the search learned from IoU of line, disc; its front and its pick are by IoU of"
-        in text
-    )
+    assert f"signal:  the search learned from IoU of line, disc; {by}" in text
     assert (study.notes.identity or {})["objectives"] == ["iou[1,6]", "macs"]
     assert (folder / "report" / "macs_iou.png").exists()
     constraints = optuna_constraints(folder)

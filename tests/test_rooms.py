@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 ROOMS = (
     "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "told", "content_hash",
     "arch", "class_iou", "records", "goals", "files", "pareto", "parts", "inventory",
-    "latency_rule", "version_rule", "duel_rule", "learned_rule",
+    "latency_rule", "version_rule", "duel_rule", "order_rule", "learned_rule",
     "presets", "space", "store", "library", "net",
     "data", "evaluate", "search", "testing", "ablation", "export", "report", "progress",
     "events", "trainings", "commands", "cli", "__main__",
@@ -37,6 +37,7 @@ GUESTS = {
     "arch.hrnet_yaml": {"yaml"},
     "arch.targets": {"numpy"},
     "duel_rule": {"scipy"},
+    "order_rule": {"numpy"},
     "learned_rule": {"numpy"},
     "space.*": {"numpy"},
     "space.ablate": {"yaml"},

@@ -4,11 +4,11 @@
 
 Studies are drawn from two tables of real trainings. Each sees all networks by one short seed, and
 some by a longer schedule: half of them spread over parameters, one drawn from each of as many
-classes of them, the rest the best that it saw. Where `short` is `slices` it saw scores by slices of
-shared weights alone, where it is `150 and slices` those beside its short seed. What it then
-believes (`hrnet_search/report/trust/believed.py`) is held against trainings that it had no part of.
-Means of 20 studies, intervals percentiles of a bootstrap over networks, the same draws for all that
-is compared. `held` is how many of the 95% intervals hold another training by the longer schedule,
+classes of them, the rest the best that it saw. Where `short` is 0 it saw scores by slices of shared
+weights. What it then believes
+(`hrnet_search/report/trust/believed.py`) is held against trainings that it had no part of. Means of
+20 studies, intervals percentiles of a bootstrap over networks, the same draws for all that is
+compared. `held` is how many of the 95% intervals hold another training by the longer schedule,
 whose noise is added to them; over all networks, those trained for long among them.
 """
 
@@ -43,7 +43,6 @@ from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 STUDIES = 20
 LONG = (6, 12)
 MIDDLE = 600
-BESIDE = 150
 SHARED_STEPS = 1500
 QUANTILE = 1.96
 
@@ -59,20 +58,13 @@ COLUMNS = (
 class Trained:
     """Networks [n] by one short seed and by a longer schedule, and what judges them.
 
-    `truth` ranks them, `again` is another training by the longer schedule. `slices` are scores by
-    slices of shared weights beside the short seed, if there are any.
+    `truth` ranks them, `again` is another training by the longer schedule.
     """
 
     short: Floats
     long: Floats
     truth: Floats
     again: Floats
-    slices: Floats | None = None
-
-    def columns(self) -> Iterator[Floats]:
-        yield from (self.short, self.long, self.truth, self.again)
-        if self.slices is not None:
-            yield self.slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,7 @@ class Setting:
     """
 
     table: str
-    steps: tuple[int | str, int]
+    steps: tuple[int, int]
     trained: tuple[Trained, ...]
     macs: Floats
     params: Floats
@@ -129,46 +121,42 @@ def equal_macs(table: Table) -> Iterator[Setting]:
 
 
 def slices(table: Table, names: list[str]) -> Iterator[Setting]:
-    """Yield settings of the same networks, by name, that slices of shared weights have judged.
-
-    By them alone, and by them beside a short training.
-    """
+    """Yield settings of the same networks, by name, that slices of shared weights have judged."""
     taught = f"{TEACHER_WEIGHT:g}", str(SHARED_STEPS), "0"
     rows = [
         row for row in read_table(shared.SHAPES.rows) if tuple(row[c] for c in shared.WAY) == taught
     ]
     seen = [np.array(one) for one in shared.by_seed(rows, names, "soft_iou")]
-    short = [table.of(BESIDE, seed, BESIDE, "soft_iou") for seed in SHORT_SEEDS]
-    middle = [table.of(MIDDLE, seed, MIDDLE) for seed in SHORT_SEEDS]
+    first, second = (table.of(MIDDLE, seed, MIDDLE) for seed in SHORT_SEEDS)
+    yield _setting(table, (0, MIDDLE), [
+        Trained(one, long, table.truth(), again) for one in seen
+        for long, again in ((first, second), (second, first))
+    ])  # fmt: skip
     first, second = (table.of(TRUTH, seed, TRUTH) for seed in TRUTH_SEEDS)
-    for steps, pairs in (
-        (MIDDLE, [(middle[i], table.truth(), middle[1 - i]) for i in range(2)]),
-        (TRUTH, [(first, second, second), (second, first, first)]),
-    ):
-        alone = [Trained(one, *pair) for one in seen for pair in pairs]
-        yield _setting(table, ("slices", steps), alone)
-        beside = [
-            Trained(short[1 - i], *pair, slices=one)  # of another seed than the longer one
-            for one in seen
-            for i, pair in enumerate(pairs)
-        ]
-        yield _setting(table, (f"{BESIDE} and slices", steps), beside)
+    yield _setting(table, (0, TRUTH), [
+        Trained(one, *pair) for one in seen
+        for pair in ((first, second, second), (second, first, first))
+    ])  # fmt: skip
 
 
-def _setting(table: Table, steps: tuple[int | str, int], trained: list[Trained]) -> Setting:
+def _setting(table: Table, steps: tuple[int, int], trained: list[Trained]) -> Setting:
     """Return a setting of the networks that have all of its trainings, and both of the truth."""
     both = [table.of(TRUTH, seed, TRUTH) for seed in TRUTH_SEEDS]
-    there = ~np.isnan(np.vstack([*both, *(one for each in trained for one in each.columns())]))
+    there = ~np.isnan(np.vstack([*both, *(one for each in trained for one in _all(each))]))
     here = there.all(axis=0)
     return Setting(
         "equal MACs",
         steps,
-        tuple(Trained(*(one[here] for one in each.columns())) for each in trained),
+        tuple(Trained(*(one[here] for one in _all(each))) for each in trained),
         table.macs[here],
         table.params[here],
         table.bins[here],
         noise(np.column_stack([trained[0].long, trained[0].again])[here], table.bins[here]).seed,
     )
+
+
+def _all(one: Trained) -> tuple[Floats, ...]:
+    return one.short, one.long, one.truth, one.again
 
 
 def shapes() -> Iterator[Setting]:
@@ -201,7 +189,6 @@ def study(setting: Setting, long: int, number: int) -> Judged:
         trained.short,
         (setting.macs, setting.params),
         [[trained.long[i]] if i in chosen else [] for i in range(len(trained.short))],
-        slices=trained.slices,
     )
     assert found is not None
     return Judged(trained, found, np.isin(np.arange(len(trained.short)), chosen))

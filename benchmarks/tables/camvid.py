@@ -31,8 +31,8 @@ from benchmarks.tables.judge import (
 from benchmarks.tables.ranking import Floats, noise, pairs_in_order, regret, three_budgets
 from benchmarks.tables.variants import CAMVID_SIZE, CAMVID_VARIANTS, Variant, read_variants
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
+from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.records.data_spec import DataSpec, Split
-from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import (
     Bools,
     bca,

@@ -3,7 +3,7 @@
     python -m benchmarks.tables.studies [--table FILE] [--networks N]
 
 A study draws N networks of the table and trains each by a short schedule, one seed; `with size` it
-weighs log MACs and log parameters with that (`hrnet_search/report/trust/expected.py`). Where it
+weighs log MACs and log parameters with that (`hrnet_search/order_rule.py`). Where it
 trains some for long too, half of them spread over parameters and half the best seen, it ranks by
 what it then believes (`hrnet_search/report/trust/believed.py`). The truth of a network is the mean
 of its trainings of 2,400 steps that the study had no part in; one that has no other is not judged.
@@ -24,9 +24,9 @@ from benchmarks.tables.fill import SHORT_SEEDS, TABLE, TRUTH, TRUTH_SEEDS, read_
 from benchmarks.tables.judge import Table, table_of
 from benchmarks.tables.paired import DRAWS, Ranking
 from benchmarks.tables.ranking import Floats, Ints, for_long, pairs_in_order, regret, three_budgets
+from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.records.accuracy import MIOU
 from hrnet_search.report.trust.believed import believe
-from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import bca, partial_tau, tau_b, tau_gain
 
 NETWORKS, STUDIES = 40, 20

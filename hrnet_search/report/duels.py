@@ -12,7 +12,7 @@ from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, OPEN, WORSE, Verdict, v
 from hrnet_search.errors import shown
 from hrnet_search.records.objective import OBJECTIVES, Objective
 from hrnet_search.records.trial import TrialKey, TrialResult
-from hrnet_search.report.trust.believed import Believed
+from hrnet_search.report.trust.believed import Expected
 from hrnet_search.report.trust.trials import Trial, mean_costs_of, seeds_of
 from hrnet_search.store.duels import Duel, Duels, pairs_of
 from hrnet_search.store.notes import Notes
@@ -45,11 +45,12 @@ class Fought:
 
 
 def fought(
-    notes: Notes, trials: Sequence[Trial], believed: Believed | None = None
+    notes: Notes, trials: Sequence[Trial], foretold: Expected | None = None
 ) -> tuple[Fought, ...]:
     """Return the duels that a study noted with their verdicts, in their order.
 
-    `believed` is what the study's networks are believed to reach by the long schedule, if anything.
+    `foretold` is what the study's networks are believed or expected to reach by the long schedule,
+    if anything.
     """
     known = notes.duels or Duels()
     results = {ask.key: result for ask, result in trials if result is not None}
@@ -60,7 +61,7 @@ def fought(
             first.setdefault(ask.key.architecture, ask.number)
 
     def of(duel: Duel, verdict: Verdict) -> Fought:
-        now = _picked_now(duel, notes, trials, believed)
+        now = _picked_now(duel, notes, trials, foretold)
         numbers = first.get(duel.pick, -1), first.get(now, -1)
         return Fought(duel, verdict, *numbers, _longer(notes), now == duel.rival)
 
@@ -68,10 +69,10 @@ def fought(
 
 
 def duel_lines(
-    notes: Notes, trials: Sequence[Trial], believed: Believed | None = None
+    notes: Notes, trials: Sequence[Trial], foretold: Expected | None = None
 ) -> tuple[str, ...]:
     """Return what the duels of a study say, or why there is none; nothing before that is known."""
-    found = fought(notes, trials, believed)
+    found = fought(notes, trials, foretold)
     known = notes.duels
     if known is not None and known.why and not found:
         return (f"no duel with a published network or the base: {shown(known.why, 300)}",)
@@ -116,19 +117,20 @@ def _verdicts(
 
 
 def _picked_now(
-    duel: Duel, notes: Notes, trials: Sequence[Trial], believed: Believed | None
+    duel: Duel, notes: Notes, trials: Sequence[Trial], foretold: Expected | None
 ) -> str:
     """Return the best network within a duel's budget, as `--pick` finds it.
 
-    By what is believed, or else by the mean over seeds of the search's.
+    By what is foretold, or else by the mean over seeds of the search's.
     """
     goals, searched = notes.goals, search_ids(notes)
     trials = as_they_count(trials, notes)
     costs = mean_costs_of(trials, searched, duel.cost)
     floors = [(f, seeds_of(trials, searched, f.objective.key)) for f in goals.floors]
     means = {a: fmean(of) for a, of in seeds_of(trials, searched, goals.accuracy.key).items()}
-    if believed is not None:
-        means = {a: mean for a, (mean, _) in believed.by_network().items() if a in means}
+    if foretold is not None:
+        scores = zip(foretold.networks, foretold.mean.tolist(), strict=True)
+        means = {a: score for a, score in scores if a in means}
     seen = {
         architecture: mean
         for architecture, mean in means.items()
@@ -136,7 +138,8 @@ def _picked_now(
         and all(architecture in of and floor.keeps(fmean(of[architecture])) for floor, of in floors)
     }
     best = max(seen, key=lambda one: (seen[one], -costs[one]), default=duel.pick)
-    return best if seen.get(best, 0.0) > seen.get(duel.pick, 0.0) else duel.pick
+    lowest = -math.inf
+    return best if seen.get(best, lowest) > seen.get(duel.pick, lowest) else duel.pick
 
 
 def _longer(notes: Notes) -> float:

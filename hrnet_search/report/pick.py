@@ -17,7 +17,16 @@ from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
 from hrnet_search.report.commands import shell
 from hrnet_search.report.standing import nothing_there
 from hrnet_search.report.summary import ONLY_WIDTH, differences
-from hrnet_search.report.trust.candidates import COSTS, UNKNOWN, Budget, Candidates, candidates_of
+from hrnet_search.report.trust.believed import learned_and_size
+from hrnet_search.report.trust.candidates import (
+    BELIEVED,
+    COSTS,
+    EXPECTED,
+    UNKNOWN,
+    Budget,
+    Candidates,
+    candidates_of,
+)
 from hrnet_search.store.study import Study, named_trial
 
 COUNTED = ("macs", "params", "activations")
@@ -26,6 +35,8 @@ COUNTED = ("macs", "params", "activations")
 COARSEST = 0.1
 """Of its unit, the least that any network of a study may have: three digits follow the point."""
 
+OF_LONG = "; by a long schedule, as expected from {}"
+EXPECTED_MORE = "what is expected to be better"
 ONE_SEED = "; by validation images alone, as no seed was repeated"
 NOT_KNOWN = "how sure is not known: no seed was repeated and no images were kept"
 
@@ -46,12 +57,13 @@ class Picker:
     """All that the page needs to answer as the command line does, as columns [n] of candidates.
 
     `ranks` [draws, n] are 16-bit numbers, the low byte first, in base64. `said` is each in a
-    phrase, `by` says what its chances leave out. `train` and `export` are the parts of commands
-    that the number of a trial joins.
+    phrase, `by` says what its chances are of or leave out. `train` and `export` are the parts of
+    commands that the number of a trial joins.
     """
 
     numbers: tuple[int, ...]
     accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     costs: tuple[Cost, ...]
     draws: int
     ranks: str
@@ -103,7 +115,7 @@ def picked_trial(study: Study, text: str | None) -> int:
 def accuracy_label(study: Study, candidates: Candidates) -> str:
     """Return what people call the accuracy by which a study's candidates are ordered."""
     label = study.notes.goals.accuracy.label
-    return f"believed long-schedule {label}" if candidates.believed else label
+    return f"believed long-schedule {label}" if candidates.by == BELIEVED else label
 
 
 def picker_of(study: Study, candidates: Candidates) -> Picker:
@@ -116,6 +128,7 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
     return Picker(
         numbers=candidates.numbers,
         accuracies=candidates.accuracies,
+        scores=candidates.scores,
         costs=tuple(cost for cost in costs if any(v is not None for v in cost.values)),
         draws=len(candidates.ranks),
         ranks=base64.b64encode(candidates.ranks.astype("<u2").tobytes()).decode(),
@@ -126,7 +139,7 @@ def picker_of(study: Study, candidates: Candidates) -> Picker:
                 zip(candidates.numbers, of_each, candidates.accuracies, strict=True)
             )
         ),
-        by=ONE_SEED if candidates.one_seed else "",
+        by=_by(study, candidates),
         differs=tuple(_differs(n, base.architecture) if base else n.id for n in of_each),
         train=_train(study),
         export=(
@@ -148,9 +161,11 @@ def answer(picker: Picker, candidates: Candidates, pick: int, budget: Budget) ->
             continue
         values, heights = candidates.costs[cost.name], candidates.accuracies
         more = fixed((values[step.index] - values[pick]) / cost.scale, 3)
-        points = fixed(100 * (heights[step.index] - heights[pick]))
+        higher = heights[step.index] - heights[pick]
         sure = "" if step.chance is None else f", better with a chance of {_percent(step.chance)}"
-        buys = f"{more} {cost.unit} more {cost.label} buys {points} points"
+        # Not always, where it is by what is expected and not by the heights that were measured.
+        gain = f"{fixed(100 * higher)} points" if higher > 0 else EXPECTED_MORE
+        buys = f"{more} {cost.unit} more {cost.label} buys {gain}"
         lines.append(f"{buys}: {picker.said[step.index]}{sure}")
     return (*lines, f"differs from the base: {picker.differs[pick]}")
 
@@ -178,6 +193,12 @@ def fixed(number: float, digits: int = 2) -> str:
     """Return a number with that many digits, halves away from zero as JavaScript's toFixed."""
     step = Decimal(1).scaleb(-digits)
     return str(Decimal(number).quantize(step, ROUND_HALF_UP))
+
+
+def _by(study: Study, candidates: Candidates) -> str:
+    if candidates.by == EXPECTED:
+        return OF_LONG.format(learned_and_size(study.notes))
+    return ONE_SEED if candidates.one_seed else ""
 
 
 def _how_sure(picker: Picker, candidates: Candidates, pick: int, budget: Budget) -> str:

@@ -81,7 +81,7 @@ def summary(study: Study, known: tuple[Evidence, Edges] | None = None) -> str:
         lines += ["", "is it better than what is known?", *(f"  {line}" for line in duels)]
     if edges.lines:
         lines += ["", "at the edges of the space:", *(f"  {line}" for line in edges.lines)]
-    by = shown(front_and_pick(notes, believed), 300)
+    by = shown(front_and_pick(notes, known[0].foretold), 300)
     signal = f"the search learned from {shown(learned_from(notes))}; {by}"
     lines += ["", f"ranking: {found.verdict} ({found.why})", f"signal:  {signal}", ""]
     lines.append(_page_line(study))

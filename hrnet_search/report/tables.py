@@ -12,7 +12,7 @@ import pandas as pd
 from hrnet_search.files import write_file
 from hrnet_search.report.duels import fought, part_in
 from hrnet_search.report.standing import statuses_of
-from hrnet_search.report.trust.believed import believed_of_study, order_of
+from hrnet_search.report.trust.believed import Believed, foretold, order_of
 from hrnet_search.report.trust.trials import slices_ids
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.study import Study
@@ -65,7 +65,7 @@ def front_csv(study: Study) -> bytes:
 
 def write_duels(study: Study, folder: Path) -> Path | None:
     """Write a row a duel: who, within what, and what it says; None where there is none."""
-    found = fought(study.notes, study.trials(), believed_of_study(study))
+    found = fought(study.notes, study.trials(), foretold(study))
     rows = [
         {
             "cost": one.duel.cost,
@@ -102,11 +102,11 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 
 def _with_beliefs(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Return a table with the order of its networks, and what they are believed to reach."""
-    found = believed_of_study(study)
-    if order := order_of(study, found):
+    found = foretold(study)
+    if order := order_of(found):
         places = [order.get(name) for name in table["architecture"]]
         table = table.assign(order=pd.array(places, dtype="Int64"))
-    if found is None:
+    if not isinstance(found, Believed):
         return table
     beliefs = found.by_network()
     of_each = [beliefs.get(name, (None, None)) for name in table["architecture"]]

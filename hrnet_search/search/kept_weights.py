@@ -15,6 +15,7 @@ from hrnet_search.records.search_options import KEEP_ALL, KEEP_CONFIRMED
 from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.scores import scores_of
 from hrnet_search.search.trials import Trials
 from hrnet_search.store.kept import weights_path
 from hrnet_search.store.trial_rows import BASE, CONFIRM, Ask
@@ -53,7 +54,7 @@ class KeptWeights:
         """Yield the networks of the first fronts, by the means over all their seeds.
 
         Those are of networks within the floors of accuracy; while more seeds may come that change
-        who is, of all networks too.
+        who is, of all networks too. What picks are from is the front by what is expected.
         """
         results = self._results()
         means = {name: self._trials.means(of) for name, of in results.items()}
@@ -61,6 +62,14 @@ class KeptWeights:
             yield from self._fronts(means, layers)
         fits = {name: means[name] for name, of in results.items() if self._trials.fits(of)}
         yield from self._fronts(fits, layers)
+        place = self._trials.goals.objectives.index(self._trials.goals.accuracy)
+        scores = scores_of(self._plan, self._book, self._trials)
+        picked = {
+            name: (*of[:place], scores[name[0]], *of[place + 1 :])
+            for name, of in fits.items()
+            if name[0] in scores
+        }
+        yield from self._fronts(picked, layers)
 
     def _fronts(self, means: Means, layers: int) -> Iterator[str]:
         names = list(means)

@@ -21,8 +21,8 @@ from hrnet_search.errors import InputError
 from hrnet_search.report.budget_words import budget_in_words, budgets_of
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import write_page
-from hrnet_search.report.pick import answer, fixed, pick_lines, picked, picker_of
-from hrnet_search.report.trust.believed import believed_of_study
+from hrnet_search.report.pick import ONE_SEED, answer, fixed, pick_lines, picked, picker_of
+from hrnet_search.report.trust.believed import Believed, foretold
 from hrnet_search.report.trust.candidates import Candidates, candidates_of, ranks_of
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
@@ -34,11 +34,26 @@ BUDGETS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=[0, 16], ids=["measured", "believed"])
+@pytest.fixture(scope="module", params=["measured", "expected", "believed"])
 def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study that trained none for long, or as many as say what all would reach."""
+    """A study that trained as many for long as say what all would reach, or none.
+
+    One whose trainings begin with weights of others goes by what was measured.
+    """
     folder = tmp_path_factory.mktemp("pick") / "s"
-    return large_study(folder, 300, noise=0.01, confirmed=request.param)
+    long = 16 if request.param == "believed" else 0
+    found = large_study(folder, 300, noise=0.01, confirmed=long)
+    return inheriting(found) if request.param == "measured" else found
+
+
+def inheriting(study: Study) -> Study:
+    """Return a study as if its trainings had begun with weights that were trained for others."""
+    noted = study.notes.schedule
+    assert noted is not None
+    schedule = replace(noted, schedule=replace(noted.schedule, init="base"))
+    with StudyStore(study.folder) as store:
+        store.note(Notes(schedule=schedule))
+    return open_study(study.folder)
 
 
 def three(make_study: MakeStudy) -> Study:
@@ -55,11 +70,13 @@ def test_the_best_within_every_budget_is_that_of_the_whole_table(study: Study) -
     """The candidates are few; whoever looks at all variants finds the same."""
     found, table = candidates_of(study), study.variants()
     assert len(found.numbers) < len(table)
-    accuracies = table["miou"]
-    if found.believed:
-        beliefs = believed_of_study(study)
-        assert beliefs is not None
-        accuracies = table["architecture"].map({k: v for k, (v, _) in beliefs.by_network().items()})
+    said, scores = foretold(study), table["miou"]
+    if said is None:
+        assert found.by == "measured"
+    else:
+        assert found.by == ("believed" if isinstance(said, Believed) else "expected")
+        of_each = dict(zip(said.networks, said.mean.tolist(), strict=True))
+        scores = table["architecture"].map(of_each)
     rng = np.random.default_rng(0)
     for _ in range(200):
         row = table.iloc[rng.integers(len(table))]
@@ -68,11 +85,11 @@ def test_the_best_within_every_budget_is_that_of_the_whole_table(study: Study) -
         inside = table[np.all([table[name] <= most for name, most in budget.items()], axis=0)]
         pick = found.pick(budget)
         assert pick is not None
-        assert found.accuracies[pick] == accuracies[inside.index].max()
+        assert found.scores[pick] == scores[inside.index].max()
         loosened = next(iter(budget))
         step = found.step(pick, budget, loosened)
         if step is not None:
-            assert found.accuracies[step.index] > found.accuracies[pick]
+            assert found.scores[step.index] > found.scores[pick]
             assert found.costs[loosened][step.index] > budget[loosened]
 
 
@@ -113,7 +130,8 @@ def test_a_budget_in_words_is_short_and_holds_what_costs_just_that(
 def test_ranks_say_who_is_best_and_who_is_ahead() -> None:
     ranks = np.array([[2, 1, 0], [1, 2, 0], [2, 0, 1], [2, 1, 0]], dtype=np.uint16)
     costs = {"latency_ms": (3.0, 2.0, 1.0), "macs": (1.0, 1.0, 1.0)}
-    found = Candidates((7, 8, 9), (0.6, 0.5, 0.4), costs, ranks)
+    scores = 0.6, 0.5, 0.4
+    found = Candidates((7, 8, 9), scores, scores, costs, ranks)
     assert found.chances({}) == {0: 0.75, 1: 0.25, 2: 0.0}
     assert found.chances({"latency_ms": 2}) == {1: 0.75, 2: 0.25}
     step = found.step(1, {"latency_ms": 2}, "latency_ms")
@@ -124,7 +142,8 @@ def test_ranks_say_who_is_best_and_who_is_ahead() -> None:
 
 def test_networks_that_are_equal_share_their_chance() -> None:
     ranks = np.array([[1, 1, 1], [1, 1, 0]], dtype=np.uint16)
-    found = Candidates((7, 8, 9), (0.5, 0.5, 0.4), {"macs": (2.0, 1.0, 1.0)}, ranks)
+    scores = 0.5, 0.5, 0.4
+    found = Candidates((7, 8, 9), scores, scores, {"macs": (2.0, 1.0, 1.0)}, ranks)
     assert found.chances({}) == pytest.approx({0: 5 / 12, 1: 5 / 12, 2: 1 / 6})
     step = found.step(2, {"macs": 1}, "macs")
     assert step is not None
@@ -140,12 +159,14 @@ def test_what_is_equal_in_a_draw_has_one_rank() -> None:
 def test_what_follows_a_pick_is_said_as_it_is(study: Study) -> None:
     found = replace(candidates_of(study), one_seed=True)
     picker = picker_of(study, found)
+    expected = "; by a long schedule, as expected from mIoU and size"
+    said = expected if found.by == "expected" else ONE_SEED
     ranks = found.ranks.copy()
     ranks[:, 0] = 0  # the first by its mean, the best in no draw
     lines = answer(picker, replace(found, ranks=ranks), 0, {})
     assert "with a chance of 0%; #" in lines[1]
     assert ", on average worse and less sure, with " in lines[1]
-    assert lines[1].endswith("; by validation images alone, as no seed was repeated")
+    assert lines[1].endswith(said)
 
 
 def test_counts_are_told_in_a_unit_that_shows_them(make_study: MakeStudy) -> None:
@@ -163,7 +184,8 @@ def test_what_is_said_of_a_pick(make_study: MakeStudy, capsys: pytest.CaptureFix
     first, *rest = pick_lines(study, "latency_ms<=2.6, params<=5M")
     assert first.startswith("pick for latency_ms<=2.6, params<=5M: #1 hr-")
     assert "mIoU 50.00%, 2.500 ms latency, 2.000 G MACs, 2.000 M parameters" in first
-    assert rest[0].strip().startswith("how sure is not known")
+    assert rest[0].strip().startswith("the best within the budget with a chance of ")
+    assert rest[0].endswith("; by a long schedule, as expected from mIoU and size")
     assert rest[1].strip().startswith("1.000 ms more latency buys 5.00 points: #2 hr-")
     assert rest[2].strip() == "no network of the study is better for more parameters alone"
     assert rest[3].strip() == "differs from the base: width 12 (base 18)"

@@ -172,7 +172,7 @@ def test_the_page_and_the_tables_say_what_was_judged(study: Study, tmp_path: Pat
         ask.number for ask, _ in study.trials() if ask.purpose == SLICES
     }
     trained = set(study.variants()["architecture"])
-    assert set(rows["architecture"][rows["order"].notna()]) == trained
+    assert set(rows["architecture"][rows["order"].notna()]) == trained, "by their trainings"
 
 
 def test_a_gate_that_takes_all_that_confirms_leaves_no_duel_and_says_why(tmp_path: Path) -> None:

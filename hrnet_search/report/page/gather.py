@@ -114,7 +114,7 @@ def gather(study: Study) -> Page:
         ablation=notes.ablation is not None,
         ablation_soft=notes.ablation is not None and has_soft(notes.ablation),
         learned=learned_from(notes),
-        ordered=front_and_pick(notes, evidence.believed),
+        ordered=front_and_pick(notes, evidence.foretold),
     )
 
 

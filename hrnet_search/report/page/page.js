@@ -304,15 +304,16 @@
 
   function buys(budget, pick, cost) {
     const rest = Object.fromEntries(Object.entries(budget).filter(([name]) => name !== cost.name));
-    const better = within(rest).filter((i) => picker.accuracies[i] > picker.accuracies[pick] && cost.values[i] != null);
+    const better = within(rest).filter((i) => picker.scores[i] > picker.scores[pick] && cost.values[i] != null);
     if (!better.length) return `no network of the study is better for more ${cost.label} alone`;
     const step = better.reduce((a, b) => (cost.values[b] < cost.values[a] ? b : a));
     const more = ((cost.values[step] - cost.values[pick]) / cost.scale).toFixed(3);
-    const gained = (100 * (picker.accuracies[step] - picker.accuracies[pick])).toFixed(2);
+    const higher = picker.accuracies[step] - picker.accuracies[pick];
+    const gain = higher > 0 ? `${(100 * higher).toFixed(2)} points` : "what is expected to be better";
     let ahead = 0;
     for (let draw = 0; draw < picker.draws; draw++) ahead += (1 + Math.sign(rank(draw, step) - rank(draw, pick))) / 2;
     const sure = picker.draws ? `, better with a chance of ${rounded(ahead / picker.draws)}` : "";
-    return `${more} ${cost.unit} more ${cost.label} buys ${gained} points: ${picker.said[step]}${sure}`;
+    return `${more} ${cost.unit} more ${cost.label} buys ${gain}: ${picker.said[step]}${sure}`;
   }
 
   function answer(budget) {

@@ -3,7 +3,8 @@
 A Bayesian linear model of all long trainings: what a network reaches is a trend in what the search
 saw of it, in its log MACs and its log parameters, and a deviation of its own that none of them
 tells; each training adds the noise of its seed. So the few networks that were trained for long tell
-what short trainings get wrong about all. How well that ranks: docs/fidelity.md.
+what short trainings get wrong about all. Before any was, what the model begins with is all there is
+to expect. How well both rank and pick: docs/fidelity.md.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import numpy as np
 import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
+from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.records.schedule import NO_INIT
 from hrnet_search.report.likeness import long_inherits
-from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.statistics import Floats
-from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of, slices_ids
+from hrnet_search.report.trust.trials import Trial, costs_of, learned_from, seeds_of, slices_ids
 from hrnet_search.store.evaluations import TAIL
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
@@ -33,9 +34,8 @@ FEWEST_LONG = 6
 """Networks trained for long from which anything is believed (docs/LOG.md, "believed")."""
 
 SLOPE_SD = 0.3
-"""Prior deviation of the slope of what the search saw, around what is expected of it (`expected`),
-and of that of what slices say. Without what is expected six long trainings may turn the order
-around."""
+"""Prior deviation of the slope of what the search saw, around what is expected of it (`expected`).
+Without what is expected six long trainings may turn the order around."""
 
 COST_SLOPES_SD = (0.0, 0.1, 0.2)
 """Those of the slopes of costs: all are tried."""
@@ -55,17 +55,26 @@ NOTHING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Believed:
-    """Accuracies by the long schedule as they are believed to be, over many seeds: columns [n].
+class Expected:
+    """What a long schedule is expected to give networks [n], in deviations of what it gives.
 
-    `half` is half the width of their 95% intervals, `drawn` [draws, n] are accuracies as they might
-    be, in single precision. `long` is how many of them were trained by the long schedule.
+    `drawn` [draws, n] is what it might give, in single precision.
     """
 
     networks: tuple[str, ...]
     mean: Floats
-    half: Floats
     drawn: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Believed(Expected):
+    """Accuracies by the long schedule as they are believed to be, over many seeds: columns [n].
+
+    `half` is half the width of their 95% intervals. `long` is how many of them were trained by the
+    long schedule.
+    """
+
+    half: Floats
     long: int
 
     def by_network(self) -> dict[str, tuple[float, float]]:
@@ -76,16 +85,12 @@ class Believed:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters.
-
-    `slices` is what slices of shared weights say of each, where they judged networks.
-    """
+    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters."""
 
     networks: tuple[str, ...]
     short: Floats
     costs: tuple[Floats, Floats]
     repeats: list[int]
-    slices: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +116,49 @@ class _Posterior:
     variance: Floats
 
 
-def front_and_pick(notes: Notes, found: Believed | None) -> str:
+def front_and_pick(notes: Notes, found: Expected | None) -> str:
     """Return by what a study's front is drawn and its pick is chosen, in words."""
     label = notes.goals.accuracy.label
     if found is None:
         return f"its front and its pick are by {label}"
-    return f"its front is by {label}, its pick by what the long schedule is believed to reach"
+    if isinstance(found, Believed):
+        return f"its front is by {label}, its pick by what the long schedule is believed to reach"
+    return f"its front is by {label}, its pick by {learned_and_size(notes)} together"
+
+
+def learned_and_size(notes: Notes) -> str:
+    """Return by what a pick is chosen before anything is believed, for people."""
+    return f"{learned_from(notes)} and size"
+
+
+def foretold(study: Study) -> Expected | None:
+    """Return what is believed of the networks of a study, else what is expected, if anything."""
+    return believed_of_study(study) or expected_of_study(study)
+
+
+def expected_of_study(study: Study) -> Expected | None:
+    """Return what is expected of all networks of a study, finished or not, if anything is."""
+    if isinstance(study, Snapshot):
+        return _expected_of_snapshot(study)
+    return expected_of(as_they_count(study.trials(), study.notes), study.notes)
+
+
+@lru_cache(maxsize=1)
+def _expected_of_snapshot(study: Snapshot) -> Expected | None:
+    return expected_of(as_they_count(study.trials(), study.notes), study.notes)
+
+
+def expected_of(trials: Sequence[Trial], notes: Notes) -> Expected | None:
+    """Return what is expected of all networks of a study before any was trained for long.
+
+    `trials` are as they count. None where trainings begin with weights of others, or are of several
+    schedules, for which that was never measured; of an ablation, whose arms tests compare; and of
+    no network.
+    """
+    if notes.ablation is not None or _inherits(notes) or len(long_ids(notes)) > 1:
+        return None
+    seen = _seen(trials, notes)
+    return expect(seen.networks, seen.short, seen.costs) if seen.networks else None
 
 
 def believed_of_study(study: Study) -> Believed | None:
@@ -137,9 +179,9 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
 
     `trials` are as they count. None also where long trainings are not of one schedule, since the
     space varies training; where they inherit weights, and would teach likeness to what they began
-    with; and where what the search saw began with the slices that judged it, for which that was
-    never measured. Trainings in full count for nothing here: each has a schedule of its own, and
-    the pick would change with every one that ends.
+    with; and where the search's own began with the slices that chose them. Trainings in full count
+    for nothing here: each has a schedule of its own, and the pick would change with every one that
+    ends. What slices say has no part in it: docs/shared.md.
     """
     from_slices = bool(slices_ids(trials)) and _inherits(notes)
     if long_inherits(notes) or from_slices or len(long_ids(notes)) > 1:
@@ -147,26 +189,15 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     seen = _seen(trials, notes)
     long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
     scores = [long.get(name, ()) for name in seen.networks]
-    return believe(seen.networks, seen.short, seen.costs, scores, seen.repeats, slices=seen.slices)
+    return believe(seen.networks, seen.short, seen.costs, scores, seen.repeats)
 
 
-def order_of(study: Study, found: Believed | None) -> dict[str, int]:
-    """Return the place of each network of a study, 1 the best, by what is believed of it.
-
-    Where nothing is, by what is expected of it before anything was trained for long; none where
-    trainings begin with weights of others, or are of several schedules, for which that was never
-    measured.
-    """
-    if found is not None:
-        return _places(found.networks, found.mean)
-    notes = study.notes
-    trials = as_they_count(study.trials(), notes)
-    if _inherits(notes) or len(long_ids(notes)) > 1:
+def order_of(found: Expected | None) -> dict[str, int]:
+    """Return the place of each network, 1 the best, by what is believed or expected of it."""
+    if found is None:
         return {}
-    seen = _seen(trials, notes)
-    if not seen.networks:
-        return {}
-    return _places(seen.networks, expected(columns_of(seen.short, seen.costs, seen.slices)))
+    order = np.argsort(-found.mean, kind="stable")
+    return {found.networks[i]: place for place, i in enumerate(order.tolist(), 1)}
 
 
 def _inherits(notes: Notes) -> bool:
@@ -174,28 +205,16 @@ def _inherits(notes: Notes) -> bool:
     return notes.schedule is not None and notes.schedule.schedule.init != NO_INIT
 
 
-def _places(networks: Sequence[str], scores: Floats) -> dict[str, int]:
-    order = np.argsort(-scores, kind="stable")
-    return {networks[i]: place for place, i in enumerate(order.tolist(), 1)}
-
-
 def _seen(trials: Sequence[Trial], notes: Notes) -> _Seen:
-    """Return what the search saw of the networks whose costs are known.
-
-    What slices say of them too, where they judged them all: never of some, as of signals.
-    """
+    """Return what the search saw of the networks whose costs are known."""
     short = seen_by_search(trials, notes)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
     known = tuple(name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0)
-    slices = {
-        name: fmean(one) for name, one in seeds_of(trials, slices_ids(trials), notes.signal).items()
-    }
     return _Seen(
         known,
         np.array([fmean(short[name]) for name in known]),
         (_column(macs, known), _column(params, known)),
         [len(short[name]) for name in known],
-        _column(slices, known) if known and slices.keys() >= set(known) else None,
     )
 
 
@@ -213,6 +232,20 @@ def seen_by_search(trials: Sequence[Trial], notes: Notes) -> dict[str, list[floa
     return signal if signal.keys() >= accuracy.keys() else accuracy
 
 
+def expect(
+    networks: Sequence[str], short: Floats, costs: tuple[Floats, Floats], seed: int = 0
+) -> Expected:
+    """Return what is expected of networks [n], one or more, of which none was trained for long.
+
+    Arguments are those of `believe`. What is expected leaves the rest of the variance of what a
+    long schedule gives, which is 1 in its own deviations, to the networks themselves.
+    """
+    mean = expected(columns_of(short, costs))
+    rest = math.sqrt(max(0.0, 1 - float(mean.var())))
+    drawn = mean + rest * np.random.default_rng(seed).normal(size=(DRAWS, len(mean)))
+    return Expected(tuple(networks), mean, drawn.astype(np.float32))
+
+
 def believe(
     networks: Sequence[str],
     short: Floats,
@@ -220,19 +253,17 @@ def believe(
     long: Sequence[Sequence[float]],
     repeats: Sequence[int] | None = None,
     seed: int = 0,
-    slices: Floats | None = None,
 ) -> Believed | None:
     """Return what is believed of networks [n]; None where too few were trained for long.
 
     `short` is what the search saw of each, the mean of so many `repeats` (one each); `costs` are
     MACs and parameters, positive, `long` the accuracies of each by the long schedule, one a seed,
-    of most none: where all are equal nothing is believed. `seed` is that of the draws, `slices` is
-    what slices of shared weights say of each, if anything.
+    of most none: where all are equal nothing is believed. `seed` is that of the draws.
     """
     trained = [i for i, scores in enumerate(long) if len(scores)]
     if len(trained) < FEWEST_LONG:
         return None
-    columns = columns_of(short, costs, slices)
+    columns = columns_of(short, costs)
     rows = np.array([i for i in trained for _ in long[i]])
     scores = np.array([score for i in trained for score in long[i]])
     centre, scale = scores.mean(), scores.std(ddof=1)
@@ -241,7 +272,7 @@ def believe(
     of_search = np.ones(len(short)) if repeats is None else np.array(repeats, dtype=np.float64)
     model = _Model(columns, of_search, rows, (scores - centre) / scale)
     rng = np.random.default_rng(seed)
-    mean, deviation, drawn = _averaged(model, list(_priors(slices is not None)), rng)
+    mean, deviation, drawn = _averaged(model, list(_priors()), rng)
     # How far long accuracies spread is itself known from the few that there are: Student's t.
     degrees = len(trained) - 1
     stretch = np.sqrt(degrees / rng.chisquare(degrees, (DRAWS, 1)))
@@ -254,8 +285,8 @@ def believe(
     return Believed(
         networks=tuple(networks),
         mean=centre + scale * mean,
-        half=float(scipy.stats.t.ppf(1 - TAIL, degrees)) * scale * deviation,
         drawn=drawn.astype(np.float32),
+        half=float(scipy.stats.t.ppf(1 - TAIL, degrees)) * scale * deviation,
         long=len(trained),
     )
 
@@ -331,10 +362,8 @@ class _Model:
         return across, scipy.linalg.cho_factor(across[self._rows] + seeds)
 
 
-def _priors(slices: bool) -> Iterator[_Prior]:
-    of_slices = [SLOPE_SD] if slices else []
+def _priors() -> Iterator[_Prior]:
     for *of_costs, deviation, share, lasting in itertools.product(
         COST_SLOPES_SD, COST_SLOPES_SD, DEVIATIONS, SEED_SHARES, LASTING
     ):
-        slopes = np.array([1.0, SLOPE_SD, *of_costs, *of_slices])
-        yield _Prior(slopes, deviation, share, lasting)
+        yield _Prior(np.array([1.0, SLOPE_SD, *of_costs]), deviation, share, lasting)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hrnet_search.pareto import non_dominated
 from hrnet_search.records.objective import OBJECTIVES, Objective
-from hrnet_search.report.trust.believed import Believed, believed_of_study
+from hrnet_search.report.trust.believed import Believed, Expected, foretold
 from hrnet_search.report.trust.near_front import (
     MOST_JUDGED,
     REACH,
@@ -38,8 +38,9 @@ MOST = 128
 UNKNOWN = 1e300
 """A cost that is not known: over every budget, and a number."""
 
-BELIEVED = "believed"
-"""The column of accuracies by the long schedule as they are believed to be."""
+MEASURED, EXPECTED, BELIEVED = "measured", "expected", "believed"
+"""By what candidates are chosen: as the search saw them, or as a long schedule would, before and
+after some networks were trained by it. The last two are columns of their tables."""
 
 Ranks = NDArray[np.uint16]
 Budget = Mapping[str, float]
@@ -57,19 +58,22 @@ class Step:
 class Candidates:
     """Networks that may be the best within some budget, with their rivals, as columns [n].
 
-    The most accurate is the first, of equal ones the cheapest: so the pick is the first within a
-    budget. `costs` are by the names in COSTS, UNKNOWN where they are not known. `ranks`
-    [draws, n] say how accuracies would rank with other images and seeds, the highest is the best,
-    and what is equal has one rank; there are no draws where nothing says how far accuracies vary.
-    `believed`: accuracies are those that the long schedule is believed to reach, else as the
-    search measured them. `one_seed`: no seed was repeated, so that draws are of images alone.
+    The one of the highest score is the first, of equal ones the cheapest: so the pick is the first
+    within a budget. Scores are accuracies, but that where `by` is EXPECTED accuracies are as the
+    search measured them, and scores in deviations of what a long schedule would give; where it is
+    BELIEVED both are what that is believed to reach. `costs` are by the names in COSTS, UNKNOWN
+    where they are not known. `ranks` [draws, n] say how networks would rank with other images and
+    seeds, or by a long schedule, the highest is the best, and what is equal has one rank; there are
+    no draws where nothing says how far accuracies vary. `one_seed`: no seed was repeated, so that
+    draws are of images alone.
     """
 
     numbers: tuple[int, ...]
     accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     costs: Mapping[str, tuple[float, ...]]
     ranks: Ranks
-    believed: bool = False
+    by: str = MEASURED
     one_seed: bool = False
 
     def within(self, budget: Budget) -> list[int]:
@@ -81,7 +85,7 @@ class Candidates:
         ]
 
     def pick(self, budget: Budget) -> int | None:
-        """Return the index of the most accurate within a budget, None if there is none."""
+        """Return the index of the best within a budget, None if there is none."""
         return next(iter(self.within(budget)), None)
 
     def chances(self, budget: Budget) -> dict[int, float]:
@@ -103,7 +107,7 @@ class Candidates:
         better = [
             i
             for i in self.within(others)
-            if self.accuracies[i] > self.accuracies[pick] and self.costs[cost][i] < UNKNOWN
+            if self.scores[i] > self.scores[pick] and self.costs[cost][i] < UNKNOWN
         ]
         if not better:
             return None
@@ -116,14 +120,14 @@ class Candidates:
 def candidates_of(study: Study, ranked: bool = True) -> Candidates:
     """Return the candidates of a study, finished or not, with ranks or without.
 
-    By what its networks are believed to reach by the long schedule, where it says so; else ranks
-    take a second, for which images are read.
+    By what its networks are believed, or else expected, to reach by the long schedule, where it
+    says so; else ranks take a second, for which images are read.
     """
     goals, notes = study.notes.goals, study.notes
     variants = within_limits(study.variants(), goals)
-    believed = believed_of_study(study)
-    if believed is not None:
-        return believed_candidates(variants, believed)
+    found = foretold(study)
+    if found is not None:
+        return foretold_candidates(variants, found, goals.accuracy.name)
     if not ranked:
         front, _ = _parted(variants, goals.accuracy.name)
         return _candidates(front, goals.accuracy.name, no_ranks(len(front)))
@@ -161,17 +165,19 @@ def ranked_candidates(
     return _candidates(both, name, ranks_of(draws), one_seed=noise is None)
 
 
-def believed_candidates(variants: pd.DataFrame, believed: Believed) -> Candidates:
-    """Return the candidates of a table of variants by what each is believed to reach."""
-    places = {name: i for i, name in enumerate(believed.networks)}
-    table = variants[variants["architecture"].isin(list(places))]
-    table = table.assign(**{BELIEVED: [believed.mean[places[a]] for a in table["architecture"]]})
-    front, rest = _parted(table, BELIEVED)
-    gap = shortfall(rest, front, COSTS, BELIEVED)
+def foretold_candidates(variants: pd.DataFrame, found: Expected, accuracy: str) -> Candidates:
+    """Return the candidates of a table of variants by what each is foretold to reach."""
+    by = BELIEVED if isinstance(found, Believed) else EXPECTED
+    places = {name: i for i, name in enumerate(found.networks)}
+    table = variants[variants["architecture"].isin(list(places)) & variants[accuracy].notna()]
+    table = table.assign(**{by: [found.mean[places[a]] for a in table["architecture"]]})
+    front, rest = _parted(table, by)
+    gap = shortfall(rest, front, COSTS, by)
     rivals = rest.iloc[np.argsort(gap, kind="stable")[: max(0, MOST - len(front))]]
     both = pd.concat([front, rivals]).sort_index()
-    drawn = believed.drawn[:, [places[a] for a in both["architecture"]]]
-    return _candidates(both, BELIEVED, _ranks(drawn), believed=True)
+    drawn = found.drawn[:, [places[a] for a in both["architecture"]]]
+    shown = accuracy if by == EXPECTED else by
+    return _candidates(both, shown, _ranks(drawn), by)
 
 
 def no_ranks(networks: int) -> Ranks:
@@ -221,7 +227,7 @@ def _parted(variants: pd.DataFrame, accuracy: str) -> tuple[pd.DataFrame, pd.Dat
 
 
 def _candidates(
-    rows: pd.DataFrame, accuracy: str, ranks: Ranks, believed: bool = False, one_seed: bool = False
+    rows: pd.DataFrame, accuracy: str, ranks: Ranks, by: str = MEASURED, one_seed: bool = False
 ) -> Candidates:
     def column(name: str) -> tuple[float, ...]:
         return tuple(float(value) for value in rows[name])
@@ -229,8 +235,9 @@ def _candidates(
     return Candidates(
         numbers=tuple(int(number) for number in rows["number"]),
         accuracies=column(accuracy),
+        scores=column(accuracy if by == MEASURED else by),
         costs={name: column(name) for name in COSTS},
         ranks=ranks,
-        believed=believed,
+        by=by,
         one_seed=one_seed,
     )

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 from hrnet_search.latency_rule import AACheck
+from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
-from hrnet_search.report.trust.believed import Believed, believed_of_study
-from hrnet_search.report.trust.expected import columns_of, expected
+from hrnet_search.report.trust.believed import Believed, Expected, foretold
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.trust.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trust.statistics import (
@@ -63,9 +63,10 @@ class Evidence:
     `duels` is what they say, a sentence each. `unlearned` says that many networks learned
     nothing, if so. `kept` is the tau of what the search learned with the share of weights that
     trials inherited, and of how many; None where they inherit nothing. `accuracy` is what
-    people call the objective. `believed` is what all networks would reach by the long schedule,
-    None where too few were trained by it. `together` is the tau with the long schedule of what the
-    search saw and size together, as they are weighed before anything was trained for long.
+    people call the objective. `foretold` is what all networks are believed to reach by the long
+    schedule, or expected to where too few were trained by it, if anything. `together` is the tau
+    with the long schedule of what the search saw and size together, as they are weighed before
+    anything was trained for long.
     """
 
     noise: SeedNoise | None
@@ -87,8 +88,13 @@ class Evidence:
     accuracy: str = "mIoU"
     judged: int = 0
     unlearned: str = ""
-    believed: Believed | None = None
+    foretold: Expected | None = None
     together: Interval | None = None
+
+    @property
+    def believed(self) -> Believed | None:
+        """What all networks are believed to reach, None where too few were trained for long."""
+        return self.foretold if isinstance(self.foretold, Believed) else None
 
 
 def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence:
@@ -108,7 +114,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     together = None
     if ranking and not judged:
         together = bca(tau_b, (expected(columns_of(short, costs)), long))
-    believed = believed_of_study(study)
+    found = foretold(study)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
     return Evidence(
@@ -127,11 +133,11 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         kept=likeness(trials, notes),
         warnings=data_warnings(notes),
         versions=version_warning(trials),
-        duels=duel_lines(notes, trials, believed),
+        duels=duel_lines(notes, trials, found),
         accuracy=accuracy.label,
         judged=len(judged),
         unlearned=unlearned_warning(trials, set(front["architecture"])),
-        believed=believed,
+        foretold=found,
         together=together,
     )
 

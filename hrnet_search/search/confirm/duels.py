@@ -20,8 +20,9 @@ NOTHING_NEW = "what the search picks is a published network or the base itself"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A network that the search trained: its first trial, its cost, and its mean accuracy.
+    """A network that the search trained: its first trial, its cost, and its score.
 
+    That is its mean accuracy, or for all networks what a long schedule is expected to give them.
     `fits` says that it has every accuracy that the limits ask for: no other is a pick. `long` is
     the id of the long schedule that has its choices of training.
     """
@@ -29,26 +30,26 @@ class Found:
     number: int
     architecture: str
     cost: float
-    accuracy: float
+    score: float
     fits: bool = True
     long: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The base or a published network; `accuracy` is None where the search did not train it."""
+    """The base or a published network; `score` is None where the search did not train it."""
 
     name: str
     architecture: str
     cost: float
     macs: int
-    accuracy: float | None
+    score: float | None
     base: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A duel that could be fought; `ahead` is by how much the search saw the pick ahead."""
+    """A duel that could be fought; `ahead` is by how much the pick's score is ahead."""
 
     budget: float
     pick: Found
@@ -103,11 +104,11 @@ def _match(found: Sequence[Found], known: Sequence[Known], budget: float) -> Mat
     rivals = [one for one in known if one.cost <= budget]
     if not picks or not rivals:
         return None
-    pick = max(picks, key=lambda one: (one.accuracy, -one.cost, -one.number))
+    pick = max(picks, key=lambda one: (one.score, -one.cost, -one.number))
     # What was never trained here is judged by its size, as its authors ranked their networks.
-    if all(one.accuracy is not None for one in rivals):
-        rival = max(rivals, key=lambda one: (one.accuracy or 0.0, -one.cost))
+    if all(one.score is not None for one in rivals):
+        rival = max(rivals, key=lambda one: (one.score or 0.0, -one.cost))
     else:
         rival = max(rivals, key=lambda one: one.macs)
-    ahead = 0.0 if rival.accuracy is None else pick.accuracy - rival.accuracy
+    ahead = 0.0 if rival.score is None else pick.score - rival.score
     return Match(budget, pick, rival, ahead)

@@ -12,6 +12,7 @@ from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.duels import Found, Known
 from hrnet_search.search.plan import Plan
+from hrnet_search.search.scores import scores_of
 from hrnet_search.search.space_problem import LATENCY
 from hrnet_search.search.trials import Trials
 from hrnet_search.space.published import designs
@@ -19,7 +20,7 @@ from hrnet_search.space.space import exact_limits
 
 
 class Rivals:
-    """Says of both what they cost, and how accurate the search saw them."""
+    """Says of both what they cost, and how accurate the search saw or expects them."""
 
     def __init__(self, plan: Plan, book: AskBook, trials: Trials) -> None:
         self._plan, self._book, self._trials = plan, book, trials
@@ -36,29 +37,28 @@ class Rivals:
 
     def found(self, name: str) -> list[Found]:
         """Return what the search found, with the cost of a name."""
-        goals, latencies = self._trials.goals, self._latencies()
-        place = goals.objectives.index(goals.accuracy)
+        latencies, scores = self._latencies(), scores_of(self._plan, self._book, self._trials)
         found = []
         for one in self._trials.candidates():
             exact = self._book.results[one.number].cost
             value = latencies.get(one.architecture) if name == LATENCY else getattr(exact, name)
             if value is not None:
-                accuracy = one.values[place]
+                score = scores[one.architecture]
                 network = one.number, one.architecture
                 long = self._plan.schedules.long_of(one.schedule)
-                found.append(Found(*network, float(value), accuracy, one.fits, long))
+                found.append(Found(*network, float(value), score, one.fits, long))
         return found
 
     def known(self, name: str) -> list[Known]:
         """Return the base and the published networks whose cost is known."""
-        seen = {one.architecture: one.accuracy for one in self.found(name)}
+        seen = {one.architecture: one.score for one in self.found(name)}
         found = []
         for title, (network, exact) in self._designs.items():
             value = self.latency(network.id) if name == LATENCY else getattr(exact, name)
             if value is not None:
                 base = network.id == self._plan.space.base.id
-                accuracy = seen.get(network.id)
-                found.append(Known(title, network.id, float(value), exact.macs, accuracy, base))
+                score = seen.get(network.id)
+                found.append(Known(title, network.id, float(value), exact.macs, score, base))
         return found
 
     def latency(self, architecture: str) -> float | None:

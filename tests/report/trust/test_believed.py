@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ import pytest
 from large_study import LEVELS, PATHS
 from large_study import make_study as large_study
 
+from hrnet_search.order_rule import COST_SLOPES, SLOPE, columns_of, expected
 from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
@@ -27,17 +27,17 @@ from hrnet_search.report.trust.believed import (
     believe,
     believed_of,
     believed_of_study,
+    expect,
+    foretold,
     order_of,
     seen_by_search,
 )
 from hrnet_search.report.trust.evidence import evidence_of
-from hrnet_search.report.trust.expected import COST_SLOPES, SLOPE, SLOPE_BESIDE_SLICES
 from hrnet_search.report.trust.statistics import Floats, tau_b
-from hrnet_search.report.trust.trials import Trial, of_search, seeds_of
+from hrnet_search.report.trust.trials import seeds_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.schedules import long_ids, search_ids
-from hrnet_search.store.study import Study
-from hrnet_search.store.trial_rows import SLICES, Ask
+from hrnet_search.store.trial_rows import SLICES
 
 
 def made_up(
@@ -78,9 +78,8 @@ def test_nothing_is_believed_of_few_long_trainings() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("by_slices", [False, True])
 def test_beliefs_are_those_of_a_normal_distribution_given_the_trainings(
-    seeds: int, by_slices: bool, monkeypatch: pytest.MonkeyPatch
+    seeds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the textbook: all networks and trainings as one normal vector, conditioned at once."""
     slope, deviation, share, lasting = 0.4, 0.6, 0.3, 0.4
@@ -90,26 +89,18 @@ def test_beliefs_are_those_of_a_normal_distribution_given_the_trainings(
     monkeypatch.setattr(rule, "LASTING", (lasting,))
     short, costs, scores, _ = made_up(15, 8, 1, seeds=seeds)
     searched = [1, 2, 3] * 5
-    names = [str(i) for i in range(15)]
-    slices = short + np.random.default_rng(2).normal(0, 0.05, size=15)
-    found = believe(names, short, costs, scores, searched, slices=slices if by_slices else None)
+    found = believe([str(i) for i in range(15)], short, costs, scores, searched)
     assert found is not None
-    columns = short, np.log(costs[0]), np.log(costs[1]), slices
-    z = np.array([(x - x.mean()) / x.std() for x in columns])
+    z = np.array([(x - x.mean()) / x.std() for x in (short, np.log(costs[0]), np.log(costs[1]))])
     y = np.array([score for own in scores for score in own])
     rows = [i for i, own in enumerate(scores) for _ in own]
-    expected = COST_SLOPES[0] * z[1] + COST_SLOPES[1] * z[2]
     networks = 1 + SLOPE_SD**2 * np.outer(z[0], z[0])
     networks += slope**2 * (np.outer(z[1], z[1]) + np.outer(z[2], z[2]))
-    if by_slices:
-        expected += SLOPE_BESIDE_SLICES * (z[0] + z[3])
-        networks += SLOPE_SD**2 * np.outer(z[3], z[3])
-    else:
-        expected += SLOPE * z[0]
     own = lasting + (1 - lasting) / np.array(searched)
     networks += (1 - share) * deviation**2 * np.diag(own)
     trainings = networks[np.ix_(rows, rows)] + share * deviation**2 * np.eye(len(rows))
     gain = networks[:, rows] @ np.linalg.inv(trainings)
+    expected = SLOPE * z[0] + COST_SLOPES[0] * z[1] + COST_SLOPES[1] * z[2]
     mean = expected + gain @ ((y - y.mean()) / y.std(ddof=1) - expected[rows])
     assert found.mean == pytest.approx(y.mean() + y.std(ddof=1) * mean)
     variance = np.diag(networks - gain @ networks[rows])
@@ -260,11 +251,11 @@ def test_networks_have_an_order_by_what_is_believed_or_else_expected(tmp_path: P
     study = large_study(tmp_path / "long", 60, noise=0.001)
     found = believed_of_study(study)
     assert found is not None
-    order = order_of(study, found)
+    order = order_of(foretold(study))
     assert sorted(order.values()) == list(range(1, len(found.networks) + 1))
     assert order[found.networks[int(found.mean.argmax())]] == 1
     few = large_study(tmp_path / "few", 60, confirmed=0)
-    expected = order_of(few, None)
+    expected = order_of(foretold(few))
     variants = few.variants()
     short, params = variants["miou"].to_numpy(), np.log(variants["params"].to_numpy())
     places = -np.array([expected[name] for name in variants["architecture"]])
@@ -273,7 +264,8 @@ def test_networks_have_an_order_by_what_is_believed_or_else_expected(tmp_path: P
     noted = few.notes.schedule
     assert noted is not None
     inherits = replace(noted, schedule=replace(noted.schedule, init="base"))
-    assert order_of(large_study(tmp_path / "base", 60, confirmed=0, schedule=inherits), None) == {}
+    assert foretold(large_study(tmp_path / "base", 60, confirmed=0, schedule=inherits)) is None
+    assert order_of(None) == {}
 
 
 def test_a_study_that_trained_few_for_long_says_nothing(tmp_path: Path) -> None:
@@ -284,7 +276,7 @@ def test_a_study_that_trained_few_for_long_says_nothing(tmp_path: Path) -> None:
     assert "believed" not in pd.read_csv(files.trials)
     page = files.page.read_text()
     assert "believed" not in page.lower()
-    assert "its front and its pick are by mIoU" in page
+    assert "its front is by mIoU, its pick by mIoU and size together" in page
 
 
 def test_long_trainings_that_inherit_teach_nothing(tmp_path: Path) -> None:
@@ -319,55 +311,34 @@ def with_soft(result: TrialResult | None) -> TrialResult | None:
     return replace(result, rungs=tuple(replace(rung, soft_iou=0.25) for rung in result.rungs))
 
 
-def test_what_slices_say_counts_where_they_judged_all_that_was_trained_alone(
-    tmp_path: Path,
-) -> None:
-    """As where a signal is missing, nobody is judged by what others lack."""
+def test_networks_that_were_judged_by_slices_are_picked_by_their_trainings(tmp_path: Path) -> None:
     study = large_study(tmp_path / "s", 60, noise=0.001)
-    trials, notes = study.trials(), study.notes
-    alone = believed_of(trials, notes)
+    trials, notes = list(study.trials()), study.notes
+    ask, judged = next((a, r) for a, r in trials if r is not None)
+    key = replace(ask.key, schedule="sc-slices")
+    by_slices = replace(ask, number=999, key=key, purpose=SLICES), replace(judged, key=key)
+    alone, beside = believed_of(trials, notes), believed_of([*trials, by_slices], notes)
     assert alone is not None
-    judged = [by_slices(ask, result) for ask, result in of_search(trials) if result is not None]
-    beside = believed_of([*trials, *judged], notes)
     assert beside is not None
-    assert beside.networks == alone.networks
-    assert not np.array_equal(beside.mean, alone.mean)
-    fewer = [one for one in judged if one[0].key.architecture != alone.networks[0]]
-    some = believed_of([*trials, *fewer], notes)
-    assert some is not None
-    assert np.array_equal(some.mean, alone.mean)
-    # Trainings that began with the slices are another thing.
+    assert np.array_equal(alone.mean, beside.mean)
     noted = notes.schedule
     assert noted is not None
-    inherits = replace(
-        notes, schedule=replace(noted, schedule=replace(noted.schedule, init="shared"))
-    )
-    assert believed_of([*trials, *judged], inherits) is None
+    begun = replace(noted, schedule=replace(noted.schedule, init="shared"))
+    inherits = replace(notes, schedule=begun)
     assert believed_of(trials, inherits) is not None
+    assert believed_of([*trials, by_slices], inherits) is None, "trainings began with those slices"
 
 
-def by_slices(ask: Ask, trained: TrialResult) -> Trial:
-    """Return what slices say of a network that was trained, the contrary of what that says."""
-    key = replace(ask.key, schedule="sc-slices")
-    rungs = tuple(replace(rung, miou=1 - (rung.miou or 0)) for rung in trained.rungs)
-    miou = None if trained.miou is None else 1 - trained.miou
-    judged = replace(trained, key=key, miou=miou, rungs=rungs)
-    return replace(ask, number=1000 + ask.number, key=key, purpose=SLICES), judged
-
-
-def test_slices_beside_trainings_alone_have_a_part_in_the_order(tmp_path: Path) -> None:
-    """Where they say the contrary of all that was seen, they leave what size says."""
-    study = large_study(tmp_path / "s", 60, confirmed=0)
-    trials = list(study.trials())
-    judged = [by_slices(ask, result) for ask, result in trials if result is not None]
-    beside = SimpleNamespace(notes=study.notes, trials=lambda: [*trials, *judged])
-    order = order_of(cast(Study, beside), None)
-    assert order.keys() == order_of(study, None).keys()
-    variants = study.variants()
-    places = -np.array([order[name] for name in variants["architecture"]])
-    costs = [np.log(variants[name].to_numpy()) for name in ("macs", "params")]
-    size = sum(slope * cost / cost.std() for slope, cost in zip(COST_SLOPES, costs, strict=True))
-    assert float(tau_b(places, size)) == pytest.approx(1, abs=0.01)
+def test_what_is_expected_leaves_the_rest_to_the_networks_themselves() -> None:
+    """In deviations of what a long schedule gives, of which there is one in all."""
+    short, costs, _, _ = made_up(400, 0, 3)
+    found = expect([str(i) for i in range(400)], short, costs)
+    assert found.mean == pytest.approx(expected(columns_of(short, costs)))
+    assert found.mean.var() + (found.drawn - found.mean).var() == pytest.approx(1, abs=0.01)
+    assert (found.drawn - found.mean).mean() == pytest.approx(0, abs=0.01)
+    alone = expect(["0"], short[:1], (costs[0][:1], costs[1][:1]))
+    assert alone.mean.tolist() == [0.0]
+    assert alone.drawn.std() == pytest.approx(1, abs=0.1)
 
 
 def test_long_trainings_by_several_schedules_teach_nothing(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ import pytest
 from large_study import make_study as large_study
 from made_up import CHECK, ask, network, result
 
+from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.report.report import write_report
 from hrnet_search.report.trust import evidence
 from hrnet_search.report.trust.evidence import evidence_of
-from hrnet_search.report.trust.expected import columns_of, expected
 from hrnet_search.report.trust.near_front import front_accuracy
 from hrnet_search.report.trust.statistics import (
     NOT_CHECKED,

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up import network
@@ -16,6 +17,7 @@ from search.tabulated import SPACE, create, plan, with_latency
 from hrnet_search.arch.cost import cost
 from hrnet_search.duel_rule import BETTER, FEWEST_PAIRS, NOT_SHOWN, OPEN, WORSE, verdicts
 from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult, TrialTask
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.confirm.choice import SPARE_SEEDS
 from hrnet_search.search.confirm.duels import (
@@ -32,7 +34,10 @@ from hrnet_search.search.driver import run_inline
 from hrnet_search.search.plan import Plan
 from hrnet_search.space.space import Limit, SearchSpace
 from hrnet_search.store.duels import Duels, pairs_of
+from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
+from hrnet_search.store.trial_rows import SEARCH
 from hrnet_search.store.writer import StudyStore
 
 BASE = SPACE.base.id
@@ -50,9 +55,17 @@ def ahead_by(points: float, sd: float) -> Accuracy:
     return lambda task: 0.5 + (task.key.architecture != BASE) * points + sd * noise(task.key)
 
 
-def fight(folder: Path, planned: Plan, accuracy: Accuracy, least: int = 10**6) -> Duels:
-    """Run a study, or the next trials of one, and return what it notes of its duels."""
+def fight(
+    folder: Path, planned: Plan, accuracy: Accuracy, least: int = 10**6, **notes: Any
+) -> Duels:
+    """Run a study, or the next trials of one, and return what it notes of its duels.
+
+    `notes` are those that it has beside.
+    """
     create(folder)
+    if notes:
+        with StudyStore(folder) as store:
+            store.note(Notes(**notes))
 
     def run(task: TrialTask, report: object) -> TrialResult:
         result = run_made_up(task, lambda _: True)
@@ -107,6 +120,29 @@ def test_a_clear_pick_is_called_better_and_the_rest_goes_to_others(tmp_path: Pat
     assert order[:count] == fought[:count]
     assert len(order) > count
     assert not set(order[count:]) & set(fought)
+
+
+@pytest.mark.parametrize(("init", "by"), [("none", "expected"), ("base", "measured")])
+def test_what_is_fought_for_is_what_a_report_picked_before(
+    tmp_path: Path, init: str, by: str
+) -> None:
+    """By what is expected, or as it was measured where trainings begin with weights of others."""
+    asked = planned()
+    asked = replace(asked, schedule=replace(asked.schedule, init=init))
+    noted = NotedSchedule(asked.schedule.id, asked.schedule)
+
+    def accuracy(task: TrialTask) -> float:
+        return 0.5 + 0.01 * (noise(task.key) > 0)  # many are equal: the cheapest, or the largest
+
+    (duel,) = fight(tmp_path / "whole", asked, accuracy, schedule=noted).duels
+    searched = [a for a, _ in open_study(tmp_path / "whole").trials() if a.purpose == SEARCH]
+    fight(tmp_path / "part", asked, accuracy, least=len(searched), schedule=noted)
+    found = candidates_of(open_study(tmp_path / "part"), ranked=False)
+    assert found.by == by
+    picked = found.pick({duel.cost: duel.budget})
+    assert picked is not None
+    networks = {ask.number: ask.key.architecture for ask in searched}
+    assert duel.pick == networks[found.numbers[picked]]
 
 
 def test_a_pick_that_is_not_better_is_not_shown_to_be(tmp_path: Path) -> None:
@@ -269,7 +305,7 @@ def test_the_pick_of_a_budget_meets_the_best_known_within_it() -> None:
 
 
 def test_what_is_below_a_limit_is_no_pick() -> None:
-    best = max(FOUND, key=lambda one: one.accuracy)
+    best = max(FOUND, key=lambda one: one.score)
     below = [replace(one, fits=one is not best) for one in FOUND]
     rivals = [replace(V1, base=True), replace(V2, cost=8.5)]
     picks = {m.pick.architecture for m in matches(below, rivals, 9.0)[0]}
@@ -290,7 +326,7 @@ def test_the_surest_duel_comes_first_and_the_tightest_budget_names_it() -> None:
 
 
 def test_a_rival_that_was_never_trained_here_counts_by_its_size() -> None:
-    unknown = replace(V2, cost=4.5, accuracy=None)
+    unknown = replace(V2, cost=4.5, score=None)
     (duel,) = matches(FOUND, [replace(V1, base=True), unknown], None)[0]
     assert duel.rival == unknown
     assert duel.ahead == 0

@@ -1,0 +1,43 @@
+"""In which order a long schedule is expected to put networks, before any was trained by it.
+
+One rule for what a search's duels pick and what a report says.
+
+What the search saw counts most, but a short training is noisy, and shows less than a long one of
+what size is worth: so larger networks are expected to gain. How much better that ranks than either
+does, on made-up and on real images: docs/fidelity.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+SLOPE = 0.6
+"""Of what the search saw, all columns in their own deviations: half of the variance, with size."""
+
+COST_SLOPES = (0.05, 0.15)
+"""Of log MACs and of log parameters, beside that."""
+
+
+def columns_of(short: Floats, costs: tuple[Floats, Floats]) -> Floats:
+    """Return what is known of networks as columns [n, 3], each in its own deviations.
+
+    `short` is what the search saw of each [n], `costs` are MACs and parameters, positive.
+    """
+    return np.column_stack([_standard(one) for one in (short, *map(np.log, costs))])
+
+
+def expected(columns: Floats) -> Floats:
+    """Return what a long schedule is expected to give networks [n], in deviations of what it gives.
+
+    `columns` are those of `columns_of`.
+    """
+    found: Floats = columns @ np.array([SLOPE, *COST_SLOPES])
+    return found
+
+
+def _standard(column: Floats) -> Floats:
+    centred: Floats = column - column.mean()
+    return centred / (centred.std() or 1.0)
