@@ -13,6 +13,7 @@ from search.tabulated import create, plan
 from hrnet_search.errors import WeightsError
 from hrnet_search.records.search_options import KEEPS
 from hrnet_search.records.trial import FAILED, TrialKey, TrialResult, TrialTask
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.driver import Report, run_inline
 from hrnet_search.search.plan import Plan
@@ -62,6 +63,20 @@ def keys(folder: Path, *purposes: str) -> dict[str, set[str]]:
 
 def on_front(folder: Path) -> set[str]:
     return set(open_study(folder).front()["architecture"])
+
+
+def test_what_is_picked_within_a_budget_of_the_objective_is_kept(tmp_path: Path) -> None:
+    """It goes by what is expected, and is not always on the front of what was measured."""
+    planned = replace(keeping(tmp_path, "front", trials=60), confirm=0.0)
+    drive(tmp_path, planned)
+    study = open_study(tmp_path)
+    found, front = candidates_of(study, ranked=False), set(study.front()["architecture"])
+    assert found.by == "expected"
+    networks = {ask.number: ask.key.architecture for ask, _ in study.trials()}
+    picks = {found.pick({"macs": macs}) for macs in study.variants()["macs"]}
+    picked = {networks[found.numbers[pick]] for pick in picks if pick is not None}
+    assert picked - front
+    assert all(keys(tmp_path)[name] <= kept(tmp_path) for name in picked)
 
 
 @pytest.mark.parametrize("keep", KEEPS)

@@ -15,6 +15,7 @@ from benchmarks.shared import GROUNDS
 from benchmarks.shared_search import BUDGETS, COLUMNS, _truths, about, picks_at, space, spent
 from hrnet_search.pareto import hypervolume
 from hrnet_search.records.search_options import EVALUATORS
+from hrnet_search.report.trust.believed import expected_of
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import SEARCH
@@ -33,10 +34,14 @@ def test_picks_are_of_trainings_that_had_ended(study: Study) -> None:
     first, result = ended[searched[0]]
     assert picks_at(study, before + result.wall_s + 1e-9) == [first.architecture]
     found = {network.id for network in picks_at(study, spent(study) + 1e-9)}
+    trained = [(ask, result) for ask, result in ended if ask.purpose == SEARCH and result.cost]
+    scores = expected_of(trained, study.notes)
+    assert scores is not None
+    of_each = dict(zip(scores.networks, scores.mean.tolist(), strict=True))
     rows = {
-        ask.architecture.id: (result.miou or 0.0, result.cost.macs)
-        for ask, result in ended
-        if ask.purpose == SEARCH and result.cost
+        ask.architecture.id: (of_each[ask.architecture.id], result.cost.macs)
+        for ask, result in trained
+        if result.cost
     }
     unbeaten = {
         one
@@ -68,12 +73,9 @@ def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> Non
     ]
     (_, _, row) = about({("shared", 0): study}, truths, [1e9])
     assert row.startswith(f"| shared | 1e+09 | 1 | {areas[0] / areas[1]:.3f} |")
-    seen = {
-        ask.architecture.id: result.miou or 0.0
-        for ask, result in study.ended()
-        if ask.purpose == SEARCH
-    }
-    assert networks[0].id == max(seen, key=lambda name: seen[name])
+    scores = expected_of([one for one in study.ended() if one[0].purpose == SEARCH], study.notes)
+    assert scores is not None
+    assert networks[0].id == scores.networks[int(scores.mean.argmax())]
     assert row.endswith("| 0.200 |"), "the truth of the pick"
     one = {networks[0].id: truths[networks[0].id]}
     (_, _, row) = about({("shared", 0): study}, one, [1e9])
