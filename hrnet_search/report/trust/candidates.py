@@ -59,13 +59,13 @@ class Candidates:
     """Networks that may be the best within some budget, with their rivals, as columns [n].
 
     The one of the highest score is the first, of equal ones the cheapest: so the pick is the first
-    within a budget. Scores are accuracies, but that where `by` is EXPECTED accuracies are as the
-    search measured them, and scores in deviations of what a long schedule would give; where it is
-    BELIEVED both are what that is believed to reach. `costs` are by the names in COSTS, UNKNOWN
-    where they are not known. `ranks` [draws, n] say how networks would rank with other images and
-    seeds, or by a long schedule, the highest is the best, and what is equal has one rank; there are
-    no draws where nothing says how far accuracies vary. `one_seed`: no seed was repeated, so that
-    draws are of images alone.
+    within a budget. Where `by` is MEASURED, scores are accuracies as the search saw them; where it
+    is BELIEVED, accuracies by the long schedule as they are believed to be; where it is EXPECTED,
+    scores are in deviations of what that would give, and accuracies as the search saw them. `costs`
+    are by the names in COSTS, UNKNOWN where they are not known. `ranks` [draws, n] say how networks
+    would rank with other images and seeds, or by a long schedule: the highest is the best, and what
+    is equal has one rank; there are no draws where nothing says how far accuracies vary.
+    `one_seed`: no seed was repeated, so that draws are of images alone.
     """
 
     numbers: tuple[int, ...]
