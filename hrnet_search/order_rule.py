@@ -12,7 +12,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_search.records.schedule import NO_INIT, SHARED_INIT
+
 Floats = NDArray[np.float64]
+
+STARTS = (NO_INIT, SHARED_INIT)
+"""What trainings may begin with: what inherits a base's weights ranks likeness to it."""
 
 SLOPE = 0.6
 """Of what the search saw, all columns in their own deviations: half of the variance, with size."""

@@ -7,8 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from hrnet_search.order_rule import Floats, columns_of, expected
-from hrnet_search.records.schedule import NO_INIT
+from hrnet_search.order_rule import STARTS, Floats, columns_of, expected
 from hrnet_search.records.trial import COMPLETED
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
@@ -18,14 +17,14 @@ from hrnet_search.search.trials import Trials
 def scores_of(plan: Plan, book: AskBook, trials: Trials) -> dict[str, float]:
     """Return of each network that was found what the long schedule is expected to give it.
 
-    As a report expects it (`expected_of`), and like there the mean accuracy where trainings begin
-    with weights of others or are of several schedules.
+    As a report expects it (`expected_of`), and like there the mean accuracy where trainings inherit
+    a base's weights or a file's, or are of several schedules.
     """
     found = trials.candidates()
     names = [one.architecture for one in found]
     place = trials.goals.objectives.index(trials.goals.accuracy)
     accuracies = [one.values[place] for one in found]
-    if not found or plan.schedule.init != NO_INIT or len(plan.schedules.search) > 1:
+    if not found or plan.schedule.init not in STARTS or len(plan.schedules.search) > 1:
         return dict(zip(names, accuracies, strict=True))
     seen = _of_all(names, book, plan.schedules.search, plan.signal)
     counted = [book.results[one.number].cost for one in found]

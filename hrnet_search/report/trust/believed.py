@@ -20,11 +20,10 @@ import numpy as np
 import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
-from hrnet_search.order_rule import columns_of, expected
-from hrnet_search.records.schedule import NO_INIT
+from hrnet_search.order_rule import STARTS, columns_of, expected
 from hrnet_search.report.likeness import long_inherits
 from hrnet_search.report.trust.statistics import Floats
-from hrnet_search.report.trust.trials import Trial, costs_of, learned_from, seeds_of, slices_ids
+from hrnet_search.report.trust.trials import Trial, costs_of, learned_from, seeds_of
 from hrnet_search.store.evaluations import TAIL
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
@@ -151,11 +150,12 @@ def _expected_of_snapshot(study: Snapshot) -> Expected | None:
 def expected_of(trials: Sequence[Trial], notes: Notes) -> Expected | None:
     """Return what is expected of all networks of a study before any was trained for long.
 
-    `trials` are as they count. None where trainings begin with weights of others, or are of several
-    schedules, for which that was never measured; of an ablation, whose arms tests compare; and of
-    no network.
+    `trials` are as they count. None where trainings inherit a base's weights or a file's, or are of
+    several schedules, for which that was never measured; of an ablation, whose arms tests compare;
+    and of no network.
     """
-    if notes.ablation is not None or _inherits(notes) or len(long_ids(notes)) > 1:
+    inherits = notes.schedule is not None and notes.schedule.schedule.init not in STARTS
+    if notes.ablation is not None or inherits or len(long_ids(notes)) > 1:
         return None
     seen = _seen(trials, notes)
     return expect(seen.networks, seen.short, seen.costs) if seen.networks else None
@@ -178,13 +178,11 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     """Return what is believed of all networks of a study; None if too few were trained for long.
 
     `trials` are as they count. None also where long trainings are not of one schedule, since the
-    space varies training; where they inherit weights, and would teach likeness to what they began
-    with; and where the search's own began with the slices that chose them. Trainings in full count
-    for nothing here: each has a schedule of its own, and the pick would change with every one that
-    ends. What slices say has no part in it: docs/shared.md.
+    space varies training; and where they inherit weights, and would teach likeness to what they
+    began with. Trainings in full count for nothing here: each has a schedule of its own, and the
+    pick would change with every one that ends. Nor does what slices say: docs/shared.md.
     """
-    from_slices = bool(slices_ids(trials)) and _inherits(notes)
-    if long_inherits(notes) or from_slices or len(long_ids(notes)) > 1:
+    if long_inherits(notes) or len(long_ids(notes)) > 1:
         return None
     seen = _seen(trials, notes)
     long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
@@ -198,11 +196,6 @@ def order_of(found: Expected | None) -> dict[str, int]:
         return {}
     order = np.argsort(-found.mean, kind="stable")
     return {found.networks[i]: place for place, i in enumerate(order.tolist(), 1)}
-
-
-def _inherits(notes: Notes) -> bool:
-    """Whether trainings of the search begin with weights that were trained for others."""
-    return notes.schedule is not None and notes.schedule.schedule.init != NO_INIT
 
 
 def _seen(trials: Sequence[Trial], notes: Notes) -> _Seen:

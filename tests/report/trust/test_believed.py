@@ -263,6 +263,9 @@ def test_networks_have_an_order_by_what_is_believed_or_else_expected(tmp_path: P
     assert float(tau_b(places, params)) > float(tau_b(short, params))
     noted = few.notes.schedule
     assert noted is not None
+    inherits = replace(noted, schedule=replace(noted.schedule, init="shared"))
+    shared = foretold(large_study(tmp_path / "shared", 60, confirmed=0, schedule=inherits))
+    assert order_of(shared) == expected
     inherits = replace(noted, schedule=replace(noted.schedule, init="base"))
     assert foretold(large_study(tmp_path / "base", 60, confirmed=0, schedule=inherits)) is None
     assert order_of(None) == {}
@@ -321,12 +324,6 @@ def test_networks_that_were_judged_by_slices_are_picked_by_their_trainings(tmp_p
     assert alone is not None
     assert beside is not None
     assert np.array_equal(alone.mean, beside.mean)
-    noted = notes.schedule
-    assert noted is not None
-    begun = replace(noted, schedule=replace(noted.schedule, init="shared"))
-    inherits = replace(notes, schedule=begun)
-    assert believed_of(trials, inherits) is not None
-    assert believed_of([*trials, by_slices], inherits) is None, "trainings began with those slices"
 
 
 def test_what_is_expected_leaves_the_rest_to_the_networks_themselves() -> None:
