@@ -1,4 +1,4 @@
-"""In which order a long schedule is expected to put networks, before any was trained by it.
+"""In which order a long schedule is expected to put networks, while few were trained by it.
 
 One rule for what a search's duels pick and what a report says.
 
@@ -25,13 +25,24 @@ SLOPE = 0.6
 COST_SLOPES = (0.05, 0.15)
 """Of log MACs and of log parameters, beside that."""
 
+FARTHEST = 8.0
+"""Median deviations from the median of what was seen: what is farther sets no scale.
+
+It counts as so far. One network that learned nothing would leave the order of others to size.
+"""
+
 
 def columns_of(short: Floats, costs: tuple[Floats, Floats]) -> Floats:
     """Return what is known of networks as columns [n, 3], each in its own deviations.
 
     `short` is what the search saw of each [n], `costs` are MACs and parameters, positive.
     """
-    return np.column_stack([_standard(one) for one in (short, *map(np.log, costs))])
+    return np.column_stack([_standard(short, FARTHEST), *map(_standard, map(np.log, costs))])
+
+
+def applies(init: str, schedules: int) -> bool:
+    """Whether the order holds for trainings that begin with `init`, of so many schedules."""
+    return init in STARTS and schedules < 2
 
 
 def expected(columns: Floats) -> Floats:
@@ -43,6 +54,11 @@ def expected(columns: Floats) -> Floats:
     return found
 
 
-def _standard(column: Floats) -> Floats:
-    centred: Floats = column - column.mean()
-    return centred / (centred.std() or 1.0)
+def _standard(column: Floats, farthest: float = np.inf) -> Floats:
+    """Return a column in deviations of what is not so many median deviations off, or farther."""
+    centre = np.median(column)
+    away = np.abs(column - centre)
+    reach = (np.median(away) or np.inf) * farthest
+    usual = column[away <= reach]
+    found: Floats = column.clip(centre - reach, centre + reach) - usual.mean()
+    return found / (usual.std() or 1.0)

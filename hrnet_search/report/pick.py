@@ -17,7 +17,7 @@ from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
 from hrnet_search.report.commands import shell
 from hrnet_search.report.standing import nothing_there
 from hrnet_search.report.summary import ONLY_WIDTH, differences
-from hrnet_search.report.trust.believed import learned_and_size
+from hrnet_search.report.trust.believed import foretold, seen_and_size
 from hrnet_search.report.trust.candidates import (
     BELIEVED,
     COSTS,
@@ -36,7 +36,7 @@ COARSEST = 0.1
 """Of its unit, the least that any network of a study may have: three digits follow the point."""
 
 OF_LONG = "; by a long schedule, as expected from {}"
-EXPECTED_MORE = "what is expected to be better"
+EXPECTED_MORE = "what is expected to be better, measured {} points lower"
 ONE_SEED = "; by validation images alone, as no seed was repeated"
 NOT_KNOWN = "how sure is not known: no seed was repeated and no images were kept"
 
@@ -113,7 +113,7 @@ def picked_trial(study: Study, text: str | None) -> int:
 
 
 def accuracy_label(study: Study, candidates: Candidates) -> str:
-    """Return what people call the accuracy by which a study's candidates are ordered."""
+    """Return what people call the accuracy that is told of a study's candidates."""
     label = study.notes.goals.accuracy.label
     return f"believed long-schedule {label}" if candidates.by == BELIEVED else label
 
@@ -164,7 +164,9 @@ def answer(picker: Picker, candidates: Candidates, pick: int, budget: Budget) ->
         higher = heights[step.index] - heights[pick]
         sure = "" if step.chance is None else f", better with a chance of {_percent(step.chance)}"
         # Not always, where it is by what is expected and not by the heights that were measured.
-        gain = f"{fixed(100 * higher)} points" if higher > 0 else EXPECTED_MORE
+        gain = f"{fixed(100 * higher)} points"
+        if higher <= 0:
+            gain = EXPECTED_MORE.format(fixed(100 * abs(higher)))
         buys = f"{more} {cost.unit} more {cost.label} buys {gain}"
         lines.append(f"{buys}: {picker.said[step.index]}{sure}")
     return (*lines, f"differs from the base: {picker.differs[pick]}")
@@ -196,8 +198,9 @@ def fixed(number: float, digits: int = 2) -> str:
 
 
 def _by(study: Study, candidates: Candidates) -> str:
-    if candidates.by == EXPECTED:
-        return OF_LONG.format(learned_and_size(study.notes))
+    found = foretold(study)
+    if candidates.by == EXPECTED and found is not None:
+        return OF_LONG.format(seen_and_size(study.notes, found))
     return ONE_SEED if candidates.one_seed else ""
 
 

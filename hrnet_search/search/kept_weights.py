@@ -69,7 +69,8 @@ class KeptWeights:
             for name, of in fits.items()
             if name[0] in scores
         }
-        yield from self._fronts(picked, layers)
+        if picked:
+            yield from self._fronts(picked, layers)
 
     def _fronts(self, means: Means, layers: int) -> Iterator[str]:
         names = list(means)

@@ -1,13 +1,13 @@
-"""By what a search picks: what its long schedule is expected to give the networks that it found."""
+"""What a search picks by: what its long schedule is expected to give the networks that it found."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 import numpy as np
 
-from hrnet_search.order_rule import STARTS, Floats, columns_of, expected
+from hrnet_search.order_rule import Floats, applies, columns_of, expected
 from hrnet_search.records.trial import COMPLETED
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
@@ -17,34 +17,34 @@ from hrnet_search.search.trials import Trials
 def scores_of(plan: Plan, book: AskBook, trials: Trials) -> dict[str, float]:
     """Return of each network that was found what the long schedule is expected to give it.
 
-    As a report expects it (`expected_of`), and like there the mean accuracy where trainings inherit
-    a base's weights or a file's, or are of several schedules.
+    As a report expects it (`expected_of`): nothing where trainings inherit a base's weights or a
+    file's, or are of several schedules.
     """
     found = trials.candidates()
     names = [one.architecture for one in found]
-    place = trials.goals.objectives.index(trials.goals.accuracy)
-    accuracies = [one.values[place] for one in found]
-    if not found or plan.schedule.init not in STARTS or len(plan.schedules.search) > 1:
-        return dict(zip(names, accuracies, strict=True))
-    seen = _of_all(names, book, plan.schedules.search, plan.signal)
+    if not found or not applies(plan.schedule.init, len(plan.schedules.search)):
+        return {}
+    seen = _of_all(names, book, plan, plan.signal)
+    if seen is None:
+        seen = _of_all(names, book, plan, trials.goals.accuracy.key)
+    if seen is None:
+        return {}
     counted = [book.results[one.number].cost for one in found]
     macs, params = (
         np.array([getattr(one, name) for one in counted], dtype=np.float64)
         for name in ("macs", "params")
     )
-    short = np.array(accuracies) if seen is None else seen
-    scores = expected(columns_of(short, (macs, params)))
+    scores = expected(columns_of(seen, (macs, params)))
     return dict(zip(names, scores.tolist(), strict=True))
 
 
-def _of_all(
-    names: Sequence[str], book: AskBook, schedules: Container[str], signal: str
-) -> Floats | None:
-    """Return the means of networks by a signal and some schedules, if all of them have one."""
+def _of_all(names: Sequence[str], book: AskBook, plan: Plan, signal: str) -> Floats | None:
+    """Return the means of networks by a signal and the search's schedule, if all have one."""
     seen: dict[str, list[float]] = {}
     for result in book.results.values():
-        score = result.score(signal) if result.key.schedule in schedules else None
-        if score is not None and result.status == COMPLETED:
+        counts = result.status == COMPLETED and result.key.schedule in plan.schedules.search
+        score = result.score(signal) if counts else None
+        if score is not None:
             seen.setdefault(result.key.architecture, []).append(score)
     if not all(name in seen for name in names):
         return None

@@ -224,7 +224,7 @@
       x.push(axis.values[rows[rows.length - 1]]);
       y.push(y[y.length - 1]);
     }
-    return { name: "best within a budget", x, y, mode: "lines", line: { shape: "hv", color: colour("--front"), width: 1.5, dash: "dot" }, hoverinfo: "skip" };
+    return { name: "most measured within a budget", x, y, mode: "lines", line: { shape: "hv", color: colour("--front"), width: 1.5, dash: "dot" }, hoverinfo: "skip" };
   }
 
   // 1, 2 and 5 of every decade, in full: plotly writes the digits between decades alone.
@@ -309,7 +309,8 @@
     const step = better.reduce((a, b) => (cost.values[b] < cost.values[a] ? b : a));
     const more = ((cost.values[step] - cost.values[pick]) / cost.scale).toFixed(3);
     const higher = picker.accuracies[step] - picker.accuracies[pick];
-    const gain = higher > 0 ? `${(100 * higher).toFixed(2)} points` : "what is expected to be better";
+    const gain = higher > 0 ? `${(100 * higher).toFixed(2)} points`
+      : `what is expected to be better, measured ${(100 * Math.abs(higher)).toFixed(2)} points lower`;
     let ahead = 0;
     for (let draw = 0; draw < picker.draws; draw++) ahead += (1 + Math.sign(rank(draw, step) - rank(draw, pick))) / 2;
     const sure = picker.draws ? `, better with a chance of ${rounded(ahead / picker.draws)}` : "";

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from statistics import fmean
 
@@ -20,10 +20,12 @@ import numpy as np
 import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
-from hrnet_search.order_rule import STARTS, columns_of, expected
+from hrnet_search.order_rule import applies, columns_of, expected
+from hrnet_search.records.accuracy import SOFT_IOU
+from hrnet_search.records.schedule import NO_INIT
 from hrnet_search.report.likeness import long_inherits
 from hrnet_search.report.trust.statistics import Floats
-from hrnet_search.report.trust.trials import Trial, costs_of, learned_from, seeds_of
+from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of
 from hrnet_search.store.evaluations import TAIL
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
@@ -57,12 +59,14 @@ NOTHING = 1e-9
 class Expected:
     """What a long schedule is expected to give networks [n], in deviations of what it gives.
 
-    `drawn` [draws, n] is what it might give, in single precision.
+    `drawn` [draws, n] is what it might give, in single precision. `signal` names what the search
+    saw of them.
     """
 
     networks: tuple[str, ...]
     mean: Floats
     drawn: NDArray[np.float32]
+    signal: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,29 +126,31 @@ def front_and_pick(notes: Notes, found: Expected | None) -> str:
         return f"its front and its pick are by {label}"
     if isinstance(found, Believed):
         return f"its front is by {label}, its pick by what the long schedule is believed to reach"
-    return f"its front is by {label}, its pick by {learned_and_size(notes)} together"
+    return f"its front is by {label}, its pick by {seen_and_size(notes, found)} together"
 
 
-def learned_and_size(notes: Notes) -> str:
+def seen_and_size(notes: Notes, found: Expected) -> str:
     """Return by what a pick is chosen before anything is believed, for people."""
-    return f"{learned_from(notes)} and size"
+    label = "soft IoU" if found.signal == SOFT_IOU else notes.goals.accuracy.label
+    return f"{label} and size"
 
 
 def foretold(study: Study) -> Expected | None:
     """Return what is believed of the networks of a study, else what is expected, if anything."""
-    return believed_of_study(study) or expected_of_study(study)
-
-
-def expected_of_study(study: Study) -> Expected | None:
-    """Return what is expected of all networks of a study, finished or not, if anything is."""
     if isinstance(study, Snapshot):
-        return _expected_of_snapshot(study)
-    return expected_of(as_they_count(study.trials(), study.notes), study.notes)
+        return _of_snapshot(study)
+    return foretold_of(as_they_count(study.trials(), study.notes), study.notes)
 
 
 @lru_cache(maxsize=1)
-def _expected_of_snapshot(study: Snapshot) -> Expected | None:
-    return expected_of(as_they_count(study.trials(), study.notes), study.notes)
+def _of_snapshot(study: Snapshot) -> Expected | None:
+    """Return the same of a study that does not change: every part of a report asks for it."""
+    return foretold_of(as_they_count(study.trials(), study.notes), study.notes)
+
+
+def foretold_of(trials: Sequence[Trial], notes: Notes) -> Expected | None:
+    """Return what is believed of networks, else what is expected; `trials` are as they count."""
+    return believed_of(trials, notes) or expected_of(trials, notes)
 
 
 def expected_of(trials: Sequence[Trial], notes: Notes) -> Expected | None:
@@ -154,24 +160,21 @@ def expected_of(trials: Sequence[Trial], notes: Notes) -> Expected | None:
     several schedules, for which that was never measured; of an ablation, whose arms tests compare;
     and of no network.
     """
-    inherits = notes.schedule is not None and notes.schedule.schedule.init not in STARTS
-    if notes.ablation is not None or inherits or len(long_ids(notes)) > 1:
+    init = notes.schedule.schedule.init if notes.schedule else NO_INIT
+    unnoted = not notes.schedule and any(result and result.kept is not None for _, result in trials)
+    if notes.ablation is not None or unnoted or not applies(init, len(search_ids(notes))):
         return None
     seen = _seen(trials, notes)
-    return expect(seen.networks, seen.short, seen.costs) if seen.networks else None
+    if not seen.networks:
+        return None
+    found = expect(seen.networks, seen.short, seen.costs)
+    return replace(found, signal=signal_seen(trials, notes))
 
 
 def believed_of_study(study: Study) -> Believed | None:
     """Return what is believed of all networks of a study, finished or not, if anything is."""
-    if isinstance(study, Snapshot):
-        return _of_snapshot(study)
-    return believed_of(as_they_count(study.trials(), study.notes), study.notes)
-
-
-@lru_cache(maxsize=1)
-def _of_snapshot(study: Snapshot) -> Believed | None:
-    """Return the same of a study that does not change: every part of a report asks for it."""
-    return believed_of(as_they_count(study.trials(), study.notes), study.notes)
+    found = foretold(study)
+    return found if isinstance(found, Believed) else None
 
 
 def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
@@ -182,7 +185,7 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     began with. Trainings in full count for nothing here: each has a schedule of its own, and the
     pick would change with every one that ends. Nor does what slices say: docs/shared.md.
     """
-    if long_inherits(notes) or len(long_ids(notes)) > 1:
+    if long_inherits(notes) or len(search_ids(notes)) > 1:
         return None
     seen = _seen(trials, notes)
     long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
@@ -220,9 +223,16 @@ def seen_by_search(trials: Sequence[Trial], notes: Notes) -> dict[str, list[floa
 
     By the one that it learned from where all have it, else by the accuracy that is an objective.
     """
-    accuracy = seeds_of(trials, search_ids(notes), notes.goals.accuracy.key)
-    signal = seeds_of(trials, search_ids(notes), notes.signal)
-    return signal if signal.keys() >= accuracy.keys() else accuracy
+    return seeds_of(trials, search_ids(notes), signal_seen(trials, notes))
+
+
+def signal_seen(trials: Sequence[Trial], notes: Notes) -> str:
+    """Return the name of that signal."""
+    ids, accuracy = search_ids(notes), notes.goals.accuracy.key
+    all_have_it = (
+        seeds_of(trials, ids, notes.signal).keys() >= seeds_of(trials, ids, accuracy).keys()
+    )
+    return notes.signal if all_have_it else accuracy
 
 
 def expect(

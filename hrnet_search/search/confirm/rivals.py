@@ -38,12 +38,13 @@ class Rivals:
     def found(self, name: str) -> list[Found]:
         """Return what the search found, with the cost of a name."""
         latencies, scores = self._latencies(), scores_of(self._plan, self._book, self._trials)
-        found = []
+        goals, found = self._trials.goals, []
+        place = goals.objectives.index(goals.accuracy)
         for one in self._trials.candidates():
             exact = self._book.results[one.number].cost
             value = latencies.get(one.architecture) if name == LATENCY else getattr(exact, name)
             if value is not None:
-                score = scores[one.architecture]
+                score = scores.get(one.architecture, one.values[place])
                 network = one.number, one.architecture
                 long = self._plan.schedules.long_of(one.schedule)
                 found.append(Found(*network, float(value), score, one.fits, long))

@@ -1,0 +1,43 @@
+"""The order that a long schedule is expected to give, where a search saw little or nonsense."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hrnet_search.order_rule import FARTHEST, SLOPE, applies, columns_of, expected
+
+
+def test_one_that_learned_nothing_leaves_the_order_of_the_others() -> None:
+    """It sets no scale, and is far behind."""
+    rng = np.random.default_rng(0)
+    short, size = 0.4 + 0.03 * rng.normal(size=20), rng.normal(size=20)
+    ones = np.ones(20)
+    alone = expected(columns_of(short[:-1], (ones[:-1], ones[:-1])))
+    short[-1] = 0.02
+    beside = expected(columns_of(short, (ones, ones)))
+    assert beside[:-1] == pytest.approx(alone)
+    assert beside[-1] == pytest.approx(FARTHEST * SLOPE * spread(short), rel=0.5)
+    sized = expected(columns_of(short, (np.exp(size), np.exp(size))))
+    assert sized.argmin() == 19
+
+
+def spread(short: np.ndarray) -> float:
+    """Return the median deviation below the median in deviations of all but the last."""
+    return -float(np.median(np.abs(short - np.median(short))) / short[:-1].std())
+
+
+def test_what_is_equal_but_for_one_is_told_by_it() -> None:
+    ones = np.ones(5)
+    short = np.array([0.3, 0.3, 0.3, 0.3, 0.5])
+    assert expected(columns_of(short, (ones, ones))).argmax() == 4
+    assert not expected(columns_of(ones, (ones, ones))).any()
+
+
+@pytest.mark.parametrize(
+    ("init", "schedules", "does"),
+    [("none", 1, True), ("shared", 1, True), ("none", 0, True), ("none", 2, False),
+     ("base", 1, False), ("trial:x", 1, False), ("w.safetensors", 1, False)],
+)  # fmt: skip
+def test_where_it_holds(init: str, schedules: int, does: bool) -> None:
+    assert applies(init, schedules) is does
