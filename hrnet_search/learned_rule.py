@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_search.records.trial import RungResult
+from hrnet_search.records.trial import RungResult, TrialResult
 
 NEXT = "more steps, or another learning rate"
 
@@ -30,6 +30,11 @@ def learned_nothing(rung: RungResult) -> bool:
     if len(iou) < 2 or not np.isfinite(iou).all() or not np.isclose(iou.mean(), rung.miou):
         return False
     return bool(one_class(iou)) and rung.miou_present < 1
+
+
+def learned_something(result: TrialResult) -> bool:
+    """Return whether a trial learned anything, as far as it shows."""
+    return not (result.rungs and learned_nothing(result.rungs[-1]))
 
 
 def unlearned_line(unlearned: int, networks: int, on_front: int) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hrnet_search.records.schedule import NO_INIT, SHARED_INIT
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 STARTS = (NO_INIT, SHARED_INIT)
 """What trainings may begin with: what inherits a base's weights ranks likeness to it."""
@@ -25,19 +26,17 @@ SLOPE = 0.6
 COST_SLOPES = (0.05, 0.15)
 """Of log MACs and of log parameters, beside that."""
 
-FARTHEST = 8.0
-"""Median deviations from the median of what was seen: what is farther sets no scale.
 
-It counts as so far. One network that learned nothing would leave the order of others to size.
-"""
-
-
-def columns_of(short: Floats, costs: tuple[Floats, Floats]) -> Floats:
+def columns_of(short: Floats, costs: tuple[Floats, Floats], learned: Bools | None = None) -> Floats:
     """Return what is known of networks as columns [n, 3], each in its own deviations.
 
-    `short` is what the search saw of each [n], `costs` are MACs and parameters, positive.
+    `short` is what the search saw of each [n], `costs` are MACs and parameters, positive. Where it
+    is known which networks `learned` anything, those that did not set no scale: one of them would
+    leave the order of all others to size.
     """
-    return np.column_stack([_standard(short, FARTHEST), *map(_standard, map(np.log, costs))])
+    usual = short if learned is None or not learned.any() else short[learned]
+    seen = (short - usual.mean()) / (usual.std() or 1.0)
+    return np.column_stack([seen, *map(_standard, map(np.log, costs))])
 
 
 def applies(init: str, schedules: int) -> bool:
@@ -54,11 +53,6 @@ def expected(columns: Floats) -> Floats:
     return found
 
 
-def _standard(column: Floats, farthest: float = np.inf) -> Floats:
-    """Return a column in deviations of what is not so many median deviations off, or farther."""
-    centre = np.median(column)
-    away = np.abs(column - centre)
-    reach = (np.median(away) or np.inf) * farthest
-    usual = column[away <= reach]
-    found: Floats = column.clip(centre - reach, centre + reach) - usual.mean()
-    return found / (usual.std() or 1.0)
+def _standard(column: Floats) -> Floats:
+    centred: Floats = column - column.mean()
+    return centred / (centred.std() or 1.0)

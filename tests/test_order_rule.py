@@ -5,26 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hrnet_search.order_rule import FARTHEST, SLOPE, applies, columns_of, expected
+from hrnet_search.order_rule import applies, columns_of, expected
 
 
 def test_one_that_learned_nothing_leaves_the_order_of_the_others() -> None:
     """It sets no scale, and is far behind."""
     rng = np.random.default_rng(0)
-    short, size = 0.4 + 0.03 * rng.normal(size=20), rng.normal(size=20)
-    ones = np.ones(20)
+    short, ones = 0.4 + 0.03 * rng.normal(size=20), np.ones(20)
     alone = expected(columns_of(short[:-1], (ones[:-1], ones[:-1])))
     short[-1] = 0.02
-    beside = expected(columns_of(short, (ones, ones)))
+    learned = np.array([True] * 19 + [False])
+    beside = expected(columns_of(short, (ones, ones), learned))
     assert beside[:-1] == pytest.approx(alone)
-    assert beside[-1] == pytest.approx(FARTHEST * SLOPE * spread(short), rel=0.5)
-    sized = expected(columns_of(short, (np.exp(size), np.exp(size))))
-    assert sized.argmin() == 19
-
-
-def spread(short: np.ndarray) -> float:
-    """Return the median deviation below the median in deviations of all but the last."""
-    return -float(np.median(np.abs(short - np.median(short))) / short[:-1].std())
+    assert beside[-1] < 2 * alone.min()
+    unknown = expected(columns_of(short, (ones, ones)))
+    assert np.abs(unknown[:-1]).max() < np.abs(alone).max()
+    none = expected(columns_of(short, (ones, ones), np.zeros(20, dtype=np.bool_)))
+    assert none == pytest.approx(unknown)
 
 
 def test_what_is_equal_but_for_one_is_told_by_it() -> None:

@@ -7,8 +7,9 @@ from statistics import fmean
 
 import numpy as np
 
+from hrnet_search.learned_rule import learned_something
 from hrnet_search.order_rule import Floats, applies, columns_of, expected
-from hrnet_search.records.trial import COMPLETED
+from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.trials import Trials
@@ -34,16 +35,29 @@ def scores_of(plan: Plan, book: AskBook, trials: Trials) -> dict[str, float]:
         np.array([getattr(one, name) for one in counted], dtype=np.float64)
         for name in ("macs", "params")
     )
-    scores = expected(columns_of(seen, (macs, params)))
+    learned = _learned(book, plan)
+    some = np.array([name in learned for name in names])
+    scores = expected(columns_of(seen, (macs, params), some))
     return dict(zip(names, scores.tolist(), strict=True))
+
+
+def _counting(book: AskBook, plan: Plan) -> list[TrialResult]:
+    """Return the completed trials by the search's schedule."""
+    results, searched = book.results.values(), plan.schedules.search
+    return [one for one in results if one.status == COMPLETED and one.key.schedule in searched]
+
+
+def _learned(book: AskBook, plan: Plan) -> set[str]:
+    """Return the networks that learned anything."""
+    counting = _counting(book, plan)
+    return {one.key.architecture for one in counting if learned_something(one)}
 
 
 def _of_all(names: Sequence[str], book: AskBook, plan: Plan, signal: str) -> Floats | None:
     """Return the means of networks by a signal and the search's schedule, if all have one."""
     seen: dict[str, list[float]] = {}
-    for result in book.results.values():
-        counts = result.status == COMPLETED and result.key.schedule in plan.schedules.search
-        score = result.score(signal) if counts else None
+    for result in _counting(book, plan):
+        score = result.score(signal)
         if score is not None:
             seen.setdefault(result.key.architecture, []).append(score)
     if not all(name in seen for name in names):

@@ -21,6 +21,9 @@ from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import open_study
 from hrnet_search.store.writer import StudyStore
 
+COLLAPSED = 3
+"""The trial of a network that predicts one class everywhere."""
+
 
 def run(folder: Path, planned: Plan, without: int = -1) -> dict[str, float]:
     """Run a study whose networks have a soft IoU, all but one trial; return its scores."""
@@ -30,7 +33,11 @@ def run(folder: Path, planned: Plan, without: int = -1) -> dict[str, float]:
         if result.miou is None or task.number == without:
             return result
         soft = result.miou / 2 + 0.01 * (task.number % 3)
-        return replace(result, rungs=tuple(replace(r, soft_iou=soft) for r in result.rungs))
+        rungs = tuple(replace(r, soft_iou=soft) for r in result.rungs)
+        if task.number == COLLAPSED:
+            one = 0.1, 0.0, 0.0, 0.0
+            rungs = tuple(replace(r, soft_iou=0.01, miou=0.025, iou=one) for r in rungs)
+        return replace(result, rungs=rungs, miou=rungs[-1].miou)
 
     schedule = NotedSchedule.of(planned.schedule)
     noted = Notes(
@@ -53,6 +60,8 @@ def test_they_are_those_of_a_report(tmp_path: Path, confirm: float, without: int
     assert found is not None
     assert found.signal == ("miou" if without >= 0 else SOFT_IOU)
     assert scores == pytest.approx(dict(zip(found.networks, found.mean.tolist(), strict=True)))
+    by_number = {ask.number: ask.key.architecture for ask, _ in study.trials()}
+    assert scores[by_number[COLLAPSED]] < 2 * sorted(scores.values())[1], "it sets no scale"
 
 
 def test_what_inherits_the_weights_of_a_base_has_none(tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ import numpy as np
 import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
-from hrnet_search.order_rule import applies, columns_of, expected
+from hrnet_search.learned_rule import learned_something
+from hrnet_search.order_rule import Bools, applies, columns_of, expected
 from hrnet_search.records.accuracy import SOFT_IOU
 from hrnet_search.records.schedule import NO_INIT
 from hrnet_search.report.likeness import long_inherits
 from hrnet_search.report.trust.statistics import Floats
-from hrnet_search.report.trust.trials import Trial, costs_of, seeds_of
+from hrnet_search.report.trust.trials import Trial, completed, costs_of, seeds_of
 from hrnet_search.store.evaluations import TAIL
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
@@ -88,12 +89,16 @@ class Believed(Expected):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters."""
+    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters.
+
+    `learned` says which of them learned anything.
+    """
 
     networks: tuple[str, ...]
     short: Floats
     costs: tuple[Floats, Floats]
     repeats: list[int]
+    learned: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,7 @@ def expected_of(trials: Sequence[Trial], notes: Notes) -> Expected | None:
     seen = _seen(trials, notes)
     if not seen.networks:
         return None
-    found = expect(seen.networks, seen.short, seen.costs)
+    found = expect(seen.networks, seen.short, seen.costs, learned=seen.learned)
     return replace(found, signal=signal_seen(trials, notes))
 
 
@@ -190,7 +195,8 @@ def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
     seen = _seen(trials, notes)
     long = seeds_of(trials, long_ids(notes), notes.goals.accuracy.key)
     scores = [long.get(name, ()) for name in seen.networks]
-    return believe(seen.networks, seen.short, seen.costs, scores, seen.repeats)
+    given = seen.short, seen.costs, scores, seen.repeats
+    return believe(seen.networks, *given, learned=seen.learned)
 
 
 def order_of(found: Expected | None) -> dict[str, int]:
@@ -205,12 +211,18 @@ def _seen(trials: Sequence[Trial], notes: Notes) -> _Seen:
     """Return what the search saw of the networks whose costs are known."""
     short = seen_by_search(trials, notes)
     macs, params = (costs_of(trials, name) for name in ("macs", "params"))
+    learned = {
+        ask.key.architecture
+        for ask, result in trials
+        if result and completed(ask, result, search_ids(notes)) and learned_something(result)
+    }
     known = tuple(name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0)
     return _Seen(
         known,
         np.array([fmean(short[name]) for name in known]),
         (_column(macs, known), _column(params, known)),
         [len(short[name]) for name in known],
+        np.array([name in learned for name in known], dtype=np.bool_),
     )
 
 
@@ -236,14 +248,18 @@ def signal_seen(trials: Sequence[Trial], notes: Notes) -> str:
 
 
 def expect(
-    networks: Sequence[str], short: Floats, costs: tuple[Floats, Floats], seed: int = 0
+    networks: Sequence[str],
+    short: Floats,
+    costs: tuple[Floats, Floats],
+    seed: int = 0,
+    learned: Bools | None = None,
 ) -> Expected:
     """Return what is expected of networks [n], one or more, of which none was trained for long.
 
     Arguments are those of `believe`. What is expected leaves the rest of the variance of what a
     long schedule gives, which is 1 in its own deviations, to the networks themselves.
     """
-    mean = expected(columns_of(short, costs))
+    mean = expected(columns_of(short, costs, learned))
     rest = math.sqrt(max(0.0, 1 - float(mean.var())))
     drawn = mean + rest * np.random.default_rng(seed).normal(size=(DRAWS, len(mean)))
     return Expected(tuple(networks), mean, drawn.astype(np.float32))
@@ -256,17 +272,19 @@ def believe(
     long: Sequence[Sequence[float]],
     repeats: Sequence[int] | None = None,
     seed: int = 0,
+    learned: Bools | None = None,
 ) -> Believed | None:
     """Return what is believed of networks [n]; None where too few were trained for long.
 
     `short` is what the search saw of each, the mean of so many `repeats` (one each); `costs` are
     MACs and parameters, positive, `long` the accuracies of each by the long schedule, one a seed,
-    of most none: where all are equal nothing is believed. `seed` is that of the draws.
+    of most none: where all are equal nothing is believed. `seed` is that of the draws, `learned`
+    says which networks learned anything, if that is known.
     """
     trained = [i for i, scores in enumerate(long) if len(scores)]
     if len(trained) < FEWEST_LONG:
         return None
-    columns = columns_of(short, costs)
+    columns = columns_of(short, costs, learned)
     rows = np.array([i for i in trained for _ in long[i]])
     scores = np.array([score for i in trained for score in long[i]])
     centre, scale = scores.mean(), scores.std(ddof=1)
