@@ -90,7 +90,7 @@ SLICES, AND, SIZED = "slices", " and ", ", with size"
 """What names of ways begin with, join and end with."""
 
 SIGNAL_COLUMNS = [name for name in SIGNALS if name in COLUMNS]
-POOL, STRATA = 512, 4
+POOL, STRATA, STEPS = 512, 4, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +249,7 @@ def about(ground: Ground, table: list[Row], rows: list[Row]) -> Iterator[str]:
 
     Seconds are a network's own; those of the shared weights, once for all, stand in the name.
     """
-    version = max(int(row["version"]) for row in table)
-    found = table_of([row for row in table if int(row["version"]) == version])
-    variants = list({row["variant"]: None for row in table if int(row["version"]) == version})
+    found, variants = newest(table)
     truth = found.truth(steps=ground.truth)
     slices = list(by_slices(truth, variants, rows))
     ways = [*alone(found, truth, ground.alone), *slices]
@@ -261,6 +259,13 @@ def about(ground: Ground, table: list[Row], rows: list[Row]) -> Iterator[str]:
     for there in (most, every) if every.sum() < most.sum() else (most,):
         yield ""
         yield from compared([way for way in ways if way.known()[there].all()], there, found)
+
+
+def newest(rows: list[Row]) -> tuple[Table, list[str]]:
+    """Return the trainings of the newest images, and the ids of their networks in their order."""
+    version = max(int(row["version"]) for row in rows)
+    rows = [row for row in rows if int(row["version"]) == version]
+    return table_of(rows), list({row["variant"]: None for row in rows})
 
 
 def compared(ways: list[Candidate], there: Bools, table: Table) -> Iterator[str]:
@@ -370,6 +375,16 @@ def levels(way: Candidate, scores: Floats) -> str:
     return f"{means.min():.3f} to {means.max():.3f}, mean {means.mean():.3f}"
 
 
+def taught(rows: list[Row], variants: list[str], signal: str, tuned: int = 0) -> list[Floats]:
+    """Return scores of variants [n] by slices, or after so many steps that began with them.
+
+    One for each seed of shared weights as they are by default, of STEPS steps.
+    """
+    way = f"{TEACHER_WEIGHT:g}", str(STEPS), str(tuned)
+    own = [row for row in rows if tuple(row[column] for column in WAY) == way]
+    return [np.array(one) for one in by_seed(own, variants, signal)]
+
+
 def by_seed(rows: list[Row], variants: list[str], signal: str) -> Iterator[list[float]]:
     """Yield the scores [n] of variants by each seed of the shared weights; nan where one is not."""
     for seed in sorted({row["shared_seed"] for row in rows}):
@@ -410,7 +425,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add = parser.add_argument
     add("what", choices=("train", "judge", "table"))
-    add("--steps", type=int, default=1500, help="of the shared weights")
+    add("--steps", type=int, default=STEPS, help="of the shared weights")
     add("--seed", type=int, default=4, help="of them; the table's own are 0 to 3")
     add("--teacher-weight", type=float, default=TEACHER_WEIGHT, help="of the loss of the others")
     add("--folder", type=Path, help="of their checkpoints")

@@ -106,7 +106,7 @@ def main() -> None:
         torch.set_num_threads(1)
         keep_freed_memory()
         picked = [picks_at(one, s) for one in studies.values() for s in options.seconds]
-        # The most accurate of every search first: they are worth most where it is stopped.
+        # The best of every search first: they are worth most where it is stopped.
         for networks in zip_longest(*picked):
             learn([one for one in networks if one], options.ground, options.folder / "truth.csv")
         return
@@ -162,7 +162,7 @@ def picks_at(study: Study, seconds: float) -> list[Architecture]:
         if ask.purpose == SEARCH and result.status == COMPLETED and result.cost:
             trials.append((ask, result))
     found = expected_of(trials, study.notes)
-    scores = dict(zip(found.networks, found.mean.tolist(), strict=True)) if found else {}
+    scores = found.scores() if found else {}
     networks = [ask.architecture for ask, _ in trials]
     rows = [
         (scores[n.id] if found else result.miou or 0.0, result.cost.macs if result.cost else 0)
@@ -218,7 +218,7 @@ def about(
                     str(len(own)),
                     f"{fmean(shares):.3f}",
                     ", ".join(f"{share:.3f}" for share in shares),
-                    ", ".join(_most_accurate(points) for points in picked),
+                    ", ".join(_best(points) for points in picked),
                 )
                 yield f"| {' | '.join(cells)} |"
 
@@ -229,7 +229,7 @@ def _share(points: Sequence[Point | None], reference: Point, best: float) -> flo
     return _area(known, reference) / best if len(known) == len(points) else nan
 
 
-def _most_accurate(points: Sequence[Point | None]) -> str:
+def _best(points: Sequence[Point | None]) -> str:
     if not points:
         return "none"
     return "unknown" if points[0] is None else f"{points[0][0]:.3f}"

@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "hrnet_search"
 ROOMS = (
     "redaction", "errors", "counts", "paths", "device_names", "heartbeat", "told", "content_hash",
     "arch", "class_iou", "records", "goals", "files", "pareto", "parts", "inventory",
-    "latency_rule", "version_rule", "duel_rule", "order_rule", "learned_rule",
+    "latency_rule", "version_rule", "duel_rule", "learned_rule", "order_rule",
     "presets", "space", "store", "library", "net",
     "data", "evaluate", "search", "testing", "ablation", "export", "report", "progress",
     "events", "trainings", "commands", "cli", "__main__",

@@ -38,12 +38,10 @@ from benchmarks.tables.ranking import (
 )
 from hrnet_search.report.trust.believed import Believed, believe
 from hrnet_search.report.trust.statistics import partial_tau, tau_b
-from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 
 STUDIES = 20
 LONG = (6, 12)
 MIDDLE = 600
-SHARED_STEPS = 1500
 QUANTILE = 1.96
 
 COLUMNS = (
@@ -122,11 +120,7 @@ def equal_macs(table: Table) -> Iterator[Setting]:
 
 def slices(table: Table, names: list[str]) -> Iterator[Setting]:
     """Yield settings of the same networks, by name, that slices of shared weights have judged."""
-    taught = f"{TEACHER_WEIGHT:g}", str(SHARED_STEPS), "0"
-    rows = [
-        row for row in read_table(shared.SHAPES.rows) if tuple(row[c] for c in shared.WAY) == taught
-    ]
-    seen = [np.array(one) for one in shared.by_seed(rows, names, "soft_iou")]
+    seen = shared.taught(read_table(shared.SHAPES.rows), names, "soft_iou")
     first, second = (table.of(MIDDLE, seed, MIDDLE) for seed in SHORT_SEEDS)
     yield _setting(table, (0, MIDDLE), [
         Trained(one, long, table.truth(), again) for one in seen

@@ -12,7 +12,7 @@ chance that is stated of such a pick to be the best of those drawn, `right` how 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +21,9 @@ from numpy.typing import NDArray
 from benchmarks import shared
 from benchmarks.tables import free
 from benchmarks.tables.fill import SHORT_SEEDS, read_table
-from benchmarks.tables.judge import table_of
 from benchmarks.tables.ranking import Floats
 from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.report.trust.believed import expect
-from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 
 DRAWN = (5, 10, 20)
 DRAWS, BOOTSTRAPS, STATED = 2000, 400, 200
@@ -65,13 +63,10 @@ def main() -> None:
 
 def of(ground: shared.Ground) -> Iterator[Setting]:
     """Yield settings of a table of nearly equal MACs, by its two shortest trainings."""
-    known = read_table(ground.table)
-    version = max(int(row["version"]) for row in known)
-    known = [row for row in known if int(row["version"]) == version]
-    table, names = table_of(known), list({row["variant"]: None for row in known})
+    table, names = shared.newest(read_table(ground.table))
     truth = table.truth(steps=ground.truth)
     judged = read_table(ground.rows)
-    slices = _by_slices(judged, names, 0)[shared.SOFT]
+    slices = shared.taught(judged, names, shared.SOFT)
     for steps in ground.alone[:2]:
         scores = {
             name: [table.of(steps, seed, steps, signal) for seed in SHORT_SEEDS]
@@ -79,23 +74,12 @@ def of(ground: shared.Ground) -> Iterator[Setting]:
         }
         costs = table.macs, table.params
         truths = [truth] * len(SHORT_SEEDS)
-        found = _by_slices(judged, names, steps)
         tuned = {
-            f"{name} from slices": found[signal]
+            f"{name} from slices": found
             for name, signal in ((MEASURED, "miou"), (SOFT, shared.SOFT))
-            if found
+            if (found := shared.taught(judged, names, signal, steps))
         }
         yield Setting(ground.table.stem, steps, costs, scores, truths, slices, tuned)
-
-
-def _by_slices(
-    rows: Sequence[dict[str, str]], names: list[str], tuned: int
-) -> dict[str, list[Floats]]:
-    """Return scores of networks [n] by slices after so many steps of their own, by signal."""
-    way = f"{TEACHER_WEIGHT:g}", "1500", str(tuned)
-    own = [row for row in rows if tuple(row[column] for column in shared.WAY) == way]
-    signals = ("miou", shared.SOFT) if own else ()
-    return {one: [np.array(s) for s in shared.by_seed(own, names, one)] for one in signals}
 
 
 def all_sizes() -> Iterator[Setting]:

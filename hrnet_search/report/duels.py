@@ -129,8 +129,7 @@ def _picked_now(
     floors = [(f, seeds_of(trials, searched, f.objective.key)) for f in goals.floors]
     means = {a: fmean(of) for a, of in seeds_of(trials, searched, goals.accuracy.key).items()}
     if foretold is not None:
-        scores = zip(foretold.networks, foretold.mean.tolist(), strict=True)
-        means = {a: score for a, score in scores if a in means}
+        means = {a: score for a, score in foretold.scores().items() if a in means}
     seen = {
         architecture: mean
         for architecture, mean in means.items()

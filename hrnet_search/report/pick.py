@@ -17,7 +17,7 @@ from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
 from hrnet_search.report.commands import shell
 from hrnet_search.report.standing import nothing_there
 from hrnet_search.report.summary import ONLY_WIDTH, differences
-from hrnet_search.report.trust.believed import foretold, seen_and_size
+from hrnet_search.report.trust.believed import seen_and_size
 from hrnet_search.report.trust.candidates import (
     BELIEVED,
     COSTS,
@@ -198,9 +198,8 @@ def fixed(number: float, digits: int = 2) -> str:
 
 
 def _by(study: Study, candidates: Candidates) -> str:
-    found = foretold(study)
-    if candidates.by == EXPECTED and found is not None:
-        return OF_LONG.format(seen_and_size(study.notes, found))
+    if candidates.by == EXPECTED:
+        return OF_LONG.format(seen_and_size(study.notes, candidates.signal))
     return ONE_SEED if candidates.one_seed else ""
 
 

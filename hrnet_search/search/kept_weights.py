@@ -63,14 +63,13 @@ class KeptWeights:
         fits = {name: means[name] for name, of in results.items() if self._trials.fits(of)}
         yield from self._fronts(fits, layers)
         place = self._trials.goals.objectives.index(self._trials.goals.accuracy)
-        scores = scores_of(self._plan, self._book, self._trials)
+        scores = scores_of(self._plan, self._book)
         picked = {
             name: (*of[:place], scores[name[0]], *of[place + 1 :])
             for name, of in fits.items()
             if name[0] in scores
         }
-        if picked:
-            yield from self._fronts(picked, layers)
+        yield from self._fronts(picked, layers)
 
     def _fronts(self, means: Means, layers: int) -> Iterator[str]:
         names = list(means)

@@ -47,7 +47,7 @@ def run(folder: Path, planned: Plan, without: int = -1) -> dict[str, float]:
     with StudyStore(folder) as store:
         brain = Brain(planned, store, None)
         run_inline(brain, made_up)
-        return scores_of(planned, brain._book, brain._trials)
+        return scores_of(planned, brain._book)
 
 
 @pytest.mark.parametrize("without", [-1, 5])
@@ -59,7 +59,7 @@ def test_they_are_those_of_a_report(tmp_path: Path, confirm: float, without: int
     found = expected_of(study.trials(), study.notes)
     assert found is not None
     assert found.signal == ("miou" if without >= 0 else SOFT_IOU)
-    assert scores == pytest.approx(dict(zip(found.networks, found.mean.tolist(), strict=True)))
+    assert scores == pytest.approx(found.scores())
     by_number = {ask.number: ask.key.architecture for ask, _ in study.trials()}
     assert scores[by_number[COLLAPSED]] < 2 * sorted(scores.values())[1], "it sets no scale"
 

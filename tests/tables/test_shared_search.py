@@ -37,7 +37,7 @@ def test_picks_are_of_trainings_that_had_ended(study: Study) -> None:
     trained = [(ask, result) for ask, result in ended if ask.purpose == SEARCH and result.cost]
     scores = expected_of(trained, study.notes)
     assert scores is not None
-    of_each = dict(zip(scores.networks, scores.mean.tolist(), strict=True))
+    of_each = scores.scores()
     rows = {
         ask.architecture.id: (of_each[ask.architecture.id], result.cost.macs)
         for ask, result in trained

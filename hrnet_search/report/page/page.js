@@ -210,7 +210,7 @@
     return trace;
   }
 
-  // What the best network within a budget reaches on the axis shown, level until the next step.
+  // The most that was measured within a budget on the axis shown, level until the next step.
   function staircase(axis) {
     const rows = axis.values.flatMap((value, i) => (value == null || !points.within[i] ? [] : [i]));
     rows.sort((a, b) => axis.values[a] - axis.values[b] || points.accuracy[b] - points.accuracy[a]);

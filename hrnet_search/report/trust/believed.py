@@ -11,22 +11,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from statistics import fmean
 
 import numpy as np
 import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
-from hrnet_search.learned_rule import learned_something
-from hrnet_search.order_rule import Bools, applies, columns_of, expected
+from hrnet_search.order_rule import Bools, Seen, applies, columns_of, expected, seen_of
 from hrnet_search.records.accuracy import SOFT_IOU
 from hrnet_search.records.schedule import NO_INIT
 from hrnet_search.report.likeness import long_inherits
 from hrnet_search.report.trust.statistics import Floats
-from hrnet_search.report.trust.trials import Trial, completed, costs_of, seeds_of
+from hrnet_search.report.trust.trials import Trial, seeds_of
 from hrnet_search.store.evaluations import TAIL
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.schedules import as_they_count, long_ids, search_ids
@@ -69,6 +67,10 @@ class Expected:
     drawn: NDArray[np.float32]
     signal: str = field(default="", kw_only=True)
 
+    def scores(self) -> dict[str, float]:
+        """Return the mean of each network, by its id."""
+        return dict(zip(self.networks, self.mean.tolist(), strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Believed(Expected):
@@ -85,20 +87,6 @@ class Believed(Expected):
         """Return mean and half an interval of each network, by its id."""
         values = zip(self.mean.tolist(), self.half.tolist(), strict=True)
         return dict(zip(self.networks, values, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a search saw of networks [n], by how many seeds each, and their MACs and parameters.
-
-    `learned` says which of them learned anything.
-    """
-
-    networks: tuple[str, ...]
-    short: Floats
-    costs: tuple[Floats, Floats]
-    repeats: list[int]
-    learned: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +119,12 @@ def front_and_pick(notes: Notes, found: Expected | None) -> str:
         return f"its front and its pick are by {label}"
     if isinstance(found, Believed):
         return f"its front is by {label}, its pick by what the long schedule is believed to reach"
-    return f"its front is by {label}, its pick by {seen_and_size(notes, found)} together"
+    return f"its front is by {label}, its pick by {seen_and_size(notes, found.signal)} together"
 
 
-def seen_and_size(notes: Notes, found: Expected) -> str:
+def seen_and_size(notes: Notes, signal: str) -> str:
     """Return by what a pick is chosen before anything is believed, for people."""
-    label = "soft IoU" if found.signal == SOFT_IOU else notes.goals.accuracy.label
+    label = "soft IoU" if signal == SOFT_IOU else notes.goals.accuracy.label
     return f"{label} and size"
 
 
@@ -173,13 +161,7 @@ def expected_of(trials: Sequence[Trial], notes: Notes) -> Expected | None:
     if not seen.networks:
         return None
     found = expect(seen.networks, seen.short, seen.costs, learned=seen.learned)
-    return replace(found, signal=signal_seen(trials, notes))
-
-
-def believed_of_study(study: Study) -> Believed | None:
-    """Return what is believed of all networks of a study, finished or not, if anything is."""
-    found = foretold(study)
-    return found if isinstance(found, Believed) else None
+    return replace(found, signal=seen.signal)
 
 
 def believed_of(trials: Sequence[Trial], notes: Notes) -> Believed | None:
@@ -207,44 +189,9 @@ def order_of(found: Expected | None) -> dict[str, int]:
     return {found.networks[i]: place for place, i in enumerate(order.tolist(), 1)}
 
 
-def _seen(trials: Sequence[Trial], notes: Notes) -> _Seen:
-    """Return what the search saw of the networks whose costs are known."""
-    short = seen_by_search(trials, notes)
-    macs, params = (costs_of(trials, name) for name in ("macs", "params"))
-    learned = {
-        ask.key.architecture
-        for ask, result in trials
-        if result and completed(ask, result, search_ids(notes)) and learned_something(result)
-    }
-    known = tuple(name for name in short if macs.get(name, 0) > 0 and params.get(name, 0) > 0)
-    return _Seen(
-        known,
-        np.array([fmean(short[name]) for name in known]),
-        (_column(macs, known), _column(params, known)),
-        [len(short[name]) for name in known],
-        np.array([name in learned for name in known], dtype=np.bool_),
-    )
-
-
-def _column(costs: Mapping[str, float], networks: Sequence[str]) -> Floats:
-    return np.array([costs[name] for name in networks], dtype=np.float64)
-
-
-def seen_by_search(trials: Sequence[Trial], notes: Notes) -> dict[str, list[float]]:
-    """Return what the search saw of each network, a seed each: of all by one signal.
-
-    By the one that it learned from where all have it, else by the accuracy that is an objective.
-    """
-    return seeds_of(trials, search_ids(notes), signal_seen(trials, notes))
-
-
-def signal_seen(trials: Sequence[Trial], notes: Notes) -> str:
-    """Return the name of that signal."""
-    ids, accuracy = search_ids(notes), notes.goals.accuracy.key
-    all_have_it = (
-        seeds_of(trials, ids, notes.signal).keys() >= seeds_of(trials, ids, accuracy).keys()
-    )
-    return notes.signal if all_have_it else accuracy
+def _seen(trials: Sequence[Trial], notes: Notes) -> Seen:
+    results = [result for _, result in trials if result is not None]
+    return seen_of(results, search_ids(notes), notes.signal, notes.goals.accuracy.key)
 
 
 def expect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,8 @@ class Candidates:
     are by the names in COSTS, UNKNOWN where they are not known. `ranks` [draws, n] say how networks
     would rank with other images and seeds, or by a long schedule: the highest is the best, and what
     is equal has one rank; there are no draws where nothing says how far accuracies vary.
-    `one_seed`: no seed was repeated, so that draws are of images alone.
+    `one_seed`: no seed was repeated, so that draws are of images alone. `signal` names what scores
+    are expected from.
     """
 
     numbers: tuple[int, ...]
@@ -75,6 +76,7 @@ class Candidates:
     ranks: Ranks
     by: str = MEASURED
     one_seed: bool = False
+    signal: str = ""
 
     def within(self, budget: Budget) -> list[int]:
         """Return which of them cost at most what a budget allows by name, as indices."""
@@ -168,16 +170,16 @@ def ranked_candidates(
 def foretold_candidates(variants: pd.DataFrame, found: Expected, accuracy: str) -> Candidates:
     """Return the candidates of a table of variants by what each is foretold to reach."""
     by = BELIEVED if isinstance(found, Believed) else EXPECTED
-    places = {name: i for i, name in enumerate(found.networks)}
+    places, scores = {name: i for i, name in enumerate(found.networks)}, found.scores()
     table = variants[variants["architecture"].isin(list(places)) & variants[accuracy].notna()]
-    table = table.assign(**{by: [found.mean[places[a]] for a in table["architecture"]]})
+    table = table.assign(**{by: table["architecture"].map(scores)})
     front, rest = _parted(table, by)
     gap = shortfall(rest, front, COSTS, by)
     rivals = rest.iloc[np.argsort(gap, kind="stable")[: max(0, MOST - len(front))]]
     both = pd.concat([front, rivals]).sort_index()
     drawn = found.drawn[:, [places[a] for a in both["architecture"]]]
     shown = accuracy if by == EXPECTED else by
-    return _candidates(both, shown, _ranks(drawn), by)
+    return replace(_candidates(both, shown, _ranks(drawn), by), signal=found.signal)
 
 
 def no_ranks(networks: int) -> Ranks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from hrnet_search.learned_rule import learned_nothing, unlearned_line
+from hrnet_search.learned_rule import learned_something, unlearned_line
 from hrnet_search.records.trial import COMPLETED
 from hrnet_search.report.trust.trials import Trial
 from hrnet_search.store.trial_rows import BASE, SLICES
@@ -21,7 +21,7 @@ def unlearned_warning(trials: Sequence[Trial], front: Container[str]) -> str:
         trained = ask.purpose not in (BASE, SLICES)
         if trained and result and result.status == COMPLETED and result.rungs:
             name = ask.key.architecture
-            found[name] = found.get(name, True) and learned_nothing(result.rungs[-1])
+            found[name] = found.get(name, True) and not learned_something(result)
     nothing = [name for name, unlearned in found.items() if unlearned]
     on_front = sum(name in front for name in nothing)
     return unlearned_line(len(nothing), len(found), on_front)

@@ -37,7 +37,7 @@ class Rivals:
 
     def found(self, name: str) -> list[Found]:
         """Return what the search found, with the cost of a name."""
-        latencies, scores = self._latencies(), scores_of(self._plan, self._book, self._trials)
+        latencies, scores = self._latencies(), scores_of(self._plan, self._book)
         goals, found = self._trials.goals, []
         place = goals.objectives.index(goals.accuracy)
         for one in self._trials.candidates():

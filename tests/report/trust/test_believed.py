@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from large_study import LEVELS, PATHS
 from large_study import make_study as large_study
 
-from hrnet_search.order_rule import COST_SLOPES, SLOPE, columns_of, expected
+from hrnet_search.order_rule import COST_SLOPES, SLOPE, columns_of, expected, scores_seen
 from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
@@ -26,18 +27,22 @@ from hrnet_search.report.trust.believed import (
     Believed,
     believe,
     believed_of,
-    believed_of_study,
     expect,
     foretold,
     order_of,
-    seen_by_search,
 )
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.report.trust.statistics import Floats, tau_b
-from hrnet_search.report.trust.trials import seeds_of
+from hrnet_search.report.trust.trials import Trial, seeds_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.schedules import long_ids, search_ids
+from hrnet_search.store.study import Study
 from hrnet_search.store.trial_rows import SLICES
+
+
+def believed_of_study(study: Study) -> Believed | None:
+    found = foretold(study)
+    return found if isinstance(found, Believed) else None
 
 
 def made_up(
@@ -295,17 +300,22 @@ def test_where_a_signal_is_missing_all_are_believed_by_what_all_have(tmp_path: P
     number = study.variants().sort_values("macs")["number"].iloc[0]
     name = next(ask.key.architecture for ask, _ in study.trials() if ask.number == number)
     trials = [(ask, with_soft(result)) for ask, result in study.trials()]
-    assert seen_by_search(trials, study.notes)[name] == [0.25]
+    assert seen_by_search(trials, study)[name] == [0.25]
     lost = [
         (ask, result if ask.key.architecture == name else with_soft(result))
         for ask, result in study.trials()
     ]
     searched = search_ids(study.notes)
     assert name not in seeds_of(lost, searched, SOFT_IOU)
-    assert seen_by_search(lost, study.notes) == seeds_of(lost, searched, MIOU)
+    assert seen_by_search(lost, study) == seeds_of(lost, searched, MIOU)
     found = believed_of(lost, study.notes)
     assert found is not None
     assert name in found.networks
+
+
+def seen_by_search(trials: Sequence[Trial], study: Study) -> dict[str, list[float]]:
+    results = [result for _, result in trials if result is not None]
+    return scores_seen(results, search_ids(study.notes), study.notes.signal, MIOU)[1]
 
 
 def with_soft(result: TrialResult | None) -> TrialResult | None:
