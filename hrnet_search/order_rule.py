@@ -92,11 +92,19 @@ def columns_of(short: Floats, costs: tuple[Floats, Floats], learned: Bools | Non
 
     `short` is what the search saw of each [n], `costs` are MACs and parameters, positive. Where it
     is known which networks `learned` anything, those that did not set no scale: one of them would
-    leave the order of all others to size.
+    leave the order of all others to size. Nor are they better than any other to the search, whose
+    signal may be of one class alone.
     """
-    usual = short if learned is None or not learned.any() else short[learned]
-    seen = (short - usual.mean()) / (usual.std() or 1.0)
+    usual = setting_scale(short, learned)
+    seen = (short - short[usual].mean()) / (short[usual].std() or 1.0)
+    seen[~usual] = seen[~usual].clip(max=seen[usual].min())
     return np.column_stack([seen, *map(_standard, map(np.log, costs))])
+
+
+def setting_scale(short: Floats, learned: Bools | None) -> Bools:
+    """Return which networks [n] say how widely they differ: those that learned, if most did."""
+    every = np.ones(len(short), dtype=np.bool_)
+    return every if learned is None or 2 * learned.sum() <= len(short) else learned
 
 
 def applies(init: str, schedules: int) -> bool:

@@ -20,8 +20,19 @@ def test_one_that_learned_nothing_leaves_the_order_of_the_others() -> None:
     assert beside[-1] < 2 * alone.min()
     unknown = expected(columns_of(short, (ones, ones)))
     assert np.abs(unknown[:-1]).max() < np.abs(alone).max()
-    none = expected(columns_of(short, (ones, ones), np.zeros(20, dtype=np.bool_)))
-    assert none == pytest.approx(unknown)
+    for some in (0, 10):  # where most learned nothing, nobody says what is usual
+        few = expected(columns_of(short, (ones, ones), np.arange(20) < some))
+        assert few == pytest.approx(unknown)
+
+
+def test_what_learned_nothing_is_no_better_than_the_worst_that_did() -> None:
+    """Soft IoU of one class everywhere may be more than that of a network that learns."""
+    ones = np.ones(5)
+    short = np.array([0.072, 0.074, 0.077, 0.09, 0.01])
+    learned = np.array([True, True, True, False, False])
+    found = expected(columns_of(short, (ones, ones), learned))
+    assert found[3] == found[:3].min() > found[4]
+    assert found.argmax() == 2
 
 
 def test_what_is_equal_but_for_one_is_told_by_it() -> None:

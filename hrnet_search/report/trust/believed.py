@@ -19,7 +19,15 @@ import numpy as np
 import scipy  # its parts load where they are used: stats takes a second
 from numpy.typing import NDArray
 
-from hrnet_search.order_rule import Bools, Seen, applies, columns_of, expected, seen_of
+from hrnet_search.order_rule import (
+    Bools,
+    Seen,
+    applies,
+    columns_of,
+    expected,
+    seen_of,
+    setting_scale,
+)
 from hrnet_search.records.accuracy import SOFT_IOU
 from hrnet_search.records.schedule import NO_INIT
 from hrnet_search.report.likeness import long_inherits
@@ -207,7 +215,7 @@ def expect(
     long schedule gives, which is 1 in its own deviations, to the networks themselves.
     """
     mean = expected(columns_of(short, costs, learned))
-    rest = math.sqrt(max(0.0, 1 - float(mean.var())))
+    rest = math.sqrt(max(0.0, 1 - float(mean[setting_scale(short, learned)].var())))
     drawn = mean + rest * np.random.default_rng(seed).normal(size=(DRAWS, len(mean)))
     return Expected(tuple(networks), mean, drawn.astype(np.float32))
 

@@ -343,6 +343,11 @@ def test_what_is_expected_leaves_the_rest_to_the_networks_themselves() -> None:
     assert found.mean == pytest.approx(expected(columns_of(short, costs)))
     assert found.mean.var() + (found.drawn - found.mean).var() == pytest.approx(1, abs=0.01)
     assert (found.drawn - found.mean).mean() == pytest.approx(0, abs=0.01)
+    short[0] = 0.0  # which learned nothing, and takes nothing from what is left to others
+    lost = expect([str(i) for i in range(400)], short, costs, learned=np.arange(400) > 0)
+    assert (lost.drawn - lost.mean).std() == pytest.approx(
+        (found.drawn - found.mean).std(), abs=0.01
+    )
     alone = expect(["0"], short[:1], (costs[0][:1], costs[1][:1]))
     assert alone.mean.tolist() == [0.0]
     assert alone.drawn.std() == pytest.approx(1, abs=0.1)
