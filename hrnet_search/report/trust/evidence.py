@@ -9,10 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from hrnet_search.latency_rule import AACheck
-from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.report.duels import duel_lines
 from hrnet_search.report.likeness import likeness, long_inherits
-from hrnet_search.report.trust.believed import Believed, Expected, foretold
+from hrnet_search.report.trust.believed import Believed, Expected, expected_of, foretold
 from hrnet_search.report.trust.latency_doubt import latency_doubts, ms_doubt
 from hrnet_search.report.trust.near_front import Draws, Judged, Pair, images_of, near_front
 from hrnet_search.report.trust.statistics import (
@@ -31,6 +30,7 @@ from hrnet_search.report.trust.trials import (
     Trial,
     costs_of,
     data_warnings,
+    long_scores,
     of_search,
     seeds_of,
     short_and_long,
@@ -66,7 +66,7 @@ class Evidence:
     people call the objective. `foretold` is what all networks are believed to reach by the long
     schedule, or expected to where too few were trained by it, if anything. `together` is the tau
     with the long schedule of what the search saw and size together, as they are weighed before
-    anything was trained for long.
+    anything was trained for long; None where they are not.
     """
 
     noise: SeedNoise | None
@@ -111,9 +111,6 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
     judged = seeds_of(trials, slices_ids(trials), notes.signal)
     short, long, costs = _both_schedules(trials, notes, full)
     ranking = rank_agreement(short, long, costs)
-    together = None
-    if ranking and not judged:
-        together = bca(tau_b, (expected(columns_of(short, costs)), long))
     found = foretold(study)
     measured = any(cost.is_measured for cost in notes.goals.costs)
     doubts = latency_doubts(notes.aa_check, trials) if measured else ()
@@ -138,7 +135,7 @@ def evidence_of(study: Study, trials: Sequence[Trial] | None = None) -> Evidence
         judged=len(judged),
         unlearned=unlearned_warning(trials, set(front["architecture"])),
         foretold=found,
-        together=together,
+        together=_together(trials, notes, full) if ranking and not judged else None,
     )
 
 
@@ -155,6 +152,18 @@ def _both_schedules(
     short, long = (np.array([seen[name][i] for name in both]) for i in range(2))
     costs = np.array([macs[name] for name in both]), np.array([params[name] for name in both])
     return short, long, costs
+
+
+def _together(
+    trials: Sequence[Trial], notes: Notes, full: Sequence[FullTraining]
+) -> Interval | None:
+    """Return the tau with the long schedule of what was expected before any was trained by it."""
+    if (found := expected_of(trials, notes)) is None:
+        return None
+    scores, long = found.scores(), long_scores(trials, notes, full)
+    both = [name for name in long if name in scores]
+    foreseen = np.array([scores[name] for name in both])
+    return bca(tau_b, (foreseen, np.array([np.mean(long[name]) for name in both])))
 
 
 def _optimism(trials: Sequence[Trial], notes: Notes) -> tuple[float, int] | None:

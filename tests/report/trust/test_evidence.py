@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from large_study import make_study as large_study
 from made_up import CHECK, ask, network, result
 
-from hrnet_search.order_rule import columns_of, expected
+from hrnet_search.order_rule import columns_of, expected, seen_of
 from hrnet_search.records.accuracy import MIOU, SIGNAL, SOFT_IOU
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.trial import RungResult
 from hrnet_search.report.report import write_report
 from hrnet_search.report.trust import evidence
 from hrnet_search.report.trust.evidence import evidence_of
@@ -28,9 +30,10 @@ from hrnet_search.report.trust.statistics import (
     Floats,
     tau_b,
 )
-from hrnet_search.report.trust.trials import long_scores
+from hrnet_search.report.trust.trials import Trial, long_scores
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.notes import Notes
+from hrnet_search.store.schedules import search_ids
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import Teacher
 from hrnet_search.store.trial_rows import CONFIRM
@@ -63,11 +66,45 @@ def test_size_is_weighed_with_what_the_search_saw(tmp_path: Path) -> None:
     study = large_study(tmp_path / "s", 60, noise=0.001)
     found = evidence_of(study)
     assert found.together is not None
-    short, long, costs = evidence._both_schedules(study.trials(), study.notes)
-    tau = float(tau_b(expected(columns_of(short, costs)), long))
-    assert found.together.value == pytest.approx(tau)
+    assert found.together.value == pytest.approx(_tau_of_the_order(study.trials(), study.notes))
     page = write_report(study).page.read_text()
     assert "Short schedule and size together" in page
+
+
+def test_what_learned_nothing_leaves_size_its_weight_on_the_page(tmp_path: Path) -> None:
+    """The tau that is stated is that of the column `order`, whatever one network had."""
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    rows = study.trials()
+    long = long_scores(rows, study.notes, ())
+    worst = min(long, key=lambda name: long[name][0])
+    one_class = RungResult(150, 0.02, (0.2, *[0.0] * 9), loss=2.3, miou_present=0.02)
+    nothing = [
+        (ask, replace(result, miou=0.02, rungs=(one_class,)))
+        if result and ask.key.architecture == worst and ask.key.schedule == "sc-short"
+        else (ask, result)
+        for ask, result in rows
+    ]
+    found = evidence_of(study, nothing).together
+    assert found is not None
+    assert found.value == pytest.approx(_tau_of_the_order(nothing, study.notes))
+    assert found.value != pytest.approx(_tau_of_the_order(nothing, study.notes, masked=False))
+
+
+def test_what_inherits_has_no_order_to_state_a_tau_of(tmp_path: Path) -> None:
+    study = large_study(tmp_path / "s", 60, noise=0.001)
+    noted = study.notes.schedule
+    assert noted is not None
+    given = replace(noted, schedule=replace(noted.schedule, init="base"))
+    assert evidence._together(study.trials(), replace(study.notes, schedule=given), ()) is None
+
+
+def _tau_of_the_order(trials: Sequence[Trial], notes: Notes, *, masked: bool = True) -> float:
+    results = [result for _, result in trials if result]
+    seen = seen_of(results, search_ids(notes), notes.signal, MIOU)
+    columns = columns_of(seen.short, seen.costs, seen.learned if masked else None)
+    scores = dict(zip(seen.networks, expected(columns).tolist(), strict=True))
+    both = [(scores[n], mean(long)) for n, long in long_scores(trials, notes, ()).items()]
+    return float(tau_b(*np.array(both).T))
 
 
 @pytest.mark.parametrize(
