@@ -2,15 +2,18 @@
 
     python benchmarks/shared_search.py run --evaluator shared --seconds 3000 --folder FOLDER
     python benchmarks/shared_search.py truth --seconds 600 3000 --folder FOLDER
+    python benchmarks/shared_search.py finish --seconds 600 3000 --picks 3 --folder FOLDER
     python benchmarks/shared_search.py table --seconds 600 3000 --folder FOLDER
     python benchmarks/shared_search.py run --data camvid --data-root CAMVID --folder FOLDER
 
 `run` searches the space below until its trials have taken so many seconds, shared weights and
 judgements by slices among them, and goes on where it was stopped: on a machine that does nothing
 else. `truth` trains what each would pick by then under twelve budgets for 2,400 steps (of CamVid
-3,000) with a seed that no search had, and adds rows to FOLDER/truth.csv. `table` has the share of
-the best hypervolume, of true mIoU over log MACs, that its picks have, and the true mIoU of the best
-by then. Variants begin with random weights, or with `--init shared` with their slices.
+3,000) with a seed that no search had, and adds rows to FOLDER/truth.csv. `finish` trains the most
+accurate of these picks of searches by slices as long, from their slices of the weights that the
+search taught, and adds rows to FOLDER/finished.csv. `table` has the share of the best hypervolume,
+of true mIoU over log MACs, that its picks have, the true mIoU of the best by then, and that from
+its slice. Variants begin with random weights, or with `--init shared` with their slices.
 """
 
 from __future__ import annotations
@@ -31,19 +34,21 @@ import numpy as np
 import torch
 
 from benchmarks.shared import Ground, add_ground, ground_of
-from benchmarks.tables.fill import Job, read_table, trained
+from benchmarks.tables.fill import Job, read_table, rows_of, schedule_of, trained, trainer_of
 from benchmarks.tables.variants import Variant
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
+from hrnet_search.net.shared import SharedNetwork, read_shared
 from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records.schedule import NO_INIT, SHARED_INIT
 from hrnet_search.records.search_options import EVALUATORS
 from hrnet_search.records.trial import COMPLETED
 from hrnet_search.report.trust.believed import expected_of
+from hrnet_search.store.kept import weights_path
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
-from hrnet_search.store.trial_rows import SEARCH
+from hrnet_search.store.trial_rows import BASE, SEARCH
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEED = 9
@@ -91,7 +96,10 @@ BUDGETS = 12
 ROUNDING = 1 + 1e-9
 """So that a network is within a budget that is its own MACs."""
 
+FINISHED = "finished.csv"
+
 Point = tuple[float, float]
+Studies = dict[tuple[str, int], Study]
 
 
 def main() -> None:
@@ -102,15 +110,20 @@ def main() -> None:
         search(place, text, max(options.seconds))
         return
     studies = dict(_studies(options.folder))
-    if options.what == "truth":
+    if options.what != "table":
         torch.set_num_threads(1)
         keep_freed_memory()
+    if options.what == "finish":
+        finish(studies, options)
+        return
+    if options.what == "truth":
         picked = [picks_at(one, s) for one in studies.values() for s in options.seconds]
         # The best of every search first: they are worth most where it is stopped.
         for networks in zip_longest(*picked):
             learn([one for one in networks if one], options.ground, options.folder / "truth.csv")
         return
-    print("\n".join(about(studies, _truths(options.folder / "truth.csv"), options.seconds)))
+    truths, finished = _truths(options.folder / "truth.csv"), _finished(options.folder / FINISHED)
+    print("\n".join(about(studies, truths, options.seconds, finished)))
 
 
 def search(place: Path, text: str, seconds: float) -> None:
@@ -188,28 +201,66 @@ def learn(networks: Sequence[Architecture], ground: Ground, path: Path) -> None:
         if network.id in _truths(path):
             continue
         counted = cost(network, ground.size, ground.spec.classes)
-        variant = Variant(0, 0, network, counted.params, counted.macs)
-        last = trained(Job(variant, ground.truth, SEED), ground.spec)[-1]
-        new = not path.exists()
-        with path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if new:
-                writer.writerow(COLUMNS)
-            writer.writerow((network.id, counted.macs, last["miou"], last["cpu_s"]))
+        job = _job(network, counted.params, counted.macs, ground)
+        last = trained(job, ground.spec)[-1]
+        _append(path, COLUMNS, (network.id, counted.macs, last["miou"], last["cpu_s"]))
+
+
+def finish(studies: Studies, options: argparse.Namespace) -> None:
+    """Train the best picks of searches by slices from these, and add a row for each."""
+    ground, path = options.ground, options.folder / FINISHED
+    for (evaluator, seed), study in studies.items():
+        picked = [n for s in options.seconds for n in picks_at(study, s)[: options.picks]]
+        for network in picked if evaluator == EVALUATORS[1] else ():
+            search = f"{evaluator}-{seed}"
+            if (search, network.id) in _finished(path):
+                continue
+            counted, shared = cost(network, ground.size, ground.spec.classes), _taught(study)
+            job = _job(network, counted.params, counted.macs, ground)
+            trainer = trainer_of(job, schedule_of(job.steps, ground.spec))
+            shared.start(trainer.network)
+            last = rows_of(job, trainer, job.rungs)[-1]
+            row = (search, network.id, counted.macs, last["miou"], last["cpu_s"])
+            _append(path, ("search", *COLUMNS), row)
+
+
+def _job(network: Architecture, params: int, macs: int, ground: Ground) -> Job:
+    return Job(Variant(0, 0, network, params, macs), ground.truth, SEED)
+
+
+def _taught(study: Study) -> SharedNetwork:
+    """Return the weights that a search by slices taught first."""
+    (first, *_) = (ask for ask, _ in study.trials() if ask.purpose == BASE)
+    return read_shared(weights_path(study.folder, first.key))
+
+
+def _append(path: Path, columns: Sequence[str], row: Sequence[object]) -> None:
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(columns)
+        writer.writerow(row)
 
 
 def about(
-    studies: dict[tuple[str, int], Study], truths: dict[str, Point], times: Sequence[float]
+    studies: Studies,
+    truths: dict[str, Point],
+    times: Sequence[float],
+    finished: dict[tuple[str, str], float],
 ) -> Iterator[str]:
     """Yield a Markdown table: the mean share over seeds, and that of each."""
     reference = (0.0, max((x for _, x in truths.values()), default=0.0) + 0.05)
     best = _area(list(truths.values()), reference) or 1.0
-    yield "| evaluator | seconds | seeds | hypervolume | of each seed | mIoU of the picks |"
-    yield "| --- | --: | --: | --: | --- | --- |"
+    yield "| evaluator | seconds | seeds | hypervolume | of each seed | picks | from slices |"
+    yield "| --- | --: | --: | --: | --- | --- | --- |"
     for evaluator in EVALUATORS:
-        own = [study for (name, _), study in studies.items() if name == evaluator]
+        own = {f"{name}-{seed}": s for (name, seed), s in studies.items() if name == evaluator}
         for seconds in times:
-            picked = [[truths.get(n.id) for n in picks_at(study, seconds)] for study in own]
+            networks = {search: picks_at(study, seconds) for search, study in own.items()}
+            picked = [[truths.get(n.id) for n in some] for some in networks.values()]
+            best_of = {search: some[0].id for search, some in networks.items() if some}
+            sliced = [finished.get(one) for one in best_of.items()]
             shares = [_share(points, reference, best) for points in picked]
             if shares:
                 cells = (
@@ -219,6 +270,7 @@ def about(
                     f"{fmean(shares):.3f}",
                     ", ".join(f"{share:.3f}" for share in shares),
                     ", ".join(_best(points) for points in picked),
+                    ", ".join(f"{miou:.3f}" for miou in sliced if miou is not None),
                 )
                 yield f"| {' | '.join(cells)} |"
 
@@ -245,6 +297,12 @@ def _truths(path: Path) -> dict[str, Point]:
     return {row["network"]: (float(row["miou"]), float(np.log(int(row["macs"])))) for row in rows}
 
 
+def _finished(path: Path) -> dict[tuple[str, str], float]:
+    """Return mIoU from slices, by search and network."""
+    rows = read_table(path) if path.exists() else []
+    return {(row["search"], row["network"]): float(row["miou"]) for row in rows}
+
+
 def _studies(folder: Path) -> Iterator[tuple[tuple[str, int], Study]]:
     for place in sorted(folder.glob("*-*/study")):
         evaluator, _, seed = place.parent.name.rpartition("-")
@@ -254,11 +312,12 @@ def _studies(folder: Path) -> Iterator[tuple[tuple[str, int], Study]]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add = parser.add_argument
-    add("what", choices=("run", "truth", "table"))
+    add("what", choices=("run", "truth", "finish", "table"))
     add("--evaluator", choices=EVALUATORS, default=EVALUATORS[0])
     add("--seed", type=int, default=0, help="of the sampler")
     add("--seconds", type=float, nargs="+", default=[600.0, 3000.0], help="of a search's trials")
     add("--init", choices=(NO_INIT, SHARED_INIT), default=NO_INIT, help="of a search by slices")
+    add("--picks", type=int, default=1, help="how many of the most accurate to finish")
     add("--folder", type=Path, required=True, help="of the searches")
     add_ground(parser)
     options = parser.parse_args()

@@ -71,17 +71,18 @@ def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> Non
         hypervolume([y for y, _ in some], [x for _, x in some], (0.0, most))
         for some in ([truths[n.id] for n in networks], list(truths.values()))
     ]
-    (_, _, row) = about({("shared", 0): study}, truths, [1e9])
+    own = {("shared", 0): study}
+    (_, _, row) = about(own, truths, [1e9], {("shared-0", networks[0].id): 0.25})
     assert row.startswith(f"| shared | 1e+09 | 1 | {areas[0] / areas[1]:.3f} |")
     scores = expected_of([one for one in study.ended() if one[0].purpose == SEARCH], study.notes)
     assert scores is not None
     assert networks[0].id == scores.networks[int(scores.mean.argmax())]
-    assert row.endswith("| 0.200 |"), "the truth of the pick"
+    assert row.endswith("| 0.200 | 0.250 |"), "the truth of the pick, and from its slice"
     one = {networks[0].id: truths[networks[0].id]}
-    (_, _, row) = about({("shared", 0): study}, one, [1e9])
-    assert row.endswith("| 1 | nan | nan | 0.200 |"), "what is not known has no share"
-    (_, _, row) = about({("shared", 0): study}, {}, [1e9])
-    assert row.endswith("| nan | nan | unknown |")
+    (_, _, row) = about(own, one, [1e9], {("shared-1", networks[0].id): 0.25})
+    assert row.endswith("| 1 | nan | nan | 0.200 |  |"), "what is not known has no share"
+    (_, _, row) = about(own, {}, [1e9], {})
+    assert row.endswith("| nan | nan | unknown |  |")
 
 
 @pytest.mark.parametrize("data", GROUNDS)
