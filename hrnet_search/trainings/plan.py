@@ -33,7 +33,7 @@ from hrnet_search.records.schedule import (
 from hrnet_search.search.initial_weights import fingerprint_of
 from hrnet_search.space.kinds import Bounds, Integer, Number, beyond
 from hrnet_search.space.reader import PIXELS
-from hrnet_search.space.sections import INHERITED, RATES, SEED, bounds_of
+from hrnet_search.space.sections import RATES, SEED, bounds_of
 from hrnet_search.store.findings import NotedSchedule
 from hrnet_search.store.trainings import TrainingRecord
 from hrnet_search.trainings.defaults import JUDGED, TEACHER_WEIGHT, TEMPERATURE
@@ -196,28 +196,28 @@ def _with_asked(schedule: Schedule, start: Start, asked: Overrides) -> tuple[Sch
         given["memory_format"] = AUTO
     schedule = replace(schedule, **given)
     if asked.init == SHARED_INIT:
-        schedule = _from_shared(schedule, start, asked)
+        schedule = _from_shared(schedule, start)
     elif asked.init is not None:
         init = asked.init
-        if init == NO_INIT and asked.lr is None:
+        if init == NO_INIT and "lr" not in given:
             schedule = schedule.from_scratch()  # whose rate is not that of what inherits
         path = "" if init in (NO_INIT, PRETRAINED_INIT) else str(absolute(init))
         schedule = replace(schedule, init=init, init_path=path, init_fingerprint="")
+    if schedule.init == SHARED_INIT and "lr" not in given:
+        # A training in full has time for the whole rate, and gains by it: docs/shared.md.
+        schedule = replace(schedule, lr=schedule.from_scratch().lr)
     return _initial(schedule, start)
 
 
-def _from_shared(schedule: Schedule, start: Start, asked: Overrides) -> Schedule:
-    """Return a schedule that starts from slices, at the rate of what inherits if none is given."""
+def _from_shared(schedule: Schedule, start: Start) -> Schedule:
+    """Return a schedule that starts from slices of what its study trained first."""
     if not start.first:
         wrong = "there are no shared weights to start from"
         allowed = "with a study that trained some, a weight file, none or pretrained"
         raise InputError(Fault("--init", SHARED_INIT, wrong, allowed))
-    lr = schedule.lr
-    if schedule.init == NO_INIT and asked.lr is None:
-        lr = round(INHERITED * lr, 6)
     # A study that starts from them knows them by how it trained them.
     known = schedule.init_fingerprint if schedule.init == SHARED_INIT else ""
-    return replace(schedule, init=SHARED_INIT, init_path=start.first, lr=lr, init_fingerprint=known)
+    return replace(schedule, init=SHARED_INIT, init_path=start.first, init_fingerprint=known)
 
 
 def _initial(schedule: Schedule, start: Start) -> tuple[Schedule, list[str]]:

@@ -577,14 +577,14 @@ def sharing(study: Path) -> tuple[Path, SharedNetwork]:
     return study, shared
 
 
-def test_a_pick_starts_from_its_slices_at_the_rate_of_what_inherits(
+def test_a_pick_starts_from_its_slices_at_the_whole_rate(
     sharing: tuple[Path, SharedNetwork], tmp_path: Path
 ) -> None:
     study, shared = sharing
     start = of_study(str(study), 1, None)
     plan = plan_of(start, Overrides(steps=2, init="shared"))
     schedule = plan.record.schedule.schedule
-    assert (schedule.init, schedule.lr) == ("shared", round(0.4 * SHORT.lr, 6))
+    assert (schedule.init, schedule.lr) == ("shared", SHORT.lr)
     assert re.search(r"init: .*: (\d+) of \1 tensors from shared weights", " ".join(plan.lines))
     task = TrialTask(0, TrialKey("", "", 0), start.architecture, schedule, (2,))
     slices = shared.slices(start_network(task)[0])
@@ -601,8 +601,19 @@ def test_a_pick_starts_from_its_slices_at_the_rate_of_what_inherits(
     assert again[again.index("--init") + 1] == "shared"
     faster = plan_of(start, Overrides(steps=2, init="shared", lr=0.03))
     assert faster.record.schedule.schedule.lr == 0.03
-    # From random weights again: at the rate that is not of what inherits.
+    # A training in full is at the whole rate, whatever short ones that inherit were trained at.
     inherits = replace(known, lr=0.002, init_lr=0.005)
+    whole = [
+        plan_of(replace(start, schedule=inherits), Overrides(steps=2, init=init, lr=lr))
+        for init, lr in ((None, None), ("shared", None), ("shared", 0.002), (None, 0.002))
+    ]
+    rates = [one.record.schedule.schedule.lr for one in whole]
+    assert rates == [0.005, 0.005, 0.002, 0.002]
+    other, usual = ("sgd", 0.05) if SHORT.optimiser == "adamw" else ("adamw", 0.005)
+    for init in (None, "shared", "none"):
+        by_other = Overrides(steps=2, init=init, optimiser=other)
+        made = plan_of(replace(start, schedule=inherits), by_other).record.schedule.schedule
+        assert (made.init, made.lr) == (init or "shared", usual)
     for asked, lr in ((None, 0.005), (0.03, 0.03)):
         fresh = plan_of(
             replace(start, schedule=inherits), Overrides(steps=2, init="none", lr=asked)
