@@ -45,6 +45,8 @@ def add(sub: argparse.ArgumentParser) -> None:
     offer(sub.add_argument("--format", default="hrnet", help=formats), _formats)
     sub.add_argument("--latency", action="store_true", help="measure ONNX files in onnxruntime")
     sub.add_argument("--weights", action="store_true", help="trained weights beside the configs")
+    slices = "slices of the study's shared weights beside the configs, to start from"
+    sub.add_argument("--slices", action="store_true", help=slices)
     sub.add_argument(
         "--as-is",
         action="store_true",
@@ -67,7 +69,7 @@ def command(options: argparse.Namespace) -> int:
     study = opened(options.study)
     folder = _folder(study, options.output)
     size = (options.size[0], options.size[1]) if options.size else None
-    how = ExportOptions(options.weights, options.as_is, size, options.batch)
+    how = ExportOptions(options.weights, options.as_is, size, options.batch, options.slices)
     from hrnet_search.commands.terminal import Terminal
 
     terminal, formats = Terminal(options.plain), options.format.split(",")
@@ -86,6 +88,7 @@ def export(
     formats: str | Sequence[str] = "hrnet",
     *,
     weights: bool = False,
+    slices: bool = False,
     as_is: bool = False,
     size: tuple[int, int] | None = None,
     batch: int | None = None,
@@ -97,15 +100,16 @@ def export(
 
     With `trial`, or `pick` (the best within a budget such as "latency_ms<=20"), that network alone.
     `formats` are of hrnet, mmseg, onnx and safetensors; "cards" are written with all. `weights`
-    adds trained weights to formats that are configs, `as_is` writes also what the target would
-    change. `size` (height, width) and `batch` fix those of ONNX files, `latency` times those in
-    onnxruntime. What was not written is in `refused` of its format, with the reasons. Raise
-    InputError for what cannot be asked for and for a study without a front, StorageLostError.
+    adds trained weights to formats that are configs, `slices` those of the study's shared weights,
+    for a training to start from; `as_is` writes also what the target would change. `size` (height,
+    width) and `batch` fix those of ONNX files, `latency` times those in onnxruntime. What was not
+    written is in `refused` of its format, with the reasons. Raise InputError for what cannot be
+    asked for and for a study without a front, StorageLostError.
     """
     require_positive(("batch", batch), *zip(("height", "width"), size or (), strict=False))
     names = formats.split(",") if isinstance(formats, str) else formats
     found = opened(study)
-    how = ExportOptions(weights, as_is, size, batch)
+    how = ExportOptions(weights, as_is, size, batch, slices)
     from hrnet_search.commands.terminal import Quiet
 
     place, number = _folder(found, folder), _trial(found, trial, pick)

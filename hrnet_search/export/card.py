@@ -13,7 +13,7 @@ from hrnet_search.counts import digits
 from hrnet_search.errors import shown
 from hrnet_search.export.member import Member
 from hrnet_search.export.official import branch_notes
-from hrnet_search.export.result import ExportResult
+from hrnet_search.export.result import SLICE, ExportResult
 from hrnet_search.files import write_file
 from hrnet_search.library.keys import gpu_count
 from hrnet_search.library.writer import UNKNOWN
@@ -71,7 +71,7 @@ def card_text(
         "## Files",
         _files(export, earlier),
         "## Training it in full",
-        _training(member),
+        _training(member, export),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -164,7 +164,7 @@ def _files(export: ExportResult, earlier: Sequence[Path]) -> str:
     return "\n".join(lines) or "none"
 
 
-def _training(member: Member) -> str:
+def _training(member: Member, export: ExportResult) -> str:
     if reasons := target_problems(HRNET, member.architecture):
         return f"The HRNet library does not train it as it was searched: {'; '.join(reasons)}."
     config = member.config
@@ -173,6 +173,8 @@ def _training(member: Member) -> str:
         f"python -m torch.distributed.launch --nproc_per_node={gpu_count(sections)} tools/train.py"
         f" --cfg {member.stem}.yaml"
     )
+    (start,) = [p.name for p in export.written if p.name == f"{member.stem}{SLICE}.pth"] or ("",)
+    command += f" MODEL.PRETRAINED {start}" if start else ""
     first = f"First set {', '.join(config.left)}.\n\n" if config.left else ""
     branches = [
         f"branch {name}: {note}" for name, note in branch_notes(member.architecture, sections)

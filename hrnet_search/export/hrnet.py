@@ -30,11 +30,12 @@ def export_hrnet(member: Member, folder: Path, options: ExportOptions) -> Export
     if reasons and not options.as_is:
         return refusal(name, reasons)
     result = ExportResult((write_file(folder / name, text.encode()),))
-    if options.weights:
+    if options.weights or options.slices:
         # A report writes configs without loading torch.
-        from hrnet_search.export.trained import export_checkpoint
+        from hrnet_search.export.trained import export_checkpoint, export_slice
 
-        result += export_checkpoint(member, folder, options)
+        result += export_checkpoint(member, folder, options) if options.weights else ExportResult()
+        result += export_slice(member, folder, options) if options.slices else ExportResult()
     return result
 
 

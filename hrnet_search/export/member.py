@@ -15,7 +15,7 @@ from hrnet_search.records.objective import Objective
 from hrnet_search.records.schedule import Schedule
 from hrnet_search.records.trial import COMPLETED, TrialResult
 from hrnet_search.store.evaluations import evaluation_path
-from hrnet_search.store.kept import weights_path
+from hrnet_search.store.kept import first_weights, weights_path
 from hrnet_search.store.latencies import latencies_of
 from hrnet_search.store.schedules import shares_weights, trains_by
 from hrnet_search.store.study import Study, named_trial
@@ -35,8 +35,8 @@ class Member:
     `accuracies` are those that the study asks for beside mIoU, `latency` what all its trials
     measured, `size` (height, width) what its costs are counted at. `counts` says that its network
     counts by the schedule of this trial, `slices` that nobody trained it: its mIoU is by slices of
-    weights that many networks share. `by` is the id of the schedule that trains it, which was its
-    trial's if it was trained.
+    weights that many networks share, which lie at `shared` where there are any. `by` is the id of
+    the schedule that trains it, which was its trial's if it was trained.
     """
 
     architecture: Architecture
@@ -54,6 +54,7 @@ class Member:
     counts: bool = True
     slices: bool = False
     by: str = ""
+    shared: Path | None = None
 
     @property
     def stem(self) -> str:
@@ -153,6 +154,7 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
     counting = set(study.variants()["number"])
     noted = (study.notes.identity or {}).get("latency") or {}
     counted = tuple(noted["size"]) if "size" in noted else None
+    shared = first_weights(study) if shares_weights(study.notes) else None
     members = []
     for number, miou in rows:
         ask, first = trials[number]
@@ -167,6 +169,6 @@ def _members(study: Study, rows: Iterable[tuple[int, float]]) -> tuple[Member, .
         counts = number in counting
         facts = (schedule, writer, study.name, study.folder, int(number), accuracies, latency, size)
         slices = ask.purpose == SLICES or (ask.purpose == BASE and shares_weights(study.notes))
-        told = (counts, slices, by)
+        told = (counts, slices, by, shared)
         members.append(Member(ask.architecture, float(miou), first, others, *facts, *told))
     return tuple(members)

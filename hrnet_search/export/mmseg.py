@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,17 @@ from hrnet_search.data.palette import class_colour
 from hrnet_search.errors import WeightsError
 from hrnet_search.export.member import Member
 from hrnet_search.export.mmseg_structure import model_tensors
-from hrnet_search.export.result import ExportOptions, ExportResult, refusal
+from hrnet_search.export.result import SLICE, ExportOptions, ExportResult, refusal
 from hrnet_search.export.trained import (
     empty_state,
     shapes_of,
+    slice_of,
     torch_bytes,
     trained_network,
 )
 from hrnet_search.files import write_file
 from hrnet_search.library.readers import ignored_label, is_renumbered
+from hrnet_search.net.hrnet import HighResolutionNet
 from hrnet_search.net.mmseg_names import FOLDED, mmseg_name, to_mmseg
 from hrnet_search.net.ocr import DROPOUT
 from hrnet_search.records.schedule import AUX_WEIGHT
@@ -52,7 +54,11 @@ def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> Export
         return ExportResult(tuple(written)) + refusal(f"{name}.pth", fits)
     names = write_file(folder / f"{name}_keys.json", _names_json(member))
     result = ExportResult((*written, names))
-    return result + _weights(member, folder / f"{name}.pth", text) if options.weights else result
+    if options.weights:
+        result += _weights(member, folder / f"{name}.pth", text, trained_network)
+    if options.slices:
+        result += _weights(member, folder / f"{name}{SLICE}.pth", text, slice_of)
+    return result
 
 
 def model_config(member: Member) -> dict[str, Any]:
@@ -168,9 +174,11 @@ def tensor_problems(text: str, tensors: Mapping[str, Tensor]) -> list[str]:
     return [f"{len(wrong)} tensors have no equal there, {wrong[0]} first"]
 
 
-def _weights(member: Member, path: Path, text: str) -> ExportResult:
+def _weights(
+    member: Member, path: Path, text: str, network_of: Callable[[Member], HighResolutionNet]
+) -> ExportResult:
     try:
-        tensors = to_mmseg(trained_network(member).state_dict())
+        tensors = to_mmseg(network_of(member).state_dict())
     except WeightsError as error:
         return refusal(path.name, [str(error)])
     content = torch_bytes({"meta": _meta(member), "state_dict": tensors})

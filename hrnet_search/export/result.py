@@ -6,12 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+SLICE = "_slice"
+"""Behind the names of files of weights that a training starts from."""
+
+SHARING = "a study with schedule.shared"
+
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
     """How to export.
 
-    `weights` adds trained weights to formats that are configs, `as_is` writes also what the
+    `weights` adds trained weights to formats that are configs, `slices` those of the weights that
+    the study's networks share, for a training to start from. `as_is` writes also what the
     target would change. `size` (height, width) and `batch` fix those of an ONNX file; None
     leaves them open.
     """
@@ -20,6 +26,7 @@ class ExportOptions:
     as_is: bool = False
     size: tuple[int, int] | None = None
     batch: int | None = None
+    slices: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hrnet_search.export.hrnet import export_hrnet
 from hrnet_search.export.member import Member, front_of, network_of_trial
 from hrnet_search.export.mmseg import export_mmseg
 from hrnet_search.export.onnx_file import export_onnx
-from hrnet_search.export.result import ExportOptions, ExportResult
+from hrnet_search.export.result import SHARING, ExportOptions, ExportResult
 from hrnet_search.export.safetensors_file import export_safetensors
 from hrnet_search.records.latency import Latency
 from hrnet_search.store.study import Study
@@ -28,6 +28,9 @@ EXPORTERS: dict[str, Exporter] = {
     "safetensors": export_safetensors,
 }
 """Each writes one member of the front for one other library, or says why not."""
+
+STARTING = ("hrnet", "mmseg")
+"""Formats of which trainings start."""
 
 EXTRA_LIBRARIES = {"onnx": ("onnx", "onnxruntime", "onnxscript")}
 """What a format needs beyond what is always installed; the extra of that name brings it."""
@@ -48,14 +51,15 @@ def export_front(
 
     A refusal leaves the other files good. `measure` times a written ONNX file for the card;
     `told` hears before each file how many are done, how many there are, and which it is. Raise
-    InputError for unknown formats, missing libraries and a study without a front, before anything
-    is written; StorageLostError where a file cannot be written.
+    InputError for unknown formats, missing libraries, a study without a front and slices that there
+    are not, before anything is written; StorageLostError where a file cannot be written.
     """
     check_formats(formats)
     members = front_of(study) if trial is None else (network_of_trial(study, trial),)
     if not members:
         wrong, allowed = "no trial has completed", "a study with a front"
         raise InputError(Fault("", None, wrong, allowed, file=str(study.folder)))
+    _check_slices(study, formats, options, members)
     found = dict.fromkeys(formats, ExportResult())
     cards = ExportResult()
     parts = len(members) * len(formats)
@@ -70,6 +74,20 @@ def export_front(
                 latencies += [measure(path, member) for path in result.written]
         cards += ExportResult((write_card(member, Path(folder), whole, latencies),))
     return {**found, "cards": cards}
+
+
+def _check_slices(
+    study: Study, formats: Sequence[str], options: ExportOptions, members: Sequence[Member]
+) -> None:
+    if not options.slices:
+        return
+    where = str(study.folder)
+    if members[0].shared is None:
+        wrong = "the study taught no weights that its networks share"
+        raise InputError(Fault("--slices", None, wrong, SHARING, where))
+    if not set(formats) & set(STARTING):
+        wrong = f"they are written beside configs, and {', '.join(formats)} has none"
+        raise InputError(Fault("--slices", None, wrong, f"with {' or '.join(STARTING)}", where))
 
 
 def check_formats(formats: Sequence[str]) -> None:

@@ -1,9 +1,9 @@
-"""The trained network of a member of the front, and its checkpoint for the official library."""
+"""A member's network, trained or as a training starts, and its file for the official library."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,10 +14,11 @@ from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.errors import Fault, WeightsError
 from hrnet_search.export.member import Member
 from hrnet_search.export.official import STRIPPED, TRAINED_IN
-from hrnet_search.export.result import ExportOptions, ExportResult, refusal
+from hrnet_search.export.result import SHARING, SLICE, ExportOptions, ExportResult, refusal
 from hrnet_search.files import write_file
 from hrnet_search.library.writer import UNKNOWN
 from hrnet_search.net.hrnet import HighResolutionNet, build
+from hrnet_search.net.shared import start_from
 from hrnet_search.net.weight_file import read_safetensors
 from hrnet_search.store.kept import no_weights
 
@@ -48,6 +49,21 @@ def trained_network(member: Member) -> HighResolutionNet:
     return network.eval().requires_grad_(False)
 
 
+def slice_of(member: Member) -> HighResolutionNet:
+    """Return a member's network as it starts from the weights that its study's networks share.
+
+    Its batch-norm statistics have seen nothing. Raise WeightsError where there are none.
+    """
+    if member.shared is None:
+        wrong = "the study taught no weights that its networks share"
+        raise WeightsError(Fault("", None, wrong, SHARING, file=str(member.folder)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of what is not in the shared weights: the same file each time
+        network = build(member.architecture, member.classes)
+        start_from(network, member.shared)
+    return network.requires_grad_(False)
+
+
 def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
     """Return the shape of every tensor, by name, in order."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -70,18 +86,39 @@ def export_checkpoint(member: Member, folder: Path, options: ExportOptions) -> E
 
     Refused where the script would crash or run something else, unless `as_is`.
     """
-    name = f"{member.stem}.pth"
+    path = folder / f"{member.stem}.pth"
+    return _export(member, path, options, trained_network, TRAINED_IN, read_by_test_script)
+
+
+def export_slice(member: Member, folder: Path, options: ExportOptions) -> ExportResult:
+    """Write a member's slice of shared weights as the official MODEL.PRETRAINED takes it.
+
+    Refused where the library would crash or train something else, unless `as_is`.
+    """
+    path = folder / f"{member.stem}{SLICE}.pth"
+    return _export(member, path, options, slice_of, "", read_by_train_script)
+
+
+def _export(
+    member: Member,
+    path: Path,
+    options: ExportOptions,
+    network_of: Callable[[Member], HighResolutionNet],
+    before: str,
+    read: Callable[[bytes], Shapes],
+) -> ExportResult:
+    """Write the weights of a network of a member, with `before` each name, as a script reads."""
     reasons = checkpoint_problems(member)
     if reasons and not options.as_is:
-        return refusal(name, reasons)
+        return refusal(path.name, reasons)
     try:
-        tensors = trained_network(member).state_dict()
+        tensors = network_of(member).state_dict()
     except WeightsError as error:
-        return refusal(name, [str(error)])
-    content = torch_bytes({f"{TRAINED_IN}{k}": tensor for k, tensor in tensors.items()})
-    if read_by_test_script(content) != shapes_of(empty_state(member)):
-        return refusal(name, ["its names or shapes are not the official ones"])
-    return ExportResult((write_file(folder / name, content),))
+        return refusal(path.name, [str(error)])
+    content = torch_bytes({f"{before}{k}": tensor for k, tensor in tensors.items()})
+    if read(content) != shapes_of(empty_state(member)):
+        return refusal(path.name, ["its names or shapes are not the official ones"])
+    return ExportResult((write_file(path, content),))
 
 
 def checkpoint_problems(member: Member) -> list[str]:
@@ -99,6 +136,15 @@ def read_by_test_script(content: bytes) -> Shapes:
     """Return the tensors that the official test script finds in a file, by the name it uses."""
     found = torch.load(io.BytesIO(content), weights_only=True)
     return {name[STRIPPED:]: tuple(tensor.shape) for name, tensor in found.items()}
+
+
+def read_by_train_script(content: bytes) -> Shapes:
+    """Return the tensors that the official networks find in a file that they start from.
+
+    Those with an OCR head, which rename what they read, too: no name here holds what they replace
+    but `last_layer`, which such a network has not.
+    """
+    return shapes_of(torch.load(io.BytesIO(content), weights_only=True))
 
 
 def _empty(member: Member) -> HighResolutionNet:

@@ -196,7 +196,9 @@ class Settling:
         train = self._section("TRAIN")
         if schedule.optimiser == "sgd":
             train.update(OPTIMIZER="sgd", NESTEROV=False)
-            train.update(LR=schedule.lr, MOMENTUM=schedule.momentum, WD=schedule.weight_decay)
+            # A training in full, not the short one of a variant that inherits.
+            rate = schedule.from_scratch().lr
+            train.update(LR=rate, MOMENTUM=schedule.momentum, WD=schedule.weight_decay)
             if "NONBACKBONE_KEYWORDS" in train:
                 train["NONBACKBONE_KEYWORDS"] = []  # all weights were trained at one rate
         else:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hrnet_search.errors import Fault, HrnetSearchError, WeightsError
 from hrnet_search.records.search_options import KEEP_ALL
 from hrnet_search.records.trial import TrialKey
 from hrnet_search.store.tables import FILE
+from hrnet_search.store.trial_rows import BASE
+
+if TYPE_CHECKING:
+    from hrnet_search.store.study import Study
 
 
 def weights_path(folder: Path, key: TrialKey | str) -> Path:
     """Return where a study keeps a trial's weights."""
     return folder / "weights" / f"{key}.safetensors"
+
+
+def first_weights(study: Study) -> Path | None:
+    """Return where the weights lie that a study trained before all variants, if it did."""
+    keys = (ask.key for ask, _ in study.trials() if ask.purpose == BASE)
+    key = next(keys, None)
+    return weights_path(study.folder, key) if key else None
 
 
 def no_weights(folder: Path, key: TrialKey | str) -> WeightsError:

@@ -22,11 +22,10 @@ from hrnet_search.records.data_spec import DataSpec, Split
 from hrnet_search.records.schedule import PRETRAINED_INIT, Schedule
 from hrnet_search.report.pick import picked_trial
 from hrnet_search.space.load import load_space_file
-from hrnet_search.store.kept import weights_path
+from hrnet_search.store.kept import first_weights
 from hrnet_search.store.schedules import trains_by
-from hrnet_search.store.study import Study, named_trial, open_study
+from hrnet_search.store.study import named_trial, open_study
 from hrnet_search.store.tables import FILE
-from hrnet_search.store.trial_rows import BASE
 
 CONFIG, STUDY = "config", "study"
 """The words for where values come from."""
@@ -126,15 +125,8 @@ def of_study(
     name = f"{study.name}-trial{ask.number}"
     epochs = Values(base)["TRAIN.END_EPOCH"]
     epochs = epochs if type(epochs) is int and epochs > 0 else 1
-    return Start(
-        name, ask.architecture, text, base, schedule, epochs, origin, STUDY, first=_first(study)
-    )
-
-
-def _first(study: Study) -> str:
-    """Return the weight file of what a study trained before all variants, empty without one."""
-    keys = [ask.key for ask, _ in study.trials() if ask.purpose == BASE]
-    return str(weights_path(study.folder, keys[0])) if keys else ""
+    first = str(first_weights(study) or "")
+    return Start(name, ask.architecture, text, base, schedule, epochs, origin, STUDY, first=first)
 
 
 def rule_of(start: Start) -> OfficialRule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up import NOTES, network, result
@@ -14,12 +15,16 @@ from trained_like import keep_weights, trained_like
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.export.member import Member, front_of
+from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.net.weights import save_weights
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.records.search_options import EVALUATOR
 from hrnet_search.records.trial import TrialKey
 from hrnet_search.store.findings import NotedSchedule
+from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
-from hrnet_search.store.trial_rows import Ask
+from hrnet_search.store.trial_rows import BASE, Ask
 from hrnet_search.store.writer import StudyStore
 
 __all__ = ["make_study"]
@@ -63,6 +68,26 @@ def make_front(tmp_path: Path) -> Callable[..., Study]:
             base = config_text(network(18)).replace("NUM_CLASSES: 19", classes)
         folder = tmp_path / "study"
         return write_study(folder, *architectures, weights=weights, base=base, schedule=schedule)
+
+    return make
+
+
+@pytest.fixture
+def make_sharing(make_front: Callable[..., Study]) -> Callable[..., tuple[Study, SharedNetwork]]:
+    """Return a function that writes such a study, and weights that its networks share."""
+
+    def make(*architectures: Architecture, **changes: Any) -> tuple[Study, SharedNetwork]:
+        study = make_front(*architectures, **changes)
+        classes = changes.get("schedule", SCHEDULE).data.classes
+        shared = SharedNetwork.of(list(architectures), classes)
+        key = TrialKey(architectures[0].id, "sc-0000000000ff", 0)
+        with StudyStore(study.folder) as store:
+            store.note(Notes(identity={EVALUATOR: "shared"}))
+            store.ask(Ask(len(architectures), key, (), architectures[0], BASE))
+            store.finish(len(architectures), replace(result(0, miou=0.3), key=key))
+        path = study.folder / "weights" / f"{key}.safetensors"
+        save_weights(shared, path, shared.metadata())
+        return open_study(study.folder), shared
 
     return make
 

@@ -18,10 +18,14 @@ from trained_like import keep_weights, trained_like
 
 from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.hrnet_yaml import cityscapes_sections, config_text, read_config
+from hrnet_search.export.card import card_text
 from hrnet_search.export.hrnet import config_problems, export_hrnet, write_front_configs
 from hrnet_search.export.member import Member, front_of, network_of_trial
 from hrnet_search.export.official import merge_problems
 from hrnet_search.export.result import ExportOptions, ExportResult
+from hrnet_search.export.trained import slice_of
+from hrnet_search.net.hrnet import build
+from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.parts import Parts
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
@@ -39,10 +43,15 @@ PLAIN = network(9)
 CAT = Architecture((FIRST, replace(SECOND, fuse="CAT"), THIRD, FOURTH))
 THREE = Architecture((FIRST, SECOND, THIRD, THIRD))
 WEIGHTS = ExportOptions(weights=True)
+MakeSharing = Callable[..., tuple[Study, SharedNetwork]]
 
 
 def basic(modules: int, blocks: tuple[int, ...], channels: tuple[int, ...]) -> Stage:
     return Stage(modules, "BASIC", blocks, channels)
+
+
+def of_shapes(classes: int) -> Schedule:
+    return Schedule(DataSpec("shapes", classes))
 
 
 def doubling(width: int, modules: tuple[int, int, int], blocks: int) -> tuple[Stage, ...]:
@@ -111,6 +120,66 @@ def test_a_test_script_finds_exactly_the_official_tensors(
     assert [[key, list(tensor.shape)] for key, tensor in stripped.items()] == official
     expected = trained_like(KINDS[name], classes).state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in stripped.items())
+
+
+def test_a_slice_is_what_the_official_trainer_starts_from(
+    make_sharing: MakeSharing, tmp_path: Path
+) -> None:
+    """Under the plain names alone: seg_hrnet takes none behind a prefix, and says nothing."""
+    name = "w18_small_v1"
+    official: Any = json.loads((GOLDEN / f"{name}.json").read_text())["state_dict"]
+    classes = dict(official)["last_layer.3.bias"][0]
+    study, shared = make_sharing(KINDS[name], weights=False, schedule=of_shapes(classes))
+    (member,) = front_of(study)
+    config, start = export_hrnet(member, tmp_path, ExportOptions(slices=True)).written
+    assert start.name == f"{member.stem}_slice.pth"
+    found = torch.load(start, weights_only=True)
+    assert [[key, list(tensor.shape)] for key, tensor in found.items()] == official
+    slices = shared.slices(build(KINDS[name], classes))
+    assert all(torch.equal(found[key], tensor) for key, tensor in slices.items())
+    assert not any(found[key].any() for key in found if key.endswith("running_mean"))
+    sections = read_config(config).sections
+    assert sections["MODEL"].get("PRETRAINED", "") == "", "a config has one content"
+    both = ExportResult((config, start))
+    assert f"--cfg {config.name} MODEL.PRETRAINED {start.name}\n" in card_text(member, both)
+    assert "MODEL.PRETRAINED" not in card_text(member, ExportResult((config,)))
+
+
+def test_a_slice_is_the_same_file_each_time_and_draws_from_no_stream(
+    make_sharing: MakeSharing, tmp_path: Path
+) -> None:
+    """Of a network with a stage that was not taught, which starts anew."""
+    study, _ = make_sharing(PLAIN, weights=False)
+    (member,) = front_of(study)
+    first, second, third, fourth = PLAIN.stages
+    bottleneck = replace(fourth, block="BOTTLENECK")
+    other = replace(member, architecture=Architecture((first, second, third, bottleneck)))
+    before = torch.random.get_rng_state()
+    one, again = (slice_of(other).state_dict() for _ in range(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(one[key], again[key]) for key in one)
+
+
+def test_slices_that_are_not_there_or_would_be_judged_wrongly_are_refused(
+    make_sharing: MakeSharing, tmp_path: Path
+) -> None:
+    data = DataSpec("folder", 5, mean=(0.5, 0.5, 0.5))
+    study, _ = make_sharing(PLAIN, CAT, weights=False, schedule=Schedule(data))
+    plain, cat = front_of(study)
+    refused = [
+        export_hrnet(member, tmp_path, ExportOptions(slices=True)).refused
+        for member in (plain, cat)
+    ]
+    assert [len(lines) for lines in refused] == [1, 1]
+    assert "these images with [0.5, 0.5, 0.5]" in refused[0][0]
+    assert "CAT" in refused[1][0]
+    (lost,) = study.folder.glob("weights/*")
+    lost.unlink()
+    (line,) = export_hrnet(plain, tmp_path, ExportOptions(slices=True, as_is=True)).refused
+    assert lost.name in line
+    own = replace(plain, shared=None)
+    (line,) = export_hrnet(own, tmp_path, ExportOptions(slices=True, as_is=True)).refused
+    assert "taught no weights that its networks share" in line
 
 
 def test_what_the_official_library_would_change_is_refused_the_others_written(

@@ -19,7 +19,7 @@ from hrnet_search.arch.architecture import Architecture, Stage
 from hrnet_search.arch.cost import cost
 from hrnet_search.arch.hrnet_yaml import read_config
 from hrnet_search.arch.targets import MMSEG, target_problems
-from hrnet_search.export.member import Member
+from hrnet_search.export.member import Member, front_of
 from hrnet_search.export.mmseg import (
     config_source,
     export_mmseg,
@@ -29,10 +29,13 @@ from hrnet_search.export.mmseg import (
 from hrnet_search.export.mmseg_structure import model_tensors
 from hrnet_search.export.result import ExportOptions
 from hrnet_search.export.trained import empty_state, shapes_of
+from hrnet_search.net.hrnet import build
 from hrnet_search.net.mmseg_names import FOLDED as BIASES
 from hrnet_search.net.mmseg_names import mmseg_name, to_mmseg
+from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.records.data_spec import DataSpec
 from hrnet_search.records.schedule import Schedule
+from hrnet_search.store.study import Study
 
 MakeMember = Callable[..., Member]
 
@@ -162,6 +165,22 @@ def test_the_heads_first_bias_is_folded_exactly() -> None:
     unfolded = trained_like(PLAIN, 3).get_buffer("last_layer.1.running_mean")
     assert (theirs[FOLDED_INTO] - unfolded).abs().max() > 0.1
     assert (found - expected).abs().max() < 1e-5 * (expected.max() - expected.min())
+
+
+def test_slices_are_a_checkpoint_to_start_from(
+    make_sharing: Callable[..., tuple[Study, SharedNetwork]], tmp_path: Path
+) -> None:
+    study, shared = make_sharing(PLAIN, weights=False)
+    (member,) = front_of(study)
+    config, keys, start = export_mmseg(member, tmp_path, ExportOptions(slices=True)).written
+    assert start.name == f"{config.stem}_slice.pth"
+    tensors = torch.load(start, weights_only=True)["state_dict"]
+    assert shapes_of(tensors) == model_tensors(read(config))
+    names = json.loads(keys.read_text())["names"]
+    slices = shared.slices(build(PLAIN, member.classes))
+    held = [key for key in slices if key in names]
+    assert len(held) > 100
+    assert all(torch.equal(tensors[names[key]], slices[key]) for key in held)
 
 
 def test_weights_are_a_checkpoint_of_mmengine(make_member: MakeMember, tmp_path: Path) -> None:

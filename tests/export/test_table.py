@@ -24,6 +24,7 @@ from hrnet_search.export.table import (
     check_formats,
     export_front,
 )
+from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.records.latency import Latency
 from hrnet_search.records.trial import FAILED, TrialResult
 from hrnet_search.report.trust.candidates import candidates_of
@@ -162,6 +163,31 @@ def test_formats_that_cannot_be_written_stop_before_anything_is(
     assert "onnx needs onnxruntime" in missing
     assert missing.endswith("to install: pip install onnx onnxruntime onnxscript")
     assert not (tmp_path / "out").exists()
+
+
+def test_slices_that_there_are_not_stop_before_anything_is_written(
+    make_front: Callable[..., Study], tmp_path: Path
+) -> None:
+    how, out = ExportOptions(slices=True), tmp_path / "out"
+    study = make_front(PLAIN, weights=False)
+    with pytest.raises(InputError, match="--slices: the study taught no weights") as error:
+        export_front(study, out, ["hrnet"], how)
+    assert "schedule.shared" in str(error.value)
+    assert not out.exists()
+
+
+def test_slices_stand_beside_configs(
+    make_sharing: Callable[..., tuple[Study, SharedNetwork]], tmp_path: Path
+) -> None:
+    how, out = ExportOptions(slices=True), tmp_path / "out"
+    study, _ = make_sharing(PLAIN)
+    with pytest.raises(InputError, match="safetensors has none"):
+        export_front(study, out, ["safetensors"], how)
+    assert not out.exists()
+    found = export_front(study, out, ["hrnet", "safetensors"], how)
+    names = [path.name.rpartition("miou50.0")[2] for path in found["hrnet"].written]
+    assert names == [".yaml", "_slice.pth"]
+    assert len(found["safetensors"].written) == 1
 
 
 def test_what_a_format_needs_is_an_extra_of_that_name() -> None:

@@ -201,6 +201,13 @@ def test_loss_and_training_are_those_of_the_schedule() -> None:
     assert "300 steps of 8 images" in written(OWN, base, **how)[2]
 
 
+@pytest.mark.parametrize("init", ["base", "shared"])
+def test_the_rate_is_that_of_a_training_in_full_not_of_variants_that_inherit(init: str) -> None:
+    """The library starts a network from random weights, whatever a study's trials started from."""
+    found = sections_of(OWN, init=init, lr=0.02, init_lr=0.05)
+    assert found["TRAIN"]["LR"] == 0.05
+
+
 def test_what_the_library_would_stop_at_does_not_stay() -> None:
     base = cityscapes_sections()
     base["TRAIN"]["OPTIMIZER"], base["GPUS"] = "adam", 0
