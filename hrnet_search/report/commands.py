@@ -6,9 +6,11 @@ import shlex
 from pathlib import Path
 
 from hrnet_search.paths import absolute
-from hrnet_search.records.schedule import TRAINED_FIRST, Schedule
+from hrnet_search.records.schedule import NO_INIT, SHARED_INIT, TRAINED_FIRST, Schedule
 from hrnet_search.report.budget_words import budget_in_words
 from hrnet_search.report.duels import fought_for
+from hrnet_search.store.kept import first_weights
+from hrnet_search.store.schedules import shares_weights
 from hrnet_search.store.study import Study
 from hrnet_search.store.trainings import TrainingRecord
 
@@ -26,14 +28,27 @@ def commands(study: Study) -> tuple[str, ...]:
 
 def training_in_full(study: Study) -> tuple[str, ...]:
     """Return what trains the pick of each budget that the study fought for, or its best network."""
-    folder = str(absolute(study.folder))
+    folder, start = str(absolute(study.folder)), start_words(study)
     budgets = dict.fromkeys((duel.cost, duel.budget) for duel in fought_for(study.notes))
     if not budgets:
-        return (shell("train", folder, "-o", f"{folder}-trained"),)
+        return (shell("train", folder, *start, "-o", f"{folder}-trained"),)
     names = [budget_in_words(cost, budget) for cost, budget in budgets]
     places = [f"{folder}-{name.replace('<=', '-')}" for name in names]
-    both = zip(names, places, strict=True)
-    return tuple(shell("train", folder, "--pick", name, "-o", place) for name, place in both)
+    return tuple(
+        shell("train", folder, "--pick", name, *start, "-o", place)
+        for name, place in zip(names, places, strict=True)
+    )
+
+
+def start_words(study: Study) -> tuple[str, ...]:
+    """Return what lets a network begin with its slice, where a study taught weights to share.
+
+    A training in full gains by it: docs/shared.md. Where trials begin so, `train` does unasked.
+    """
+    noted = study.notes.schedule
+    alone = noted is not None and noted.schedule.init == NO_INIT
+    taught = alone and shares_weights(study.notes) and first_weights(study) is not None
+    return ("--init", SHARED_INIT) if taught else ()
 
 
 def training_commands(record: TrainingRecord, folder: Path) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from hrnet_search.files import write_file
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.records.objective import OBJECTIVES
 from hrnet_search.report.budget_words import UNITS, budget_in_words, budgets_of
-from hrnet_search.report.commands import shell
+from hrnet_search.report.commands import shell, start_words
 from hrnet_search.report.standing import nothing_there
 from hrnet_search.report.summary import ONLY_WIDTH, differences
 from hrnet_search.report.trust.believed import seen_and_size
@@ -255,7 +255,7 @@ def _train(study: Study) -> tuple[str, ...]:
     place = shlex.quote(f"{folder}-trial0")
     end = "'" if place.endswith("'") else ""
     opened = place.removesuffix(end).removesuffix("0")
-    return (f"{shell('train', folder)} --trial ", f" -o {opened}", end)
+    return (f"{shell('train', folder, *start_words(study))} --trial ", f" -o {opened}", end)
 
 
 def _write_config(study: Study, number: int) -> Path:

@@ -28,12 +28,15 @@ from hrnet_search.records.trial import (
     TrialResult,
     TrialTask,
 )
+from hrnet_search.report.commands import training_in_full
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import page_html
 from hrnet_search.report.page.sentences import trust_facts
+from hrnet_search.report.pick import picker_of
 from hrnet_search.report.plots import pictures
 from hrnet_search.report.summary import summary
 from hrnet_search.report.tables import write_trials
+from hrnet_search.report.trust.candidates import candidates_of
 from hrnet_search.report.trust.evidence import evidence_of
 from hrnet_search.search import slices as slices_module
 from hrnet_search.search.begin import open_store
@@ -173,6 +176,22 @@ def test_the_page_and_the_tables_say_what_was_judged(study: Study, tmp_path: Pat
     }
     trained = set(study.variants()["architecture"])
     assert set(rows["architecture"][rows["order"].notna()]) == trained, "by their trainings"
+
+
+def test_the_commands_of_a_study_begin_full_trainings_with_slices(
+    study: Study, tmp_path: Path
+) -> None:
+    """Where trials began so, `train` does it unasked, and a study without slices has none."""
+    folder = str(study.folder)
+    commands = training_in_full(study)
+    assert all("--init shared" in command for command in commands)
+    assert all(f"train: {command}" in summary(study) for command in commands)
+    parts = picker_of(study, candidates_of(study)).train
+    assert parts[0].startswith(f"hrnet-search train {folder} --init shared --trial ")
+    begun, _ = drive(tmp_path / "shared", plan(init="shared"), made_up)
+    alone, _ = drive(tmp_path / "alone", tabulated.plan(trials=6), made_up)
+    for other in (begun, alone):
+        assert not any("--init" in command for command in training_in_full(other))
 
 
 def test_a_gate_that_takes_all_that_confirms_leaves_no_duel_and_says_why(tmp_path: Path) -> None:
