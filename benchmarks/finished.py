@@ -1,0 +1,209 @@
+"""What networks reach when they are trained to the end from slices of shared weights.
+
+    python benchmarks/finished.py run --shared-steps 3000 --folder WEIGHTS --networks hr-... hr-...
+    python benchmarks/finished.py run --data camvid --data-root CAMVID --shared-steps 1500 ...
+    python benchmarks/finished.py run --shared-steps 0 --steps 4800 --networks hr-...
+    python benchmarks/finished.py table
+
+`run` trains networks of the table of equal MACs (or of CamVid's), none of which the shared weights
+of `benchmarks/shared.py` were taught, by the table's own schedule, with a seed that it has not,
+from their slices; with `--shared-steps 0` from random weights, for a comparison at other lengths.
+It adds rows to `tables/finished.csv`, and leaves out what is there. `table` holds them against the
+same networks' own trainings of the whole length, and says what orders them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+
+from benchmarks.fp32 import FP32, set_fp32
+from benchmarks.shared import GROUNDS, Ground, add_ground, ground_of, trained
+from benchmarks.tables.fill import Row, read_table, schedule_of, training_data
+from benchmarks.tables.ranking import Floats
+from hrnet_search.evaluate.machine.allocator import keep_freed_memory
+from hrnet_search.evaluate.training.shared import with_slices
+from hrnet_search.evaluate.training.train import Trainer
+from hrnet_search.net.hrnet import build
+from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.report.trust.statistics import Interval, bca, tau_b
+from hrnet_search.space.initial_weights import TEACHER_WEIGHT
+
+ROWS = Path(__file__).parent / "tables" / "finished.csv"
+WAY = ("data", "version", "shared_steps", "shared_seed", "steps", "lr")
+"""Columns that say how a network was trained to the end."""
+
+COLUMNS = (
+    *WAY, "network", "params", "macs", "seed", "miou", "soft_iou", "cpu_s", "precision", "torch",
+)  # fmt: skip
+SEED, WARMUP, LR = 9, 10, 0.005
+
+
+def main() -> None:
+    options = _options()
+    if options.what == "table":
+        for line in about(read_table(ROWS)):
+            print(line, flush=True)
+        return
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    set_fp32(FP32)
+    options.teacher_weight, shared = TEACHER_WEIGHT, None
+    if options.shared_steps:
+        taught = argparse.Namespace(**{**vars(options), "steps": options.shared_steps})
+        taught.seed = options.shared_seed
+        shared = trained(options.ground, taught)[0].shared
+    for network in options.networks:
+        finish(network, shared, options)
+
+
+def finish(network: str, shared: SharedNetwork | None, options: argparse.Namespace) -> None:
+    """Train a network of the table to the end, and add a row, unless it is there."""
+    ground: Ground = options.ground
+    (variant,) = (one for one in ground.variants() if one.id == network)
+    steps = options.steps or ground.truth
+    seed = options.shared_seed if shared else 0
+    way = (options.data, ground.version, options.shared_steps, seed, steps, options.lr)
+    done = read_table(ROWS) if ROWS.exists() else []
+    if any((*_way(row), row["network"]) == (*map(str, way), network) for row in done):
+        return
+    start = time.process_time()
+    schedule = replace(schedule_of(steps, ground.spec), lr=options.lr, warmup=WARMUP)
+    torch.manual_seed(SEED)
+    started = (
+        with_slices(shared, variant.architecture)
+        if shared
+        else build(variant.architecture, ground.spec.classes)
+    )
+    trainer = Trainer(started, training_data(schedule, SEED), schedule)
+    while trainer.step < steps:
+        trainer.advance()
+    found = trainer.judge()
+    values = (
+        *way, network, variant.params, variant.macs, SEED,
+        f"{found.rung.miou:.5f}", f"{found.signals.soft_iou:.5f}",
+        f"{time.process_time() - start:.0f}", FP32, torch.__version__,
+    )  # fmt: skip
+    print(*values, flush=True)
+    with ROWS.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if not done:
+            writer.writerow(COLUMNS)
+        writer.writerow(values)
+
+
+def about(rows: list[Row]) -> Iterator[str]:
+    """Yield a Markdown table, a line for each way to train to the end."""
+    yield "| data | from | steps | networks | own, whole | these | more | sd own | sd these |"
+    yield "| --- | --- | --: | --: | --: | --: | --- | --: | --: |"
+    ways = {_way(row): [other for other in rows if _way(other) == _way(row)] for row in rows}
+    for way, some in ways.items():
+        ground = GROUNDS[way[0]]
+        owned = truths(ground)
+        own = np.array([owned[row["network"]] for row in some])
+        miou = np.array([float(row["miou"]) for row in some])
+        start = f"{way[2]} shared steps, seed {way[3]}" if way[2] != "0" else "random weights"
+        cells = (
+            way[0], f"{start}, at {way[5]}", way[4], str(len(some)), f"{own.mean():.3f}",
+            f"{miou.mean():.3f}", _spelt(more(miou, own)), f"{own.std():.3f}", f"{miou.std():.3f}",
+        )  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+    for way, some in ways.items():
+        if len(some) >= FEWEST:
+            yield ""
+            yield f"What orders {len(some)} networks by {' '.join(way)}:"
+            yield from ordering(GROUNDS[way[0]], way, some)
+
+
+FEWEST = 8
+"""Networks of which it is said what orders them."""
+
+
+def ordering(ground: Ground, way: tuple[str, ...], rows: list[Row]) -> Iterator[str]:
+    """Yield taus of what orders networks without such trainings."""
+    owned, names = truths(ground), [row["network"] for row in rows]
+    miou = np.array([float(row["miou"]) for row in rows])
+    scores = {
+        "log MACs": [np.log(int(row["macs"])) for row in rows],
+        "log parameters": [np.log(int(row["params"])) for row in rows],
+        "own whole trainings": [owned[name] for name in names],
+    }
+    for column in ("soft_iou", "miou"):
+        found = slices(ground, way, column)
+        if all(name in found for name in names):
+            scores[f"slices, {column}"] = [found[name] for name in names]
+    for steps in ground.alone:
+        found = alone(ground, steps)
+        if all(name in found for name in names):
+            scores[f"{steps} steps alone, soft_iou"] = [found[name] for name in names]
+    for name, values in scores.items():
+        yield f"- {name}: {_spelt(bca(tau_b, (np.array(values), miou)))}"
+
+
+def truths(ground: Ground) -> dict[str, float]:
+    """Return the mean mIoU of each network's own whole trainings."""
+    return _means(ground, ground.truth, "miou")
+
+
+def alone(ground: Ground, steps: int) -> dict[str, float]:
+    """Return the mean soft IoU of each network after so many steps of its own."""
+    return _means(ground, steps, "soft_iou")
+
+
+def slices(ground: Ground, way: tuple[str, ...], column: str) -> dict[str, float]:
+    """Return what each network's slice had by itself."""
+    rows = read_table(ground.rows)
+    wanted = (way[2], way[3], "0", f"{TEACHER_WEIGHT:g}")
+    keys = ("shared_steps", "shared_seed", "tuned_steps", "teacher_weight")
+    return {r["variant"]: float(r[column]) for r in rows if tuple(r[k] for k in keys) == wanted}
+
+
+def more(miou: Floats, own: Floats) -> Interval:
+    """Return by how much the mean of one is higher, with its interval over networks."""
+    return bca(lambda a, b: (a - b).mean(axis=-1), (miou, own))
+
+
+def _means(ground: Ground, steps: int, column: str) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for row in read_table(ground.table):
+        if row["steps"] == row["step"] == str(steps):
+            found.setdefault(row["variant"], []).append(float(row[column]))
+    return {name: fmean(values) for name, values in found.items()}
+
+
+def _way(row: Row) -> tuple[str, ...]:
+    return tuple(row[column] for column in WAY)
+
+
+def _spelt(one: Interval) -> str:
+    return f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add = parser.add_argument
+    add("what", choices=("run", "table"))
+    add("--networks", nargs="+", default=[], help="of the table, by their ids")
+    add("--shared-steps", type=int, default=1500, help="of the shared weights; 0: none")
+    add("--shared-seed", type=int, default=4, help="of them")
+    add("--steps", type=int, help="of each network (as its own whole training)")
+    add("--lr", type=float, default=LR, help="at which it starts, and falls to zero")
+    add("--folder", type=Path, help="of the checkpoints of shared weights")
+    add_ground(parser)
+    options = parser.parse_args()
+    options.ground = ground_of(parser, options)
+    if options.what == "run" and options.shared_steps and options.folder is None:
+        parser.error("slices need --folder")
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What networks reach from slices is held against their own whole trainings, each with its own."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import finished
+from benchmarks.shared import SHAPES
+from benchmarks.tables.fill import Row, read_table
+from hrnet_search.net.shared import SharedNetwork
+
+OWN = finished.truths(SHAPES)
+NETWORKS = [variant for variant in SHAPES.variants() if variant.id in OWN][:12]
+
+
+def rows(more: float = 0.05, shared_steps: str = "3000") -> list[Row]:
+    """Return what each would have if it had so much more than its own training gave it."""
+    return [
+        {
+            "data": "shapes", "version": SHAPES.version, "shared_steps": shared_steps,
+            "shared_seed": "4", "steps": "2400", "lr": "0.005", "network": one.id,
+            "params": str(one.params), "macs": str(one.macs), "miou": str(OWN[one.id] + more),
+        }
+        for one in NETWORKS
+    ]  # fmt: skip
+
+
+def test_each_is_held_against_its_own_training() -> None:
+    lines = list(finished.about([*rows(), *rows(-0.01, "0")]))
+    own = sum(OWN[one.id] for one in NETWORKS) / len(NETWORKS)
+    of_slices, of_none = lines[2:4]
+    assert "3000 shared steps, seed 4, at 0.005 | 2400 | 12 |" in of_slices
+    assert f"| {own:.3f} | {own + 0.05:.3f} | 0.050 [" in of_slices
+    assert "random weights" in of_none
+    assert "-0.010 [" in of_none
+    assert "- own whole trainings: 1.000 [" in "\n".join(lines)
+    assert list(finished.about(rows()[:4]))[3:] == [], "of few nothing is said about their order"
+
+
+def test_a_network_is_trained_once_by_each_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "finished.csv"
+    monkeypatch.setattr(finished, "ROWS", path)
+    small = replace(SHAPES, spec=replace(SHAPES.spec, train_images=16, val_images=4))
+    options = argparse.Namespace(
+        ground=small, data="shapes", shared_steps=10, shared_seed=4, steps=2, lr=0.005
+    )
+    one = min(NETWORKS, key=lambda network: network.macs)
+    shared = SharedNetwork.of([one.architecture], small.spec.classes)
+    for _ in range(2):
+        finished.finish(one.id, shared, options)
+    options.shared_steps = 0
+    finished.finish(one.id, None, options)
+    found = read_table(path)
+    assert [(row["shared_steps"], row["shared_seed"]) for row in found] == [("10", "4"), ("0", "0")]
+    assert found[0]["miou"] != found[1]["miou"] or found[0]["soft_iou"] != found[1]["soft_iou"]
