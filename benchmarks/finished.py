@@ -19,11 +19,13 @@ import csv
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.fp32 import FP32, set_fp32
 from benchmarks.shared import GROUNDS, Ground, add_ground, ground_of, trained
@@ -34,6 +36,7 @@ from hrnet_search.evaluate.training.shared import with_slices
 from hrnet_search.evaluate.training.train import Trainer
 from hrnet_search.net.hrnet import build
 from hrnet_search.net.shared import SharedNetwork
+from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.report.trust.statistics import Interval, bca, tau_b
 from hrnet_search.space.initial_weights import TEACHER_WEIGHT
 
@@ -108,12 +111,13 @@ def about(rows: list[Row]) -> Iterator[str]:
     for way, some in ways.items():
         ground = GROUNDS[way[0]]
         owned = truths(ground)
-        own = np.array([owned[row["network"]] for row in some])
+        own, of_size = np.array([owned[row["network"]] for row in some]), bins(ground, some)
         miou = np.array([float(row["miou"]) for row in some])
         start = f"{way[2]} shared steps, seed {way[3]}" if way[2] != "0" else "random weights"
         cells = (
             way[0], f"{start}, at {way[5]}", way[4], str(len(some)), f"{own.mean():.3f}",
-            f"{miou.mean():.3f}", _spelt(more(miou, own)), f"{own.std():.3f}", f"{miou.std():.3f}",
+            f"{miou.mean():.3f}", _spelt(more(miou, own)), f"{spread(own, of_size):.3f}",
+            f"{spread(miou, of_size):.3f}",
         )  # fmt: skip
         yield f"| {' | '.join(cells)} |"
     for way, some in ways.items():
@@ -131,7 +135,7 @@ def ordering(ground: Ground, way: tuple[str, ...], rows: list[Row]) -> Iterator[
     """Yield taus of what orders networks without such trainings."""
     owned, names = truths(ground), [row["network"] for row in rows]
     miou = np.array([float(row["miou"]) for row in rows])
-    scores = {
+    scores: dict[str, list[float] | Floats] = {
         "log MACs": [np.log(int(row["macs"])) for row in rows],
         "log parameters": [np.log(int(row["params"])) for row in rows],
         "own whole trainings": [owned[name] for name in names],
@@ -143,9 +147,15 @@ def ordering(ground: Ground, way: tuple[str, ...], rows: list[Row]) -> Iterator[
     for steps in ground.alone:
         found = alone(ground, steps)
         if all(name in found for name in names):
-            scores[f"{steps} steps alone, soft_iou"] = [found[name] for name in names]
+            short = np.array([found[name] for name in names])
+            costs = [np.array([float(row[name]) for row in rows]) for name in ("macs", "params")]
+            scores[f"{steps} steps alone, soft_iou"] = short
+            sized = expected(columns_of(short, (costs[0], costs[1])))
+            scores[f"{steps} steps alone, soft_iou with size"] = sized
+    of_size = bins(ground, rows)
     for name, values in scores.items():
-        yield f"- {name}: {_spelt(bca(tau_b, (np.array(values), miou)))}"
+        tau = _spelt(bca(tau_b, (np.array(values), miou)))
+        yield f"- {name}: {tau}, at equal MACs {within(np.array(values), miou, of_size):.2f}"
 
 
 def truths(ground: Ground) -> dict[str, float]:
@@ -169,6 +179,30 @@ def slices(ground: Ground, way: tuple[str, ...], column: str) -> dict[str, float
 def more(miou: Floats, own: Floats) -> Interval:
     """Return by how much the mean of one is higher, with its interval over networks."""
     return bca(lambda a, b: (a - b).mean(axis=-1), (miou, own))
+
+
+def bins(ground: Ground, rows: list[Row]) -> NDArray[np.int64]:
+    """Return of which size of MACs each network is."""
+    of_each = {variant.id: variant.bin for variant in ground.variants()}
+    return np.array([of_each[row["network"]] for row in rows])
+
+
+def spread(miou: Floats, of_size: NDArray[np.int64]) -> float:
+    """Return the deviation of networks of equal MACs from their mean."""
+    parts = [miou[of_size == one] for one in np.unique(of_size)]
+    parts = [part for part in parts if len(part) > 1]
+    freedom = sum(len(part) - 1 for part in parts)
+    return float(np.sqrt(sum(part.var() * len(part) for part in parts) / freedom)) if parts else nan
+
+
+def within(scores: Floats, miou: Floats, of_size: NDArray[np.int64]) -> float:
+    """Return the tau over the pairs of equal MACs alone."""
+    first, second = np.triu_indices(len(miou), 1)
+    same = of_size[first] == of_size[second]
+    first, second = first[same], second[same]
+    return float(
+        (np.sign(scores[first] - scores[second]) * np.sign(miou[first] - miou[second])).mean()
+    )
 
 
 def _means(ground: Ground, steps: int, column: str) -> dict[str, float]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import finished
@@ -37,8 +39,15 @@ def test_each_is_held_against_its_own_training() -> None:
     assert f"| {own:.3f} | {own + 0.05:.3f} | 0.050 [" in of_slices
     assert "random weights" in of_none
     assert "-0.010 [" in of_none
-    assert "- own whole trainings: 1.000 [" in "\n".join(lines)
+    assert re.search(r"- own whole trainings: 1.000 \[.*at equal MACs 1.00", "\n".join(lines))
     assert list(finished.about(rows()[:4]))[3:] == [], "of few nothing is said about their order"
+
+
+def test_spread_and_order_at_equal_macs_know_nothing_of_size() -> None:
+    miou, of_size = np.array([0.1, 0.3, 0.7, 0.9]), np.array([0, 0, 1, 1])
+    assert finished.spread(miou, of_size) == pytest.approx(np.sqrt(0.02))
+    assert finished.within(np.array([2.0, 1.0, 4.0, 3.0]), miou, of_size) == -1
+    assert finished.within(np.array([1.0, 2.0, 4.0, 3.0]), miou, of_size) == 0
 
 
 def test_a_network_is_trained_once_by_each_way(
