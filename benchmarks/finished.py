@@ -116,7 +116,7 @@ def about(rows: list[Row]) -> Iterator[str]:
         start = f"{way[2]} shared steps, seed {way[3]}" if way[2] != "0" else "random weights"
         cells = (
             way[0], f"{start}, at {way[5]}", way[4], str(len(some)), f"{own.mean():.3f}",
-            f"{miou.mean():.3f}", _spelt(more(miou, own)), f"{spread(own, of_size):.3f}",
+            f"{miou.mean():.3f}", more(miou, own), f"{spread(own, of_size):.3f}",
             f"{spread(miou, of_size):.3f}",
         )  # fmt: skip
         yield f"| {' | '.join(cells)} |"
@@ -149,7 +149,7 @@ def ordering(ground: Ground, way: tuple[str, ...], rows: list[Row]) -> Iterator[
         if all(name in found for name in names):
             short = np.array([found[name] for name in names])
             costs = [np.array([float(row[name]) for row in rows]) for name in ("macs", "params")]
-            scores[f"{steps} steps alone, soft_iou"] = short
+            scores[f"{steps} steps alone, soft_iou (mean of its seeds)"] = short
             sized = expected(columns_of(short, (costs[0], costs[1])))
             scores[f"{steps} steps alone, soft_iou with size"] = sized
     of_size = bins(ground, rows)
@@ -170,15 +170,21 @@ def alone(ground: Ground, steps: int) -> dict[str, float]:
 
 def slices(ground: Ground, way: tuple[str, ...], column: str) -> dict[str, float]:
     """Return what each network's slice had by itself."""
-    rows = read_table(ground.rows)
+    rows = [row for row in read_table(ground.rows) if row["version"] == ground.version]
     wanted = (way[2], way[3], "0", f"{TEACHER_WEIGHT:g}")
     keys = ("shared_steps", "shared_seed", "tuned_steps", "teacher_weight")
     return {r["variant"]: float(r[column]) for r in rows if tuple(r[k] for k in keys) == wanted}
 
 
-def more(miou: Floats, own: Floats) -> Interval:
-    """Return by how much the mean of one is higher, with its interval over networks."""
-    return bca(lambda a, b: (a - b).mean(axis=-1), (miou, own))
+def more(miou: Floats, own: Floats) -> str:
+    """Return by how much the mean of one is higher, with its interval over networks.
+
+    Of few networks between which differences: a bootstrap of them is far too narrow.
+    """
+    if len(own) >= FEWEST:
+        return _spelt(bca(lambda a, b: (a - b).mean(axis=-1), (miou, own)))
+    least, most = (miou - own).min(), (miou - own).max()
+    return f"{(miou - own).mean():.3f}, each {least:.3f} to {most:.3f}"
 
 
 def bins(ground: Ground, rows: list[Row]) -> NDArray[np.int64]:
@@ -208,7 +214,7 @@ def within(scores: Floats, miou: Floats, of_size: NDArray[np.int64]) -> float:
 def _means(ground: Ground, steps: int, column: str) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for row in read_table(ground.table):
-        if row["steps"] == row["step"] == str(steps):
+        if row["version"] == ground.version and row["steps"] == row["step"] == str(steps):
             found.setdefault(row["variant"], []).append(float(row[column]))
     return {name: fmean(values) for name, values in found.items()}
 

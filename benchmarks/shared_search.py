@@ -260,7 +260,7 @@ def about(
             networks = {search: picks_at(study, seconds) for search, study in own.items()}
             picked = [[truths.get(n.id) for n in some] for some in networks.values()]
             best_of = {search: some[0].id for search, some in networks.items() if some}
-            sliced = [finished.get(one) for one in best_of.items()]
+            sliced = [finished.get((one, best_of.get(one, ""))) for one in own]
             shares = [_share(points, reference, best) for points in picked]
             if shares:
                 cells = (
@@ -270,7 +270,7 @@ def about(
                     f"{fmean(shares):.3f}",
                     ", ".join(f"{share:.3f}" for share in shares),
                     ", ".join(_best(points) for points in picked),
-                    ", ".join(f"{miou:.3f}" for miou in sliced if miou is not None),
+                    ", ".join("unknown" if one is None else f"{one:.3f}" for one in sliced),
                 )
                 yield f"| {' | '.join(cells)} |"
 

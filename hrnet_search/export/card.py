@@ -173,8 +173,9 @@ def _training(member: Member, export: ExportResult) -> str:
         f"python -m torch.distributed.launch --nproc_per_node={gpu_count(sections)} tools/train.py"
         f" --cfg {member.stem}.yaml"
     )
-    (start,) = [p.name for p in export.written if p.name == f"{member.stem}{SLICE}.pth"] or ("",)
-    command += f" MODEL.PRETRAINED {start}" if start else ""
+    start = f"{member.stem}{SLICE}.pth"
+    if any(path.name == start for path in export.written):
+        command += f" MODEL.PRETRAINED {start}"
     first = f"First set {', '.join(config.left)}.\n\n" if config.left else ""
     branches = [
         f"branch {name}: {note}" for name, note in branch_notes(member.architecture, sections)

@@ -14,6 +14,7 @@ from hrnet_search.export.mmseg import export_mmseg
 from hrnet_search.export.onnx_file import export_onnx
 from hrnet_search.export.result import SHARING, ExportOptions, ExportResult
 from hrnet_search.export.safetensors_file import export_safetensors
+from hrnet_search.paths import is_file
 from hrnet_search.records.latency import Latency
 from hrnet_search.store.study import Study
 from hrnet_search.told import Told, nobody
@@ -54,6 +55,7 @@ def export_front(
     InputError for unknown formats, missing libraries, a study without a front and slices that there
     are not, before anything is written; StorageLostError where a file cannot be written.
     """
+    formats = list(dict.fromkeys(formats))
     check_formats(formats)
     members = front_of(study) if trial is None else (network_of_trial(study, trial),)
     if not members:
@@ -82,8 +84,10 @@ def _check_slices(
     if not options.slices:
         return
     where = str(study.folder)
-    if members[0].shared is None:
+    shared = members[0].shared
+    if shared is None or not is_file(shared):
         wrong = "the study taught no weights that its networks share"
+        wrong = wrong if shared is None else f"the shared weights are gone: {shared}"
         raise InputError(Fault("--slices", None, wrong, SHARING, where))
     if not set(formats) & set(STARTING):
         wrong = f"they are written beside configs, and {', '.join(formats)} has none"

@@ -196,8 +196,12 @@ class Settling:
         train = self._section("TRAIN")
         if schedule.optimiser == "sgd":
             train.update(OPTIMIZER="sgd", NESTEROV=False)
-            # A training in full, not the short one of a variant that inherits.
-            rate = schedule.from_scratch().lr
+            rate = schedule.full_lr
+            if rate != schedule.lr:
+                self.notes.append(
+                    f"TRAIN.LR is that of a training in full: variants, which inherit, had"
+                    f" {schedule.lr:g}"
+                )
             train.update(LR=rate, MOMENTUM=schedule.momentum, WD=schedule.weight_decay)
             if "NONBACKBONE_KEYWORDS" in train:
                 train["NONBACKBONE_KEYWORDS"] = []  # all weights were trained at one rate

@@ -45,6 +45,15 @@ ONE_IMAGE = "a larger crop, or two images or more in each part of a batch"
 """What helps where a schedule is `untrainable`."""
 
 
+INHERITED = 0.4
+"""Share of the rate for a start that is inherited: the whole undoes it first (docs/LOG.md)."""
+
+
+def inherited_lr(lr: float) -> float:
+    """Return the learning rate of what inherits, where random weights are trained at `lr`."""
+    return round(INHERITED * lr, 6)
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Everything that changes how a variant is judged; not its rungs, not its seed.
@@ -138,6 +147,15 @@ class Schedule:
             f" pixel, and batch {self.batch} with accumulate {parts} makes a part of one image:"
             " batch norm needs two values of a channel"
         )
+
+    @property
+    def full_lr(self) -> float:
+        """The learning rate of a training in full: the whole one where a variant has a share of it.
+
+        Another one, as where rates are searched, is kept.
+        """
+        usual = self.init in TRAINED_FIRST and self.lr == inherited_lr(self.init_lr)
+        return self.init_lr if usual else self.lr
 
     def from_scratch(self) -> Schedule:
         """Return the schedule by which a network of random weights is trained as this one is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from hrnet_search.paths import absolute
+from hrnet_search.paths import absolute, is_file
 from hrnet_search.records.schedule import NO_INIT, SHARED_INIT, TRAINED_FIRST, Schedule
 from hrnet_search.report.budget_words import budget_in_words
 from hrnet_search.report.duels import fought_for
@@ -47,8 +47,8 @@ def start_words(study: Study) -> tuple[str, ...]:
     """
     noted = study.notes.schedule
     alone = noted is not None and noted.schedule.init == NO_INIT
-    taught = alone and shares_weights(study.notes) and first_weights(study) is not None
-    return ("--init", SHARED_INIT) if taught else ()
+    first = first_weights(study) if alone and shares_weights(study.notes) else None
+    return ("--init", SHARED_INIT) if first is not None and is_file(first) else ()
 
 
 def training_commands(record: TrainingRecord, folder: Path) -> tuple[str, ...]:
@@ -73,10 +73,13 @@ def _train_again(record: TrainingRecord) -> list[str]:
         "--init": _init_of(schedule),
     }
     for key, option in record.came_from.items():
-        if option.startswith("--") and option != "--data":
+        brought = key == "lr" and option != "--lr"  # by another option, which is there too
+        if option.startswith("--") and option != "--data" and not brought:
             value = given.get(option, getattr(schedule, key, ""))
             values = value if isinstance(value, tuple) else (value,)
             words += [option, *map(str, values)]
+    if schedule.init == SHARED_INIT and record.came_from.get("lr") != "--lr":
+        words += ["--lr", f"{schedule.lr:g}"]  # which was another one by default before
     if teacher := record.teacher:
         words += ["--teacher", teacher.path, "--temperature", f"{teacher.temperature:g}"]
         words += ["--teacher-weight", f"{teacher.weight:g}"]

@@ -29,6 +29,7 @@ from hrnet_search.records.schedule import (
     SHARED_INIT,
     TRAINED_FIRST,
     Schedule,
+    inherited_lr,
 )
 from hrnet_search.records.search_options import HANG_S, SHARED
 from hrnet_search.space.initial_weights import FIRST_KEYS, MOST_STEPS, Init, Shared
@@ -51,14 +52,11 @@ from hrnet_search.space.rule_keys import RuleError
 RATES = {"sgd": 0.05, "adamw": 0.005}
 """Learning rates by optimiser: the library's, and what served short schedules (docs/LOG.md)."""
 
-INHERITED = 0.4
-"""Share of the rate for a start that is inherited: the whole undoes it first (docs/LOG.md)."""
-
 
 def usual_rate(optimiser: str, init: str) -> float:
     """Return the learning rate where none is said."""
     usual = RATES[optimiser]
-    return usual if init == NO_INIT else round(INHERITED * usual, 6)
+    return usual if init == NO_INIT else inherited_lr(usual)
 
 
 NO_RUNGS: tuple[int, ...] = ()

@@ -199,13 +199,14 @@ def _with_asked(schedule: Schedule, start: Start, asked: Overrides) -> tuple[Sch
         schedule = _from_shared(schedule, start)
     elif asked.init is not None:
         init = asked.init
-        if init == NO_INIT and "lr" not in given:
-            schedule = schedule.from_scratch()  # whose rate is not that of what inherits
+        if init == NO_INIT:  # whose rate is not that of what inherits
+            lr = {"lr": given["lr"]} if "lr" in given else {}
+            schedule = replace(schedule.from_scratch(), **lr)
         path = "" if init in (NO_INIT, PRETRAINED_INIT) else str(absolute(init))
         schedule = replace(schedule, init=init, init_path=path, init_fingerprint="")
     if schedule.init == SHARED_INIT and "lr" not in given:
         # A training in full has time for the whole rate, and gains by it: docs/shared.md.
-        schedule = replace(schedule, lr=schedule.from_scratch().lr)
+        schedule = replace(schedule, lr=schedule.full_lr)
     return _initial(schedule, start)
 
 
@@ -327,7 +328,8 @@ def _came_from(start: Start, asked: Overrides, schedule: Schedule) -> dict[str, 
     found = dict.fromkeys(keys, start.source)
     if schedule.lr != start.schedule.lr:  # an option that was not --lr may have brought another
         other = asked.optimiser not in (None, start.schedule.optimiser)
-        found["lr"] = "--optimiser" if other else "--init"
+        by_init = "--init" if asked.init is not None else start.source
+        found["lr"] = "--optimiser" if other else by_init
     found |= {key: options.get(key, f"--{key}") for key in asked.fields()}
     return {
         "steps": _length(asked),

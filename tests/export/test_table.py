@@ -184,10 +184,16 @@ def test_slices_stand_beside_configs(
     with pytest.raises(InputError, match="safetensors has none"):
         export_front(study, out, ["safetensors"], how)
     assert not out.exists()
-    found = export_front(study, out, ["hrnet", "safetensors"], how)
+    found = export_front(study, out, ["hrnet", "safetensors", "hrnet"], how)
     names = [path.name.rpartition("miou50.0")[2] for path in found["hrnet"].written]
     assert names == [".yaml", "_slice.pth"]
     assert len(found["safetensors"].written) == 1
+    (card,) = found["cards"].written
+    assert card.read_text().count("_slice.pth`") == 1
+    study.folder.joinpath("weights").rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"the shared weights are gone: .*sc-0000000000ff"):
+        export_front(study, tmp_path / "again", ["hrnet"], how)
+    assert not (tmp_path / "again").exists()
 
 
 def test_what_a_format_needs_is_an_extra_of_that_name() -> None:

@@ -206,6 +206,10 @@ def test_the_rate_is_that_of_a_training_in_full_not_of_variants_that_inherit(ini
     """The library starts a network from random weights, whatever a study's trials started from."""
     found = sections_of(OWN, init=init, lr=0.02, init_lr=0.05)
     assert found["TRAIN"]["LR"] == 0.05
+    assert "variants, which inherit, had 0.02" in written(OWN, init=init, lr=0.02, init_lr=0.05)[2]
+    # One that a search found, or a user asked for, is theirs.
+    found = sections_of(OWN, init=init, lr=0.01, init_lr=0.05)
+    assert found["TRAIN"]["LR"] == 0.01
 
 
 def test_what_the_library_would_stop_at_does_not_stay() -> None:

@@ -49,6 +49,7 @@ from hrnet_search.search.slices import judged_of, spread_order
 from hrnet_search.space.generate import generate
 from hrnet_search.space.load import load_space_file
 from hrnet_search.store.growth import growth
+from hrnet_search.store.kept import first_weights
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.trial_rows import BASE, CONFIRM, SEARCH, SLICES
@@ -183,14 +184,23 @@ def test_the_commands_of_a_study_begin_full_trainings_with_slices(
 ) -> None:
     """Where trials began so, `train` does it unasked, and a study without slices has none."""
     folder = str(study.folder)
+    assert not any("--init" in command for command in training_in_full(study)), "none was kept"
+    first = first_weights(study)
+    assert first is not None
+    first.parent.mkdir(exist_ok=True)
+    first.touch()
     commands = training_in_full(study)
     assert all("--init shared" in command for command in commands)
     assert all(f"train: {command}" in summary(study) for command in commands)
     parts = picker_of(study, candidates_of(study)).train
     assert parts[0].startswith(f"hrnet-search train {folder} --init shared --trial ")
+    first.unlink()
     begun, _ = drive(tmp_path / "shared", plan(init="shared"), made_up)
     alone, _ = drive(tmp_path / "alone", tabulated.plan(trials=6), made_up)
     for other in (begun, alone):
+        (other.folder / "weights").mkdir(exist_ok=True)
+        if (first := first_weights(other)) is not None:
+            first.touch()
         assert not any("--init" in command for command in training_in_full(other))
 
 

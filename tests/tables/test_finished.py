@@ -40,7 +40,9 @@ def test_each_is_held_against_its_own_training() -> None:
     assert "random weights" in of_none
     assert "-0.010 [" in of_none
     assert re.search(r"- own whole trainings: 1.000 \[.*at equal MACs 1.00", "\n".join(lines))
-    assert list(finished.about(rows()[:4]))[3:] == [], "of few nothing is said about their order"
+    few = list(finished.about(rows()[:4]))
+    assert few[3:] == [], "of few nothing is said about their order"
+    assert "| 0.050, each 0.050 to 0.050 |" in few[2], "nor an interval"
 
 
 def test_spread_and_order_at_equal_macs_know_nothing_of_size() -> None:

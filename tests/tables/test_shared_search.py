@@ -80,9 +80,9 @@ def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> Non
     assert row.endswith("| 0.200 | 0.250 |"), "the truth of the pick, and from its slice"
     one = {networks[0].id: truths[networks[0].id]}
     (_, _, row) = about(own, one, [1e9], {("shared-1", networks[0].id): 0.25})
-    assert row.endswith("| 1 | nan | nan | 0.200 |  |"), "what is not known has no share"
+    assert row.endswith("| 1 | nan | nan | 0.200 | unknown |"), "what is not known has no share"
     (_, _, row) = about(own, {}, [1e9], {})
-    assert row.endswith("| nan | nan | unknown |  |")
+    assert row.endswith("| nan | nan | unknown | unknown |")
 
 
 @pytest.mark.parametrize("data", GROUNDS)

@@ -609,6 +609,15 @@ def test_a_pick_starts_from_its_slices_at_the_whole_rate(
     ]
     rates = [one.record.schedule.schedule.lr for one in whole]
     assert rates == [0.005, 0.005, 0.002, 0.002]
+    assert [one.record.came_from["lr"] for one in whole] == ["study", "--init", "--lr", "--lr"]
+    for one in whole:  # as it was trained, whatever another version would take
+        words = shlex.split(training_commands(one.record, tmp_path)[0])
+        assert float(words[words.index("--lr") + 1]) == one.record.schedule.schedule.lr
+        assert (words.count("--lr"), words.count("--init")) == (1, "--init" in words)
+    searched = plan_of(
+        replace(start, schedule=replace(inherits, lr=0.001)), Overrides(steps=2)
+    ).record.schedule.schedule
+    assert searched.lr == 0.001, "a rate that was searched is the network's own"
     other, usual = ("sgd", 0.05) if SHORT.optimiser == "adamw" else ("adamw", 0.005)
     for init in (None, "shared", "none"):
         by_other = Overrides(steps=2, init=init, optimiser=other)
@@ -619,6 +628,7 @@ def test_a_pick_starts_from_its_slices_at_the_whole_rate(
             replace(start, schedule=inherits), Overrides(steps=2, init="none", lr=asked)
         ).record.schedule.schedule
         assert (fresh.init, fresh.lr) == ("none", lr)
+        assert fresh == fresh.from_scratch(), "nothing of what it would have started from is left"
     found = hrnet_search.train(
         study, tmp_path / "t", trial=1, init="shared", steps=2, judged=1, mlflow="off"
     )
