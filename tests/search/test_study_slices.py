@@ -18,7 +18,7 @@ from search.test_initial_weights import space
 from hrnet_search.arch.cost import cost
 from hrnet_search.errors import InputError, SpaceError, StudyError
 from hrnet_search.pareto import non_dominated
-from hrnet_search.records.search_options import GATE
+from hrnet_search.records.search_options import EVALUATOR, GATE
 from hrnet_search.records.trial import (
     COMPLETED,
     FAILED,
@@ -179,11 +179,13 @@ def test_the_page_and_the_tables_say_what_was_judged(study: Study, tmp_path: Pat
     assert set(rows["architecture"][rows["order"].notna()]) == trained, "by their trainings"
 
 
-def test_the_commands_of_a_study_begin_full_trainings_with_slices(
-    study: Study, tmp_path: Path
-) -> None:
+def test_the_commands_of_a_study_begin_full_trainings_with_slices(tmp_path: Path) -> None:
     """Where trials began so, `train` does it unasked, and a study without slices has none."""
+    study, _ = drive(tmp_path / "study", plan(), made_up)
     folder = str(study.folder)
+    with StudyStore(study.folder) as store:
+        store.note(Notes(identity={EVALUATOR: "shared"}))
+    study = open_study(study.folder)
     assert not any("--init" in command for command in training_in_full(study)), "none was kept"
     first = first_weights(study)
     assert first is not None
@@ -194,7 +196,6 @@ def test_the_commands_of_a_study_begin_full_trainings_with_slices(
     assert all(f"train: {command}" in summary(study) for command in commands)
     parts = picker_of(study, candidates_of(study)).train
     assert parts[0].startswith(f"hrnet-search train {folder} --init shared --trial ")
-    first.unlink()
     begun, _ = drive(tmp_path / "shared", plan(init="shared"), made_up)
     alone, _ = drive(tmp_path / "alone", tabulated.plan(trials=6), made_up)
     for other in (begun, alone):
