@@ -15,8 +15,6 @@ same networks' own trainings of the whole length, and says what orders them.
 from __future__ import annotations
 
 import argparse
-import csv
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from math import nan
@@ -28,13 +26,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.fp32 import FP32, set_fp32
+from benchmarks.rows import Row, add, read
 from benchmarks.shared import GROUNDS, Ground, add_ground, ground_of, trained
-from benchmarks.tables.fill import Row, read_table, schedule_of, training_data
+from benchmarks.tables.fill import Job, read_table, rows_of, schedule_of, trainer_of
 from benchmarks.tables.ranking import Floats
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
-from hrnet_search.evaluate.training.shared import with_slices
-from hrnet_search.evaluate.training.train import Trainer
-from hrnet_search.net.hrnet import build
 from hrnet_search.net.shared import SharedNetwork
 from hrnet_search.order_rule import columns_of, expected
 from hrnet_search.report.trust.statistics import Interval, bca, tau_b
@@ -47,13 +43,13 @@ WAY = ("data", "version", "shared_steps", "shared_seed", "steps", "lr")
 COLUMNS = (
     *WAY, "network", "params", "macs", "seed", "miou", "soft_iou", "cpu_s", "precision", "torch",
 )  # fmt: skip
-SEED, WARMUP, LR = 9, 10, 0.005
+SEED, LR = 9, 0.005
 
 
 def main() -> None:
     options = _options()
     if options.what == "table":
-        for line in about(read_table(ROWS)):
+        for line in about(read(ROWS)):
             print(line, flush=True)
         return
     torch.set_num_threads(1)
@@ -75,32 +71,15 @@ def finish(network: str, shared: SharedNetwork | None, options: argparse.Namespa
     steps = options.steps or ground.truth
     seed = options.shared_seed if shared else 0
     way = (options.data, ground.version, options.shared_steps, seed, steps, options.lr)
-    done = read_table(ROWS) if ROWS.exists() else []
-    if any((*_way(row), row["network"]) == (*map(str, way), network) for row in done):
+    if any((*_way(row), row["network"]) == (*map(str, way), network) for row in read(ROWS)):
         return
-    start = time.process_time()
-    schedule = replace(schedule_of(steps, ground.spec), lr=options.lr, warmup=WARMUP)
-    torch.manual_seed(SEED)
-    started = (
-        with_slices(shared, variant.architecture)
-        if shared
-        else build(variant.architecture, ground.spec.classes)
-    )
-    trainer = Trainer(started, training_data(schedule, SEED), schedule)
-    while trainer.step < steps:
-        trainer.advance()
-    found = trainer.judge()
-    values = (
-        *way, network, variant.params, variant.macs, SEED,
-        f"{found.rung.miou:.5f}", f"{found.signals.soft_iou:.5f}",
-        f"{time.process_time() - start:.0f}", FP32, torch.__version__,
-    )  # fmt: skip
-    print(*values, flush=True)
-    with ROWS.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if not done:
-            writer.writerow(COLUMNS)
-        writer.writerow(values)
+    job = Job(variant, steps, SEED)
+    trainer = trainer_of(job, replace(schedule_of(steps, ground.spec), lr=options.lr))
+    if shared:
+        shared.start(trainer.network)
+    (found,) = rows_of(job, trainer, (steps,))
+    row = dict(zip(WAY, way, strict=True)) | {"network": network}
+    add(ROWS, COLUMNS, row | {column: found[column] for column in COLUMNS if column not in row})
 
 
 def about(rows: list[Row]) -> Iterator[str]:

@@ -21,7 +21,7 @@ def add(path: Path, columns: Sequence[str], row: Mapping[str, object]) -> None:
     """Add a row to a file, which begins with its columns; print it."""
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerow(row)

@@ -17,7 +17,6 @@ costs. With `--data camvid` all three are of CamVid's table, and of `tables/camv
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ import numpy as np
 import torch
 
 from benchmarks.fp32 import FP32, set_fp32
+from benchmarks.rows import add
 from benchmarks.tables import camvid
 from benchmarks.tables.fill import (
     SHORT_SEEDS,
@@ -160,7 +160,7 @@ def judge(
     way = f"{options.teacher_weight:g}", str(options.steps), str(options.tune)
     for variant in ground.variants():
         if variant.id in known and (variant.id, str(options.seed), *way) not in there:
-            _append(ground.rows, row_of(trainer, variant, ground, seconds, options))
+            add(ground.rows, COLUMNS, row_of(trainer, variant, ground, seconds, options))
 
 
 def row_of(
@@ -188,9 +188,7 @@ def row_of(
         f"{found.signals.cross_entropy:.5f}", f"{found.signals.balanced_cross_entropy:.5f}",
         f"{time.process_time() - start:.1f}", FP32, torch.__version__,
     )  # fmt: skip
-    row = dict(zip(COLUMNS, map(str, values), strict=True))
-    print(" ".join(row[column] for column in COLUMNS[1:14]), flush=True)
-    return row
+    return dict(zip(COLUMNS, map(str, values), strict=True))
 
 
 def trained(ground: Ground, options: argparse.Namespace) -> tuple[SharedTrainer, float]:
@@ -394,15 +392,6 @@ def by_seed(rows: list[Row], variants: list[str], signal: str) -> Iterator[list[
 
 def _key(row: Row) -> tuple[str, ...]:
     return tuple(row[column] for column in ("variant", "shared_seed", *WAY))
-
-
-def _append(path: Path, row: Row) -> None:
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def add_ground(parser: argparse.ArgumentParser) -> None:

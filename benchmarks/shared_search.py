@@ -19,7 +19,6 @@ its slice. Variants begin with random weights, or with `--init shared` with thei
 from __future__ import annotations
 
 import argparse
-import csv
 import signal
 import subprocess
 import sys
@@ -33,22 +32,23 @@ from statistics import fmean
 import numpy as np
 import torch
 
+from benchmarks.rows import Row, add, read
 from benchmarks.shared import Ground, add_ground, ground_of
-from benchmarks.tables.fill import Job, read_table, rows_of, schedule_of, trained, trainer_of
+from benchmarks.tables.fill import Job, rows_of, schedule_of, trained, trainer_of
 from benchmarks.tables.variants import Variant
 from hrnet_search.arch.architecture import Architecture
 from hrnet_search.arch.cost import cost
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
-from hrnet_search.net.shared import SharedNetwork, read_shared
+from hrnet_search.net.shared import start_from
 from hrnet_search.pareto import hypervolume, non_dominated
 from hrnet_search.records.schedule import NO_INIT, SHARED_INIT
 from hrnet_search.records.search_options import EVALUATORS
 from hrnet_search.records.trial import COMPLETED
 from hrnet_search.report.trust.believed import expected_of
-from hrnet_search.store.kept import weights_path
+from hrnet_search.store.kept import first_weights
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.tables import FILE
-from hrnet_search.store.trial_rows import BASE, SEARCH
+from hrnet_search.store.trial_rows import SEARCH
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEED = 9
@@ -201,9 +201,9 @@ def learn(networks: Sequence[Architecture], ground: Ground, path: Path) -> None:
         if network.id in _truths(path):
             continue
         counted = cost(network, ground.size, ground.spec.classes)
-        job = _job(network, counted.params, counted.macs, ground)
+        job = Job(Variant(0, 0, network, counted.params, counted.macs), ground.truth, SEED)
         last = trained(job, ground.spec)[-1]
-        _append(path, COLUMNS, (network.id, counted.macs, last["miou"], last["cpu_s"]))
+        add(path, COLUMNS, {"network": network.id} | _some(last))
 
 
 def finish(studies: Studies, options: argparse.Namespace) -> None:
@@ -215,32 +215,19 @@ def finish(studies: Studies, options: argparse.Namespace) -> None:
             search = f"{evaluator}-{seed}"
             if (search, network.id) in _finished(path):
                 continue
-            counted, shared = cost(network, ground.size, ground.spec.classes), _taught(study)
-            job = _job(network, counted.params, counted.macs, ground)
+            counted, first = cost(network, ground.size, ground.spec.classes), first_weights(study)
+            assert first is not None, "a search by slices taught it first"
+            job = Job(Variant(0, 0, network, counted.params, counted.macs), ground.truth, SEED)
             trainer = trainer_of(job, schedule_of(job.steps, ground.spec))
-            shared.start(trainer.network)
-            last = rows_of(job, trainer, job.rungs)[-1]
-            row = (search, network.id, counted.macs, last["miou"], last["cpu_s"])
-            _append(path, ("search", *COLUMNS), row)
+            start_from(trainer.network, first)
+            last = rows_of(job, trainer, (job.steps,))[-1]
+            row = {"search": search, "network": network.id} | _some(last)
+            add(path, ("search", *COLUMNS), row)
 
 
-def _job(network: Architecture, params: int, macs: int, ground: Ground) -> Job:
-    return Job(Variant(0, 0, network, params, macs), ground.truth, SEED)
-
-
-def _taught(study: Study) -> SharedNetwork:
-    """Return the weights that a search by slices taught first."""
-    (first, *_) = (ask for ask, _ in study.trials() if ask.purpose == BASE)
-    return read_shared(weights_path(study.folder, first.key))
-
-
-def _append(path: Path, columns: Sequence[str], row: Sequence[object]) -> None:
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(columns)
-        writer.writerow(row)
+def _some(last: Row) -> dict[str, str]:
+    """Return what is kept of the row of a training's end."""
+    return {column: last[column] for column in ("macs", "miou", "cpu_s")}
 
 
 def about(
@@ -293,13 +280,13 @@ def _area(front: Sequence[Point], reference: Point) -> float:
 
 def _truths(path: Path) -> dict[str, Point]:
     """Return true mIoU and log MACs by network."""
-    rows = read_table(path) if path.exists() else []
+    rows = read(path)
     return {row["network"]: (float(row["miou"]), float(np.log(int(row["macs"])))) for row in rows}
 
 
 def _finished(path: Path) -> dict[tuple[str, str], float]:
     """Return mIoU from slices, by search and network."""
-    rows = read_table(path) if path.exists() else []
+    rows = read(path)
     return {(row["search"], row["network"]): float(row["miou"]) for row in rows}
 
 

@@ -34,8 +34,10 @@ def export_hrnet(member: Member, folder: Path, options: ExportOptions) -> Export
         # A report writes configs without loading torch.
         from hrnet_search.export.trained import export_checkpoint, export_slice
 
-        result += export_checkpoint(member, folder, options) if options.weights else ExportResult()
-        result += export_slice(member, folder, options) if options.slices else ExportResult()
+        if options.weights:
+            result += export_checkpoint(member, folder, options)
+        if options.slices:
+            result += export_slice(member, folder, options)
     return result
 
 
