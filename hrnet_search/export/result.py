@@ -10,6 +10,7 @@ SLICE = "_slice"
 """Behind the names of files of weights that a training starts from."""
 
 SHARING = "a study with schedule.shared"
+NOTHING_SHARED = "the study taught no weights that its networks share"
 
 
 @dataclass(frozen=True, slots=True)

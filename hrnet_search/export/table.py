@@ -12,7 +12,7 @@ from hrnet_search.export.hrnet import export_hrnet
 from hrnet_search.export.member import Member, front_of, network_of_trial
 from hrnet_search.export.mmseg import export_mmseg
 from hrnet_search.export.onnx_file import export_onnx
-from hrnet_search.export.result import SHARING, ExportOptions, ExportResult
+from hrnet_search.export.result import NOTHING_SHARED, SHARING, ExportOptions, ExportResult
 from hrnet_search.export.safetensors_file import export_safetensors
 from hrnet_search.paths import is_file
 from hrnet_search.records.latency import Latency
@@ -86,8 +86,7 @@ def _check_slices(
     where = str(study.folder)
     shared = members[0].shared
     if shared is None or not is_file(shared):
-        wrong = "the study taught no weights that its networks share"
-        wrong = wrong if shared is None else f"the shared weights are gone: {shared}"
+        wrong = f"the shared weights are gone: {shared}" if shared else NOTHING_SHARED
         raise InputError(Fault("--slices", None, wrong, SHARING, where))
     if not set(formats) & set(STARTING):
         wrong = f"they are written beside configs, and {', '.join(formats)} has none"

@@ -14,7 +14,14 @@ from hrnet_search.arch.targets import HRNET, target_problems
 from hrnet_search.errors import Fault, WeightsError
 from hrnet_search.export.member import Member
 from hrnet_search.export.official import STRIPPED, TRAINED_IN
-from hrnet_search.export.result import SHARING, SLICE, ExportOptions, ExportResult, refusal
+from hrnet_search.export.result import (
+    NOTHING_SHARED,
+    SHARING,
+    SLICE,
+    ExportOptions,
+    ExportResult,
+    refusal,
+)
 from hrnet_search.files import write_file
 from hrnet_search.library.writer import UNKNOWN
 from hrnet_search.net.hrnet import HighResolutionNet, build
@@ -55,8 +62,7 @@ def slice_of(member: Member) -> HighResolutionNet:
     Its batch-norm statistics have seen nothing. Raise WeightsError where there are none.
     """
     if member.shared is None:
-        wrong = "the study taught no weights that its networks share"
-        raise WeightsError(Fault("", None, wrong, SHARING, file=str(member.folder)))
+        raise WeightsError(Fault("", None, NOTHING_SHARED, SHARING, file=str(member.folder)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of what is not in the shared weights: the same file each time
         network = build(member.architecture, member.classes)
