@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from math import nan
 from pathlib import Path
 from statistics import fmean
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from benchmarks.fp32 import FP32, set_fp32
 from benchmarks.rows import Row, add, read
-from benchmarks.shared import GROUNDS, Ground, add_ground, ground_of, trained
+from benchmarks.shared import GROUNDS, STEPS, Ground, add_ground, ground_of, trained
 from benchmarks.tables.fill import Job, read_table, rows_of, schedule_of, trainer_of
 from benchmarks.tables.ranking import Floats
 from hrnet_search.evaluate.machine.allocator import keep_freed_memory
@@ -84,8 +85,9 @@ def finish(network: str, shared: SharedNetwork | None, options: argparse.Namespa
 
 def about(rows: list[Row]) -> Iterator[str]:
     """Yield a Markdown table, a line for each way to train to the end."""
-    yield "| data | from | steps | networks | own, whole | these | more | sd own | sd these |"
-    yield "| --- | --- | --: | --: | --: | --: | --- | --: | --: |"
+    heads = "data", "from", "steps", "networks", "own, whole", "these", "more"
+    yield f"| {' | '.join((*heads, 'best third', 'sd own', 'sd these'))} |"
+    yield "| --- | --- | --: | --: | --: | --: | --- | --: | --: | --: |"
     ways = {_way(row): [other for other in rows if _way(other) == _way(row)] for row in rows}
     for way, some in ways.items():
         ground = GROUNDS[way[0]]
@@ -95,10 +97,13 @@ def about(rows: list[Row]) -> Iterator[str]:
         start = f"{way[2]} shared steps, seed {way[3]}" if way[2] != "0" else "random weights"
         cells = (
             way[0], f"{start}, at {way[5]}", way[4], str(len(some)), f"{own.mean():.3f}",
-            f"{miou.mean():.3f}", more(miou, own), f"{spread(own, of_size):.3f}",
+            f"{miou.mean():.3f}", more(miou, own), f"{of_the_best(miou, own):.3f}",
+            f"{spread(own, of_size):.3f}",
             f"{spread(miou, of_size):.3f}",
         )  # fmt: skip
         yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield from alike(ways)
     for way, some in ways.items():
         if len(some) >= FEWEST:
             yield ""
@@ -123,6 +128,10 @@ def ordering(ground: Ground, way: tuple[str, ...], rows: list[Row]) -> Iterator[
         found = slices(ground, way, column)
         if all(name in found for name in names):
             scores[f"slices, {column}"] = [found[name] for name in names]
+    for tuned in (75, 150):
+        found = slices(ground, (*way[:2], str(STEPS), *way[3:]), "miou", tuned)
+        if all(name in found for name in names):
+            scores[f"{tuned} steps from slices of {STEPS}, miou"] = [found[n] for n in names]
     for steps in ground.alone:
         found = alone(ground, steps)
         if all(name in found for name in names):
@@ -137,6 +146,23 @@ def ordering(ground: Ground, way: tuple[str, ...], rows: list[Row]) -> Iterator[
         yield f"- {name}: {tau}, at equal MACs {within(np.array(values), miou, of_size):.2f}"
 
 
+def alike(ways: dict[tuple[str, ...], list[Row]]) -> Iterator[str]:
+    """Yield how far two ways agree on the networks that were trained by both."""
+    for (one, first), (other, second) in combinations(ways.items(), 2):
+        of_each = [{row["network"]: float(row["miou"]) for row in rows} for rows in (first, second)]
+        names = [name for name in of_each[0] if name in of_each[1]]
+        if one[:2] != other[:2] or len(names) < FEWEST:
+            continue
+        ground, (a, b) = GROUNDS[one[0]], (np.array([m[n] for n in names]) for m in of_each)
+        of_size = bins(ground, [row for row in first if row["network"] in of_each[1]])
+        yield (
+            f"- {len(names)} networks by {' '.join(one)} and by {' '.join(other)}:"
+            f" {a.mean():.3f} and {b.mean():.3f}, the first {more(a, b)} more, tau"
+            f" {_spelt(bca(tau_b, (a, b)))}, at equal MACs {within(a, b, of_size):.2f}, deviation"
+            f" of one {(a - b).std(ddof=1) / np.sqrt(2):.4f}"
+        )
+
+
 def truths(ground: Ground) -> dict[str, float]:
     """Return the mean mIoU of each network's own whole trainings."""
     return _means(ground, ground.truth, "miou")
@@ -147,10 +173,10 @@ def alone(ground: Ground, steps: int) -> dict[str, float]:
     return _means(ground, steps, "soft_iou")
 
 
-def slices(ground: Ground, way: tuple[str, ...], column: str) -> dict[str, float]:
-    """Return what each network's slice had by itself."""
+def slices(ground: Ground, way: tuple[str, ...], column: str, tuned: int = 0) -> dict[str, float]:
+    """Return what each network's slice had by itself, or after so many steps of its own."""
     rows = [row for row in read_table(ground.rows) if row["version"] == ground.version]
-    wanted = (way[2], way[3], "0", f"{TEACHER_WEIGHT:g}")
+    wanted = (way[2], way[3], str(tuned), f"{TEACHER_WEIGHT:g}")
     keys = ("shared_steps", "shared_seed", "tuned_steps", "teacher_weight")
     return {r["variant"]: float(r[column]) for r in rows if tuple(r[k] for k in keys) == wanted}
 
@@ -164,6 +190,12 @@ def more(miou: Floats, own: Floats) -> str:
         return _spelt(bca(lambda a, b: (a - b).mean(axis=-1), (miou, own)))
     least, most = (miou - own).min(), (miou - own).max()
     return f"{(miou - own).mean():.3f}, each {least:.3f} to {most:.3f}"
+
+
+def of_the_best(miou: Floats, own: Floats) -> float:
+    """Return by how much the third that are best by themselves are better."""
+    best = np.argsort(-own)[: max(1, len(own) // 3)]
+    return float((miou - own)[best].mean())
 
 
 def bins(ground: Ground, rows: list[Row]) -> NDArray[np.int64]:

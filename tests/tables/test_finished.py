@@ -40,8 +40,13 @@ def test_each_is_held_against_its_own_training() -> None:
     assert "random weights" in of_none
     assert "-0.010 [" in of_none
     assert re.search(r"- own whole trainings: 1.000 \[.*at equal MACs 1.00", "\n".join(lines))
+    (line,) = (one for one in lines if one.startswith("- 12 networks by"))
+    assert "the first 0.060 [" in line
+    assert "tau 1.000" in line
+    assert "at equal MACs 1.00, deviation of one 0.0000" in line
+    assert f"| {0.05:.3f} | " in of_slices.rpartition("] ")[2], "of the third that are best too"
     few = list(finished.about(rows()[:4]))
-    assert few[3:] == [], "of few nothing is said about their order"
+    assert few[3:] == [""], "of few nothing is said about their order"
     assert "| 0.050, each 0.050 to 0.050 |" in few[2], "nor an interval"
 
 
