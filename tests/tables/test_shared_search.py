@@ -100,3 +100,8 @@ def test_both_search_the_same_space_by_the_same_schedule(
     assert (file.schedule.steps, file.search.seed) == (150, 3)
     assert (file.slices is not None) == (evaluator == "shared")
     assert len(file.space.choices) == 14
+    assert file.seeds == (3,)
+    assert file.slices is None or file.slices.init_steps == 750, "what a study takes by itself"
+    path.write_text(space(replace(ground, spec=spec), evaluator, 3, shared_steps=3000))
+    longer = load_space_file(path).slices
+    assert longer is None or longer.init_steps == 3000
