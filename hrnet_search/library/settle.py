@@ -212,11 +212,23 @@ class Settling:
                 f" the study's were {schedule.optimiser}, {schedule.lr:g},"
                 f" {schedule.momentum:g} and {schedule.weight_decay:g}"
             )
+            self.notes += self._base_rate(schedule.batch)
         self._batch(schedule.batch)
         self.notes.append(
             f"TRAIN.END_EPOCH is the base's, for a training in full: the study's schedule was"
             f" {schedule.steps} steps of {schedule.batch} images"
         )
+
+    def _base_rate(self, batch: int) -> Iterator[str]:
+        """Yield that the base's learning rate was meant for another batch, where it was."""
+        train = self._section("TRAIN")
+        rate, each = train.get("LR"), train.get("BATCH_SIZE_PER_GPU")
+        images = each * gpu_count(self._sections) if isinstance(each, int) else batch
+        if images != batch:
+            yield (
+                f"LR {shown(str(rate))} is the base's for {images} images a step, this file has"
+                f" {batch}: set LR, BATCH_SIZE_PER_GPU and GPUS together"
+            )
 
     def _batch(self, batch: int) -> None:
         """Share a batch out over as many of the base's GPUs as take equal parts of it."""

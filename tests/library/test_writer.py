@@ -15,6 +15,7 @@ from made_up import network
 
 from hrnet_search.arch.hrnet_yaml import Config, cityscapes_sections, parse_config, read_config
 from hrnet_search.export.official import merge_problems
+from hrnet_search.library.keys import gpu_count
 from hrnet_search.library.readers import ignored_label, is_renumbered
 from hrnet_search.library.writer import ConfigWriter
 from hrnet_search.presets import PRESETS
@@ -283,6 +284,17 @@ def test_what_does_not_carry_over_is_said(schedule: dict[str, Any], said: str) -
 def test_by_adamw_the_bases_descent_stays() -> None:
     train = sections_of(OWN, optimiser="adamw", lr=1e-4)["TRAIN"]
     assert (train["OPTIMIZER"], train["LR"]) == ("sgd", 0.01)
+
+
+def test_a_rate_of_the_base_for_another_batch_is_said() -> None:
+    """No line of such a file is wrong by itself: together they do not learn what the study did."""
+    base = cityscapes_sections()
+    base["TRAIN"]["BATCH_SIZE_PER_GPU"] = 4
+    images = 4 * gpu_count(base)
+    said = f"LR 0.01 is the base's for {images} images a step, this file has 2: set LR"
+    assert said in written(OWN, base, optimiser="adamw", batch=2)[2]
+    assert "is the base's for" not in written(OWN, base, optimiser="adamw", batch=images)[2]
+    assert "is the base's for" not in written(OWN, base, batch=2)[2], "the study's, by SGD"
 
 
 @pytest.mark.parametrize(
