@@ -41,6 +41,7 @@ def space_text(start: Start, base: Architecture) -> str:
         f"name: {start.name}",
         "base: base.yaml",
         *_vary(base),
+        "# target: hrnet                      # only what the HRNet library runs as it is",
         "# limits: {macs: 40G, params: 10M}",
         "objectives: {miou: max, latency_ms: min}",
         *start.data,

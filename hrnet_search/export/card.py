@@ -171,11 +171,11 @@ def _training(member: Member, export: ExportResult) -> str:
     sections = parse_config(config.text).sections
     command = (
         f"python -m torch.distributed.launch --nproc_per_node={gpu_count(sections)} tools/train.py"
-        f" --cfg {member.stem}.yaml"
+        f" --cfg FOLDER/{member.stem}.yaml"
     )
     start = f"{member.stem}{SLICE}.pth"
     if any(path.name == start for path in export.written):
-        command += f" MODEL.PRETRAINED {start}"
+        command += f" MODEL.PRETRAINED FOLDER/{start}"
     first = f"First set {', '.join(config.left)}.\n\n" if config.left else ""
     branches = [
         f"branch {name}: {note}" for name, note in branch_notes(member.architecture, sections)
@@ -183,7 +183,7 @@ def _training(member: Member, export: ExportResult) -> str:
     notes = "\n".join(f"- {note}" for note in (*config.notes, *branches))
     return (
         f"{first}In the HRNet library (HRNet-Semantic-Segmentation, branch HRNet-OCR), with this"
-        f" config:\n\n    {command}\n\n{LAUNCHER}\n\n{notes}"
+        f" config (FOLDER: where this card lies, in full):\n\n    {command}\n\n{LAUNCHER}\n\n{notes}"
     )
 
 

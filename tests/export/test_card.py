@@ -64,7 +64,7 @@ def test_everything_that_is_known_stands_on_it(make_member: MakeMember, tmp_path
     assert found["seeds"].startswith("one: ")
     assert "- `a.yaml`" in text
     assert "- refused: b.pth: why" in text
-    assert f"--nproc_per_node=4 tools/train.py --cfg {member.stem}.yaml" in text
+    assert f"--nproc_per_node=4 tools/train.py --cfg FOLDER/{member.stem}.yaml" in text
     assert "- branch master: runs it after MODEL.ALIGN_CORNERS is taken out of it" in text
 
 

@@ -141,7 +141,8 @@ def test_a_slice_is_what_the_official_trainer_starts_from(
     sections = read_config(config).sections
     assert sections["MODEL"].get("PRETRAINED", "") == "", "a config has one content"
     both = ExportResult((config, start))
-    assert f"--cfg {config.name} MODEL.PRETRAINED {start.name}\n" in card_text(member, both)
+    command = f"--cfg FOLDER/{config.name} MODEL.PRETRAINED FOLDER/{start.name}\n"
+    assert command in card_text(member, both)
     assert "MODEL.PRETRAINED" not in card_text(member, ExportResult((config,)))
 
 
