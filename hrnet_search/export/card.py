@@ -183,7 +183,8 @@ def _training(member: Member, export: ExportResult) -> str:
     notes = "\n".join(f"- {note}" for note in (*config.notes, *branches))
     return (
         f"{first}In the HRNet library (HRNet-Semantic-Segmentation, branch HRNet-OCR), with this"
-        f" config (FOLDER: where this card lies, in full):\n\n    {command}\n\n{LAUNCHER}\n\n{notes}"
+        f" config (FOLDER: where this card lies, in full):\n\n    {command}\n\n{LAUNCHER}"
+        f"\n\n{notes}"
     )
 
 

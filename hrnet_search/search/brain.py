@@ -412,8 +412,10 @@ class Brain:
             return None  # they are what it is for
         if self.plan.latency.precision == INT8 and not found.judged_in_int8(self.plan.latency):
             return None
-        if self.plan.folder:
-            found.copy_files(Path(self.plan.folder))
+        if folder := Path(self.plan.folder) if self.plan.folder else None:
+            if not found.starts_in(folder):
+                return None
+            found.copy_files(folder)
         return found.noted()
 
     def _tell_sampler(self, ask: Ask, result: TrialResult) -> None:

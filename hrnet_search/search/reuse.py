@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import filecmp
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +23,15 @@ from hrnet_search.store.trial_rows import BASE, SLICES
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A trial that another study has completed, and where that is."""
+    """A trial that another study has completed, and where that is.
+
+    `first` are the trials that the study had trained first, where this one rests on them.
+    """
 
     study: Study
     number: int
     result: TrialResult
+    first: tuple[TrialKey, ...] = ()
 
     @property
     def weights(self) -> Path:
@@ -38,6 +43,16 @@ class Finished:
         latency = self.result.latency
         runtime = latency.condition.runtime if latency else ""
         return self.result.miou_int8 is not None and runtime == spec.runtime
+
+    def starts_in(self, folder: Path) -> bool:
+        """Say whether a study in `folder` has the weights that this trial rests on, if any.
+
+        One key does not say so: by another device or version the same training gives others.
+        """
+        return all(
+            _same(weights_path(self.study.folder, key), weights_path(folder, key))
+            for key in self.first
+        )
 
     def noted(self) -> TrialResult:
         """Return the result, which says where it is from."""
@@ -75,28 +90,26 @@ class Reuse:
     Shared weights are known by their base and how they are trained, not by the networks that they
     were taught to: with a `plan`, those of a study over other networks do not count, nor what they
     judged or what started from them; nor where the weights themselves, or a base's, are gone, and
-    others will be trained. `left_out` are these studies, and why.
+    others will be trained, or are not those that the plan's study has or takes from a study before.
+    `left_out` are these studies, and why.
     """
 
     def __init__(self, studies: Sequence[Study] = (), plan: Plan | None = None) -> None:
         self._finished: dict[TrialKey, Finished] = {}
         self.left_out: list[tuple[Study, str]] = []
+        sources: dict[TrialKey, Study] = {}
         for study in studies:
-            shared, resting = shares_weights(study.notes), _resting(study)
-            if not resting or plan is None:
-                why = ""
-            elif shared and not of_same_networks(plan, study.notes):
-                why = "its shared weights were taught other networks"
-            else:
-                whose = "its shared weights" if shared else "the weights of its base"
-                why = "" if _has_base(study) else f"{whose} are gone"
+            resting, first = _resting(study), _first(study)
+            why = _why_not(study, plan, sources) if resting and plan else ""
             if why:
                 self.left_out.append((study, why))
             else:
-                resting = frozenset()
+                sources = dict.fromkeys(first, study) | sources
             for ask, result in study.ended():
-                if result.status == COMPLETED and ask.number not in resting:
-                    self._finished.setdefault(ask.key, Finished(study, ask.number, result))
+                if result.status == COMPLETED and not (why and ask.number in resting):
+                    rests = first if ask.number in resting and ask.purpose != BASE else ()
+                    found = Finished(study, ask.number, result, rests)
+                    self._finished.setdefault(ask.key, found)
 
     def __len__(self) -> int:
         return len(self._finished)
@@ -106,10 +119,35 @@ class Reuse:
         return self._finished.get(key)
 
 
-def _has_base(study: Study) -> bool:
-    """Return whether what a study trained first is there, if it was."""
-    ended = ((ask, result) for ask, result in study.ended() if ask.purpose == BASE)
-    return all(weights_path(study.folder, ask.key).is_file() for ask, _ in ended)
+def _first(study: Study) -> tuple[TrialKey, ...]:
+    """Return the trials that a study trained first, and which ended."""
+    return tuple(ask.key for ask, _ in study.ended() if ask.purpose == BASE)
+
+
+def _why_not(study: Study, plan: Plan, sources: Mapping[TrialKey, Study]) -> str:
+    """Return why a plan cannot take over what rests on the weights that a study trained first.
+
+    `sources` are the studies that it takes those of a trial from. Empty if it can.
+    """
+    shared = shares_weights(study.notes)
+    if shared and not of_same_networks(plan, study.notes):
+        return "its shared weights were taught other networks"
+    whose = "its shared weights" if shared else "the weights of its base"
+    for key in _first(study):
+        path = weights_path(study.folder, key)
+        if not path.is_file():
+            return f"{whose} are gone"
+        own = weights_path(Path(plan.folder), key)
+        if plan.folder and own.is_file():
+            if not _same(path, own):
+                return f"{whose} are others than this study has"
+        elif key in sources and not _same(path, weights_path(sources[key].folder, key)):
+            return f"{whose} are others than those of {sources[key].folder}"
+    return ""
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path.is_file() and other.is_file() and filecmp.cmp(path, other, shallow=False)
 
 
 def _resting(study: Study) -> frozenset[int]:

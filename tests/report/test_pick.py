@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from chromium import FOUND, WHY_NOT, Browser
 from large_study import make_study as large_study
@@ -22,8 +23,14 @@ from hrnet_search.report.budget_words import budget_in_words, budgets_of
 from hrnet_search.report.page.gather import gather
 from hrnet_search.report.page.render import write_page
 from hrnet_search.report.pick import ONE_SEED, answer, fixed, pick_lines, picked, picker_of
-from hrnet_search.report.trust.believed import Believed, foretold
-from hrnet_search.report.trust.candidates import Candidates, candidates_of, ranks_of
+from hrnet_search.report.trust.believed import Believed, Expected, foretold
+from hrnet_search.report.trust.candidates import (
+    MOST,
+    Candidates,
+    candidates_of,
+    foretold_candidates,
+    ranks_of,
+)
 from hrnet_search.store.notes import Notes
 from hrnet_search.store.study import Study, open_study
 from hrnet_search.store.writer import StudyStore
@@ -153,6 +160,27 @@ def test_what_is_equal_in_a_draw_has_one_rank() -> None:
     drawn = np.array([[0.5, 0.5, 0.4], [0.1, 0.3, 0.3]])
     draws = SimpleNamespace(known=True, accuracies=lambda: drawn)
     assert ranks_of(draws).tolist() == [[1, 1, 0], [0, 1, 1]]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("level", [0.0, 5.0])
+def test_rivals_are_those_nearest_to_what_costs_no_more_at_every_size(level: float) -> None:
+    """Expected scores are deviations around 0: cheap networks lie below it, and are rivals too."""
+    rng = np.random.default_rng(0)
+    macs = np.sort(rng.uniform(1e9, 20e9, 300))
+    mean = 2 * np.log(macs / 6e9) + rng.normal(0, 0.5, 300) + level
+    names = tuple(f"hr-{i}" for i in range(300))
+    drawn = (mean + rng.normal(0, 0.5, (1000, 300))).astype(np.float32)
+    rows = {"number": range(300), "architecture": names, "miou": 0.5, "macs": macs}
+    table = pd.DataFrame({**rows, "latency_ms": 1.0, "params": 1, "activations": 1})
+    found = foretold_candidates(table, Expected(names, mean, drawn), "miou")
+    behind = np.maximum.accumulate(mean) - mean
+    assert sorted(found.numbers) == sorted(np.argsort(behind, kind="stable")[:MOST].tolist())
+    within = {"macs": 3e9}
+    best = found.pick(within)
+    assert best is not None
+    cheap = macs <= 3e9
+    wins = (drawn[:, cheap].argmax(axis=1) == int(mean[cheap].argmax())).mean()
+    assert found.chances(within)[best] == pytest.approx(wins, abs=0.05)
 
 
 def test_what_follows_a_pick_is_said_as_it_is(study: Study) -> None:

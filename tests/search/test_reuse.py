@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,47 @@ def test_shared_weights_of_other_networks_are_not_taken_over(tmp_path: Path, cha
     with StudyStore(tmp_path / "second") as store:
         run_inline(Brain(shared, store, None, alone), run)
     assert len(trained) == 9, "all of it, the shared weights too"
+
+
+def taught(folder: Path, weights: bytes, most: int = 1000) -> tuple[Plan, TrialKey]:
+    """Drive a study whose variants start from shared weights; return its plan and theirs' key."""
+    planned = test_study_shared.plan(8)
+    noted = NotedSchedule.of(planned.schedule)
+    StudyStore.create(folder, Notes(schedule=noted, identity=identity_of(planned)))
+    with contextlib.suppress(KilledError):
+        reusing(folder, planned, most=most)
+    key = open_study(folder).trials()[0][0].key
+    path = weights_path(folder, key)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(weights)
+    return replace(planned, folder=str(folder)), key
+
+
+def test_what_rests_on_other_weights_of_one_key_is_not_taken_over(tmp_path: Path) -> None:
+    """By another device or version the same training gives others: scores of two are not one."""
+    _, key = taught(tmp_path / "first", b"made up")
+    taught(tmp_path / "same", b"made up")
+    taught(tmp_path / "other", b"by another device")
+    first, same, other = (open_study(tmp_path / name) for name in ("first", "same", "other"))
+    # The study itself was killed when its shared weights were there.
+    planned, _ = taught(tmp_path / "own", b"by another device", most=1)
+    known = Reuse([first, other], planned)
+    assert known.left_out == [(first, "its shared weights are others than this study has")]
+    assert {found.study.folder for k in map_keys(first.folder) if (found := known.get(k))} == {
+        other.folder
+    }
+    new = replace(planned, folder=str(tmp_path / "new"))
+    known = Reuse([first, same, other], new)
+    assert known.left_out == [
+        (other, f"its shared weights are others than those of {first.folder}")
+    ]
+    # Where they turn out to be others while it runs, what rests on them is trained.
+    trained, _ = reusing(tmp_path / "own", planned, first.folder)
+    assert len(trained) == 8
+    trained, _ = reusing(tmp_path / "new", new, first.folder)
+    failed = [r.key for _, r in first.ended() if r.status != COMPLETED]
+    assert trained == failed
+    assert weights_path(tmp_path / "new", key).read_bytes() == b"made up"
 
 
 def test_what_another_study_completed_is_not_trained_to_its_first_rung_again(

@@ -248,7 +248,7 @@ def shortfall(
 ) -> Floats:
     """Return by how much each variant [n] falls short of the best that costs no more."""
     costs, bars = table[list(names)].to_numpy(float), front[list(names)].to_numpy(float)
-    best = np.zeros(len(costs))
+    best = np.full(len(costs), -np.inf)  # scores may lie below 0: they need not be accuracies
     for bar, reached in zip(bars, front[accuracy].to_numpy(float), strict=True):
         affordable = (bar <= costs).all(axis=1)
         best[affordable] = np.maximum(best[affordable], reached)
