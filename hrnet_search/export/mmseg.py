@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def export_mmseg(member: Member, folder: Path, options: ExportOptions) -> Export
     if options.weights:
         result += _weights(member, folder / f"{name}.pth", text, trained_network)
     if options.slices:
-        result += _weights(member, folder / f"{name}{SLICE}.pth", text, slice_of)
+        started = partial(slice_of, as_is=options.as_is)
+        result += _weights(member, folder / f"{name}{SLICE}.pth", text, started)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from hrnet_search.arch.targets import HRNET, target_problems
-from hrnet_search.errors import Fault, WeightsError
+from hrnet_search.errors import Fault, WeightsError, listed
 from hrnet_search.export.member import Member
 from hrnet_search.export.official import STRIPPED, TRAINED_IN
 from hrnet_search.export.result import (
@@ -25,7 +26,7 @@ from hrnet_search.export.result import (
 from hrnet_search.files import write_file
 from hrnet_search.library.writer import UNKNOWN
 from hrnet_search.net.hrnet import HighResolutionNet, build
-from hrnet_search.net.shared import start_from
+from hrnet_search.net.shared import start_slices
 from hrnet_search.net.weight_file import read_safetensors
 from hrnet_search.store.kept import no_weights
 
@@ -56,17 +57,23 @@ def trained_network(member: Member) -> HighResolutionNet:
     return network.eval().requires_grad_(False)
 
 
-def slice_of(member: Member) -> HighResolutionNet:
+def slice_of(member: Member, as_is: bool = False) -> HighResolutionNet:
     """Return a member's network as it starts from the weights that its study's networks share.
 
-    Its batch-norm statistics have seen nothing. Raise WeightsError where there are none.
+    Its batch-norm statistics have seen nothing. Raise WeightsError where there are none; or where
+    some of its tensors are not among them, which with `as_is` are as a new network's.
     """
     if member.shared is None:
         raise WeightsError(Fault("", None, NOTHING_SHARED, SHARING, file=str(member.folder)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of what is not in the shared weights: the same file each time
         network = build(member.architecture, member.classes)
-        start_from(network, member.shared)
+        fresh = start_slices(network, member.shared)
+    if fresh and not as_is:
+        count = len(list(network.parameters()))
+        wrong = f"{len(fresh)} of its {count} tensors were not taught ({listed(fresh)})"
+        allowed = "--as-is, by which these begin at random"
+        raise WeightsError(Fault("", None, wrong, allowed, file=str(member.shared)))
     return network.requires_grad_(False)
 
 
@@ -102,7 +109,8 @@ def export_slice(member: Member, folder: Path, options: ExportOptions) -> Export
     Refused where the library would crash or train something else, unless `as_is`.
     """
     path = folder / f"{member.stem}{SLICE}.pth"
-    return _export(member, path, options, slice_of, "", read_by_train_script)
+    started = partial(slice_of, as_is=options.as_is)
+    return _export(member, path, options, started, "", read_by_train_script)
 
 
 def _export(

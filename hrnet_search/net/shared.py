@@ -163,10 +163,18 @@ def start_from(network: HighResolutionNet, path: str | Path) -> str:
 
     Raise WeightsError for a file that holds none.
     """
-    fresh = _kept(str(path), *_stamp(path)).start(network)
+    fresh = start_slices(network, path)
     count = len(list(network.parameters()))
     more = f", {len(fresh)} fresh ({listed(fresh)})" if fresh else ""
     return f"{count - len(fresh)} of {count} tensors from shared weights{more}"
+
+
+def start_slices(network: HighResolutionNet, path: str | Path) -> tuple[str, ...]:
+    """Start a network from its slices of those in a file; return the parameters that have none.
+
+    Raise WeightsError for a file that holds none.
+    """
+    return _kept(str(path), *_stamp(path)).start(network)
 
 
 @lru_cache(maxsize=1)
