@@ -24,6 +24,22 @@ def is_file(path: str | Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 -- Path.is_file raises if a name is too long
 
 
+def is_folder(path: str | Path) -> bool:
+    """Return whether a folder is there, also for a name that no folder can have."""
+    return os.path.isdir(path)  # noqa: PTH112 -- Path.is_dir raises where it may not be looked at
+
+
+def why_no_folder(path: str) -> str:
+    """Return why a path is no folder to read from, for who named it; empty if it is one."""
+    try:
+        return "" if stat.S_ISDIR(Path(path).stat().st_mode) else "is not a folder"
+    except (FileNotFoundError, NotADirectoryError):
+        return "is not a folder"
+    except (OSError, ValueError) as error:  # no right to look there, or a name that none can have
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        return f"cannot be read ({why})"
+
+
 def expanded(path: str) -> str:
     """Return a path with the user's home for `~`; that of an unknown user stays as it is."""
     return os.path.expanduser(path)  # noqa: PTH111 -- Path.expanduser raises there

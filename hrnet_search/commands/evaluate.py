@@ -15,7 +15,7 @@ from hrnet_search.commands.outcome import DONE, say, say_as_it_is
 from hrnet_search.commands.train import Asked, start_of
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, shown
-from hrnet_search.paths import absolute, expanded
+from hrnet_search.paths import absolute, expanded, is_folder
 from hrnet_search.told import Told, nobody
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _judged(
     from hrnet_search.search.identity import kept_contents
 
     model, schedule, protocol, notes = _opened(asked, weights, which)
-    own = Path(asked.source).is_dir()
+    own = is_folder(asked.source)
     begun = kept_contents(Path(asked.source)) if own else ()
     how_judged = protocol_with(how, protocol)
     return judge(model, schedule, how_judged, batch, boundary, begun, notes, told)

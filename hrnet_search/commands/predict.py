@@ -21,7 +21,7 @@ from hrnet_search.commands.evaluate import WHICH
 from hrnet_search.commands.outcome import DONE, say, warn
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, counted
-from hrnet_search.paths import absolute, expanded, several
+from hrnet_search.paths import absolute, expanded, is_folder, several
 from hrnet_search.told import Told, nobody
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _model(source: str, which: str, device: str, config: str | Path | None) -> M
     from hrnet_search.store.trainings import is_training
     from hrnet_search.trainings.models import of_file, of_training
 
-    if is_training(source) or Path(source).is_dir():
+    if is_training(source) or is_folder(source):
         if config is not None:
             wrong, allowed = "a training has a config of its own", "with a file of weights"
             raise InputError(Fault("--config", str(config), wrong, allowed))

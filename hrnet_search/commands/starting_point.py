@@ -19,7 +19,7 @@ from hrnet_search.commands.init_text import (
     spelled,
 )
 from hrnet_search.errors import Fault, InputError, nearest, shown
-from hrnet_search.paths import absolute
+from hrnet_search.paths import absolute, why_no_folder
 from hrnet_search.records.data_spec import DATA_KINDS, IGNORED, DataSpec, Split
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ class _Data:
         """Look at a folder and write what it holds."""
         from hrnet_search.presets import PRESETS
 
-        if not root.is_dir():
-            wrong = f"{shown(str(root), 300)} is not a folder"
+        if why := why_no_folder(str(root)):
+            wrong = f"{shown(str(root), 300)} {why}"
             raise InputError(Fault("--data-root", str(root), wrong, "a folder"))
         if kind == "shapes":
             wrong, allowed = "data of kind shapes need no files", "another kind"

@@ -24,7 +24,7 @@ from hrnet_search.commands.outcome import DONE
 from hrnet_search.commands.space_file import RESULTS
 from hrnet_search.device_names import DEVICE_WORDS, DEVICES
 from hrnet_search.errors import Fault, InputError, shown
-from hrnet_search.paths import absolute, expanded
+from hrnet_search.paths import absolute, expanded, is_folder
 from hrnet_search.trainings.defaults import JUDGED, TEACHER_WEIGHT, TEMPERATURE
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def start_of(asked: Asked) -> Start:
             wrong, allowed = "a study has data of its own", "with a config"
             raise InputError(Fault("--data", asked.data, wrong, allowed))
         return of_study(asked.source, asked.trial, asked.pick, asked.data_root)
-    if Path(asked.source).is_dir():
+    if is_folder(asked.source):
         wrong = "is a folder, and not a study"
         allowed = "an HRNet-library yaml, or the folder of a study"
         raise InputError(Fault("", asked.source, wrong, allowed, asked.source or "''"))

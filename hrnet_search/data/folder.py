@@ -20,7 +20,7 @@ from hrnet_search.data.labels import labels_of, meaning_of
 from hrnet_search.data.pairs import find_pairs, home_of, list_path, split_of
 from hrnet_search.data.places import Found, Pair
 from hrnet_search.errors import DataError, Fault, shown
-from hrnet_search.paths import expanded
+from hrnet_search.paths import expanded, why_no_folder
 from hrnet_search.records.data_spec import IGNORED, DataSpec
 
 SPLITS = ("train", "val")
@@ -160,8 +160,8 @@ def option_faults(spec: DataSpec) -> Found:
             wrong = f"{stored}: {target} maps to no class"
             allowed = f"0..255 to 0..{spec.classes - 1} or {IGNORED}"
             found.append(("m", Fault("data.mapping", (stored, target), wrong, allowed)))
-    if not Path(spec.root).is_dir():
-        wrong = f"{shown(spec.root, 300)} is not a folder"
+    if why := why_no_folder(spec.root):
+        wrong = f"{shown(spec.root, 300)} {why}"
         found.append(("r", Fault("data.root", spec.root, wrong, "where the data are")))
     return found
 

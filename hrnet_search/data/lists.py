@@ -18,7 +18,7 @@ from hrnet_search.data.places import (
     is_image_name,
 )
 from hrnet_search.errors import Fault, shown
-from hrnet_search.paths import is_file
+from hrnet_search.paths import is_file, is_folder
 from hrnet_search.presets import PRESETS
 from hrnet_search.records.data_spec import Split
 
@@ -210,7 +210,7 @@ class _Reader:
             allowed = "paths below the data set's folder, with / between folders"
             return self._fault(line, wrong, allowed)
         roots = [word.strip() for word in words if word.startswith("/") or WINDOWS_ROOT.match(word)]
-        if not roots or Path(roots[0]).parent.is_dir():
+        if not roots or is_folder(Path(roots[0]).parent):
             return None
         wrong = f"{where} is an absolute path of another machine, missing on this one: '{text}'"
         return self._fault(line, wrong, f"{self._below(roots[0])}")

@@ -10,7 +10,7 @@ from hrnet_search.data.lists import listed
 from hrnet_search.data.places import Found, Pairs, Place, is_same
 from hrnet_search.data.trees import matched
 from hrnet_search.errors import Fault, shown
-from hrnet_search.paths import expanded, is_file
+from hrnet_search.paths import expanded, is_file, is_folder
 from hrnet_search.records.data_spec import DataSpec, Split
 
 
@@ -21,7 +21,7 @@ def split_of(spec: DataSpec, split: str) -> Split:
 def home_of(spec: DataSpec) -> Path:
     """Return the data set's folder: its own name below the root if that is there, else the root."""
     below = Path(spec.root, spec.home)
-    return below if below.is_dir() else Path(spec.root)
+    return below if is_folder(below) else Path(spec.root)
 
 
 def list_path(spec: DataSpec, split: str) -> Path | None:
@@ -38,7 +38,7 @@ def list_path(spec: DataSpec, split: str) -> Path | None:
 
 def find_pairs(spec: DataSpec, split: str) -> Pairs:
     """Return the pairs of a split, and what is wrong with its folders or its list."""
-    if not Path(spec.root).is_dir():
+    if not is_folder(spec.root):
         return Pairs([], [])  # a fault of its own
     if not spec.val_fraction:
         return _given(spec, split)

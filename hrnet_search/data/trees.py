@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hrnet_search.data.places import Found, Pair, Pairs, Place, better_root, chosen, is_image_name
 from hrnet_search.errors import Fault, shown
+from hrnet_search.paths import is_folder
 from hrnet_search.records.data_spec import Split
 
 Stems = dict[str, list[Path]]
@@ -76,7 +77,7 @@ def _missing_folders(given: Split, place: Place) -> Found:
     found: Found = []
     for part in PARTS:
         folder: Path = getattr(place, part)
-        if not getattr(given, part) or not folder.is_dir():
+        if not getattr(given, part) or not is_folder(folder):
             hint = better_root(place.spec, getattr(given, part))
             wrong = f"{shown(str(folder), 300)} is not a folder{hint}"
             fault = Fault(f"{place.key}.{part}", str(folder), wrong, _layout(given, place))

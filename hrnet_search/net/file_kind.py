@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 from hrnet_search.errors import listed, shown
+from hrnet_search.paths import is_file, is_folder
 
 TORCH_ZIP, TORCH_PICKLE, SAFETENSORS = "torch zip", "torch pickle", "safetensors"
 
@@ -61,9 +62,9 @@ def kind_of(path: Path) -> str:
     Raise NotWeightsError for everything else, and for a file of which a part is missing or, as
     far as checksums tell, changed.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise NotWeightsError("is a folder", "name a weight file in it")
-    if not path.is_file():
+    if not is_file(path):
         raise NotWeightsError("does not exist")
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -15,16 +15,16 @@ from hrnet_search.goals import Goals
 from hrnet_search.pareto import fronts
 from hrnet_search.records.point import Point
 from hrnet_search.records.search_options import GATE
-from hrnet_search.records.trial import COMPLETED, TrialKey, TrialResult
+from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, TrialKey, TrialResult
 from hrnet_search.search.ask_book import AskBook
 from hrnet_search.search.confirm.choice import Candidate, fresh_seeds, stratified
 from hrnet_search.search.plan import Plan
 from hrnet_search.search.problem import Problem
 from hrnet_search.search.samplers.sampler import Sampler
-from hrnet_search.search.trials import Trials
+from hrnet_search.search.trials import Costs, Trials
 from hrnet_search.space.generate import SMALL, generate
 from hrnet_search.space.space import SearchSpace
-from hrnet_search.store.trial_rows import CONFIRM, SLICES
+from hrnet_search.store.trial_rows import CONFIRM, SEARCH, SLICES
 
 MOST_JUDGED = 2048
 """A space of at most this many networks is judged whole, if its points can be listed."""
@@ -117,17 +117,38 @@ class Slices:
         yield from dict.fromkeys(one.architecture for one in (*chosen, *more))
 
     def _found(self) -> list[Candidate]:
-        """Return what was judged and may keep the limits, with scores and costs as objectives."""
+        """Return what was judged and may keep the limits, with scores and costs as objectives.
+
+        Costs are as they were measured where they were, else as predicted. What could not be
+        trained, or is over a limit, keeps no other from its place.
+        """
         done, asks = self._judged(), self._book.asks
         if not done:
             return []
         points = np.array([asks[number].point for number, _, _ in done], dtype=np.int64)
         costs, kept = self._problem.cost(points), self._problem.promising(points)
-        return [
-            Candidate(number, asks[number].key.architecture, _values(self._trials.goals, score, c))
-            for (number, _, score), c, fits in zip(done, costs.tolist(), kept, strict=True)
-            if fits
-        ]
+        known = self._known()
+        found = []
+        for (number, _, score), predicted, fits in zip(done, costs.tolist(), kept, strict=True):
+            name = asks[number].key.architecture
+            own = known.get(name, tuple(predicted) if fits else None)
+            if own is not None:
+                values = _values(self._trials.goals, score, own)
+                found.append(Candidate(number, name, values))
+        return found
+
+    def _known(self) -> dict[str, Costs | None]:
+        """Return the costs of networks that were trained, by name; None where they cannot be."""
+        found: dict[str, Costs | None] = {}
+        for number, result in sorted(self._book.results.items()):
+            if self._book.asks[number].purpose != SEARCH:
+                continue
+            name = result.key.architecture
+            if result.status in (INFEASIBLE, FAILED):
+                found[name] = None
+            elif (costs := self._trials.result_costs(result)) is not None:
+                found.setdefault(name, costs)
+        return found
 
     def _judged(self) -> list[tuple[int, TrialResult, float]]:
         """Return what was judged, in the order it was asked for, with its score."""

@@ -10,7 +10,7 @@ import yaml
 
 from hrnet_search.arch.yaml_nodes import entries
 from hrnet_search.errors import shown
-from hrnet_search.paths import absolute
+from hrnet_search.paths import absolute, why_no_folder
 from hrnet_search.presets import PRESETS, SHAPES, Preset
 from hrnet_search.records.data_spec import DATA_KINDS, IGNORED, DataSpec, Split
 from hrnet_search.space.kinds import (
@@ -284,10 +284,10 @@ def _root(reader: Reader, section: Section, space_file: str, data_root: str | No
         root = str(absolute(data_root)) if data_root else ""
     elif root:
         root = str(absolute(root, Path(space_file).parent))
-    if root and not Path(root).is_dir():
+    if root and (wrong := why_no_folder(root)):
         node = section.found["root"][1] if "root" in section and data_root is None else None
         where = "data.root" if data_root is None else "--data-root"
-        reader.fault(node or section.node, where, f"{shown(root)} is not a folder", "a folder")
+        reader.fault(node or section.node, where, f"{shown(root)} {wrong}", "a folder")
     return root
 
 

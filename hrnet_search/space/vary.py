@@ -132,7 +132,7 @@ class Levels(Kind[tuple[Any, ...]]):
                 if end is not None and n is not None and type(end) is not int:
                     reader.fault(n, path, f"{shown(end)} is not a number", "a list of levels")
             return None
-        values = tuple(range(first, last + 1, step))
+        values = range(first, last + 1, step)
         if isinstance(self.level, Kernel) and not set(values) <= set(FINAL_KERNELS):
             wrong = f"the range {first} to {last} holds other numbers too"
             reader.fault(node, path, wrong, ", ".join(map(str, FINAL_KERNELS)))
@@ -142,7 +142,7 @@ class Levels(Kind[tuple[Any, ...]]):
         if len(values) > MOST_LEVELS:
             reader.fault(node, path, f"{len(values)} levels", f"at most {MOST_LEVELS}")
             return None
-        return values
+        return tuple(values)
 
     @property
     def schema(self) -> Schema:

@@ -22,6 +22,7 @@ from hrnet_search.data.places import is_image_name
 from hrnet_search.errors import DataError, Fault, InputError, WeightsError, shown
 from hrnet_search.evaluate.inference import Inference, NotFiniteError, Protocol, room_for
 from hrnet_search.files import write_file
+from hrnet_search.paths import is_file, is_folder
 from hrnet_search.records.data_spec import MAX_PIXELS
 from hrnet_search.told import Told, nobody
 from hrnet_search.trainings.models import Model
@@ -53,12 +54,12 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     faults: list[Fault] = []
     for path in paths:
-        if path.is_dir():
+        if is_folder(path):
             inside = sorted(p for p in path.iterdir() if is_image_name(p.name) and p.is_file())
             if not inside:
                 faults.append(_fault(path, "holds no image"))
             files += inside
-        elif path.is_file():
+        elif is_file(path):
             files.append(path)
         else:
             faults.append(_fault(path, "is not there"))
@@ -75,7 +76,7 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
 
 def below(paths: Sequence[Path]) -> int:
     """Return how many images lie in folders of the given folders: they are not taken."""
-    folders = [path for path in paths if path.is_dir()]
+    folders = [path for path in paths if is_folder(path)]
     inside = (p for folder in folders for p in folder.rglob("*") if p.parent != folder)
     return sum(is_image_name(path.name) and path.is_file() for path in inside)
 

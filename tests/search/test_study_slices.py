@@ -325,6 +325,38 @@ def test_of_a_grid_too_large_to_list_as_many_are_judged_as_is_said(
     assert purposes(study).count(SLICES) == 9 == judged_of(SMALL_SPACE)
 
 
+def test_what_was_measured_counts_where_networks_are_chosen_and_what_cannot_be_trained_does_not(
+    tmp_path: Path,
+) -> None:
+    """A network that is slow for its MACs, or fails, keeps no neighbour from being trained."""
+    planned = replace(plan(trials=30), objectives=("miou", "latency_ms"))
+    tried: list[str] = []
+
+    def run(task: TrialTask, report: Callable[[TrialProgress], bool]) -> TrialResult:
+        ended = made_up(task, report)
+        if ended.latency is None or task.schedule.steps != planned.schedule.steps:
+            return ended  # neither judgements nor the gate
+        tried.append(task.architecture.id)
+        if len(tried) == 3:
+            return TrialResult(task.key, FAILED, error="made to fail")
+        slower = 5.0 if len(tried) == 2 else 1.0
+        return replace(ended, latency=replace(ended.latency, ms=slower * ended.latency.ms))
+
+    study, brain = drive(tmp_path, planned, run)
+    assert brain._slices is not None
+    weighed = {one.architecture: one.values[1] for one in brain._slices._found()}
+    measured = {
+        ask.key.architecture: result.latency_ms
+        for ask, result in study.trials()
+        if result and ask.purpose == SEARCH and result.status == COMPLETED
+    }
+    assert len(measured) > 5
+    assert measured.items() <= weighed.items()
+    failed = [a.key.architecture for a, r in study.trials() if r and r.status == FAILED]
+    assert len(failed) == 1
+    assert failed[0] not in weighed
+
+
 def test_the_gate_stays_the_same_while_latencies_become_known(tmp_path: Path) -> None:
     latency = tabulated.with_latency(plan(), at_most=1.6)
     space = replace(latency.space, choices=SMALL_SPACE.choices)

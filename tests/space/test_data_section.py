@@ -153,6 +153,7 @@ def test_what_is_wrong_in_a_file_of_colours_is_named_with_its_line(
         ("{kind: lip, classes: 19}", "1:13: data.classes: is not a known key"),
         ("{kind: ade20k, mapping: {0: 1}}", "data.mapping: is not a known key"),
         ("{kind: ade20k, root: /no/such}", "1:22: data.root: /no/such is not a folder"),
+        (f"{{kind: ade20k, root: /{'n' * 300}}}", "cannot be read (File name too long)"),
         ("{kind: ade20k, train: {images: a}}", "data.train.masks: is missing"),
         ("{kind: ade20k, train: a.lst}", "1:23: data.train: is not a mapping"),
         ("{kind: ade20k, train: {lists: a}}", "did you mean list?"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def faults_of(folder: Path, text: str) -> list[str]:
     lines = [str(fault) for fault in caught.value.faults]
     assert all(line.startswith(f"{path}:") for line in lines), lines
     return [line.removeprefix(f"{path}:") for line in lines]
+
+
+def test_a_range_of_any_length_is_refused_at_once(tmp_path: Path) -> None:
+    """It was made into a list before it was counted: gigabytes, for one wrong number."""
+    line = "  schedule.warmup: {from: 0, to: 20000000}\nlimits"
+    tracemalloc.start()
+    try:
+        found = faults_of(tmp_path, GOOD.replace("limits", line, 1))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert any("vary.schedule.warmup: 20000001 levels, allowed: at most" in one for one in found)
+    assert most < 50e6
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda p: p.stem)

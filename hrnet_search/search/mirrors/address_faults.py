@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from hrnet_search.errors import Fault, shown
-from hrnet_search.paths import absolute, why_not_written
+from hrnet_search.paths import absolute, is_file, is_folder, why_not_written
 from hrnet_search.redaction import redacted_address
 from hrnet_search.store.tables import FILE as STUDY_FILE
 
@@ -94,7 +94,7 @@ def folders_to_make(places: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     """Yield by mirror the folder of a SQLite file that a run has to make first."""
     for mirror, uri in places.items():
         file = sqlite_file(uri)
-        if file is not None and not file.parent.is_dir():
+        if file is not None and not is_folder(file.parent):
             yield mirror, file.parent
 
 
@@ -205,15 +205,15 @@ def _wrong_file(url: URL, uri: str) -> Wrong:
     if url.host:
         return "names a host, which a file has not", "sqlite:///FILE, with three strokes"
     file = sqlite_file(uri)
-    if file is None or file.is_file():
+    if file is None or is_file(file):
         return None
-    if file.is_dir():
+    if is_folder(file):
         return "is a folder", "a file in it, sqlite:///FOLDER/FILE"
     return _wrong_folder(file.parent)
 
 
 def _wrong_folder(folder: Path) -> Wrong:
-    why = "" if folder.is_dir() else why_not_written(str(folder))
+    why = "" if is_folder(folder) else why_not_written(str(folder))
     return (
         (f"cannot be made ({why})", "a place in a folder that can be written to") if why else None
     )

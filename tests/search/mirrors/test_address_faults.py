@@ -28,7 +28,7 @@ NEVER = {
         "foo://bar", "http://", "https://:80", "http://[::1", "http://x:99999/", "http://x:0/",
         "http://x:port/", "postgresql://h:99999/db", "postgres://h/db", "c:runs",
         "sqlite://t.db", "sqlite:nonsense", "/dev/null/t", "sqlite:////dev/null/t.db",
-        "sqlite:////tmp",
+        "sqlite:////tmp", f"/tmp/{'n' * 300}/runs", f"sqlite:////tmp/{'n' * 300}/t.db",
     ],
     "optuna": [
         "foo://bar", "http://x", "runs.db", "mysql+nodriver://h/db", "postgresql://[::1/db",
