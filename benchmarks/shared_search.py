@@ -71,7 +71,8 @@ vary:
 objectives: {{miou: max, macs: min}}
 data: {data}
 schedule:
-  {{steps: 150, batch: 8, crop: {size}, scale: [0.75, 1.5], optimiser: adamw, warmup: 10, seeds: [{seed}]{more}}}
+  {{steps: 150, batch: 8, crop: {size}, scale: [0.75, 1.5], optimiser: adamw, warmup: 10,
+    seeds: [{seed}]{more}}}
 latency: {{size: {size}, device: cpu, seconds: 0.2}}
 search: {{evaluator: {evaluator}, trials: {trials}, seed: {seed}{confirm}}}
 tracking: {{mlflow: "off"}}

@@ -21,6 +21,7 @@ from hrnet_search.space.load import read_space
 from hrnet_search.space.rewrite import with_entry
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.space.vary import EACH, path_in_file
+from hrnet_search.store.schedules import shares_weights
 from hrnet_search.store.study import Study
 
 FEWEST = 3
@@ -34,6 +35,10 @@ BEYOND = 2
 
 FILE = "space-wider.yaml"
 """The study's space file with those levels, beside its space.yaml, whose base it shares."""
+
+ALL = "every training of this study"
+OF_ONE_SPACE = "the trainings of this study from random weights"
+"""What a wider study takes over."""
 
 WRITTEN = "# by hrnet-search report, which leaves the file alone once it was edited; "
 """Its first line, with a hash of the rest."""
@@ -86,8 +91,8 @@ class Edges:
     """What a study says of the ends of its choices.
 
     `changes` are the lines of `vary` that widen the leans, `text` is the whole space file with
-    them, `command` what searches it and trains nothing again; all are empty where there is nothing
-    to widen, or where the study's space file cannot be read any more.
+    them, `command` what searches it, and `taken` what that trains not again; all are empty where
+    there is nothing to widen, or where the study's space file cannot be read any more.
     """
 
     leans: tuple[Lean, ...] = ()
@@ -95,6 +100,7 @@ class Edges:
     changes: tuple[str, ...] = ()
     text: str = ""
     command: str = ""
+    taken: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -103,7 +109,7 @@ class Edges:
         if self.changes:
             found += [f"to go beyond, in the space file ({FILE} in the study has it):", "  vary:"]
             found += [f"    {line}" for line in self.changes]
-            found += ["and, with every training of this study taken over:", f"  {self.command}"]
+            found += [f"and, with {self.taken} taken over:", f"  {self.command}"]
         return (*found, *(one.line for one in self.unused))
 
 
@@ -254,7 +260,9 @@ def _widened(
     if not kept:
         return Edges((), unused)
     changes = tuple(f"{key}: {json.dumps(value)}" for key, value in _entries(kept).items())
-    return Edges(tuple(kept), unused, changes, _with_all(text, kept), _command(study))
+    # Shared weights are taught to the networks of one space: a wider one begins with its own.
+    taken = OF_ONE_SPACE if shares_weights(study.notes) else ALL
+    return Edges(tuple(kept), unused, changes, _with_all(text, kept), _command(study), taken)
 
 
 def _with_all(text: str, leans: Sequence[Lean]) -> str:

@@ -14,12 +14,15 @@ from hrnet_search.errors import Fault, SpaceError
 from hrnet_search.paths import folders_beside
 from hrnet_search.records.schedule import NO_INIT, SHARED_INIT, TRAINED_FIRST, TRIAL_INIT, Schedule
 from hrnet_search.records.search_options import EVALUATOR, GATE, SHARED
-from hrnet_search.records.trial import FAILED, TrialKey, TrialResult
+from hrnet_search.records.trial import FAILED, INFEASIBLE, TrialKey, TrialResult
 from hrnet_search.space.generate import generate
 from hrnet_search.space.initial_weights import pretrained_line
 from hrnet_search.space.load import SpaceFile
 from hrnet_search.space.space import SearchSpace
 from hrnet_search.store.kept import removed_by, weights_path
+
+RETRIED = (FAILED, INFEASIBLE)
+"""How what is trained first may end and be trained again: others may have filled the memory."""
 
 MOST_SHARING = 512
 """Networks of a space that shared weights are taught; what others have more starts anew."""
@@ -120,7 +123,7 @@ def why_no_base(result: TrialResult, folder: str, schedule: Schedule) -> str:
     what, start = ("shared weights", "start") if schedule.networks else ("base", "inherit")
     if result.status != "completed":
         why = result.error or "it left no weights"
-        again = "; --retry-failed trains it again" if result.status == FAILED else ""
+        again = "; --retry-failed trains it again" if result.status in RETRIED else ""
         ended = f"ended as {result.status}: {why}{again}"
         return f"the {what}, from which all variants {start}, {ended}"
     path = weights_path(Path(folder), result.key)

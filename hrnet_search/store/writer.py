@@ -19,7 +19,7 @@ from hrnet_search.errors import (
 )
 from hrnet_search.files import checkpoint_folder, place_new, refuse_links
 from hrnet_search.paths import absolute
-from hrnet_search.records.trial import FAILED, PAUSED, RungResult, TrialResult
+from hrnet_search.records.trial import FAILED, INFEASIBLE, PAUSED, RungResult, TrialResult
 from hrnet_search.store import lock, migration, second_copy
 from hrnet_search.store.database import (
     check_whole,
@@ -47,6 +47,7 @@ from hrnet_search.store.tables import (
     verified,
 )
 from hrnet_search.store.trial_rows import (
+    BASE,
     FINISHED,
     STATUS,
     Ask,
@@ -309,9 +310,16 @@ class StudyStore:
             return {row[0]: result_of(row) for row in rows}
 
     def retry_failed(self) -> int:
-        """Take back the results of failed trials, which are then asked for again; their number."""
-        failed = [row for row in self._rows(TRIALS) if row[STATUS] == FAILED]
-        rows = [asked(ask) for ask in self._asks(failed)]
+        """Take back the results of failed trials, which are then asked for again; their number.
+
+        So is what all others start from, where it did not fit memory: there may be room now.
+        """
+        ended = [row for row in self._rows(TRIALS) if row[STATUS] in (FAILED, INFEASIBLE)]
+        rows = [
+            asked(ask)
+            for row, ask in zip(ended, self._asks(ended), strict=True)
+            if row[STATUS] == FAILED or ask.purpose == BASE
+        ]
         with self._write() as (connection, changed):
             for row in rows:
                 put(connection, TRIALS, row)

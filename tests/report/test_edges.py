@@ -18,6 +18,7 @@ from hrnet_search.arch.cost import Cost, cost
 from hrnet_search.arch.hrnet_yaml import config_text
 from hrnet_search.cli import main
 from hrnet_search.evaluate.training import trial
+from hrnet_search.records.search_options import EVALUATOR
 from hrnet_search.records.trial import COMPLETED, RungResult, TrialKey, TrialResult, TrialTask
 from hrnet_search.report.edges import FILE, Edges, beyond, edges_of, is_read
 from hrnet_search.report.report import write_report
@@ -88,6 +89,10 @@ def test_a_front_with_the_largest_level_of_a_choice_is_told_with_wider_ones(tmp_
     again = shlex.split(found.command)
     assert again[:3] == ["hrnet-search", "run", str(tmp_path / "s" / FILE)]
     assert again[-4:] == ["-o", f"{tmp_path / 's'}-wider", "--reuse", str(tmp_path / "s")]
+    assert "and, with every training of this study taken over:" in found.lines
+    # What rests on shared weights, which were taught the networks of one space, is not.
+    shared = edges(tmp_path / "shared", front, identity={EVALUATOR: "shared"})
+    assert "and, with the trainings of this study from random weights taken over:" in shared.lines
 
 
 @pytest.mark.parametrize(

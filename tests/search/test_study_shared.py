@@ -12,7 +12,7 @@ from search.tabulated import drive
 from search.test_initial_weights import space
 
 from hrnet_search.arch.cost import cost
-from hrnet_search.records.trial import FAILED, TrialResult, TrialTask
+from hrnet_search.records.trial import COMPLETED, FAILED, INFEASIBLE, TrialResult, TrialTask
 from hrnet_search.search.brain import Brain
 from hrnet_search.search.identity import differing, training_leaves
 from hrnet_search.search.initial_weights import base_schedule, networks_that_share
@@ -75,6 +75,26 @@ def test_shared_weights_that_fail_end_the_study_with_their_reason(tmp_path: Path
         brain = drive(tmp_path, plan())
     wanted = "the shared weights, from which all variants start, ended as failed: the loss is nan"
     assert brain.why_ended.startswith(wanted)
+
+
+def test_shared_weights_that_found_no_memory_once_are_trained_when_they_are_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    """Other programs may have filled a GPU: no option may lead out of a study that is done for."""
+
+    def full(task: TrialTask, _: object) -> TrialResult:
+        return TrialResult(task.key, INFEASIBLE, error="out of memory")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tabulated, "run_made_up", full)
+        brain = drive(tmp_path, plan())
+    assert "out of memory; --retry-failed trains it again" in brain.why_ended
+    assert drive(tmp_path, plan()).why_ended == brain.why_ended
+    with StudyStore(tmp_path) as store:
+        assert store.retry_failed() == 1
+    drive(tmp_path, plan())
+    ended = [result.status for _, result in open_study(tmp_path).ended()]
+    assert (ended[0], len(ended)) == (COMPLETED, 7)
 
 
 def test_another_way_to_train_them_is_another_study(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class CommandRuntime:
     @contextmanager
     def session(self, spec: LatencySpec, setting: Setting) -> Iterator[CommandSession]:
         """Have the command for this process alone, and a folder for the files."""
-        with _alone(spec.command) as began, onnx_files(setting) as files:
+        with _alone(spec.command, BOUND_S + spec.seconds) as began, onnx_files(setting) as files:
             yield CommandSession(spec, files, began)
 
 
@@ -113,21 +113,24 @@ def _files(command: Sequence[str]) -> str:
 
 
 @contextmanager
-def _alone(command: Sequence[str]) -> Iterator[Began]:
+def _alone(command: Sequence[str], bound_s: float = BOUND_S) -> Iterator[Began]:
     """Run no command beside itself, whichever study or `profile` of this user wants to.
 
     Yields what notes in the lock's file which process the command is: one whose driver was killed
-    may run on, and is ended here. Raise LatencyError where another process does not let go.
+    may run on, and is ended here. A queue is waited for, however long it is: raise LatencyError
+    where whoever has the lock has neither begun nor ended a run for `bound_s` seconds.
     """
     path = shared_folder() / f"command-{hash_of(list(command))}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    end = time.monotonic() + BOUND_S
+    seen, since = _noted(descriptor), time.monotonic()
     try:
         with heartbeat.waiting():
             while not _locked(descriptor):
-                if time.monotonic() > end:
-                    wrong = f"latency.command is held by another process for over {BOUND_S:g} s"
-                    raise LatencyError(wrong)
+                if (now := _noted(descriptor)) != seen:
+                    seen, since = now, time.monotonic()
+                if time.monotonic() > since + bound_s:
+                    wrong = "latency.command is held by another process that has begun no run"
+                    raise LatencyError(f"{wrong} for over {bound_s:g} s")
                 time.sleep(SELDOM_S)
         _end_last(descriptor)
         try:
@@ -143,9 +146,13 @@ def _note(descriptor: int, pid: int) -> None:
     os.pwrite(descriptor, f"{pid} {process_start(pid) or ''}".encode(), 0)
 
 
+def _noted(descriptor: int) -> str:
+    return os.pread(descriptor, A_NOTE, 0).decode(errors="replace")
+
+
 def _end_last(descriptor: int) -> None:
     """End the process that was noted last, if it is still there."""
-    pid, _, start = os.pread(descriptor, A_NOTE, 0).decode(errors="replace").partition(" ")
+    pid, _, start = _noted(descriptor).partition(" ")
     if pid.isdecimal() and len(pid) < MOST_DIGITS:
         end_group(int(pid), start)
 

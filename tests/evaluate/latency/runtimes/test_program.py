@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -127,6 +128,33 @@ def test_what_a_killed_driver_left_behind_is_ended_before_the_command_runs_again
     finally:
         with suppress(ProcessLookupError):
             os.killpg(left.pid, signal.SIGKILL)
+
+
+def test_a_queue_is_waited_for_as_long_as_runs_begin_in_it() -> None:
+    """Eight workers of one board wait for seven measurements: that is no board that hangs."""
+    command = ["sh", "-c", "true", secrets.token_hex(8)]
+    entered, bound_s = [], 1.0
+
+    def measure() -> None:
+        with by_command._alone(command, bound_s) as began:
+            entered.append(time.monotonic())
+            for run in range(6):
+                began(1000 + run)
+                time.sleep(bound_s / 4)
+
+    threads = [threading.Thread(target=measure) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(30)
+    assert len(entered) == 3
+    assert max(entered) - min(entered) > 2 * bound_s
+    with (
+        by_command._alone(command),
+        pytest.raises(LatencyError, match=r"has begun no run for over 0\.3 s"),
+        by_command._alone(command, 0.3),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("what", ["there-is-no-such-program", "/", "a\0b"])

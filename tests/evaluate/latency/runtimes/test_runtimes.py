@@ -150,7 +150,7 @@ def test_the_example_program_is_a_command() -> None:
 @pytest.mark.usefixtures("at_once")
 def test_a_command_never_runs_beside_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_command, "BOUND_S", 0.2)
-    spec = SPECS[COMMAND]
+    spec = replace(SPECS[COMMAND], seconds=0.1)
     other = replace(spec, command=(*FAKE, "another"))
     with BUILT[COMMAND].session(spec, resolve(spec)):
         with (
