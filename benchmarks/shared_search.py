@@ -2,6 +2,7 @@
 
     python benchmarks/shared_search.py run --evaluator shared --seconds 3000 --folder FOLDER
     python benchmarks/shared_search.py truth --seconds 600 3000 --folder FOLDER
+    python benchmarks/shared_search.py truth --times 2 --picks 1 --seconds 3000 --folder FOLDER
     python benchmarks/shared_search.py finish --seconds 600 3000 --picks 3 --folder FOLDER
     python benchmarks/shared_search.py table --seconds 600 3000 --folder FOLDER
     python benchmarks/shared_search.py run --data camvid --data-root CAMVID --folder FOLDER
@@ -9,7 +10,8 @@
 `run` searches the space below until its trials have taken so many seconds, shared weights and
 judgements by slices among them, and goes on where it was stopped: on a machine that does nothing
 else. `truth` trains what each would pick by then under twelve budgets for 2,400 steps (of CamVid
-3,000) with a seed that no search had, and adds rows to FOLDER/truth.csv. `finish` trains the most
+3,000) with a seed that no search had, and adds rows to FOLDER/truth.csv (`--times 2`: twice as
+long, to truth_2.csv). `finish` trains the most
 accurate of these picks of searches by slices as long, from their slices of the weights that the
 search taught, and adds rows to FOLDER/finished.csv. `table` has the share of the best hypervolume,
 of true mIoU over log MACs, that its picks have, the true mIoU of the best by then, and that from
@@ -124,11 +126,18 @@ def main() -> None:
     if options.what == "truth":
         picked = [picks_at(one, s) for one in studies.values() for s in options.seconds]
         # The best of every search first: they are worth most where it is stopped.
-        for networks in zip_longest(*picked):
-            learn([one for one in networks if one], options.ground, options.folder / "truth.csv")
+        for networks in list(zip_longest(*picked))[: options.picks]:
+            known = [one for one in networks if one]
+            learn(known, options.ground, truth_of(options.folder, options.times), options.times)
         return
-    truths, finished = _truths(options.folder / "truth.csv"), _finished(options.folder / FINISHED)
-    print("\n".join(about(studies, truths, options.seconds, finished)))
+    truths, finished = _truths(truth_of(options.folder)), _finished(options.folder / FINISHED)
+    longer = _truths(truth_of(options.folder, 2))
+    print("\n".join(about(studies, truths, options.seconds, finished, longer)))
+
+
+def truth_of(folder: Path, times: int = 1) -> Path:
+    """Return where the truths of trainings lie that are so many times as long."""
+    return folder / ("truth.csv" if times == 1 else f"truth_{times}.csv")
 
 
 def search(place: Path, text: str, seconds: float) -> None:
@@ -206,13 +215,14 @@ def picks_at(study: Study, seconds: float) -> list[Architecture]:
     return [members[place][-1] for place in sorted(places, reverse=True)]
 
 
-def learn(networks: Sequence[Architecture], ground: Ground, path: Path) -> None:
+def learn(networks: Sequence[Architecture], ground: Ground, path: Path, times: int = 1) -> None:
     """Train networks for long whose truth is not known yet, and add a row for each."""
     for network in networks:
         if network.id in _truths(path):
             continue
         counted = cost(network, ground.size, ground.spec.classes)
-        job = Job(Variant(0, 0, network, counted.params, counted.macs), ground.truth, SEED)
+        variant = Variant(0, 0, network, counted.params, counted.macs)
+        job = Job(variant, times * ground.truth, SEED)
         last = trained(job, ground.spec)[-1]
         add(path, COLUMNS, {"network": network.id} | _some(last))
 
@@ -221,7 +231,7 @@ def finish(studies: Studies, options: argparse.Namespace) -> None:
     """Train the best picks of searches by slices from these, and add a row for each."""
     ground, path = options.ground, options.folder / FINISHED
     for (evaluator, seed), study in studies.items():
-        picked = [n for s in options.seconds for n in picks_at(study, s)[: options.picks]]
+        picked = [n for s in options.seconds for n in picks_at(study, s)[: options.picks or 1]]
         for network in picked if evaluator == EVALUATORS[1] else ():
             search = f"{evaluator}-{seed}"
             if (search, network.id) in _finished(path):
@@ -246,12 +256,16 @@ def about(
     truths: dict[str, Point],
     times: Sequence[float],
     finished: dict[tuple[str, str], float],
+    longer: dict[str, Point] | None = None,
 ) -> Iterator[str]:
     """Yield a Markdown table: the mean share over seeds, and that of each."""
     reference = (0.0, max((x for _, x in truths.values()), default=0.0) + 0.05)
     best = _area(list(truths.values()), reference) or 1.0
-    yield "| evaluator | seconds | seeds | hypervolume | of each seed | picks | from slices |"
-    yield "| --- | --: | --: | --: | --- | --- | --- |"
+    yield (
+        "| evaluator | seconds | seeds | hypervolume | of each seed | picks | twice as long"
+        " | from slices |"
+    )
+    yield "| --- | --: | --: | --: | --- | --- | --- | --- |"
     for evaluator in EVALUATORS:
         own = {f"{name}-{seed}": s for (name, seed), s in studies.items() if name == evaluator}
         for seconds in times:
@@ -268,6 +282,9 @@ def about(
                     f"{fmean(shares):.3f}",
                     ", ".join(f"{share:.3f}" for share in shares),
                     ", ".join(_best(points) for points in picked),
+                    ", ".join(
+                        _best([(longer or {}).get(n.id) for n in s]) for s in networks.values()
+                    ),
                     ", ".join("unknown" if one is None else f"{one:.3f}" for one in sliced),
                 )
                 yield f"| {' | '.join(cells)} |"
@@ -316,7 +333,8 @@ def _options() -> argparse.Namespace:
     add("--seconds", type=float, nargs="+", default=[600.0, 3000.0], help="of a search's trials")
     add("--init", choices=(NO_INIT, SHARED_INIT), default=NO_INIT, help="of a search by slices")
     add("--shared-steps", type=int, default=SHARED_STEPS, help="of a search by slices")
-    add("--picks", type=int, default=1, help="how many of the most accurate to finish")
+    add("--picks", type=int, help="how many of the most accurate: to finish one, to learn all")
+    add("--times", type=int, default=1, choices=(1, 2), help="how long truths are trained")
     add("--folder", type=Path, required=True, help="of the searches")
     add_ground(parser)
     options = parser.parse_args()

@@ -77,12 +77,14 @@ def test_shares_are_of_the_true_hypervolume(study: Study, tmp_path: Path) -> Non
     scores = expected_of([one for one in study.ended() if one[0].purpose == SEARCH], study.notes)
     assert scores is not None
     assert networks[0].id == scores.networks[int(scores.mean.argmax())]
-    assert row.endswith("| 0.200 | 0.250 |"), "the truth of the pick, and from its slice"
+    assert row.endswith("| 0.200 | unknown | 0.250 |"), "the truth of the pick, and from its slice"
+    (_, _, row) = about(own, truths, [1e9], {}, {networks[0].id: (0.3, 100.0)})
+    assert row.endswith("| 0.200 | 0.300 | unknown |"), "and of one twice as long"
     one = {networks[0].id: truths[networks[0].id]}
     (_, _, row) = about(own, one, [1e9], {("shared-1", networks[0].id): 0.25})
-    assert row.endswith("| 1 | nan | nan | 0.200 | unknown |"), "what is not known has no share"
+    assert row.endswith("| 1 | nan | nan | 0.200 | unknown | unknown |"), "unknown has no share"
     (_, _, row) = about(own, {}, [1e9], {})
-    assert row.endswith("| nan | nan | unknown | unknown |")
+    assert row.endswith("| nan | nan | unknown | unknown | unknown |")
 
 
 @pytest.mark.parametrize("data", GROUNDS)
