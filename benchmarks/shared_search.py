@@ -4,6 +4,7 @@
     python benchmarks/shared_search.py truth --seconds 600 3000 --folder FOLDER
     python benchmarks/shared_search.py truth --times 2 --picks 1 --seconds 3000 --folder FOLDER
     python benchmarks/shared_search.py finish --seconds 600 3000 --picks 3 --folder FOLDER
+    python benchmarks/shared_search.py finish --times 2 --seconds 3000 --folder FOLDER
     python benchmarks/shared_search.py table --seconds 600 3000 --folder FOLDER
     python benchmarks/shared_search.py run --data camvid --data-root CAMVID --folder FOLDER
 
@@ -102,8 +103,6 @@ BUDGETS = 12
 ROUNDING = 1 + 1e-9
 """So that a network is within a budget that is its own MACs."""
 
-FINISHED = "finished.csv"
-
 Point = tuple[float, float]
 Studies = dict[tuple[str, int], Study]
 
@@ -130,14 +129,19 @@ def main() -> None:
             known = [one for one in networks if one]
             learn(known, options.ground, truth_of(options.folder, options.times), options.times)
         return
-    truths, finished = _truths(truth_of(options.folder)), _finished(options.folder / FINISHED)
-    longer = _truths(truth_of(options.folder, 2))
+    truths, longer = (_truths(truth_of(options.folder, times)) for times in (1, 2))
+    finished = _finished(finished_of(options.folder))
     print("\n".join(about(studies, truths, options.seconds, finished, longer)))
 
 
 def truth_of(folder: Path, times: int = 1) -> Path:
-    """Return where the truths of trainings lie that are so many times as long."""
+    """Return where trainings from random weights lie that are so many times as long."""
     return folder / ("truth.csv" if times == 1 else f"truth_{times}.csv")
+
+
+def finished_of(folder: Path, times: int = 1) -> Path:
+    """Return where trainings from slices lie that are so many times as long."""
+    return folder / ("finished.csv" if times == 1 else f"finished_{times}.csv")
 
 
 def search(place: Path, text: str, seconds: float) -> None:
@@ -229,7 +233,7 @@ def learn(networks: Sequence[Architecture], ground: Ground, path: Path, times: i
 
 def finish(studies: Studies, options: argparse.Namespace) -> None:
     """Train the best picks of searches by slices from these, and add a row for each."""
-    ground, path = options.ground, options.folder / FINISHED
+    ground, path = options.ground, finished_of(options.folder, options.times)
     for (evaluator, seed), study in studies.items():
         picked = [n for s in options.seconds for n in picks_at(study, s)[: options.picks or 1]]
         for network in picked if evaluator == EVALUATORS[1] else ():
@@ -238,7 +242,8 @@ def finish(studies: Studies, options: argparse.Namespace) -> None:
                 continue
             counted, first = cost(network, ground.size, ground.spec.classes), first_weights(study)
             assert first is not None, "a search by slices taught it first"
-            job = Job(Variant(0, 0, network, counted.params, counted.macs), ground.truth, SEED)
+            variant = Variant(0, 0, network, counted.params, counted.macs)
+            job = Job(variant, options.times * ground.truth, SEED)
             trainer = trainer_of(job, schedule_of(job.steps, ground.spec))
             start_from(trainer.network, first)
             last = rows_of(job, trainer, (job.steps,))[-1]
@@ -334,7 +339,7 @@ def _options() -> argparse.Namespace:
     add("--init", choices=(NO_INIT, SHARED_INIT), default=NO_INIT, help="of a search by slices")
     add("--shared-steps", type=int, default=SHARED_STEPS, help="of a search by slices")
     add("--picks", type=int, help="how many of the most accurate: to finish one, to learn all")
-    add("--times", type=int, default=1, choices=(1, 2), help="how long truths are trained")
+    add("--times", type=int, default=1, choices=(1, 2), help="how long they are trained")
     add("--folder", type=Path, required=True, help="of the searches")
     add_ground(parser)
     options = parser.parse_args()
