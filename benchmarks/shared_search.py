@@ -224,10 +224,7 @@ def learn(networks: Sequence[Architecture], ground: Ground, path: Path, times: i
     for network in networks:
         if network.id in _truths(path):
             continue
-        counted = cost(network, ground.size, ground.spec.classes)
-        variant = Variant(0, 0, network, counted.params, counted.macs)
-        job = Job(variant, times * ground.truth, SEED)
-        last = trained(job, ground.spec)[-1]
+        last = trained(_job(network, ground, times), ground.spec)[-1]
         add(path, COLUMNS, {"network": network.id} | _some(last))
 
 
@@ -240,15 +237,19 @@ def finish(studies: Studies, options: argparse.Namespace) -> None:
             search = f"{evaluator}-{seed}"
             if (search, network.id) in _finished(path):
                 continue
-            counted, first = cost(network, ground.size, ground.spec.classes), first_weights(study)
+            job, first = _job(network, ground, options.times), first_weights(study)
             assert first is not None, "a search by slices taught it first"
-            variant = Variant(0, 0, network, counted.params, counted.macs)
-            job = Job(variant, options.times * ground.truth, SEED)
             trainer = trainer_of(job, schedule_of(job.steps, ground.spec))
             start_from(trainer.network, first)
             last = rows_of(job, trainer, (job.steps,))[-1]
             row = {"search": search, "network": network.id} | _some(last)
             add(path, ("search", *COLUMNS), row)
+
+
+def _job(network: Architecture, ground: Ground, times: int) -> Job:
+    """Return the training of a network that is so many times as long as those of the truth."""
+    counted = cost(network, ground.size, ground.spec.classes)
+    return Job(Variant(0, 0, network, counted.params, counted.macs), times * ground.truth, SEED)
 
 
 def _some(last: Row) -> dict[str, str]:
