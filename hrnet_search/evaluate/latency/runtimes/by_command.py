@@ -33,6 +33,7 @@ from hrnet_search.evaluate.latency.setting import Setting
 from hrnet_search.evaluate.latency.timing import Timer
 from hrnet_search.evaluate.machine.gate import BOUND_S, SELDOM_S, shared_folder
 from hrnet_search.evaluate.machine.process_groups import end_group
+from hrnet_search.paths import is_file
 from hrnet_search.records.latency import COMMAND, ONNX_FILE, LatencySpec, command_problem
 from hrnet_search.redaction import redacted
 from hrnet_search.store.host import process_start
@@ -107,7 +108,7 @@ def _files(command: Sequence[str]) -> str:
     seen.
     """
     paths = [Path(part) for part in takewhile(lambda part: ONNX_FILE not in part, command)]
-    files = [path for path in paths if path.is_file()]
+    files = [path for path in paths if is_file(path)]  # a script in an argument may be any length
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     return f"files {hash_of(digests)}" if digests else ""
 

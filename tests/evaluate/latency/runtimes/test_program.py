@@ -130,6 +130,12 @@ def test_what_a_killed_driver_left_behind_is_ended_before_the_command_runs_again
             os.killpg(left.pid, signal.SIGKILL)
 
 
+def test_a_script_in_an_argument_may_be_longer_than_any_name_of_a_file() -> None:
+    command = ["sh", "-c", f"echo 1.5 # {'x' * 300}", "{onnx}"]
+    assert by_command._files(command) == ""
+    assert by_command._files([__file__, *command]).startswith("files ")
+
+
 def test_a_queue_is_waited_for_as_long_as_runs_begin_in_it() -> None:
     """Eight workers of one board wait for seven measurements: that is no board that hangs."""
     command = ["sh", "-c", "true", secrets.token_hex(8)]
